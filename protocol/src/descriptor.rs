@@ -1,0 +1,177 @@
+//! What a server tells a client about a model, and nothing of its weights.
+
+use crate::{
+    ids::ModelId,
+    params::LinearParams,
+    wire::{PublicKey, Query, Response},
+};
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+/// Features a model may have.
+pub const FEATURES: RangeInclusive<usize> = 1..=16_384;
+/// Scores a model may give.
+pub const OUTPUTS: RangeInclusive<usize> = 1..=1_000;
+/// Levels an input may be quantised to.
+pub const LEVELS: RangeInclusive<u32> = 2..=65_536;
+
+/// A descriptor that no client can work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DescriptorError {
+    /// The parameter set is not known to this version.
+    #[error("unknown parameter set {0:?}: this client is older than the server")]
+    UnknownParameterSet(String),
+    /// A number is outside what the format allows.
+    #[error("{what} is {value}, outside {allowed}")]
+    OutOfRange {
+        /// The field.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        allowed: String,
+    },
+}
+
+fn check<T: PartialOrd + ToString + Copy>(
+    what: &'static str,
+    value: T,
+    allowed: &RangeInclusive<T>,
+) -> Result<(), DescriptorError> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    Err(DescriptorError::OutOfRange {
+        what,
+        value: value.to_string(),
+        allowed: format!("{} to {}", allowed.start().to_string(), allowed.end().to_string()),
+    })
+}
+
+/// How decrypted scores become probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// `exp(s_c) / sum exp(s)`: one of several classes.
+    Softmax,
+    /// `1 / (1 + exp(-s))` of each score: binary or independent classes.
+    Sigmoid,
+    /// Scores are the answer (regression).
+    Identity,
+}
+
+/// The plane a feature vector is an image on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageShape {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+/// The features a model takes and how a client rounds them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Number of features.
+    pub count: usize,
+    /// Smallest value of a feature.
+    pub min: f64,
+    /// Largest value of a feature.
+    pub max: f64,
+    /// A feature `x` is sent as the integer `round((x - min) / (max - min) * (levels - 1))`.
+    pub levels: u32,
+    /// Given when the features are the pixels of an image, row by row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageShape>,
+}
+
+/// One score: its name and how the integer in a response becomes a number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// Name of the class or target.
+    pub label: String,
+    /// The score is `offset + half_range * phase`, with the phase of the response in `[-1, 1)`.
+    pub offset: f64,
+    /// Half the width of the interval that no input can leave.
+    pub half_range: f64,
+}
+
+/// Sizes in bytes of what travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// Public key, uploaded once.
+    pub public_key: usize,
+    /// One query.
+    pub query: usize,
+    /// One response.
+    pub response: usize,
+}
+
+/// What a server publishes about a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelDescriptor {
+    /// Name in URLs.
+    pub name: String,
+    /// Fingerprint of the content; queries carry it.
+    pub id: ModelId,
+    /// A line for people.
+    pub title: String,
+    /// Name of the parameter set.
+    pub parameter_set: String,
+    /// What goes in.
+    pub inputs: Inputs,
+    /// Base-2 logarithm of the torus step of one input level, before the response doubles it.
+    pub input_step_log2: u32,
+    /// What comes out.
+    pub outputs: Vec<Output>,
+    /// From scores to probabilities.
+    pub link: Link,
+    /// Bytes on the wire.
+    pub sizes: Sizes,
+    /// Predicted standard deviation of the error of a score, in units of the score; the largest over the outputs.
+    pub score_error: f64,
+    /// Share of a public test set the model gets right, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+}
+
+impl ModelDescriptor {
+    /// Checks every number a client computes with, and gives the parameter set.
+    pub fn parse(&self) -> Result<LinearParams, DescriptorError> {
+        let params = LinearParams::by_name(&self.parameter_set)
+            .ok_or_else(|| DescriptorError::UnknownParameterSet(self.parameter_set.clone()))?;
+        check("inputs.count", self.inputs.count, &FEATURES)?;
+        check("inputs.levels", self.inputs.levels, &LEVELS)?;
+        check("outputs", self.outputs.len(), &OUTPUTS)?;
+        check("input_step_log2", self.input_step_log2, &(1..=62))?;
+        let finite = -1e300..=1e300;
+        let positive = 1e-300..=1e300;
+        check("inputs.min", self.inputs.min, &finite)?;
+        check(
+            "inputs.max - inputs.min",
+            self.inputs.max - self.inputs.min,
+            &positive,
+        )?;
+        for output in &self.outputs {
+            check("output offset", output.offset, &finite)?;
+            check("output half_range", output.half_range, &positive)?;
+        }
+        if let Some(ImageShape { width, height }) = self.inputs.image {
+            let pixels = width.saturating_mul(height);
+            check("image pixels", pixels, &(self.inputs.count..=self.inputs.count))?;
+        }
+        Ok(params)
+    }
+}
+
+impl Sizes {
+    /// Sizes for a model of this shape.
+    pub fn of(params: &LinearParams, features: usize, outputs: usize) -> Self {
+        Self {
+            public_key: PublicKey::blob_len(params),
+            query: Query::blob_len(params, features),
+            response: Response::blob_len(params, outputs),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Variance of a decrypted score, predicted from the parameters.
+//!
+//! All variances are of torus elements (a `u64` divided by 2^64) in the phase of a *response*, in which a
+//! message stands doubled (packing two ciphertexts with `X -> -X` doubles both).
+//! The formulas are the usual independence heuristics: a product of a noise polynomial with a binary one
+//! of `N` coefficients multiplies the variance by `N/2`, with an integer one by its squared norm.
+
+use crate::params::{KeptBits, LinearParams, TUniformBound};
+
+/// Variance of the error of rounding to `kept` bits: uniform over one step.
+fn rounding(kept: KeptBits) -> f64 {
+    0.25f64.powi(kept.0 as i32) / 12.0
+}
+
+fn variance(noise: TUniformBound) -> f64 {
+    noise.std_dev().0.powi(2)
+}
+
+/// Where the error of one score comes from; each field is a variance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoreNoise {
+    /// Noise and rounding of the query, multiplied by the integer weights.
+    pub query: f64,
+    /// The server's encryption of zero: `e*u - e1*s`.
+    pub rerandomisation: f64,
+    /// Noise of the automorphism key times the decomposition's digits.
+    pub key_switch: f64,
+    /// What the one-level decomposition leaves out.
+    pub decomposition: f64,
+    /// Rounding to the response's precision.
+    pub modulus_switch: f64,
+    /// Added by the server on purpose.
+    pub flooding: f64,
+}
+
+impl ScoreNoise {
+    /// Predicts the error of a score computed with integer weights of this squared Euclidean norm.
+    ///
+    /// `packed` tells whether the score shares its ciphertext with another one: the last of an odd
+    /// number of scores doesn't, and goes through no key switch.
+    pub fn predict(params: &LinearParams, weights_squared_norm: f64, packed: bool) -> Self {
+        let n = params.n() as f64;
+        let noise = variance(params.noise);
+        // Doubling a phase multiplies its variance by four.
+        let doubled = 4.0;
+        let base = 2f64.powi(params.automorphism_base_log.0 as i32);
+        let packing = f64::from(packed);
+        Self {
+            query: doubled * (noise + rounding(params.query_bits)) * weights_squared_norm,
+            rerandomisation: doubled * (n / 2.0) * (2.0 * noise + rounding(params.zero_bits)),
+            // Digits are uniform in [-base/2, base/2).
+            key_switch: packing * n * (base * base / 12.0) * (noise + rounding(params.automorphism_bits)),
+            // Against s(-X), whose coefficients are 0 or +-1: centred like the modulus switch.
+            decomposition: packing * (n / 4.0) * rounding(KeptBits(params.automorphism_base_log.0 as u32)),
+            // Centred on the mean of a binary secret, E[(s - 1/2)^2] = 1/4
+            // (Bourse, Minelli, Minihold, Paillier, CRYPTO 2018, section 3, for the uncentred form).
+            modulus_switch: (n / 4.0 + 1.0) * rounding(params.response_bits),
+            flooding: variance(params.flooding),
+        }
+    }
+
+    /// Variance of the whole error.
+    pub fn total(&self) -> f64 {
+        self.query
+            + self.rerandomisation
+            + self.key_switch
+            + self.decomposition
+            + self.modulus_switch
+            + self.flooding
+    }
+
+    /// Standard deviation of the whole error.
+    pub fn std_dev(&self) -> f64 {
+        self.total().sqrt()
+    }
+
+    /// How far the flooding noise lies above what it has to drown.
+    pub fn flooding_margin(&self) -> FloodingMargin {
+        let bits_above = |hidden: f64| 0.5 * (self.flooding / hidden).log2();
+        FloodingMargin {
+            rerandomisation: bits_above(self.rerandomisation),
+            query: bits_above(self.query),
+        }
+    }
+}
+
+/// Flooding margins in bits: `log2` of the ratio of standard deviations. A client that keeps the noise of
+/// its own query and knows its secret key tells a score's hidden noise from a simulated one with an advantage of
+/// about `2^-bits`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FloodingMargin {
+    /// Over `e*u - e1*s`: linear combinations of the server's randomness, which protects the mask.
+    pub rerandomisation: f64,
+    /// Over the query's own noise times the weights. What would leak is the same model's score at an input
+    /// that differs from the query by that noise.
+    pub query: f64,
+}
+
+impl FloodingMargin {
+    /// The smaller of the two.
+    pub fn bits(&self) -> f64 {
+        self.rerandomisation.min(self.query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn margin_of_the_shipped_set_is_what_the_documents_say() {
+        // ||w|| = 2^14.5 is what mnist-linear has.
+        let noise = ScoreNoise::predict(&LinearParams::N2048, 2f64.powi(29), true);
+        let margin = noise.flooding_margin();
+        assert!(margin.rerandomisation > 14.0, "{margin:?}");
+        assert!(margin.query > 14.0, "{margin:?}");
+        assert!(
+            noise.modulus_switch > noise.flooding,
+            "the modulus switch should dominate: {noise:?}"
+        );
+    }
+}

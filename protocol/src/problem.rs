@@ -1,0 +1,134 @@
+//! Error codes of the HTTP API, as RFC 9457 problem details.
+
+use serde::{Deserialize, Serialize};
+
+/// What a client can do about a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recovery {
+    /// Upload the public key (again), then repeat the request.
+    UploadKey,
+    /// Fetch the model's descriptor again, encrypt anew, then repeat.
+    RefreshModel,
+    /// Repeat later; `Retry-After` says when.
+    Retry,
+    /// Repeating the same request can't succeed.
+    None,
+}
+
+macro_rules! problem_codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $recovery:ident, $title:literal;)*) => {
+        /// Stable, machine-readable name of what went wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum ProblemCode {
+            $($(#[$doc])* #[serde(rename = $code)] $variant,)*
+        }
+
+        impl ProblemCode {
+            /// Every code, for documentation and tests.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The code as it stands in JSON.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),* }
+            }
+
+            /// HTTP status that goes with it.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),* }
+            }
+
+            /// What the client can do.
+            pub const fn recovery(self) -> Recovery {
+                match self { $(Self::$variant => Recovery::$recovery),* }
+            }
+
+            /// One line for people, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),* }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    /// JSON of the wrong shape, base64 that isn't, a bad header or path.
+    MalformedRequest = "malformed_request", 400, None, "The request is malformed";
+    /// A key upload that is not a whole public key of a supported format.
+    MalformedKey = "malformed_key", 400, None, "The public key is malformed";
+    /// No such path.
+    NotFound = "not_found", 404, None, "There is nothing here";
+    /// No such model.
+    ModelNotFound = "model_not_found", 404, RefreshModel, "The model does not exist";
+    /// The key is not stored: never uploaded, removed or expired.
+    KeyNotFound = "key_not_found", 404, UploadKey, "The key is not stored here";
+    /// The path exists, the method doesn't.
+    MethodNotAllowed = "method_not_allowed", 405, None, "The method is not allowed here";
+    /// The uploaded bytes don't hash to the key id in the path.
+    KeyHashMismatch = "key_hash_mismatch", 409, UploadKey, "The key's hash is not its id";
+    /// The key or query belongs to parameters that are no longer served.
+    ParametersRetired = "parameters_retired", 410, RefreshModel, "The parameters are no longer served";
+    /// The query was made for another version of the model.
+    ModelChanged = "model_changed", 410, RefreshModel, "The query was made for another version of the model";
+    /// Larger than the largest valid request.
+    PayloadTooLarge = "payload_too_large", 413, None, "The request is too large";
+    /// Neither raw bytes nor JSON.
+    UnsupportedMediaType = "unsupported_media_type", 415, None, "The media type is not supported";
+    /// A query blob that is not whole, or of another kind, version or length.
+    MalformedCiphertext = "malformed_ciphertext", 422, None, "The ciphertext is malformed";
+    /// The query was encrypted for another key than the one named.
+    KeyMismatch = "key_mismatch", 422, None, "The query was encrypted for another key";
+    /// Something broke on the server.
+    Internal = "internal", 500, Retry, "The server failed";
+    /// The store can't be reached or is full.
+    StoreUnavailable = "store_unavailable", 503, Retry, "The key store is unavailable";
+    /// Too much work is queued.
+    Overloaded = "overloaded", 503, Retry, "The server is busy";
+}
+
+/// Body of every error response, `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A URN that names the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// [`ProblemCode::title`].
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What was wrong with this request.
+    pub detail: String,
+    /// Stable code.
+    pub code: ProblemCode,
+    /// What the client can do.
+    pub recovery: Recovery,
+}
+
+impl Problem {
+    /// A problem with words about this occurrence.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:blindscore:problem:{}", code.as_str()),
+            title: code.title().to_owned(),
+            status: code.status(),
+            detail: detail.into(),
+            code,
+            recovery: code.recovery(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_what_json_says() {
+        for &code in ProblemCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+            let problem = Problem::new(code, "why");
+            let text = serde_json::to_string(&problem).unwrap();
+            assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The header every blob starts with.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | magic `BLSC` |
+//! | 4 | 2 | format version, little endian like all integers here |
+//! | 6 | 2 | kind |
+//! | 8 | 4 | parameter set |
+//! | 12 | 8 | payload length |
+//! | 20 | 32 | id of the public key it belongs to; zeros in a public key |
+//! | 52 | 16 | id of the model it belongs to; zeros in keys |
+//! | 68 | 16 | SHA-256 of header (up to here) and payload, first 16 bytes |
+//!
+//! The checksum finds accidents. It is no authentication: anyone can compute it.
+
+use crate::{
+    ids::{KeyId, ModelId},
+    params::ParameterSetId,
+};
+use sha2::{Digest, Sha256};
+
+/// Bytes before the payload.
+pub const HEADER_BYTES: usize = 84;
+/// Version of the format that this code writes and reads.
+pub const FORMAT_VERSION: u16 = 1;
+
+const MAGIC: [u8; 4] = *b"BLSC";
+const CHECKED: usize = 68;
+
+/// What a blob holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// Public key for linear models.
+    PublicKey = 1,
+    /// Encrypted features.
+    Query = 2,
+    /// Encrypted scores.
+    Response = 3,
+    /// The client's secret key; never leaves it except as the user's own export.
+    SecretKey = 4,
+}
+
+impl Kind {
+    fn from_u16(value: u16) -> Option<Self> {
+        [Self::PublicKey, Self::Query, Self::Response, Self::SecretKey]
+            .into_iter()
+            .find(|kind| *kind as u16 == value)
+    }
+}
+
+/// Why bytes are not the blob they should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Fewer bytes than a header.
+    #[error("{0} bytes are less than the {HEADER_BYTES} of a header")]
+    Truncated(usize),
+    /// The first four bytes are others.
+    #[error("not a Blindscore blob: the magic bytes are missing")]
+    BadMagic,
+    /// Another format version.
+    #[error("format version {0} is not supported, only {FORMAT_VERSION}")]
+    UnsupportedVersion(u16),
+    /// A blob of another kind.
+    #[error("expected a blob of kind {expected:?}, got kind number {found}")]
+    WrongKind {
+        /// What the place takes.
+        expected: Kind,
+        /// What the header says.
+        found: u16,
+    },
+    /// A parameter set that this code does not know or the place does not take.
+    #[error("parameter set {0} is not the expected one")]
+    WrongParameterSet(ParameterSetId),
+    /// The number of bytes, or the length in the header, is not the one that the kind and model demand.
+    #[error("the payload should be {expected} bytes; the header says {declared} and {actual} are there")]
+    WrongLength {
+        /// By kind, parameter set and model.
+        expected: usize,
+        /// By the header.
+        declared: u64,
+        /// What arrived.
+        actual: usize,
+    },
+    /// The checksum differs: some byte was changed on the way.
+    #[error("the checksum does not match: the blob was damaged")]
+    BadChecksum,
+    /// A field that has to be zero isn't, or padding bits are set.
+    #[error("reserved bits are set")]
+    ReservedBits,
+}
+
+/// A checked header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the blob holds.
+    pub kind: Kind,
+    /// Under which parameters.
+    pub params: ParameterSetId,
+    /// The key it belongs to.
+    pub key: KeyId,
+    /// The model it belongs to.
+    pub model: ModelId,
+}
+
+impl Header {
+    /// Header and payload as one blob.
+    pub fn seal(&self, payload: &[u8]) -> Vec<u8> {
+        let mut blob = Vec::with_capacity(HEADER_BYTES + payload.len());
+        blob.extend_from_slice(&MAGIC);
+        blob.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        blob.extend_from_slice(&(self.kind as u16).to_le_bytes());
+        blob.extend_from_slice(&self.params.0.to_le_bytes());
+        blob.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+        blob.extend_from_slice(&self.key.0);
+        blob.extend_from_slice(&self.model.0);
+        let checksum = checksum(&blob, payload);
+        blob.extend_from_slice(&checksum);
+        blob.extend_from_slice(payload);
+        blob
+    }
+
+    /// Reads magic, version, kind and parameter set from the first bytes of a blob: enough to know how long it must be.
+    pub fn peek(blob: &[u8], expected: Kind) -> Result<ParameterSetId, WireError> {
+        if blob.len() < HEADER_BYTES {
+            return Err(WireError::Truncated(blob.len()));
+        }
+        if blob[..4] != MAGIC {
+            return Err(WireError::BadMagic);
+        }
+        let version = u16::from_le_bytes(array(blob, 4));
+        if version != FORMAT_VERSION {
+            return Err(WireError::UnsupportedVersion(version));
+        }
+        let kind = u16::from_le_bytes(array(blob, 6));
+        if Kind::from_u16(kind) != Some(expected) {
+            return Err(WireError::WrongKind {
+                expected,
+                found: kind,
+            });
+        }
+        Ok(ParameterSetId(u32::from_le_bytes(array(blob, 8))))
+    }
+
+    /// Checks a whole blob and splits it.
+    pub fn open(
+        blob: &[u8],
+        kind: Kind,
+        params: ParameterSetId,
+        payload_len: usize,
+    ) -> Result<(Self, &[u8]), WireError> {
+        let found = Self::peek(blob, kind)?;
+        if found != params {
+            return Err(WireError::WrongParameterSet(found));
+        }
+        let (head, payload) = blob.split_at(HEADER_BYTES);
+        let declared = u64::from_le_bytes(array(head, 12));
+        if declared != payload_len as u64 || payload.len() != payload_len {
+            return Err(WireError::WrongLength {
+                expected: payload_len,
+                declared,
+                actual: payload.len(),
+            });
+        }
+        if checksum(&head[..CHECKED], payload) != head[CHECKED..] {
+            return Err(WireError::BadChecksum);
+        }
+        let header = Self {
+            kind,
+            params,
+            key: KeyId(array(head, 20)),
+            model: ModelId(array(head, 52)),
+        };
+        Ok((header, payload))
+    }
+}
+
+fn checksum(head: &[u8], payload: &[u8]) -> [u8; HEADER_BYTES - CHECKED] {
+    let digest = Sha256::new().chain_update(head).chain_update(payload).finalize();
+    array(&digest, 0)
+}
+
+/// The `L` bytes at `offset`; callers have checked the length.
+fn array<const L: usize>(bytes: &[u8], offset: usize) -> [u8; L] {
+    let mut out = [0; L];
+    out.copy_from_slice(&bytes[offset..offset + L]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEADER: Header = Header {
+        kind: Kind::Query,
+        params: ParameterSetId(1),
+        key: KeyId([7; 32]),
+        model: ModelId([9; 16]),
+    };
+
+    fn open(blob: &[u8], len: usize) -> Result<(Header, &[u8]), WireError> {
+        Header::open(blob, Kind::Query, ParameterSetId(1), len)
+    }
+
+    #[test]
+    fn opens_what_it_sealed() {
+        let blob = HEADER.seal(b"payload");
+        assert_eq!(open(&blob, 7), Ok((HEADER, &b"payload"[..])));
+        assert_eq!(
+            open(&blob, 8).unwrap_err(),
+            WireError::WrongLength {
+                expected: 8,
+                declared: 7,
+                actual: 7
+            }
+        );
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let blob = HEADER.seal(&[5; 40]);
+        for index in 0..blob.len() {
+            for flip in [1u8, 0x80, 0xff] {
+                let mut bad = blob.clone();
+                bad[index] ^= flip;
+                assert!(open(&bad, 40).is_err(), "byte {index} ^ {flip:#x} went unnoticed");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), len in 0usize..200) {
+            prop_assert!(open(&bytes, len).is_err());
+        }
+
+        #[test]
+        fn lengths_are_exact(payload in proptest::collection::vec(any::<u8>(), 0..64), delta in 1usize..9) {
+            let blob = HEADER.seal(&payload);
+            prop_assert!(open(&blob, payload.len() + delta).is_err());
+            prop_assert!(open(&blob[..blob.len().saturating_sub(delta)], payload.len()).is_err());
+            let longer = [&blob[..], &vec![0; delta]].concat();
+            prop_assert!(open(&longer, payload.len()).is_err());
+        }
+    }
+}

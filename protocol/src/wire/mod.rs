@@ -1,0 +1,18 @@
+//! The blobs that travel.
+//!
+//! Each is an [`envelope`] of 84 bytes and a payload whose exact length follows from the kind, the parameter set and
+//! the model. Readers check the length against what they expect *before* they allocate or decode anything; after
+//! that no payload can fail: every bit pattern is a ciphertext of something.
+
+mod bits;
+pub mod envelope;
+mod public_key;
+mod query;
+mod response;
+mod secret_key;
+
+pub use envelope::{HEADER_BYTES, Header, Kind, WireError};
+pub use public_key::PublicKey;
+pub use query::Query;
+pub use response::Response;
+pub use secret_key::SecretKeyBits;
