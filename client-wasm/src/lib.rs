@@ -1,1 +1,26 @@
+//! Blindscore's client: keys, encryption of features, decryption of scores.
+//!
+//! Pure Rust, no I/O: the same code runs natively and, through a thin layer of bindings, as WebAssembly in the
+//! npm package `blindscore`. Transport is the caller's.
+//!
+//! ```
+//! use blindscore_client::ClientKey;
+//! use blindscore_protocol::params::LinearParams;
+//!
+//! let (key, public_key) = ClientKey::generate(LinearParams::N2048)?;
+//! let (blob, id) = public_key.to_blob(); // goes to the server, once
+//! assert_eq!(id, key.key_id());
+//! # Ok::<(), blindscore_client::ClientError>(())
+//! ```
 
+#[cfg(target_arch = "wasm32")]
+mod bindings;
+mod decrypt;
+pub mod drawing;
+mod encrypt;
+mod error;
+mod key;
+
+pub use decrypt::Scores;
+pub use error::ClientError;
+pub use key::ClientKey;

@@ -6,7 +6,8 @@
 //! - [`wire`]: the bytes that travel: public key, query, response, and the exported secret key;
 //! - [`ids`]: identifiers of keys and models;
 //! - [`problem`]: error codes of the HTTP API;
-//! - [`random`]: seeds and the masks that are expanded from them.
+//! - [`random`]: seeds and the masks that are expanded from them;
+//! - [`ring`]: coefficients of products.
 //!
 //! # Conventions
 //!
@@ -19,6 +20,7 @@ pub mod noise;
 pub mod params;
 pub mod problem;
 pub mod random;
+pub mod ring;
 pub mod wire;
 
 /// Media type of every binary blob.

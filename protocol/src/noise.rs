@@ -21,6 +21,9 @@ fn variance(noise: TUniformBound) -> f64 {
 pub struct ScoreNoise {
     /// Noise and rounding of the query, multiplied by the integer weights.
     pub query: f64,
+    /// Rounding errors of the f64 FFT that multiplies the query's mask with the weights: an estimate, since
+    /// they depend on the order of operations.
+    pub fourier: f64,
     /// The server's encryption of zero: `e*u - e1*s`.
     pub rerandomisation: f64,
     /// Noise of the automorphism key times the decomposition's digits.
@@ -47,6 +50,9 @@ impl ScoreNoise {
         let packing = f64::from(packed);
         Self {
             query: doubled * (noise + rounding(params.query_bits)) * weights_squared_norm,
+            // Relative errors of 2^-53 that grow with the root of log2(N) layers, on a product whose
+            // coefficients, before they wrap, have variance ||w||^2 / 12; times the N/2 ones of the secret.
+            fourier: doubled * (n / 2.0) * n.log2() * 2f64.powi(-106) * weights_squared_norm / 12.0,
             rerandomisation: doubled * (n / 2.0) * (2.0 * noise + rounding(params.zero_bits)),
             // Digits are uniform in [-base/2, base/2).
             key_switch: packing * n * (base * base / 12.0) * (noise + rounding(params.automorphism_bits)),
@@ -62,6 +68,7 @@ impl ScoreNoise {
     /// Variance of the whole error.
     pub fn total(&self) -> f64 {
         self.query
+            + self.fourier
             + self.rerandomisation
             + self.key_switch
             + self.decomposition
@@ -79,7 +86,7 @@ impl ScoreNoise {
         let bits_above = |hidden: f64| 0.5 * (self.flooding / hidden).log2();
         FloodingMargin {
             rerandomisation: bits_above(self.rerandomisation),
-            query: bits_above(self.query),
+            query: bits_above(self.query + self.fourier),
         }
     }
 }
@@ -91,7 +98,7 @@ impl ScoreNoise {
 pub struct FloodingMargin {
     /// Over `e*u - e1*s`: linear combinations of the server's randomness, which protects the mask.
     pub rerandomisation: f64,
-    /// Over the query's own noise times the weights. What would leak is the same model's score at an input
+    /// Over the query's own noise times the weights, and the FFT's errors. What would leak is the same model's score at an input
     /// that differs from the query by that noise.
     pub query: f64,
 }

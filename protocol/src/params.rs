@@ -160,9 +160,9 @@ impl LinearParams {
         outputs.div_ceil(2)
     }
 
-    /// Coefficients in which the two scores of a response ciphertext stand.
-    pub const fn score_positions(&self) -> [usize; 2] {
-        [0, self.n() / 2]
+    /// Ciphertext of a response, and coefficient of its phase, in which score `output` stands.
+    pub const fn score_place(&self, output: usize) -> (usize, usize) {
+        (output / 2, output % 2)
     }
 
     /// Factor `2^64 / 2^base_log` by which the automorphism key's message is scaled.

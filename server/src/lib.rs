@@ -1,1 +1,13 @@
-//! x
+//! Blindscore's server: scores models on data it can't read.
+//!
+//! - [`engine`]: scoring on ciphertexts; knows nothing of HTTP or files;
+//! - [`model`]: model files, quantisation, the registry;
+//! - [`keystore`]: clients' public keys;
+//! - [`http`]: the service;
+//! - [`cli`]: the command line.
+
+pub mod cli;
+pub mod engine;
+pub mod http;
+pub mod keystore;
+pub mod model;

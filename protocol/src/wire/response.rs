@@ -9,7 +9,7 @@ use crate::{
 
 /// Encrypted scores: GLWE ciphertexts after the modulus switch, with the one or two body coefficients that carry a score.
 ///
-/// Score `c` stands in ciphertext `c / 2`, at coefficient `0` (even `c`) or `N/2` (odd `c`) of its phase.
+/// Score `c` stands in ciphertext `c / 2`, at coefficient `c mod 2` of its phase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
     /// Parameters of the key it is for.

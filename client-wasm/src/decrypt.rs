@@ -1,0 +1,100 @@
+use crate::{ClientError, ClientKey};
+use blindscore_protocol::{
+    descriptor::{Link, ModelDescriptor},
+    ring::product_coefficient,
+    wire::Response,
+};
+
+/// A decrypted answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// One score for each output, in the model's own units.
+    pub scores: Vec<f64>,
+    /// The scores through the model's link function.
+    pub probabilities: Vec<f64>,
+    /// The largest score's position; with a single sigmoid output, 1 if its probability is at least one half.
+    pub index: usize,
+    /// The label at `index`, or the only label there is.
+    pub label: String,
+}
+
+impl ClientKey {
+    /// Decrypts a response of `model`.
+    ///
+    /// # Errors
+    /// If the blob is damaged, or belongs to another key or another version of the model:
+    /// a response that this key can't read is never turned into scores.
+    pub fn decrypt(&self, model: &ModelDescriptor, blob: &[u8]) -> Result<Scores, ClientError> {
+        let params = self.check_parameters(model)?;
+        let response = Response::from_blob(blob, params, model.outputs.len())?;
+        if response.key != self.key_id() {
+            return Err(ClientError::WrongKey {
+                expected: self.key_id(),
+                found: response.key,
+            });
+        }
+        if response.model != model.id {
+            return Err(ClientError::WrongModel {
+                expected: model.id,
+                found: response.model,
+            });
+        }
+        let scores = model.outputs.iter().enumerate().map(|(c, output)| {
+            let (ciphertext, position) = params.score_place(c);
+            let mask = &response.masks[ciphertext * params.n()..][..params.n()];
+            let phase = response.bodies[c].wrapping_sub(product_coefficient(mask, self.bits(), position));
+            output.offset + output.half_range * (phase as i64 as f64 / 2f64.powi(63))
+        });
+        Ok(Scores::new(model, scores.collect()))
+    }
+}
+
+impl Scores {
+    fn new(model: &ModelDescriptor, scores: Vec<f64>) -> Self {
+        let probabilities = apply(model.link, &scores);
+        let best = |values: &[f64]| {
+            let pairs = values.iter().enumerate();
+            pairs
+                .max_by(|a, b| a.1.total_cmp(b.1))
+                .map_or(0, |(index, _)| index)
+        };
+        let index = match (model.link, probabilities.as_slice()) {
+            (Link::Sigmoid, [only]) => usize::from(*only >= 0.5),
+            _ => best(&scores),
+        };
+        let label = &model.outputs[index.min(model.outputs.len() - 1)].label;
+        Self {
+            label: label.clone(),
+            scores,
+            probabilities,
+            index,
+        }
+    }
+}
+
+/// Applies a link function.
+fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
+    match link {
+        Link::Identity => scores.to_vec(),
+        Link::Sigmoid => scores.iter().map(|s| 1.0 / (1.0 + (-s).exp())).collect(),
+        Link::Softmax => {
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.iter().map(|w| w / sum).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links() {
+        let soft = apply(Link::Softmax, &[1000.0, 1000.0, -1000.0]);
+        assert!((soft[0] - 0.5).abs() < 1e-12 && soft[2] < 1e-12);
+        assert_eq!(apply(Link::Sigmoid, &[0.0]), [0.5]);
+        assert_eq!(apply(Link::Identity, &[-3.5]), [-3.5]);
+    }
+}

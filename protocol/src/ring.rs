@@ -1,0 +1,46 @@
+//! The one piece of ring arithmetic that both sides need: single coefficients of a product, exactly.
+
+/// Coefficient `position` of `a * b` modulo `X^N + 1` and `2^64`, with `N` the common length.
+///
+/// Runs in time that depends only on `N`: either factor may be secret.
+///
+/// # Panics
+/// If the lengths differ or `position` is not below them.
+pub fn product_coefficient(a: &[u64], b: &[u64], position: usize) -> u64 {
+    assert_eq!(a.len(), b.len());
+    let dot = |a: &[u64], b: &[u64]| {
+        let pairs = a.iter().zip(b.iter().rev());
+        pairs.fold(0u64, |sum, (a, b)| sum.wrapping_add(a.wrapping_mul(*b)))
+    };
+    let (a_low, a_high) = a.split_at(position + 1);
+    let (b_low, b_high) = b.split_at(position + 1);
+    // X^N = -1: the terms that wrap around are subtracted.
+    dot(a_low, b_low).wrapping_sub(dot(a_high, b_high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tfhe::core_crypto::{
+        algorithms::polynomial_algorithms::polynomial_karatsuba_wrapping_mul, prelude::Polynomial,
+    };
+
+    #[test]
+    fn agrees_with_tfhe() {
+        let a: Vec<u64> = (1..=64u64)
+            .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .collect();
+        let b: Vec<u64> = (1..=64u64)
+            .map(|i| i.wrapping_mul(0xd134_2543_de82_ef95))
+            .collect();
+        let mut product = Polynomial::from_container(vec![0u64; 64]);
+        polynomial_karatsuba_wrapping_mul(
+            &mut product,
+            &Polynomial::from_container(a.as_slice()),
+            &Polynomial::from_container(b.as_slice()),
+        );
+        for (position, expected) in product.as_ref().iter().enumerate() {
+            assert_eq!(product_coefficient(&a, &b, position), *expected);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Centred rounding: what rounding a mask is expected to change in the phase goes into the body.
+//!
+//! Rounding a mask coefficient by `r` changes the phase by `r` times a secret coefficient. A binary coefficient is 1/2 on
+//! average, so the mean of that change is known without the secret, and only `r (s - 1/2)` remains: half the variance.
+
+use super::packing::Packed;
+use blindscore_protocol::params::LinearParams;
+
+/// Which polynomial the rounded mask is multiplied by.
+#[derive(Clone, Copy)]
+pub(super) enum Secret {
+    /// `s(X)`: every coefficient is 1/2 on average.
+    Key,
+    /// `s(-X)`: 1/2 at even coefficients, -1/2 at odd ones.
+    Image,
+}
+
+/// Coefficient `position` of `residuals` times the mean of the secret.
+///
+/// The residuals are smaller than 2^48 in absolute value, so their sum fits.
+pub(super) fn expected_product(residuals: &[u64], secret: Secret, position: usize) -> u64 {
+    let sum: i64 = residuals
+        .iter()
+        .enumerate()
+        .map(|(index, &residual)| {
+            let wraps = index > position;
+            // N is even, so the parity of the secret's index is that of the difference, wrapped or not.
+            let odd_image = matches!(secret, Secret::Image) && index.abs_diff(position) % 2 == 1;
+            if wraps != odd_image {
+                -(residual as i64)
+            } else {
+                residual as i64
+            }
+        })
+        .sum();
+    (sum / 2) as u64
+}
+
+/// Moves to each body what the rounding of the mask to the response's precision is expected to take from it.
+pub(super) fn centre_modulus_switch(params: &LinearParams, ciphertext: &mut Packed) {
+    let kept = params.response_bits;
+    let residuals: Vec<u64> = ciphertext
+        .mask
+        .iter()
+        .map(|&coefficient| coefficient.wrapping_sub(kept.expand(kept.round(coefficient))))
+        .collect();
+    for (position, body) in ciphertext.bodies.iter_mut().enumerate() {
+        *body = body.wrapping_sub(expected_product(&residuals, Secret::Key, position));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_protocol::{random::MaskSeed, ring::product_coefficient};
+
+    #[test]
+    fn is_half_the_product_with_all_ones() {
+        let residuals: Vec<u64> = MaskSeed([1; 16])
+            .expand(64)
+            .iter()
+            .map(|&v| (v as i64 >> 20) as u64 & !1)
+            .collect();
+        let minus_one = u64::MAX;
+        let ones = vec![1; 64];
+        let image: Vec<u64> = (0..64).map(|i| if i % 2 == 0 { 1 } else { minus_one }).collect();
+        for position in [0, 1, 5, 63] {
+            for (secret, polynomial) in [(Secret::Key, &ones), (Secret::Image, &image)] {
+                let product = product_coefficient(&residuals, polynomial, position);
+                assert_eq!(
+                    expected_product(&residuals, secret, position),
+                    (product as i64 / 2) as u64
+                );
+            }
+        }
+    }
+}

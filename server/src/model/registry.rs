@@ -1,0 +1,64 @@
+use super::{LinearModel, Model, ModelError, load_file};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+/// The model that every build carries, and the default one of `POST /score`.
+const BUNDLED: &[u8] = include_bytes!("../../../models/mnist-linear.safetensors");
+
+/// All models of a server, by name. Immutable once loaded.
+pub struct Registry {
+    models: BTreeMap<String, Arc<Model>>,
+    default: Arc<Model>,
+}
+
+impl Registry {
+    /// Loads the bundled model and every `*.safetensors` of `models_dir`.
+    ///
+    /// # Errors
+    /// If one of them can't be served: a server does not start with half of its models.
+    pub fn load(models_dir: Option<&Path>) -> Result<Self, ModelError> {
+        let default = Arc::new(Model::new(LinearModel::from_safetensors(BUNDLED)?)?);
+        let mut models = BTreeMap::from([(default.descriptor().name.clone(), default.clone())]);
+        for path in models_dir.map(model_files).transpose()?.unwrap_or_default() {
+            let model = load_file(&path)?;
+            let name = model.descriptor().name.clone();
+            if models.insert(name.clone(), Arc::new(model)).is_some() {
+                return Err(ModelError::Duplicate(name));
+            }
+        }
+        Ok(Self { models, default })
+    }
+
+    /// The model of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
+        self.models.get(name)
+    }
+
+    /// The bundled model.
+    pub fn default_model(&self) -> &Arc<Model> {
+        &self.default
+    }
+
+    /// All models, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.models.values()
+    }
+}
+
+fn model_files(dir: &Path) -> Result<Vec<std::path::PathBuf>, ModelError> {
+    let io = |source| ModelError::Io {
+        path: dir.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
