@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
 # Inverse regularisation strength: the best on the validation images among CANDIDATES.
@@ -58,8 +58,10 @@ def main():
     model = fit(x, y, C)
     accuracy = model.score(images(args.mnist, "t10k"), labels(args.mnist, "t10k"))
     print(f"accuracy on the 10,000 test images: {accuracy:.4f}")
+    # safetensors writes an array's memory as it lies, and scikit-learn's coefficients lie column by column.
+    coef, intercept = np.ascontiguousarray(model.coef_), np.ascontiguousarray(model.intercept_)
     save_file(
-        {"coef": model.coef_.astype(np.float64), "intercept": model.intercept_.astype(np.float64)},
+        {"coef": coef, "intercept": intercept},
         args.out,
         metadata={
             "name": "mnist-linear",
@@ -73,6 +75,9 @@ def main():
             "accuracy": f"{accuracy:.4f}",
         },
     )
+
+    written = load_file(args.out)
+    assert np.array_equal(written["coef"], model.coef_), "the file does not hold the fitted model"
 
 
 if __name__ == "__main__":
