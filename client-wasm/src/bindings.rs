@@ -1,5 +1,8 @@
 //! The thin layer that `wasm-bindgen` shows to JavaScript. The npm package's shell wraps it; nobody else should call it.
 
+// wasm-bindgen exports what is public, from wherever it stands.
+#![allow(unreachable_pub)]
+
 use crate::{ClientError, ClientKey, drawing};
 use blindscore_protocol::{descriptor::ModelDescriptor, params::LinearParams};
 use wasm_bindgen::prelude::*;

@@ -1,0 +1,258 @@
+import type { Model, SecretKey } from "./blindscore.js";
+import type { ModelDescriptor, Scores } from "./descriptor.js";
+import { BlindscoreError, fromWasm } from "./errors.js";
+import { Http, serverTiming } from "./http.js";
+import { unpack, vector } from "./keys.js";
+import { load, loaded, type WasmSource } from "./wasm.js";
+
+export interface ConnectOptions {
+  /** Name of the model; the server's first one if it is left out. */
+  model?: string;
+  /** A key from `exportSecretKey`, to go on with instead of making a new one. */
+  secretKey?: Uint8Array;
+  /** Used instead of the global `fetch`. */
+  fetch?: typeof fetch;
+  /** Where to take the WebAssembly from, if not from the package. */
+  wasm?: WasmSource;
+  signal?: AbortSignal;
+}
+
+export interface Progress {
+  phase: "generate" | "upload";
+  /** From 0 to 1. */
+  fraction: number;
+}
+
+export interface KeyReport {
+  keyId: string;
+  /** Whether a secret key was made just now. */
+  generated: boolean;
+  /** Whether the public key was uploaded just now. */
+  uploaded: boolean;
+  keygenMs: number;
+  uploadMs: number;
+  publicKeyBytes: number;
+}
+
+export interface Prediction extends Scores {
+  timings: {
+    encryptMs: number;
+    /** The whole request, network and server. */
+    requestMs: number;
+    /** What the server says it spent on scoring. */
+    serverMs: number | null;
+    decryptMs: number;
+  };
+  bytes: { query: number; response: number };
+  /** The bytes on the wire, when asked for. */
+  trace?: { query: Uint8Array; response: Uint8Array };
+}
+
+/**
+ * A model on a server that scores encrypted features, and the key to them.
+ *
+ * The secret key never leaves this object, except by `exportSecretKey`.
+ */
+export class Blindscore {
+  /** What the server tells about the model. */
+  readonly model: ModelDescriptor;
+  readonly #http: Http;
+  readonly #parsed: Model;
+  #secret: SecretKey | undefined;
+  /** Kept in case the server loses it. */
+  #publicKey: Uint8Array | undefined;
+  #ensuring: Promise<KeyReport> | undefined;
+  #stored = false;
+
+  private constructor(http: Http, model: ModelDescriptor, parsed: Model, secret: SecretKey | undefined) {
+    this.#http = http;
+    this.model = model;
+    this.#parsed = parsed;
+    this.#secret = secret;
+  }
+
+  /** Loads the WebAssembly and asks the server for the model. Makes no keys yet. */
+  static async connect(url: string | URL, options: ConnectOptions = {}): Promise<Blindscore> {
+    const http = new Http(String(url), options.fetch);
+    const [bindings, model] = await Promise.all([load(options.wasm), describe(http, options)]);
+    try {
+      const parsed = new bindings.Model(JSON.stringify(model));
+      const secret = options.secretKey && bindings.SecretKey.fromBytes(options.secretKey);
+      return new Blindscore(http, model, parsed, secret);
+    } catch (error) {
+      throw fromWasm(error);
+    }
+  }
+
+  /** Id of the public key in use, once there is one. */
+  get keyId(): string | null {
+    return this.#secret?.keyId() ?? null;
+  }
+
+  /**
+   * Makes sure that there is a secret key and that the server stores its public key. Does what is missing, and only that;
+   * `predict` calls it by itself. Calls at the same time share one run.
+   *
+   * If the server has lost the public key of an imported secret key, a new one is made for it, and `keyId` changes.
+   */
+  ensureKeys(options: { onProgress?: (progress: Progress) => void; signal?: AbortSignal } = {}): Promise<KeyReport> {
+    this.#ensuring ??= this.#ensureKeys(options.onProgress ?? (() => {}), options.signal).finally(() => {
+      this.#ensuring = undefined;
+    });
+    return this.#ensuring;
+  }
+
+  async #ensureKeys(onProgress: (progress: Progress) => void, signal?: AbortSignal): Promise<KeyReport> {
+    const report = { generated: false, uploaded: false, keygenMs: 0, uploadMs: 0 };
+    const publicKeyBytes = this.model.sizes.public_key;
+    if (this.#secret && (await this.#isStored(this.#secret.keyId(), signal))) {
+      this.#stored = true;
+      return { keyId: this.#secret.keyId(), publicKeyBytes, ...report };
+    }
+    onProgress({ phase: "generate", fraction: 0 });
+    const started = performance.now();
+    report.generated = this.#secret === undefined;
+    const [secret, publicKey] = this.#makeKeys();
+    report.keygenMs = performance.now() - started;
+    onProgress({ phase: "generate", fraction: 1 });
+
+    onProgress({ phase: "upload", fraction: 0 });
+    const uploading = performance.now();
+    await this.#http.request(`/v1/keys/${secret.keyId()}`, {
+      method: "PUT",
+      headers: { "content-type": "application/octet-stream" },
+      body: publicKey as Uint8Array<ArrayBuffer>,
+      ...(signal && { signal }),
+    });
+    report.uploaded = true;
+    report.uploadMs = performance.now() - uploading;
+    onProgress({ phase: "upload", fraction: 1 });
+    this.#stored = true;
+    return { keyId: secret.keyId(), publicKeyBytes, ...report };
+  }
+
+  async #isStored(keyId: string, signal?: AbortSignal): Promise<boolean> {
+    const init: RequestInit = { method: "HEAD", ...(signal && { signal }) };
+    const response = await this.#http.request(`/v1/keys/${keyId}`, init, [404]);
+    return response.ok;
+  }
+
+  /** The secret key with a public key to upload, made as far as they are missing. */
+  #makeKeys(): [SecretKey, Uint8Array] {
+    try {
+      if (!this.#secret) {
+        const pair = loaded().SecretKey.generate(this.#parsed);
+        this.#publicKey = pair.publicKey();
+        this.#secret = pair.takeSecretKey();
+        pair.free();
+      }
+      if (!this.#secret) throw new BlindscoreError("internal", "a fresh key pair has no secret key");
+      this.#publicKey ??= this.#secret.renewPublicKey();
+      return [this.#secret, this.#publicKey];
+    } catch (error) {
+      throw fromWasm(error);
+    }
+  }
+
+  /**
+   * Encrypts the features, has the server score them, decrypts the scores.
+   *
+   * Uploads the public key first if that has not happened, and once more if the server has lost it meanwhile.
+   */
+  async predict(
+    features: ArrayLike<number>,
+    options: { signal?: AbortSignal; trace?: boolean } = {},
+  ): Promise<Prediction> {
+    const values = vector(features);
+    if (!this.#stored) await this.ensureKeys(options);
+    try {
+      return await this.#predict(values, options);
+    } catch (error) {
+      if (!(error instanceof BlindscoreError) || error.recovery !== "upload_key") throw error;
+      this.#stored = false;
+      await this.ensureKeys(options);
+      return await this.#predict(values, options);
+    }
+  }
+
+  async #predict(features: Float64Array, options: { signal?: AbortSignal; trace?: boolean }): Promise<Prediction> {
+    const secret = this.#requireSecret();
+    const started = performance.now();
+    const query = rethrow(() => secret.encrypt(this.#parsed, features));
+    const encrypted = performance.now();
+    const response = await this.#http.request(`/v1/models/${encodeURIComponent(this.model.name)}/score`, {
+      method: "POST",
+      headers: { "content-type": "application/octet-stream", "blindscore-key": secret.keyId() },
+      body: query as Uint8Array<ArrayBuffer>,
+      ...(options.signal && { signal: options.signal }),
+    });
+    const answer = new Uint8Array(await response.arrayBuffer());
+    const received = performance.now();
+    const flat = rethrow(() => secret.decrypt(this.#parsed, answer));
+    const decrypted = performance.now();
+    return {
+      ...unpack(this.model, flat),
+      timings: {
+        encryptMs: encrypted - started,
+        requestMs: received - encrypted,
+        serverMs: serverTiming(response.headers.get("server-timing"), "score"),
+        decryptMs: decrypted - received,
+      },
+      bytes: { query: query.length, response: answer.length },
+      ...(options.trace && { trace: { query, response: answer } }),
+    };
+  }
+
+  /**
+   * The secret key as 340 bytes, for `connect({ secretKey })`. Whoever has them can read every query and answer made with this key:
+   * keep them out of logs, cookies and anything that is sent.
+   */
+  exportSecretKey(): Uint8Array {
+    return this.#requireSecret().toBytes();
+  }
+
+  /** Deletes the public key on the server and the secret key here. The object can be used on; it makes new keys. */
+  async forget(options: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#ensuring?.catch(() => {});
+    const secret = this.#secret;
+    if (!secret) return;
+    const init: RequestInit = { method: "DELETE", ...(options.signal && { signal: options.signal }) };
+    await this.#http.request(`/v1/keys/${secret.keyId()}`, init, [404]);
+    this.#secret = undefined;
+    this.#publicKey = undefined;
+    this.#stored = false;
+    secret.free();
+  }
+
+  /** Wipes the secret key from the WebAssembly's memory. The object can't be used afterwards. */
+  free(): void {
+    this.#secret?.free();
+    this.#secret = undefined;
+    this.#parsed.free();
+  }
+
+  #requireSecret(): SecretKey {
+    if (!this.#secret) throw new BlindscoreError("no_key", "there is no key yet: await ensureKeys() first");
+    return this.#secret;
+  }
+}
+
+async function describe(http: Http, { model, signal }: ConnectOptions): Promise<ModelDescriptor> {
+  const init: RequestInit = signal ? { signal } : {};
+  if (model !== undefined) {
+    const response = await http.request(`/v1/models/${encodeURIComponent(model)}`, init);
+    return (await response.json()) as ModelDescriptor;
+  }
+  const response = await http.request("/v1/models", init);
+  const { models } = (await response.json()) as { models: ModelDescriptor[] };
+  if (!models[0]) throw new BlindscoreError("model_not_found", "the server has no models");
+  return models[0];
+}
+
+function rethrow<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw fromWasm(error);
+  }
+}

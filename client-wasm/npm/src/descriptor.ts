@@ -1,0 +1,42 @@
+/** What a server tells about a model. */
+export interface ModelDescriptor {
+  /** Name in addresses. */
+  name: string;
+  /** Fingerprint; changes with the model's content. */
+  id: string;
+  /** A line for people. */
+  title: string;
+  parameter_set: string;
+  inputs: {
+    /** Number of features. */
+    count: number;
+    /** Smallest and largest allowed value of a feature. */
+    min: number;
+    max: number;
+    /** A feature is rounded to one of this many values. */
+    levels: number;
+    /** When the features are the pixels of an image, row by row. */
+    image?: { width: number; height: number };
+  };
+  input_step_log2: number;
+  outputs: { label: string; offset: number; half_range: number }[];
+  link: "softmax" | "sigmoid" | "identity";
+  /** Bytes on the wire. */
+  sizes: { public_key: number; query: number; response: number };
+  /** Standard deviation of a decrypted score's error, in the score's units. */
+  score_error: number;
+  /** Share of a public test set that the model gets right. */
+  accuracy?: number;
+}
+
+/** A decrypted answer. */
+export interface Scores {
+  /** Label of the best score. */
+  label: string;
+  /** Its position. */
+  index: number;
+  /** One score for each output, in the model's units. */
+  scores: Float64Array;
+  /** The scores through the model's link function. */
+  probabilities: Float64Array;
+}

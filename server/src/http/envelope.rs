@@ -1,0 +1,99 @@
+//! What every response gets, whoever made it: security headers, a request id, a line in the log, and a problem body
+//! where the framework gave a bare error.
+
+use super::error::{ApiError, PROBLEM_JSON};
+use actix_web::{
+    Error, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+use tracing::Instrument;
+
+const SECURITY_HEADERS: [(&str, &str); 5] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// Middleware around everything.
+pub(super) async fn wrap(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let id = request_id();
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", id);
+    let mut response = match next.call(request).instrument(span.clone()).await {
+        Ok(response) => with_problem(response.map_into_boxed_body()),
+        Err(error) => return Err(ApiError::Framework(error.as_response_error().status_code()).into()),
+    };
+    // The pattern and not the path: a path may name a key.
+    let route = response
+        .request()
+        .match_pattern()
+        .unwrap_or_else(|| "-".to_owned());
+    let _entered = span.enter();
+    tracing::info!(
+        %method,
+        route,
+        status = response.status().as_u16(),
+        ms = started.elapsed().as_secs_f64() * 1e3,
+        "answered"
+    );
+    add_headers(response.headers_mut(), &id);
+    Ok(response)
+}
+
+/// Replaces the body of an error that isn't a problem yet.
+fn with_problem(response: ServiceResponse) -> ServiceResponse {
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == PROBLEM_JSON.as_bytes());
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (request, bare) = response.into_parts();
+    let mut problem = ApiError::Framework(status).error_response();
+    if let Some(allow) = bare.headers().get(ALLOW) {
+        problem.headers_mut().insert(ALLOW, allow.clone());
+    }
+    ServiceResponse::new(request, problem)
+}
+
+fn add_headers(headers: &mut HeaderMap, id: &str) {
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// An id for one request: a prefix of this process and a counter.
+fn request_id() -> String {
+    static PROCESS: LazyLock<u32> = LazyLock::new(|| RandomState::new().hash_one(0) as u32);
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    format!("{:08x}-{:x}", *PROCESS, COUNTER.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,54 @@
+//! `/v1/models`: what is served.
+
+use super::{error::ApiError, service::Service};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch},
+    web,
+};
+use blindscore_protocol::descriptor::ModelDescriptor;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// Answer of `GET /v1/models`.
+#[derive(Serialize)]
+struct Listing<'a> {
+    models: Vec<&'a ModelDescriptor>,
+}
+
+/// `GET /v1/models`.
+pub(super) async fn list(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
+    let models = service.models.iter().map(|model| model.descriptor()).collect();
+    tagged_json(&request, &Listing { models })
+}
+
+/// `GET /v1/models/{model}`.
+pub(super) async fn get(service: web::Data<Service>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Ok(tagged_json(&request, service.model(&request)?.descriptor()))
+}
+
+/// JSON with an `ETag` made from its bytes; 304 without a body if the client has it.
+fn tagged_json(request: &HttpRequest, value: &impl Serialize) -> HttpResponse {
+    let Ok(json) = serde_json::to_vec(value) else {
+        tracing::error!("a descriptor has no JSON form");
+        return HttpResponse::InternalServerError().finish();
+    };
+    let digest = Sha256::digest(&json);
+    let tag = EntityTag::new_strong(hex::encode(&digest[..16]));
+    let known = match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Err(_) => false,
+    };
+    let mut response = if known {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    response.insert_header((ETAG, tag.to_string()));
+    response.insert_header((CACHE_CONTROL, "no-cache"));
+    if known {
+        return response.finish();
+    }
+    response.content_type("application/json").body(json)
+}

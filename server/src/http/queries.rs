@@ -1,0 +1,125 @@
+//! From the bytes of a request to queries that can be scored.
+
+use super::error::{ApiError, CiphertextError};
+use crate::model::Model;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use blindscore_protocol::{
+    ids::KeyId,
+    params::LinearParams,
+    wire::{HEADER_BYTES, Header, Kind, Query, WireError},
+};
+use serde::Deserialize;
+
+/// Queries that one request may carry.
+pub const MAX_QUERIES: usize = 64;
+
+/// Bytes in JSON around a base64 string: quotes, comma, line break and indentation.
+const JSON_PER_QUERY: usize = 32;
+/// Bytes in JSON besides the queries: the key id, names, braces.
+const JSON_ENVELOPE: usize = 1024;
+
+/// A request to score as JSON.
+#[derive(Deserialize)]
+pub(super) struct JsonRequest {
+    /// Key that the queries were encrypted for.
+    pub(super) key_id: String,
+    /// Query blobs in base64.
+    pub(super) data: Vec<String>,
+}
+
+/// Longest valid raw body for a model.
+pub(super) fn raw_limit(model: &Model) -> usize {
+    MAX_QUERIES * query_len(model)
+}
+
+/// Longest valid JSON body for a model.
+pub(super) fn json_limit(model: &Model) -> usize {
+    JSON_ENVELOPE + MAX_QUERIES * (query_len(model).div_ceil(3) * 4 + JSON_PER_QUERY)
+}
+
+/// Splits a raw body into queries and checks each.
+pub(super) fn from_raw(body: &[u8], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
+    if body.is_empty() {
+        return Err(malformed(0, WireError::Truncated(0)));
+    }
+    body.chunks(query_len(model))
+        .enumerate()
+        .map(|(index, blob)| parse(index, blob, &body[index * query_len(model)..], model, key))
+        .collect()
+}
+
+/// Decodes the queries of a JSON request and checks each.
+pub(super) fn from_base64(data: &[String], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
+    if data.is_empty() {
+        return Err(ApiError::Malformed(
+            "data is empty: there is nothing to score".into(),
+        ));
+    }
+    if data.len() > MAX_QUERIES {
+        return Err(ApiError::TooMany {
+            limit: MAX_QUERIES,
+            found: data.len(),
+        });
+    }
+    data.iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let blob = STANDARD.decode(text).map_err(|error| malformed(index, error))?;
+            parse(index, &blob, &blob, model, key)
+        })
+        .collect()
+}
+
+fn query_len(model: &Model) -> usize {
+    model.descriptor().sizes.query
+}
+
+/// Reads one query; `rest` is everything from its first byte on, for the case that its length isn't this model's.
+fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> Result<Query, ApiError> {
+    let descriptor = model.descriptor();
+    let query =
+        Query::from_blob(blob, model.params(), descriptor.inputs.count).map_err(|error| match error {
+            WireError::WrongParameterSet(set) if LinearParams::by_id(set).is_none() => {
+                ApiError::ParametersRetired(set)
+            }
+            error => match whole_query_of_another_length(rest) {
+                Some(header) if header.model != descriptor.id => ApiError::ModelChanged {
+                    query: header.model,
+                    served: descriptor.id,
+                },
+                _ => malformed(index, error),
+            },
+        })?;
+    if query.model != descriptor.id {
+        return Err(ApiError::ModelChanged {
+            query: query.model,
+            served: descriptor.id,
+        });
+    }
+    if query.key != key {
+        return Err(ApiError::KeyMismatch {
+            index,
+            query: query.key,
+            named: key,
+        });
+    }
+    Ok(query)
+}
+
+/// The header of the undamaged query that `bytes` starts with, whatever its length: a model that has changed
+/// may have another number of features, and its old clients should learn that and not hear of damage.
+fn whole_query_of_another_length(bytes: &[u8]) -> Option<Header> {
+    let params = Header::peek(bytes, Kind::Query).ok()?;
+    let declared = u64::from_le_bytes(bytes.get(12..20)?.try_into().ok()?);
+    let end = usize::try_from(declared).ok()?.checked_add(HEADER_BYTES)?;
+    let blob = bytes.get(..end)?;
+    let (header, _) = Header::open(blob, Kind::Query, params, end - HEADER_BYTES).ok()?;
+    Some(header)
+}
+
+fn malformed(index: usize, cause: impl Into<CiphertextError>) -> ApiError {
+    ApiError::MalformedCiphertext {
+        index,
+        cause: cause.into(),
+    }
+}

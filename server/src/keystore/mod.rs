@@ -1,0 +1,5 @@
+//! Where public keys are kept: uploaded once, content-addressed, immutable, gone after a while.
+
+mod store;
+
+pub use store::{KeyRecord, KeyStore, StoreError, Stored};

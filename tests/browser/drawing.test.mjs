@@ -1,0 +1,115 @@
+// The whole flow, by mouse, touch and keyboard.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { testDigits } from "./support/mnist.mjs";
+import { launch, Visitor } from "./support/visitor.mjs";
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+const count = (text) => Number(text.replace(/\D/g, ""));
+
+test("the page gets ready by itself, quietly, and asks no other origin", async () => {
+  const visitor = await Visitor.open(browser);
+  const keyId = await visitor.ready();
+  assert.match(keyId, /^[0-9a-f]{64}$/);
+  assert.ok(count(await visitor.text("#key-bytes")) > 1000);
+  assert.match(await visitor.text('[data-timing="keys"]'), /\d (ms|s)$/);
+  assert.ok(visitor.requests.some((request) => request.method() === "PUT"), "the upload was not seen");
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("drawn test digits are answered, at least 8 of 10 rightly", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  const digits = testDigits(10);
+  const answers = [];
+  for (const { strokes } of digits) answers.push(await visitor.ask(strokes));
+  const right = digits.filter(({ label }, i) => label === answers[i]).length;
+  assert.ok(right >= 8, `drawn ${digits.map(({ label }) => label)}, read ${answers}`);
+
+  const best = await visitor.page.getAttribute(`[data-label="${answers[9]}"]`, "aria-valuenow");
+  const all = await visitor.page.$$eval("#bars [data-label]", (bars) => bars.map((bar) => Number(bar.ariaValueNow)));
+  assert.equal(all.length, 10);
+  assert.equal(Number(best), Math.max(...all));
+  assert.ok(Math.abs(all.reduce((a, b) => a + b) - 100) < 1);
+  for (const step of ["keys", "encrypt", "network", "score", "decrypt"]) {
+    assert.match(await visitor.text(`[data-timing="${step}"]`), /\d (ms|s)$/, step);
+  }
+  assert.match(await visitor.text("#announce"), new RegExp(`Read as ${answers[9]}`));
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("a newer stroke takes the older one's place", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  const [seven] = testDigits(1);
+  for (const stroke of seven.strokes) await visitor.draw([stroke]);
+  await visitor.page.waitForTimeout(260);
+  await visitor.draw(seven.strokes);
+  await visitor.state("answered");
+  assert.equal(await visitor.text("#answer"), "7");
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("a finger draws, and the page doesn't scroll under it", async () => {
+  const visitor = await Visitor.open(browser, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await visitor.ready();
+  const cdp = await visitor.context.newCDPSession(visitor.page);
+  const box = await visitor.page.locator("#drawing").boundingBox();
+  const scrolled = await visitor.page.evaluate(() => scrollY);
+  const finger = (type, points) => cdp.send("Input.dispatchTouchEvent", { type, touchPoints: points });
+  const x = box.x + box.width / 2;
+  await finger("touchStart", [{ x, y: box.y + 0.15 * box.height }]);
+  for (let part = 0.2; part < 0.85; part += 0.05) await finger("touchMove", [{ x, y: box.y + part * box.height }]);
+  await finger("touchEnd", []);
+  await visitor.state("answered");
+  assert.equal(await visitor.text("#answer"), "1");
+  assert.equal(await visitor.page.evaluate(() => scrollY), scrolled);
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("arrow keys draw too", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  const { page } = visitor;
+  await page.focus("#drawing");
+  await page.keyboard.press("Space");
+  for (let i = 0; i < 14; i += 1) await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Space");
+  await visitor.state("answered");
+  assert.equal(await visitor.text("#answer"), "1");
+  await page.keyboard.press("Delete");
+  await visitor.state("ready");
+  assert.equal(await visitor.text("#answer"), "");
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("examples are chosen by keyboard, and Clear takes everything away", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  const { page } = visitor;
+  await page.focus("#try-example");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#examples button");
+  assert.equal(await page.locator("#examples button").count(), 20);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("Enter");
+  await visitor.state("answered");
+  assert.equal(await visitor.text("#answer"), "7");
+  await page.focus("#clear");
+  await page.keyboard.press("Enter");
+  await visitor.state("ready");
+  assert.equal(await visitor.text("#answer"), "");
+  assert.equal(await visitor.text("#query-bytes"), "–");
+  visitor.assertClean();
+  await visitor.close();
+});

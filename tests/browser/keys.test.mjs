@@ -1,0 +1,62 @@
+// Keys that go away, and servers that do.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { keyStatus, launch, Visitor } from "./support/visitor.mjs";
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+test("'Forget me' deletes the key on the server; drawing again makes another", async () => {
+  const visitor = await Visitor.open(browser);
+  const { page } = visitor;
+  const keyId = await visitor.ready();
+  assert.equal(await visitor.askExample(0), "7");
+  assert.equal(await keyStatus("HEAD", keyId), 200);
+
+  await page.focus("#forget");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector("#status").textContent.startsWith("Forgotten"));
+  assert.equal(await keyStatus("HEAD", keyId), 404);
+  assert.equal(await visitor.text("#answer"), "");
+  assert.match(await visitor.text("#key-uploaded"), /^deleted at /);
+  assert.ok(await page.isDisabled("#forget"));
+
+  assert.equal(await visitor.askExample(0), "7");
+  const next = await visitor.text("#key-id");
+  assert.notEqual(next, keyId);
+  assert.equal(await keyStatus("HEAD", next), 200);
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("a key deleted behind the page's back is uploaded again", async () => {
+  const visitor = await Visitor.open(browser);
+  const keyId = await visitor.ready();
+  await visitor.askExample(0);
+  await keyStatus("DELETE", keyId);
+  assert.equal(await keyStatus("HEAD", keyId), 404);
+  assert.equal(await visitor.askExample(1), "2");
+  assert.equal(await visitor.text("#key-id"), keyId);
+  assert.equal(await keyStatus("HEAD", keyId), 200);
+  await visitor.close();
+});
+
+test("without a server the page says what to do, and 'Try again' works", async () => {
+  const visitor = await Visitor.open(browser);
+  const { page } = visitor;
+  await visitor.ready();
+  await page.click("#try-example");
+  await page.waitForSelector("#examples button");
+  await page.route("**/v1/**", (route) => route.abort());
+  await page.click("#examples button >> nth=0");
+  await visitor.state("error");
+  assert.match(await visitor.text("#trouble-text"), /try again/i);
+  assert.ok(await page.isVisible("#retry"));
+  await page.unroute("**/v1/**");
+  await page.click("#retry");
+  await visitor.state("answered");
+  assert.equal(await visitor.text("#answer"), "7");
+  assert.ok(!(await page.isVisible("#trouble")));
+  await visitor.close();
+});

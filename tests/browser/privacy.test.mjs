@@ -1,0 +1,95 @@
+// What leaves the page, and what stays in it.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { testDigits } from "./support/mnist.mjs";
+import { launch, Visitor } from "./support/visitor.mjs";
+
+/** Bytes before a query's ciphertext: format, parameters, key and model. */
+const HEADER = 84;
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+/** Shannon entropy in bits a byte. */
+function entropy(bytes) {
+  const counts = new Map();
+  for (const byte of bytes) counts.set(byte, (counts.get(byte) ?? 0) + 1);
+  return [...counts.values()].reduce((sum, n) => sum - (n / bytes.length) * Math.log2(n / bytes.length), 0);
+}
+
+/** Rows of the drawing with enough ink to be told from chance, in every number format a client might send. */
+function tellingRows(normalized) {
+  const rows = Array.from({ length: 28 }, (_, y) => normalized.subarray(28 * y, 28 * (y + 1)));
+  return rows
+    .filter((row) => row.filter((value) => value > 0).length >= 4)
+    .flatMap((row) => [
+      Buffer.from(row),
+      Buffer.from(Float32Array.from(row, (value) => value / 255).buffer),
+      Buffer.from(Float64Array.from(row, (value) => value / 255).buffer),
+      Buffer.from([...row].join(",")),
+    ]);
+}
+
+test("no request carries the drawing", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  const rows = [];
+  for (const { strokes } of testDigits(3)) {
+    await visitor.ask(strokes);
+    rows.push(...tellingRows(await visitor.normalized()));
+  }
+  assert.ok(rows.length > 20, "the drawings hold too little ink to look for");
+  assert.equal(visitor.queries().length, 3);
+  for (const request of visitor.requests) {
+    const sent = [request.url(), JSON.stringify(request.headers())].map((text) => Buffer.from(text));
+    const body = request.postDataBuffer();
+    if (body) sent.push(body);
+    for (const bytes of sent) assert.ok(!rows.some((row) => bytes.includes(row)), `${request.url()} carries ink`);
+  }
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("two queries for the same drawing have nothing in common", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  await visitor.askExample(2);
+  const before = await visitor.normalized();
+  await visitor.askExample(2);
+  assert.deepEqual(await visitor.normalized(), before, "the drawings are not the same");
+
+  const [first, second] = visitor.queries().map((body) => body.subarray(HEADER));
+  assert.equal(first.length, second.length);
+  const equal = first.filter((byte, i) => byte === second[i]).length;
+  assert.ok(equal < 0.02 * first.length, `${equal} of ${first.length} bytes are equal`);
+  for (const query of [first, second]) assert.ok(entropy(query) > 7.85, `${entropy(query)} bits a byte`);
+  await visitor.close();
+});
+
+test("the noise on the page is the bytes on the wire", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  await visitor.askExample(0);
+  const [query] = visitor.queries();
+  const shown = (await visitor.pixels("#query")).filter((_, i) => i % 4 === 0);
+  assert.ok(shown.length >= query.length);
+  assert.deepEqual(Buffer.from(shown.slice(0, query.length)), query);
+  await visitor.close();
+});
+
+test("nothing is kept in the browser", async () => {
+  const visitor = await Visitor.open(browser);
+  await visitor.ready();
+  await visitor.askExample(1);
+  const kept = await visitor.page.evaluate(async () => ({
+    local: localStorage.length,
+    session: sessionStorage.length,
+    databases: (await indexedDB.databases()).length,
+    caches: (await caches.keys()).length,
+    cookies: document.cookie,
+  }));
+  assert.deepEqual(kept, { local: 0, session: 0, databases: 0, caches: 0, cookies: "" });
+  assert.deepEqual(await visitor.context.cookies(), []);
+  await visitor.close();
+});

@@ -1,0 +1,164 @@
+use crate::Api;
+use std::{
+    env,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+use tempfile::TempDir;
+
+/// A running server of its own: free port, own data directory. Killed when dropped.
+pub struct Server {
+    process: Child,
+    url: String,
+    data: Arc<TempDir>,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Server {
+    /// Starts a server with an empty data directory.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with an empty data directory and these arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let data = TempDir::new().expect("a temporary directory");
+        Self::launch(Arc::new(data), arguments)
+    }
+
+    /// Kills this server and starts another one on the same data.
+    pub fn restart(self) -> Self {
+        let data = self.data.clone();
+        drop(self);
+        Self::launch(data, &[])
+    }
+
+    fn launch(data: Arc<TempDir>, arguments: &[&str]) -> Self {
+        let mut process = Command::new(binary())
+            .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
+            .arg(data.path())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server binary starts");
+        let stderr = process.stderr.take().expect("stderr is piped");
+        let stdout = process.stdout.take().expect("stdout is piped");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let sink = log.clone();
+        thread::spawn(move || collect(stderr, &sink));
+
+        let mut server = Self {
+            process,
+            url: String::new(),
+            data,
+            log,
+        };
+        let mut first_line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut first_line);
+        match first_line.trim().strip_prefix("listening on ") {
+            Some(url) => server.url = url.to_owned(),
+            None => panic!(
+                "the server did not start: {read:?}, {first_line:?}, log:\n{}",
+                server.log()
+            ),
+        }
+        server
+    }
+
+    /// Where it listens: `http://address:port`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A new HTTP client for it.
+    pub fn api(&self) -> Api {
+        Api::new(&self.url)
+    }
+
+    /// Where it keeps keys.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.data.path().join("keys")
+    }
+
+    /// Names of the key files, temporary ones included.
+    pub fn stored_files(&self) -> Vec<String> {
+        let entries = self.keys_dir().read_dir().expect("the key directory");
+        let names = entries.map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        });
+        names.filter(|name| name != "probe").collect()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Fails if the process has ended.
+    pub fn assert_alive(&mut self) {
+        let ended = self.process.try_wait().expect("the process can be asked");
+        assert!(
+            ended.is_none(),
+            "the server ended: {ended:?}, log:\n{}",
+            self.log()
+        );
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill runs");
+        assert!(sent.success());
+        self.process.wait().expect("the process ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails if it has ended by itself, which is fine here.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The server to test: `BLINDSCORE_SERVER_BIN`, else the one built next to this test.
+fn binary() -> PathBuf {
+    let path = env::var_os("BLINDSCORE_SERVER_BIN").map_or_else(built_beside, PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build --release -p blindscore-server`, or name another binary in \
+         BLINDSCORE_SERVER_BIN",
+        path.display()
+    );
+    path
+}
+
+/// Tests lie in `target/release/deps`, the server in `target/release`.
+fn built_beside() -> PathBuf {
+    let test = env::current_exe().expect("the path of this test");
+    let profile = test.parent().and_then(Path::parent).expect("a target directory");
+    profile
+        .join("blindscore-server")
+        .with_extension(env::consts::EXE_EXTENSION)
+}
+
+fn collect(mut source: impl Read, sink: &Mutex<Vec<u8>>) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = source.read(&mut buffer) {
+        sink.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(&buffer[..count]);
+    }
+}

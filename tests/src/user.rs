@@ -1,0 +1,99 @@
+use crate::Api;
+use blindscore_client::{ClientKey, Scores};
+use blindscore_protocol::{descriptor::ModelDescriptor, ids::KeyId};
+use blindscore_server::model::Registry;
+
+/// Someone who uses the service: a secret key, its public blob, and the bundled model's descriptor.
+pub struct User {
+    /// The secret key.
+    pub key: ClientKey,
+    /// What is uploaded.
+    pub public_key: Vec<u8>,
+    /// What the server says of the model.
+    pub model: ModelDescriptor,
+}
+
+impl User {
+    /// Fetches the descriptor and makes keys; uploads nothing.
+    pub fn new(api: &Api) -> Self {
+        let model: ModelDescriptor = api.get("/v1/models/mnist-linear").expect_status(200).json();
+        let params = model.parse().expect("a usable descriptor");
+        let (key, public) = ClientKey::generate(params).expect("randomness");
+        Self {
+            key,
+            public_key: public.to_blob().0,
+            model,
+        }
+    }
+
+    /// The same, with the key uploaded.
+    pub fn enrolled(api: &Api) -> Self {
+        let user = Self::new(api);
+        api.put_key(user.id(), &user.public_key).expect_status(201);
+        user
+    }
+
+    /// Id of the public key.
+    pub fn id(&self) -> KeyId {
+        self.key.key_id()
+    }
+
+    /// A query for a picture of `shape`, see [`digit`].
+    pub fn query(&self, shape: usize) -> Vec<u8> {
+        self.key
+            .encrypt(&self.model, &digit(shape))
+            .expect("a valid picture")
+    }
+
+    /// Decrypts a response and checks it against the model computed in the clear.
+    #[track_caller]
+    pub fn check(&self, shape: usize, response: &[u8]) -> Scores {
+        let scores = self
+            .key
+            .decrypt(&self.model, response)
+            .expect("a response for this key");
+        let expected = plain_scores(shape);
+        for (class, (score, expected)) in scores.scores.iter().zip(&expected).enumerate() {
+            let error = (score - expected).abs();
+            // Six standard deviations and a bit.
+            assert!(
+                error <= 7.0 * self.model.score_error,
+                "class {class} of shape {shape}: {score}, in the clear {expected}"
+            );
+        }
+        let best = (0..expected.len()).max_by(|a, b| expected[*a].total_cmp(&expected[*b]));
+        assert_eq!(Some(scores.index), best, "shape {shape}");
+        assert_eq!(scores.label, self.model.outputs[scores.index].label);
+        scores
+    }
+
+    /// Scores a picture over HTTP and checks the result.
+    #[track_caller]
+    pub fn assert_scores(&self, api: &Api, shape: usize) {
+        let reply = api.score(self.id(), &self.query(shape)).expect_status(200);
+        self.check(shape, &reply.body);
+    }
+}
+
+/// Pictures of 28x28 pixels that no random generator is needed for: 0 is a bar like a one, the others have more strokes.
+pub fn digit(shape: usize) -> Vec<f64> {
+    let pixel = |index: usize| {
+        let (row, column) = (index / 28, index % 28);
+        let upright = (4..24).contains(&row) && (13..16).contains(&column);
+        let level = (6 + 4 * (shape % 4)..).take(3).any(|r| r == row) && (6..22).contains(&column);
+        let corner = shape > 3 && (row + column) % (3 + shape) == 0 && (4..24).contains(&row);
+        if upright || (shape > 0 && level) {
+            1.0
+        } else if corner {
+            100.0 / 255.0
+        } else {
+            0.0
+        }
+    };
+    (0..784).map(pixel).collect()
+}
+
+fn plain_scores(shape: usize) -> Vec<f64> {
+    let registry = Registry::load(None).expect("the bundled model");
+    registry.default_model().float().float_scores(&digit(shape))
+}

@@ -1,0 +1,37 @@
+// What there is to know about the key of this page.
+import { byId } from "./dom";
+import { bytes, clock } from "./format";
+import type { KeyFacts } from "./messages";
+
+export class KeyCard {
+  #forget = byId<HTMLButtonElement>("forget");
+
+  show(keys: KeyFacts) {
+    byId("secret-key").textContent = "in this page’s memory only";
+    byId("key-bytes").textContent = bytes(keys.publicKeyBytes);
+    if (keys.uploaded) byId("key-uploaded").textContent = `yes, at ${clock(new Date())}`;
+    const id = byId("key-id");
+    id.textContent = keys.keyId;
+    id.title = keys.keyId;
+    this.#forget.disabled = false;
+  }
+
+  /** While the server is being asked. */
+  forgetting() {
+    this.#forget.disabled = true;
+  }
+
+  keep() {
+    this.#forget.disabled = byId("key-id").textContent === "–";
+  }
+
+  forgotten() {
+    byId("secret-key").textContent = "wiped";
+    byId("key-uploaded").textContent = `deleted at ${clock(new Date())}`;
+    byId("key-bytes").textContent = "–";
+    const id = byId("key-id");
+    id.textContent = "–";
+    id.removeAttribute("title");
+    this.#forget.disabled = true;
+  }
+}

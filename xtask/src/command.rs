@@ -1,0 +1,69 @@
+use anyhow::{Context, bail, ensure};
+use std::{ffi::OsStr, path::Path, process::Command, time::Instant};
+
+/// Says what is about to happen.
+pub(crate) fn say(what: &str) {
+    eprintln!("\x1b[1m==> {what}\x1b[0m");
+}
+
+/// Runs a command to its end, with its output shown; a failure names it.
+pub(crate) fn run(what: &str, command: &mut Command) -> anyhow::Result<()> {
+    say(what);
+    let started = Instant::now();
+    let status = command.status().with_context(|| format!("can't start {:?}", command.get_program()))?;
+    ensure!(status.success(), "{what} failed: {command:?} ended with {status}");
+    let seconds = started.elapsed().as_secs();
+    if seconds >= 5 {
+        eprintln!("    took {seconds} s");
+    }
+    Ok(())
+}
+
+/// Runs cargo, the one that runs us.
+pub(crate) fn cargo(what: &str, args: &[&str]) -> anyhow::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(what, Command::new(cargo).args(args))
+}
+
+/// npm in a folder. On Windows npm is a script that needs its ending.
+pub(crate) fn npm(folder: &Path) -> Command {
+    let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
+    npm.current_dir(folder);
+    npm
+}
+
+/// Installs a folder's npm packages as its lock file says, unless that has been done.
+pub(crate) fn npm_install(folder: &Path) -> anyhow::Result<()> {
+    let lock = folder.join("package-lock.json");
+    let installed = folder.join("node_modules").join(".package-lock.json");
+    let time = |path: &Path| path.metadata().and_then(|meta| meta.modified());
+    if matches!((time(&lock), time(&installed)), (Ok(lock), Ok(installed)) if installed >= lock) {
+        return Ok(());
+    }
+    let name = folder.display();
+    run(
+        &format!("Installing the npm packages of {name}"),
+        npm(folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]),
+    )
+}
+
+/// What a command prints, trimmed.
+pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> anyhow::Result<String> {
+    let program = program.as_ref();
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .with_context(|| format!("can't start {}", program.display()))?;
+    ensure!(output.status.success(), "{} {args:?} ended with {}", program.display(), output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Fails with words if Node is missing or too old.
+pub(crate) fn check_node() -> anyhow::Result<()> {
+    let Ok(version) = output("node", &["--version"]) else {
+        bail!("Node.js is needed, version 20 or later: https://nodejs.org");
+    };
+    let major: Option<u32> = version.trim_start_matches('v').split('.').next().and_then(|v| v.parse().ok());
+    ensure!(major.is_some_and(|major| major >= 20), "Node.js 20 or later is needed, this is {version}");
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The npm package: WebAssembly, bindings, TypeScript shell, tarball.
+
+use crate::{
+    command::{self, cargo, npm, npm_install, output, run, say},
+    paths,
+};
+use anyhow::{Context, ensure};
+use flate2::{Compression, write::GzEncoder};
+use std::{fs, io::Write, path::PathBuf, process::Command};
+use wasm_bindgen_cli_support::Bindgen;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// What the WebAssembly may weigh, compressed: a bar of the product, not a wish.
+const MAX_WASM_GZIP: usize = 150_000;
+
+/// Builds the package and its tarball.
+pub(crate) fn build() -> anyhow::Result<()> {
+    command::check_node()?;
+    install_target()?;
+    let source = paths::root()?.join("client-wasm").join("npm");
+    let out = paths::target()?.join("npm");
+    let (bindings, package) = (out.join("bindings"), out.join("blindscore"));
+    npm_install(&source)?;
+
+    cargo(
+        "Building the client for WebAssembly",
+        &["build", "--package", "blindscore-client", "--lib", "--target", TARGET, "--profile", "wasm"],
+    )?;
+    say("Making the bindings");
+    let wasm = paths::target()?.join(TARGET).join("wasm").join("blindscore_client.wasm");
+    Bindgen::new()
+        .input_path(&wasm)
+        .web(true)?
+        .typescript(true)
+        .remove_producers_section(true)
+        .remove_name_section(true)
+        .out_name("blindscore")
+        .generate(&bindings)?;
+
+    for folder in [&package, &package.join("dist")] {
+        fs::create_dir_all(folder)?;
+    }
+    let optimised = package.join("dist").join("blindscore_bg.wasm");
+    run(
+        "Optimising the WebAssembly",
+        Command::new("node")
+            .arg(source.join("node_modules").join("binaryen").join("bin").join("wasm-opt"))
+            .args(["-O3", "--enable-simd", "--enable-bulk-memory", "--enable-nontrapping-float-to-int"])
+            .args(["--enable-sign-ext", "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue"])
+            .arg(bindings.join("blindscore_bg.wasm"))
+            .arg("-o")
+            .arg(&optimised),
+    )?;
+    run("Compiling the package's TypeScript", npm(&source).args(["run", "--silent", "types"]))?;
+    for name in ["blindscore.js", "blindscore.d.ts"] {
+        fs::copy(bindings.join(name), package.join("dist").join(name))?;
+    }
+    for name in ["package.json", "README.md"] {
+        fs::copy(source.join(name), package.join(name)).with_context(|| format!("no {name} in {}", source.display()))?;
+    }
+    for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE"] {
+        fs::copy(name, package.join(name)).with_context(|| format!("no {name}"))?;
+    }
+    check_size(&fs::read(&optimised)?)?;
+    run("Packing", npm(&package).args(["pack", "--silent", "--pack-destination"]).arg(&out))?;
+    let tarball = tarball()?;
+    let bytes = fs::metadata(&tarball).context("npm pack left no tarball")?.len();
+    eprintln!("    {} ({:.1} kB)", tarball.display(), bytes as f64 / 1e3);
+    Ok(())
+}
+
+/// The tarball that [`build`] leaves; the package's version is the workspace's.
+pub(crate) fn tarball() -> anyhow::Result<PathBuf> {
+    Ok(paths::target()?.join("npm").join(concat!("blindscore-", env!("CARGO_PKG_VERSION"), ".tgz")))
+}
+
+fn check_size(wasm: &[u8]) -> anyhow::Result<()> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(wasm)?;
+    let compressed = encoder.finish()?.len();
+    eprintln!("    WebAssembly: {:.1} kB, {:.1} kB with gzip", wasm.len() as f64 / 1e3, compressed as f64 / 1e3);
+    ensure!(compressed <= MAX_WASM_GZIP, "the WebAssembly may be at most {MAX_WASM_GZIP} bytes with gzip");
+    Ok(())
+}
+
+/// Adds Rust's WebAssembly target if it is not there.
+fn install_target() -> anyhow::Result<()> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let libraries = output(rustc, &["--print", "target-libdir", "--target", TARGET])?;
+    if fs::read_dir(&libraries).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(());
+    }
+    run("Adding Rust's WebAssembly target", Command::new("rustup").args(["target", "add", TARGET]))
+}

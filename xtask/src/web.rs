@@ -1,0 +1,12 @@
+use crate::{
+    command::{npm, npm_install, run},
+    npm as package, paths,
+};
+
+/// Builds the demo page, and the npm package it uses.
+pub(crate) fn build() -> anyhow::Result<()> {
+    package::build()?;
+    let web = paths::root()?.join("web");
+    npm_install(&web)?;
+    run("Building the page", npm(&web).args(["run", "--silent", "build"]))
+}
