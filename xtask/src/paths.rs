@@ -17,5 +17,7 @@ pub(crate) fn target() -> anyhow::Result<PathBuf> {
 
 /// The server, built in the release profile.
 pub(crate) fn server() -> anyhow::Result<PathBuf> {
-    Ok(target()?.join("release").join(format!("blindscore-server{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target()?
+        .join("release")
+        .join(format!("blindscore-server{}", std::env::consts::EXE_SUFFIX)))
 }

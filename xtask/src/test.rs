@@ -15,7 +15,10 @@ use std::{
 pub(crate) fn run() -> anyhow::Result<()> {
     let mnist = mnist::fetch()?;
     web::build()?;
-    cargo("Building the server", &["build", "--release", "--package", "blindscore-server"])?;
+    cargo(
+        "Building the server",
+        &["build", "--release", "--package", "blindscore-server"],
+    )?;
     let tests = paths::root()?.join("tests");
     npm_install(&tests.join("browser"))?;
     let chromium = browser::find_or_install(&tests.join("browser"))?;
@@ -25,18 +28,30 @@ pub(crate) fn run() -> anyhow::Result<()> {
         &["test", "--release", "--workspace", "--exclude", "xtask"],
     )?;
     let server = Server::start()?;
-    node_tests("Testing the packed npm package in Node", &tests.join("node"), |command| {
-        command.env("BLINDSCORE_URL", &server.url).env("BLINDSCORE_TARBALL", npm::tarball()?);
-        command.env("MNIST_DIR", &mnist);
-        Ok(())
-    })?;
-    node_tests("Testing the page in Chromium", &tests.join("browser"), |command| {
-        let screenshots = paths::target()?.join("screenshots");
-        fs::create_dir_all(&screenshots)?;
-        command.env("BLINDSCORE_URL", &server.url).env("CHROMIUM", &chromium);
-        command.env("MNIST_DIR", &mnist).env("SCREENSHOTS", &screenshots);
-        Ok(())
-    })?;
+    node_tests(
+        "Testing the packed npm package in Node",
+        &tests.join("node"),
+        |command| {
+            command
+                .env("BLINDSCORE_URL", &server.url)
+                .env("BLINDSCORE_TARBALL", npm::tarball()?);
+            command.env("MNIST_DIR", &mnist);
+            Ok(())
+        },
+    )?;
+    node_tests(
+        "Testing the page in Chromium",
+        &tests.join("browser"),
+        |command| {
+            let screenshots = paths::target()?.join("screenshots");
+            fs::create_dir_all(&screenshots)?;
+            command
+                .env("BLINDSCORE_URL", &server.url)
+                .env("CHROMIUM", &chromium);
+            command.env("MNIST_DIR", &mnist).env("SCREENSHOTS", &screenshots);
+            Ok(())
+        },
+    )?;
     say("All tests passed");
     Ok(())
 }
@@ -46,7 +61,16 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("Checking the formatting", &["fmt", "--all", "--check"])?;
     cargo(
         "Checking the lints",
-        &["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
+        &[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "--deny",
+            "warnings",
+        ],
     )
 }
 
@@ -56,7 +80,9 @@ fn node_tests(
     prepare: impl FnOnce(&mut Command) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut command = Command::new("node");
-    command.current_dir(folder).args(["--test", "--test-reporter=spec"]);
+    command
+        .current_dir(folder)
+        .args(["--test", "--test-reporter=spec"]);
     prepare(&mut command)?;
     crate::command::run(what, &mut command)
 }
@@ -74,7 +100,14 @@ impl Server {
             fs::remove_dir_all(&data)?;
         }
         let mut child = Command::new(paths::server()?)
-            .args(["serve", "--bind", "127.0.0.1:0", "--web-dir", "web/dist", "--data-dir"])
+            .args([
+                "serve",
+                "--bind",
+                "127.0.0.1:0",
+                "--web-dir",
+                "web/dist",
+                "--data-dir",
+            ])
             .arg(&data)
             .stdout(Stdio::piped())
             .spawn()

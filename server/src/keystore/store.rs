@@ -99,11 +99,9 @@ impl KeyStore {
         if let Some(record) = present.filter(KeyRecord::is_live) {
             return Ok(Stored::Already(record));
         }
-        let _sweep_waits = self.expired.lock().await;
-        let mode = if present.is_some() {
-            PutMode::Overwrite
-        } else {
-            PutMode::Create
+        let (mode, _sweep_waits) = match present {
+            Some(_expired) => (PutMode::Overwrite, Some(self.expired.lock().await)),
+            None => (PutMode::Create, None),
         };
         let created = self
             .objects
