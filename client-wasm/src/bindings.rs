@@ -4,7 +4,7 @@
 #![allow(unreachable_pub)]
 
 use crate::{ClientError, ClientKey, drawing};
-use blindscore_protocol::{descriptor::ModelDescriptor, params::LinearParams};
+use blindscore_protocol::descriptor::ModelDescriptor;
 use wasm_bindgen::prelude::*;
 use web_sys::ImageData;
 
@@ -50,8 +50,8 @@ pub struct SecretKey(ClientKey);
 impl SecretKey {
     /// A new secret key with its first public key.
     pub fn generate(model: &Model) -> Result<KeyPair, JsValue> {
-        let params: LinearParams = model.0.parse().map_err(ClientError::from)?;
-        let (key, public) = ClientKey::generate(params).map_err(ClientError::from)?;
+        let set = model.0.parse().map_err(ClientError::from)?;
+        let (key, public) = ClientKey::generate(set).map_err(ClientError::from)?;
         Ok(KeyPair {
             secret: Some(Self(key)),
             public: public.to_blob().0,
@@ -73,7 +73,12 @@ impl SecretKey {
     /// A new public key for this secret key; the key id changes.
     #[wasm_bindgen(js_name = renewPublicKey)]
     pub fn renew_public_key(&mut self) -> Result<Vec<u8>, JsValue> {
-        Ok(self.0.renew_public_key().map_err(ClientError::from)?.to_blob().0)
+        Ok(self
+            .0
+            .renew_public_key(|_| ())
+            .map_err(ClientError::from)?
+            .to_blob()
+            .0)
     }
 
     /// Id of the public key last made, in hexadecimal.

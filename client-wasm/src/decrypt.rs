@@ -25,8 +25,8 @@ impl ClientKey {
     /// If the blob is damaged, or belongs to another key or another version of the model:
     /// a response that this key can't read is never turned into scores.
     pub fn decrypt(&self, model: &ModelDescriptor, blob: &[u8]) -> Result<Scores, ClientError> {
-        let params = self.check_parameters(model)?;
-        let response = Response::from_blob(blob, params, model.outputs.len())?;
+        let set = self.check_parameters(model)?;
+        let response = Response::from_blob(blob, set.response_format(), model.outputs.len())?;
         if response.key != self.key_id() {
             return Err(ClientError::WrongKey {
                 expected: self.key_id(),
@@ -39,10 +39,15 @@ impl ClientKey {
                 found: response.model,
             });
         }
+        let ring = self.score_ring();
         let scores = model.outputs.iter().enumerate().map(|(c, output)| {
-            let (ciphertext, position) = params.score_place(c);
-            let mask = &response.masks[ciphertext * params.n()..][..params.n()];
-            let phase = response.bodies[c].wrapping_sub(product_coefficient(mask, self.bits(), position));
+            let (mask, position) = response.place(c);
+            let polynomials = mask
+                .chunks_exact(ring.size.0)
+                .zip(ring.secret.chunks_exact(ring.size.0));
+            let phase = polynomials.fold(response.bodies[c], |phase, (mask, secret)| {
+                phase.wrapping_sub(product_coefficient(mask, secret, position))
+            });
             output.offset + output.half_range * (phase as i64 as f64 / 2f64.powi(63))
         });
         Ok(Scores::new(model, scores.collect()))

@@ -1,6 +1,7 @@
-use crate::{ClientError, ClientKey};
+use crate::{ClientError, ClientKey, seeded::SeededEncryption};
 use blindscore_protocol::{
     descriptor::{Inputs, ModelDescriptor},
+    params::ParameterSet,
     random::MaskSeed,
     wire::Query,
 };
@@ -13,18 +14,22 @@ impl ClientKey {
     /// If the vector has the wrong length or a value the model has no level for, or the key is of another
     /// parameter set. Nothing is ever clamped or padded silently.
     pub fn encrypt(&self, model: &ModelDescriptor, features: &[f64]) -> Result<Vec<u8>, ClientError> {
-        let params = self.check_parameters(model)?;
+        let set = self.check_parameters(model)?;
         let levels = quantise(&model.inputs, features)?;
-        let polynomials = params.query_ciphertexts(features.len());
-        let mut messages = Zeroizing::new(vec![0u64; polynomials * params.n()]);
+        let (ring, noise) = match &set {
+            ParameterSet::Linear(params) => (self.feature_ring(), params.noise),
+            ParameterSet::Network(params) => (self.feature_ring(), params.input_noise),
+        };
+        let polynomials = features.len().div_ceil(ring.size.0);
+        let mut messages = Zeroizing::new(vec![0u64; polynomials * ring.size.0]);
         for (message, &level) in messages.iter_mut().zip(levels.iter()) {
-            *message = u64::from(level) << model.input_step_log2;
+            *message = u64::from(level).wrapping_mul(model.input_step);
         }
         let seed = MaskSeed::fresh()?;
-        let mut bodies = self.encrypt_polynomials(&messages, seed)?;
+        let mut bodies = SeededEncryption::new(ring, noise, seed)?.encrypt(&messages);
         bodies.truncate(features.len());
         let query = Query {
-            params,
+            format: set.query_format(),
             key: self.key_id(),
             model: model.id,
             seed,
@@ -33,18 +38,15 @@ impl ClientKey {
         Ok(query.to_blob())
     }
 
-    pub(crate) fn check_parameters(
-        &self,
-        model: &ModelDescriptor,
-    ) -> Result<blindscore_protocol::params::LinearParams, ClientError> {
-        let params = model.parse()?;
-        if params.id != self.params().id {
+    pub(crate) fn check_parameters(&self, model: &ModelDescriptor) -> Result<ParameterSet, ClientError> {
+        let set = model.parse()?;
+        if set.id() != self.set().id() {
             return Err(ClientError::ParameterSet {
-                model: params.name,
-                key: self.params().name,
+                model: set.name(),
+                key: self.set().name(),
             });
         }
-        Ok(params)
+        Ok(set)
     }
 }
 
@@ -56,8 +58,7 @@ fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, Cl
             actual: features.len(),
         });
     }
-    let Inputs { min, max, levels, .. } = *inputs;
-    let steps = f64::from(levels - 1) / (max - min);
+    let Inputs { min, max, .. } = *inputs;
     let mut quantised = Zeroizing::new(Vec::with_capacity(features.len()));
     for (index, &value) in features.iter().enumerate() {
         if !(min..=max).contains(&value) {
@@ -68,7 +69,7 @@ fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, Cl
                 max,
             });
         }
-        quantised.push(((value - min) * steps).round() as u32);
+        quantised.push(inputs.level(value));
     }
     Ok(quantised)
 }

@@ -5,9 +5,9 @@
 //!
 //! ```
 //! use blindscore_client::ClientKey;
-//! use blindscore_protocol::params::LinearParams;
+//! use blindscore_protocol::params::{LinearParams, ParameterSet};
 //!
-//! let (key, public_key) = ClientKey::generate(LinearParams::N2048)?;
+//! let (key, public_key) = ClientKey::generate(ParameterSet::Linear(LinearParams::N2048))?;
 //! let (blob, id) = public_key.to_blob(); // goes to the server, once
 //! assert_eq!(id, key.key_id());
 //! # Ok::<(), blindscore_client::ClientError>(())
@@ -20,6 +20,7 @@ pub mod drawing;
 mod encrypt;
 mod error;
 mod key;
+mod seeded;
 
 pub use decrypt::Scores;
 pub use error::ClientError;

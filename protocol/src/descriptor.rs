@@ -2,7 +2,7 @@
 
 use crate::{
     ids::ModelId,
-    params::LinearParams,
+    params::ParameterSet,
     wire::{PublicKey, Query, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,13 @@ pub struct Inputs {
     pub image: Option<ImageShape>,
 }
 
+impl Inputs {
+    /// The level that a feature within the range is rounded to.
+    pub fn level(&self, value: f64) -> u32 {
+        ((value - self.min) * (f64::from(self.levels - 1) / (self.max - self.min))).round() as u32
+    }
+}
+
 /// One score: its name and how the integer in a response becomes a number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Output {
@@ -121,8 +128,8 @@ pub struct ModelDescriptor {
     pub parameter_set: String,
     /// What goes in.
     pub inputs: Inputs,
-    /// Base-2 logarithm of the torus step of one input level, before the response doubles it.
-    pub input_step_log2: u32,
+    /// Torus element, as an integer, that one input level is encrypted as. At most 53 bits of it are used, so that JSON keeps it.
+    pub input_step: u64,
     /// What comes out.
     pub outputs: Vec<Output>,
     /// From scores to probabilities.
@@ -138,13 +145,13 @@ pub struct ModelDescriptor {
 
 impl ModelDescriptor {
     /// Checks every number a client computes with, and gives the parameter set.
-    pub fn parse(&self) -> Result<LinearParams, DescriptorError> {
-        let params = LinearParams::by_name(&self.parameter_set)
+    pub fn parse(&self) -> Result<ParameterSet, DescriptorError> {
+        let set = ParameterSet::by_name(&self.parameter_set)
             .ok_or_else(|| DescriptorError::UnknownParameterSet(self.parameter_set.clone()))?;
         check("inputs.count", self.inputs.count, &FEATURES)?;
         check("inputs.levels", self.inputs.levels, &LEVELS)?;
         check("outputs", self.outputs.len(), &OUTPUTS)?;
-        check("input_step_log2", self.input_step_log2, &(1..=62))?;
+        check("input_step", self.input_step, &(1..=1 << 62))?;
         let finite = -1e300..=1e300;
         let positive = 1e-300..=1e300;
         check("inputs.min", self.inputs.min, &finite)?;
@@ -161,17 +168,17 @@ impl ModelDescriptor {
             let pixels = width.saturating_mul(height);
             check("image pixels", pixels, &(self.inputs.count..=self.inputs.count))?;
         }
-        Ok(params)
+        Ok(set)
     }
 }
 
 impl Sizes {
     /// Sizes for a model of this shape.
-    pub fn of(params: &LinearParams, features: usize, outputs: usize) -> Self {
+    pub fn of(set: &ParameterSet, features: usize, outputs: usize) -> Self {
         Self {
-            public_key: PublicKey::blob_len(params),
-            query: Query::blob_len(params, features),
-            response: Response::blob_len(params, outputs),
+            public_key: PublicKey::blob_len(set),
+            query: Query::blob_len(set.query_format(), features),
+            response: Response::blob_len(set.response_format(), outputs),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Variance of a decrypted score, predicted from the parameters.
 //!
-//! All variances are of torus elements (a `u64` divided by 2^64) in the phase of a *response*, in which a
+//! All variances are of torus elements (a `u64` divided by 2^64). For linear models they are of the phase of a *response*, in which a
 //! message stands doubled (packing two ciphertexts with `X -> -X` doubles both).
 //! The formulas are the usual independence heuristics: a product of a noise polynomial with a binary one
 //! of `N` coefficients multiplies the variance by `N/2`, with an integer one by its squared norm.
 
-use crate::params::{KeptBits, LinearParams, TUniformBound};
+use crate::params::{KeptBits, LinearParams, NetworkParams, TUniformBound};
 
 /// Variance of the error of rounding to `kept` bits: uniform over one step.
 fn rounding(kept: KeptBits) -> f64 {
@@ -107,6 +107,36 @@ impl FloodingMargin {
     /// The smaller of the two.
     pub fn bits(&self) -> f64 {
         self.rerandomisation.min(self.query)
+    }
+}
+
+/// Noise of a projection network, as variances on the torus.
+pub struct NetworkNoise;
+
+impl NetworkNoise {
+    /// The error of a projection before its rotation: the query's noise times integer weights of this squared norm, and the centred
+    /// modulus switch to `2N` steps. A projection's range from -1 to 1 is half of the torus.
+    pub fn projection(params: &NetworkParams, weights_squared_norm: f64) -> f64 {
+        let query = variance(params.input_noise) + rounding(params.query_bits);
+        let dimension = params.input_lwe_dimension().0 as f64;
+        query * weights_squared_norm + (dimension / 4.0 + 1.0) * rounding(KeptBits(params.rotation_log2()))
+    }
+
+    /// The error of one coefficient after a blind rotation: in each of `n` external products the digits times the key's noise, what a
+    /// one-level decomposition leaves out (half of the key's bits are set), and an estimate of the f64 FFT's rounding.
+    pub fn rotation(params: &NetworkParams) -> f64 {
+        let (k, n) = (params.dimension.0 as f64, params.size.0 as f64);
+        let digits = 4f64.powi(params.base_log.0 as i32) / 12.0 * (k + 1.0) * n;
+        let key = digits * (variance(params.noise) + rounding(params.key_bits));
+        let decomposition = (1.0 + k * n / 2.0) / 2.0 * rounding(KeptBits(params.base_log.0 as u32));
+        let fourier = digits / 12.0 * 2f64.powi(-106) * n.log2() * (1.0 + k * n / 2.0);
+        params.input_lwe_dimension().0 as f64 * (key + decomposition + fourier)
+    }
+
+    /// The error of a score that adds up reads with integer weights of this squared norm.
+    pub fn score(params: &NetworkParams, reads_squared_norm: f64) -> f64 {
+        let dimension = params.output_lwe_dimension().0 as f64;
+        Self::rotation(params) * reads_squared_norm + (dimension / 4.0 + 1.0) * rounding(params.response_bits)
     }
 }
 

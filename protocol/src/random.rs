@@ -37,13 +37,27 @@ impl MaskSeed {
         Seed(u128::from_le_bytes(self.0))
     }
 
-    /// Expands the first `coefficients` mask coefficients: the same stream that tfhe's
-    /// seeded encryption of a list of GLWE ciphertexts uses, polynomial after polynomial.
+    /// Expands the first `coefficients` mask coefficients.
     pub fn expand(self, coefficients: usize) -> Vec<u64> {
-        let mut generator = RandomGenerator::<DefaultRandomGenerator>::new(self.to_tfhe());
         let mut masks = vec![0; coefficients];
-        generator.fill_slice_with_random_uniform(&mut masks);
+        self.stream().fill(&mut masks);
         masks
+    }
+
+    /// All mask coefficients, piece by piece.
+    pub fn stream(self) -> MaskStream {
+        MaskStream(RandomGenerator::new(self.to_tfhe()))
+    }
+}
+
+/// The mask coefficients of one seed, in order: the same stream that tfhe's seeded encryption of GLWE
+/// ciphertexts uses, polynomial after polynomial.
+pub struct MaskStream(RandomGenerator<DefaultRandomGenerator>);
+
+impl MaskStream {
+    /// The next coefficients.
+    pub fn fill(&mut self, masks: &mut [u64]) {
+        self.0.fill_slice_with_random_uniform(masks);
     }
 }
 

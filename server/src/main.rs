@@ -1,5 +1,13 @@
 //! The `blindscore-server` binary; see [`blindscore_server::cli`].
 
-fn main() -> anyhow::Result<()> {
-    blindscore_server::cli::run()
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match blindscore_server::cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -95,5 +95,5 @@ pub fn digit(shape: usize) -> Vec<f64> {
 
 fn plain_scores(shape: usize) -> Vec<f64> {
     let registry = Registry::load(None).expect("the bundled model");
-    registry.default_model().float().float_scores(&digit(shape))
+    registry.default_model().plain_scores(&digit(shape))
 }

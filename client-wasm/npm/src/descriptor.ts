@@ -18,7 +18,7 @@ export interface ModelDescriptor {
     /** When the features are the pixels of an image, row by row. */
     image?: { width: number; height: number };
   };
-  input_step_log2: number;
+  input_step: number;
   outputs: { label: string; offset: number; half_range: number }[];
   link: "softmax" | "sigmoid" | "identity";
   /** Bytes on the wire. */

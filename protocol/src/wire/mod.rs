@@ -6,12 +6,16 @@
 
 mod bits;
 pub mod envelope;
+mod linear_key;
+mod network_key;
 mod public_key;
 mod query;
 mod response;
 mod secret_key;
 
 pub use envelope::{HEADER_BYTES, Header, Kind, WireError};
+pub use linear_key::LinearPublicKey;
+pub use network_key::NetworkPublicKey;
 pub use public_key::PublicKey;
 pub use query::Query;
 pub use response::Response;

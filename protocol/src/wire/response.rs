@@ -4,69 +4,77 @@ use super::{
 };
 use crate::{
     ids::{KeyId, ModelId},
-    params::LinearParams,
+    params::ResponseFormat,
 };
 
-/// Encrypted scores: GLWE ciphertexts after the modulus switch, with the one or two body coefficients that carry a score.
+/// Encrypted scores: ciphertexts after the modulus switch, with only those body coefficients that carry a score.
 ///
-/// Score `c` stands in ciphertext `c / 2`, at coefficient `c mod 2` of its phase.
+/// Score `c` stands in ciphertext `c / scores`, at coefficient `c mod scores` of its phase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// Parameters of the key it is for.
-    pub params: LinearParams,
+    /// Its form.
+    pub format: ResponseFormat,
     /// Id of the public key it was made with.
     pub key: KeyId,
     /// Model that gave the scores.
     pub model: ModelId,
-    /// `N` mask coefficients for each ciphertext, one after the other.
+    /// The mask coefficients of each ciphertext, one after the other.
     pub masks: Vec<u64>,
     /// One body coefficient for each score.
     pub bodies: Vec<u64>,
 }
 
 impl Response {
-    const fn mask_len(params: &LinearParams, outputs: usize) -> usize {
-        params.n() * params.response_ciphertexts(outputs)
+    const fn mask_len(format: ResponseFormat, outputs: usize) -> usize {
+        format.mask_len * format.ciphertexts(outputs)
     }
 
-    const fn masks_bytes(params: &LinearParams, outputs: usize) -> usize {
-        bits::packed_len(Self::mask_len(params, outputs), params.response_bits)
+    const fn masks_bytes(format: ResponseFormat, outputs: usize) -> usize {
+        bits::packed_len(Self::mask_len(format, outputs), format.bits)
     }
 
-    const fn payload_len(params: &LinearParams, outputs: usize) -> usize {
-        Self::masks_bytes(params, outputs) + bits::packed_len(outputs, params.response_bits)
+    const fn payload_len(format: ResponseFormat, outputs: usize) -> usize {
+        Self::masks_bytes(format, outputs) + bits::packed_len(outputs, format.bits)
     }
 
     /// Bytes of a response of `outputs` scores.
-    pub const fn blob_len(params: &LinearParams, outputs: usize) -> usize {
-        HEADER_BYTES + Self::payload_len(params, outputs)
+    pub const fn blob_len(format: ResponseFormat, outputs: usize) -> usize {
+        HEADER_BYTES + Self::payload_len(format, outputs)
     }
 
     /// The blob. Rounds to the bits that travel; the engine has centred the rounding.
     pub fn to_blob(&self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(Self::payload_len(&self.params, self.bodies.len()));
-        bits::pack(&mut payload, &self.masks, self.params.response_bits);
-        bits::pack(&mut payload, &self.bodies, self.params.response_bits);
+        let format = self.format;
+        let mut payload = Vec::with_capacity(Self::payload_len(format, self.bodies.len()));
+        bits::pack(&mut payload, &self.masks, format.bits);
+        bits::pack(&mut payload, &self.bodies, format.bits);
         let header = Header {
             kind: Kind::Response,
-            params: self.params.id,
+            params: format.set,
             key: self.key,
             model: self.model,
         };
         header.seal(&payload)
     }
 
-    /// Reads a response of `outputs` scores under `params`.
-    pub fn from_blob(blob: &[u8], params: LinearParams, outputs: usize) -> Result<Self, WireError> {
-        let len = Self::payload_len(&params, outputs);
-        let (header, payload) = Header::open(blob, Kind::Response, params.id, len)?;
-        let (masks, bodies) = payload.split_at(Self::masks_bytes(&params, outputs));
+    /// Reads a response of `outputs` scores in `format`.
+    pub fn from_blob(blob: &[u8], format: ResponseFormat, outputs: usize) -> Result<Self, WireError> {
+        let len = Self::payload_len(format, outputs);
+        let (header, payload) = Header::open(blob, Kind::Response, format.set, len)?;
+        let (masks, bodies) = payload.split_at(Self::masks_bytes(format, outputs));
         Ok(Self {
-            params,
+            format,
             key: header.key,
             model: header.model,
-            masks: bits::unpack(masks, Self::mask_len(&params, outputs), params.response_bits)?,
-            bodies: bits::unpack(bodies, outputs, params.response_bits)?,
+            masks: bits::unpack(masks, Self::mask_len(format, outputs), format.bits)?,
+            bodies: bits::unpack(bodies, outputs, format.bits)?,
         })
+    }
+
+    /// Mask of the ciphertext that holds score `output`, and the coefficient of the phase it is at.
+    pub fn place(&self, output: usize) -> (&[u64], usize) {
+        let ciphertext = output / self.format.scores;
+        let mask = &self.masks[ciphertext * self.format.mask_len..][..self.format.mask_len];
+        (mask, output % self.format.scores)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     engine::PreparedKey,
-    model::{Model, Registry, load_file},
+    model::{Model, Registry},
 };
 use anyhow::{Context, bail, ensure};
 use blindscore_client::ClientKey;
@@ -101,10 +101,7 @@ pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     let images = &images[..args.images];
     let labels = &set.labels[args.offset..][..args.images];
 
-    let plain: Vec<Vec<f64>> = images
-        .iter()
-        .map(|image| model.float().float_scores(image))
-        .collect();
+    let plain: Vec<Vec<f64>> = images.iter().map(|image| model.plain_scores(image)).collect();
     let correct = |decisions: &[usize]| {
         let pairs = decisions.iter().zip(labels);
         pairs
@@ -145,7 +142,7 @@ fn encrypted(
     let descriptor = model.descriptor();
     let (mut keygen, mut encrypt, mut score, mut decrypt) = (vec![], vec![], vec![], vec![]);
     let (client, blob) = loop {
-        let (client, public) = timed(&mut keygen, || ClientKey::generate(model.params()))?;
+        let (client, public) = timed(&mut keygen, || ClientKey::generate(model.set()))?;
         if keygen.len() == 5 {
             break (client, public.to_blob().0);
         }
@@ -164,7 +161,7 @@ fn encrypted(
     for (image, plain) in images.iter().zip(plain) {
         let query = timed(&mut encrypt, || client.encrypt(descriptor, image))?;
         let response = timed(&mut score, || -> anyhow::Result<_> {
-            let query = Query::from_blob(&query, model.params(), image.len())?;
+            let query = Query::from_blob(&query, model.set().query_format(), image.len())?;
             Ok(model.engine().score(&query, &key)?.to_blob())
         })?;
         let answer = timed(&mut decrypt, || client.decrypt(descriptor, &response))?;
@@ -231,7 +228,7 @@ impl Report {
 /// A served model by name, or any model file.
 fn find(args: &EvalArgs) -> anyhow::Result<std::sync::Arc<Model>> {
     if Path::new(&args.model).extension().is_some() {
-        return Ok(load_file(Path::new(&args.model))?.into());
+        return Ok(Model::load(Path::new(&args.model))?.into());
     }
     let registry = Registry::load(args.models_dir.as_deref())?;
     let Some(model) = registry.get(&args.model) else {

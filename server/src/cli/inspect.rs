@@ -1,8 +1,8 @@
-use crate::model::{Model, PredictedError, Registry, load_file};
+use crate::model::{Model, Plain, PredictedError, Registry};
 use anyhow::anyhow;
 use blindscore_protocol::{
     descriptor::{Inputs, Link, ModelDescriptor},
-    params::{LinearParams, security_floor_log2_std},
+    params::{ParameterSet, TUniformBound, security_floor_log2_std},
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub(super) fn run(args: InspectArgs) -> anyhow::Result<()> {
         writeln!(out, "{:#}", as_json(&model))?;
     } else {
         write_descriptor(&mut out, model.descriptor())?;
-        write_parameters(&mut out, &model.params())?;
+        write_parameters(&mut out, &model.set())?;
         write_predictions(&mut out, &model)?;
     }
     Ok(())
@@ -54,7 +54,7 @@ pub(super) fn run(args: InspectArgs) -> anyhow::Result<()> {
 fn find(args: &InspectArgs) -> anyhow::Result<Arc<Model>> {
     let path = Path::new(&args.model);
     if path.is_file() {
-        return Ok(Arc::new(load_file(path)?));
+        return Ok(Arc::new(Model::load(path)?));
     }
     let registry = Registry::load(args.models_dir.as_deref())?;
     registry.get(&args.model).cloned().ok_or_else(|| {
@@ -116,52 +116,132 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
     row(out, "response", descriptor.sizes.response)
 }
 
-fn write_parameters(out: &mut impl Write, params: &LinearParams) -> io::Result<()> {
-    let (noise, floor) = noise_and_floor(params);
-    writeln!(out, "\nParameter set {} (number {})", params.name, params.id)?;
-    row(
-        out,
-        "ring",
-        format!(
-            "k = {}, N = {}, q = 2^64, binary secret",
-            params.glwe_dimension.0,
-            params.n()
-        ),
-    )?;
-    row(
-        out,
-        "noise",
-        format!("TUniform({}), standard deviation 2^{noise:.2}", params.noise.0),
-    )?;
-    row(
-        out,
-        "security",
-        format!(
-            "{SECURITY_BITS} bits need 2^{floor:.2} at dimension {}; the noise is {:.2} bits above",
-            params.secret_dimension(),
-            noise - floor
-        ),
-    )?;
-    row(
-        out,
-        "bits kept",
-        format!(
+/// One of the encryptions of a parameter set, and how secure it is.
+struct Encryption {
+    what: &'static str,
+    ring: String,
+    dimension: usize,
+    noise: TUniformBound,
+}
+
+impl Encryption {
+    fn all(set: &ParameterSet) -> Vec<Self> {
+        let ring = |k: usize, n: usize| format!("k = {k}, N = {n}");
+        match set {
+            ParameterSet::Linear(params) => vec![Self {
+                what: "all",
+                ring: ring(params.glwe_dimension.0, params.n()),
+                dimension: params.secret_dimension(),
+                noise: params.noise,
+            }],
+            ParameterSet::Network(params) => vec![
+                Self {
+                    what: "features",
+                    ring: ring(params.input_dimension.0, params.input_size.0),
+                    dimension: params.input_lwe_dimension().0,
+                    noise: params.input_noise,
+                },
+                Self {
+                    what: "scores",
+                    ring: ring(params.dimension.0, params.size.0),
+                    dimension: params.output_lwe_dimension().0,
+                    noise: params.noise,
+                },
+            ],
+        }
+    }
+
+    /// Base-2 logarithms of the noise's standard deviation, and of the least that is secure.
+    fn noise_and_floor(&self) -> (f64, f64) {
+        (
+            self.noise.std_dev().0.log2(),
+            security_floor_log2_std(self.dimension),
+        )
+    }
+}
+
+/// Bits of each kind of coefficient that travel.
+fn kept_bits(set: &ParameterSet) -> String {
+    match set {
+        ParameterSet::Linear(params) => format!(
             "query {}, encryption of zero {}, automorphism key {}, response {}",
             params.query_bits.0, params.zero_bits.0, params.automorphism_bits.0, params.response_bits.0
         ),
-    )?;
-    row(
+        ParameterSet::Network(params) => {
+            format!(
+                "query {}, key {}, response {}",
+                params.query_bits.0, params.key_bits.0, params.response_bits.0
+            )
+        }
+    }
+}
+
+fn write_parameters(out: &mut impl Write, set: &ParameterSet) -> io::Result<()> {
+    writeln!(
         out,
-        "flooding",
-        format!(
-            "TUniform({}), standard deviation 2^{:.2}",
-            params.flooding.0,
-            params.flooding.std_dev().0.log2()
-        ),
-    )
+        "\nParameter set {} (number {}), q = 2^64, binary secrets",
+        set.name(),
+        set.id()
+    )?;
+    for encryption in Encryption::all(set) {
+        let (noise, floor) = encryption.noise_and_floor();
+        let Encryption {
+            what,
+            ring,
+            dimension,
+            noise: bound,
+        } = encryption;
+        row(
+            out,
+            what,
+            format!(
+                "{ring}, noise TUniform({}), standard deviation 2^{noise:.2}",
+                bound.0
+            ),
+        )?;
+        let above = noise - floor;
+        let security = format!(
+            "{SECURITY_BITS} bits of security need 2^{floor:.2} at dimension {dimension}; the noise is {above:.2} bits above"
+        );
+        row(out, "", security)?;
+    }
+    row(out, "bits kept", kept_bits(set))?;
+    if let ParameterSet::Linear(params) = set {
+        let log2_std = params.flooding.std_dev().0.log2();
+        row(
+            out,
+            "flooding",
+            format!(
+                "TUniform({}), standard deviation 2^{log2_std:.2}",
+                params.flooding.0
+            ),
+        )?;
+    }
+    Ok(())
 }
 
 fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
+    let predicted = match model.plain() {
+        Plain::Linear { predicted, .. } => predicted,
+        Plain::Network { network, .. } => {
+            writeln!(out, "\nNetwork")?;
+            row(out, "projections", network.projections.len())?;
+            let reads = network
+                .projections
+                .iter()
+                .map(|projection| projection.thresholds.len())
+                .sum::<usize>();
+            row(out, "reads", reads)?;
+            return row(
+                out,
+                "score error",
+                format!(
+                    "{:.2e}, from rotations and response",
+                    model.descriptor().score_error
+                ),
+            );
+        }
+    };
     writeln!(
         out,
         "\nPredicted error of a score (standard deviations, in the score's units)"
@@ -171,7 +251,7 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
         "  {:<16}{:>24}{:>12}{:>12}{:>12}{:>18}",
         "output", "range", "noise", "rounding", "total", "flooding margin"
     )?;
-    for (output, predicted) in model.descriptor().outputs.iter().zip(model.predicted()) {
+    for (output, predicted) in model.descriptor().outputs.iter().zip(predicted) {
         let range = format!("{:.2} +- {:.2}", output.offset, output.half_range);
         writeln!(
             out,
@@ -190,39 +270,32 @@ fn row(out: &mut impl Write, name: &str, value: impl std::fmt::Display) -> io::R
     writeln!(out, "  {name:<12}{value}")
 }
 
-/// Base-2 logarithms of the noise's standard deviation and of the least that is secure.
-fn noise_and_floor(params: &LinearParams) -> (f64, f64) {
-    (
-        params.noise.std_dev().0.log2(),
-        security_floor_log2_std(params.secret_dimension()),
-    )
-}
-
 fn as_json(model: &Model) -> Value {
-    let params = model.params();
-    let (noise, floor) = noise_and_floor(&params);
-    let outputs: Vec<_> = model
-        .descriptor()
-        .outputs
+    let encryptions: Vec<_> = Encryption::all(&model.set())
         .iter()
-        .zip(model.predicted())
-        .map(|(output, predicted)| prediction(&output.label, predicted))
+        .map(|encryption| {
+            let (noise, floor) = encryption.noise_and_floor();
+            json!({
+                "what": encryption.what,
+                "dimension": encryption.dimension,
+                "noise_log2_std": noise,
+                "floor_log2_std": floor,
+                "security_bits": SECURITY_BITS,
+            })
+        })
         .collect();
+    let outputs: Vec<_> = match model.plain() {
+        Plain::Linear { predicted, .. } => {
+            let outputs = model.descriptor().outputs.iter().zip(predicted);
+            outputs
+                .map(|(output, predicted)| prediction(&output.label, predicted))
+                .collect()
+        }
+        Plain::Network { .. } => Vec::new(),
+    };
     json!({
         "descriptor": model.descriptor(),
-        "parameters": {
-            "id": params.id.0,
-            "name": params.name,
-            "glwe_dimension": params.glwe_dimension.0,
-            "polynomial_size": params.n(),
-            "noise_log2_std": noise,
-            "flooding_log2_std": params.flooding.std_dev().0.log2(),
-            "query_bits": params.query_bits.0,
-            "zero_bits": params.zero_bits.0,
-            "automorphism_bits": params.automorphism_bits.0,
-            "response_bits": params.response_bits.0,
-        },
-        "security": { "bits": SECURITY_BITS, "floor_log2_std": floor, "bits_above_floor": noise - floor },
+        "parameters": { "id": model.set().id().0, "name": model.set().name(), "encryptions": encryptions },
         "predicted": outputs,
     })
 }

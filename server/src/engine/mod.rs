@@ -1,208 +1,86 @@
-//! Scoring a linear model on ciphertexts. Knows nothing of HTTP or files.
+//! Scoring on ciphertexts. Knows nothing of HTTP or files.
 //!
-//! For each output `c` the engine
-//! 1. multiplies the query by `W_c(X) = w_0 - sum_i w_i X^(N-i)`, so that coefficient 0 of the phase is the
-//!    scalar product, and adds the intercept;
-//! 2. adds a fresh encryption of zero under the client's public key: without it the mask would be the query's mask
-//!    times `W_c`, and the client would read the weights off by a division;
-//! 3. packs pairs of scores into one ciphertext, adds flooding noise, and rounds to the response's precision.
-//!
-//! Steps after the second see only masks that are pseudo-random to the client, so they can leak nothing more.
+//! - [`linear`]: scalar products, no bootstrapping;
+//! - [`network`]: projection networks, one programmable bootstrapping for each projection.
 
 mod exact;
 mod fourier;
-mod key;
-mod packing;
+pub mod linear;
+pub mod network;
 mod rounding;
 mod sampling;
-#[cfg(test)]
-mod tests;
 
 use blindscore_protocol::{
-    params::LinearParams,
+    params::ParameterSet,
     random::EntropyError,
-    ring::product_coefficient,
-    wire::{Query, Response},
+    wire::{PublicKey, Query, Response},
 };
-use exact::Scratch;
-use fourier::{Ring, Spectrum, multiply_add};
-pub use key::PreparedKey;
-use packing::{Packed, Unpacked};
-use sampling::Sampler;
+pub use linear::{IntegerOutput, LinearEngine, LinearKey};
+pub use network::{IntegerNetwork, NetworkEngine, NetworkKey};
 
-/// Integer weights and intercept of one output.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IntegerOutput {
-    /// One weight for each feature.
-    pub weights: Vec<i64>,
-    /// Torus element that is added to the scalar product.
-    pub intercept: u64,
+/// What scores queries of one model.
+pub enum Engine {
+    /// A linear model.
+    Linear(LinearEngine),
+    /// A projection network.
+    Network(Box<NetworkEngine>),
 }
 
-/// A linear model in the form that scoring needs.
-pub struct LinearEngine {
-    params: LinearParams,
-    features: usize,
-    outputs: Vec<PreparedOutput>,
+/// A public key in the form that scoring needs.
+pub enum PreparedKey {
+    /// For linear models.
+    Linear(LinearKey),
+    /// For projection networks.
+    Network(NetworkKey),
 }
 
-struct PreparedOutput {
-    /// `W_c` for each ciphertext of a query.
-    spectra: Vec<Spectrum>,
-    weights: Vec<u64>,
-    intercept: u64,
+/// Why a query was not scored.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The key is of another parameter set than the model.
+    #[error("the key is of another parameter set than the model")]
+    WrongKey,
 }
 
-impl LinearEngine {
-    /// Transforms the weights. Every output must have the same, positive number of weights.
-    pub fn new(params: LinearParams, outputs: &[IntegerOutput]) -> Self {
-        let mut ring = Ring::new(params.polynomial_size);
-        let prepared = outputs
-            .iter()
-            .map(|output| PreparedOutput::new(&params, &mut ring, output));
-        Self {
-            params,
-            features: outputs.first().map_or(0, |output| output.weights.len()),
-            outputs: prepared.collect(),
+impl PreparedKey {
+    /// Expands and transforms a key: a fraction of a millisecond for a linear model's, a fraction of a second for a network's.
+    pub fn new(key: &PublicKey) -> Self {
+        match key {
+            PublicKey::Linear(key) => Self::Linear(LinearKey::new(key)),
+            PublicKey::Network(key) => Self::Network(NetworkKey::new(key)),
         }
     }
 
-    /// Scores one query.
+    /// Parameters of the key.
+    pub fn set(&self) -> ParameterSet {
+        match self {
+            Self::Linear(key) => ParameterSet::Linear(key.params()),
+            Self::Network(key) => ParameterSet::Network(key.params()),
+        }
+    }
+
+    /// Bytes of memory it holds.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Linear(key) => key.memory_bytes(),
+            Self::Network(key) => key.memory_bytes(),
+        }
+    }
+}
+
+impl Engine {
+    /// Scores one query that was read for this model. A network uses all threads of the rayon pool it is called on.
     ///
     /// # Errors
-    /// If the platform gives no randomness.
-    ///
-    /// # Panics
-    /// If query and key are of other parameters or another number of features than the model: callers check both
-    /// when they read the blobs.
-    pub fn score(&self, query: &Query, key: &PreparedKey) -> Result<Response, EntropyError> {
-        let mut ring = Ring::new(self.params.polynomial_size);
-        let mut sampler = Sampler::new()?;
-        let products = self.products(&mut ring, query);
-        let fresh = rerandomise(&mut ring, &mut sampler, key, products);
-        let packed = self.pack(&mut ring, &mut sampler, key, fresh);
-        Ok(Response {
-            params: self.params,
-            key: query.key,
-            model: query.model,
-            masks: packed
-                .iter()
-                .flat_map(|ciphertext| &ciphertext.mask)
-                .copied()
-                .collect(),
-            bodies: packed
-                .iter()
-                .flat_map(|ciphertext| &ciphertext.bodies)
-                .copied()
-                .collect(),
-        })
-    }
-
-    /// Step 1: query times weights, plus intercept.
-    fn products(&self, ring: &mut Ring, query: &Query) -> Vec<Unpacked> {
-        assert_eq!(
-            (query.params.id, query.bodies.len()),
-            (self.params.id, self.features)
-        );
-        let n = self.params.n();
-        let masks = query
-            .seed
-            .expand(n * self.params.query_ciphertexts(self.features));
-        let spectra: Vec<Spectrum> = masks
-            .chunks_exact(n)
-            .map(|mask| {
-                let mut spectrum = ring.zero();
-                ring.forward_torus(&mut spectrum, mask);
-                spectrum
-            })
-            .collect();
-        let product = |output: &PreparedOutput| {
-            let mut sum = ring.zero();
-            for (query, weights) in spectra.iter().zip(&output.spectra) {
-                multiply_add(&mut sum, query, weights);
-            }
-            let mut mask = vec![0; n];
-            ring.add_backward(&mut mask, &mut sum);
-            // Only coefficient 0 of the body is needed: a scalar product, exact in integers.
-            let body = query.bodies.iter().zip(&output.weights);
-            let body = body.fold(output.intercept, |sum, (b, w)| {
-                sum.wrapping_add(b.wrapping_mul(*w))
-            });
-            Unpacked { mask, body }
-        };
-        self.outputs.iter().map(product).collect()
-    }
-
-    /// Step 3: packing, flooding, centring of the modulus switch (whose rounding the wire format does).
-    fn pack(
-        &self,
-        ring: &mut Ring,
-        sampler: &mut Sampler,
-        key: &PreparedKey,
-        scores: Vec<Unpacked>,
-    ) -> Vec<Packed> {
-        let mut scores = scores.into_iter();
-        let mut packed = Vec::with_capacity(self.params.response_ciphertexts(self.outputs.len()));
-        while let Some(first) = scores.next() {
-            let mut ciphertext = match scores.next() {
-                Some(second) => Packed::pair(ring, key, &first, &second),
-                None => Packed::single(first),
-            };
-            for body in &mut ciphertext.bodies {
-                *body = body.wrapping_add(sampler.noise(self.params.flooding));
-            }
-            rounding::centre_modulus_switch(&self.params, &mut ciphertext);
-            packed.push(ciphertext);
-        }
-        packed
-    }
-}
-
-/// Step 2: to each ciphertext its own encryption of zero, `(a u + e1, b u)` with a fresh binary `u`; the flooding noise
-/// that follows is the body's error.
-fn rerandomise(
-    ring: &mut Ring,
-    sampler: &mut Sampler,
-    key: &PreparedKey,
-    mut scores: Vec<Unpacked>,
-) -> Vec<Unpacked> {
-    let n = key.params.n();
-    let mut scratch = Scratch::new(ring, n);
-    let mut spectrum = ring.zero();
-    let mut u = vec![0; n];
-    for score in &mut scores {
-        sampler.fill_binary(&mut u);
-        ring.forward_integer(&mut spectrum, &u);
-        key.zero_mask
-            .multiply_add(ring, &mut score.mask, &spectrum, &mut scratch);
-        sampler.add_noise(&mut score.mask, key.params.noise);
-        score.body = score
-            .body
-            .wrapping_add(product_coefficient(&key.zero_body, &u, 0));
-    }
-    scores
-}
-
-impl PreparedOutput {
-    fn new(params: &LinearParams, ring: &mut Ring, output: &IntegerOutput) -> Self {
-        let n = params.n();
-        let weights: Vec<u64> = output.weights.iter().map(|&w| w as u64).collect();
-        let spectra = weights.chunks(n).map(|block| {
-            let mut polynomial = vec![0u64; n];
-            for (index, weight) in block.iter().enumerate() {
-                match index {
-                    0 => polynomial[0] = *weight,
-                    _ => polynomial[n - index] = weight.wrapping_neg(),
-                }
-            }
-            let mut spectrum = ring.zero();
-            ring.forward_integer(&mut spectrum, &polynomial);
-            spectrum
-        });
-        Self {
-            spectra: spectra.collect(),
-            intercept: output.intercept,
-            weights,
+    /// If the key is of another parameter set, or the platform gives no randomness.
+    pub fn score(&self, query: &Query, key: &PreparedKey) -> Result<Response, ScoreError> {
+        match (self, key) {
+            (Self::Linear(engine), PreparedKey::Linear(key)) => Ok(engine.score(query, key)?),
+            (Self::Network(engine), PreparedKey::Network(key)) => Ok(engine.score(query, key)?),
+            _ => Err(ScoreError::WrongKey),
         }
     }
 }

@@ -3,8 +3,7 @@
 //! Rounding a mask coefficient by `r` changes the phase by `r` times a secret coefficient. A binary coefficient is 1/2 on
 //! average, so the mean of that change is known without the secret, and only `r (s - 1/2)` remains: half the variance.
 
-use super::packing::Packed;
-use blindscore_protocol::params::LinearParams;
+use blindscore_protocol::params::KeptBits;
 
 /// Which polynomial the rounded mask is multiplied by.
 #[derive(Clone, Copy)]
@@ -36,17 +35,18 @@ pub(super) fn expected_product(residuals: &[u64], secret: Secret, position: usiz
     (sum / 2) as u64
 }
 
-/// Moves to each body what the rounding of the mask to the response's precision is expected to take from it.
-pub(super) fn centre_modulus_switch(params: &LinearParams, ciphertext: &mut Packed) {
-    let kept = params.response_bits;
-    let residuals: Vec<u64> = ciphertext
-        .mask
-        .iter()
-        .map(|&coefficient| coefficient.wrapping_sub(kept.expand(kept.round(coefficient))))
-        .collect();
-    for (position, body) in ciphertext.bodies.iter_mut().enumerate() {
-        *body = body.wrapping_sub(expected_product(&residuals, Secret::Key, position));
-    }
+/// What rounding `mask`, a polynomial, to the bits that are kept is expected to take from coefficient `position` of the phase's
+/// body: subtract it there.
+pub(super) fn expected_loss(
+    kept: KeptBits,
+    mask: &[u64],
+    positions: impl Iterator<Item = usize>,
+) -> Vec<u64> {
+    let residual = |&coefficient: &u64| coefficient.wrapping_sub(kept.expand(kept.round(coefficient)));
+    let residuals: Vec<u64> = mask.iter().map(residual).collect();
+    positions
+        .map(|position| expected_product(&residuals, Secret::Key, position))
+        .collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use super::{
     pool::{Lost, QueueFull},
     prepared::PrepareError,
 };
-use crate::keystore::StoreError;
+use crate::{engine::ScoreError, keystore::StoreError};
 use actix_web::{
     HttpResponse, ResponseError,
     http::{
@@ -14,7 +14,6 @@ use blindscore_protocol::{
     ids::{KeyId, ModelId},
     params::ParameterSetId,
     problem::{Problem, ProblemCode},
-    random::EntropyError,
     wire::WireError,
 };
 use std::sync::Arc;
@@ -116,7 +115,7 @@ pub(super) enum ApiError {
     Lost(#[from] Lost),
     /// No randomness, so nothing may be encrypted.
     #[error("an internal error; the server's log has the details")]
-    Entropy(#[from] EntropyError),
+    Score(#[from] ScoreError),
     /// A status that the framework chose.
     #[error("{}", .0.canonical_reason().unwrap_or("the request failed"))]
     Framework(StatusCode),
@@ -152,7 +151,7 @@ impl ApiError {
             Self::KeyMismatch { .. } => ProblemCode::KeyMismatch,
             Self::Store(_) | Self::SharedStore(_) => ProblemCode::StoreUnavailable,
             Self::Overloaded(_) => ProblemCode::Overloaded,
-            Self::Lost(_) | Self::Entropy(_) => ProblemCode::Internal,
+            Self::Lost(_) | Self::Score(_) => ProblemCode::Internal,
             Self::Framework(status) => framework_code(*status),
         }
     }
@@ -163,7 +162,7 @@ impl ApiError {
             Self::Store(cause) => tracing::error!(%cause, "the key store failed"),
             Self::SharedStore(cause) => tracing::error!(%cause, "a key could not be loaded"),
             Self::Lost(cause) => tracing::error!(%cause, "a request failed"),
-            Self::Entropy(cause) => tracing::error!(%cause, "a request failed"),
+            Self::Score(cause) => tracing::error!(%cause, "a request failed"),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_protocol::{
     OCTET_STREAM,
     ids::KeyId,
-    wire::{PublicKey, WireError},
+    wire::{Header, Kind, PublicKey},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -46,18 +46,16 @@ pub(super) async fn put(
         return Err(ApiError::UnsupportedMediaType(OCTET_STREAM));
     }
     let mut hash = Sha256::new();
-    let blob = body::read(&request, payload, PublicKey::max_blob_len(), |piece| {
-        hash.update(piece)
-    })
-    .await?;
+    let blob = body::read(&request, payload, service.key_limit(), |piece| hash.update(piece)).await?;
     let actual = KeyId::from_digest(&hash.finalize().into());
     if actual != named {
         return Err(ApiError::KeyHashMismatch { named, actual });
     }
-    PublicKey::from_blob(&blob).map_err(|error| match error {
-        WireError::WrongParameterSet(set) => ApiError::ParametersRetired(set),
-        error => ApiError::MalformedKey(error),
-    })?;
+    let set = Header::peek(&blob, Kind::PublicKey).map_err(ApiError::MalformedKey)?;
+    if !service.uses(set) {
+        return Err(ApiError::ParametersRetired(set));
+    }
+    PublicKey::from_blob(&blob).map_err(ApiError::MalformedKey)?;
     let (mut response, record) = match service.keys.put(named, blob).await? {
         Stored::New(record) => (HttpResponse::Created(), record),
         Stored::Already(record) => (HttpResponse::Ok(), record),

@@ -5,7 +5,6 @@ use crate::{
 };
 use blindscore_protocol::{
     ids::KeyId,
-    params::ParameterSetId,
     wire::{PublicKey, WireError},
 };
 use bytes::Bytes;
@@ -39,8 +38,6 @@ pub(super) enum PrepareError {
 pub(super) struct ReadyKey {
     /// In the engine's form.
     pub(super) prepared: PreparedKey,
-    /// Parameters it was made for.
-    pub(super) params: ParameterSetId,
     record: KeyRecord,
 }
 
@@ -113,7 +110,6 @@ fn prepare(record: KeyRecord, blob: &Bytes) -> Result<ReadyKey, WireError> {
     }
     Ok(ReadyKey {
         prepared: PreparedKey::new(&key),
-        params: key.params.id,
         record,
     })
 }

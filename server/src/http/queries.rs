@@ -5,7 +5,6 @@ use crate::model::Model;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use blindscore_protocol::{
     ids::KeyId,
-    params::LinearParams,
     wire::{HEADER_BYTES, Header, Kind, Query, WireError},
 };
 use serde::Deserialize;
@@ -78,17 +77,17 @@ fn query_len(model: &Model) -> usize {
 fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> Result<Query, ApiError> {
     let descriptor = model.descriptor();
     let query =
-        Query::from_blob(blob, model.params(), descriptor.inputs.count).map_err(|error| match error {
-            WireError::WrongParameterSet(set) if LinearParams::by_id(set).is_none() => {
-                ApiError::ParametersRetired(set)
-            }
-            error => match whole_query_of_another_length(rest) {
-                Some(header) if header.model != descriptor.id => ApiError::ModelChanged {
-                    query: header.model,
-                    served: descriptor.id,
+        Query::from_blob(blob, model.set().query_format(), descriptor.inputs.count).map_err(|error| {
+            match error {
+                WireError::WrongParameterSet(set) => ApiError::ParametersRetired(set),
+                error => match whole_query_of_another_length(rest) {
+                    Some(header) if header.model != descriptor.id => ApiError::ModelChanged {
+                        query: header.model,
+                        served: descriptor.id,
+                    },
+                    _ => malformed(index, error),
                 },
-                _ => malformed(index, error),
-            },
+            }
         })?;
     if query.model != descriptor.id {
         return Err(ApiError::ModelChanged {

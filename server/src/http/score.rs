@@ -7,10 +7,10 @@ use super::{
     queries::{self, JsonRequest},
     service::{Service, parse_key_id},
 };
-use crate::model::Model;
+use crate::{engine::ScoreError, model::Model};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, random::EntropyError, wire::Query};
+use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, wire::Query};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::{
@@ -107,8 +107,8 @@ async fn answer(
             PrepareError::Absent => ApiError::KeyNotFound(key),
             _ => ApiError::SharedStore(error),
         })?;
-    if ready.params != model.params().id {
-        return Err(ApiError::ParametersRetired(ready.params));
+    if ready.prepared.set().id() != model.set().id() {
+        return Err(ApiError::ParametersRetired(ready.prepared.set().id()));
     }
     let key_time = asked.elapsed();
     let model = model.clone();
@@ -120,7 +120,7 @@ async fn answer(
             queries
                 .par_iter()
                 .map(|query| Ok(engine.score(query, &ready.prepared)?.to_blob()))
-                .collect::<Result<Vec<_>, EntropyError>>()
+                .collect::<Result<Vec<_>, ScoreError>>()
         })
         .await?;
     Ok(Scored {

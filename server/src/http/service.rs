@@ -4,7 +4,7 @@ use crate::{
     model::{Model, Registry},
 };
 use actix_web::HttpRequest;
-use blindscore_protocol::ids::KeyId;
+use blindscore_protocol::{ids::KeyId, params::ParameterSetId};
 use std::sync::Arc;
 
 /// What every request handler works with.
@@ -20,6 +20,20 @@ pub(super) struct Service {
 }
 
 impl Service {
+    /// Bytes of the largest key that any of the models needs: what an upload may not exceed.
+    pub(super) fn key_limit(&self) -> usize {
+        let sizes = self
+            .models
+            .iter()
+            .map(|model| model.descriptor().sizes.public_key);
+        sizes.max().unwrap_or(0)
+    }
+
+    /// Whether any of the models needs keys of this set.
+    pub(super) fn uses(&self, set: ParameterSetId) -> bool {
+        self.models.iter().any(|model| model.set().id() == set)
+    }
+
     /// The model that the request's path names.
     pub(super) fn model(&self, request: &HttpRequest) -> Result<&Arc<Model>, ApiError> {
         let name = request.match_info().get("model").unwrap_or_default();

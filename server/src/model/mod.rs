@@ -1,14 +1,103 @@
 //! Models: files, quantisation, and the registry that a server answers from.
 
-mod file;
+mod linear;
+mod metadata;
+mod network;
 mod quantise;
 mod registry;
 
-pub use file::{LinearModel, load_file};
-pub use quantise::{Model, PredictedError};
+pub use linear::LinearModel;
+pub use quantise::PredictedError;
 pub use registry::Registry;
 
-use std::path::PathBuf;
+use crate::engine::{Engine, IntegerNetwork};
+use blindscore_protocol::{descriptor::ModelDescriptor, params::ParameterSet};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+
+/// A loaded model: what clients are told, what scores queries, and the plain model.
+pub struct Model {
+    descriptor: ModelDescriptor,
+    set: ParameterSet,
+    engine: Engine,
+    plain: Plain,
+}
+
+/// The model in the clear, which encrypted scores are compared with.
+pub enum Plain {
+    /// As it was fitted, in floating point.
+    Linear {
+        /// The model.
+        model: LinearModel,
+        /// The error to expect of each decrypted score.
+        predicted: Vec<PredictedError>,
+    },
+    /// In integers.
+    Network {
+        /// The network.
+        network: IntegerNetwork,
+        /// Logits are multiplied by it to give scores.
+        logit_scale: f64,
+    },
+}
+
+impl Model {
+    /// Reads, checks and prepares a model of any kind.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
+        let tensors = SafeTensors::deserialize(bytes)?;
+        if tensors.tensor("threshold").is_ok() {
+            return network::prepare(&tensors, bytes);
+        }
+        quantise::prepare(LinearModel::from_safetensors(bytes)?)
+    }
+
+    /// Reads, checks and prepares a model file.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_safetensors(&bytes)
+    }
+
+    /// What clients are told.
+    pub fn descriptor(&self) -> &ModelDescriptor {
+        &self.descriptor
+    }
+
+    /// What scores queries.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The parameter set of its keys.
+    pub fn set(&self) -> ParameterSet {
+        self.set
+    }
+
+    /// The model in the clear.
+    pub fn plain(&self) -> &Plain {
+        &self.plain
+    }
+
+    /// Scores in the clear: what encrypted scores are compared with.
+    pub fn plain_scores(&self, features: &[f64]) -> Vec<f64> {
+        match &self.plain {
+            Plain::Linear { model, .. } => model.float_scores(features),
+            Plain::Network { network, logit_scale } => {
+                let levels: Vec<i64> = features
+                    .iter()
+                    .map(|&x| i64::from(self.descriptor.inputs.level(x)))
+                    .collect();
+                network
+                    .logits(&levels)
+                    .iter()
+                    .map(|logit| logit * logit_scale)
+                    .collect()
+            }
+        }
+    }
+}
 
 /// Why a model can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +125,10 @@ pub enum ModelError {
     #[error(transparent)]
     Descriptor(#[from] blindscore_protocol::descriptor::DescriptorError),
     /// No parameter set is precise enough.
-    #[error("output {label:?}: {problem}")]
+    #[error("{place}: {problem}")]
     Precision {
-        /// The output.
-        label: String,
+        /// The output or the layer.
+        place: String,
         /// What can't be met, with the numbers.
         problem: String,
     },

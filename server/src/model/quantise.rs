@@ -1,12 +1,12 @@
 //! From floating-point weights to integers on the torus.
 
-use super::{LinearModel, ModelError};
-use crate::engine::{IntegerOutput, LinearEngine};
+use super::{LinearModel, Model, ModelError, Plain};
+use crate::engine::{Engine, IntegerOutput, LinearEngine};
 use blindscore_protocol::{
     descriptor::{Inputs, ModelDescriptor, Output, Sizes},
     ids::ModelId,
     noise::ScoreNoise,
-    params::LinearParams,
+    params::{LinearParams, ParameterSet},
 };
 
 /// A score may take the inner part of the torus; what is left keeps rounding and noise from wrapping around.
@@ -15,15 +15,6 @@ const HEADROOM: f64 = 1.0 / 256.0;
 const LEAST_MARGIN: f64 = 8.0;
 /// A score in a query's product is a torus element of at most a quarter: packing doubles it to a half.
 const QUARTER: f64 = (1u64 << 62) as f64;
-
-/// A loaded model: descriptor, engine, and the floating-point model it came from.
-pub struct Model {
-    descriptor: ModelDescriptor,
-    params: LinearParams,
-    engine: LinearEngine,
-    float: LinearModel,
-    predicted: Vec<PredictedError>,
-}
 
 /// What the error of one decrypted score will be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,72 +34,49 @@ impl PredictedError {
     }
 }
 
-impl Model {
-    /// Quantises a model for the parameter set that there is, and prepares its engine.
-    ///
-    /// # Errors
-    /// If its numbers are out of range, or the precision or the flooding margin can't be had.
-    pub fn new(float: LinearModel) -> Result<Self, ModelError> {
-        let params = LinearParams::N2048;
-        let input_step_log2 = input_step(&params, &float.inputs);
-        let outputs = (0..float.coef.len())
-            .map(|index| QuantisedOutput::new(&params, &float, index, input_step_log2))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut descriptor = ModelDescriptor {
-            name: float.name.clone(),
-            id: ModelId::NONE,
-            title: float.title.clone(),
-            parameter_set: params.name.to_owned(),
-            inputs: float.inputs.clone(),
-            input_step_log2,
-            outputs: outputs.iter().map(|output| output.description.clone()).collect(),
-            link: float.link,
-            sizes: Sizes::of(&params, float.inputs.count, float.coef.len()),
-            score_error: outputs
-                .iter()
-                .map(|output| output.predicted.std_dev())
-                .fold(0.0, f64::max),
-            accuracy: float.accuracy,
-        };
-        descriptor.parse()?;
-        let (predicted, integers): (Vec<_>, Vec<_>) = outputs
-            .into_iter()
-            .map(|output| (output.predicted, output.integers))
-            .unzip();
-        descriptor.id = fingerprint(&descriptor, &integers);
-        Ok(Self {
-            engine: LinearEngine::new(params, &integers),
-            descriptor,
-            params,
-            float,
+/// Quantises a model for the parameter set that there is, and prepares its engine.
+///
+/// # Errors
+/// If its numbers are out of range, or the precision or the flooding margin can't be had.
+pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
+    let params = LinearParams::N2048;
+    let set = ParameterSet::Linear(params);
+    let input_step_log2 = input_step(&params, &float.inputs);
+    let outputs = (0..float.coef.len())
+        .map(|index| QuantisedOutput::new(&params, &float, index, input_step_log2))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut descriptor = ModelDescriptor {
+        name: float.name.clone(),
+        id: ModelId::NONE,
+        title: float.title.clone(),
+        parameter_set: params.name.to_owned(),
+        inputs: float.inputs.clone(),
+        input_step: 1 << input_step_log2,
+        outputs: outputs.iter().map(|output| output.description.clone()).collect(),
+        link: float.link,
+        sizes: Sizes::of(&set, float.inputs.count, float.coef.len()),
+        score_error: outputs
+            .iter()
+            .map(|output| output.predicted.std_dev())
+            .fold(0.0, f64::max),
+        accuracy: float.accuracy,
+    };
+    descriptor.parse()?;
+    let (predicted, integers): (Vec<_>, Vec<_>) = outputs
+        .into_iter()
+        .map(|output| (output.predicted, output.integers))
+        .unzip();
+    descriptor.id = fingerprint(&descriptor, &integers);
+    let engine = Engine::Linear(LinearEngine::new(params, &integers));
+    Ok(Model {
+        descriptor,
+        set,
+        engine,
+        plain: Plain::Linear {
+            model: float,
             predicted,
-        })
-    }
-
-    /// What clients are told.
-    pub fn descriptor(&self) -> &ModelDescriptor {
-        &self.descriptor
-    }
-
-    /// What scores queries.
-    pub fn engine(&self) -> &LinearEngine {
-        &self.engine
-    }
-
-    /// The parameter set of its keys.
-    pub fn params(&self) -> LinearParams {
-        self.params
-    }
-
-    /// The model as it was fitted.
-    pub fn float(&self) -> &LinearModel {
-        &self.float
-    }
-
-    /// The error to expect, for each output.
-    pub fn predicted(&self) -> &[PredictedError] {
-        &self.predicted
-    }
+        },
+    })
 }
 
 /// Chooses the torus step of one input level: the largest, so that weights and with them the query's noise stay small, with which
@@ -179,7 +147,7 @@ impl QuantisedOutput {
     fn check(&self, top: f64, step: f64) -> Result<(), ModelError> {
         let refuse = |problem| {
             Err(ModelError::Precision {
-                label: self.description.label.clone(),
+                place: format!("output {:?}", self.description.label),
                 problem,
             })
         };

@@ -1,4 +1,4 @@
-use super::{LinearModel, Model, ModelError, load_file};
+use super::{Model, ModelError};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// The model that every build carries, and the default one of `POST /score`.
@@ -16,10 +16,10 @@ impl Registry {
     /// # Errors
     /// If one of them can't be served: a server does not start with half of its models.
     pub fn load(models_dir: Option<&Path>) -> Result<Self, ModelError> {
-        let default = Arc::new(Model::new(LinearModel::from_safetensors(BUNDLED)?)?);
+        let default = Arc::new(Model::from_safetensors(BUNDLED)?);
         let mut models = BTreeMap::from([(default.descriptor().name.clone(), default.clone())]);
         for path in models_dir.map(model_files).transpose()?.unwrap_or_default() {
-            let model = load_file(&path)?;
+            let model = Model::load(&path)?;
             let name = model.descriptor().name.clone();
             if models.insert(name.clone(), Arc::new(model)).is_some() {
                 return Err(ModelError::Duplicate(name));

@@ -1,17 +1,16 @@
 use super::super::{
-    PreparedKey,
-    fourier::Ring,
+    LinearKey,
     packing::{Packed, Unpacked},
     rerandomise,
-    sampling::Sampler,
 };
-use super::{Fixture, INPUT_STEP_LOG2, circular_difference, multiply, weight_polynomial};
+use super::{Fixture, INPUT_STEP_LOG2, circular_difference, multiply, over_the_wire, weight_polynomial};
+use crate::engine::{fourier::Ring, sampling::Sampler};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
     noise::ScoreNoise,
-    params::LinearParams,
+    params::{LinearParams, ParameterSet},
     ring::product_coefficient,
-    wire::{PublicKey, SecretKeyBits},
+    wire::SecretKeyBits,
 };
 
 /// How far a measured deviation may be from the predicted one; the samples are good for 2 to 4 %.
@@ -86,8 +85,8 @@ fn an_encryption_of_zero_has_the_predicted_noise() {
     let mut sampler = Sampler::new().unwrap();
     let mut errors = Vec::new();
     for _ in 0..600 {
-        let (client, public) = ClientKey::generate(params).unwrap();
-        let key = PreparedKey::new(&PublicKey::from_blob(&public.to_blob().0).unwrap());
+        let (client, public) = ClientKey::generate(ParameterSet::Linear(params)).unwrap();
+        let key = LinearKey::new(&over_the_wire(&public));
         let secret = SecretKeyBits::from_blob(&client.to_bytes()).unwrap();
         let nothing = || Unpacked {
             mask: vec![0; params.n()],

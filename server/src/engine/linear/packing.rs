@@ -4,9 +4,9 @@
 //! of `c1` and of `c2`: everything else that is odd, or even, cancels (Chen, Dai, Kim, Song, ACNS 2021, section 3.2,
 //! with one level). `phi(c)` is an encryption under `s(-X)`; one key switch, with a one-level decomposition, brings it back.
 
-use super::{
+use super::key::LinearKey;
+use crate::engine::{
     fourier::{Ring, Spectrum, multiply},
-    key::PreparedKey,
     rounding::{Secret, expected_product},
 };
 use blindscore_protocol::{params::MODULUS_BITS, ring::product_coefficient};
@@ -36,7 +36,7 @@ impl Packed {
     }
 
     /// Packs two scores.
-    pub(super) fn pair(ring: &mut Ring, key: &PreparedKey, first: &Unpacked, second: &Unpacked) -> Self {
+    pub(super) fn pair(ring: &mut Ring, key: &LinearKey, first: &Unpacked, second: &Unpacked) -> Self {
         let base_log = key.params.automorphism_base_log.0;
         let gadget = key.params.automorphism_gadget();
         let n = key.params.n();

@@ -1,11 +1,11 @@
-use super::{
+use crate::engine::{
     exact::ExactMultiplier,
     fourier::{Ring, Spectrum},
 };
-use blindscore_protocol::{params::LinearParams, wire::PublicKey};
+use blindscore_protocol::{params::LinearParams, wire::LinearPublicKey};
 
-/// A public key in the form that scoring needs: masks expanded and transformed.
-pub struct PreparedKey {
+/// A linear model's public key in the form that scoring needs: masks expanded and transformed.
+pub struct LinearKey {
     pub(super) params: LinearParams,
     /// Mask of the encryption of zero.
     pub(super) zero_mask: ExactMultiplier,
@@ -17,9 +17,9 @@ pub struct PreparedKey {
     pub(super) automorphism_body: Vec<u64>,
 }
 
-impl PreparedKey {
+impl LinearKey {
     /// Expands the masks and transforms them; takes a fraction of a millisecond.
-    pub fn new(key: &PublicKey) -> Self {
+    pub fn new(key: &LinearPublicKey) -> Self {
         let params = key.params;
         let mut ring = Ring::new(params.polynomial_size);
         let masks = key.seed.expand(2 * params.n());

@@ -1,8 +1,9 @@
 //! The division attack: without re-randomisation the mask of a response is the query's mask times the weights, and whoever
 //! knows the query reads the weights off.
 
-use super::super::{fourier::Ring, packing::Unpacked, rerandomise, sampling::Sampler};
+use super::super::{packing::Unpacked, rerandomise};
 use super::{Fixture, multiply, weight_polynomial};
+use crate::engine::{fourier::Ring, sampling::Sampler};
 use blindscore_protocol::{
     ids::{KeyId, ModelId},
     random::MaskSeed,

@@ -4,14 +4,14 @@ mod correctness;
 mod noise;
 mod privacy;
 
-use super::{IntegerOutput, LinearEngine, PreparedKey};
+use super::{IntegerOutput, LinearEngine, LinearKey};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
     descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes},
     ids::{KeyId, ModelId},
-    params::LinearParams,
+    params::{LinearParams, ParameterSet},
     random::MaskSeed,
-    wire::{PublicKey, Query, Response},
+    wire::{LinearPublicKey, PublicKey, Query, Response},
 };
 use tfhe::core_crypto::{
     algorithms::polynomial_algorithms::polynomial_karatsuba_wrapping_mul, prelude::Polynomial,
@@ -23,7 +23,7 @@ const INPUT_STEP_LOG2: u32 = 35;
 struct Fixture {
     params: LinearParams,
     client: ClientKey,
-    key: PreparedKey,
+    key: LinearKey,
     descriptor: ModelDescriptor,
     outputs: Vec<IntegerOutput>,
     engine: LinearEngine,
@@ -33,9 +33,8 @@ impl Fixture {
     /// Weights are below `2^weight_bits` in absolute value and random by `seed`.
     fn new(features: usize, outputs: usize, weight_bits: u32, seed: u8) -> Self {
         let params = LinearParams::N2048;
-        let (client, public) = ClientKey::generate(params).unwrap();
-        // What the server has went over the wire, rounded.
-        let public = PublicKey::from_blob(&public.to_blob().0).unwrap();
+        let (client, public) = ClientKey::generate(ParameterSet::Linear(params)).unwrap();
+        let public = over_the_wire(&public);
         let random = MaskSeed([seed; 16]).expand(outputs * (features + 1));
         let outputs: Vec<_> = random
             .chunks_exact(features + 1)
@@ -56,7 +55,7 @@ impl Fixture {
                 levels: 256,
                 image: None,
             },
-            input_step_log2: INPUT_STEP_LOG2,
+            input_step: 1 << INPUT_STEP_LOG2,
             outputs: (0..outputs.len())
                 .map(|c| Output {
                     label: c.to_string(),
@@ -65,14 +64,14 @@ impl Fixture {
                 })
                 .collect(),
             link: Link::Identity,
-            sizes: Sizes::of(&params, features, outputs.len()),
+            sizes: Sizes::of(&ParameterSet::Linear(params), features, outputs.len()),
             score_error: 0.0,
             accuracy: None,
         };
         Self {
             params,
             client,
-            key: PreparedKey::new(&public),
+            key: LinearKey::new(&public),
             descriptor,
             engine: LinearEngine::new(params, &outputs),
             outputs,
@@ -87,7 +86,7 @@ impl Fixture {
 
     fn query(&self, features: &[f64]) -> Query {
         let blob = self.client.encrypt(&self.descriptor, features).unwrap();
-        Query::from_blob(&blob, self.params, features.len()).unwrap()
+        Query::from_blob(&blob, self.params.query_format(), features.len()).unwrap()
     }
 
     fn response(&self, features: &[f64]) -> Response {
@@ -111,6 +110,14 @@ impl Fixture {
             phase.wrapping_mul(2) as f64 / 2f64.powi(63)
         };
         self.outputs.iter().map(score).collect()
+    }
+}
+
+/// What the server gets of a key: rounded.
+fn over_the_wire(public: &PublicKey) -> LinearPublicKey {
+    match PublicKey::from_blob(&public.to_blob().0).unwrap() {
+        PublicKey::Linear(key) => key,
+        PublicKey::Network(_) => panic!("not a linear model's key"),
     }
 }
 

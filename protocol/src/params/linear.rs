@@ -1,0 +1,98 @@
+use super::{KeptBits, MODULUS_BITS, ParameterSetId, QueryFormat, ResponseFormat, TUniformBound};
+use tfhe::core_crypto::prelude::{DecompositionBaseLog, GlweDimension, PolynomialSize};
+
+/// Everything that fixes the cryptography of linear scoring.
+///
+/// The public key holds two seeded GLWE encryptions under the secret `s(X)`: one of zero, from which the
+/// server makes its own fresh encryptions of zero, and one of `s(-X) * 2^64 / 2^base_log`, a one-level
+/// key-switching key for the automorphism `X -> -X`, with which it packs two scores into one ciphertext
+/// (Chen, Dai, Kim, Song, "Efficient Homomorphic Conversion Between (Ring) LWE Ciphertexts", ACNS 2021, section 3).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LinearParams {
+    /// Identifier on the wire.
+    pub id: ParameterSetId,
+    /// Name in descriptors and messages.
+    pub name: &'static str,
+    /// `k`.
+    pub glwe_dimension: GlweDimension,
+    /// `N`.
+    pub polynomial_size: PolynomialSize,
+    /// Noise of every encryption that hides something: queries, public key, and the server's mask noise.
+    pub noise: TUniformBound,
+    /// Body coefficients of a query.
+    pub query_bits: KeptBits,
+    /// Body coefficients of the encryption of zero in the public key.
+    pub zero_bits: KeptBits,
+    /// Body coefficients of the automorphism key in the public key.
+    pub automorphism_bits: KeptBits,
+    /// Decomposition of the one-level automorphism key switch.
+    pub automorphism_base_log: DecompositionBaseLog,
+    /// Mask and body coefficients of a response, after the modulus switch.
+    pub response_bits: KeptBits,
+    /// Noise that the server adds to each score of a response, to drown what the other noises tell.
+    pub flooding: TUniformBound,
+}
+
+impl LinearParams {
+    /// The only set so far: `k = 1, N = 2048`.
+    ///
+    /// `noise`: TUniform(17) has a standard deviation of 2^-47.8, on the safe side of the curve's 2^-48.3.
+    /// `query_bits` keeps the rounding of a body (2^-49.8) under that noise. `zero_bits` and
+    /// `automorphism_bits` share the 20 kB a public key may take; `response_bits` is the precision of the scores.
+    pub const N2048: Self = Self {
+        id: ParameterSetId(1),
+        name: "linear-n2048",
+        glwe_dimension: GlweDimension(1),
+        polynomial_size: PolynomialSize(2048),
+        noise: TUniformBound(17),
+        query_bits: KeptBits(48),
+        zero_bits: KeptBits(36),
+        automorphism_bits: KeptBits(41),
+        automorphism_base_log: DecompositionBaseLog(21),
+        response_bits: KeptBits(19),
+        flooding: TUniformBound(48),
+    };
+
+    /// `N` as a plain count of coefficients.
+    pub const fn n(&self) -> usize {
+        self.polynomial_size.0
+    }
+
+    /// Dimension of the secret, `k N`, which the security depends on.
+    pub const fn secret_dimension(&self) -> usize {
+        self.glwe_dimension.0 * self.polynomial_size.0
+    }
+
+    /// Ciphertexts in a query of `features` values: one polynomial carries `N` of them.
+    pub const fn query_ciphertexts(&self, features: usize) -> usize {
+        features.div_ceil(self.n())
+    }
+
+    /// Format of a query.
+    pub const fn query_format(&self) -> QueryFormat {
+        QueryFormat {
+            set: self.id,
+            bits: self.query_bits,
+        }
+    }
+
+    /// Format of a response: each ciphertext holds two scores.
+    pub const fn response_format(&self) -> ResponseFormat {
+        ResponseFormat {
+            set: self.id,
+            bits: self.response_bits,
+            mask_len: self.n(),
+            scores: 2,
+        }
+    }
+
+    /// Ciphertext of a response, and coefficient of its phase, in which score `output` stands.
+    pub const fn score_place(&self, output: usize) -> (usize, usize) {
+        (output / 2, output % 2)
+    }
+
+    /// Factor `2^64 / 2^base_log` by which the automorphism key's message is scaled.
+    pub const fn automorphism_gadget(&self) -> u64 {
+        1 << (MODULUS_BITS as usize - self.automorphism_base_log.0)
+    }
+}

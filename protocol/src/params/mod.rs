@@ -1,0 +1,221 @@
+//! Parameter sets and the security curve they are held to.
+
+mod linear;
+mod network;
+
+pub use linear::LinearParams;
+pub use network::NetworkParams;
+
+use core::fmt;
+use tfhe::core_crypto::prelude::{CiphertextModulus, DynamicDistribution, StandardDev};
+
+/// Bits of the ciphertext modulus: `q = 2^64`, arithmetic wraps natively.
+pub const MODULUS_BITS: u32 = u64::BITS;
+
+/// Smallest noise, as the base-2 logarithm of a standard deviation on the torus, that gives 132 bits
+/// of security to a binary secret of `dimension` coefficients with `q = 2^64`.
+///
+/// Source: the security-curve fit of Concrete (Zama) against the lattice estimator,
+/// `max(-0.024891456582633045 n + 2.65734593837534, 2 - 64)`, valid for `n > 450`.
+/// For a GLWE ciphertext `n = k N`.
+pub fn security_floor_log2_std(dimension: usize) -> f64 {
+    const SLOPE: f64 = -0.024891456582633045;
+    const BIAS: f64 = 2.65734593837534;
+    (SLOPE * dimension as f64 + BIAS).max(2.0 - f64::from(MODULUS_BITS))
+}
+
+/// Identifier of a parameter set on the wire. Never reused: a changed set gets a new number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ParameterSetId(pub u32);
+
+impl fmt::Display for ParameterSetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Number of most significant bits of each coefficient that travel; the rest is rounded away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptBits(pub u32);
+
+impl KeptBits {
+    /// Rounds a torus element to the nearest multiple of `2^(64 - bits)`, as an integer below `2^bits`.
+    #[inline]
+    pub fn round(self, torus: u64) -> u64 {
+        let dropped = MODULUS_BITS - self.0;
+        if dropped == 0 {
+            return torus;
+        }
+        torus.wrapping_add(1 << (dropped - 1)) >> dropped
+    }
+
+    /// The torus element that an integer made by [`KeptBits::round`] stands for.
+    #[inline]
+    pub fn expand(self, kept: u64) -> u64 {
+        kept << (MODULUS_BITS - self.0)
+    }
+}
+
+/// Base-2 logarithm of the bound of a TUniform distribution: integers in `[-2^b, 2^b]`, the two ends
+/// half as likely as the others. Its variance is `(2^(2b+1) + 1) / 6`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TUniformBound(pub u32);
+
+impl TUniformBound {
+    /// Standard deviation as a fraction of the torus.
+    pub fn std_dev(self) -> StandardDev {
+        let variance = (2f64.powi(2 * self.0 as i32 + 1) + 1.0) / 6.0;
+        StandardDev(variance.sqrt() / 2f64.powi(MODULUS_BITS as i32))
+    }
+
+    /// The distribution as tfhe samples it.
+    pub fn distribution(self) -> DynamicDistribution<u64> {
+        DynamicDistribution::new_t_uniform(self.0)
+    }
+}
+
+/// `q = 2^64`, wrapping natively.
+pub fn modulus() -> CiphertextModulus<u64> {
+    CiphertextModulus::new_native()
+}
+
+/// What both sides know of a query before it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryFormat {
+    /// Parameter set.
+    pub set: ParameterSetId,
+    /// Body coefficients, one for each feature.
+    pub bits: KeptBits,
+}
+
+/// What both sides know of a response before it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseFormat {
+    /// Parameter set.
+    pub set: ParameterSetId,
+    /// Mask and body coefficients.
+    pub bits: KeptBits,
+    /// Mask coefficients of one ciphertext.
+    pub mask_len: usize,
+    /// Scores in one ciphertext.
+    pub scores: usize,
+}
+
+impl ResponseFormat {
+    /// Ciphertexts in a response of `outputs` scores.
+    pub const fn ciphertexts(&self, outputs: usize) -> usize {
+        outputs.div_ceil(self.scores)
+    }
+}
+
+/// A known parameter set of any kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ParameterSet {
+    /// For linear models.
+    Linear(LinearParams),
+    /// For projection networks.
+    Network(NetworkParams),
+}
+
+impl ParameterSet {
+    /// Every set this version can use.
+    pub const ALL: [Self; 2] = [
+        Self::Linear(LinearParams::N2048),
+        Self::Network(NetworkParams::N704_K4),
+    ];
+
+    /// The set with this identifier.
+    pub fn by_id(id: ParameterSetId) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.id() == id)
+    }
+
+    /// The set with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.name() == name)
+    }
+
+    /// Identifier on the wire.
+    pub const fn id(&self) -> ParameterSetId {
+        match self {
+            Self::Linear(set) => set.id,
+            Self::Network(set) => set.id,
+        }
+    }
+
+    /// Name in descriptors and messages.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Linear(set) => set.name,
+            Self::Network(set) => set.name,
+        }
+    }
+
+    /// Bits of its secret keys.
+    pub const fn secret_bits(&self) -> usize {
+        match self {
+            Self::Linear(set) => set.secret_dimension(),
+            Self::Network(set) => set.input_lwe_dimension().0 + set.output_lwe_dimension().0,
+        }
+    }
+
+    /// Format of its queries.
+    pub const fn query_format(&self) -> QueryFormat {
+        match self {
+            Self::Linear(set) => set.query_format(),
+            Self::Network(set) => set.query_format(),
+        }
+    }
+
+    /// Format of its responses.
+    pub const fn response_format(&self) -> ResponseFormat {
+        match self {
+            Self::Linear(set) => set.response_format(),
+            Self::Network(set) => set.response_format(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_is_on_or_just_above_the_security_curve() {
+        let encryptions = ParameterSet::ALL.into_iter().flat_map(|set| match set {
+            ParameterSet::Linear(set) => vec![(set.name, set.secret_dimension(), set.noise)],
+            ParameterSet::Network(set) => vec![
+                (set.name, set.input_lwe_dimension().0, set.input_noise),
+                (set.name, set.output_lwe_dimension().0, set.noise),
+            ],
+        });
+        for (name, dimension, noise) in encryptions {
+            let excess = noise.std_dev().0.log2() - security_floor_log2_std(dimension);
+            assert!(
+                excess >= 0.0,
+                "{name}: noise at {dimension} is {excess:.2} bits below the 132-bit curve"
+            );
+            assert!(
+                excess < 1.0,
+                "{name}: noise at {dimension} is {excess:.2} bits more than security asks for"
+            );
+        }
+    }
+
+    #[test]
+    fn curve_matches_published_points() {
+        for (n, log2_std) in [(704, -14.9), (768, -16.5), (1536, -35.6), (2048, -48.3)] {
+            assert!((security_floor_log2_std(n) - log2_std).abs() < 0.05);
+        }
+        assert_eq!(security_floor_log2_std(4096), -62.0);
+    }
+
+    #[test]
+    fn rounding_keeps_the_nearest_multiple() {
+        let kept = KeptBits(19);
+        assert_eq!(kept.expand(kept.round(u64::MAX)), 0);
+        for torus in [0, 1, 1 << 44, (1 << 45) + 7, u64::MAX / 3] {
+            let error = kept.expand(kept.round(torus)).wrapping_sub(torus) as i64;
+            assert!(error.unsigned_abs() <= 1 << 44);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use super::{
+    bits,
+    envelope::{HEADER_BYTES, WireError},
+    public_key::{open, seal},
+};
+use crate::{
+    params::LinearParams,
+    random::{MaskSeed, SEED_BYTES},
+};
+
+/// Public key for a linear model: two seeded GLWE encryptions under the client's secret, bodies only.
+///
+/// The masks are the first `2N` coefficients expanded from [`LinearPublicKey::seed`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearPublicKey {
+    /// Parameters of the key.
+    pub params: LinearParams,
+    /// Public seed of both masks.
+    pub seed: MaskSeed,
+    /// `N` body coefficients of an encryption of zero.
+    pub zero_body: Vec<u64>,
+    /// `N` body coefficients of an encryption of `s(-X) * 2^64 / 2^base_log`.
+    pub automorphism_body: Vec<u64>,
+}
+
+impl LinearPublicKey {
+    const fn zero_len(params: &LinearParams) -> usize {
+        bits::packed_len(params.n(), params.zero_bits)
+    }
+
+    const fn payload_len(params: &LinearParams) -> usize {
+        SEED_BYTES + Self::zero_len(params) + bits::packed_len(params.n(), params.automorphism_bits)
+    }
+
+    /// Bytes of a key under `params`.
+    pub const fn blob_len(params: &LinearParams) -> usize {
+        HEADER_BYTES + Self::payload_len(params)
+    }
+
+    /// The blob. Rounds the bodies to the bits that travel.
+    pub(super) fn to_blob(&self) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(Self::payload_len(&self.params));
+        payload.extend_from_slice(&self.seed.0);
+        bits::pack(&mut payload, &self.zero_body, self.params.zero_bits);
+        bits::pack(
+            &mut payload,
+            &self.automorphism_body,
+            self.params.automorphism_bits,
+        );
+        seal(self.params.id, &payload)
+    }
+
+    /// Reads a whole key.
+    pub(super) fn from_blob(blob: &[u8], params: LinearParams) -> Result<Self, WireError> {
+        let payload = open(blob, params.id, Self::payload_len(&params))?;
+        let (seed, bodies) = MaskSeed::split_from(payload)?;
+        let (zero, automorphism) = bodies.split_at(Self::zero_len(&params));
+        Ok(Self {
+            params,
+            seed,
+            zero_body: bits::unpack(zero, params.n(), params.zero_bits)?,
+            automorphism_body: bits::unpack(automorphism, params.n(), params.automorphism_bits)?,
+        })
+    }
+}

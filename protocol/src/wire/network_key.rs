@@ -1,0 +1,54 @@
+use super::{
+    bits,
+    envelope::{HEADER_BYTES, WireError},
+    public_key::{open, seal},
+};
+use crate::{
+    params::NetworkParams,
+    random::{MaskSeed, SEED_BYTES},
+};
+
+/// Public key for a projection network: seeded GLWE encryptions, bodies only.
+///
+/// For each bit `b` of the input secret the rows of a GGSW encryption, `-b s_i * gadget` for each polynomial `s_i` of the secret, then
+/// `b * gadget`; after them `k` encryptions of zero. The masks are one stream, expanded from [`NetworkPublicKey::seed`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkPublicKey {
+    /// Parameters of the key.
+    pub params: NetworkParams,
+    /// Public seed of all masks.
+    pub seed: MaskSeed,
+    /// `N` body coefficients of each ciphertext.
+    pub bodies: Vec<u64>,
+}
+
+impl NetworkPublicKey {
+    const fn coefficients(params: &NetworkParams) -> usize {
+        params.key_ciphertexts() * params.size.0
+    }
+
+    const fn payload_len(params: &NetworkParams) -> usize {
+        SEED_BYTES + bits::packed_len(Self::coefficients(params), params.key_bits)
+    }
+
+    /// Bytes of a key under `params`.
+    pub const fn blob_len(params: &NetworkParams) -> usize {
+        HEADER_BYTES + Self::payload_len(params)
+    }
+
+    /// The blob. Rounds the bodies to the bits that travel.
+    pub(super) fn to_blob(&self) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(Self::payload_len(&self.params));
+        payload.extend_from_slice(&self.seed.0);
+        bits::pack(&mut payload, &self.bodies, self.params.key_bits);
+        seal(self.params.id, &payload)
+    }
+
+    /// Reads a whole key.
+    pub(super) fn from_blob(blob: &[u8], params: NetworkParams) -> Result<Self, WireError> {
+        let payload = open(blob, params.id, Self::payload_len(&params))?;
+        let (seed, bodies) = MaskSeed::split_from(payload)?;
+        let bodies = bits::unpack(bodies, Self::coefficients(&params), params.key_bits)?;
+        Ok(Self { params, seed, bodies })
+    }
+}

@@ -1,0 +1,209 @@
+//! Scoring a linear model on ciphertexts.
+//!
+//! For each output `c` the engine
+//! 1. multiplies the query by `W_c(X) = w_0 - sum_i w_i X^(N-i)`, so that coefficient 0 of the phase is the
+//!    scalar product, and adds the intercept;
+//! 2. adds a fresh encryption of zero under the client's public key: without it the mask would be the query's mask
+//!    times `W_c`, and the client would read the weights off by a division;
+//! 3. packs pairs of scores into one ciphertext, adds flooding noise, and rounds to the response's precision.
+//!
+//! Steps after the second see only masks that are pseudo-random to the client, so they can leak nothing more.
+
+mod key;
+mod packing;
+#[cfg(test)]
+mod tests;
+
+use super::{
+    exact::Scratch,
+    fourier::{Ring, Spectrum, multiply_add},
+    rounding::expected_loss,
+    sampling::Sampler,
+};
+use blindscore_protocol::{
+    params::LinearParams,
+    random::EntropyError,
+    ring::product_coefficient,
+    wire::{Query, Response},
+};
+pub use key::LinearKey;
+use packing::{Packed, Unpacked};
+
+/// Integer weights and intercept of one output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegerOutput {
+    /// One weight for each feature.
+    pub weights: Vec<i64>,
+    /// Torus element that is added to the scalar product.
+    pub intercept: u64,
+}
+
+/// A linear model in the form that scoring needs.
+pub struct LinearEngine {
+    params: LinearParams,
+    features: usize,
+    outputs: Vec<PreparedOutput>,
+}
+
+struct PreparedOutput {
+    /// `W_c` for each ciphertext of a query.
+    spectra: Vec<Spectrum>,
+    weights: Vec<u64>,
+    intercept: u64,
+}
+
+impl LinearEngine {
+    /// Transforms the weights. Every output must have the same, positive number of weights.
+    pub fn new(params: LinearParams, outputs: &[IntegerOutput]) -> Self {
+        let mut ring = Ring::new(params.polynomial_size);
+        let prepared = outputs
+            .iter()
+            .map(|output| PreparedOutput::new(&params, &mut ring, output));
+        Self {
+            params,
+            features: outputs.first().map_or(0, |output| output.weights.len()),
+            outputs: prepared.collect(),
+        }
+    }
+
+    /// Scores one query.
+    ///
+    /// # Errors
+    /// If the platform gives no randomness.
+    ///
+    /// # Panics
+    /// If query and key are of other parameters or another number of features than the model: callers check both
+    /// when they read the blobs.
+    pub fn score(&self, query: &Query, key: &LinearKey) -> Result<Response, EntropyError> {
+        let mut ring = Ring::new(self.params.polynomial_size);
+        let mut sampler = Sampler::new()?;
+        let products = self.products(&mut ring, query);
+        let fresh = rerandomise(&mut ring, &mut sampler, key, products);
+        let packed = self.pack(&mut ring, &mut sampler, key, fresh);
+        Ok(Response {
+            format: self.params.response_format(),
+            key: query.key,
+            model: query.model,
+            masks: packed
+                .iter()
+                .flat_map(|ciphertext| &ciphertext.mask)
+                .copied()
+                .collect(),
+            bodies: packed
+                .iter()
+                .flat_map(|ciphertext| &ciphertext.bodies)
+                .copied()
+                .collect(),
+        })
+    }
+
+    /// Step 1: query times weights, plus intercept.
+    fn products(&self, ring: &mut Ring, query: &Query) -> Vec<Unpacked> {
+        assert_eq!(
+            (query.format.set, query.bodies.len()),
+            (self.params.id, self.features)
+        );
+        let n = self.params.n();
+        let masks = query
+            .seed
+            .expand(n * self.params.query_ciphertexts(self.features));
+        let spectra: Vec<Spectrum> = masks
+            .chunks_exact(n)
+            .map(|mask| {
+                let mut spectrum = ring.zero();
+                ring.forward_torus(&mut spectrum, mask);
+                spectrum
+            })
+            .collect();
+        let product = |output: &PreparedOutput| {
+            let mut sum = ring.zero();
+            for (query, weights) in spectra.iter().zip(&output.spectra) {
+                multiply_add(&mut sum, query, weights);
+            }
+            let mut mask = vec![0; n];
+            ring.add_backward(&mut mask, &mut sum);
+            // Only coefficient 0 of the body is needed: a scalar product, exact in integers.
+            let body = query.bodies.iter().zip(&output.weights);
+            let body = body.fold(output.intercept, |sum, (b, w)| {
+                sum.wrapping_add(b.wrapping_mul(*w))
+            });
+            Unpacked { mask, body }
+        };
+        self.outputs.iter().map(product).collect()
+    }
+
+    /// Step 3: packing, flooding, centring of the modulus switch (whose rounding the wire format does).
+    fn pack(
+        &self,
+        ring: &mut Ring,
+        sampler: &mut Sampler,
+        key: &LinearKey,
+        scores: Vec<Unpacked>,
+    ) -> Vec<Packed> {
+        let mut scores = scores.into_iter();
+        let mut packed = Vec::with_capacity(self.params.response_format().ciphertexts(self.outputs.len()));
+        while let Some(first) = scores.next() {
+            let mut ciphertext = match scores.next() {
+                Some(second) => Packed::pair(ring, key, &first, &second),
+                None => Packed::single(first),
+            };
+            let positions = 0..ciphertext.bodies.len();
+            let losses = expected_loss(self.params.response_bits, &ciphertext.mask, positions);
+            for (body, loss) in ciphertext.bodies.iter_mut().zip(losses) {
+                let flooding = sampler.noise(self.params.flooding);
+                *body = body.wrapping_add(flooding).wrapping_sub(loss);
+            }
+            packed.push(ciphertext);
+        }
+        packed
+    }
+}
+
+/// Step 2: to each ciphertext its own encryption of zero, `(a u + e1, b u)` with a fresh binary `u`; the flooding noise
+/// that follows is the body's error.
+fn rerandomise(
+    ring: &mut Ring,
+    sampler: &mut Sampler,
+    key: &LinearKey,
+    mut scores: Vec<Unpacked>,
+) -> Vec<Unpacked> {
+    let n = key.params.n();
+    let mut scratch = Scratch::new(ring, n);
+    let mut spectrum = ring.zero();
+    let mut u = vec![0; n];
+    for score in &mut scores {
+        sampler.fill_binary(&mut u);
+        ring.forward_integer(&mut spectrum, &u);
+        key.zero_mask
+            .multiply_add(ring, &mut score.mask, &spectrum, &mut scratch);
+        sampler.add_noise(&mut score.mask, key.params.noise);
+        score.body = score
+            .body
+            .wrapping_add(product_coefficient(&key.zero_body, &u, 0));
+    }
+    scores
+}
+
+impl PreparedOutput {
+    fn new(params: &LinearParams, ring: &mut Ring, output: &IntegerOutput) -> Self {
+        let n = params.n();
+        let weights: Vec<u64> = output.weights.iter().map(|&w| w as u64).collect();
+        let spectra = weights.chunks(n).map(|block| {
+            let mut polynomial = vec![0u64; n];
+            for (index, weight) in block.iter().enumerate() {
+                match index {
+                    0 => polynomial[0] = *weight,
+                    _ => polynomial[n - index] = weight.wrapping_neg(),
+                }
+            }
+            let mut spectrum = ring.zero();
+            ring.forward_integer(&mut spectrum, &polynomial);
+            spectrum
+        });
+        Self {
+            spectra: spectra.collect(),
+            intercept: output.intercept,
+            weights,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Scoring a projection network: `logits_c = bias_c + sum_h sum_k v[c,h,k] f_h(p_h + t[h,k])` with `p_h = (w_h x + b_h) / R`.
+//!
+//! 1. The first layer multiplies the query with each projection's weights in the small ring ([`projection`]); the result is an LWE
+//!    ciphertext of `p_h` under the key's input secret, with `|p| < 1` on half of the torus.
+//! 2. One blind rotation for each projection, of the test polynomial of its ramp `f_h`, in batches, one on each thread ([`rotation`]).
+//!    Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`: the `K` thresholds of a projection cost no further rotation.
+//! 3. The output layer adds the reads up, with small integers, in the Fourier domain ([`output`]), adds a fresh
+//!    encryption of zero to each score, and rounds.
+
+mod key;
+mod output;
+mod projection;
+mod rotation;
+#[cfg(test)]
+mod tests;
+
+use super::{fourier::Ring, sampling::Sampler};
+use blindscore_protocol::{
+    params::NetworkParams,
+    random::EntropyError,
+    wire::{Query, Response},
+};
+pub use key::NetworkKey;
+use output::OutputLayer;
+use projection::Projection;
+use rayon::prelude::*;
+
+/// A projection network in integers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegerNetwork {
+    /// Its projections.
+    pub projections: Vec<IntegerProjection>,
+    /// One bias for each output, in units of the logits.
+    pub biases: Vec<f64>,
+    /// `R`: projections are divided by it.
+    pub range: f64,
+    /// No logit, less its bias, is larger: it sets how much of the torus a unit takes.
+    pub max_logit: f64,
+}
+
+/// One projection and what is read off it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegerProjection {
+    /// One weight for each feature.
+    pub weights: Vec<i64>,
+    /// Added to the inner product.
+    pub bias: i64,
+    /// Half the width of the ramp `f(p) = clip(p / width, -1, 1)`.
+    pub width: f64,
+    /// Where `f` is read: thresholds in units of 1/256.
+    pub thresholds: Vec<i64>,
+    /// For each output, one weight for each read.
+    pub reads: Vec<Vec<i64>>,
+}
+
+/// Thresholds are multiples of its inverse.
+pub const THRESHOLD_STEPS: i64 = 256;
+/// Share of the torus, on either side of zero, that the largest logit takes.
+const SPAN: f64 = 0.45;
+
+impl IntegerNetwork {
+    /// `f(p)` of one projection, continued as the ring continues it: `f(p + 2) = -f(p)`.
+    pub fn activation(width: f64, p: f64) -> f64 {
+        let turns = (p + 1.0).div_euclid(2.0);
+        let value = ((p - 2.0 * turns) / width).clamp(-1.0, 1.0);
+        if turns.rem_euclid(2.0) == 0.0 {
+            value
+        } else {
+            -value
+        }
+    }
+
+    /// The plain model on integer features.
+    pub fn logits(&self, features: &[i64]) -> Vec<f64> {
+        let mut logits = self.biases.clone();
+        for projection in &self.projections {
+            let terms = features.iter().zip(&projection.weights);
+            let sum = projection.bias + terms.map(|(x, w)| x * w).sum::<i64>();
+            let p = sum as f64 / self.range;
+            for (read, threshold) in projection.thresholds.iter().enumerate() {
+                let shifted = p + *threshold as f64 / THRESHOLD_STEPS as f64;
+                let value = Self::activation(projection.width, shifted);
+                for (logit, reads) in logits.iter_mut().zip(&projection.reads) {
+                    *logit += reads[read] as f64 * value;
+                }
+            }
+        }
+        logits
+    }
+
+    /// Torus element of one unit of `w x + b`: `|p| < 1` takes half of the torus. Cut to what JSON keeps exactly.
+    pub fn input_step(&self) -> u64 {
+        (2f64.powi(62) / self.range).round() as u64 & !0xfff
+    }
+
+    /// Torus element of one unit of a logit.
+    pub fn amplitude(&self) -> f64 {
+        (SPAN * 2f64.powi(64) / self.max_logit).floor()
+    }
+}
+
+/// A projection network in the form that scoring needs.
+pub struct NetworkEngine {
+    params: NetworkParams,
+    features: usize,
+    projections: Vec<Projection>,
+    output: OutputLayer,
+}
+
+impl NetworkEngine {
+    /// Transforms weights and test polynomials. All projections must have the same, positive number of features.
+    pub fn new(params: NetworkParams, network: &IntegerNetwork) -> Self {
+        let step = network.input_step();
+        let amplitude = network.amplitude();
+        let mut ring = Ring::new(params.input_size);
+        let projections = network.projections.iter();
+        Self {
+            params,
+            features: network
+                .projections
+                .first()
+                .map_or(0, |projection| projection.weights.len()),
+            projections: projections
+                .map(|projection| Projection::new(&params, &mut ring, projection, step, amplitude))
+                .collect(),
+            output: OutputLayer::new(&params, network, amplitude),
+        }
+    }
+
+    /// Scores one query, on all threads of the rayon pool it is called on.
+    ///
+    /// # Errors
+    /// If the platform gives no randomness.
+    ///
+    /// # Panics
+    /// If the query has another number of features than the model, or is of another parameter set.
+    pub fn score(&self, query: &Query, key: &NetworkKey) -> Result<Response, EntropyError> {
+        assert_eq!(
+            (query.format.set, query.bodies.len()),
+            (self.params.id, self.features)
+        );
+        let mut sampler = Sampler::new()?;
+        let spectra = projection::query_spectra(&self.params, query);
+        let batch = self
+            .projections
+            .len()
+            .div_ceil(rayon::current_num_threads())
+            .max(1);
+        let chunks: Vec<(usize, &[Projection])> =
+            (0..).step_by(batch).zip(self.projections.chunks(batch)).collect();
+        let sums = chunks.into_par_iter().map(|(first, projections)| {
+            let mut ring = Ring::new(self.params.input_size);
+            let inputs = projections.iter().map(|projection| {
+                projection
+                    .apply(&self.params, &mut ring, &spectra, &query.bodies)
+                    .switch(&self.params)
+            });
+            let inputs: Vec<_> = inputs.collect();
+            let tests: Vec<&[u64]> = projections
+                .iter()
+                .map(|projection| projection.test.as_slice())
+                .collect();
+            let rotated = rotation::rotate(&self.params, key, &inputs, &tests);
+            self.output.sum(&self.params, first, &rotated)
+        });
+        let sums: Vec<_> = sums.collect();
+        Ok(self.output.finish(&self.params, key, &mut sampler, query, sums))
+    }
+}

@@ -1,0 +1,154 @@
+//! The output layer: sums of reads with small integer weights, a fresh encryption of zero, and the response.
+
+use super::{IntegerNetwork, NetworkKey, THRESHOLD_STEPS};
+use crate::engine::{
+    exact::Scratch,
+    fourier::{Ring, Spectrum, multiply_add},
+    rounding::expected_loss,
+    sampling::Sampler,
+};
+use blindscore_protocol::{
+    params::NetworkParams,
+    ring::product_coefficient,
+    wire::{Query, Response},
+};
+
+/// Output weights as polynomials: coefficient 0 of a rotated test polynomial times `sum_k v_k X^(-j_k)` is the sum of its reads at `j_k`.
+pub(super) struct OutputLayer {
+    /// For each projection, for each output.
+    spectra: Vec<Vec<Spectrum>>,
+    /// Torus elements.
+    biases: Vec<u64>,
+}
+
+/// The sum over some projections: for each output, the `k + 1` polynomials of a GLWE ciphertext.
+pub(super) struct Partial(Vec<Vec<u64>>);
+
+impl OutputLayer {
+    pub(super) fn new(params: &NetworkParams, network: &IntegerNetwork, amplitude: f64) -> Self {
+        let n = params.size.0;
+        let mut ring = Ring::new(params.size);
+        // Coefficient j of a test polynomial is f at 2 j / N.
+        let coefficient = |threshold: i64| threshold * n as i64 / (2 * THRESHOLD_STEPS);
+        let mut spectrum = |thresholds: &[i64], reads: &[i64]| {
+            let mut polynomial = vec![0u64; n];
+            for (&threshold, &weight) in thresholds.iter().zip(reads) {
+                // X^(-j) = -X^(N-j), and X^(-j) = X^|j| for a negative j.
+                let (index, sign) = match coefficient(threshold) {
+                    j if j > 0 => (n - j as usize, -1),
+                    j => (j.unsigned_abs() as usize, 1),
+                };
+                polynomial[index] = polynomial[index].wrapping_add((weight * sign) as u64);
+            }
+            let mut spectrum = ring.zero();
+            ring.forward_integer(&mut spectrum, &polynomial);
+            spectrum
+        };
+        let spectra = network.projections.iter().map(|projection| {
+            projection
+                .reads
+                .iter()
+                .map(|reads| spectrum(&projection.thresholds, reads))
+                .collect()
+        });
+        Self {
+            spectra: spectra.collect(),
+            biases: network
+                .biases
+                .iter()
+                .map(|bias| (bias * amplitude).round() as i64 as u64)
+                .collect(),
+        }
+    }
+
+    /// Sums up the rotated test polynomials of the projections from `first` on.
+    pub(super) fn sum(&self, params: &NetworkParams, first: usize, rotated: &[u64]) -> Partial {
+        let n = params.size.0;
+        let polynomials = params.dimension.0 + 1;
+        let mut ring = Ring::new(params.size);
+        let mut sums: Vec<Vec<Spectrum>> = self
+            .biases
+            .iter()
+            .map(|_| (0..polynomials).map(|_| ring.zero()).collect())
+            .collect();
+        let mut spectrum = ring.zero();
+        for (ciphertext, weights) in rotated.chunks_exact(polynomials * n).zip(&self.spectra[first..]) {
+            for (index, polynomial) in ciphertext.chunks_exact(n).enumerate() {
+                ring.forward_torus(&mut spectrum, polynomial);
+                for (sum, weights) in sums.iter_mut().zip(weights) {
+                    multiply_add(&mut sum[index], &spectrum, weights);
+                }
+            }
+        }
+        let to_coefficients = |sum: Vec<Spectrum>| {
+            let mut ciphertext = vec![0; polynomials * n];
+            for (out, mut spectrum) in ciphertext.chunks_exact_mut(n).zip(sum) {
+                ring.add_backward(out, &mut spectrum);
+            }
+            ciphertext
+        };
+        Partial(sums.into_iter().map(to_coefficients).collect())
+    }
+
+    /// Adds partial sums, biases and a fresh encryption of zero for each score.
+    pub(super) fn finish(
+        &self,
+        params: &NetworkParams,
+        key: &NetworkKey,
+        sampler: &mut Sampler,
+        query: &Query,
+        partials: Vec<Partial>,
+    ) -> Response {
+        let n = params.size.0;
+        let mask_len = params.output_lwe_dimension().0;
+        let format = params.response_format();
+        let mut masks = Vec::with_capacity(self.biases.len() * mask_len);
+        let mut bodies = Vec::with_capacity(self.biases.len());
+        for (output, &bias) in self.biases.iter().enumerate() {
+            let mut mask = vec![0u64; mask_len];
+            let mut body = bias;
+            for Partial(sums) in &partials {
+                let (partial_mask, partial_body) = sums[output].split_at(mask_len);
+                for (sum, partial) in mask.iter_mut().zip(partial_mask) {
+                    *sum = sum.wrapping_add(*partial);
+                }
+                body = body.wrapping_add(partial_body[0]);
+            }
+            body = body.wrapping_add(add_fresh_zero(params, key, sampler, &mut mask));
+            for polynomial in mask.chunks_exact(n) {
+                let loss = expected_loss(format.bits, polynomial, 0..1);
+                body = loss.iter().fold(body, |body, loss| body.wrapping_sub(*loss));
+            }
+            masks.extend(mask);
+            bodies.push(body);
+        }
+        Response {
+            format,
+            key: query.key,
+            model: query.model,
+            masks,
+            bodies,
+        }
+    }
+}
+
+/// Adds the mask of a fresh encryption of zero, `sum_i u_i a_i + e` with binary polynomials `u_i`, to `mask`, and gives coefficient 0
+/// of its body.
+fn add_fresh_zero(params: &NetworkParams, key: &NetworkKey, sampler: &mut Sampler, mask: &mut [u64]) -> u64 {
+    let n = params.size.0;
+    let mut ring = Ring::new(params.size);
+    let mut scratch = Scratch::new(&ring, n);
+    let mut spectrum = ring.zero();
+    let mut u = vec![0; n];
+    let mut body = 0u64;
+    for (zero_mask, zero_body) in &key.zeros {
+        sampler.fill_binary(&mut u);
+        ring.forward_integer(&mut spectrum, &u);
+        for (multiplier, out) in zero_mask.iter().zip(mask.chunks_exact_mut(n)) {
+            multiplier.multiply_add(&mut ring, out, &spectrum, &mut scratch);
+        }
+        body = body.wrapping_add(product_coefficient(zero_body, &u, 0));
+    }
+    sampler.add_noise(mask, params.noise);
+    body
+}

@@ -1,0 +1,132 @@
+//! The first layer: from encrypted features to one LWE ciphertext for each projection, without a key switch.
+
+use super::{IntegerNetwork, IntegerProjection, rotation::Rotation};
+use crate::engine::fourier::{Ring, Spectrum, multiply_add};
+use blindscore_protocol::{
+    params::{KeptBits, NetworkParams},
+    wire::Query,
+};
+
+/// One projection in the form that scoring needs.
+pub(super) struct Projection {
+    /// `w_0 - sum_i w_i X^(N-i)` for each ciphertext of a query.
+    spectra: Vec<Spectrum>,
+    weights: Vec<u64>,
+    bias: u64,
+    /// `f` at `2 i / N` for `i < N`, times the amplitude.
+    pub(super) test: Vec<u64>,
+}
+
+/// The masks of a query: for each ciphertext its `k` polynomials.
+pub(super) fn query_spectra(params: &NetworkParams, query: &Query) -> Vec<Vec<Spectrum>> {
+    let (k, n) = (params.input_dimension.0, params.input_size.0);
+    let mut ring = Ring::new(params.input_size);
+    let masks = query
+        .seed
+        .expand(k * n * params.query_ciphertexts(query.bodies.len()));
+    let mut transform = |polynomial: &[u64]| {
+        let mut spectrum = ring.zero();
+        ring.forward_torus(&mut spectrum, polynomial);
+        spectrum
+    };
+    masks
+        .chunks_exact(k * n)
+        .map(|mask| mask.chunks_exact(n).map(&mut transform).collect())
+        .collect()
+}
+
+impl Projection {
+    pub(super) fn new(
+        params: &NetworkParams,
+        ring: &mut Ring,
+        projection: &IntegerProjection,
+        input_step: u64,
+        amplitude: f64,
+    ) -> Self {
+        let n = params.input_size.0;
+        let weights: Vec<u64> = projection.weights.iter().map(|&w| w as u64).collect();
+        let spectra = weights.chunks(n).map(|block| {
+            let mut polynomial = vec![0u64; n];
+            for (index, weight) in block.iter().enumerate() {
+                match index {
+                    0 => polynomial[0] = *weight,
+                    _ => polynomial[n - index] = weight.wrapping_neg(),
+                }
+            }
+            let mut spectrum = ring.zero();
+            ring.forward_integer(&mut spectrum, &polynomial);
+            spectrum
+        });
+        let size = params.size.0;
+        let value = |index: usize| {
+            let f = IntegerNetwork::activation(projection.width, 2.0 * index as f64 / size as f64);
+            (f * amplitude).round() as i64 as u64
+        };
+        Self {
+            spectra: spectra.collect(),
+            bias: (projection.bias as u64).wrapping_mul(input_step),
+            test: (0..size).map(value).collect(),
+            weights,
+        }
+    }
+
+    /// The LWE ciphertext of `w x + b` under the input secret.
+    pub(super) fn apply(
+        &self,
+        params: &NetworkParams,
+        ring: &mut Ring,
+        query: &[Vec<Spectrum>],
+        bodies: &[u64],
+    ) -> Projected {
+        let n = params.input_size.0;
+        let mut mask = Vec::with_capacity(params.input_lwe_dimension().0);
+        let mut polynomial = vec![0; n];
+        let mut sum = ring.zero();
+        for component in 0..params.input_dimension.0 {
+            sum.data.fill(Default::default());
+            for (ciphertext, weights) in query.iter().zip(&self.spectra) {
+                multiply_add(&mut sum, &ciphertext[component], weights);
+            }
+            polynomial.fill(0);
+            ring.add_backward(&mut polynomial, &mut sum);
+            // Coefficient 0 of A s is A_0 s_0 - sum_t A_(N-t) s_t.
+            mask.push(polynomial[0]);
+            mask.extend(
+                polynomial[1..]
+                    .iter()
+                    .rev()
+                    .map(|coefficient| coefficient.wrapping_neg()),
+            );
+        }
+        let body = bodies.iter().zip(&self.weights);
+        let body = body.fold(self.bias, |sum, (b, w)| sum.wrapping_add(b.wrapping_mul(*w)));
+        Projected { mask, body }
+    }
+}
+
+/// An LWE ciphertext of a projection.
+pub(super) struct Projected {
+    pub(super) mask: Vec<u64>,
+    pub(super) body: u64,
+}
+
+impl Projected {
+    /// Switches to the `2N` steps of a rotation, centred: a secret bit is 1/2 on average, so half the rounding of the mask
+    /// is made up for in the body.
+    pub(super) fn switch(&self, params: &NetworkParams) -> Rotation {
+        let steps = KeptBits(params.rotation_log2());
+        let mut loss = 0i64;
+        let mask = self.mask.iter().map(|&coefficient| {
+            let rounded = steps.round(coefficient);
+            // Below 2^54 in absolute value, halved: hundreds of them fit.
+            loss += coefficient.wrapping_sub(steps.expand(rounded)) as i64 / 2;
+            rounded as usize
+        });
+        let mask = mask.collect();
+        Rotation {
+            mask,
+            body: steps.round(self.body.wrapping_sub(loss as u64)) as usize,
+            log2: steps.0,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Each stage against plaintext integers.
+
+use super::{
+    IntegerNetwork, IntegerProjection, NetworkEngine, NetworkKey, Projection, output::OutputLayer,
+    projection, rotation,
+};
+use crate::engine::fourier::Ring;
+use blindscore_client::ClientKey;
+use blindscore_protocol::{
+    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes},
+    ids::ModelId,
+    params::{NetworkParams, ParameterSet},
+    random::MaskSeed,
+    ring::product_coefficient,
+    wire::{PublicKey, Query, SecretKeyBits},
+};
+use std::sync::OnceLock;
+
+const PARAMS: NetworkParams = NetworkParams::N704_K4;
+const SET: ParameterSet = ParameterSet::Network(PARAMS);
+const FEATURES: usize = 130;
+
+/// Keys take a second: all tests share one.
+struct Keys {
+    client: ClientKey,
+    secret: SecretKeyBits,
+    key: NetworkKey,
+}
+
+fn keys() -> &'static Keys {
+    static KEYS: OnceLock<Keys> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let (client, public) = ClientKey::generate(SET).unwrap();
+        let blob = public.to_blob().0;
+        let PublicKey::Network(public) = PublicKey::from_blob(&blob).unwrap() else {
+            panic!("not a network's")
+        };
+        let secret = SecretKeyBits::from_blob(&client.to_bytes()).unwrap();
+        Keys {
+            client,
+            secret,
+            key: NetworkKey::new(&public),
+        }
+    })
+}
+
+/// A small random network of three projections and two outputs, with reads at the ends of the range and around zero.
+fn network() -> IntegerNetwork {
+    let mut random = MaskSeed([8; 16]).expand(1000).into_iter();
+    let mut below = |bound: u64| (random.next().unwrap() % bound) as i64;
+    let projections = [0.3, 0.05, 0.9].map(|width| IntegerProjection {
+        weights: (0..FEATURES).map(|_| below(7) - 3).collect(),
+        bias: below(21) - 10,
+        width,
+        thresholds: vec![0, 1, -1, 64, -65, 192, -192, 33],
+        reads: vec![
+            (0..8).map(|_| below(7) - 3).collect(),
+            (0..8).map(|_| below(7) - 3).collect(),
+        ],
+    });
+    IntegerNetwork {
+        projections: projections.to_vec(),
+        biases: vec![1.5, -2.0],
+        range: 150.0,
+        max_logit: 80.0,
+    }
+}
+
+fn features(index: u8) -> Vec<i64> {
+    MaskSeed([index; 16])
+        .expand(FEATURES)
+        .iter()
+        .map(|r| (r >> 62) as i64)
+        .collect()
+}
+
+fn descriptor(network: &IntegerNetwork) -> ModelDescriptor {
+    let half_range = 2f64.powi(63) / network.amplitude();
+    let outputs = network.biases.iter().enumerate();
+    ModelDescriptor {
+        name: "test".into(),
+        id: ModelId::of(b"test"),
+        title: String::new(),
+        parameter_set: PARAMS.name.into(),
+        inputs: Inputs {
+            count: FEATURES,
+            min: 0.0,
+            max: 3.0,
+            levels: 4,
+            image: None,
+        },
+        input_step: network.input_step(),
+        outputs: outputs
+            .map(|(c, _)| Output {
+                label: c.to_string(),
+                offset: 0.0,
+                half_range,
+            })
+            .collect(),
+        link: Link::Identity,
+        sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
+        score_error: 0.0,
+        accuracy: None,
+    }
+}
+
+fn query(model: &ModelDescriptor, features: &[i64]) -> Query {
+    let features: Vec<f64> = features.iter().map(|&x| x as f64).collect();
+    let blob = keys().client.encrypt(model, &features).unwrap();
+    Query::from_blob(&blob, PARAMS.query_format(), FEATURES).unwrap()
+}
+
+fn projections(network: &IntegerNetwork) -> Vec<Projection> {
+    let mut ring = Ring::new(PARAMS.input_size);
+    let (step, amplitude) = (network.input_step(), network.amplitude());
+    network
+        .projections
+        .iter()
+        .map(|p| Projection::new(&PARAMS, &mut ring, p, step, amplitude))
+        .collect()
+}
+
+/// A phase as `p`: the torus is four wide.
+fn as_p(phase: u64) -> f64 {
+    phase as i64 as f64 / 2f64.powi(62)
+}
+
+fn plain_p(network: &IntegerNetwork, projection: usize, features: &[i64]) -> f64 {
+    let IntegerProjection { weights, bias, .. } = &network.projections[projection];
+    (bias + weights.iter().zip(features).map(|(w, x)| w * x).sum::<i64>()) as f64 / network.range
+}
+
+#[test]
+fn first_layer_is_the_inner_product() {
+    let network = network();
+    let model = descriptor(&network);
+    let input = &keys().secret.bits[..PARAMS.input_lwe_dimension().0];
+    for index in 0..10 {
+        let x = features(index);
+        let query = query(&model, &x);
+        let spectra = projection::query_spectra(&PARAMS, &query);
+        let mut ring = Ring::new(PARAMS.input_size);
+        for (h, projection) in projections(&network).iter().enumerate() {
+            let projected = projection.apply(&PARAMS, &mut ring, &spectra, &query.bodies);
+            let terms = projected.mask.iter().zip(input);
+            let product = terms.fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
+            let p = as_p(projected.body.wrapping_sub(product));
+            let expected = plain_p(&network, h, &x);
+            // ||w|| is about 23, the noise 2^-14.8 of the torus.
+            assert!(
+                (p - expected).abs() < 0.03,
+                "projection {h}: {p}, expected {expected}"
+            );
+
+            let rotation = projected.switch(&PARAMS);
+            let steps = rotation
+                .mask
+                .iter()
+                .zip(input)
+                .fold(rotation.body, |phase, (a, s)| phase.wrapping_sub(a * *s as usize));
+            let p = (steps % 1024) as f64 / 256.0;
+            let difference = (p - expected + 2.0).rem_euclid(4.0) - 2.0;
+            assert!(
+                difference.abs() < 0.1,
+                "projection {h}, switched: {p}, expected {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rotation_reads_the_ramp_at_every_threshold() {
+    let network = network();
+    let output = &keys().secret.bits[PARAMS.input_lwe_dimension().0..];
+    let n = PARAMS.size.0;
+    for (h, projection) in projections(&network).iter().enumerate() {
+        // A phase of exactly so many steps, with a trivial mask but for one coefficient.
+        for steps in [0usize, 1, 255, 256, 300, 511, 512, 513, 700, 1023] {
+            let mut mask = vec![0; PARAMS.input_lwe_dimension().0];
+            mask[5] = 77;
+            let body = (steps + 77 * keys().secret.bits[5] as usize) % 1024;
+            let input = rotation::Rotation {
+                mask,
+                body,
+                log2: PARAMS.rotation_log2(),
+            };
+            let rotated = rotation::rotate(&PARAMS, &keys().key, &[input], &[&projection.test]);
+            let (mask, body) = rotated.split_at(PARAMS.output_lwe_dimension().0);
+            for j in [-384i64, -128, -1, 0, 1, 2, 200, 384] {
+                let position = j.rem_euclid(n as i64) as usize;
+                let polynomials = mask.chunks_exact(n).zip(output.chunks_exact(n));
+                let phase = polynomials.fold(body[position], |phase, (a, s)| {
+                    phase.wrapping_sub(product_coefficient(a, s, position))
+                });
+                let sign = if j < 0 { -1.0 } else { 1.0 };
+                let value = sign * phase as i64 as f64 / network.amplitude();
+                let p = (steps as i64 + j) as f64 / 256.0;
+                let expected = IntegerNetwork::activation(network.projections[h].width, p);
+                assert!(
+                    (value - expected).abs() < 0.02,
+                    "projection {h}, {steps} steps, read {j}: {value}, not {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_whole_score_is_the_plain_networks() {
+    let network = network();
+    let model = descriptor(&network);
+    let engine = NetworkEngine::new(PARAMS, &network);
+    let mut largest = 0f64;
+    for index in 0..8 {
+        let x = features(index);
+        let response = engine.score(&query(&model, &x), &keys().key).unwrap().to_blob();
+        let scores = keys().client.decrypt(&model, &response).unwrap().scores;
+        for (score, expected) in scores.iter().zip(network.logits(&x)) {
+            largest = largest.max((score - expected).abs());
+        }
+    }
+    // The narrow ramp turns noise of the modulus switch into a third of a read.
+    println!("largest error of a logit: {largest}");
+    assert!(largest < 6.0, "{largest}");
+}
+
+#[test]
+fn output_layer_adds_reads_up() {
+    // A trivial ciphertext of the first test polynomial, unrotated: p = 0.
+    let mut network = network();
+    network.projections.truncate(1);
+    let layer = OutputLayer::new(&PARAMS, &network, network.amplitude());
+    let mut rotated = vec![0; PARAMS.output_lwe_dimension().0];
+    rotated.extend(&projections(&network)[0].test);
+    let query = query(&descriptor(&network), &features(0));
+    let mut sampler = crate::engine::sampling::Sampler::new().unwrap();
+    let sums = vec![layer.sum(&PARAMS, 0, &rotated)];
+    let response = layer.finish(&PARAMS, &keys().key, &mut sampler, &query, sums);
+    let scores = keys()
+        .client
+        .decrypt(&descriptor(&network), &response.to_blob())
+        .unwrap()
+        .scores;
+    let IntegerProjection {
+        width,
+        thresholds,
+        reads,
+        ..
+    } = &network.projections[0];
+    for (c, score) in scores.iter().enumerate() {
+        let reads = thresholds.iter().zip(&reads[c]);
+        let sum: f64 = reads
+            .map(|(t, v)| *v as f64 * IntegerNetwork::activation(*width, *t as f64 / 256.0))
+            .sum();
+        assert!(
+            (score - sum - network.biases[c]).abs() < 0.2,
+            "{score}, not {}",
+            sum + network.biases[c]
+        );
+    }
+}

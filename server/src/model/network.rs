@@ -1,0 +1,182 @@
+//! Projection networks as safetensors files: integers, made by `models/net/train.py`.
+//!
+//! Tensors: `w` `[projections, features]`, `b` `[projections]`, `width` `[projections]`, `threshold` `[projections, reads]` in units of
+//! 1/256, `v` `[outputs, projections, reads]`, `bias` `[outputs]`. Metadata: as for linear models, and `range`, `max_logit`, `logit_scale`.
+
+use super::{
+    Model, ModelError, Plain,
+    metadata::{Metadata, numbers},
+};
+use crate::engine::{
+    Engine, IntegerNetwork, NetworkEngine,
+    network::{IntegerProjection, THRESHOLD_STEPS},
+};
+use blindscore_protocol::{
+    descriptor::{FEATURES, ModelDescriptor, OUTPUTS, Output, Sizes},
+    ids::ModelId,
+    noise::NetworkNoise,
+    params::{NetworkParams, ParameterSet},
+};
+use safetensors::SafeTensors;
+
+/// Projections a network may have.
+const PROJECTIONS: std::ops::RangeInclusive<usize> = 1..=1_024;
+/// Reads a projection may have.
+const READS: std::ops::RangeInclusive<usize> = 1..=64;
+/// Largest deviation of the noise on a projection, whose range is from -1 to 1.
+const PROJECTION_NOISE: f64 = 0.04;
+/// Largest deviation of the noise on a logit, as a share of the largest logit.
+const LOGIT_NOISE: f64 = 0.05;
+
+/// Reads, checks and prepares a network.
+pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, ModelError> {
+    let params = NetworkParams::N704_K4;
+    let set = ParameterSet::Network(params);
+    let metadata = Metadata::read(file)?;
+    let network = read(tensors, &metadata)?;
+    let logit_scale = positive(&metadata, "logit_scale")?;
+    let noise = check(&params, &network)?;
+    let features = network
+        .projections
+        .first()
+        .map_or(0, |projection| projection.weights.len());
+    let labels = metadata.labels(network.biases.len())?;
+    let half_range = logit_scale * 2f64.powi(63) / network.amplitude();
+    let descriptor = ModelDescriptor {
+        name: metadata.name()?,
+        // The file holds everything that responses depend on, except what the code makes of it.
+        id: ModelId::of(&[params.name.as_bytes(), file].concat()),
+        title: metadata.get("title")?.to_owned(),
+        parameter_set: params.name.to_owned(),
+        inputs: metadata.inputs(features)?,
+        input_step: network.input_step(),
+        outputs: labels
+            .into_iter()
+            .map(|label| Output {
+                label,
+                offset: 0.0,
+                half_range,
+            })
+            .collect(),
+        link: metadata.link()?,
+        sizes: Sizes::of(&set, features, network.biases.len()),
+        score_error: logit_scale * noise,
+        accuracy: metadata.accuracy()?,
+    };
+    descriptor.parse()?;
+    let engine = Engine::Network(Box::new(NetworkEngine::new(params, &network)));
+    Ok(Model {
+        descriptor,
+        set,
+        engine,
+        plain: Plain::Network { network, logit_scale },
+    })
+}
+
+fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerNetwork, ModelError> {
+    let (shape, weights) = numbers(tensors, "w")?;
+    let &[count, features] = shape.as_slice() else {
+        return Err(ModelError::field(
+            "w",
+            format!("has shape {shape:?}, not [projections, features]"),
+        ));
+    };
+    let (shape, reads) = numbers(tensors, "v")?;
+    let &[outputs, v_count, reads_each] = shape.as_slice() else {
+        return Err(ModelError::field(
+            "v",
+            format!("has shape {shape:?}, not [outputs, projections, reads]"),
+        ));
+    };
+    if !PROJECTIONS.contains(&count) || !FEATURES.contains(&features) || v_count != count {
+        return Err(ModelError::field(
+            "w",
+            format!("is {count} x {features}, with {v_count} projections in v"),
+        ));
+    }
+    if !OUTPUTS.contains(&outputs) || !READS.contains(&reads_each) {
+        return Err(ModelError::field(
+            "v",
+            format!("has {outputs} outputs and {reads_each} reads"),
+        ));
+    }
+    let tensor = |name, expected: &[usize]| match numbers(tensors, name)? {
+        (shape, values) if shape == expected => Ok(values),
+        (shape, _) => Err(ModelError::field(
+            name,
+            format!("has shape {shape:?}, not {expected:?}"),
+        )),
+    };
+    let biases = tensor("b", &[count])?;
+    let widths = tensor("width", &[count])?;
+    let thresholds = tensor("threshold", &[count, reads_each])?;
+    if widths.iter().any(|&width| width <= 0.0) {
+        return Err(ModelError::field("width", "is not positive everywhere"));
+    }
+    if thresholds.iter().any(|t| t.abs() >= THRESHOLD_STEPS as f64) {
+        return Err(ModelError::field(
+            "threshold",
+            format!("is not below {THRESHOLD_STEPS} everywhere"),
+        ));
+    }
+    let integers = |values: &[f64]| values.iter().map(|&v| v as i64).collect::<Vec<i64>>();
+    let projection = |h: usize| IntegerProjection {
+        weights: integers(&weights[h * features..][..features]),
+        bias: biases[h] as i64,
+        width: widths[h],
+        thresholds: integers(&thresholds[h * reads_each..][..reads_each]),
+        reads: (0..outputs)
+            .map(|c| integers(&reads[(c * count + h) * reads_each..][..reads_each]))
+            .collect(),
+    };
+    Ok(IntegerNetwork {
+        projections: (0..count).map(projection).collect(),
+        biases: tensor("bias", &[outputs])?,
+        range: positive(metadata, "range")?,
+        max_logit: positive(metadata, "max_logit")?,
+    })
+}
+
+fn positive(metadata: &Metadata, name: &'static str) -> Result<f64, ModelError> {
+    let value: f64 = metadata.number(name)?;
+    if !(1e-9..=1e9).contains(&value) {
+        return Err(ModelError::field(
+            name,
+            format!("is {value}, outside 1e-9 to 1e9"),
+        ));
+    }
+    Ok(value)
+}
+
+/// Refuses a network that the parameters are not precise enough for. Gives the deviation of a logit's noise.
+fn check(params: &NetworkParams, network: &IntegerNetwork) -> Result<f64, ModelError> {
+    let squares = |values: &[i64]| values.iter().map(|&v| (v * v) as f64).sum::<f64>();
+    for (h, projection) in network.projections.iter().enumerate() {
+        let noise = NetworkNoise::projection(params, squares(&projection.weights)).sqrt() * 4.0;
+        if noise > PROJECTION_NOISE {
+            return Err(ModelError::Precision {
+                place: format!("first layer, projection {h}"),
+                problem: format!("noise of {noise:.3} on a range from -1 to 1, more than {PROJECTION_NOISE}"),
+            });
+        }
+    }
+    let logit_noise = |output: usize| {
+        let reads = network
+            .projections
+            .iter()
+            .map(|projection| squares(&projection.reads[output]))
+            .sum();
+        NetworkNoise::score(params, reads).sqrt() * 2f64.powi(64) / network.amplitude()
+    };
+    let noise = (0..network.biases.len()).map(logit_noise).fold(0.0, f64::max);
+    if noise > LOGIT_NOISE * network.max_logit {
+        return Err(ModelError::Precision {
+            place: "output layer".into(),
+            problem: format!(
+                "noise of {noise:.1} on logits of at most {:.1}",
+                network.max_logit
+            ),
+        });
+    }
+    Ok(noise)
+}
