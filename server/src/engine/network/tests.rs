@@ -9,6 +9,7 @@ use blindscore_client::ClientKey;
 use blindscore_protocol::{
     descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes},
     ids::ModelId,
+    noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
     random::MaskSeed,
     ring::product_coefficient,
@@ -203,6 +204,70 @@ fn a_rotation_reads_the_ramp_at_every_threshold() {
             }
         }
     }
+}
+
+/// Ratio of the measured deviation to the predicted one.
+fn ratio(errors: &[f64], predicted_variance: f64) -> f64 {
+    let variance = errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64;
+    println!(
+        "2^{:.2} measured, 2^{:.2} predicted",
+        variance.log2() / 2.0,
+        predicted_variance.log2() / 2.0
+    );
+    (variance / predicted_variance).sqrt()
+}
+
+#[test]
+fn projections_and_rotations_have_the_predicted_noise() {
+    let network = network();
+    let model = descriptor(&network);
+    let (input, output) = keys().secret.bits.split_at(PARAMS.input_lwe_dimension().0);
+    let (n, steps) = (PARAMS.size.0, 2 * PARAMS.size.0);
+    let projections = projections(&network);
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let mut squared_norm = 0.0;
+    for index in 0..200 {
+        let x = features(index);
+        let query = query(&model, &x);
+        let spectra = projection::query_spectra(&PARAMS, &query);
+        let mut ring = Ring::new(PARAMS.input_size);
+        for (h, projection) in projections.iter().enumerate() {
+            let input_step = network.input_step() as f64 / 2f64.powi(64);
+            let exact = plain_p(&network, h, &x) * network.range * input_step;
+            let projected = projection.apply(&PARAMS, &mut ring, &spectra, &query.bodies);
+            let rotation = projected.switch(&PARAMS);
+            let terms = rotation.mask.iter().zip(input);
+            let phase =
+                terms.fold(rotation.body, |phase, (a, s)| phase.wrapping_sub(a * *s as usize)) % steps;
+            let error = phase as f64 / steps as f64 - exact;
+            before.push(error - error.round());
+            squared_norm += network.projections[h]
+                .weights
+                .iter()
+                .map(|w| (w * w) as f64)
+                .sum::<f64>()
+                / 600.0;
+            if index < 10 {
+                let rotated = rotation::rotate(&PARAMS, &keys().key, &[rotation], &[&projection.test]);
+                let (mask, body) = rotated.split_at(PARAMS.output_lwe_dimension().0);
+                for position in (0..n).step_by(8) {
+                    let polynomials = mask.chunks_exact(n).zip(output.chunks_exact(n));
+                    let read = polynomials.fold(body[position], |phase, (a, s)| {
+                        phase.wrapping_sub(product_coefficient(a, s, position))
+                    });
+                    let place = (phase + position) % steps;
+                    let value = projection.test[place % n];
+                    let value = if place < n { value } else { value.wrapping_neg() };
+                    after.push(read.wrapping_sub(value) as i64 as f64 / 2f64.powi(64));
+                }
+            }
+        }
+    }
+    let ratios = [
+        ratio(&before, NetworkNoise::projection(&PARAMS, squared_norm)),
+        ratio(&after, NetworkNoise::rotation(&PARAMS)),
+    ];
+    assert!(ratios.iter().all(|ratio| (ratio - 1.0).abs() < 0.1), "{ratios:?}");
 }
 
 #[test]
