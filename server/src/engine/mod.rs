@@ -9,6 +9,7 @@ pub mod linear;
 pub mod network;
 mod rounding;
 mod sampling;
+mod weights;
 
 use blindscore_protocol::{
     params::ParameterSet,

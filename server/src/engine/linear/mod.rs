@@ -16,9 +16,10 @@ mod tests;
 
 use super::{
     exact::Scratch,
-    fourier::{Ring, Spectrum, multiply_add},
+    fourier::{Ring, Spectrum},
     rounding::expected_loss,
     sampling::Sampler,
+    weights::Weights,
 };
 use blindscore_protocol::{
     params::LinearParams,
@@ -46,9 +47,7 @@ pub struct LinearEngine {
 }
 
 struct PreparedOutput {
-    /// `W_c` for each ciphertext of a query.
-    spectra: Vec<Spectrum>,
-    weights: Vec<u64>,
+    weights: Weights,
     intercept: u64,
 }
 
@@ -56,9 +55,10 @@ impl LinearEngine {
     /// Transforms the weights. Every output must have the same, positive number of weights.
     pub fn new(params: LinearParams, outputs: &[IntegerOutput]) -> Self {
         let mut ring = Ring::new(params.polynomial_size);
-        let prepared = outputs
-            .iter()
-            .map(|output| PreparedOutput::new(&params, &mut ring, output));
+        let prepared = outputs.iter().map(|output| PreparedOutput {
+            weights: Weights::new(&mut ring, params.n(), &output.weights),
+            intercept: output.intercept,
+        });
         Self {
             params,
             features: outputs.first().map_or(0, |output| output.weights.len()),
@@ -116,17 +116,9 @@ impl LinearEngine {
             })
             .collect();
         let product = |output: &PreparedOutput| {
-            let mut sum = ring.zero();
-            for (query, weights) in spectra.iter().zip(&output.spectra) {
-                multiply_add(&mut sum, query, weights);
-            }
             let mut mask = vec![0; n];
-            ring.add_backward(&mut mask, &mut sum);
-            // Only coefficient 0 of the body is needed: a scalar product, exact in integers.
-            let body = query.bodies.iter().zip(&output.weights);
-            let body = body.fold(output.intercept, |sum, (b, w)| {
-                sum.wrapping_add(b.wrapping_mul(*w))
-            });
+            output.weights.add_mask_product(ring, spectra.iter(), &mut mask);
+            let body = output.weights.body_product(&query.bodies, output.intercept);
             Unpacked { mask, body }
         };
         self.outputs.iter().map(product).collect()
@@ -182,28 +174,4 @@ fn rerandomise(
             .wrapping_add(product_coefficient(&key.zero_body, &u, 0));
     }
     scores
-}
-
-impl PreparedOutput {
-    fn new(params: &LinearParams, ring: &mut Ring, output: &IntegerOutput) -> Self {
-        let n = params.n();
-        let weights: Vec<u64> = output.weights.iter().map(|&w| w as u64).collect();
-        let spectra = weights.chunks(n).map(|block| {
-            let mut polynomial = vec![0u64; n];
-            for (index, weight) in block.iter().enumerate() {
-                match index {
-                    0 => polynomial[0] = *weight,
-                    _ => polynomial[n - index] = weight.wrapping_neg(),
-                }
-            }
-            let mut spectrum = ring.zero();
-            ring.forward_integer(&mut spectrum, &polynomial);
-            spectrum
-        });
-        Self {
-            spectra: spectra.collect(),
-            intercept: output.intercept,
-            weights,
-        }
-    }
 }

@@ -1,7 +1,10 @@
 //! The first layer: from encrypted features to one LWE ciphertext for each projection, without a key switch.
 
 use super::{IntegerNetwork, IntegerProjection, rotation::Rotation};
-use crate::engine::fourier::{Ring, Spectrum, multiply_add};
+use crate::engine::{
+    fourier::{Ring, Spectrum},
+    weights::Weights,
+};
 use blindscore_protocol::{
     params::{KeptBits, NetworkParams},
     wire::Query,
@@ -9,9 +12,7 @@ use blindscore_protocol::{
 
 /// One projection in the form that scoring needs.
 pub(super) struct Projection {
-    /// `w_0 - sum_i w_i X^(N-i)` for each ciphertext of a query.
-    spectra: Vec<Spectrum>,
-    weights: Vec<u64>,
+    weights: Weights,
     bias: u64,
     /// `f` at `2 i / N` for `i < N`, times the amplitude.
     pub(super) test: Vec<u64>,
@@ -43,30 +44,15 @@ impl Projection {
         input_step: u64,
         amplitude: f64,
     ) -> Self {
-        let n = params.input_size.0;
-        let weights: Vec<u64> = projection.weights.iter().map(|&w| w as u64).collect();
-        let spectra = weights.chunks(n).map(|block| {
-            let mut polynomial = vec![0u64; n];
-            for (index, weight) in block.iter().enumerate() {
-                match index {
-                    0 => polynomial[0] = *weight,
-                    _ => polynomial[n - index] = weight.wrapping_neg(),
-                }
-            }
-            let mut spectrum = ring.zero();
-            ring.forward_integer(&mut spectrum, &polynomial);
-            spectrum
-        });
         let size = params.size.0;
         let value = |index: usize| {
             let f = IntegerNetwork::activation(projection.width, 2.0 * index as f64 / size as f64);
             (f * amplitude).round() as i64 as u64
         };
         Self {
-            spectra: spectra.collect(),
+            weights: Weights::new(ring, params.input_size.0, &projection.weights),
             bias: (projection.bias as u64).wrapping_mul(input_step),
             test: (0..size).map(value).collect(),
-            weights,
         }
     }
 
@@ -81,14 +67,10 @@ impl Projection {
         let n = params.input_size.0;
         let mut mask = Vec::with_capacity(params.input_lwe_dimension().0);
         let mut polynomial = vec![0; n];
-        let mut sum = ring.zero();
         for component in 0..params.input_dimension.0 {
-            sum.data.fill(Default::default());
-            for (ciphertext, weights) in query.iter().zip(&self.spectra) {
-                multiply_add(&mut sum, &ciphertext[component], weights);
-            }
             polynomial.fill(0);
-            ring.add_backward(&mut polynomial, &mut sum);
+            let masks = query.iter().map(|ciphertext| &ciphertext[component]);
+            self.weights.add_mask_product(ring, masks, &mut polynomial);
             // Coefficient 0 of A s is A_0 s_0 - sum_t A_(N-t) s_t.
             mask.push(polynomial[0]);
             mask.extend(
@@ -98,8 +80,7 @@ impl Projection {
                     .map(|coefficient| coefficient.wrapping_neg()),
             );
         }
-        let body = bodies.iter().zip(&self.weights);
-        let body = body.fold(self.bias, |sum, (b, w)| sum.wrapping_add(b.wrapping_mul(*w)));
+        let body = self.weights.body_product(bodies, self.bias);
         Projected { mask, body }
     }
 }

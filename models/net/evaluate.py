@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The integer model in plain numpy: what the encrypted engine computes, and how well it does.
+
+    python3 models/net/evaluate.py target/mnist models/net/mnist-net.safetensors
+
+Reads the safetensors file by itself, so that numpy is all it needs.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+TYPES = {"I8": np.int8, "I16": np.int16, "I32": np.int32, "F32": np.float32}
+
+
+def read(path):
+    """Tensors and metadata of a safetensors file."""
+    raw = Path(path).read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:start])
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        low, high = (start + offset for offset in entry["data_offsets"])
+        tensors[name] = np.frombuffer(raw[low:high], TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return tensors, metadata
+
+
+def mnist(folder, name):
+    """Pixels in 0..3 `[n, 784]` and labels of `train` or `t10k`."""
+    images = np.fromfile(Path(folder) / f"{name}-images-idx3-ubyte", np.uint8)[16:].reshape(-1, 784)
+    # round(3 * pixel / 255); no pixel lies half-way.
+    labels = np.fromfile(Path(folder) / f"{name}-labels-idx1-ubyte", np.uint8)[8:]
+    return (images.astype(np.int32) * 3 + 127) // 255, labels
+
+
+def projections(tensors, size, x):
+    """`p = (w x + b) / range` `[n, h]`; exact integers before the division."""
+    # Sums stay far below 2^24, so that float32 holds them exactly.
+    sums = x.astype(np.float32) @ tensors["w"].astype(np.float32).T
+    return (sums + tensors["b"]) / size
+
+
+def ramp(u, width):
+    """`clip(u / width, -1, 1)` on [-1, 1], continued with `f(u + 2) = -f(u)`."""
+    turns = np.round(u / 2)
+    sign = 1 - 2 * (turns % 2)
+    return sign * np.clip((u - 2 * turns) / width, -1, 1)
+
+
+def scores(tensors, p, read_noise=0.0, rng=None):
+    """Logits `[n, c]` in units of the integer weights `v`."""
+    v, width = tensors["v"].astype(np.float64), tensors["width"].astype(np.float64)
+    out = np.tile(tensors["bias"].astype(np.float64), (len(p), 1))
+    for k in range(v.shape[2]):
+        reads = ramp(p + tensors["threshold"][:, k] / 256, width)
+        if read_noise:
+            reads = reads + read_noise * rng.standard_normal(reads.shape)
+        out += reads @ v[:, :, k].T
+    return out
+
+
+def accuracy(tensors, p, labels, noise=0.0, seeds=1):
+    """Share of right answers with Gaussian noise on the projections (and 2^-8 on the reads, if there is any)."""
+    shares = []
+    for seed in range(seeds if noise else 1):
+        rng = np.random.default_rng(seed)
+        noisy = p + noise * rng.standard_normal(p.shape) if noise else p
+        shares.append(np.mean(scores(tensors, noisy, 2**-8 if noise else 0.0, rng).argmax(1) == labels))
+    return float(np.mean(shares))
+
+
+def report(tensors, size, x, labels):
+    """Everything that the table of the README shows, for one set of images."""
+    p = projections(tensors, size, x)
+    deviation = np.abs(scores(tensors, p) - tensors["bias"]).max()
+    norms = np.linalg.norm(tensors["w"].astype(np.float64), axis=1)
+    v = tensors["v"].astype(np.float64)
+    return {
+        "accuracy": accuracy(tensors, p, labels),
+        "accuracy, noise 0.008 (mean of 3)": accuracy(tensors, p, labels, 0.008, 3),
+        "accuracy, noise 0.015 (mean of 3)": accuracy(tensors, p, labels, 0.015, 3),
+        "largest |p|": float(np.abs(p).max()),
+        "projections with |p| > 1": int((np.abs(p) > 1).sum()),
+        "range": size,
+        "largest norm of a row of w": float(norms.max()),
+        "mean norm of a row of w": float(norms.mean()),
+        "largest |w|, |v|": (int(np.abs(tensors["w"]).max()), int(np.abs(v).max())),
+        "largest |logit - bias|": float(deviation),
+        "largest norm of v for a class": float(np.sqrt((v**2).sum((1, 2)).max())),
+        "largest |logit - bias| / norm of v": float(deviation / np.sqrt((v**2).sum((1, 2)).max())),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mnist", type=Path, help="folder with MNIST's idx files")
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--train", action="store_true", help="the training images instead of the test images")
+    args = parser.parse_args()
+    tensors, metadata = read(args.model)
+    x, labels = mnist(args.mnist, "train" if args.train else "t10k")
+    for name, value in report(tensors, int(metadata["range"]), x, labels).items():
+        print(f"{name:36} {value:.4f}" if isinstance(value, float) else f"{name:36} {value}")
+
+
+if __name__ == "__main__":
+    main()

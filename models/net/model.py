@@ -1,0 +1,101 @@
+"""The projection network with integer weights, as it is trained: latent weights, rounded on the way forward."""
+
+import torch
+from torch import nn
+
+READS = 8
+SIDE = 28
+# Noise on a projection during training, in units of p: 0.75 % of the range 2R.
+NOISE = 0.015
+
+
+class Reads(torch.autograd.Function):
+    """`clip(fold(p + t) / width, -1, 1)` for projections `[n, h]` and thresholds `[k, h]`, with
+    `fold(u) = u` up to |u| = 1 and `2 - u`, `-2 - u` beyond: the function continues with `f(u + 2) = -f(u)`."""
+
+    @staticmethod
+    def forward(ctx, p, threshold, width):
+        u = p.unsqueeze(1) + threshold
+        slope = width.reciprocal()
+        ratio = u.clamp(-1, 1).mul_(2).sub_(u).mul_(slope)
+        ctx.save_for_backward(u, ratio, slope)
+        return ratio.clamp(-1, 1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        u, ratio, slope = ctx.saved_tensors
+        inside = torch.ops.aten.hardtanh_backward(gradient, ratio, -1, 1)
+        grad_width = -ratio.mul_(inside).sum((0, 1)) * slope
+        grad_u = torch.ops.aten.hardtanh_backward(inside, u, -1, 1).mul_(2).sub_(inside)
+        return grad_u.sum(1) * slope, grad_u.sum(0) * slope, grad_width
+
+
+def rounded(latent, limit):
+    """Integers from latents in [-1, 1]; the gradient passes straight through."""
+    scaled = latent * limit
+    return scaled + (scaled.round() - scaled).detach()
+
+
+class ProjectionNet(nn.Module):
+    """`logits = scale * (sum over h, k of v[c, h, k] * read(p[h] + t[h, k])) + bias`, `p = (w x + b) / range`."""
+
+    def __init__(self, projections, window, limits, x, generator):
+        super().__init__()
+        self.w_max, self.v_max = limits
+        self.register_buffer("mask", windows(projections, window, generator))
+        w = torch.randn(projections, SIDE, SIDE, generator=generator)
+        w = torch.nn.functional.avg_pool2d(w, 3, 1, 1, count_include_pad=False).flatten(1) * 3
+        self.w = nn.Parameter((w * 0.35).clamp(-1, 1) * self.mask)
+        sums = x @ (self.w.data * self.w_max).round().T
+        self.log_range = nn.Parameter((sums.std() * 3).log())
+        self.b = nn.Parameter(-sums.mean(0) / self.log_range.data.exp())
+        grid = torch.linspace(-0.75, 0.75, READS).unsqueeze(1).repeat(1, projections)
+        self.threshold = nn.Parameter(grid + 0.03 * torch.randn(grid.shape, generator=generator))
+        self.log_width = nn.Parameter(torch.full((projections,), 0.25).log())
+        self.v = nn.Parameter(0.3 * torch.randn(10, READS, projections, generator=generator))
+        self.log_scale = nn.Parameter(torch.tensor(2 / (projections * READS) ** 0.5).log())
+        self.bias = nn.Parameter(torch.zeros(10))
+
+    def projections(self, x):
+        return x @ (rounded(self.w * self.mask, self.w_max).T / self.log_range.exp()) + self.b
+
+    def forward(self, x):
+        """Logits and noiseless projections for pixels in 0..3."""
+        p = self.projections(x)
+        noisy = p + NOISE * torch.randn_like(p) if self.training else p
+        reads = Reads.apply(noisy, self.threshold, self.log_width.exp())
+        v = rounded(self.v, self.v_max).flatten(1)
+        return reads.flatten(1) @ v.T * self.log_scale.exp() + self.bias, p
+
+    @torch.no_grad()
+    def clamp(self):
+        """Keeps the latents where rounding keeps them within their limits."""
+        self.w.clamp_(-1, 1)
+        self.v.clamp_(-1, 1)
+        self.threshold.clamp_(-0.75, 0.75)
+        self.log_width.clamp_(-3, 0)
+
+    @torch.no_grad()
+    def integers(self):
+        """The arrays of the model file."""
+        scale, size = self.log_scale.exp(), self.log_range.exp().round()
+        arrays = {
+            "w": (self.w * self.mask * self.w_max).round().to(torch.int8),
+            "b": (self.b * size).round().to(torch.int32),
+            "width": self.log_width.exp().float(),
+            "threshold": (self.threshold.T * 256).round().to(torch.int16),
+            "v": (self.v.transpose(1, 2) * self.v_max).round().to(torch.int8),
+            "bias": (self.bias / scale).float(),
+        }
+        return {name: array.contiguous().numpy() for name, array in arrays.items()}, int(size), float(scale)
+
+
+def windows(projections, side, generator):
+    """Masks `[projections, 784]`: a square window at a random place for every projection. Windows lean inwards
+    because the margins of the images are empty."""
+    mask = torch.zeros(projections, SIDE, SIDE)
+    places = torch.rand(projections, 2, generator=generator)
+    low, high = min(2, SIDE - side), max(SIDE - side - 2, 0)
+    for h, (row, column) in enumerate((low + places * max(high - low, 0)).round().long().tolist()):
+        mask[h, row : row + side, column : column + side] = 1
+    return mask.flatten(1)
