@@ -1,0 +1,140 @@
+//! Projection networks over the real server: a 10 MB key, a score, and bad keys.
+
+use blindscore_client::ClientKey;
+use blindscore_protocol::{
+    descriptor::ModelDescriptor,
+    ids::{KeyId, ModelId},
+    params::ParameterSet,
+    problem::ProblemCode::{KeyHashMismatch, MalformedKey, ParametersRetired},
+    random::MaskSeed,
+    wire::{Header, Kind, SecretKeyBits, WireError},
+};
+use blindscore_server::model::Model;
+use blindscore_tests::{Api, Server, User, digit};
+use std::path::{Path, PathBuf};
+
+const PATH: &str = "/v1/models/mnist-net-small/score";
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/net")
+}
+
+fn server() -> Server {
+    let models = models();
+    Server::start_with(&["--models-dir", models.to_str().expect("a path in UTF-8")])
+}
+
+fn descriptor(api: &Api) -> ModelDescriptor {
+    api.get("/v1/models/mnist-net-small").expect_status(200).json()
+}
+
+fn set(model: &ModelDescriptor) -> ParameterSet {
+    model.parse().expect("a usable descriptor")
+}
+
+fn score(api: &Api, key: KeyId, query: &[u8]) -> blindscore_tests::Reply {
+    let key = key.to_string();
+    let headers = [
+        ("content-type", "application/octet-stream"),
+        ("blindscore-key", &*key),
+    ];
+    api.send("POST", PATH, &headers, query)
+}
+
+#[test]
+fn a_network_scores_what_it_cannot_see() {
+    let mut server = server();
+    let api = server.api();
+    let model = descriptor(&api);
+    let (client, public) = ClientKey::generate(set(&model)).expect("randomness");
+    let (blob, id) = public.to_blob();
+    assert_eq!(blob.len(), model.sizes.public_key);
+    api.put_key(id, &blob).expect_status(201);
+
+    let plain = Model::load(&models().join("mnist-net-small.safetensors")).expect("the committed model");
+    for shape in 0..4 {
+        let query = client.encrypt(&model, &digit(shape)).expect("a valid picture");
+        assert_eq!(query.len(), model.sizes.query);
+        let reply = score(&api, id, &query).expect_status(200);
+        let scores = client
+            .decrypt(&model, &reply.body)
+            .expect("a response for this key")
+            .scores;
+        let expected = plain.plain_scores(&digit(shape));
+        let spread = expected
+            .iter()
+            .fold(0.0, |spread: f64, score| spread.max(score.abs()));
+        for (score, expected) in scores.iter().zip(expected) {
+            // Noise on the projections acts through the ramps: a tenth of the scores' spread is many deviations.
+            assert!(
+                (score - expected).abs() < 0.1 * spread,
+                "{score}, in the clear {expected}"
+            );
+        }
+    }
+
+    // A linear model's key is no key for a network, and the other way round.
+    let linear = User::enrolled(&api);
+    let query = client.encrypt(&model, &digit(0)).expect("a valid picture");
+    let relabelled = Header {
+        kind: Kind::Query,
+        params: set(&model).id(),
+        key: linear.id(),
+        model: model.id,
+    };
+    let query = relabelled.seal(&query[blindscore_protocol::wire::HEADER_BYTES..]);
+    score(&api, linear.id(), &query).expect_problem(ParametersRetired, "a linear model's key");
+    score(&api, linear.id(), &linear.query(0)).expect_problem(ParametersRetired, "a linear model's query");
+    linear.assert_scores(&api, 1);
+    server.assert_alive();
+}
+
+#[test]
+fn bad_network_keys_are_refused_or_score_garbage() {
+    let mut server = server();
+    let api = server.api();
+    let model = descriptor(&api);
+    let header = Header {
+        kind: Kind::PublicKey,
+        params: set(&model).id(),
+        key: KeyId::NONE,
+        model: ModelId::NONE,
+    };
+    let payload = model.sizes.public_key - blindscore_protocol::wire::HEADER_BYTES;
+    let noise: Vec<u8> = MaskSeed([6; 16])
+        .expand(payload.div_ceil(8))
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    let whole = header.seal(&noise[..payload]);
+
+    let put = |blob: &[u8]| api.put_key(KeyId::of(blob), blob);
+    put(&whole[..whole.len() / 2]).expect_problem(MalformedKey, "half of a key");
+    put(&whole[..whole.len() - 1]).expect_problem(MalformedKey, "a key without its last byte");
+    put(&header.seal(&noise[..1000])).expect_problem(MalformedKey, "a short key");
+    let mut damaged = whole.clone();
+    damaged[5_000_000] ^= 1;
+    put(&damaged).expect_problem(MalformedKey, "a damaged key");
+    api.put_key(KeyId::of(&whole), &damaged)
+        .expect_problem(KeyHashMismatch, "another key");
+
+    // Random bytes are a key like any other; what they score is garbage.
+    put(&whole).expect_status(201);
+    let client = key_with_id(&model, KeyId::of(&whole));
+    let query = client.encrypt(&model, &digit(1)).expect("a valid picture");
+    let reply = score(&api, client.key_id(), &query).expect_status(200);
+    assert!(client.decrypt(&model, &reply.body).is_ok());
+    let cut = client
+        .decrypt(&model, &reply.body[1..])
+        .expect_err("a cut response");
+    assert_eq!(cut.to_string(), WireError::BadMagic.to_string());
+    server.assert_alive();
+}
+
+/// A secret key that believes its public key to be another one.
+fn key_with_id(model: &ModelDescriptor, id: KeyId) -> ClientKey {
+    let key = ClientKey::generate_secret(set(model)).expect("randomness");
+    let mut bits = SecretKeyBits::from_blob(&key.to_bytes()).expect("just made");
+    bits.key = id;
+    ClientKey::from_bytes(&bits.to_blob()).expect("just made")
+}
