@@ -226,7 +226,7 @@ fn projections_and_rotations_have_the_predicted_noise() {
     let projections = projections(&network);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     let mut squared_norm = 0.0;
-    for index in 0..200 {
+    for index in 0..250 {
         let x = features(index);
         let query = query(&model, &x);
         let spectra = projection::query_spectra(&PARAMS, &query);
@@ -247,7 +247,7 @@ fn projections_and_rotations_have_the_predicted_noise() {
                 .map(|w| (w * w) as f64)
                 .sum::<f64>()
                 / 600.0;
-            if index < 10 {
+            if index < 30 {
                 let rotated = rotation::rotate(&PARAMS, &keys().key, &[rotation], &[&projection.test]);
                 let (mask, body) = rotated.split_at(PARAMS.output_lwe_dimension().0);
                 for position in (0..n).step_by(8) {
