@@ -246,7 +246,7 @@ fn projections_and_rotations_have_the_predicted_noise() {
                 .iter()
                 .map(|w| (w * w) as f64)
                 .sum::<f64>()
-                / 600.0;
+                / 750.0;
             if index < 30 {
                 let rotated = rotation::rotate(&PARAMS, &keys().key, &[rotation], &[&projection.test]);
                 let (mask, body) = rotated.split_at(PARAMS.output_lwe_dimension().0);
