@@ -3,6 +3,7 @@ use blindscore_protocol::{
     ids::KeyId,
     params::{LinearParams, NetworkParams, ParameterSet},
     random::{EntropyError, MaskSeed, secret_seed},
+    ring::automorphism,
     wire::{LinearPublicKey, NetworkPublicKey, PublicKey, SecretKeyBits},
 };
 use core::fmt;
@@ -104,6 +105,16 @@ impl ClientKey {
             rows[params.dimension.0 * n] = factor;
             bodies.extend(encryption.encrypt(&rows));
             progress((index + 1) as f64 / input.len() as f64);
+        }
+        for exponent in params.packing_exponents() {
+            let mut rows = Zeroizing::new(vec![0u64; params.dimension.0 * n]);
+            for (row, secret) in rows.chunks_exact_mut(n).zip(ring.secret.chunks_exact(n)) {
+                automorphism(row, secret, exponent);
+            }
+            for coefficient in rows.iter_mut() {
+                *coefficient = coefficient.wrapping_mul(params.gadget());
+            }
+            bodies.extend(encryption.encrypt(&rows));
         }
         bodies.extend(encryption.encrypt(&Zeroizing::new(vec![0; params.dimension.0 * n])));
         Ok(NetworkPublicKey { params, seed, bodies })

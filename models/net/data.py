@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+import evaluate
+
 LEVELS = 4
 VALIDATION = 5_000
 
@@ -18,10 +20,11 @@ def load(folder, name):
     return torch.from_numpy(images[16:].reshape(-1, 28, 28).copy()), torch.from_numpy(labels[8:].astype(np.int64))
 
 
-def quantise(images):
-    """Pixels as the model sees them: uint8 `[n, 784]` in 0..3, from uint8 in 0..255 or floats in 0..1."""
-    pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-    return (pixels * (LEVELS - 1)).round().to(torch.uint8).flatten(1)
+def quantise(images, straighten):
+    """Pixels as the model sees them: uint8 `[n, 784]` in 0..3, from floats in 0..1 `[n, 1, 28, 28]`."""
+    if straighten:
+        images = torch.cat([torch.from_numpy(evaluate.deskew(part[:, 0].numpy())) for part in images.split(2_000)])
+    return (images * (LEVELS - 1) + 0.5).floor().to(torch.uint8).flatten(1)
 
 
 def _maps(n, strength, generator):

@@ -28,12 +28,44 @@ def read(path):
     return tensors, metadata
 
 
-def mnist(folder, name):
+def deskew(images):
+    """Images `[n, rows, columns]` of floats, sheared so that the strokes' main direction is upright and shifted so that their
+    centre of mass is the middle pixel; bilinear. The client does the same (`client-wasm/src/deskew.rs`)."""
+    images = np.asarray(images, np.float32)
+    n, rows, columns = images.shape
+    y, x = np.arange(rows, dtype=np.float32), np.arange(columns, dtype=np.float32)
+    mass = np.maximum(images.sum((1, 2)), 1e-9)
+    cy, cx = (images.sum(2) @ y) / mass, (images.sum(1) @ x) / mass
+    dy, dx = y - cy[:, None], x - cx[:, None]
+    covariance = np.einsum("nij,ni,nj->n", images, dy, dx, optimize=True)
+    variance = np.einsum("nij,ni,ni->n", images, dy, dy, optimize=True)
+    slant = np.clip(covariance / np.maximum(variance, 1e-9), -1, 1)
+    up, left = y - rows // 2, x - columns // 2
+    source_y = cy[:, None, None] + up[:, None] + 0 * left
+    source_x = cx[:, None, None] + left + slant[:, None, None] * up[:, None]
+    low_y, low_x = np.floor(source_y), np.floor(source_x)
+    padded = np.zeros((n, rows + 2, columns + 2), np.float32)
+    padded[:, 1:-1, 1:-1] = images
+    index = np.arange(n)[:, None, None]
+
+    def pixel(row, column):
+        row, column = (np.clip(v + 1, 0, size + 1).astype(np.int64) for v, size in ((row, rows), (column, columns)))
+        return padded[index, row, column]
+
+    share_y, share_x = source_y - low_y, source_x - low_x
+    top = pixel(low_y, low_x) * (1 - share_x) + pixel(low_y, low_x + 1) * share_x
+    bottom = pixel(low_y + 1, low_x) * (1 - share_x) + pixel(low_y + 1, low_x + 1) * share_x
+    return top * (1 - share_y) + bottom * share_y
+
+
+def mnist(folder, name, straighten):
     """Pixels in 0..3 `[n, 784]` and labels of `train` or `t10k`."""
-    images = np.fromfile(Path(folder) / f"{name}-images-idx3-ubyte", np.uint8)[16:].reshape(-1, 784)
-    # round(3 * pixel / 255); no pixel lies half-way.
+    images = np.fromfile(Path(folder) / f"{name}-images-idx3-ubyte", np.uint8)[16:].reshape(-1, 28, 28)
+    images = images.astype(np.float32) / 255
+    if straighten:
+        images = np.concatenate([deskew(part) for part in np.array_split(images, 20)])
     labels = np.fromfile(Path(folder) / f"{name}-labels-idx1-ubyte", np.uint8)[8:]
-    return (images.astype(np.int32) * 3 + 127) // 255, labels
+    return np.floor(3 * images + 0.5).astype(np.int32).reshape(-1, 784), labels
 
 
 def projections(tensors, size, x):
@@ -101,7 +133,7 @@ def main():
     parser.add_argument("--train", action="store_true", help="the training images instead of the test images")
     args = parser.parse_args()
     tensors, metadata = read(args.model)
-    x, labels = mnist(args.mnist, "train" if args.train else "t10k")
+    x, labels = mnist(args.mnist, "train" if args.train else "t10k", metadata.get("deskew") == "true")
     for name, value in report(tensors, int(metadata["range"]), x, labels).items():
         print(f"{name:36} {value:.4f}" if isinstance(value, float) else f"{name:36} {value}")
 

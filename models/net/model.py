@@ -5,8 +5,6 @@ from torch import nn
 
 READS = 8
 SIDE = 28
-# Noise on a projection during training, in units of p: 0.75 % of the range 2R.
-NOISE = 0.015
 
 
 class Reads(torch.autograd.Function):
@@ -39,8 +37,9 @@ def rounded(latent, limit):
 class ProjectionNet(nn.Module):
     """`logits = scale * (sum over h, k of v[c, h, k] * read(p[h] + t[h, k])) + bias`, `p = (w x + b) / range`."""
 
-    def __init__(self, projections, window, limits, x, generator):
+    def __init__(self, projections, window, limits, noise, x, generator):
         super().__init__()
+        self.noise = noise
         self.w_max, self.v_max = limits
         self.register_buffer("mask", windows(projections, window, generator))
         w = torch.randn(projections, SIDE, SIDE, generator=generator)
@@ -62,7 +61,7 @@ class ProjectionNet(nn.Module):
     def forward(self, x):
         """Logits and noiseless projections for pixels in 0..3."""
         p = self.projections(x)
-        noisy = p + NOISE * torch.randn_like(p) if self.training else p
+        noisy = p + self.noise * torch.randn_like(p) if self.training else p
         reads = Reads.apply(noisy, self.threshold, self.log_width.exp())
         v = rounded(self.v, self.v_max).flatten(1)
         return reads.flatten(1) @ v.T * self.log_scale.exp() + self.bias, p

@@ -69,9 +69,9 @@ def fit(images, labels, epochs, seed, batch=128):
     return model
 
 
-def copies(folder, images, labels, count, epochs, seed):
+def copies(folder, images, labels, count, epochs, seed, straighten):
     """Cached list of `(pixels uint8 [n, 784], teacher's logits float16 [n, 10])`: the images as they are, then
-    `count` distorted copies."""
+    `count` distorted copies. The teacher looks at them before they are deskewed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model, found = network(), []
@@ -87,6 +87,8 @@ def copies(folder, images, labels, count, epochs, seed):
             generator = torch.Generator().manual_seed(1_000 * (seed + 1) + number)
             strength = STRENGTHS[(number - 1) % len(STRENGTHS)]
             pixels = data.distort(images, strength, generator) if number else images.unsqueeze(1) / 255
-            torch.save((data.quantise(pixels), logits(model, pixels).half()), path)
-        found.append(torch.load(path))
+            variants = data.quantise(pixels, False), data.quantise(pixels, True)
+            torch.save((*variants, logits(model, pixels).half()), path)
+        upright, straightened, opinions = torch.load(path, mmap=True)
+        found.append((straightened if straighten else upright, opinions))
     return found

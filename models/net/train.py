@@ -52,7 +52,7 @@ def fit(args, copies, labels, kept):
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     sample = copies[0][0][:2_000].float()
-    net = ProjectionNet(args.projections, args.window, (args.w_max, args.v_max), sample, generator)
+    net = ProjectionNet(args.projections, args.window, (args.w_max, args.v_max), args.noise, sample, generator)
     rest = [p for p in net.parameters() if p is not net.w]
     groups = [{"params": [net.w], "base": args.lr}, {"params": rest, "base": 0.6 * args.lr}]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
@@ -103,7 +103,7 @@ def calibrated(tensors, size, x, labels):
 
 def export(args, tensors, size, factor, train_x):
     """Writes the model file, with its accuracy on the test images, and prints the report."""
-    x, labels = evaluate.mnist(args.mnist, "t10k")
+    x, labels = evaluate.mnist(args.mnist, "t10k", args.deskew)
     report = evaluate.report(tensors, size, x, labels)
     deviation = np.abs(evaluate.scores(tensors, evaluate.projections(tensors, size, train_x)) - tensors["bias"]).max()
     metadata = {
@@ -115,6 +115,7 @@ def export(args, tensors, size, factor, train_x):
         "input_max": "1",
         "input_levels": "4",
         "image": "28x28",
+        "deskew": str(args.deskew).lower(),
         "range": str(size),
         "logit_scale": f"{factor:.6f}",
         "max_logit": f"{deviation:.2f}",
@@ -152,9 +153,11 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lr", type=float, default=4e-2)
     parser.add_argument("--average", type=float, default=0.998, help="decay of the average over the latents")
+    parser.add_argument("--noise", type=float, default=0.02, help="deviation of the noise on a projection, in units of p")
     parser.add_argument("--penalty", type=float, default=2.0)
     parser.add_argument("--temperature", type=float, default=1.0, help="softens the teacher's labels")
     parser.add_argument("--jitter", type=int, default=1, help="shifts every batch by up to so many pixels")
+    parser.add_argument("--deskew", action=argparse.BooleanOptionalAction, default=True, help="clients straighten the images")
     parser.add_argument("--full", action="store_true", help="train on the validation images, too")
     parser.add_argument("--cache", type=Path, default=Path("target/mnist-teacher"))
     parser.add_argument("--copies", type=int, default=12, help="distorted copies of the images")
@@ -164,7 +167,7 @@ def main():
     keep_memory()
 
     images, labels = data.load(args.mnist, "train")
-    copies = teacher.copies(args.cache, images, labels, args.copies, args.teacher_epochs, seed=1)
+    copies = teacher.copies(args.cache, images, labels, args.copies, args.teacher_epochs, 1, args.deskew)
     kept = len(labels) - (0 if args.full else data.VALIDATION)
     net = fit(args, copies, labels, kept)
     tensors, size, _ = net.integers()

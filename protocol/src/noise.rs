@@ -133,10 +133,22 @@ impl NetworkNoise {
         params.input_lwe_dimension().0 as f64 * (key + decomposition + fourier)
     }
 
+    /// The error of packing: each level doubles what is there and adds a key switch, digits times the key's noise and what a one-level
+    /// decomposition leaves out.
+    pub fn packing(params: &NetworkParams) -> f64 {
+        let dimension = params.output_lwe_dimension().0 as f64;
+        let digits = 4f64.powi(params.base_log.0 as i32) / 12.0 * dimension;
+        let key = digits * (variance(params.noise) + rounding(params.key_bits));
+        let decomposition = dimension / 2.0 * rounding(KeptBits(params.base_log.0 as u32));
+        let levels = (4f64.powi(params.packing_log2 as i32) - 1.0) / 3.0;
+        levels * (key + decomposition)
+    }
+
     /// The error of a score that adds up reads with integer weights of this squared norm.
     pub fn score(params: &NetworkParams, reads_squared_norm: f64) -> f64 {
         let dimension = params.output_lwe_dimension().0 as f64;
-        Self::rotation(params) * reads_squared_norm + (dimension / 4.0 + 1.0) * rounding(params.response_bits)
+        let switch = (dimension / 4.0 + 1.0) * rounding(params.response_bits);
+        Self::rotation(params) * reads_squared_norm + Self::packing(params) + switch
     }
 }
 

@@ -18,12 +18,40 @@ pub fn product_coefficient(a: &[u64], b: &[u64], position: usize) -> u64 {
     dot(a_low, b_low).wrapping_sub(dot(a_high, b_high))
 }
 
+/// `out = a(X^exponent)` modulo `X^N + 1`, for an odd exponent.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn automorphism(out: &mut [u64], a: &[u64], exponent: usize) {
+    let n = a.len();
+    assert_eq!(out.len(), n);
+    for (index, coefficient) in a.iter().enumerate() {
+        // X^N = -1.
+        let image = index * exponent % (2 * n);
+        out[image % n] = if image < n {
+            *coefficient
+        } else {
+            coefficient.wrapping_neg()
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tfhe::core_crypto::{
         algorithms::polynomial_algorithms::polynomial_karatsuba_wrapping_mul, prelude::Polynomial,
     };
+
+    #[test]
+    fn automorphisms_are_those_of_the_ring() {
+        let (mut image, mut back) = ([0; 4], [0; 4]);
+        automorphism(&mut image, &[1, 2, 3, 4], 3);
+        // 1 + 2 X^3 + 3 X^6 + 4 X^9 = 1 + 4 X - 3 X^2 + 2 X^3.
+        assert_eq!(image, [1, 4, 3u64.wrapping_neg(), 2]);
+        automorphism(&mut back, &image, 3);
+        assert_eq!(back, [1, 2, 3, 4]);
+    }
 
     #[test]
     fn agrees_with_tfhe() {

@@ -83,6 +83,7 @@ impl LinearParams {
             bits: self.response_bits,
             mask_len: self.n(),
             scores: 2,
+            stride: 1,
         }
     }
 

@@ -99,6 +99,8 @@ pub struct ResponseFormat {
     pub mask_len: usize,
     /// Scores in one ciphertext.
     pub scores: usize,
+    /// Coefficients of the phase from one score to the next.
+    pub stride: usize,
 }
 
 impl ResponseFormat {

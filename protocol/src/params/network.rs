@@ -29,6 +29,8 @@ pub struct NetworkParams {
     pub base_log: DecompositionBaseLog,
     /// Body coefficients of the evaluation key.
     pub key_bits: KeptBits,
+    /// Base-2 logarithm of the number of scores in one ciphertext of a response.
+    pub packing_log2: u32,
     /// Mask and body coefficients of a response.
     pub response_bits: KeptBits,
 }
@@ -50,6 +52,7 @@ impl NetworkParams {
         noise: TUniformBound(17),
         base_log: DecompositionBaseLog(23),
         key_bits: KeptBits(46),
+        packing_log2: 4,
         response_bits: KeptBits(16),
     };
 
@@ -73,9 +76,21 @@ impl NetworkParams {
         self.dimension.0 + 1
     }
 
-    /// GLWE ciphertexts in an evaluation key: a GGSW of each input secret bit, and `k` encryptions of zero.
+    /// GLWE ciphertexts in an evaluation key: a GGSW of each input secret bit, key-switching keys for the automorphisms of packing, and `k`
+    /// encryptions of zero.
     pub const fn key_ciphertexts(&self) -> usize {
-        self.input_lwe_dimension().0 * self.ggsw_rows() + self.dimension.0
+        let packing = self.packing_log2 as usize * self.dimension.0;
+        self.input_lwe_dimension().0 * self.ggsw_rows() + packing + self.dimension.0
+    }
+
+    /// Scores in one ciphertext of a response.
+    pub const fn packed_scores(&self) -> usize {
+        1 << self.packing_log2
+    }
+
+    /// The exponents `g` of the automorphisms `X -> X^g` of packing: 3, 5, 9 and so on.
+    pub fn packing_exponents(&self) -> impl Iterator<Item = usize> + use<> {
+        (1..=self.packing_log2).map(|level| (1 << level) + 1)
     }
 
     /// Factor `2^64 / 2^base_log` of the messages in a GGSW.
@@ -96,13 +111,14 @@ impl NetworkParams {
         }
     }
 
-    /// Format of a response: an LWE ciphertext for each score.
+    /// Format of a response.
     pub const fn response_format(&self) -> ResponseFormat {
         ResponseFormat {
             set: self.id,
             bits: self.response_bits,
             mask_len: self.output_lwe_dimension().0,
-            scores: 1,
+            scores: self.packed_scores(),
+            stride: self.size.0 / self.packed_scores(),
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::{
 /// Public key for a projection network: seeded GLWE encryptions, bodies only.
 ///
 /// For each bit `b` of the input secret the rows of a GGSW encryption, `-b s_i * gadget` for each polynomial `s_i` of the secret, then
-/// `b * gadget`; after them `k` encryptions of zero. The masks are one stream, expanded from [`NetworkPublicKey::seed`].
+/// `b * gadget`; for each automorphism of packing the rows `s_i(X^g) * gadget` of a key-switching key; and `k` encryptions of zero.
+/// The masks are one stream, expanded from [`NetworkPublicKey::seed`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkPublicKey {
     /// Parameters of the key.

@@ -9,7 +9,7 @@ use crate::{
 
 /// Encrypted scores: ciphertexts after the modulus switch, with only those body coefficients that carry a score.
 ///
-/// Score `c` stands in ciphertext `c / scores`, at coefficient `c mod scores` of its phase.
+/// Score `c` stands in ciphertext `c / scores`, at coefficient `(c mod scores) * stride` of its phase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
     /// Its form.
@@ -75,6 +75,6 @@ impl Response {
     pub fn place(&self, output: usize) -> (&[u64], usize) {
         let ciphertext = output / self.format.scores;
         let mask = &self.masks[ciphertext * self.format.mask_len..][..self.format.mask_len];
-        (mask, output % self.format.scores)
+        (mask, output % self.format.scores * self.format.stride)
     }
 }

@@ -4,15 +4,17 @@
 //!    ciphertext of `p_h` under the key's input secret, with `|p| < 1` on half of the torus.
 //! 2. One blind rotation for each projection, of the test polynomial of its ramp `f_h`, in batches, one on each thread ([`rotation`]).
 //!    Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`: the `K` thresholds of a projection cost no further rotation.
-//! 3. The output layer adds the reads up, with small integers, in the Fourier domain ([`output`]), adds a fresh
-//!    encryption of zero to each score, and rounds.
+//! 3. The output layer adds the reads up, with small integers, in the Fourier domain ([`output`]), packs the scores ([`packing`]), adds a fresh
+//!    encryption of zero, and rounds.
 
 mod key;
 mod output;
+mod packing;
 mod projection;
 mod rotation;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use super::{fourier::Ring, sampling::Sampler};
 use blindscore_protocol::{
@@ -24,6 +26,7 @@ pub use key::NetworkKey;
 use output::OutputLayer;
 use projection::Projection;
 use rayon::prelude::*;
+pub use rotation::{BootstrapKey, Rotation};
 
 /// A projection network in integers.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,7 +163,7 @@ impl NetworkEngine {
                 .iter()
                 .map(|projection| projection.test.as_slice())
                 .collect();
-            let rotated = rotation::rotate(&self.params, key, &inputs, &tests);
+            let rotated = key.bootstrap.rotate(&inputs, &tests);
             self.output.sum(&self.params, first, &rotated)
         });
         let sums: Vec<_> = sums.collect();

@@ -90,7 +90,7 @@ impl OutputLayer {
         Partial(sums.into_iter().map(to_coefficients).collect())
     }
 
-    /// Adds partial sums, biases and a fresh encryption of zero for each score.
+    /// Adds partial sums and biases, packs the scores, and adds a fresh encryption of zero to each ciphertext.
     pub(super) fn finish(
         &self,
         params: &NetworkParams,
@@ -102,25 +102,33 @@ impl OutputLayer {
         let n = params.size.0;
         let mask_len = params.output_lwe_dimension().0;
         let format = params.response_format();
-        let mut masks = Vec::with_capacity(self.biases.len() * mask_len);
-        let mut bodies = Vec::with_capacity(self.biases.len());
-        for (output, &bias) in self.biases.iter().enumerate() {
-            let mut mask = vec![0u64; mask_len];
-            let mut body = bias;
-            for Partial(sums) in &partials {
-                let (partial_mask, partial_body) = sums[output].split_at(mask_len);
-                for (sum, partial) in mask.iter_mut().zip(partial_mask) {
+        let mut ring = Ring::new(params.size);
+        let mut sums = vec![vec![0u64; mask_len + n]; self.biases.len()];
+        for (output, (sum, bias)) in sums.iter_mut().zip(&self.biases).enumerate() {
+            sum[mask_len] = *bias;
+            for Partial(partial) in &partials {
+                for (sum, partial) in sum.iter_mut().zip(&partial[output]) {
                     *sum = sum.wrapping_add(*partial);
                 }
-                body = body.wrapping_add(partial_body[0]);
             }
-            body = body.wrapping_add(add_fresh_zero(params, key, sampler, &mut mask));
+        }
+        let mut masks = Vec::with_capacity(format.ciphertexts(sums.len()) * mask_len);
+        let mut bodies = Vec::with_capacity(sums.len());
+        while !sums.is_empty() {
+            let rest = sums.split_off(format.scores.min(sums.len()));
+            let positions: Vec<usize> = (0..sums.len()).map(|score| score * format.stride).collect();
+            let mut packed = key.packing.pack(&mut ring, sums);
+            sums = rest;
+            let (mask, body) = packed.split_at_mut(mask_len);
+            add_fresh_zero(&mut ring, key, sampler, mask, body, &positions);
             for polynomial in mask.chunks_exact(n) {
-                let loss = expected_loss(format.bits, polynomial, 0..1);
-                body = loss.iter().fold(body, |body, loss| body.wrapping_sub(*loss));
+                let losses = expected_loss(format.bits, polynomial, positions.iter().copied());
+                for (&position, loss) in positions.iter().zip(losses) {
+                    body[position] = body[position].wrapping_sub(loss);
+                }
             }
-            masks.extend(mask);
-            bodies.push(body);
+            masks.extend_from_slice(mask);
+            bodies.extend(positions.iter().map(|&position| body[position]));
         }
         Response {
             format,
@@ -132,23 +140,30 @@ impl OutputLayer {
     }
 }
 
-/// Adds the mask of a fresh encryption of zero, `sum_i u_i a_i + e` with binary polynomials `u_i`, to `mask`, and gives coefficient 0
-/// of its body.
-fn add_fresh_zero(params: &NetworkParams, key: &NetworkKey, sampler: &mut Sampler, mask: &mut [u64]) -> u64 {
-    let n = params.size.0;
-    let mut ring = Ring::new(params.size);
-    let mut scratch = Scratch::new(&ring, n);
+/// Adds a fresh encryption of zero, `sum_i u_i (a_i, b_i) + e` with binary polynomials `u_i`, to a ciphertext: to its whole mask, and to its
+/// body at the positions that are sent.
+fn add_fresh_zero(
+    ring: &mut Ring,
+    key: &NetworkKey,
+    sampler: &mut Sampler,
+    mask: &mut [u64],
+    body: &mut [u64],
+    positions: &[usize],
+) {
+    let n = body.len();
+    let mut scratch = Scratch::new(ring, n);
     let mut spectrum = ring.zero();
     let mut u = vec![0; n];
-    let mut body = 0u64;
     for (zero_mask, zero_body) in &key.zeros {
         sampler.fill_binary(&mut u);
         ring.forward_integer(&mut spectrum, &u);
         for (multiplier, out) in zero_mask.iter().zip(mask.chunks_exact_mut(n)) {
-            multiplier.multiply_add(&mut ring, out, &spectrum, &mut scratch);
+            multiplier.multiply_add(ring, out, &spectrum, &mut scratch);
         }
-        body = body.wrapping_add(product_coefficient(zero_body, &u, 0));
+        for &position in positions {
+            body[position] = body[position].wrapping_add(product_coefficient(zero_body, &u, position));
+        }
     }
-    sampler.add_noise(mask, params.noise);
-    body
+    sampler.add_noise(mask, key.params.noise);
+    sampler.add_noise(body, key.params.noise);
 }

@@ -107,7 +107,6 @@ impl Projected {
         Rotation {
             mask,
             body: steps.round(self.body.wrapping_sub(loss as u64)) as usize,
-            log2: steps.0,
         }
     }
 }

@@ -1,69 +1,202 @@
-//! Blind rotations, in batches: each GGSW ciphertext of the key is loaded once for all of a batch.
+//! Blind rotations, in batches: each GGSW ciphertext of the key is loaded once for a batch.
+//!
+//! `accumulator += GGSW(s_i) * (accumulator X^(a_i) - accumulator)` for each bit `s_i` of the input secret (Chillotti, Gama, Georgieva,
+//! Izabachène, J. Cryptology 2020, algorithm 3). One external product is `k + 1` transforms of decomposed polynomials, `(k + 1)^2`
+//! products of spectra, and `k + 1` transforms back.
 
-use super::NetworkKey;
-use blindscore_protocol::params::{NetworkParams, modulus};
-use tfhe::core_crypto::{
-    algorithms::ModulusSwitchedLweCiphertext,
-    commons::computation_buffers::ComputationBuffers,
-    fft_impl::fft64::crypto::bootstrap::batch_blind_rotate_assign_scratch,
-    prelude::{CiphertextCount, CiphertextModulusLog, Fft, GlweCiphertextList, LweDimension},
-};
+use super::transform::{Scratch, Transform, Values, rotate_into, zeros};
+use blindscore_protocol::params::NetworkParams;
+use pulp::{Arch, Simd, WithSimd};
+use tfhe_fft::c64;
 
-/// An LWE ciphertext in steps of a rotation: `2^log2 = 2N` of them make the torus.
-pub(super) struct Rotation {
-    pub(super) mask: Vec<usize>,
-    pub(super) body: usize,
-    pub(super) log2: u32,
+/// Accumulators that are rotated together: with a GGSW ciphertext they should fit a core's second-level cache.
+const BATCH: usize = 64;
+/// Accumulators that one external product after the other is applied to together.
+/// Complex values between spectra, so that they don't all fall into the same lines of the first-level cache.
+const PADDING: usize = 4;
+const GROUP: usize = 4;
+
+/// An LWE ciphertext in steps of a rotation: `2N` of them make the torus.
+pub struct Rotation {
+    /// One coefficient for each bit of the input secret.
+    pub mask: Vec<usize>,
+    /// The body.
+    pub body: usize,
 }
 
-impl ModulusSwitchedLweCiphertext<usize> for &Rotation {
-    fn log_modulus(&self) -> CiphertextModulusLog {
-        CiphertextModulusLog(self.log2 as usize)
+/// GGSW encryptions of the bits of the input secret, transformed.
+pub struct BootstrapKey {
+    params: NetworkParams,
+    transform: Transform,
+    /// For each bit, for each block of `LANES` frequencies, for each column, for each row, real and then imaginary parts: in the order
+    /// that external products read them.
+    values: Values,
+}
+
+impl BootstrapKey {
+    /// Transforms a key of `n` GGSW ciphertexts. `next_row` fills in one GLWE ciphertext after the other, `(k + 1) N` coefficients each.
+    pub fn new(params: NetworkParams, mut next_row: impl FnMut(&mut [u64])) -> Self {
+        let (n, rows) = (params.size.0, params.ggsw_rows());
+        let transform = Transform::new(n);
+        let mut scratch = transform.scratch();
+        let mut row = vec![0; rows * n];
+        let mut spectrum = zeros(n / 2);
+        let lanes = Arch::new().dispatch(Lanes);
+        let ggsw_len = rows * rows * n / 2;
+        let mut values = zeros(params.input_lwe_dimension().0 * ggsw_len);
+        for ggsw in values.chunks_exact_mut(ggsw_len) {
+            for r in 0..rows {
+                next_row(&mut row);
+                for (c, polynomial) in row.chunks_exact(n).enumerate() {
+                    transform.forward_torus(&mut spectrum, polynomial, &mut scratch);
+                    for (block, vector) in spectrum.chunks_exact(lanes).enumerate() {
+                        let place = ((block * rows + c) * rows + r) * lanes;
+                        ggsw[place..place + lanes].copy_from_slice(vector);
+                    }
+                }
+            }
+        }
+        Self {
+            params,
+            transform,
+            values,
+        }
     }
 
-    fn lwe_dimension(&self) -> LweDimension {
-        LweDimension(self.mask.len())
+    /// Rotates each test polynomial by its ciphertext's phase. Gives the GLWE ciphertexts one after the other, `(k + 1) N` coefficients
+    /// each.
+    ///
+    /// # Panics
+    /// If masks, test polynomials and key don't have the same parameters.
+    pub fn rotate(&self, inputs: &[Rotation], tests: &[&[u64]]) -> Vec<u64> {
+        let n = self.params.size.0;
+        let mask_len = self.params.output_lwe_dimension().0;
+        let mut accumulators = vec![0; inputs.len() * (mask_len + n)];
+        for ((accumulator, test), input) in accumulators.chunks_exact_mut(mask_len + n).zip(tests).zip(inputs)
+        {
+            assert_eq!(input.mask.len(), self.params.input_lwe_dimension().0);
+            rotate_into(&mut accumulator[mask_len..], test, (2 * n - input.body) % (2 * n));
+        }
+        let batches = accumulators
+            .chunks_mut(BATCH * (mask_len + n))
+            .zip(inputs.chunks(BATCH));
+        for (accumulators, inputs) in batches {
+            let arch = Arch::new();
+            match self.params.ggsw_rows() {
+                3 => arch.dispatch(Steps::<3>::new(self, accumulators, inputs)),
+                4 => arch.dispatch(Steps::<4>::new(self, accumulators, inputs)),
+                5 => arch.dispatch(Steps::<5>::new(self, accumulators, inputs)),
+                rows => panic!("no external product for GGSW ciphertexts of {rows} rows"),
+            }
+        }
+        accumulators
     }
 
-    fn body(&self) -> usize {
-        self.body
-    }
-
-    fn mask(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.mask.iter().copied()
+    /// Bytes of memory it holds, but for a few tables.
+    pub fn memory_bytes(&self) -> usize {
+        self.values.len() * size_of::<c64>()
     }
 }
 
-/// Rotates each test polynomial by its ciphertext's phase. Gives the GLWE ciphertexts one after the other, `(k + 1) N` coefficients each.
-pub(super) fn rotate(
-    params: &NetworkParams,
-    key: &NetworkKey,
-    inputs: &[Rotation],
-    tests: &[&[u64]],
-) -> Vec<u64> {
-    let glwe_size = params.dimension.to_glwe_size();
-    let mask_len = params.output_lwe_dimension().0;
-    let mut accumulators = Vec::with_capacity(inputs.len() * (mask_len + params.size.0));
-    for test in tests {
-        accumulators.resize(accumulators.len() + mask_len, 0);
-        accumulators.extend_from_slice(test);
+/// All external products of a batch, compiled for each kind of vectors.
+struct Steps<'a, const ROWS: usize> {
+    key: &'a BootstrapKey,
+    accumulators: &'a mut [u64],
+    inputs: &'a [Rotation],
+    scratch: Scratch,
+    rotated: Vec<u64>,
+    /// Of a group of accumulators: the spectra of their digits, then of the products.
+    spectra: Values,
+}
+
+impl<'a, const ROWS: usize> Steps<'a, ROWS> {
+    fn new(key: &'a BootstrapKey, accumulators: &'a mut [u64], inputs: &'a [Rotation]) -> Self {
+        let n = key.params.size.0;
+        Self {
+            key,
+            accumulators,
+            inputs,
+            scratch: key.transform.scratch(),
+            rotated: vec![0; n],
+            spectra: zeros(GROUP * ROWS * (n / 2 + PADDING)),
+        }
     }
-    let mut list = GlweCiphertextList::from_container(accumulators, glwe_size, params.size, modulus());
-    let fft = Fft::new(params.size);
-    let mut scratch = ComputationBuffers::new();
-    let requirement = batch_blind_rotate_assign_scratch::<u64>(
-        glwe_size,
-        params.size,
-        CiphertextCount(inputs.len()),
-        fft.as_view(),
-    );
-    scratch.resize(requirement.unaligned_bytes_required());
-    let inputs: Vec<&Rotation> = inputs.iter().collect();
-    key.bootstrap.as_view().batch_blind_rotate_assign(
-        list.as_mut_view(),
-        &inputs,
-        fft.as_view(),
-        scratch.stack(),
-    );
-    list.into_container()
+}
+
+impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self {
+            key,
+            accumulators,
+            inputs,
+            mut scratch,
+            mut rotated,
+            mut spectra,
+        } = self;
+        let n = key.params.size.0;
+        let stride = n / 2 + PADDING;
+        let base_log = key.params.base_log.0 as u32;
+        for (bit, ggsw) in key.values.chunks_exact(ROWS * ROWS * n / 2).enumerate() {
+            let groups = accumulators.chunks_mut(GROUP * ROWS * n);
+            for (accumulators, inputs) in groups.zip(inputs.chunks(GROUP)) {
+                let spectra = &mut spectra[..inputs.len() * ROWS * stride];
+                let polynomials = accumulators.chunks_exact(n);
+                for (index, (spectrum, polynomial)) in
+                    spectra.chunks_exact_mut(stride).zip(polynomials).enumerate()
+                {
+                    let steps = inputs[index / ROWS].mask[bit];
+                    let transform = &key.transform;
+                    transform.forward_difference(
+                        &mut spectrum[..n / 2],
+                        polynomial,
+                        steps,
+                        base_log,
+                        &mut rotated,
+                        &mut scratch,
+                    );
+                }
+                multiply::<S, ROWS>(simd, spectra, stride, ggsw);
+                let polynomials = accumulators.chunks_exact_mut(n);
+                for (spectrum, polynomial) in spectra.chunks_exact_mut(stride).zip(polynomials) {
+                    key.transform
+                        .add_backward(polynomial, &mut spectrum[..n / 2], &mut scratch);
+                }
+            }
+        }
+    }
+}
+
+/// Replaces the `ROWS` spectra of each accumulator by their products with a GGSW ciphertext: `out[c] = sum over r of in[r] * ggsw[r][c]`,
+/// frequency by frequency. Each part of the GGSW ciphertext is used for all accumulators while it is in the first-level cache.
+#[inline(always)]
+fn multiply<S: Simd, const ROWS: usize>(simd: S, spectra: &mut [c64], stride: usize, ggsw: &[c64]) {
+    let (spectra, _) = S::as_mut_simd_c64s(spectra);
+    let (ggsw, _) = S::as_simd_c64s(ggsw);
+    let stride = stride / S::C64_LANES;
+    for (block, ggsw) in ggsw.chunks_exact(ROWS * ROWS).enumerate() {
+        for spectra in spectra.chunks_exact_mut(ROWS * stride) {
+            let digits: [S::c64s; ROWS] = std::array::from_fn(|row| spectra[row * stride + block]);
+            for (column, ggsw) in ggsw.chunks_exact(ROWS).enumerate() {
+                let mut sum = simd.mul_c64s(digits[0], ggsw[0]);
+                for row in 1..ROWS {
+                    sum = simd.mul_add_c64s(digits[row], ggsw[row], sum);
+                }
+                spectra[column * stride + block] = sum;
+            }
+        }
+    }
+}
+
+/// The number of complex values in this processor's vectors.
+struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::C64_LANES
+    }
 }

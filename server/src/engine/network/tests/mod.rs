@@ -1,8 +1,11 @@
 //! Each stage against plaintext integers.
 
+mod oracle;
+mod packing;
+
 use super::{
-    IntegerNetwork, IntegerProjection, NetworkEngine, NetworkKey, Projection, output::OutputLayer,
-    projection, rotation,
+    IntegerNetwork, IntegerProjection, NetworkEngine, NetworkKey, Projection, Rotation, output::OutputLayer,
+    projection,
 };
 use crate::engine::fourier::Ring;
 use blindscore_client::ClientKey;
@@ -13,7 +16,7 @@ use blindscore_protocol::{
     params::{NetworkParams, ParameterSet},
     random::MaskSeed,
     ring::product_coefficient,
-    wire::{PublicKey, Query, SecretKeyBits},
+    wire::{NetworkPublicKey, PublicKey, Query, SecretKeyBits},
 };
 use std::sync::OnceLock;
 
@@ -25,6 +28,7 @@ const FEATURES: usize = 130;
 struct Keys {
     client: ClientKey,
     secret: SecretKeyBits,
+    public: NetworkPublicKey,
     key: NetworkKey,
 }
 
@@ -41,6 +45,7 @@ fn keys() -> &'static Keys {
             client,
             secret,
             key: NetworkKey::new(&public),
+            public,
         }
     })
 }
@@ -121,6 +126,17 @@ fn projections(network: &IntegerNetwork) -> Vec<Projection> {
         .collect()
 }
 
+/// Coefficient `position` of the phase of a GLWE ciphertext under the output secret.
+fn phase(ciphertext: &[u64], position: usize) -> u64 {
+    let n = PARAMS.size.0;
+    let output = &keys().secret.bits[PARAMS.input_lwe_dimension().0..];
+    let (mask, body) = ciphertext.split_at(PARAMS.output_lwe_dimension().0);
+    let polynomials = mask.chunks_exact(n).zip(output.chunks_exact(n));
+    polynomials.fold(body[position], |phase, (a, s)| {
+        phase.wrapping_sub(product_coefficient(a, s, position))
+    })
+}
+
 /// A phase as `p`: the torus is four wide.
 fn as_p(phase: u64) -> f64 {
     phase as i64 as f64 / 2f64.powi(62)
@@ -172,7 +188,6 @@ fn first_layer_is_the_inner_product() {
 #[test]
 fn a_rotation_reads_the_ramp_at_every_threshold() {
     let network = network();
-    let output = &keys().secret.bits[PARAMS.input_lwe_dimension().0..];
     let n = PARAMS.size.0;
     for (h, projection) in projections(&network).iter().enumerate() {
         // A phase of exactly so many steps, with a trivial mask but for one coefficient.
@@ -180,21 +195,12 @@ fn a_rotation_reads_the_ramp_at_every_threshold() {
             let mut mask = vec![0; PARAMS.input_lwe_dimension().0];
             mask[5] = 77;
             let body = (steps + 77 * keys().secret.bits[5] as usize) % 1024;
-            let input = rotation::Rotation {
-                mask,
-                body,
-                log2: PARAMS.rotation_log2(),
-            };
-            let rotated = rotation::rotate(&PARAMS, &keys().key, &[input], &[&projection.test]);
-            let (mask, body) = rotated.split_at(PARAMS.output_lwe_dimension().0);
+            let input = Rotation { mask, body };
+            let rotated = keys().key.bootstrap.rotate(&[input], &[&projection.test]);
             for j in [-384i64, -128, -1, 0, 1, 2, 200, 384] {
                 let position = j.rem_euclid(n as i64) as usize;
-                let polynomials = mask.chunks_exact(n).zip(output.chunks_exact(n));
-                let phase = polynomials.fold(body[position], |phase, (a, s)| {
-                    phase.wrapping_sub(product_coefficient(a, s, position))
-                });
                 let sign = if j < 0 { -1.0 } else { 1.0 };
-                let value = sign * phase as i64 as f64 / network.amplitude();
+                let value = sign * phase(&rotated, position) as i64 as f64 / network.amplitude();
                 let p = (steps as i64 + j) as f64 / 256.0;
                 let expected = IntegerNetwork::activation(network.projections[h].width, p);
                 assert!(
@@ -221,7 +227,7 @@ fn ratio(errors: &[f64], predicted_variance: f64) -> f64 {
 fn projections_and_rotations_have_the_predicted_noise() {
     let network = network();
     let model = descriptor(&network);
-    let (input, output) = keys().secret.bits.split_at(PARAMS.input_lwe_dimension().0);
+    let input = &keys().secret.bits[..PARAMS.input_lwe_dimension().0];
     let (n, steps) = (PARAMS.size.0, 2 * PARAMS.size.0);
     let projections = projections(&network);
     let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -248,13 +254,9 @@ fn projections_and_rotations_have_the_predicted_noise() {
                 .sum::<f64>()
                 / 750.0;
             if index < 30 {
-                let rotated = rotation::rotate(&PARAMS, &keys().key, &[rotation], &[&projection.test]);
-                let (mask, body) = rotated.split_at(PARAMS.output_lwe_dimension().0);
+                let rotated = keys().key.bootstrap.rotate(&[rotation], &[&projection.test]);
                 for position in (0..n).step_by(8) {
-                    let polynomials = mask.chunks_exact(n).zip(output.chunks_exact(n));
-                    let read = polynomials.fold(body[position], |phase, (a, s)| {
-                        phase.wrapping_sub(product_coefficient(a, s, position))
-                    });
+                    let read = self::phase(&rotated, position);
                     let place = (phase + position) % steps;
                     let value = projection.test[place % n];
                     let value = if place < n { value } else { value.wrapping_neg() };
