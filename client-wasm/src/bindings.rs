@@ -3,7 +3,7 @@
 // wasm-bindgen exports what is public, from wherever it stands.
 #![allow(unreachable_pub)]
 
-use crate::{ClientError, ClientKey, drawing};
+use crate::{ClientError, ClientKey, PublicKeyGeneration, drawing};
 use blindscore_protocol::descriptor::ModelDescriptor;
 use wasm_bindgen::prelude::*;
 use web_sys::ImageData;
@@ -48,14 +48,10 @@ pub struct SecretKey(ClientKey);
 
 #[wasm_bindgen]
 impl SecretKey {
-    /// A new secret key with its first public key.
-    pub fn generate(model: &Model) -> Result<KeyPair, JsValue> {
+    /// A new secret key, without a public key.
+    pub fn generate(model: &Model) -> Result<SecretKey, JsValue> {
         let set = model.0.parse().map_err(ClientError::from)?;
-        let (key, public) = ClientKey::generate(set).map_err(ClientError::from)?;
-        Ok(KeyPair {
-            secret: Some(Self(key)),
-            public: public.to_blob().0,
-        })
+        Ok(Self(ClientKey::generate_secret(set).map_err(ClientError::from)?))
     }
 
     /// Reads an exported key.
@@ -70,15 +66,18 @@ impl SecretKey {
         self.0.to_bytes().to_vec()
     }
 
-    /// A new public key for this secret key; the key id changes.
-    #[wasm_bindgen(js_name = renewPublicKey)]
-    pub fn renew_public_key(&mut self) -> Result<Vec<u8>, JsValue> {
-        Ok(self
-            .0
-            .renew_public_key(|_| ())
-            .map_err(ClientError::from)?
-            .to_blob()
-            .0)
+    /// Starts a new public key for this secret key.
+    #[wasm_bindgen(js_name = startPublicKey)]
+    pub fn start_public_key(&self) -> Result<KeyGeneration, JsValue> {
+        Ok(KeyGeneration(
+            self.0.start_public_key().map_err(ClientError::from)?,
+        ))
+    }
+
+    /// The blob of the public key, finished; the key id changes.
+    #[wasm_bindgen(js_name = finishPublicKey)]
+    pub fn finish_public_key(&mut self, generation: KeyGeneration) -> Vec<u8> {
+        self.0.finish_public_key(generation.0).1
     }
 
     /// Id of the public key last made, in hexadecimal.
@@ -102,25 +101,15 @@ impl SecretKey {
     }
 }
 
-/// What [`SecretKey::generate`] made.
+/// A public key in the making.
 #[wasm_bindgen]
-pub struct KeyPair {
-    secret: Option<SecretKey>,
-    public: Vec<u8>,
-}
+pub struct KeyGeneration(PublicKeyGeneration);
 
 #[wasm_bindgen]
-impl KeyPair {
-    /// The public key blob.
-    #[wasm_bindgen(js_name = publicKey)]
-    pub fn public_key(&self) -> Vec<u8> {
-        self.public.clone()
-    }
-
-    /// The secret key; only the first call has it.
-    #[wasm_bindgen(js_name = takeSecretKey)]
-    pub fn take_secret_key(&mut self) -> Option<SecretKey> {
-        self.secret.take()
+impl KeyGeneration {
+    /// Makes so many groups of ciphertexts; gives the share that is done.
+    pub fn advance(&mut self, count: usize) -> f64 {
+        self.0.advance(count)
     }
 }
 

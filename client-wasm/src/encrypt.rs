@@ -26,7 +26,8 @@ impl ClientKey {
             *message = u64::from(level).wrapping_mul(model.input_step);
         }
         let seed = MaskSeed::fresh()?;
-        let mut bodies = SeededEncryption::new(ring, noise, seed)?.encrypt(&messages);
+        let mut bodies = Vec::with_capacity(messages.len());
+        SeededEncryption::new(ring, noise, seed)?.encrypt(&mut bodies, &messages);
         bodies.truncate(features.len());
         let query = Query {
             format: set.query_format(),
@@ -50,7 +51,7 @@ impl ClientKey {
     }
 }
 
-/// Rounds each feature to its nearest level, `0` to `levels - 1`.
+/// Rounds each feature, after the straightening that the model asks for, to its nearest level, `0` to `levels - 1`.
 fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, ClientError> {
     if features.len() != inputs.count {
         return Err(ClientError::FeatureCount {
@@ -59,7 +60,6 @@ fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, Cl
         });
     }
     let Inputs { min, max, .. } = *inputs;
-    let mut quantised = Zeroizing::new(Vec::with_capacity(features.len()));
     for (index, &value) in features.iter().enumerate() {
         if !(min..=max).contains(&value) {
             return Err(ClientError::FeatureRange {
@@ -69,9 +69,8 @@ fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, Cl
                 max,
             });
         }
-        quantised.push(inputs.level(value));
     }
-    Ok(quantised)
+    Ok(Zeroizing::new(inputs.levels_of(features)))
 }
 
 #[cfg(test)]

@@ -1,18 +1,12 @@
-use crate::ClientError;
+use crate::{ClientError, PublicKeyGeneration, seeded::Ring};
 use blindscore_protocol::{
     ids::KeyId,
-    params::{LinearParams, NetworkParams, ParameterSet},
-    random::{EntropyError, MaskSeed, secret_seed},
-    ring::automorphism,
-    wire::{LinearPublicKey, NetworkPublicKey, PublicKey, SecretKeyBits},
+    params::ParameterSet,
+    random::{EntropyError, Sampler},
+    wire::{PublicKey, SecretKeyBits},
 };
 use core::fmt;
-use tfhe::core_crypto::prelude::{
-    DefaultRandomGenerator, LweSecretKey, SecretRandomGenerator, generate_binary_lwe_secret_key,
-};
 use zeroize::Zeroizing;
-
-use crate::seeded::{Ring, SeededEncryption};
 
 /// A client's secret key, and the id of the public key that was last made from it.
 ///
@@ -29,18 +23,15 @@ impl ClientKey {
     /// Makes a secret key from the platform's CSPRNG, and its first public key.
     pub fn generate(set: ParameterSet) -> Result<(Self, PublicKey), EntropyError> {
         let mut key = Self::generate_secret(set)?;
-        let public = key.renew_public_key(|_| ())?;
+        let generation = key.start_public_key()?;
+        let (public, _) = key.finish_public_key(generation);
         Ok((key, public))
     }
 
-    /// Makes a secret key alone; [`ClientKey::renew_public_key`] makes the public key.
+    /// Makes a secret key alone.
     pub fn generate_secret(set: ParameterSet) -> Result<Self, EntropyError> {
         let mut bits = Zeroizing::new(vec![0; set.secret_bits()]);
-        let mut generator = SecretRandomGenerator::<DefaultRandomGenerator>::new(secret_seed()?);
-        generate_binary_lwe_secret_key(
-            &mut LweSecretKey::from_container(bits.as_mut_slice()),
-            &mut generator,
-        );
+        Sampler::new()?.fill_binary(&mut bits);
         Ok(Self(SecretKeyBits {
             set,
             key: KeyId::NONE,
@@ -48,76 +39,18 @@ impl ClientKey {
         }))
     }
 
-    /// Makes a new public key, with fresh masks and noise: the first one, or another for when the server no longer has
-    /// the one this key was used with. [`ClientKey::key_id`] changes to the new one's.
-    ///
-    /// A network's takes seconds; `progress` hears the share that is done.
-    pub fn renew_public_key(&mut self, progress: impl FnMut(f64)) -> Result<PublicKey, EntropyError> {
-        let public = match self.0.set {
-            ParameterSet::Linear(params) => PublicKey::Linear(self.linear_public_key(params)?),
-            ParameterSet::Network(params) => PublicKey::Network(self.network_public_key(params, progress)?),
-        };
-        self.0.key = public.to_blob().1;
-        Ok(public)
+    /// Starts a new public key, with fresh masks and noise: the first one, or another for when the server no longer has the one this key
+    /// was used with.
+    pub fn start_public_key(&self) -> Result<PublicKeyGeneration, EntropyError> {
+        PublicKeyGeneration::new(self)
     }
 
-    fn linear_public_key(&self, params: LinearParams) -> Result<LinearPublicKey, EntropyError> {
-        let n = params.n();
-        let gadget = params.automorphism_gadget();
-        let seed = MaskSeed::fresh()?;
-        let mut encryption = SeededEncryption::new(self.score_ring(), params.noise, seed)?;
-        let zero_body = encryption.encrypt(&Zeroizing::new(vec![0; n]));
-        // s(-X) times the gadget: (-X)^i = -X^i for odd i.
-        let image = self.0.bits.iter().enumerate().map(|(index, bit)| {
-            let scaled = bit.wrapping_mul(gadget);
-            if index % 2 == 0 {
-                scaled
-            } else {
-                scaled.wrapping_neg()
-            }
-        });
-        let automorphism_body = encryption.encrypt(&Zeroizing::new(image.collect::<Vec<u64>>()));
-        Ok(LinearPublicKey {
-            params,
-            seed,
-            zero_body,
-            automorphism_body,
-        })
-    }
-
-    fn network_public_key(
-        &self,
-        params: NetworkParams,
-        mut progress: impl FnMut(f64),
-    ) -> Result<NetworkPublicKey, EntropyError> {
-        let n = params.size.0;
-        let ring = self.score_ring();
-        let seed = MaskSeed::fresh()?;
-        let mut encryption = SeededEncryption::new(ring, params.noise, seed)?;
-        let mut bodies = Vec::with_capacity(params.key_ciphertexts() * n);
-        let input = &self.0.bits[..params.input_lwe_dimension().0];
-        for (index, bit) in input.iter().enumerate() {
-            let factor = bit.wrapping_mul(params.gadget());
-            let mut rows = Zeroizing::new(vec![0u64; params.ggsw_rows() * n]);
-            for (message, secret) in rows.iter_mut().zip(ring.secret) {
-                *message = secret.wrapping_mul(factor).wrapping_neg();
-            }
-            rows[params.dimension.0 * n] = factor;
-            bodies.extend(encryption.encrypt(&rows));
-            progress((index + 1) as f64 / input.len() as f64);
-        }
-        for exponent in params.packing_exponents() {
-            let mut rows = Zeroizing::new(vec![0u64; params.dimension.0 * n]);
-            for (row, secret) in rows.chunks_exact_mut(n).zip(ring.secret.chunks_exact(n)) {
-                automorphism(row, secret, exponent);
-            }
-            for coefficient in rows.iter_mut() {
-                *coefficient = coefficient.wrapping_mul(params.gadget());
-            }
-            bodies.extend(encryption.encrypt(&rows));
-        }
-        bodies.extend(encryption.encrypt(&Zeroizing::new(vec![0; params.dimension.0 * n])));
-        Ok(NetworkPublicKey { params, seed, bodies })
+    /// Makes what is missing of a public key that this key started. Gives it with its blob; [`ClientKey::key_id`] changes to its id.
+    pub fn finish_public_key(&mut self, generation: PublicKeyGeneration) -> (PublicKey, Vec<u8>) {
+        let public = generation.finish();
+        let (blob, id) = public.to_blob();
+        self.0.key = id;
+        (public, blob)
     }
 
     /// Reads an exported key.
@@ -133,6 +66,10 @@ impl ClientKey {
     /// Id of the public key last made from this key.
     pub fn key_id(&self) -> KeyId {
         self.0.key
+    }
+
+    pub(crate) fn bits(&self) -> &SecretKeyBits {
+        &self.0
     }
 
     /// Parameters of the key.
@@ -172,6 +109,7 @@ impl ClientKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindscore_protocol::params::{LinearParams, NetworkParams};
 
     const SET: ParameterSet = ParameterSet::Linear(LinearParams::N2048);
 
@@ -183,6 +121,30 @@ mod tests {
         assert_eq!(copy.key_id(), public.to_blob().1);
         let ones: u64 = key.0.bits.iter().sum();
         assert!((800..1250).contains(&ones), "{ones} of 2048 bits are set");
+    }
+
+    #[test]
+    fn steps_make_the_same_kind_of_key() {
+        let mut key = ClientKey::generate_secret(ParameterSet::Network(NetworkParams::N704_K4)).unwrap();
+        let mut generation = key.start_public_key().unwrap();
+        let first = generation.advance(100);
+        assert!(first > 0.1 && first < 0.2, "{first}");
+        let mut share = first;
+        while share < 1.0 {
+            let next = generation.advance(300);
+            assert!(next > share);
+            share = next;
+        }
+        assert_eq!(generation.advance(1), 1.0);
+        let (public, blob) = key.finish_public_key(generation);
+        assert_eq!(public.to_blob(), (blob.clone(), key.key_id()));
+        let PublicKey::Network(read) = PublicKey::from_blob(&blob).unwrap() else {
+            panic!("not a network's")
+        };
+        assert_eq!(
+            read.bodies.len(),
+            read.params.key_ciphertexts() * read.params.size.0
+        );
     }
 
     #[test]

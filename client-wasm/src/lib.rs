@@ -19,9 +19,12 @@ mod decrypt;
 pub mod drawing;
 mod encrypt;
 mod error;
+mod generation;
 mod key;
+mod negacyclic;
 mod seeded;
 
 pub use decrypt::Scores;
 pub use error::ClientError;
+pub use generation::PublicKeyGeneration;
 pub use key::ClientKey;

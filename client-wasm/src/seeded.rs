@@ -1,18 +1,10 @@
+use crate::negacyclic::BinaryProducts;
 use blindscore_protocol::{
-    params::{TUniformBound, modulus},
-    random::{EntropyError, MaskSeed, secret_seed},
+    params::TUniformBound,
+    random::{EntropyError, MaskSeed, MaskStream, Sampler},
 };
-use tfhe::core_crypto::{
-    commons::{
-        generators::{DeterministicSeeder, EncryptionRandomGenerator},
-        math::random::CompressionSeed,
-    },
-    prelude::{
-        DefaultRandomGenerator, GlweCiphertextCount, GlweDimension, GlweSecretKey, PlaintextList,
-        PolynomialSize, SeededGlweCiphertextList,
-        encrypt_seeded_glwe_ciphertext_list_with_pre_seeded_generator,
-    },
-};
+use tfhe::core_crypto::prelude::{GlweDimension, PolynomialSize};
+use zeroize::Zeroizing;
 
 /// A GLWE secret: `k` polynomials of `N` coefficients.
 #[derive(Clone, Copy)]
@@ -23,50 +15,87 @@ pub(crate) struct Ring<'a> {
     pub(crate) secret: &'a [u64],
 }
 
-/// Encrypts polynomial after polynomial, with masks from one public seed.
-pub(crate) struct SeededEncryption<'a> {
-    ring: Ring<'a>,
+/// Encrypts polynomial after polynomial, with masks from one public seed: GLWE ciphertexts `(a, sum_i a_i s_i + m + e)`, of which only
+/// the bodies are kept.
+pub(crate) struct SeededEncryption {
+    products: BinaryProducts,
     noise: TUniformBound,
-    seed: CompressionSeed,
-    generator: EncryptionRandomGenerator<DefaultRandomGenerator>,
+    masks: MaskStream,
+    mask: Vec<u64>,
+    sampler: Sampler,
+    size: usize,
 }
 
-impl<'a> SeededEncryption<'a> {
+impl SeededEncryption {
     /// Starts the masks of `seed`; the noise has a fresh secret seed.
-    pub(crate) fn new(ring: Ring<'a>, noise: TUniformBound, seed: MaskSeed) -> Result<Self, EntropyError> {
-        let mut noise_seeder = DeterministicSeeder::<DefaultRandomGenerator>::new(secret_seed()?);
-        let seed = CompressionSeed::from(seed.to_tfhe());
-        let generator = EncryptionRandomGenerator::new(seed.clone(), &mut noise_seeder);
+    pub(crate) fn new(ring: Ring<'_>, noise: TUniformBound, seed: MaskSeed) -> Result<Self, EntropyError> {
         Ok(Self {
-            ring,
+            products: BinaryProducts::new(ring.secret, ring.size.0),
             noise,
-            seed,
-            generator,
+            masks: seed.stream(),
+            mask: vec![0; ring.dimension.0 * ring.size.0],
+            sampler: Sampler::new()?,
+            size: ring.size.0,
         })
     }
 
-    /// Encrypts polynomials of `N` messages each, and gives the bodies.
-    pub(crate) fn encrypt(&mut self, messages: &[u64]) -> Vec<u64> {
-        let Ring {
-            dimension,
-            size,
-            secret,
-        } = self.ring;
-        let mut ciphertexts = SeededGlweCiphertextList::new(
-            0u64,
-            dimension.to_glwe_size(),
-            size,
-            GlweCiphertextCount(messages.len() / size.0),
-            self.seed.clone(),
-            modulus(),
-        );
-        encrypt_seeded_glwe_ciphertext_list_with_pre_seeded_generator(
-            &GlweSecretKey::from_container(secret, size),
-            &mut ciphertexts,
-            &PlaintextList::from_container(messages),
-            self.noise.distribution(),
-            &mut self.generator,
-        );
-        ciphertexts.into_container()
+    /// Encrypts polynomials of `N` messages each, and appends the bodies to `bodies`.
+    pub(crate) fn encrypt(&mut self, bodies: &mut Vec<u64>, messages: &[u64]) {
+        let mut body = Zeroizing::new(vec![0; self.size]);
+        for message in messages.chunks_exact(self.size) {
+            body.copy_from_slice(message);
+            self.sampler.add_noise(&mut body, self.noise);
+            self.masks.fill(&mut self.mask);
+            self.products.add_to(&mut body, &self.mask);
+            bodies.extend_from_slice(&body);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_protocol::params::modulus;
+    use tfhe::core_crypto::prelude::*;
+
+    #[test]
+    fn tfhe_decrypts_what_is_encrypted() {
+        for (k, size, noise) in [(11, 64, 50), (4, 512, 17), (1, 2048, 17)] {
+            let secret: Vec<u64> = MaskSeed([1; 16])
+                .expand(k * size)
+                .iter()
+                .map(|x| x >> 63)
+                .collect();
+            let ring = Ring {
+                dimension: GlweDimension(k),
+                size: PolynomialSize(size),
+                secret: &secret,
+            };
+            let seed = MaskSeed([2; 16]);
+            let noise = TUniformBound(noise);
+            let messages = MaskSeed([3; 16]).expand(2 * size);
+            let mut bodies = Vec::new();
+            SeededEncryption::new(ring, noise, seed)
+                .unwrap()
+                .encrypt(&mut bodies, &messages);
+            let key = GlweSecretKey::from_container(secret.as_slice(), ring.size);
+            let mut masks = seed.stream();
+            let mut largest = 0;
+            for (body, message) in bodies.chunks_exact(size).zip(messages.chunks_exact(size)) {
+                let mut ciphertext = vec![0; k * size];
+                masks.fill(&mut ciphertext);
+                ciphertext.extend_from_slice(body);
+                let ciphertext = GlweCiphertext::from_container(ciphertext, ring.size, modulus());
+                let mut plain = PlaintextList::new(0, PlaintextCount(size));
+                decrypt_glwe_ciphertext(&key, &ciphertext, &mut plain);
+                for (plain, message) in plain.as_ref().iter().zip(message) {
+                    largest = largest.max((plain.wrapping_sub(*message) as i64).unsigned_abs());
+                }
+            }
+            assert!(
+                (1 << (noise.0 - 2)..=1 << noise.0).contains(&largest),
+                "k = {k}: {largest}"
+            );
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! What a server tells a client about a model, and nothing of its weights.
 
 use crate::{
+    deskew::deskew,
     ids::ModelId,
     params::ParameterSet,
     wire::{PublicKey, Query, Response},
 };
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
+use zeroize::Zeroizing;
 
 /// Features a model may have.
 pub const FEATURES: RangeInclusive<usize> = 1..=16_384;
@@ -68,6 +70,9 @@ pub struct ImageShape {
     pub width: usize,
     /// Rows.
     pub height: usize,
+    /// Clients straighten the image before they round it ([`deskew`]); the smallest value is paper.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deskew: bool,
 }
 
 /// The features a model takes and how a client rounds them.
@@ -87,9 +92,21 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// The level that a feature within the range is rounded to.
-    pub fn level(&self, value: f64) -> u32 {
-        ((value - self.min) * (f64::from(self.levels - 1) / (self.max - self.min))).round() as u32
+    /// The levels of features, `count` of them and all within the range: straightened if the model asks for it, then rounded.
+    pub fn levels_of(&self, features: &[f64]) -> Vec<u32> {
+        let from_min = features.iter().map(|value| value - self.min);
+        let scale = f64::from(self.levels - 1) / (self.max - self.min);
+        let level = |above: f64| (above * scale).round() as u32;
+        match self.image {
+            Some(ImageShape {
+                width, deskew: true, ..
+            }) => {
+                let ink = Zeroizing::new(from_min.collect::<Vec<f64>>());
+                let straight = Zeroizing::new(deskew(&ink, width));
+                straight.iter().map(|&above| level(above)).collect()
+            }
+            _ => from_min.map(level).collect(),
+        }
     }
 }
 
@@ -164,7 +181,7 @@ impl ModelDescriptor {
             check("output offset", output.offset, &finite)?;
             check("output half_range", output.half_range, &positive)?;
         }
-        if let Some(ImageShape { width, height }) = self.inputs.image {
+        if let Some(ImageShape { width, height, .. }) = self.inputs.image {
             let pixels = width.saturating_mul(height);
             check("image pixels", pixels, &(self.inputs.count..=self.inputs.count))?;
         }

@@ -3,6 +3,7 @@
 //! - [`params`]: parameter sets, each with its security source;
 //! - [`noise`]: the variance formulas that go with them;
 //! - [`descriptor`]: what a server tells a client about a model;
+//! - [`deskew`]: what some models expect clients to do with images;
 //! - [`wire`]: the bytes that travel: public key, query, response, and the exported secret key;
 //! - [`ids`]: identifiers of keys and models;
 //! - [`problem`]: error codes of the HTTP API;
@@ -15,6 +16,7 @@
 //! A GLWE ciphertext is `(A, B)` and its phase is `B - A*s`. "The torus" is `[0, 1)`, a `u64` divided by 2^64.
 
 pub mod descriptor;
+pub mod deskew;
 pub mod ids;
 pub mod noise;
 pub mod params;

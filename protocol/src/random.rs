@@ -1,8 +1,11 @@
-//! Seeds from the platform's CSPRNG, and the masks that are expanded from public seeds.
+//! Randomness: seeds from the platform's CSPRNG, the masks that are expanded from public seeds, and secret samples.
 
-use crate::wire::WireError;
-use tfhe::core_crypto::commons::math::random::{RandomGenerator, Seed};
-use tfhe::core_crypto::prelude::DefaultRandomGenerator;
+use crate::{params::TUniformBound, wire::WireError};
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use sha2::{Digest, Sha256};
 
 /// The platform's random number generator failed; nothing secret may be made without it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -11,6 +14,9 @@ pub struct EntropyError(#[from] getrandom::Error);
 
 /// Bytes of a public mask seed.
 pub const SEED_BYTES: usize = 16;
+
+/// What a mask seed is hashed with: the stream serves no other purpose.
+const MASK_DOMAIN: &[u8] = b"blindscore masks, ChaCha20";
 
 /// Seed of the masks of one blob. Public, and fresh for every blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +38,6 @@ impl MaskSeed {
         Ok((Self(*seed), rest))
     }
 
-    /// The seed as tfhe takes it.
-    pub fn to_tfhe(self) -> Seed {
-        Seed(u128::from_le_bytes(self.0))
-    }
-
     /// Expands the first `coefficients` mask coefficients.
     pub fn expand(self, coefficients: usize) -> Vec<u64> {
         let mut masks = vec![0; coefficients];
@@ -46,22 +47,111 @@ impl MaskSeed {
 
     /// All mask coefficients, piece by piece.
     pub fn stream(self) -> MaskStream {
-        MaskStream(RandomGenerator::new(self.to_tfhe()))
+        let key = Sha256::new()
+            .chain_update(MASK_DOMAIN)
+            .chain_update(self.0)
+            .finalize();
+        MaskStream(ChaCha20Rng::from_seed(key.into()))
     }
 }
 
-/// The mask coefficients of one seed, in order: the same stream that tfhe's seeded encryption of GLWE
-/// ciphertexts uses, polynomial after polynomial.
-pub struct MaskStream(RandomGenerator<DefaultRandomGenerator>);
+/// The mask coefficients of one seed, in order: polynomial after polynomial, ciphertext after ciphertext.
+///
+/// ChaCha20's key stream, as little-endian 64-bit integers, under the SHA-256 hash of a domain string and the seed. Software makes it
+/// several times faster than AES, which matters in WebAssembly.
+pub struct MaskStream(ChaCha20Rng);
 
 impl MaskStream {
     /// The next coefficients.
     pub fn fill(&mut self, masks: &mut [u64]) {
-        self.0.fill_slice_with_random_uniform(masks);
+        for mask in masks {
+            *mask = self.0.next_u64();
+        }
     }
 }
 
-/// A secret 128-bit seed from the platform's CSPRNG, for key bits and noise.
-pub fn secret_seed() -> Result<Seed, EntropyError> {
-    MaskSeed::fresh().map(MaskSeed::to_tfhe)
+/// A CSPRNG (ChaCha20) for secrets, seeded by the platform: one for each key, query or response, so that nothing about one helps with
+/// another.
+pub struct Sampler(ChaCha20Rng);
+
+impl Sampler {
+    /// Takes a 256-bit seed from the platform's CSPRNG.
+    pub fn new() -> Result<Self, EntropyError> {
+        let mut seed = <ChaCha20Rng as SeedableRng>::Seed::default();
+        getrandom::getrandom(&mut seed)?;
+        Ok(Self(ChaCha20Rng::from_seed(seed)))
+    }
+
+    /// Fills `out` with uniform bits.
+    pub fn fill_binary(&mut self, out: &mut [u64]) {
+        for chunk in out.chunks_mut(u64::BITS as usize) {
+            let bits = self.0.next_u64();
+            for (index, bit) in chunk.iter_mut().enumerate() {
+                *bit = bits >> index & 1;
+            }
+        }
+    }
+
+    /// Adds independent noise to each of `out`; the bound must be below 2^30.
+    pub fn add_noise(&mut self, out: &mut [u64], bound: TUniformBound) {
+        debug_assert!(bound.0 < 30);
+        for value in out {
+            *value = value.wrapping_add(fold(u64::from(self.0.next_u32()), bound));
+        }
+    }
+
+    /// One noise sample.
+    pub fn noise(&mut self, bound: TUniformBound) -> u64 {
+        fold(self.0.next_u64(), bound)
+    }
+}
+
+/// TUniform(b) from at least `b + 2` uniform bits: `b + 1` bits rounded up by the lowest one, less `2^b`, in two's complement.
+fn fold(random: u64, TUniformBound(bound): TUniformBound) -> u64 {
+    let bits = random & ((1 << (bound + 2)) - 1);
+    ((bits >> 1) + (bits & 1)).wrapping_sub(1 << bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_what_they_always_were() {
+        // Stored keys depend on it. The same from OpenSSL's SHA-256 and ChaCha20.
+        let masks = MaskSeed(*b"0123456789abcdef").expand(3);
+        assert_eq!(
+            masks,
+            [12990678347255811510, 253662779238270523, 6482475585070055077]
+        );
+    }
+
+    #[test]
+    fn fold_gives_tuniform_exactly() {
+        let bound = TUniformBound(2);
+        let mut counts = [0; 9];
+        for random in 0..16 {
+            counts[(fold(random, bound) as i64 + 4) as usize] += 1;
+        }
+        assert_eq!(counts, [1, 2, 2, 2, 2, 2, 2, 2, 1]);
+    }
+
+    #[test]
+    fn noise_has_the_predicted_deviation() {
+        let mut sampler = Sampler::new().unwrap();
+        let bound = TUniformBound(17);
+        let mut noise = vec![0u64; 100_000];
+        sampler.add_noise(&mut noise, bound);
+        let mean_square = noise.iter().map(|&v| (v as i64 as f64).powi(2)).sum::<f64>() / noise.len() as f64;
+        let ratio = mean_square.sqrt() / 2f64.powi(64) / bound.std_dev().0;
+        assert!((ratio - 1.0).abs() < 0.02, "{ratio}");
+    }
+
+    #[test]
+    fn bits_are_balanced() {
+        let mut bits = vec![0; 100_000];
+        Sampler::new().unwrap().fill_binary(&mut bits);
+        let ones: u64 = bits.iter().sum();
+        assert!((49_000..51_000).contains(&ones), "{ones}");
+    }
 }

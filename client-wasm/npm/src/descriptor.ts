@@ -16,7 +16,12 @@ export interface ModelDescriptor {
     /** A feature is rounded to one of this many values. */
     levels: number;
     /** When the features are the pixels of an image, row by row. */
-    image?: { width: number; height: number };
+    image?: {
+      width: number;
+      height: number;
+      /** `encrypt` straightens the image first. */
+      deskew?: boolean;
+    };
   };
   input_step: number;
   outputs: { label: string; offset: number; half_range: number }[];

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 84;
 /// Version of the format that this code writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"BLSC";
 const CHECKED: usize = 68;

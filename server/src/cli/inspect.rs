@@ -99,7 +99,16 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
         row(
             out,
             "image",
-            format!("{} x {} pixels, row by row", image.width, image.height),
+            format!(
+                "{} x {} pixels, row by row{}",
+                image.width,
+                image.height,
+                if image.deskew {
+                    ", straightened by the client"
+                } else {
+                    ""
+                }
+            ),
         )?;
     }
     row(

@@ -8,7 +8,6 @@ mod fourier;
 pub mod linear;
 pub mod network;
 mod rounding;
-mod sampling;
 mod weights;
 
 use blindscore_protocol::{
@@ -32,7 +31,7 @@ pub enum PreparedKey {
     /// For linear models.
     Linear(LinearKey),
     /// For projection networks.
-    Network(NetworkKey),
+    Network(Box<NetworkKey>),
 }
 
 /// Why a query was not scored.
@@ -51,7 +50,7 @@ impl PreparedKey {
     pub fn new(key: &PublicKey) -> Self {
         match key {
             PublicKey::Linear(key) => Self::Linear(LinearKey::new(key)),
-            PublicKey::Network(key) => Self::Network(NetworkKey::new(key)),
+            PublicKey::Network(key) => Self::Network(Box::new(NetworkKey::new(key))),
         }
     }
 

@@ -134,6 +134,14 @@ impl Metadata {
         serde_json::from_str(self.get(name)?).map_err(|error| ModelError::field(name, error.to_string()))
     }
 
+    fn flag(&self, name: &'static str) -> Result<bool, ModelError> {
+        match self.0.get(name).map(String::as_str) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(text) => Err(ModelError::field(name, format!("{text:?} is not true or false"))),
+        }
+    }
+
     fn image(&self) -> Result<Option<ImageShape>, ModelError> {
         let Some(text) = self.0.get("image") else {
             return Ok(None);
@@ -142,7 +150,11 @@ impl Metadata {
             .split_once('x')
             .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
         match sides {
-            Some((width, height)) => Ok(Some(ImageShape { width, height })),
+            Some((width, height)) => Ok(Some(ImageShape {
+                width,
+                height,
+                deskew: self.flag("deskew")?,
+            })),
             None => Err(ModelError::field(
                 "image",
                 format!("{text:?} is not WIDTHxHEIGHT"),

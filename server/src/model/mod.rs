@@ -85,9 +85,12 @@ impl Model {
         match &self.plain {
             Plain::Linear { model, .. } => model.float_scores(features),
             Plain::Network { network, logit_scale } => {
-                let levels: Vec<i64> = features
-                    .iter()
-                    .map(|&x| i64::from(self.descriptor.inputs.level(x)))
+                let levels: Vec<i64> = self
+                    .descriptor
+                    .inputs
+                    .levels_of(features)
+                    .into_iter()
+                    .map(i64::from)
                     .collect();
                 network
                     .logits(&levels)

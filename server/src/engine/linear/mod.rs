@@ -18,12 +18,11 @@ use super::{
     exact::Scratch,
     fourier::{Ring, Spectrum},
     rounding::expected_loss,
-    sampling::Sampler,
     weights::Weights,
 };
 use blindscore_protocol::{
     params::LinearParams,
-    random::EntropyError,
+    random::{EntropyError, Sampler},
     ring::product_coefficient,
     wire::{Query, Response},
 };

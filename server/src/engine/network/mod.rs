@@ -16,10 +16,10 @@ mod rotation;
 mod tests;
 mod transform;
 
-use super::{fourier::Ring, sampling::Sampler};
+use super::fourier::Ring;
 use blindscore_protocol::{
     params::NetworkParams,
-    random::EntropyError,
+    random::{EntropyError, Sampler},
     wire::{Query, Response},
 };
 pub use key::NetworkKey;

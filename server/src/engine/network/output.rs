@@ -5,10 +5,10 @@ use crate::engine::{
     exact::Scratch,
     fourier::{Ring, Spectrum, multiply_add},
     rounding::expected_loss,
-    sampling::Sampler,
 };
 use blindscore_protocol::{
     params::NetworkParams,
+    random::Sampler,
     ring::product_coefficient,
     wire::{Query, Response},
 };

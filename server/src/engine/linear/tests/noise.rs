@@ -4,8 +4,9 @@ use super::super::{
     rerandomise,
 };
 use super::{Fixture, INPUT_STEP_LOG2, circular_difference, multiply, over_the_wire, weight_polynomial};
-use crate::engine::{fourier::Ring, sampling::Sampler};
+use crate::engine::fourier::Ring;
 use blindscore_client::ClientKey;
+use blindscore_protocol::random::Sampler;
 use blindscore_protocol::{
     noise::ScoreNoise,
     params::{LinearParams, ParameterSet},

@@ -3,7 +3,8 @@
 
 use super::super::{packing::Unpacked, rerandomise};
 use super::{Fixture, multiply, weight_polynomial};
-use crate::engine::{fourier::Ring, sampling::Sampler};
+use crate::engine::fourier::Ring;
+use blindscore_protocol::random::Sampler;
 use blindscore_protocol::{
     ids::{KeyId, ModelId},
     random::MaskSeed,

@@ -300,7 +300,7 @@ fn output_layer_adds_reads_up() {
     let mut rotated = vec![0; PARAMS.output_lwe_dimension().0];
     rotated.extend(&projections(&network)[0].test);
     let query = query(&descriptor(&network), &features(0));
-    let mut sampler = crate::engine::sampling::Sampler::new().unwrap();
+    let mut sampler = blindscore_protocol::random::Sampler::new().unwrap();
     let sums = vec![layer.sum(&PARAMS, 0, &rotated)];
     let response = layer.finish(&PARAMS, &keys().key, &mut sampler, &query, sums);
     let scores = keys()

@@ -1,0 +1,117 @@
+use crate::{ClientKey, seeded::SeededEncryption};
+use blindscore_protocol::{
+    params::{LinearParams, NetworkParams, ParameterSet},
+    random::{EntropyError, MaskSeed},
+    ring::automorphism,
+    wire::{LinearPublicKey, NetworkPublicKey, PublicKey, SecretKeyBits},
+};
+use zeroize::Zeroizing;
+
+/// A public key in the making. A network's takes a while: in steps, a caller can show progress, do something else in between, or give up.
+pub struct PublicKeyGeneration {
+    secret: SecretKeyBits,
+    seed: MaskSeed,
+    encryption: SeededEncryption,
+    bodies: Vec<u64>,
+    /// Groups of ciphertexts that are done: one for each GGSW ciphertext, each automorphism, and the encryptions of zero.
+    done: usize,
+}
+
+impl PublicKeyGeneration {
+    /// With fresh masks and noise.
+    pub(crate) fn new(key: &ClientKey) -> Result<Self, EntropyError> {
+        let noise = match key.set() {
+            ParameterSet::Linear(params) => params.noise,
+            ParameterSet::Network(params) => params.noise,
+        };
+        let seed = MaskSeed::fresh()?;
+        Ok(Self {
+            secret: key.bits().clone(),
+            seed,
+            encryption: SeededEncryption::new(key.score_ring(), noise, seed)?,
+            bodies: Vec::new(),
+            done: 0,
+        })
+    }
+
+    /// Makes up to `count` more groups of ciphertexts, each some tenths of a millisecond's work. Gives the share that is done, 1 at the end.
+    pub fn advance(&mut self, count: usize) -> f64 {
+        let total = self.groups();
+        for _ in 0..count.min(total - self.done) {
+            let messages = match self.secret.set {
+                ParameterSet::Linear(params) => self.linear_messages(&params),
+                ParameterSet::Network(params) => self.network_messages(&params),
+            };
+            self.encryption.encrypt(&mut self.bodies, &messages);
+            self.done += 1;
+        }
+        self.done as f64 / total as f64
+    }
+
+    /// Makes what is missing.
+    pub(crate) fn finish(mut self) -> PublicKey {
+        self.advance(usize::MAX);
+        let (seed, mut bodies) = (self.seed, self.bodies);
+        match self.secret.set {
+            ParameterSet::Linear(params) => {
+                let automorphism_body = bodies.split_off(params.n());
+                PublicKey::Linear(LinearPublicKey {
+                    params,
+                    seed,
+                    zero_body: bodies,
+                    automorphism_body,
+                })
+            }
+            ParameterSet::Network(params) => PublicKey::Network(NetworkPublicKey { params, seed, bodies }),
+        }
+    }
+
+    fn groups(&self) -> usize {
+        match self.secret.set {
+            ParameterSet::Linear(_) => 2,
+            ParameterSet::Network(params) => {
+                params.input_lwe_dimension().0 + params.packing_log2 as usize + 1
+            }
+        }
+    }
+
+    /// Zero, then `s(-X)` times the gadget.
+    fn linear_messages(&self, params: &LinearParams) -> Zeroizing<Vec<u64>> {
+        let n = params.n();
+        let mut message = Zeroizing::new(vec![0; n]);
+        if self.done == 1 {
+            // -X = X^(N+1).
+            automorphism(&mut message, &self.secret.bits, n + 1);
+            scale(&mut message, params.automorphism_gadget());
+        }
+        message
+    }
+
+    /// The rows of a GGSW ciphertext, or `s_i(X^g)` times the gadget, or zeros.
+    fn network_messages(&self, params: &NetworkParams) -> Zeroizing<Vec<u64>> {
+        let n = params.size.0;
+        let (input, output) = self.secret.bits.split_at(params.input_lwe_dimension().0);
+        if let Some(bit) = input.get(self.done) {
+            let mut rows = Zeroizing::new(vec![0; params.ggsw_rows() * n]);
+            rows[..output.len()].copy_from_slice(output);
+            let factor = bit.wrapping_mul(params.gadget());
+            scale(&mut rows, factor.wrapping_neg());
+            rows[output.len()] = factor;
+            return rows;
+        }
+        let mut rows = Zeroizing::new(vec![0; output.len()]);
+        if let Some(exponent) = params.packing_exponents().nth(self.done - input.len()) {
+            for (row, secret) in rows.chunks_exact_mut(n).zip(output.chunks_exact(n)) {
+                automorphism(row, secret, exponent);
+            }
+            scale(&mut rows, params.gadget());
+        }
+        rows
+    }
+}
+
+fn scale(coefficients: &mut [u64], factor: u64) {
+    for coefficient in coefficients {
+        *coefficient = coefficient.wrapping_mul(factor);
+    }
+}
