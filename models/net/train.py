@@ -29,15 +29,20 @@ BATCH = 256
 LABEL_SHARE = 0.1
 # Projections beyond this are penalised.
 EDGE = 0.85
+# And so are logits: the largest one decides how much of the torus a unit takes.
+LOGIT_EDGE = 18.0
+LOGIT_PENALTY = 0.05
 
 
 def loss(logits, p, labels, opinion, penalty, temperature):
-    """Labels, the teacher's soft labels, and a penalty on projections near the end of their range."""
+    """Labels, the teacher's soft labels, and penalties on projections near the end of their range and on large logits."""
     target = F.softmax(opinion / temperature, 1)
     soft = F.kl_div(F.log_softmax(logits / temperature, 1), target, reduction="batchmean")
     edge = (p.abs() - EDGE).relu_().square().sum(1).mean()
+    large = (logits.abs() - LOGIT_EDGE).relu().square().sum(1).mean()
     hard = F.cross_entropy(logits, labels)
-    return LABEL_SHARE * hard + (1 - LABEL_SHARE) * temperature**2 * soft + penalty * edge
+    fit = LABEL_SHARE * hard + (1 - LABEL_SHARE) * temperature**2 * soft
+    return fit + penalty * edge + LOGIT_PENALTY * large
 
 
 def rate(step, steps, warmup):
@@ -108,7 +113,7 @@ def export(args, tensors, size, factor, train_x):
     deviation = np.abs(evaluate.scores(tensors, evaluate.projections(tensors, size, train_x)) - tensors["bias"]).max()
     metadata = {
         "name": args.name,
-        "title": f"Handwritten digits, {args.projections} projections",
+        "title": args.title,
         "labels": json.dumps([str(c) for c in range(10)]),
         "link": "softmax",
         "input_min": "0",
@@ -145,6 +150,7 @@ def main():
     parser.add_argument("mnist", type=Path, help="folder with MNIST's idx files")
     parser.add_argument("--out", type=Path, help="safetensors file to write")
     parser.add_argument("--name", default="mnist-net")
+    parser.add_argument("--title", default="Handwritten digits, neural network")
     parser.add_argument("--projections", type=int, default=128)
     parser.add_argument("--window", type=int, default=14, help="side of the square that a projection sees")
     parser.add_argument("--w-max", type=int, default=3, help="largest weight of a projection")

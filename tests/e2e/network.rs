@@ -10,19 +10,15 @@ use blindscore_protocol::{
     random::MaskSeed,
     wire::{Header, Kind, SecretKeyBits, WireError},
 };
-use blindscore_server::model::{Model, Plain};
+use blindscore_server::model::{Model, Plain, Registry};
 use blindscore_tests::{Api, Server, User, digit};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const PATH: &str = "/v1/models/mnist-net-small/score";
 
-fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/net")
-}
-
-fn server() -> Server {
-    let models = models();
-    Server::start_with(&["--models-dir", models.to_str().expect("a path in UTF-8")])
+fn bundled() -> Arc<Model> {
+    let registry = Registry::load(None).expect("the bundled models");
+    registry.get("mnist-net-small").expect("a bundled network").clone()
 }
 
 fn descriptor(api: &Api) -> ModelDescriptor {
@@ -44,7 +40,7 @@ fn score(api: &Api, key: KeyId, query: &[u8]) -> blindscore_tests::Reply {
 
 #[test]
 fn a_network_scores_what_it_cannot_see() {
-    let mut server = server();
+    let mut server = Server::start();
     let api = server.api();
     let model = descriptor(&api);
     let (client, public) = ClientKey::generate(set(&model)).expect("randomness");
@@ -52,7 +48,7 @@ fn a_network_scores_what_it_cannot_see() {
     assert_eq!(blob.len(), model.sizes.public_key);
     api.put_key(id, &blob).expect_status(201);
 
-    let plain = Model::load(&models().join("mnist-net-small.safetensors")).expect("the committed model");
+    let plain = bundled();
     for shape in 0..4 {
         let query = client.encrypt(&model, &digit(shape)).expect("a valid picture");
         assert_eq!(query.len(), model.sizes.query);
@@ -96,10 +92,8 @@ fn deviations(model: &Model, features: &[f64]) -> Vec<f64> {
     else {
         panic!("not a network");
     };
-    let levels: Vec<i64> = features
-        .iter()
-        .map(|&x| i64::from(model.descriptor().inputs.level(x)))
-        .collect();
+    let levels = model.descriptor().inputs.levels_of(features);
+    let levels: Vec<i64> = levels.into_iter().map(i64::from).collect();
     let mut variances = vec![model.descriptor().score_error.powi(2); network.biases.len()];
     for (h, projection) in network.projections.iter().enumerate() {
         let squared_norm = projection.weights.iter().map(|w| (w * w) as f64).sum();
@@ -120,7 +114,7 @@ fn deviations(model: &Model, features: &[f64]) -> Vec<f64> {
 
 #[test]
 fn bad_network_keys_are_refused_or_score_garbage() {
-    let mut server = server();
+    let mut server = Server::start();
     let api = server.api();
     let model = descriptor(&api);
     let header = Header {

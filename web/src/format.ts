@@ -5,6 +5,11 @@ export function bytes(n: number): string {
   return `${count.format(n)} ${n === 1 ? "byte" : "bytes"}`;
 }
 
+/** "20 kB", "10.4 MB" */
+export function size(n: number): string {
+  return n < 1e6 ? `${Math.round(n / 1e3)}\u00a0kB` : `${(n / 1e6).toFixed(1)}\u00a0MB`;
+}
+
 /** "0.4 ms", "23 ms", "1.24 s" */
 export function duration(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;

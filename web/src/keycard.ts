@@ -7,9 +7,9 @@ export class KeyCard {
   #forget = byId<HTMLButtonElement>("forget");
 
   show(keys: KeyFacts) {
-    byId("secret-key").textContent = "in this page’s memory only";
+    byId("secret-key").textContent = keys.kept ? "in this browser’s storage" : "in this page’s memory only";
     byId("key-bytes").textContent = bytes(keys.publicKeyBytes);
-    if (keys.uploaded) byId("key-uploaded").textContent = `yes, at ${clock(new Date())}`;
+    byId("key-uploaded").textContent = keys.uploaded ? `yes, at ${clock(new Date())}` : "yes, on an earlier visit";
     const id = byId("key-id");
     id.textContent = keys.keyId;
     id.title = keys.keyId;

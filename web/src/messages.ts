@@ -7,9 +7,15 @@ export interface Drawing {
   height: number;
 }
 
+/** A model that reads digits. */
 export interface ModelFacts {
+  name: string;
+  title: string;
   labels: string[];
   accuracy: number | null;
+  publicKeyBytes: number;
+  /** Models of the same set share a key. */
+  parameterSet: string;
 }
 
 export interface KeyFacts {
@@ -19,6 +25,8 @@ export interface KeyFacts {
   uploaded: boolean;
   keygenMs: number;
   uploadMs: number;
+  /** Whether the secret key outlives this page. */
+  kept: boolean;
 }
 
 export interface Answer {
@@ -28,7 +36,7 @@ export interface Answer {
   probabilities: Float64Array;
   timings: { encryptMs: number; requestMs: number; serverMs: number | null; decryptMs: number };
   bytes: { query: number; response: number };
-  /** The 784 values that were encrypted. */
+  /** The drawing, centred and scaled: 784 values. */
   normalized: Uint8Array;
   /** The bytes on the wire. */
   query: Uint8Array;
@@ -41,16 +49,21 @@ export interface Trouble {
   message: string;
 }
 
+export type Phase = "generate" | "upload";
+
 export type ToWorker =
-  | { type: "prepare"; id: number }
-  | { type: "score"; id: number; drawing: Drawing }
+  | { type: "prepare"; id: number; model: string | null }
+  | { type: "warm"; model: string }
+  | { type: "score"; id: number; model: string | null; drawing: Drawing }
   | { type: "cancel" }
   | { type: "forget"; id: number };
 
 export type FromWorker =
-  | { type: "model"; model: ModelFacts }
-  | { type: "progress"; phase: "generate" | "upload"; fraction: number }
-  | { type: "keys"; keys: KeyFacts }
+  | { type: "models"; models: ModelFacts[] }
+  | { type: "progress"; model: string; phase: Phase; fraction: number }
+  | { type: "keys"; model: string; keys: KeyFacts }
+  | { type: "warmed"; model: string }
+  | { type: "cooled"; model: string }
   | { type: "prepared"; id: number }
   | { type: "answer"; id: number; answer: Answer }
   | { type: "blank"; id: number }

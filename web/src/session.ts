@@ -1,13 +1,16 @@
 // One visitor's conversation with the worker. Only the newest request counts; older ones are cancelled.
-import type { Answer, Drawing, FromWorker, KeyFacts, ModelFacts, ToWorker, Trouble } from "./messages";
+import type { Answer, Drawing, FromWorker, KeyFacts, ModelFacts, Phase, ToWorker, Trouble } from "./messages";
 
 export type State = "preparing" | "ready" | "scoring" | "answered" | "error";
 
 export interface Listener {
   state(state: State): void;
-  progress(phase: "generate" | "upload", fraction: number): void;
-  model(model: ModelFacts): void;
-  keys(keys: KeyFacts): void;
+  /** Of the model in use, or of one that is being prepared in the background. */
+  progress(model: string, phase: Phase, fraction: number): void;
+  models(models: ModelFacts[]): void;
+  keys(model: string, keys: KeyFacts): void;
+  warmed(model: string): void;
+  cooled(model: string): void;
   answer(answer: Answer): void;
   blank(): void;
   forgotten(): void;
@@ -19,10 +22,13 @@ export class Session {
   #listener: Listener;
   #state: State = "preparing";
   #newest = 0;
-  #hasKeys = false;
+  #model: string | null;
+  #keyed = new Set<string>();
   #wantsAnswer = false;
 
-  constructor(listener: Listener) {
+  /** With a model, or the server's first one. */
+  constructor(model: string | null, listener: Listener) {
+    this.#model = model;
     this.#listener = listener;
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.#hear(data));
@@ -36,18 +42,35 @@ export class Session {
     return this.#state;
   }
 
+  /** Name of the model in use, once the server's models are known. */
+  get model(): string | null {
+    return this.#model;
+  }
+
   /** Makes keys ahead of the first drawing. */
   prepare() {
     this.#wantsAnswer = false;
     this.#enter("preparing");
-    this.#say({ type: "prepare", id: ++this.#newest });
+    this.#say({ type: "prepare", id: ++this.#newest, model: this.#model });
+  }
+
+  /** Goes on with another model. */
+  use(model: string) {
+    this.#model = model;
+    this.#say({ type: "cancel" });
+    this.prepare();
+  }
+
+  /** Makes another model's keys in the background. */
+  warm(model: string) {
+    this.#say({ type: "warm", model });
   }
 
   /** Scores a drawing, in place of any older one. */
   score(drawing: Drawing) {
     this.#wantsAnswer = true;
-    this.#enter(this.#hasKeys ? "scoring" : "preparing");
-    this.#say({ type: "score", id: ++this.#newest, drawing }, [drawing.pixels.buffer]);
+    this.#enter(this.#model !== null && this.#keyed.has(this.#model) ? "scoring" : "preparing");
+    this.#say({ type: "score", id: ++this.#newest, model: this.#model, drawing }, [drawing.pixels.buffer]);
   }
 
   /** Drops the request under way. */
@@ -85,15 +108,20 @@ export class Session {
   #hear(message: FromWorker) {
     if ("id" in message && message.id !== this.#newest) return;
     switch (message.type) {
-      case "model":
-        return this.#listener.model(message.model);
+      case "models":
+        this.#model ??= message.models[0]?.name ?? null;
+        return this.#listener.models(message.models);
       case "progress":
-        return this.#listener.progress(message.phase, message.fraction);
+        return this.#listener.progress(message.model, message.phase, message.fraction);
       case "keys":
-        this.#hasKeys = true;
-        this.#listener.keys(message.keys);
-        if (this.#wantsAnswer) this.#enter("scoring");
+        this.#keyed.add(message.model);
+        this.#listener.keys(message.model, message.keys);
+        if (this.#wantsAnswer && message.model === this.#model) this.#enter("scoring");
         return;
+      case "warmed":
+        return this.#listener.warmed(message.model);
+      case "cooled":
+        return this.#listener.cooled(message.model);
       case "prepared":
         return this.#enter("ready");
       case "answer":
@@ -103,7 +131,7 @@ export class Session {
         this.#enter("ready");
         return this.#listener.blank();
       case "forgotten":
-        this.#hasKeys = false;
+        this.#keyed.clear();
         this.#enter("ready");
         return this.#listener.forgotten();
       case "failed":

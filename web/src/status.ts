@@ -2,7 +2,7 @@
 import { advice } from "./advice";
 import { byId } from "./dom";
 import { percent } from "./format";
-import type { Answer, Trouble } from "./messages";
+import type { Answer, Phase, Trouble } from "./messages";
 import type { State } from "./session";
 
 export class Status {
@@ -24,7 +24,7 @@ export class Status {
     if (state === "error") this.#line.textContent = "Something went wrong";
   }
 
-  progress(phase: "generate" | "upload", fraction: number) {
+  progress(phase: Phase, fraction: number) {
     this.#line.textContent = phase === "generate" ? "Making your keys" : "Uploading your public key";
     this.#progress.value = fraction;
   }
@@ -41,6 +41,11 @@ export class Status {
   /** Shows a line and has it read aloud. */
   say(text: string) {
     this.#line.textContent = text;
+    this.announce(text);
+  }
+
+  /** Has a line read aloud. */
+  announce(text: string) {
     this.#announce.textContent = text;
   }
 

@@ -23,8 +23,9 @@ export class Timings {
     }
   }
 
-  keys({ generated, keygenMs, uploadMs }: KeyFacts) {
-    if (!generated) return this.#write("keys", `${duration(uploadMs)} to upload again`);
+  keys({ generated, uploaded, keygenMs, uploadMs }: KeyFacts) {
+    if (!uploaded) return this.#write("keys", "kept from an earlier visit");
+    if (!generated) return this.#write("keys", `${duration(keygenMs + uploadMs)}, made again`);
     this.#write("keys", duration(keygenMs + uploadMs));
   }
 

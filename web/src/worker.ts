@@ -1,90 +1,72 @@
 // Everything secret happens here: keys, normalising, encrypting, decrypting.
-import { Blindscore, BlindscoreError, normalizeDrawing, type Prediction } from "blindscore";
-import type { Drawing, FromWorker, ToWorker, Trouble } from "./messages";
+import { BlindscoreError, normalizeDrawing, type ModelDescriptor } from "blindscore";
+import { Connection } from "./connection";
+import type { Drawing, FromWorker, ModelFacts, ToWorker, Trouble } from "./messages";
 
-const MODEL = "mnist-linear";
-
-let client: Promise<Blindscore> | null = null;
-let keys: Promise<Blindscore> | null = null;
+let listing: Promise<ModelFacts[]> | null = null;
+const connections = new Map<string, Connection>();
 let current = new AbortController();
+let warming = new AbortController();
 
 function say(message: FromWorker, transfer: Transferable[] = []) {
   postMessage(message, { transfer });
 }
 
-/** The connection; a failed one is forgotten, so the next call tries again. */
-function connected(secretKey?: Uint8Array): Promise<Blindscore> {
-  client ??= Blindscore.connect(location.origin, { model: MODEL, secretKey }).then(
-    (made) => {
-      const { outputs, accuracy } = made.model;
-      const labels = outputs.map((output) => output.label);
-      say({ type: "model", model: { labels, accuracy: accuracy ?? null } });
-      return made;
-    },
-    (error: unknown) => {
-      client = null;
-      throw error;
-    },
-  );
-  return client;
-}
-
-/** The connection with its key on the server. */
-function keyed(): Promise<Blindscore> {
-  keys ??= makeKeys().catch((error: unknown) => {
-    keys = null;
+/** The digit models that the server has; a failed question is asked again. */
+function models(): Promise<ModelFacts[]> {
+  listing ??= list().catch((error: unknown) => {
+    listing = null;
     throw error;
   });
-  return keys;
+  return listing;
 }
 
-async function makeKeys(): Promise<Blindscore> {
-  const made = await connected();
-  const report = await made.ensureKeys({ onProgress: (progress) => say({ type: "progress", ...progress }) });
-  say({ type: "keys", keys: report });
-  return made;
+async function list(): Promise<ModelFacts[]> {
+  const response = await fetch("/v1/models").catch(() => {
+    throw new BlindscoreError("network", "the server can't be reached", "retry");
+  });
+  if (!response.ok) throw new BlindscoreError(`http_${response.status}`, "no list of models", "retry");
+  const all = ((await response.json()) as { models: ModelDescriptor[] }).models;
+  const digits = all.filter(({ inputs, outputs }) => {
+    return inputs.image?.width === 28 && inputs.image.height === 28 && outputs.length === 10;
+  });
+  const facts = digits.map(({ name, title, outputs, accuracy, sizes, parameter_set }) => ({
+    name,
+    title,
+    labels: outputs.map((output) => output.label),
+    accuracy: accuracy ?? null,
+    publicKeyBytes: sizes.public_key,
+    parameterSet: parameter_set,
+  }));
+  if (facts.length === 0) throw new BlindscoreError("model_not_found", "the server has no digit model");
+  say({ type: "models", models: facts });
+  return facts;
 }
 
-/** Does what the error asks for. False if nothing here can help. */
-async function recovered(error: unknown): Promise<boolean> {
-  if (!(error instanceof BlindscoreError)) return false;
-  if (error.recovery === "upload_key") {
-    keys = null;
-    await keyed();
-    return true;
-  }
-  if (error.recovery === "refresh_model") {
-    const old = await connected();
-    const secretKey = old.keyId === null ? undefined : old.exportSecretKey();
-    client = keys = null;
-    old.free();
-    await connected(secretKey);
-    await keyed();
-    return true;
-  }
-  return false;
+/** The connection to a model, or to the first one. */
+async function connection(model: string | null): Promise<Connection> {
+  const name = model ?? (await models())[0]!.name;
+  let found = connections.get(name);
+  if (!found) connections.set(name, (found = new Connection(name, say)));
+  return found;
 }
 
-async function predict(normalized: Uint8Array, signal: AbortSignal): Promise<Prediction> {
-  const features = Float64Array.from(normalized, (value) => value / 255);
-  const attempt = async () => (await keyed()).predict(features, { signal, trace: true });
-  try {
-    return await attempt();
-  } catch (error) {
-    if (signal.aborted || !(await recovered(error))) throw error;
-    return await attempt();
-  }
+async function prepare(model: string | null, signal?: AbortSignal) {
+  await models();
+  await (await connection(model)).keyed(signal);
 }
 
-async function score(id: number, drawing: Drawing) {
+async function score(id: number, model: string | null, drawing: Drawing) {
   current.abort();
   const { signal } = (current = new AbortController());
   try {
-    await keyed();
+    await models();
+    const to = await connection(model);
+    await to.keyed();
     if (signal.aborted) return;
     const normalized = normalizeDrawing(drawing.pixels, drawing.width, drawing.height);
     if (!normalized) return say({ type: "blank", id });
-    const { trace, ...prediction } = await predict(normalized, signal);
+    const { trace, ...prediction } = await to.predict(normalized, signal);
     if (signal.aborted) return;
     const { query, response } = trace ?? { query: new Uint8Array(), response: new Uint8Array() };
     say({ type: "answer", id, answer: { ...prediction, normalized, query, response } });
@@ -93,12 +75,25 @@ async function score(id: number, drawing: Drawing) {
   }
 }
 
+/** Gets a model's key ready in the background. */
+async function warm(model: string) {
+  const { signal } = warming;
+  try {
+    await prepare(model, signal);
+    say({ type: "warmed", model });
+  } catch {
+    // Choosing the model tries again, and says what is wrong.
+    say({ type: "cooled", model });
+  }
+}
+
 async function forget() {
   current.abort();
-  const old = await connected();
-  await old.forget();
-  client = keys = null;
-  old.free();
+  warming.abort();
+  warming = new AbortController();
+  // Also keys of earlier visits, which no connection has asked for yet.
+  for (const { name } of await models()) await (await connection(name)).forget();
+  connections.clear();
 }
 
 function trouble(error: unknown): Trouble {
@@ -110,14 +105,15 @@ function trouble(error: unknown): Trouble {
 
 addEventListener("message", async ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "cancel") return current.abort();
+  if (data.type === "warm") return warm(data.model);
   const { id } = data;
   try {
-    if (data.type === "score") return await score(id, data.drawing);
+    if (data.type === "score") return await score(id, data.model, data.drawing);
     if (data.type === "forget") {
       await forget();
       return say({ type: "forgotten", id });
     }
-    await keyed();
+    await prepare(data.model);
     say({ type: "prepared", id });
   } catch (error) {
     say({ type: "failed", id, trouble: trouble(error) });

@@ -1,8 +1,10 @@
 import type { Model, SecretKey } from "./blindscore.js";
 import type { ModelDescriptor, Scores } from "./descriptor.js";
 import { BlindscoreError, fromWasm } from "./errors.js";
+import { generate } from "./generation.js";
 import { Http, serverTiming } from "./http.js";
 import { unpack, vector } from "./keys.js";
+import type { KeyStorage } from "./storage.js";
 import { load, loaded, type WasmSource } from "./wasm.js";
 
 export interface ConnectOptions {
@@ -10,6 +12,8 @@ export interface ConnectOptions {
   model?: string;
   /** A key from `exportSecretKey`, to go on with instead of making a new one. */
   secretKey?: Uint8Array;
+  /** Where the secret key is kept between visits, such as `indexedDbStorage()`; nowhere if it is left out. */
+  storage?: KeyStorage;
   /** Used instead of the global `fetch`. */
   fetch?: typeof fetch;
   /** Where to take the WebAssembly from, if not from the package. */
@@ -58,17 +62,18 @@ export class Blindscore {
   readonly model: ModelDescriptor;
   readonly #http: Http;
   readonly #parsed: Model;
+  readonly #storage: KeyStorage | undefined;
   #secret: SecretKey | undefined;
-  /** Kept in case the server loses it. */
+  /** Kept until it is uploaded. */
   #publicKey: Uint8Array | undefined;
   #ensuring: Promise<KeyReport> | undefined;
   #stored = false;
 
-  private constructor(http: Http, model: ModelDescriptor, parsed: Model, secret: SecretKey | undefined) {
+  private constructor(http: Http, model: ModelDescriptor, parsed: Model, storage: KeyStorage | undefined) {
     this.#http = http;
     this.model = model;
     this.#parsed = parsed;
-    this.#secret = secret;
+    this.#storage = storage;
   }
 
   /** Loads the WebAssembly and asks the server for the model. Makes no keys yet. */
@@ -76,9 +81,10 @@ export class Blindscore {
     const http = new Http(String(url), options.fetch);
     const [bindings, model] = await Promise.all([load(options.wasm), describe(http, options)]);
     try {
-      const parsed = new bindings.Model(JSON.stringify(model));
-      const secret = options.secretKey && bindings.SecretKey.fromBytes(options.secretKey);
-      return new Blindscore(http, model, parsed, secret);
+      const client = new Blindscore(http, model, new bindings.Model(JSON.stringify(model)), options.storage);
+      if (options.secretKey) client.#secret = bindings.SecretKey.fromBytes(options.secretKey);
+      else await client.#load();
+      return client;
     } catch (error) {
       throw fromWasm(error);
     }
@@ -105,30 +111,47 @@ export class Blindscore {
   async #ensureKeys(onProgress: (progress: Progress) => void, signal?: AbortSignal): Promise<KeyReport> {
     const report = { generated: false, uploaded: false, keygenMs: 0, uploadMs: 0 };
     const publicKeyBytes = this.model.sizes.public_key;
+    // Another client of the same models may have made a key meanwhile.
+    if (!this.#secret) await this.#load();
     if (this.#secret && (await this.#isStored(this.#secret.keyId(), signal))) {
       this.#stored = true;
       return { keyId: this.#secret.keyId(), publicKeyBytes, ...report };
     }
-    onProgress({ phase: "generate", fraction: 0 });
     const started = performance.now();
     report.generated = this.#secret === undefined;
-    const [secret, publicKey] = this.#makeKeys();
+    const [secret, publicKey] = await this.#makeKeys((fraction) => onProgress({ phase: "generate", fraction }), signal);
     report.keygenMs = performance.now() - started;
-    onProgress({ phase: "generate", fraction: 1 });
 
-    onProgress({ phase: "upload", fraction: 0 });
     const uploading = performance.now();
-    await this.#http.request(`/v1/keys/${secret.keyId()}`, {
-      method: "PUT",
-      headers: { "content-type": "application/octet-stream" },
-      body: publicKey as Uint8Array<ArrayBuffer>,
-      ...(signal && { signal }),
-    });
+    await this.#http.upload(
+      `/v1/keys/${secret.keyId()}`,
+      publicKey,
+      (fraction) => onProgress({ phase: "upload", fraction }),
+      signal,
+    );
+    await this.#storage?.set(this.#storageName(), secret.toBytes());
     report.uploaded = true;
     report.uploadMs = performance.now() - uploading;
-    onProgress({ phase: "upload", fraction: 1 });
+    this.#publicKey = undefined;
     this.#stored = true;
     return { keyId: secret.keyId(), publicKeyBytes, ...report };
+  }
+
+  /** One key serves all models of a parameter set. */
+  #storageName(): string {
+    return `${this.#http.base} ${this.model.parameter_set}`;
+  }
+
+  /** Takes the secret key from the storage, if there is one that can be read. */
+  async #load(): Promise<void> {
+    const bytes = await this.#storage?.get(this.#storageName());
+    if (!bytes) return;
+    try {
+      this.#secret = loaded().SecretKey.fromBytes(bytes);
+    } catch {
+      // Of an older version, or damaged: of no use any more.
+      await this.#storage?.delete(this.#storageName());
+    }
   }
 
   async #isStored(keyId: string, signal?: AbortSignal): Promise<boolean> {
@@ -138,16 +161,10 @@ export class Blindscore {
   }
 
   /** The secret key with a public key to upload, made as far as they are missing. */
-  #makeKeys(): [SecretKey, Uint8Array] {
+  async #makeKeys(onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<[SecretKey, Uint8Array]> {
     try {
-      if (!this.#secret) {
-        const pair = loaded().SecretKey.generate(this.#parsed);
-        this.#publicKey = pair.publicKey();
-        this.#secret = pair.takeSecretKey();
-        pair.free();
-      }
-      if (!this.#secret) throw new BlindscoreError("internal", "a fresh key pair has no secret key");
-      this.#publicKey ??= this.#secret.renewPublicKey();
+      this.#secret ??= loaded().SecretKey.generate(this.#parsed);
+      this.#publicKey ??= await generate(this.#secret, onProgress, signal);
       return [this.#secret, this.#publicKey];
     } catch (error) {
       throw fromWasm(error);
@@ -211,13 +228,15 @@ export class Blindscore {
     return this.#requireSecret().toBytes();
   }
 
-  /** Deletes the public key on the server and the secret key here. The object can be used on; it makes new keys. */
+  /** Deletes the public key on the server, and the secret key here and in the storage. The object can be used on; it makes new keys. */
   async forget(options: { signal?: AbortSignal } = {}): Promise<void> {
     await this.#ensuring?.catch(() => {});
+    if (!this.#secret) await this.#load();
     const secret = this.#secret;
     if (!secret) return;
     const init: RequestInit = { method: "DELETE", ...(options.signal && { signal: options.signal }) };
     await this.#http.request(`/v1/keys/${secret.keyId()}`, init, [404]);
+    await this.#storage?.delete(this.#storageName());
     this.#secret = undefined;
     this.#publicKey = undefined;
     this.#stored = false;

@@ -5,4 +5,5 @@ export type { ModelDescriptor, Scores } from "./descriptor.js";
 export { normalizeDrawing } from "./drawing.js";
 export { BlindscoreError, type Recovery } from "./errors.js";
 export { decrypt, encrypt, generateKeys, type KeyPair } from "./keys.js";
+export { indexedDbStorage, memoryStorage, type KeyStorage } from "./storage.js";
 export { init, type WasmSource } from "./wasm.js";

@@ -1,6 +1,7 @@
 import type { Model, SecretKey } from "./blindscore.js";
 import type { ModelDescriptor, Scores } from "./descriptor.js";
 import { BlindscoreError, fromWasm } from "./errors.js";
+import { generateNow } from "./generation.js";
 import { loaded } from "./wasm.js";
 
 /** A secret key and its public key, as bytes. */
@@ -13,17 +14,22 @@ export interface KeyPair {
   keyId: string;
 }
 
-/** Makes keys for models of this one's parameter set. `init()` must have been awaited. */
-export function generateKeys(model: ModelDescriptor): KeyPair {
+/**
+ * Makes keys for models of this one's parameter set. `init()` must have been awaited.
+ *
+ * A network's take about a second, in which the thread does nothing else: call it in a worker, or use `Blindscore.ensureKeys`.
+ */
+export function generateKeys(
+  model: ModelDescriptor,
+  { onProgress = () => {} }: { onProgress?: (fraction: number) => void } = {},
+): KeyPair {
   return withModel(model, (parsed) => {
-    const pair = loaded().SecretKey.generate(parsed);
-    const secret = pair.takeSecretKey();
+    const secret = loaded().SecretKey.generate(parsed);
     try {
-      if (!secret) throw new BlindscoreError("internal", "a fresh key pair has no secret key");
-      return { secretKey: secret.toBytes(), publicKey: pair.publicKey(), keyId: secret.keyId() };
+      const publicKey = generateNow(secret, onProgress);
+      return { secretKey: secret.toBytes(), publicKey, keyId: secret.keyId() };
     } finally {
-      secret?.free();
-      pair.free();
+      secret.free();
     }
   });
 }

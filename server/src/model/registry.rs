@@ -1,8 +1,12 @@
 use super::{Model, ModelError};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// The model that every build carries, and the default one of `POST /score`.
-const BUNDLED: &[u8] = include_bytes!("../../../models/mnist-linear.safetensors");
+/// The models that every build carries; the first is the default one of `POST /score`.
+const BUNDLED: [&[u8]; 3] = [
+    include_bytes!("../../../models/mnist-linear.safetensors"),
+    include_bytes!("../../../models/net/mnist-net.safetensors"),
+    include_bytes!("../../../models/net/mnist-net-small.safetensors"),
+];
 
 /// All models of a server, by name. Immutable once loaded.
 pub struct Registry {
@@ -11,20 +15,24 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Loads the bundled model and every `*.safetensors` of `models_dir`.
+    /// Loads the bundled models and every `*.safetensors` of `models_dir`.
     ///
     /// # Errors
     /// If one of them can't be served: a server does not start with half of its models.
     pub fn load(models_dir: Option<&Path>) -> Result<Self, ModelError> {
-        let default = Arc::new(Model::from_safetensors(BUNDLED)?);
-        let mut models = BTreeMap::from([(default.descriptor().name.clone(), default.clone())]);
-        for path in models_dir.map(model_files).transpose()?.unwrap_or_default() {
-            let model = Model::load(&path)?;
+        let files = models_dir.map(model_files).transpose()?.unwrap_or_default();
+        let bundled = BUNDLED.into_iter().map(Model::from_safetensors);
+        let mut models = BTreeMap::new();
+        let mut default = None;
+        for model in bundled.chain(files.iter().map(|path| Model::load(path))) {
+            let model = Arc::new(model?);
+            default.get_or_insert_with(|| model.clone());
             let name = model.descriptor().name.clone();
-            if models.insert(name.clone(), Arc::new(model)).is_some() {
+            if models.insert(name.clone(), model).is_some() {
                 return Err(ModelError::Duplicate(name));
             }
         }
+        let default = default.ok_or_else(|| ModelError::field("name", "no model is bundled"))?;
         Ok(Self { models, default })
     }
 
@@ -33,7 +41,7 @@ impl Registry {
         self.models.get(name)
     }
 
-    /// The bundled model.
+    /// The default model.
     pub fn default_model(&self) -> &Arc<Model> {
         &self.default
     }

@@ -1,0 +1,65 @@
+import type { KeyGeneration, SecretKey } from "./blindscore.js";
+
+/** Groups of ciphertexts between two looks at the clock: a few milliseconds' work. */
+const STEP = 4;
+/** How long to work before the event loop gets a turn. */
+const TURN_MS = 12;
+
+/** Makes a public key all at once. */
+export function generateNow(secret: SecretKey, onProgress: (fraction: number) => void): Uint8Array {
+  return use(secret.startPublicKey(), (generation) => {
+    while (advance(generation, onProgress) < 1);
+    return secret.finishPublicKey(generation);
+  });
+}
+
+/** Makes a public key in steps, so that the thread stays responsive and the work can be aborted. */
+export async function generate(
+  secret: SecretKey,
+  onProgress: (fraction: number) => void,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  onProgress(0);
+  const generation = secret.startPublicKey();
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      if (advance(generation, onProgress) >= 1) break;
+      await turn();
+    }
+  } catch (error) {
+    generation.free();
+    throw error;
+  }
+  return secret.finishPublicKey(generation);
+}
+
+function use<T>(generation: KeyGeneration, work: (generation: KeyGeneration) => T): T {
+  try {
+    return work(generation);
+  } catch (error) {
+    generation.free();
+    throw error;
+  }
+}
+
+function advance(generation: KeyGeneration, onProgress: (fraction: number) => void): number {
+  const end = performance.now() + TURN_MS;
+  let fraction: number;
+  do fraction = generation.advance(STEP);
+  while (fraction < 1 && performance.now() < end);
+  onProgress(fraction);
+  return fraction;
+}
+
+/** Lets other events happen. Timers would be held up for 4 ms each. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}

@@ -1,0 +1,85 @@
+import { BlindscoreError } from "./errors.js";
+
+/**
+ * Where secret keys are kept between visits. `connect` looks for a key there, `ensureKeys` puts it there once its public key is on the
+ * server, and `forget` deletes it. Names are chosen by the client: the server's address and the parameter set.
+ *
+ * Whoever can read the storage can read every query and answer made with the key.
+ */
+export interface KeyStorage {
+  get(name: string): Promise<Uint8Array | undefined>;
+  set(name: string, secretKey: Uint8Array): Promise<void>;
+  delete(name: string): Promise<void>;
+}
+
+const STORE = "secret-keys";
+
+/** Keeps keys in IndexedDB, where every script of the page's origin can read them, and nobody else's. */
+export function indexedDbStorage(database = "blindscore"): KeyStorage {
+  let opening: Promise<IDBDatabase> | undefined;
+
+  function open(): Promise<IDBDatabase> {
+    opening ??= new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open(database, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+      request.onsuccess = () => {
+        // Another page wants to delete or upgrade the database.
+        request.result.onversionchange = () => {
+          request.result.close();
+          opening = undefined;
+        };
+        resolve(request.result);
+      };
+      request.onerror = () => reject(request.error);
+      request.onblocked = () => reject(new Error("another page holds the database open"));
+    }).catch((error: unknown) => {
+      opening = undefined;
+      throw failed(error);
+    });
+    return opening;
+  }
+
+  async function run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    const opened = await open();
+    return new Promise<T>((resolve, reject) => {
+      const transaction = opened.transaction(STORE, mode, { durability: "strict" });
+      const request = work(transaction.objectStore(STORE));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = transaction.onerror = () => reject(failed(transaction.error));
+    });
+  }
+
+  return {
+    async get(name) {
+      const found: unknown = await run<unknown>("readonly", (store) => store.get(name));
+      return found instanceof Uint8Array ? found : undefined;
+    },
+    async set(name, secretKey) {
+      await run("readwrite", (store) => store.put(secretKey, name));
+    },
+    async delete(name) {
+      await run("readwrite", (store) => store.delete(name));
+    },
+  };
+}
+
+/** Keeps keys as long as the page or program runs. */
+export function memoryStorage(): KeyStorage {
+  const keys = new Map<string, Uint8Array>();
+  return {
+    get: (name) => Promise.resolve(keys.get(name)),
+    set(name, secretKey) {
+      keys.set(name, secretKey);
+      return Promise.resolve();
+    },
+    delete(name) {
+      keys.get(name)?.fill(0);
+      keys.delete(name);
+      return Promise.resolve();
+    },
+  };
+}
+
+function failed(cause: unknown): BlindscoreError {
+  return new BlindscoreError("storage", `the key storage failed: ${String(cause)}`, "none", undefined, { cause });
+}
