@@ -18,7 +18,10 @@ const PATH: &str = "/v1/models/mnist-net-small/score";
 
 fn bundled() -> Arc<Model> {
     let registry = Registry::load(None).expect("the bundled models");
-    registry.get("mnist-net-small").expect("a bundled network").clone()
+    registry
+        .get("mnist-net-small")
+        .expect("a bundled network")
+        .clone()
 }
 
 fn descriptor(api: &Api) -> ModelDescriptor {

@@ -154,6 +154,52 @@ test("generateKeys, encrypt and decrypt with one's own transport", async () => {
   }
 });
 
+test("a network's key is made in steps, can be given up, and is kept for other clients and models", async () => {
+  const { Blindscore, memoryStorage } = blindscore;
+  const storage = memoryStorage();
+  const client = await Blindscore.connect(url, { model: "mnist-net", storage });
+  const giveUp = new AbortController();
+  const fractions = [];
+  const onProgress = ({ phase, fraction }) => {
+    fractions.push(fraction);
+    if (phase === "generate" && fraction > 0.2) giveUp.abort();
+  };
+  await assert.rejects(client.ensureKeys({ onProgress, signal: giveUp.signal }), { name: "AbortError" });
+  assert.ok(fractions.length > 2 && fractions.at(-1) < 0.9, `${fractions}`);
+  assert.deepEqual(fractions, fractions.toSorted((a, b) => a - b));
+
+  const report = await client.ensureKeys();
+  assert.ok(report.generated || report.uploaded);
+  assert.equal(report.publicKeyBytes, client.model.sizes.public_key);
+  let right = 0;
+  for (const { label, features } of digits(20)) right += (await client.predict(features)).label === label;
+  assert.ok(right >= 19, `${right} of 20`);
+
+  // The same parameters, so the same key, and no upload.
+  const small = await Blindscore.connect(url, { model: "mnist-net-small", storage });
+  assert.equal(small.keyId, client.keyId);
+  const again = await small.ensureKeys();
+  assert.ok(!again.generated && !again.uploaded);
+  const [digit] = digits(1);
+  assert.equal((await small.predict(digit.features)).label, digit.label);
+  const linear = await Blindscore.connect(url, { model: "mnist-linear", storage });
+  assert.equal(linear.keyId, null, "a key for other parameters");
+
+  await small.forget();
+  assert.equal((await fetch(`${url}/v1/keys/${client.keyId}`, { method: "HEAD" })).status, 404);
+  const fresh = await Blindscore.connect(url, { model: "mnist-net", storage });
+  assert.equal(fresh.keyId, null);
+});
+
+test("a stored key that can't be read is forgotten", async () => {
+  const storage = blindscore.memoryStorage();
+  const client = await blindscore.Blindscore.connect(url, { storage });
+  await storage.set(`${url} ${client.model.parameter_set}`, new Uint8Array(340));
+  const next = await blindscore.Blindscore.connect(url, { storage });
+  assert.equal(next.keyId, null);
+  assert.equal(await storage.get(`${url} ${client.model.parameter_set}`), undefined);
+});
+
 test("bad vectors and bad keys are refused before anything is sent", async () => {
   const { record, requests } = recorder();
   const client = await blindscore.Blindscore.connect(url, { fetch: record });

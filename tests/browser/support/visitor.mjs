@@ -17,12 +17,12 @@ export function launch() {
 }
 
 export class Visitor {
-  /** Opens the page in a context of its own. */
-  static async open(browser, options = {}) {
+  /** Opens the page in a context of its own, to stay with one model unless `model` is null. */
+  static async open(browser, { model = "mnist-linear", ...options } = {}) {
     const context = await browser.newContext(options);
     const page = await context.newPage();
     const visitor = new Visitor(context, page);
-    await page.goto(ORIGIN);
+    await page.goto(model === null ? ORIGIN : `${ORIGIN}/?model=${model}`);
     return visitor;
   }
 
@@ -44,6 +44,11 @@ export class Visitor {
 
   text(selector) {
     return this.page.textContent(selector);
+  }
+
+  /** Waits until this model is in use. */
+  async uses(model) {
+    await this.page.waitForSelector(`#models input[value="${model}"]:checked`, { timeout: 60_000 });
   }
 
   /** Ready, with a key on the server. */

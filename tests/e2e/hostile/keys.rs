@@ -10,12 +10,7 @@ use serde_json::json;
 
 pub(crate) fn cut_and_stretched_keys(bench: &Bench) {
     for (what, blob) in broken(&bench.stranger.public_key) {
-        let too_long = blob.len() > bench.stranger.public_key.len();
-        bench.refuse_key(
-            &blob,
-            if too_long { PayloadTooLarge } else { MalformedKey },
-            &what,
-        );
+        bench.refuse_key(&blob, MalformedKey, &what);
     }
     bench.assert_only_the_users_key_is_stored();
 }
@@ -48,20 +43,25 @@ pub(crate) fn well_sealed_lies_in_keys(bench: &Bench) {
     for kind in [0u16, 2, 3, 4, 0xffff] {
         bench.refuse_key(&lie(key, 6, &kind.to_le_bytes()), MalformedKey, "another kind");
     }
-    for version in [0u16, 2, 0xffff] {
+    for version in [0u16, 1, 3, 0xffff] {
         bench.refuse_key(
             &lie(key, 4, &version.to_le_bytes()),
             MalformedKey,
             "another version",
         );
     }
-    for set in [0u32, 2, u32::MAX] {
+    for set in [0u32, 3, u32::MAX] {
         bench.refuse_key(
             &lie(key, PARAMETER_SET.start, &set.to_le_bytes()),
             ParametersRetired,
             "another set",
         );
     }
+    bench.refuse_key(
+        &lie(key, PARAMETER_SET.start, &2u32.to_le_bytes()),
+        MalformedKey,
+        "a set whose keys are longer",
+    );
     for length in [0, 1, (key.len() - HEADER_BYTES - 1) as u64, 1 << 40, u64::MAX] {
         bench.refuse_key(
             &lie(key, LENGTH.start, &length.to_le_bytes()),
