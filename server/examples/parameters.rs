@@ -1,0 +1,222 @@
+//! Compares parameter sets for `mnist-net`: time of a blind rotation, sizes, predicted noise, and what that noise does to the model's answers
+//! (simulated: Gaussian noise on projections and scores of the plain model).
+//!
+//! `cargo run --release -p blindscore-server --example parameters -- target/mnist` prints a table; the folder holds MNIST's test set.
+
+use anyhow::Context;
+use blindscore_protocol::{
+    noise::NetworkNoise,
+    params::{KeptBits, NetworkParams, ParameterSetId, TUniformBound, security_floor_log2_std},
+    random::{MaskSeed, MaskStream},
+    wire::NetworkPublicKey,
+};
+use blindscore_server::{
+    engine::network::{BootstrapKey, IntegerNetwork, Rotation, THRESHOLD_STEPS},
+    model::{Model, Plain, Registry},
+};
+use std::{fs, path::Path, time::Instant};
+use tfhe::core_crypto::prelude::{DecompositionBaseLog, GlweDimension, PolynomialSize};
+
+const IMAGES: usize = 10_000;
+/// Rotations whose time is measured, after as many that are not.
+const BATCH: usize = 32;
+
+/// `n = k_in N_in`, input noise, `k`, `N`, noise, base, bits of the key.
+type Candidate = (usize, usize, u32, usize, usize, u32, usize, u32);
+
+const CANDIDATES: [Candidate; 8] = [
+    (11, 64, 50, 4, 512, 17, 23, 46),
+    (11, 64, 50, 4, 512, 17, 22, 43),
+    (10, 64, 52, 4, 512, 17, 23, 46),
+    (10, 64, 52, 4, 512, 17, 22, 43),
+    (12, 64, 49, 4, 512, 17, 23, 46),
+    (11, 64, 50, 2, 1024, 17, 23, 46),
+    (11, 64, 50, 2, 1024, 17, 22, 43),
+    (11, 64, 50, 3, 512, 30, 17, 34),
+];
+
+fn params((k_in, n_in, input_noise, k, n, noise, base_log, key_bits): Candidate) -> NetworkParams {
+    NetworkParams {
+        id: ParameterSetId(u32::MAX),
+        name: "candidate",
+        input_dimension: GlweDimension(k_in),
+        input_size: PolynomialSize(n_in),
+        input_noise: TUniformBound(input_noise),
+        dimension: GlweDimension(k),
+        size: PolynomialSize(n),
+        noise: TUniformBound(noise),
+        base_log: DecompositionBaseLog(base_log),
+        key_bits: KeptBits(key_bits),
+        ..NetworkParams::N704_K4
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let folder = std::env::args()
+        .nth(1)
+        .context("give the folder with MNIST's test set")?;
+    let registry = Registry::load(None)?;
+    let model = registry.get("mnist-net").context("mnist-net is not bundled")?;
+    let Plain::Network { network, .. } = model.plain() else {
+        anyhow::bail!("mnist-net is no network")
+    };
+    let (images, labels) = mnist(Path::new(&folder), model)?;
+    println!(
+        "| n | k | N | base, key bits | bits above the curve | key | Fourier key | rotation | noise of p | noise of a logit | right | as without noise |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for candidate in CANDIDATES {
+        let params = params(candidate);
+        let noise = Noise::of(&params, network);
+        let (right, agree) = simulate(network, &noise, &images, &labels);
+        let share = |count: usize| 100.0 * count as f64 / images.len() as f64;
+        let (seconds, memory) = measure(params);
+        println!(
+            "| {} | {} | {} | {}, {} | {:.2}, {:.2} | {:.2} MB | {:.1} MB | {:.2} ms | {:.4} | {:.2} | {:.2} % | {:.2} % |",
+            params.input_lwe_dimension().0,
+            params.dimension.0,
+            params.size.0,
+            params.base_log.0,
+            params.key_bits.0,
+            margin(params.input_noise, params.input_lwe_dimension().0),
+            margin(params.noise, params.output_lwe_dimension().0),
+            NetworkPublicKey::blob_len(&params) as f64 / 1e6,
+            memory as f64 / 1e6,
+            seconds * 1e3,
+            noise.projections.iter().copied().fold(0.0, f64::max),
+            noise.logits.iter().copied().fold(0.0, f64::max),
+            share(right),
+            share(agree),
+        );
+    }
+    Ok(())
+}
+
+/// Bits by which a noise is above the 132-bit curve; below it, a set is out of the question.
+fn margin(noise: TUniformBound, dimension: usize) -> f64 {
+    noise.std_dev().0.log2() - security_floor_log2_std(dimension)
+}
+
+/// Standard deviations.
+struct Noise {
+    /// Of each projection, in units of p.
+    projections: Vec<f64>,
+    /// Of each logit, from rotations, packing and the modulus switch.
+    logits: Vec<f64>,
+}
+
+impl Noise {
+    fn of(params: &NetworkParams, network: &IntegerNetwork) -> Self {
+        let squares = |values: &[i64]| values.iter().map(|v| (v * v) as f64).sum::<f64>();
+        let projections = network.projections.iter();
+        let reads = |output: usize| {
+            network
+                .projections
+                .iter()
+                .map(|p| squares(&p.reads[output]))
+                .sum::<f64>()
+        };
+        let unit = 2f64.powi(64) / network.amplitude();
+        Self {
+            projections: projections
+                .map(|p| 4.0 * NetworkNoise::projection(params, squares(&p.weights)).sqrt())
+                .collect(),
+            logits: (0..network.biases.len())
+                .map(|output| unit * NetworkNoise::score(params, reads(output)).sqrt())
+                .collect(),
+        }
+    }
+}
+
+/// Standard normal numbers, reproducible.
+struct Normal(MaskStream);
+
+impl Normal {
+    fn next(&mut self) -> f64 {
+        let mut pair = [0; 2];
+        self.0.fill(&mut pair);
+        let [a, b] = pair.map(|x| (x >> 11) as f64 / 2f64.powi(53));
+        (-2.0 * (1.0 - a).ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+    }
+}
+
+/// How many images are read rightly, and how many as without noise.
+fn simulate(network: &IntegerNetwork, noise: &Noise, images: &[Vec<i64>], labels: &[u8]) -> (usize, usize) {
+    let mut normal = Normal(MaskSeed([9; 16]).stream());
+    let (mut right, mut agree) = (0, 0);
+    for (image, &label) in images.iter().zip(labels) {
+        let mut noisy = network.biases.clone();
+        for (logit, deviation) in noisy.iter_mut().zip(&noise.logits) {
+            *logit += deviation * normal.next();
+        }
+        let mut clean = network.biases.clone();
+        for (projection, deviation) in network.projections.iter().zip(&noise.projections) {
+            let terms = image.iter().zip(&projection.weights);
+            let p = (projection.bias + terms.map(|(x, w)| x * w).sum::<i64>()) as f64 / network.range;
+            for (logits, p) in [(&mut clean, p), (&mut noisy, p + deviation * normal.next())] {
+                for (read, &threshold) in projection.thresholds.iter().enumerate() {
+                    let value = IntegerNetwork::activation(
+                        projection.width,
+                        p + threshold as f64 / THRESHOLD_STEPS as f64,
+                    );
+                    for (logit, reads) in logits.iter_mut().zip(&projection.reads) {
+                        *logit += reads[read] as f64 * value;
+                    }
+                }
+            }
+        }
+        right += usize::from(best(&noisy) == usize::from(label));
+        agree += usize::from(best(&noisy) == best(&clean));
+    }
+    (right, agree)
+}
+
+fn best(logits: &[f64]) -> usize {
+    let pairs = logits.iter().enumerate();
+    pairs
+        .max_by(|a, b| a.1.total_cmp(b.1))
+        .map_or(0, |(index, _)| index)
+}
+
+/// Seconds of one rotation on one core, and bytes of the key in memory. What is in a key does not matter for the time.
+fn measure(params: NetworkParams) -> (f64, usize) {
+    let mut random = MaskSeed([1; 16]).stream();
+    let key = BootstrapKey::new(params, |row| random.fill(row));
+    let inputs: Vec<Rotation> = (0..BATCH)
+        .map(|_| {
+            let mut mask = vec![0; params.input_lwe_dimension().0];
+            random.fill(&mut mask);
+            let shift = u64::BITS - params.rotation_log2();
+            Rotation {
+                mask: mask.iter().map(|x| (x >> shift) as usize).collect(),
+                body: 0,
+            }
+        })
+        .collect();
+    let test = vec![1 << 60; params.size.0];
+    let tests = vec![test.as_slice(); BATCH];
+    key.rotate(&inputs, &tests);
+    let start = Instant::now();
+    key.rotate(&inputs, &tests);
+    (start.elapsed().as_secs_f64() / BATCH as f64, key.memory_bytes())
+}
+
+/// The test images as the model takes them, and their labels.
+fn mnist(folder: &Path, model: &Model) -> anyhow::Result<(Vec<Vec<i64>>, Vec<u8>)> {
+    let read = |name: &str| {
+        fs::read(folder.join(name)).with_context(|| format!("{} has no {name}", folder.display()))
+    };
+    let pixels = read("t10k-images-idx3-ubyte")?;
+    let labels = read("t10k-labels-idx1-ubyte")?;
+    let images = pixels
+        .get(16..)
+        .context("no images")?
+        .chunks_exact(28 * 28)
+        .take(IMAGES);
+    let levels = images.map(|image| {
+        let features: Vec<f64> = image.iter().map(|&pixel| f64::from(pixel) / 255.0).collect();
+        let levels = model.descriptor().inputs.levels_of(&features);
+        levels.into_iter().map(i64::from).collect()
+    });
+    Ok((levels.collect(), labels.get(8..).context("no labels")?.to_vec()))
+}
