@@ -29,20 +29,15 @@ BATCH = 256
 LABEL_SHARE = 0.1
 # Projections beyond this are penalised.
 EDGE = 0.85
-# And so are logits: the largest one decides how much of the torus a unit takes.
-LOGIT_EDGE = 18.0
-LOGIT_PENALTY = 0.05
 
 
 def loss(logits, p, labels, opinion, penalty, temperature):
-    """Labels, the teacher's soft labels, and penalties on projections near the end of their range and on large logits."""
+    """Labels, the teacher's soft labels, and a penalty on projections near the end of their range."""
     target = F.softmax(opinion / temperature, 1)
     soft = F.kl_div(F.log_softmax(logits / temperature, 1), target, reduction="batchmean")
     edge = (p.abs() - EDGE).relu_().square().sum(1).mean()
-    large = (logits.abs() - LOGIT_EDGE).relu().square().sum(1).mean()
     hard = F.cross_entropy(logits, labels)
-    fit = LABEL_SHARE * hard + (1 - LABEL_SHARE) * temperature**2 * soft
-    return fit + penalty * edge + LOGIT_PENALTY * large
+    return LABEL_SHARE * hard + (1 - LABEL_SHARE) * temperature**2 * soft + penalty * edge
 
 
 def rate(step, steps, warmup):
@@ -155,12 +150,12 @@ def main():
     parser.add_argument("--window", type=int, default=14, help="side of the square that a projection sees")
     parser.add_argument("--w-max", type=int, default=3, help="largest weight of a projection")
     parser.add_argument("--v-max", type=int, default=3, help="largest weight of a read")
-    parser.add_argument("--epochs", type=int, default=240)
+    parser.add_argument("--epochs", type=int, default=360)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lr", type=float, default=4e-2)
     parser.add_argument("--average", type=float, default=0.998, help="decay of the average over the latents")
-    parser.add_argument("--noise", type=float, default=0.02, help="deviation of the noise on a projection, in units of p")
-    parser.add_argument("--penalty", type=float, default=2.0)
+    parser.add_argument("--noise", type=float, default=0.05, help="deviation of the noise on a projection, in units of p")
+    parser.add_argument("--penalty", type=float, default=0.05)
     parser.add_argument("--temperature", type=float, default=1.0, help="softens the teacher's labels")
     parser.add_argument("--jitter", type=int, default=1, help="shifts every batch by up to so many pixels")
     parser.add_argument("--deskew", action=argparse.BooleanOptionalAction, default=True, help="clients straighten the images")

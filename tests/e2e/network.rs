@@ -6,7 +6,9 @@ use blindscore_protocol::{
     ids::{KeyId, ModelId},
     noise::NetworkNoise,
     params::ParameterSet,
-    problem::ProblemCode::{KeyHashMismatch, MalformedKey, ParametersRetired},
+    problem::ProblemCode::{
+        KeyHashMismatch, KeyMismatch, MalformedCiphertext, MalformedKey, ParametersRetired,
+    },
     random::MaskSeed,
     wire::{Header, Kind, SecretKeyBits, WireError},
 };
@@ -154,6 +156,50 @@ fn bad_network_keys_are_refused_or_score_garbage() {
         .decrypt(&model, &reply.body[1..])
         .expect_err("a cut response");
     assert_eq!(cut.to_string(), WireError::BadMagic.to_string());
+    server.assert_alive();
+}
+
+#[test]
+fn bad_network_queries_are_refused() {
+    let mut server = Server::start();
+    let api = server.api();
+    let model = descriptor(&api);
+    let (client, public) = ClientKey::generate(set(&model)).expect("randomness");
+    let (blob, id) = public.to_blob();
+    api.put_key(id, &blob).expect_status(201);
+    let query = client.encrypt(&model, &digit(0)).expect("a valid picture");
+
+    for len in [0, 1, 83, 84, 85, query.len() / 2, query.len() - 1] {
+        score(&api, id, &query[..len]).expect_problem(MalformedCiphertext, format!("cut to {len} bytes"));
+    }
+    for (what, bytes) in [
+        ("one byte longer", [&*query, &[0]].concat()),
+        ("zeros", vec![0; query.len()]),
+        ("ones", vec![0xff; query.len()]),
+    ] {
+        score(&api, id, &bytes).expect_problem(MalformedCiphertext, what);
+    }
+    for index in (0..query.len()).step_by(41) {
+        let mut changed = query.clone();
+        changed[index] ^= 0x10;
+        // The parameter set is read first; ids, with the checksum, last.
+        let code = if (8..12).contains(&index) {
+            ParametersRetired
+        } else {
+            MalformedCiphertext
+        };
+        score(&api, id, &changed).expect_problem(code, format!("byte {index} changed"));
+    }
+
+    // A linear model's key or query where a network's should be, and the other way round.
+    let user = User::enrolled(&api);
+    score(&api, user.id(), &query).expect_problem(KeyMismatch, "a network's query with another key");
+    score(&api, user.id(), &user.query(0)).expect_problem(ParametersRetired, "a linear model's query");
+    api.score(id, &query)
+        .expect_problem(ParametersRetired, "a network's query for a linear model");
+
+    // What is sound still works.
+    score(&api, id, &query).expect_status(200);
     server.assert_alive();
 }
 

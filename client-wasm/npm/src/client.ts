@@ -221,7 +221,7 @@ export class Blindscore {
   }
 
   /**
-   * The secret key as 340 bytes, for `connect({ secretKey })`. Whoever has them can read every query and answer made with this key:
+   * The secret key as some hundred bytes, for `connect({ secretKey })`. Whoever has them can read every query and answer made with this key:
    * keep them out of logs, cookies and anything that is sent.
    */
   exportSecretKey(): Uint8Array {

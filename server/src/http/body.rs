@@ -9,8 +9,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use std::time::Duration;
 
-/// How long a whole body may take to arrive.
+/// How long a body may take to arrive, besides what its length takes at `SLOWEST`.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes a second of the slowest connection that a network's key can be uploaded over.
+const SLOWEST: usize = 50_000;
 
 /// How a request's body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +61,11 @@ pub(super) async fn read(
         return Err(ApiError::TooLong { limit });
     }
     let arrival = collect(payload, limit, declared as usize, on_piece);
-    tokio::time::timeout(PATIENCE, arrival).await.map_err(|_| {
-        ApiError::Malformed(format!("the body did not arrive within {} s", PATIENCE.as_secs()))
+    // A body of unknown length may be as long as is allowed.
+    let len = if declared == 0 { limit } else { declared as usize };
+    let patience = PATIENCE + Duration::from_secs((len / SLOWEST) as u64);
+    tokio::time::timeout(patience, arrival).await.map_err(|_| {
+        ApiError::Malformed(format!("the body did not arrive within {} s", patience.as_secs()))
     })?
 }
 
