@@ -134,14 +134,14 @@ impl NetworkNoise {
     }
 
     /// The error of packing: each level doubles what is there and adds a key switch, digits times the key's noise and what a one-level
-    /// decomposition leaves out.
+    /// decomposition leaves out. On the first level the digits are those of coefficients that have just been divided, and too small to count.
     pub fn packing(params: &NetworkParams) -> f64 {
         let dimension = params.output_lwe_dimension().0 as f64;
         let digits = 4f64.powi(params.base_log.0 as i32) / 12.0 * dimension;
         let key = digits * (variance(params.noise) + rounding(params.key_bits));
         let decomposition = dimension / 2.0 * rounding(KeptBits(params.base_log.0 as u32));
-        let levels = (4f64.powi(params.packing_log2 as i32) - 1.0) / 3.0;
-        levels * (key + decomposition)
+        let doubled = |levels: u32| (4f64.powi(levels as i32) - 1.0) / 3.0;
+        doubled(params.packing_log2) * decomposition + doubled(params.packing_log2.saturating_sub(1)) * key
     }
 
     /// The error of a score that adds up reads with integer weights of this squared norm.

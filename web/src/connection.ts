@@ -1,5 +1,13 @@
 // The client of one model, with its key, and what can be done when either gets lost.
-import { Blindscore, BlindscoreError, indexedDbStorage, memoryStorage, type KeyStorage, type Prediction } from "blindscore";
+import {
+  Blindscore,
+  BlindscoreError,
+  indexedDbStorage,
+  memoryStorage,
+  type KeyReport,
+  type KeyStorage,
+  type Prediction,
+} from "blindscore";
 import type { FromWorker } from "./messages";
 
 /** Whether keys outlive the page: not where the browser refuses to store anything. */
@@ -11,6 +19,7 @@ export class Connection {
   readonly #say: (message: FromWorker) => void;
   #client: Promise<Blindscore> | null = null;
   #keys: Promise<Blindscore> | null = null;
+  #report: KeyReport | null = null;
 
   constructor(model: string, say: (message: FromWorker) => void) {
     this.#model = model;
@@ -28,7 +37,13 @@ export class Connection {
 
   async predict(normalized: Uint8Array, signal: AbortSignal): Promise<Prediction> {
     const features = Float64Array.from(normalized, (value) => value / 255);
-    const attempt = async () => (await this.keyed()).predict(features, { signal, trace: true });
+    const attempt = async () => {
+      const client = await this.keyed();
+      const prediction = await client.predict(features, { signal, trace: true });
+      // If the server had lost the key, the client has made another one.
+      if (client.keyId && client.keyId !== this.#report?.keyId) this.#tell(await client.ensureKeys({ signal }), true);
+      return prediction;
+    };
     try {
       return await attempt();
     } catch (error) {
@@ -61,8 +76,13 @@ export class Connection {
       onProgress: (progress) => this.#say({ type: "progress", model: this.#model, ...progress }),
       signal,
     });
-    this.#say({ type: "keys", model: this.#model, keys: { ...report, kept } });
+    this.#tell(report, report.uploaded);
     return client;
+  }
+
+  #tell(report: KeyReport, uploaded: boolean) {
+    this.#report = report;
+    this.#say({ type: "keys", model: this.#model, keys: { ...report, uploaded, kept } });
   }
 
   /** Does what the error asks for. False if nothing here can help. */

@@ -25,8 +25,8 @@ export class Timings {
 
   keys({ generated, uploaded, keygenMs, uploadMs }: KeyFacts) {
     if (!uploaded) return this.#write("keys", "kept from an earlier visit");
-    if (!generated) return this.#write("keys", `${duration(keygenMs + uploadMs)}, made again`);
-    this.#write("keys", duration(keygenMs + uploadMs));
+    if (!generated) return this.#write("keys", "made again");
+    this.#write("keys", `${duration(keygenMs)}, upload ${duration(uploadMs)}`);
   }
 
   show({ timings }: Answer) {

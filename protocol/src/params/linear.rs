@@ -87,11 +87,6 @@ impl LinearParams {
         }
     }
 
-    /// Ciphertext of a response, and coefficient of its phase, in which score `output` stands.
-    pub const fn score_place(&self, output: usize) -> (usize, usize) {
-        (output / 2, output % 2)
-    }
-
     /// Factor `2^64 / 2^base_log` by which the automorphism key's message is scaled.
     pub const fn automorphism_gadget(&self) -> u64 {
         1 << (MODULUS_BITS as usize - self.automorphism_base_log.0)

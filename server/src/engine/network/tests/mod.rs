@@ -232,7 +232,7 @@ fn projections_and_rotations_have_the_predicted_noise() {
     let projections = projections(&network);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     let mut squared_norm = 0.0;
-    for index in 0..250 {
+    for index in 0..=255 {
         let x = features(index);
         let query = query(&model, &x);
         let spectra = projection::query_spectra(&PARAMS, &query);
@@ -252,7 +252,7 @@ fn projections_and_rotations_have_the_predicted_noise() {
                 .iter()
                 .map(|w| (w * w) as f64)
                 .sum::<f64>()
-                / 750.0;
+                / 768.0;
             if index < 30 {
                 let rotated = keys().key.bootstrap.rotate(&[rotation], &[&projection.test]);
                 for position in (0..n).step_by(8) {
