@@ -191,6 +191,32 @@ test("a network's key is made in steps, can be given up, and is kept for other c
   assert.equal(fresh.keyId, null);
 });
 
+test("predictMany asks for several images at a time, and survives a lost key", async () => {
+  const { record, requests } = recorder();
+  const client = await blindscore.Blindscore.connect(url, { fetch: record });
+  const images = digits(40);
+  const features = images.map((image) => image.features);
+  const done = [];
+  const answers = await client.predictMany(features, { onProgress: (count) => done.push(count) });
+  const right = answers.filter(({ label }, index) => label === images[index].label).length;
+  assert.ok(right >= 37, `${right} of 40`);
+  assert.deepEqual(done, [16, 32, 40]);
+  assert.equal(requests.filter(({ method }) => method === "POST").length, 3);
+  const [first] = answers;
+  const alone = await client.predict(features[0]);
+  assert.equal(first.label, alone.label);
+  assert.ok(first.scores.every((score, index) => Math.abs(score - alone.scores[index]) < 0.05));
+
+  await fetch(`${url}/v1/keys/${client.keyId}`, { method: "DELETE" });
+  assert.equal((await client.predictMany(features.slice(0, 2))).length, 2);
+  assert.deepEqual(await client.predictMany([]), []);
+  const sent = requests.length;
+  await rejects(client.predictMany([...features, [1, 2, 3]]), "feature_count", "none");
+  await rejects(client.predictMany([...features, new Array(784).fill(2)]), "feature_range", "none");
+  assert.equal(requests.length, sent, "nothing is sent if one vector is bad");
+  await client.forget();
+});
+
 test("a stored key that can't be read is forgotten", async () => {
   const storage = blindscore.memoryStorage();
   const client = await blindscore.Blindscore.connect(url, { storage });

@@ -52,6 +52,9 @@ export interface Prediction extends Scores {
   trace?: { query: Uint8Array; response: Uint8Array };
 }
 
+/** Queries in one request of `predictMany`: a network takes some seconds for so many. */
+const BATCH = 16;
+
 /**
  * A model on a server that scores encrypted features, and the key to them.
  *
@@ -181,15 +184,76 @@ export class Blindscore {
     options: { signal?: AbortSignal; trace?: boolean } = {},
   ): Promise<Prediction> {
     const values = vector(features);
-    if (!this.#stored) await this.ensureKeys(options);
+    return this.#withKeys(() => this.#predict(values, options), options);
+  }
+
+  /**
+   * Predicts for many feature vectors, some in each request. All of them are checked before the first one is sent.
+   *
+   * Keys are made and uploaded as for `predict`.
+   */
+  async predictMany(
+    list: readonly ArrayLike<number>[],
+    options: { signal?: AbortSignal; onProgress?: (done: number) => void } = {},
+  ): Promise<Scores[]> {
+    const values = list.map(vector);
+    for (const features of values) this.#check(features);
+    const scores: Scores[] = [];
+    while (scores.length < values.length) {
+      const part = values.slice(scores.length, scores.length + BATCH);
+      scores.push(...(await this.#withKeys(() => this.#predictPart(part, options.signal), options)));
+      options.onProgress?.(scores.length);
+    }
+    return scores;
+  }
+
+  /** Refuses what `encrypt` would. */
+  #check(features: Float64Array): void {
+    const { count, min, max } = this.model.inputs;
+    if (features.length !== count) {
+      throw new BlindscoreError("feature_count", `the model takes ${count} features, got ${features.length}`);
+    }
+    const index = features.findIndex((value) => !(value >= min && value <= max));
+    if (index < 0) return;
+    throw new BlindscoreError("feature_range", `feature ${index} is ${features[index]}, outside ${min} to ${max}`);
+  }
+
+  /** Does `work` with the public key on the server, and once more if the server has lost it meanwhile. */
+  async #withKeys<T>(work: () => Promise<T>, options: { signal?: AbortSignal }): Promise<T> {
+    const signal = options.signal && { signal: options.signal };
+    if (!this.#stored) await this.ensureKeys(signal);
     try {
-      return await this.#predict(values, options);
+      return await work();
     } catch (error) {
       if (!(error instanceof BlindscoreError) || error.recovery !== "upload_key") throw error;
       this.#stored = false;
-      await this.ensureKeys(options);
-      return await this.#predict(values, options);
+      await this.ensureKeys(signal);
+      return await work();
     }
+  }
+
+  async #predictPart(part: Float64Array[], signal?: AbortSignal): Promise<Scores[]> {
+    const secret = this.#requireSecret();
+    const queries = part.map((features) => rethrow(() => secret.encrypt(this.#parsed, features)));
+    const response = await this.#score(secret, concatenated(queries), signal);
+    const answers = new Uint8Array(await response.arrayBuffer());
+    const { response: size } = this.model.sizes;
+    if (answers.length !== size * part.length) {
+      throw new BlindscoreError("malformed_blob", `${answers.length} bytes are not ${part.length} responses`);
+    }
+    return part.map((_, index) => {
+      const answer = answers.subarray(index * size, (index + 1) * size);
+      return unpack(this.model, rethrow(() => secret.decrypt(this.#parsed, answer)));
+    });
+  }
+
+  #score(secret: SecretKey, body: Uint8Array, signal?: AbortSignal): Promise<Response> {
+    return this.#http.request(`/v1/models/${encodeURIComponent(this.model.name)}/score`, {
+      method: "POST",
+      headers: { "content-type": "application/octet-stream", "blindscore-key": secret.keyId() },
+      body: body as Uint8Array<ArrayBuffer>,
+      ...(signal && { signal }),
+    });
   }
 
   async #predict(features: Float64Array, options: { signal?: AbortSignal; trace?: boolean }): Promise<Prediction> {
@@ -197,12 +261,7 @@ export class Blindscore {
     const started = performance.now();
     const query = rethrow(() => secret.encrypt(this.#parsed, features));
     const encrypted = performance.now();
-    const response = await this.#http.request(`/v1/models/${encodeURIComponent(this.model.name)}/score`, {
-      method: "POST",
-      headers: { "content-type": "application/octet-stream", "blindscore-key": secret.keyId() },
-      body: query as Uint8Array<ArrayBuffer>,
-      ...(options.signal && { signal: options.signal }),
-    });
+    const response = await this.#score(secret, query, options.signal);
     const answer = new Uint8Array(await response.arrayBuffer());
     const received = performance.now();
     const flat = rethrow(() => secret.decrypt(this.#parsed, answer));
@@ -266,6 +325,16 @@ async function describe(http: Http, { model, signal }: ConnectOptions): Promise<
   const { models } = (await response.json()) as { models: ModelDescriptor[] };
   if (!models[0]) throw new BlindscoreError("model_not_found", "the server has no models");
   return models[0];
+}
+
+function concatenated(parts: Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 function rethrow<T>(work: () => T): T {
