@@ -1,6 +1,6 @@
 use crate::{
-    command::{self, cargo, say},
-    paths, web,
+    command::{self, say},
+    paths, server, web,
 };
 use clap::Args;
 use std::process::Command;
@@ -15,11 +15,7 @@ pub(crate) struct DemoArgs {
 /// Builds everything that is missing and serves it.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     web::build()?;
-    cargo(
-        "Building the server",
-        &["build", "--release", "--package", "blindscore-server"],
-    )?;
-    let root = paths::root()?;
+    server::build()?;
     say(&format!(
         "Open http://{} and draw a digit; Ctrl-C ends the demo",
         args.bind
@@ -28,8 +24,6 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         "Serving",
         Command::new(paths::server()?)
             .args(["serve", "--bind", &args.bind])
-            .arg("--web-dir")
-            .arg(root.join("web").join("dist"))
             .arg("--data-dir")
             .arg(paths::target()?.join("demo-data")),
     )

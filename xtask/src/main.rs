@@ -6,6 +6,7 @@ mod demo;
 mod mnist;
 mod npm;
 mod paths;
+mod server;
 mod test;
 mod web;
 

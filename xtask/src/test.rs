@@ -1,7 +1,7 @@
 use crate::{
     browser,
     command::{cargo, npm_install, say},
-    mnist, npm, paths, web,
+    mnist, npm, paths, server, web,
 };
 use anyhow::Context;
 use std::{
@@ -15,17 +15,22 @@ use std::{
 pub(crate) fn run() -> anyhow::Result<()> {
     let mnist = mnist::fetch()?;
     web::build()?;
-    cargo(
-        "Building the server",
-        &["build", "--release", "--package", "blindscore-server"],
-    )?;
+    server::build()?;
     let tests = paths::root()?.join("tests");
     npm_install(&tests.join("browser"))?;
     let chromium = browser::find_or_install(&tests.join("browser"))?;
 
     cargo(
         "Testing in Rust: units, documentation, and the real server",
-        &["test", "--release", "--workspace", "--exclude", "xtask"],
+        &[
+            "test",
+            "--release",
+            "--workspace",
+            "--exclude",
+            "xtask",
+            "--features",
+            server::FEATURES,
+        ],
     )?;
     let server = Server::start()?;
     node_tests(
@@ -100,14 +105,7 @@ impl Server {
             fs::remove_dir_all(&data)?;
         }
         let mut child = Command::new(paths::server()?)
-            .args([
-                "serve",
-                "--bind",
-                "127.0.0.1:0",
-                "--web-dir",
-                "web/dist",
-                "--data-dir",
-            ])
+            .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
             .arg(&data)
             .stdout(Stdio::piped())
             .spawn()

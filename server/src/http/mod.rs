@@ -170,13 +170,9 @@ fn routes(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>) {
                 .default_service(only("GET, HEAD")),
         );
     match web_dir {
-        Some(directory) => config.service(site::files(directory)),
-        None => config.service(
-            web::resource("/")
-                .route(get().to(site::about))
-                .default_service(only("GET, HEAD")),
-        ),
-    };
+        Some(directory) => site::from_directory(config, directory),
+        None => site::built_in(config),
+    }
 }
 
 /// A route for GET, and for HEAD, which gets the same without the body.

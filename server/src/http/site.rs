@@ -1,38 +1,122 @@
-//! The demo page's files, where the server was given some.
+//! The demo page's files: from a folder, or from the program itself.
 
 use actix_files::Files;
+#[cfg(not(feature = "page"))]
+use actix_web::HttpResponse;
 use actix_web::{
-    Error, HttpResponse, Scope,
+    Error, Scope,
     body::MessageBody,
-    dev::{HttpServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{ServiceRequest, ServiceResponse},
     http::header::{CACHE_CONTROL, HeaderValue},
     middleware::{Compress, Next, from_fn},
-    web,
+    web::{self, ServiceConfig},
 };
 use std::path::Path;
 
-const ABOUT: &str = "\
+/// Everything under `directory`, with `index.html` at `/`.
+pub(super) fn from_directory(config: &mut ServiceConfig, directory: &Path) {
+    let site: Scope<_> = web::scope("")
+        .wrap(from_fn(cache_policy))
+        .wrap(Compress::default())
+        .service(Files::new("/", directory).index_file("index.html"));
+    config.service(site);
+}
+
+/// The page that was built into the program.
+#[cfg(feature = "page")]
+pub(super) fn built_in(config: &mut ServiceConfig) {
+    for file in embedded::files() {
+        let resource = web::resource(file.path())
+            .wrap(from_fn(cache_policy))
+            .wrap(Compress::default())
+            .route(super::get().to(move |request| std::future::ready(file.answer(&request))))
+            .default_service(super::only("GET, HEAD"));
+        config.service(resource);
+    }
+}
+
+/// Without a page, what this is.
+#[cfg(not(feature = "page"))]
+pub(super) fn built_in(config: &mut ServiceConfig) {
+    const ABOUT: &str = "\
 Blindscore: scores models on data that stays encrypted.
 
 GET  /v1/models                 what is served
 PUT  /v1/keys/{key_id}          upload a public key
 POST /v1/models/{model}/score   encrypted query in, encrypted scores out
 ";
-
-/// Everything under `directory`, with `index.html` at `/`.
-pub(super) fn files(directory: &Path) -> impl HttpServiceFactory + use<> {
-    let site: Scope<_> = web::scope("")
-        .wrap(from_fn(cache_policy))
-        .wrap(Compress::default())
-        .service(Files::new("/", directory).index_file("index.html"));
-    site
+    let about = || async {
+        HttpResponse::Ok()
+            .content_type("text/plain; charset=utf-8")
+            .body(ABOUT)
+    };
+    config.service(
+        web::resource("/")
+            .route(super::get().to(about))
+            .default_service(super::only("GET, HEAD")),
+    );
 }
 
-/// `/` where there is no page: what this is.
-pub(super) async fn about() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/plain; charset=utf-8")
-        .body(ABOUT)
+#[cfg(feature = "page")]
+mod embedded {
+    use actix_web::{
+        HttpRequest, HttpResponse,
+        http::header::{ETAG, IF_NONE_MATCH},
+    };
+    use bytes::Bytes;
+    use rust_embed::RustEmbed;
+    use std::borrow::Cow;
+
+    #[derive(RustEmbed)]
+    #[folder = "../web/dist"]
+    struct Page;
+
+    /// A file of the page.
+    #[derive(Clone)]
+    pub(super) struct File {
+        name: Cow<'static, str>,
+        mime: String,
+        etag: String,
+        content: Bytes,
+    }
+
+    pub(super) fn files() -> impl Iterator<Item = File> {
+        Page::iter().filter_map(|name| {
+            let file = Page::get(&name)?;
+            Some(File {
+                mime: file.metadata.mimetype().to_owned(),
+                // Weak: the same bytes may travel compressed.
+                etag: format!("W/\"{}\"", hex::encode(file.metadata.sha256_hash())),
+                content: match file.data {
+                    Cow::Borrowed(content) => Bytes::from_static(content),
+                    Cow::Owned(content) => content.into(),
+                },
+                name,
+            })
+        })
+    }
+
+    impl File {
+        pub(super) fn path(&self) -> String {
+            match &*self.name {
+                "index.html" => "/".to_owned(),
+                name => format!("/{name}"),
+            }
+        }
+
+        pub(super) fn answer(&self, request: &HttpRequest) -> HttpResponse {
+            let known = request.headers().get(IF_NONE_MATCH);
+            if known.is_some_and(|etag| etag.as_bytes() == self.etag.as_bytes()) {
+                return HttpResponse::NotModified()
+                    .insert_header((ETAG, self.etag.as_str()))
+                    .finish();
+            }
+            HttpResponse::Ok()
+                .content_type(self.mime.as_str())
+                .insert_header((ETAG, self.etag.as_str()))
+                .body(self.content.clone())
+        }
+    }
 }
 
 /// Files under `/assets/` carry a hash in their names and never change; others are asked for again each time.
