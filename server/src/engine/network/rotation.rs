@@ -9,12 +9,13 @@ use blindscore_protocol::params::NetworkParams;
 use pulp::{Arch, Simd, WithSimd};
 use tfhe_fft::c64;
 
-/// Accumulators that are rotated together: with a GGSW ciphertext they should fit a core's second-level cache.
+/// Accumulators that are rotated together: the more, the less often the key is read; 64 of them take 1.3 MB.
 const BATCH: usize = 64;
-/// Accumulators that one external product after the other is applied to together.
-/// Complex values between spectra, so that they don't all fall into the same lines of the first-level cache.
-const PADDING: usize = 4;
+/// Accumulators whose spectra are multiplied while a part of a GGSW ciphertext is in the first-level cache.
 const GROUP: usize = 4;
+/// Complex values between spectra, so that they don't all fall into the same lines of the first-level cache: a whole number of the
+/// largest vectors.
+const PADDING: usize = 4;
 
 /// An LWE ciphertext in steps of a rotation: `2N` of them make the torus.
 pub struct Rotation {
