@@ -6,6 +6,7 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// The platform's random number generator failed; nothing secret may be made without it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -77,9 +78,9 @@ pub struct Sampler(ChaCha20Rng);
 impl Sampler {
     /// Takes a 256-bit seed from the platform's CSPRNG.
     pub fn new() -> Result<Self, EntropyError> {
-        let mut seed = <ChaCha20Rng as SeedableRng>::Seed::default();
-        getrandom::getrandom(&mut seed)?;
-        Ok(Self(ChaCha20Rng::from_seed(seed)))
+        let mut seed = Zeroizing::new(<ChaCha20Rng as SeedableRng>::Seed::default());
+        getrandom::getrandom(seed.as_mut_slice())?;
+        Ok(Self(ChaCha20Rng::from_seed(*seed)))
     }
 
     /// Fills `out` with uniform bits.

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  Serve the bundled model on this machine only, keys in ./data:
+  Serve the bundled models on this machine only, keys in ./data:
     blindscore-server serve
 
   Serve your own models and the demo page, on a port the system chooses:

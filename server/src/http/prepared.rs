@@ -113,3 +113,32 @@ fn prepare(record: KeyRecord, blob: &Bytes) -> Result<ReadyKey, WireError> {
         record,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_client::ClientKey;
+    use blindscore_protocol::params::{LinearParams, ParameterSet};
+    use chrono::TimeDelta;
+
+    #[actix_web::test]
+    async fn many_who_ask_for_a_cold_key_share_one_preparation() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = KeyStore::open_directory(folder.path().to_owned(), TimeDelta::days(1))
+            .await
+            .unwrap();
+        let pool = ScoringPool::new(2, 64).unwrap();
+        let (_, public) = ClientKey::generate(ParameterSet::Linear(LinearParams::N2048)).unwrap();
+        let (blob, id) = public.to_blob();
+        store.put(id, blob.into()).await.unwrap();
+
+        let keys = PreparedKeys::new(1 << 30);
+        let asked = (0..16).map(|_| keys.get(id, &store, &pool));
+        let found = futures_util::future::join_all(asked).await;
+        let first = found[0].as_ref().unwrap();
+        assert!(found.iter().all(|key| Arc::ptr_eq(key.as_ref().unwrap(), first)));
+        keys.forget(id).await;
+        let later = keys.get(id, &store, &pool).await.unwrap();
+        assert!(!Arc::ptr_eq(&later, first), "a forgotten key is prepared again");
+    }
+}

@@ -180,3 +180,56 @@ fn check(params: &NetworkParams, network: &IntegerNetwork) -> Result<f64, ModelE
     }
     Ok(noise)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::{Dtype, serialize, tensor::TensorView};
+    use std::collections::HashMap;
+
+    const SMALL: &[u8] = include_bytes!("../../../models/net/mnist-net-small.safetensors");
+
+    /// The bundled small network with all values of an 8-bit tensor replaced.
+    fn with(name: &str, value: u8) -> Vec<u8> {
+        let file = SafeTensors::deserialize(SMALL).unwrap();
+        let (_, header) = SafeTensors::read_metadata(SMALL).unwrap();
+        let metadata: HashMap<_, _> = header.metadata().clone().unwrap();
+        let values = vec![value; file.tensor(name).unwrap().data().len()];
+        let tensors = file.tensors().into_iter().map(|(found, tensor)| {
+            if found != name {
+                return (found, tensor);
+            }
+            assert_eq!(tensor.dtype(), Dtype::I8);
+            (
+                found,
+                TensorView::new(Dtype::I8, tensor.shape().to_vec(), &values).unwrap(),
+            )
+        });
+        serialize(tensors.collect::<Vec<_>>(), Some(metadata)).unwrap()
+    }
+
+    fn refusal(file: &[u8]) -> String {
+        match Model::from_safetensors(file) {
+            Err(error @ ModelError::Precision { .. }) => error.to_string(),
+            Err(other) => panic!("refused for another reason: {other}"),
+            Ok(_) => panic!("not refused"),
+        }
+    }
+
+    #[test]
+    fn what_no_set_is_precise_enough_for_is_refused_with_layer_and_numbers() {
+        assert!(Model::from_safetensors(&with("w", 1)).is_ok());
+        // 784 weights of 127 have a norm of 3,556.
+        let first = refusal(&with("w", 127));
+        assert!(
+            first.contains("first layer, projection 0") && first.contains("0.5"),
+            "{first}"
+        );
+        assert!(first.contains("more than 0.04"), "{first}");
+        let output = refusal(&with("v", 127));
+        assert!(
+            output.contains("output layer") && output.contains("noise of"),
+            "{output}"
+        );
+    }
+}
