@@ -14,7 +14,7 @@ use blindscore_protocol::{
     ids::{KeyId, ModelId},
     params::ParameterSetId,
     problem::{Problem, ProblemCode},
-    wire::WireError,
+    wire::{FORMAT_VERSION, WireError},
 };
 use std::sync::Arc;
 
@@ -58,6 +58,15 @@ pub(super) enum ApiError {
     /// Made under parameters this server doesn't know.
     #[error("parameter set {0} is not served")]
     ParametersRetired(ParameterSetId),
+    /// Written in a version of the wire format that is not served.
+    #[error(
+        "format version {found} is not served, only {FORMAT_VERSION}: update the {older}",
+        older = if *found < FORMAT_VERSION { "client" } else { "server" }
+    )]
+    FormatUnsupported {
+        /// Version in the blob.
+        found: u16,
+    },
     /// Encrypted for another version of the model.
     #[error("the query is for model {query}, this is now {served}")]
     ModelChanged {
@@ -102,7 +111,7 @@ pub(super) enum ApiError {
         named: KeyId,
     },
     /// The store failed.
-    #[error("the key store does not answer")]
+    #[error("the key store {}", if .0.is_full() { "has no room for another key" } else { "does not answer" })]
     Store(#[from] StoreError),
     /// The same, met by several requests at once.
     #[error("the key store does not answer")]
@@ -144,11 +153,13 @@ impl ApiError {
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
             Self::KeyHashMismatch { .. } => ProblemCode::KeyHashMismatch,
             Self::ParametersRetired(_) => ProblemCode::ParametersRetired,
+            Self::FormatUnsupported { .. } => ProblemCode::FormatUnsupported,
             Self::ModelChanged { .. } => ProblemCode::ModelChanged,
             Self::TooLong { .. } | Self::TooMany { .. } => ProblemCode::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => ProblemCode::UnsupportedMediaType,
             Self::MalformedCiphertext { .. } => ProblemCode::MalformedCiphertext,
             Self::KeyMismatch { .. } => ProblemCode::KeyMismatch,
+            Self::Store(cause) if cause.is_full() => ProblemCode::StoreFull,
             Self::Store(_) | Self::SharedStore(_) => ProblemCode::StoreUnavailable,
             Self::Overloaded(_) => ProblemCode::Overloaded,
             Self::Lost(_) | Self::Score(_) => ProblemCode::Internal,
@@ -182,7 +193,9 @@ impl ResponseError for ApiError {
         }
         match self.code() {
             ProblemCode::Overloaded => response.insert_header((RETRY_AFTER, BUSY_RETRY_SECONDS)),
-            ProblemCode::StoreUnavailable => response.insert_header((RETRY_AFTER, FAILED_RETRY_SECONDS)),
+            ProblemCode::StoreUnavailable | ProblemCode::StoreFull => {
+                response.insert_header((RETRY_AFTER, FAILED_RETRY_SECONDS))
+            }
             _ => &mut response,
         };
         response.json(Problem::new(self.code(), self.to_string()))

@@ -6,7 +6,7 @@ use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem,
     path::Path,
 };
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{error::Error, io, path::PathBuf, sync::Arc, time::SystemTime};
 use tokio::sync::Mutex;
 
 /// Written when a store is opened; reading it back shows that the store still answers.
@@ -21,11 +21,28 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// An operation failed.
     #[error(transparent)]
     Object(#[from] object_store::Error),
+}
+
+impl StoreError {
+    /// Whether there is no room left: no space on the device, or a quota is used up.
+    pub fn is_full(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                return matches!(
+                    io.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                );
+            }
+            cause = error.source();
+        }
+        false
+    }
 }
 
 /// What is known of a stored key besides its bytes.
