@@ -5,7 +5,13 @@ use crate::{
     paths, size,
 };
 use anyhow::Context;
-use std::{fs, path::PathBuf, process::Command};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use sha2::{Digest, Sha384};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use wasm_bindgen_cli_support::Bindgen;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -78,11 +84,12 @@ pub(crate) fn build() -> anyhow::Result<()> {
             .arg("-o")
             .arg(&optimised),
     )?;
+    write_integrity(&fs::read(&optimised)?, &bindings)?;
     run(
         "Compiling the package's TypeScript",
         npm(&source).args(["run", "--silent", "types"]),
     )?;
-    for name in ["blindscore.js", "blindscore.d.ts"] {
+    for name in ["blindscore.js", "blindscore.d.ts", "integrity.js"] {
         fs::copy(bindings.join(name), package.join("dist").join(name))?;
     }
     fs::copy(
@@ -110,6 +117,20 @@ pub(crate) fn tarball() -> anyhow::Result<PathBuf> {
     Ok(paths::target()?
         .join("npm")
         .join(concat!("blindscore-", env!("CARGO_PKG_VERSION"), ".tgz")))
+}
+
+/// Writes a module with the hash of the WebAssembly, so that browsers run no other file with these bindings
+/// (subresource integrity).
+fn write_integrity(wasm: &[u8], folder: &Path) -> anyhow::Result<()> {
+    let hash = BASE64.encode(Sha384::digest(wasm));
+    fs::write(
+        folder.join("integrity.js"),
+        format!("export const WASM_INTEGRITY = \"sha384-{hash}\";\n"),
+    )?;
+    let types =
+        "/** Hash of `blindscore_bg.wasm`, as `fetch` takes it. */\nexport const WASM_INTEGRITY: string;\n";
+    fs::write(folder.join("integrity.d.ts"), types)?;
+    Ok(())
 }
 
 /// Adds Rust's WebAssembly target if it is not there.
