@@ -1,6 +1,6 @@
 // The packed package in the projects people have: connect, predict, the right digits.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createServer } from "vite";
@@ -28,6 +28,13 @@ test("Node", async () => {
   const folder = await project("node");
   await writeFile(join(folder, "digits.json"), JSON.stringify(digits));
   assert.equal(await node(folder, "main.js", SERVER, "digits.json"), LABELS);
+});
+
+test("Node: the WebAssembly from wherever it is", async () => {
+  const folder = await project("node");
+  for (const source of ["package", "bytes", "buffer", "module", "response", "address"]) {
+    assert.equal(await node(folder, "sources.js", source), "784", source);
+  }
 });
 
 for (const app of ["vite", "vite-worker"]) {
@@ -72,3 +79,10 @@ for (const app of ["plain", "plain-worker"]) {
     assert.equal(await answers(await project(app)), LABELS);
   });
 }
+
+test("no bundler: WebAssembly that isn't this package's is refused", async () => {
+  const folder = await project("plain");
+  // One more section, which no engine would mind: custom, named "x".
+  await appendFile(join(folder, "node_modules", "blindscore", "dist", "blindscore_bg.wasm"), Buffer.of(0, 2, 1, 0x78));
+  await assert.rejects(answers(folder), /integrity|wasm_load/);
+});

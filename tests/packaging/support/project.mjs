@@ -1,7 +1,7 @@
 // A project of its own for each app: a copy of its folder outside the repository, with the packed package installed.
 import { execFile } from "node:child_process";
-import { cp, mkdtemp } from "node:fs/promises";
 import { rmSync } from "node:fs";
+import { cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,11 +11,13 @@ import { TARBALL } from "./environment.mjs";
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
 const execute = promisify(execFile);
+const folders = [];
+process.on("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
 /** Installs the tarball into a copy of `apps/{name}`, and gives its folder. */
 export async function project(name) {
   const folder = await mkdtemp(join(tmpdir(), `blindscore-${name}-`));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   await cp(join(HERE, "apps", name), folder, { recursive: true });
   await execute(NPM, ["install", "--silent", "--no-audit", "--no-fund", TARBALL], { cwd: folder });
   return folder;
