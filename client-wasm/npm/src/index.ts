@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Have a server score your data without showing it the data. See the README for a tour. */
 export { Blindscore } from "./client.js";
 export type { ConnectOptions, Prediction } from "./client.js";

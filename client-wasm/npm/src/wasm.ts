@@ -1,4 +1,3 @@
-import { wasmSource } from "#wasm-source";
 import start, * as bindings from "./blindscore.js";
 import { BlindscoreError } from "./errors.js";
 import { WASM_INTEGRITY } from "./integrity.js";
@@ -10,6 +9,11 @@ import { abortable } from "./shared.js";
  * It has to be this version's `blindscore.wasm`. From an address nothing else is taken: its hash is part of the package.
  */
 export type WasmSource = string | URL | Response | BufferSource | WebAssembly.Module;
+
+/** Where the package's own file is: beside this one, where browsers and bundlers find it. Node's entry point reads it instead. */
+export const packaged: { source: () => WasmSource | Promise<WasmSource> } = {
+  source: () => new URL("./blindscore_bg.wasm", import.meta.url),
+};
 
 let loading: Promise<typeof bindings> | undefined;
 let ready: typeof bindings | undefined;
@@ -31,7 +35,7 @@ export function load(source?: WasmSource, signal?: AbortSignal): Promise<typeof 
 }
 
 async function instantiate(source: WasmSource | undefined): Promise<typeof bindings> {
-  const found = source ?? (await wasmSource());
+  const found = source ?? (await packaged.source());
   const address = typeof found === "string" || found instanceof URL;
   await start({ module_or_path: address ? fetch(found, { integrity: WASM_INTEGRITY }) : found });
   return (ready = bindings);
