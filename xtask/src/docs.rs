@@ -23,13 +23,17 @@ pub(crate) fn npm_reference() -> anyhow::Result<()> {
     )
 }
 
-/// The crates', in target/doc.
+/// The crates', in target/doc: for those who work on them, so with what is private and links to it.
 fn crates() -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     run(
         "Writing the crates' reference: target/doc",
         Command::new(cargo)
             .args(["doc", "--workspace", "--no-deps", "--exclude", "xtask"])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
+            .arg("--document-private-items")
+            .env(
+                "RUSTDOCFLAGS",
+                "--deny warnings --allow rustdoc::private_intra_doc_links",
+            ),
     )
 }
