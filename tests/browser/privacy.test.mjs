@@ -40,7 +40,8 @@ test("no request carries the drawing", async () => {
     rows.push(...tellingRows(await visitor.normalized()));
   }
   assert.ok(rows.length > 20, "the drawings hold too little ink to look for");
-  assert.equal(visitor.queries().length, 3);
+  // More if the hand was slow: a pause between two strokes is enough for a query.
+  assert.ok(visitor.queries().length >= 3);
   for (const request of visitor.requests) {
     const sent = [request.url(), JSON.stringify(request.headers())].map((text) => Buffer.from(text));
     const body = request.postDataBuffer();
