@@ -8,5 +8,5 @@ mod user;
 
 pub use api::{Api, Reply};
 pub use proxy::Recorder;
-pub use server::Server;
+pub use server::{Server, command};
 pub use user::{User, digit};

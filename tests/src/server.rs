@@ -37,7 +37,7 @@ impl Server {
     }
 
     fn launch(data: Arc<TempDir>, arguments: &[&str]) -> Self {
-        let mut process = Command::new(binary())
+        let mut process = command()
             .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
             .arg(data.path())
             .args(arguments)
@@ -131,6 +131,17 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The server's program, without options from this process's environment.
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("BLINDSCORE_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The server to test: `BLINDSCORE_SERVER_BIN`, else the one built next to this test.

@@ -18,6 +18,12 @@ Examples:
   Serve your own models and the demo page, on a port the system chooses:
     blindscore-server serve --bind 127.0.0.1:0 --models-dir models --web-dir web/dist
 
+  With a configuration file, and one option of it changed:
+    blindscore-server serve --config blindscore.toml --bind 127.0.0.1:9000
+
+  See which options are in force, and where each comes from:
+    blindscore-server serve --config blindscore.toml --print-config
+
   In a container, behind a proxy that speaks TLS:
     BLINDSCORE_BIND=0.0.0.0:8080 BLINDSCORE_DATA_DIR=/var/lib/blindscore blindscore-server serve --log-format json
 
@@ -28,6 +34,14 @@ SIGTERM or ctrl-c stops it after the requests in progress.";
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
+    /// TOML file with options, named like the flags without the dashes; flags and environment come before it
+    #[arg(long, env = "BLINDSCORE_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print the options in force as TOML, without secrets, and exit
+    #[arg(long)]
+    pub(super) print_config: bool,
+
     /// Address and port to listen on; port 0 takes a free one
     #[arg(
         long,
