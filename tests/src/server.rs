@@ -36,10 +36,22 @@ impl Server {
         Self::launch(data, &[])
     }
 
+    /// Starts another server on the same data.
+    pub fn replica(&self, arguments: &[&str]) -> Self {
+        Self::launch(self.data.clone(), arguments)
+    }
+
+    /// Starts a server on a data directory that is there already.
+    pub fn on(data: Arc<TempDir>, arguments: &[&str]) -> Self {
+        Self::launch(data, arguments)
+    }
+
     fn launch(data: Arc<TempDir>, arguments: &[&str]) -> Self {
         let mut process = command()
-            .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
-            .arg(data.path())
+            .arg("serve")
+            // In the environment, so that arguments come before them.
+            .env("BLINDSCORE_BIND", "127.0.0.1:0")
+            .env("BLINDSCORE_DATA_DIR", data.path())
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -94,7 +106,7 @@ impl Server {
                 .to_string_lossy()
                 .into_owned()
         });
-        names.filter(|name| name != "probe").collect()
+        names.filter(|name| name != "probe" && name != "lock").collect()
     }
 
     /// What it has logged so far.

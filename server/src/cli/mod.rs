@@ -4,9 +4,12 @@ mod config;
 pub mod eval;
 mod inspect;
 mod serve;
+mod token;
+mod values;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use config::Layered;
+use std::{ffi::OsString, path::PathBuf};
 
 /// Scores models on data that stays encrypted.
 ///
@@ -29,35 +32,45 @@ enum Command {
     Serve(serve::ServeArgs),
     Inspect(inspect::InspectArgs),
     Eval(eval::EvalArgs),
+    Token(token::TokenArgs),
 }
 
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Serve(args) => serve(&args),
+        Command::Serve(_) => {
+            let (layered, matches) = configuration(std::env::args_os().skip(2))?;
+            let args = serve::ServeArgs::from_arg_matches(&matches)?;
+            if args.print_config {
+                print!("{}", layered.describe(&matches));
+                return Ok(());
+            }
+            serve::run(args)
+        }
         Command::Inspect(args) => inspect::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Token(args) => {
+            let (_, matches) = configuration(args.as_for_serve())?;
+            let file = serve::ServeArgs::from_arg_matches(&matches)?.tokens();
+            token::run(args, &file)
+        }
     }
 }
 
-/// Reads the command line again, on top of the configuration file if there is one.
-fn serve(args: &serve::ServeArgs) -> anyhow::Result<()> {
+/// Reads the options of `serve` from flags, environment and the file that one of them names.
+fn configuration(flags: impl IntoIterator<Item = OsString>) -> anyhow::Result<(Layered, clap::ArgMatches)> {
     config::refuse_unknown_variables(&Cli::command())?;
-    let program = Cli::command();
-    let serve = program.find_subcommand("serve").cloned().unwrap_or_default();
-    let mut layered = Layered::new(serve);
-    if let Some(path) = &args.config {
+    let command = Cli::command()
+        .find_subcommand("serve")
+        .cloned()
+        .unwrap_or_default();
+    let command = command.bin_name("blindscore-server serve");
+    let line: Vec<OsString> = std::iter::once("serve".into()).chain(flags).collect();
+    let first = command.clone().get_matches_from(&line);
+    let mut layered = Layered::new(command);
+    if let Some(path) = first.get_one::<PathBuf>("config") {
         layered = layered.with_file(path)?;
     }
-    let matches = program
-        .mut_subcommand("serve", |_| layered.command())
-        .get_matches();
-    let Some((_, matches)) = matches.subcommand() else {
-        return Ok(());
-    };
-    if args.print_config {
-        print!("{}", layered.describe(matches));
-        return Ok(());
-    }
-    serve::run(serve::ServeArgs::from_arg_matches(matches)?)
+    let matches = layered.command().get_matches_from(line);
+    Ok((layered, matches))
 }

@@ -1,17 +1,19 @@
 //! `/v1/keys/{key_id}`: upload, look up and remove public keys.
 
 use super::{
-    body::{self, MediaType},
+    access::Caller,
+    body::MediaType,
     error::ApiError,
     service::{Service, parse_key_id},
 };
-use crate::keystore::{KeyRecord, Stored};
+use crate::keystore::{KeyName, KeyRecord, Stored};
 use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_protocol::{
     OCTET_STREAM,
     ids::KeyId,
     wire::{Header, Kind, PublicKey},
 };
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -31,32 +33,39 @@ struct Receipt {
 struct Metadata {
     key_id: KeyId,
     bytes: u64,
-    created_at: String,
+    renewed_at: String,
     expires_at: String,
 }
 
 /// `PUT`: stores a key. 201 if it is new, 200 if the same key was there.
 pub(super) async fn put(
     service: web::Data<Service>,
+    caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let named = key_id(&request)?;
+    let key = key_name(caller, &request)?;
+    let named = key.id;
     if MediaType::of(&request) != Some(MediaType::OctetStream) {
         return Err(ApiError::UnsupportedMediaType(OCTET_STREAM));
     }
+    service.rate.check(&key.tenant, 1)?;
     let mut hash = Sha256::new();
-    let blob = body::read(&request, payload, service.key_limit(), |piece| hash.update(piece)).await?;
+    let limit = service.key_limit();
+    let body = service
+        .bodies
+        .read(&request, payload, limit, |piece| hash.update(piece));
+    let body = body.await?;
     let actual = KeyId::from_digest(&hash.finalize().into());
     if actual != named {
         return Err(ApiError::KeyHashMismatch { named, actual });
     }
-    let set = Header::peek(&blob, Kind::PublicKey).map_err(ApiError::MalformedKey)?;
+    let set = Header::peek(&body.bytes, Kind::PublicKey).map_err(ApiError::MalformedKey)?;
     if !service.uses(set) {
         return Err(ApiError::ParametersRetired(set));
     }
-    PublicKey::from_blob(&blob).map_err(ApiError::MalformedKey)?;
-    let (mut response, record) = match service.keys.put(named, blob).await? {
+    check(&service, body.bytes.clone()).await?;
+    let (mut response, record) = match service.keys.put(&key, body.bytes.clone()).await? {
         Stored::New(record) => (HttpResponse::Created(), record),
         Stored::Already(record) => (HttpResponse::Ok(), record),
     };
@@ -66,19 +75,33 @@ pub(super) async fn put(
     }))
 }
 
+/// Reads an uploaded key through. A long one takes a while.
+async fn check(service: &Service, blob: Bytes) -> Result<(), ApiError> {
+    let _few = service.checks.acquire().await.map_err(|_| ApiError::Lost)?;
+    let checked = web::block(move || PublicKey::from_blob(&blob).map(drop)).await;
+    checked
+        .map_err(|_| ApiError::Lost)?
+        .map_err(ApiError::MalformedKey)
+}
+
 /// `GET` and `HEAD`: whether a key is stored and until when; never its bytes.
-pub(super) async fn get(service: web::Data<Service>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let id = key_id(&request)?;
+pub(super) async fn get(
+    service: web::Data<Service>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let key = key_name(caller, &request)?;
+    let id = key.id;
     let KeyRecord {
         bytes,
-        created_at,
+        renewed_at,
         expires_at,
         ..
-    } = service.keys.find(id).await?.ok_or(ApiError::KeyNotFound(id))?;
+    } = service.keys.find(&key).await?.ok_or(ApiError::KeyNotFound(id))?;
     Ok(HttpResponse::Ok().json(Metadata {
         key_id: id,
         bytes,
-        created_at: rfc3339(created_at),
+        renewed_at: rfc3339(renewed_at),
         expires_at: rfc3339(expires_at),
     }))
 }
@@ -86,21 +109,25 @@ pub(super) async fn get(service: web::Data<Service>, request: HttpRequest) -> Re
 /// `DELETE`: removes a key; 404 if there was none.
 pub(super) async fn delete(
     service: web::Data<Service>,
+    caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let id = key_id(&request)?;
-    let present = service.keys.find(id).await?;
-    service.keys.remove(id).await?;
-    service.prepared.forget(id).await;
-    match present {
-        Some(_) => Ok(HttpResponse::NoContent().finish()),
-        None => Err(ApiError::KeyNotFound(id)),
+    let key = key_name(caller, &request)?;
+    let present = service.keys.remove(&key).await?;
+    service.prepared.forget(&key).await;
+    if present {
+        Ok(HttpResponse::NoContent().finish())
+    } else {
+        Err(ApiError::KeyNotFound(key.id))
     }
 }
 
-fn key_id(request: &HttpRequest) -> Result<KeyId, ApiError> {
+fn key_name(caller: Caller, request: &HttpRequest) -> Result<KeyName, ApiError> {
     let text = request.match_info().get("key_id").unwrap_or_default();
-    parse_key_id(text, "the path's last part")
+    Ok(KeyName {
+        tenant: caller.tenant,
+        id: parse_key_id(text, "the path's last part")?,
+    })
 }
 
 fn rfc3339(time: DateTime<Utc>) -> String {

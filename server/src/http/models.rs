@@ -1,6 +1,6 @@
 //! `/v1/models`: what is served.
 
-use super::{error::ApiError, service::Service};
+use super::{access::Caller, error::ApiError, service::Service};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch},
@@ -17,13 +17,17 @@ struct Listing<'a> {
 }
 
 /// `GET /v1/models`.
-pub(super) async fn list(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn list(service: web::Data<Service>, _caller: Caller, request: HttpRequest) -> HttpResponse {
     let models = service.models.iter().map(|model| model.descriptor()).collect();
     tagged_json(&request, &Listing { models })
 }
 
 /// `GET /v1/models/{model}`.
-pub(super) async fn get(service: web::Data<Service>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(super) async fn get(
+    service: web::Data<Service>,
+    _caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     Ok(tagged_json(&request, service.model(&request)?.descriptor()))
 }
 
