@@ -3,7 +3,7 @@
 // wasm-bindgen exports what is public, from wherever it stands.
 #![allow(unreachable_pub)]
 
-use crate::{ClientError, ClientKey, PublicKeyGeneration, drawing};
+use crate::{ClientError, ClientKey, PublicKeyGeneration, check_features, drawing};
 use blindscore_protocol::descriptor::ModelDescriptor;
 use wasm_bindgen::prelude::*;
 use web_sys::ImageData;
@@ -39,6 +39,11 @@ impl Model {
         })?;
         descriptor.parse().map_err(ClientError::from)?;
         Ok(Self(descriptor))
+    }
+
+    /// Refuses features that can't be encrypted for it.
+    pub fn check(&self, features: &[f64]) -> Result<(), JsValue> {
+        Ok(check_features(&self.0.inputs, features)?)
     }
 }
 

@@ -53,6 +53,15 @@ impl ClientKey {
 
 /// Rounds each feature, after the straightening that the model asks for, to its nearest level, `0` to `levels - 1`.
 fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, ClientError> {
+    check_features(inputs, features)?;
+    Ok(Zeroizing::new(inputs.levels_of(features)))
+}
+
+/// Refuses the vectors that [`ClientKey::encrypt`] would.
+///
+/// # Errors
+/// If the number of features is not the model's, or one of them is not a number in its range.
+pub fn check_features(inputs: &Inputs, features: &[f64]) -> Result<(), ClientError> {
     if features.len() != inputs.count {
         return Err(ClientError::FeatureCount {
             expected: inputs.count,
@@ -70,7 +79,7 @@ fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, Cl
             });
         }
     }
-    Ok(Zeroizing::new(inputs.levels_of(features)))
+    Ok(())
 }
 
 #[cfg(test)]

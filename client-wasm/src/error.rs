@@ -67,6 +67,8 @@ impl ClientError {
     /// Stable, machine-readable name.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Wire(WireError::UnsupportedVersion(_))
+            | Self::Descriptor(DescriptorError::NoCommonFormat(_)) => "unsupported_format",
             Self::Wire(_) => "malformed_blob",
             Self::Descriptor(_) => "unsupported_model",
             Self::Entropy(_) => "no_entropy",

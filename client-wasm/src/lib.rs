@@ -25,6 +25,7 @@ mod negacyclic;
 mod seeded;
 
 pub use decrypt::Scores;
+pub use encrypt::check_features;
 pub use error::ClientError;
 pub use generation::PublicKeyGeneration;
 pub use key::ClientKey;

@@ -4,7 +4,7 @@ use crate::{
     deskew::deskew,
     ids::ModelId,
     params::ParameterSet,
-    wire::{PublicKey, Query, Response},
+    wire::{FORMAT_VERSION, PublicKey, Query, Response},
 };
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -23,6 +23,12 @@ pub enum DescriptorError {
     /// The parameter set is not known to this version.
     #[error("unknown parameter set {0:?}: this client is older than the server")]
     UnknownParameterSet(String),
+    /// The server reads other versions of the wire format than this code writes.
+    #[error(
+        "the server reads format versions {0:?}, this client writes {FORMAT_VERSION}: {older} has to be updated",
+        older = older_side(.0)
+    )]
+    NoCommonFormat(Vec<u16>),
     /// A number is outside what the format allows.
     #[error("{what} is {value}, outside {allowed}")]
     OutOfRange {
@@ -33,6 +39,15 @@ pub enum DescriptorError {
         /// What would be right.
         allowed: String,
     },
+}
+
+/// Which of the two has to be updated.
+fn older_side(served: &[u16]) -> &'static str {
+    if served.iter().any(|&version| version > FORMAT_VERSION) {
+        "the client"
+    } else {
+        "the server"
+    }
 }
 
 fn check<T: PartialOrd + ToString + Copy>(
@@ -141,6 +156,8 @@ pub struct ModelDescriptor {
     pub id: ModelId,
     /// A line for people.
     pub title: String,
+    /// Versions of the wire format that the server reads ([`FORMAT_VERSION`]).
+    pub formats: Vec<u16>,
     /// Name of the parameter set.
     pub parameter_set: String,
     /// What goes in.
@@ -163,6 +180,9 @@ pub struct ModelDescriptor {
 impl ModelDescriptor {
     /// Checks every number a client computes with, and gives the parameter set.
     pub fn parse(&self) -> Result<ParameterSet, DescriptorError> {
+        if !self.formats.contains(&FORMAT_VERSION) {
+            return Err(DescriptorError::NoCommonFormat(self.formats.clone()));
+        }
         let set = ParameterSet::by_name(&self.parameter_set)
             .ok_or_else(|| DescriptorError::UnknownParameterSet(self.parameter_set.clone()))?;
         check("inputs.count", self.inputs.count, &FEATURES)?;

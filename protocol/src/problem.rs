@@ -76,6 +76,8 @@ problem_codes! {
     KeyHashMismatch = "key_hash_mismatch", 409, UploadKey, "The key's hash is not its id";
     /// The key or query belongs to parameters that are no longer served.
     ParametersRetired = "parameters_retired", 410, RefreshModel, "The parameters are no longer served";
+    /// The blob is written in a version of the wire format that is not served.
+    FormatUnsupported = "format_unsupported", 410, RefreshModel, "The format version is not served";
     /// The query was made for another version of the model.
     ModelChanged = "model_changed", 410, RefreshModel, "The query was made for another version of the model";
     /// Larger than the largest valid request.
@@ -90,8 +92,10 @@ problem_codes! {
     RateLimited = "rate_limited", 429, Retry, "Too many requests";
     /// Something broke on the server.
     Internal = "internal", 500, Retry, "The server failed";
-    /// The store can't be reached or is full.
+    /// The store can't be reached.
     StoreUnavailable = "store_unavailable", 503, Retry, "The key store is unavailable";
+    /// The store answers, but has no room for another key.
+    StoreFull = "store_full", 503, Retry, "The key store is full";
     /// Too much work is queued.
     Overloaded = "overloaded", 503, Retry, "The server is busy";
 }

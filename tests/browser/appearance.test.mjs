@@ -1,13 +1,12 @@
 // How the page looks and reads at several sizes.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { AxeBuilder } from "@axe-core/playwright";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { SCREENSHOTS } from "./support/environment.mjs";
 import { launch, Visitor } from "./support/visitor.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const VIEWS = [
   [1280, 800, "light"],
   [1280, 800, "dark"],
@@ -32,37 +31,80 @@ before(async () => {
 });
 after(() => browser.close());
 
-const shorten = ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`;
+/** What axe finds, in short. It runs as an inline script, which the page's own policy rightly forbids: hence `bypassCSP`. */
+async function findings(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`);
+}
+
+/** Nothing wider than the page, and no target smaller than a fingertip. */
+async function assertFits(page) {
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `${overflow} pixels too wide`);
+  const small = await page.$$eval("button, .model label", (targets) =>
+    targets
+      .map((target) => ({ name: target.ariaLabel ?? target.textContent, box: target.getBoundingClientRect() }))
+      .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
+      .map(({ name, box }) => `${name}: ${box.width} x ${box.height}`),
+  );
+  assert.deepEqual(small, [], "targets under 44 pixels");
+}
 
 for (const [width, height, colorScheme] of VIEWS) {
   const name = `${width}x${height}-${colorScheme}`;
+  const shot = (page, state, fullPage = true) => page.screenshot({ path: join(SCREENSHOTS, `${name}-${state}.png`), fullPage });
+  const options = { viewport: { width, height }, colorScheme, reducedMotion: "reduce", bypassCSP: true };
+
   test(`${name}: fits, and is accessible`, async () => {
-    // axe is an inline script, which the page's own policy rightly forbids.
-    const options = { viewport: { width, height }, colorScheme, reducedMotion: "reduce", bypassCSP: true };
     const visitor = await Visitor.open(browser, options);
     const { page } = visitor;
     await visitor.ready();
-    await page.screenshot({ path: join(SCREENSHOTS, `${name}-ready.png`) });
+    await shot(page, "ready", false);
+    assert.deepEqual(await findings(page), []);
     assert.equal(await visitor.ask(TWO), "2");
     await page.evaluate(() => scrollTo(0, 0));
-    await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
-    await page.screenshot({ path: join(SCREENSHOTS, `${name}-full.png`), fullPage: true });
+    await shot(page, "answered", false);
+    await assertFits(page);
+    await visitor.askExample(20);
+    await shot(page, "example");
+    await assertFits(page);
+    assert.deepEqual(await findings(page), []);
+    await visitor.close();
+  });
 
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(overflow <= 0, `${overflow} pixels too wide`);
-
-    await page.click("#try-example");
-    await page.waitForSelector("#examples button");
-    const small = await page.$$eval("button", (buttons) =>
-      buttons
-        .map((button) => ({ name: button.ariaLabel ?? button.textContent, box: button.getBoundingClientRect() }))
-        .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
-        .map(({ name, box }) => `${name}: ${box.width} x ${box.height}`),
-    );
-    assert.deepEqual(small, [], "targets under 44 pixels");
-    await page.addScriptTag({ content: AXE });
-    const { violations } = await page.evaluate(() => globalThis.axe.run());
-    assert.deepEqual(violations.map(shorten), []);
+  test(`${name}: in trouble too`, async () => {
+    const visitor = await Visitor.open(browser, options);
+    const { page } = visitor;
+    await visitor.ready();
+    await visitor.askExample(0);
+    await visitor.context.setOffline(true);
+    await visitor.chooseExample(1);
+    await visitor.trouble("offline");
+    await shot(page, "offline");
+    await assertFits(page);
+    assert.deepEqual(await findings(page), []);
     await visitor.close();
   });
 }
+
+test("a model whose key is being made shows how far it is, and can be stopped", async () => {
+  const visitor = await Visitor.open(browser, { model: null, viewport: { width: 390, height: 844 }, bypassCSP: true });
+  const { page } = visitor;
+  await page.waitForSelector(".stop:visible", { timeout: 60_000 });
+  await page.screenshot({ path: join(SCREENSHOTS, "390x844-warming.png") });
+  await page.click(".stop:visible");
+  await page.waitForSelector(".stop", { state: "hidden" });
+  await visitor.state("ready");
+  // Long enough for a key to be made and uploaded, had it not been stopped.
+  await page.waitForTimeout(3000);
+  assert.equal(await page.$eval("#models :checked", (radio) => radio.value), "mnist-linear");
+  const uploads = visitor.requests.filter((request) => request.method() === "PUT").map((request) => request.postDataBuffer()?.length);
+  assert.ok(uploads.every((bytes) => bytes === undefined || bytes < 100_000), `uploaded ${uploads}`);
+  assert.equal(await visitor.askExample(0), "7");
+  // Chosen by hand, it is made after all.
+  await page.check('#models input[value="mnist-net"]');
+  await visitor.state("answered");
+  assert.equal(await visitor.text("#answer"), "7");
+  visitor.assertClean();
+  await visitor.close();
+});

@@ -1,4 +1,4 @@
-// Keys that go away, and servers that do.
+// Keys that go away.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { keyStatus, launch, Visitor } from "./support/visitor.mjs";
@@ -40,24 +40,6 @@ test("for a key deleted behind the page's back another one is made", async () =>
   const next = await visitor.text("#key-id");
   assert.notEqual(next, keyId);
   assert.equal(await keyStatus("HEAD", next), 200);
-  await visitor.close();
-});
-
-test("without a server the page says what to do, and 'Try again' works", async () => {
-  const visitor = await Visitor.open(browser);
-  const { page } = visitor;
-  await visitor.ready();
-  await page.click("#try-example");
-  await page.waitForSelector("#examples button");
-  await page.route("**/v1/**", (route) => route.abort());
-  await page.click("#examples button >> nth=0");
-  await visitor.state("error");
-  assert.match(await visitor.text("#trouble-text"), /try again/i);
-  assert.ok(await page.isVisible("#retry"));
-  await page.unroute("**/v1/**");
-  await page.click("#retry");
-  await visitor.state("answered");
-  assert.equal(await visitor.text("#answer"), "7");
-  assert.ok(!(await page.isVisible("#trouble")));
+  assert.match(await visitor.text("#notice"), /no longer had your public key/);
   await visitor.close();
 });

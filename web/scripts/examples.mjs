@@ -1,23 +1,51 @@
-// Writes src/examples.bin: the first 20 images of MNIST's test set, none skipped.
-// Each record is one byte of label, then 784 bytes of ink. Usage: node scripts/examples.mjs MNIST_DIR
+// Writes src/examples.bin and src/examples.json: the first 20 images of MNIST's test set, none skipped, and for each digit model
+// the first ones that it misreads, as a running server really answered.
+// Usage: node scripts/examples.mjs MNIST_DIR SERVER_URL
+import { Blindscore } from "blindscore";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const COUNT = 20;
+const FIRST = 20;
+const MISREAD_BY_EACH = 5;
 const PIXELS = 28 * 28;
+const BATCH = 16;
 
-const folder = process.argv[2];
-if (!folder) {
-  console.error("usage: node scripts/examples.mjs MNIST_DIR");
+const [folder, server] = process.argv.slice(2);
+if (!folder || !server) {
+  console.error("usage: node scripts/examples.mjs MNIST_DIR SERVER_URL");
   process.exit(2);
 }
 const images = readFileSync(join(folder, "t10k-images-idx3-ubyte")).subarray(16);
 const labels = readFileSync(join(folder, "t10k-labels-idx1-ubyte")).subarray(8);
+const image = (index) => images.subarray(index * PIXELS, (index + 1) * PIXELS);
 
-const records = Buffer.alloc(COUNT * (1 + PIXELS));
-for (let i = 0; i < COUNT; i += 1) {
-  const at = i * (1 + PIXELS);
-  records[at] = labels[i];
-  images.copy(records, at + 1, i * PIXELS, (i + 1) * PIXELS);
+/** The first test images that a model gets wrong. */
+async function misread(name) {
+  const client = await Blindscore.connect(server, { model: name });
+  const found = [];
+  for (let at = 0; at < labels.length && found.length < MISREAD_BY_EACH; at += BATCH) {
+    const batch = Array.from({ length: Math.min(BATCH, labels.length - at) }, (_, i) => at + i);
+    const answers = await client.predictMany(batch.map((index) => Float64Array.from(image(index), (value) => value / 255)));
+    answers.forEach(({ label }, i) => {
+      if (label !== String(labels[at + i])) found.push({ index: at + i, label: String(labels[at + i]), read: label });
+    });
+  }
+  console.log(`${name}: ${found.slice(0, MISREAD_BY_EACH).map(({ index, label, read }) => `${index} (${label} as ${read})`).join(", ")}`);
+  await client.forget();
+  client.free();
+  return found.slice(0, MISREAD_BY_EACH);
 }
-writeFileSync(new URL("../src/examples.bin", import.meta.url), records);
+
+const first = Array.from({ length: FIRST }, (_, index) => ({ index, label: String(labels[index]) }));
+const { models } = await (await fetch(`${server}/v1/models`)).json();
+const byIndex = new Map();
+for (const { name } of models.filter(({ inputs }) => inputs.count === PIXELS)) {
+  for (const { index, label, read } of await misread(name)) {
+    if (!byIndex.has(index)) byIndex.set(index, { index, label, misread: [] });
+    byIndex.get(index).misread.push({ model: name, read });
+  }
+}
+const mistakes = [...byIndex.values()].sort((a, b) => a.index - b.index);
+const source = (name) => new URL(`../src/${name}`, import.meta.url);
+writeFileSync(source("examples.bin"), Buffer.concat([...first, ...mistakes].map(({ index }) => image(index))));
+writeFileSync(source("examples.json"), `${JSON.stringify({ first, mistakes }, null, 1)}\n`);

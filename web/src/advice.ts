@@ -1,20 +1,24 @@
-// Words for errors: what happened, and what to do.
+// Words for errors: what happened, and what happens next.
 import type { Trouble } from "./messages";
 
 const BY_CODE: Record<string, string> = {
-  network: "The server can’t be reached. Check your connection, then try again.",
-  timeout: "The server took too long. Try again.",
-  overloaded: "The server is busy. Wait a few seconds, then try again.",
-  store_unavailable: "The server can’t reach its key store right now. Wait a few seconds, then try again.",
-  internal: "Something broke on the server. Try again; if it stays broken, come back later.",
+  offline: "You are offline. You can go on drawing; nothing can be scored until the connection is back.",
+  network: "The server can’t be reached. It may be restarting.",
+  overloaded: "The server is busy with other people’s drawings.",
+  rate_limited: "The server wants fewer requests from here for a moment.",
+  store_full: "The server’s disk is full, so it can’t keep your public key.",
+  store_unavailable: "The server can’t reach the place where it keeps keys.",
+  internal: "Something broke on the server.",
   model_not_found: "This server has no digit model any more. Reload the page.",
+  unsupported_format: "This page is older than the server. Reload it.",
+  wasm_load: "The encryption code could not be loaded.",
   worker: "The encryption code did not start. Reload the page; if that doesn’t help, update your browser.",
 };
 
 const BY_RECOVERY: Record<Trouble["recovery"], string> = {
-  upload_key: "The server no longer has your public key. Try again to upload it.",
-  refresh_model: "The model has changed since this page was loaded. Try again; if that fails, reload the page.",
-  retry: "That didn’t work this time. Wait a few seconds, then try again.",
+  upload_key: "The server has lost your public key and doesn’t take it back.",
+  refresh_model: "The model has changed since this page was loaded. Reload the page.",
+  retry: "That didn’t work this time.",
   none: "That didn’t work. Reload the page to start afresh.",
 };
 

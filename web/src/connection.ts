@@ -1,13 +1,5 @@
-// The client of one model, with its key, and what can be done when either gets lost.
-import {
-  Blindscore,
-  BlindscoreError,
-  indexedDbStorage,
-  memoryStorage,
-  type KeyReport,
-  type KeyStorage,
-  type Prediction,
-} from "blindscore";
+// The client of one model, and its key. What can be recovered from, the client recovers from by itself; what changed thereby is told.
+import { Blindscore, indexedDbStorage, memoryStorage, type KeyReport, type KeyStorage, type Prediction } from "blindscore";
 import type { FromWorker } from "./messages";
 
 /** Whether keys outlive the page: not where the browser refuses to store anything. */
@@ -17,92 +9,62 @@ const storage = withFallback(indexedDbStorage(), memoryStorage());
 export class Connection {
   readonly #model: string;
   readonly #say: (message: FromWorker) => void;
+  readonly #modelChanged: () => void;
   #client: Promise<Blindscore> | null = null;
-  #keys: Promise<Blindscore> | null = null;
-  #report: KeyReport | null = null;
+  #keyId: string | null = null;
 
-  constructor(model: string, say: (message: FromWorker) => void) {
+  constructor(model: string, say: (message: FromWorker) => void, modelChanged: () => void) {
     this.#model = model;
     this.#say = say;
+    this.#modelChanged = modelChanged;
   }
 
-  /** The client, with its key on the server; what failed is tried again by the next call. */
-  keyed(signal?: AbortSignal): Promise<Blindscore> {
-    this.#keys ??= this.#makeKeys(signal).catch((error: unknown) => {
-      this.#keys = null;
-      throw error;
+  /** Connects, and makes and uploads the key as far as that is missing. */
+  async keyed(signal?: AbortSignal): Promise<void> {
+    const client = await this.#connected();
+    if (this.#keyId !== null) return;
+    const report = await client.ensureKeys({
+      onProgress: (progress) => this.#say({ type: "progress", model: this.#model, ...progress }),
+      ...(signal && { signal }),
     });
-    return this.#keys;
+    this.#tell(report);
   }
 
-  async predict(normalized: Uint8Array, signal: AbortSignal): Promise<Prediction> {
-    const features = Float64Array.from(normalized, (value) => value / 255);
-    const attempt = async () => {
-      const client = await this.keyed();
-      const prediction = await client.predict(features, { signal, trace: true });
-      // If the server had lost the key, the client has made another one.
-      if (client.keyId && client.keyId !== this.#report?.keyId) this.#tell(await client.ensureKeys({ signal }), true);
-      return prediction;
-    };
-    try {
-      return await attempt();
-    } catch (error) {
-      if (signal.aborted || !(await this.#recovered(error))) throw error;
-      return await attempt();
+  /** Scores the values of a drawing, or of an empty sheet, which nobody has drawn. Needs the key. */
+  async predict(features: Float64Array, signal: AbortSignal, blank = false): Promise<Prediction> {
+    const client = await this.#connected();
+    const { id, sizes } = client.model;
+    this.#say({ type: "sent", sent: { model: this.#model, bytes: sizes.query, blank } });
+    const prediction = await client.predict(features, { signal, trace: true });
+    this.#say({ type: "took", model: this.#model, ms: prediction.timings.requestMs });
+    if (client.model.id !== id) this.#modelChanged();
+    if (client.keyId !== this.#keyId) {
+      const report = await client.ensureKeys({ signal });
+      // The server had lost the public key, so another one was made for the same secret key.
+      this.#tell({ ...report, uploaded: true });
     }
+    return prediction;
   }
 
-  /** Deletes the key, here and on the server. */
+  /** Deletes the key, here and on the server, also one of an earlier visit. */
   async forget() {
     const client = await this.#connected();
     await client.forget();
-    this.#client = this.#keys = null;
+    this.#client = this.#keyId = null;
     client.free();
   }
 
-  #connected(secretKey?: Uint8Array): Promise<Blindscore> {
-    this.#client ??= Blindscore.connect(location.origin, { model: this.#model, secretKey, storage }).catch(
-      (error: unknown) => {
-        this.#client = null;
-        throw error;
-      },
-    );
+  #connected(): Promise<Blindscore> {
+    this.#client ??= Blindscore.connect(location.origin, { model: this.#model, storage }).catch((error: unknown) => {
+      this.#client = null;
+      throw error;
+    });
     return this.#client;
   }
 
-  async #makeKeys(signal?: AbortSignal): Promise<Blindscore> {
-    const client = await this.#connected();
-    const report = await client.ensureKeys({
-      onProgress: (progress) => this.#say({ type: "progress", model: this.#model, ...progress }),
-      signal,
-    });
-    this.#tell(report, report.uploaded);
-    return client;
-  }
-
-  #tell(report: KeyReport, uploaded: boolean) {
-    this.#report = report;
-    this.#say({ type: "keys", model: this.#model, keys: { ...report, uploaded, kept } });
-  }
-
-  /** Does what the error asks for. False if nothing here can help. */
-  async #recovered(error: unknown): Promise<boolean> {
-    if (!(error instanceof BlindscoreError)) return false;
-    if (error.recovery === "upload_key") {
-      this.#keys = null;
-      await this.keyed();
-      return true;
-    }
-    if (error.recovery === "refresh_model") {
-      const old = await this.#connected();
-      const secretKey = old.keyId === null ? undefined : old.exportSecretKey();
-      this.#client = this.#keys = null;
-      old.free();
-      await this.#connected(secretKey);
-      await this.keyed();
-      return true;
-    }
-    return false;
+  #tell(report: KeyReport) {
+    this.#keyId = report.keyId;
+    this.#say({ type: "keys", model: this.#model, keys: { ...report, kept } });
   }
 }
 

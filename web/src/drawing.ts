@@ -9,6 +9,9 @@ interface Point {
   y: number;
 }
 
+/** A stroke, or a whole image put on the sheet. */
+type Mark = Point[] | CanvasImageSource;
+
 export interface DrawingEvents {
   /** A stroke begins. */
   started(): void;
@@ -21,9 +24,8 @@ export class DrawingSheet {
   #context: CanvasRenderingContext2D;
   #events: DrawingEvents;
   #pointer: number | null = null;
-  #last: Point = { x: 0, y: 0 };
-  #middle: Point = { x: 0, y: 0 };
-  #blank = true;
+  /** What was on the sheet after each change, the present last. */
+  #history: Mark[][] = [[]];
 
   constructor(canvas: HTMLCanvasElement, events: DrawingEvents) {
     this.#canvas = canvas;
@@ -31,6 +33,7 @@ export class DrawingSheet {
     this.#context = canvas.getContext("2d", { willReadFrequently: true })!;
     this.#context.lineCap = this.#context.lineJoin = "round";
     this.#context.lineWidth = PEN * canvas.width;
+    this.#context.imageSmoothingEnabled = false;
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     canvas.addEventListener("pointerup", (event) => this.#up(event));
@@ -38,53 +41,60 @@ export class DrawingSheet {
   }
 
   get blank(): boolean {
-    return this.#blank;
+    return this.#marks.length === 0;
+  }
+
+  /** Whether there is a change to take back. */
+  get undoable(): boolean {
+    return this.#history.length > 1;
   }
 
   /** Puts the pen down; the position is a fraction of the sheet. */
   begin(x: number, y: number) {
     this.#events.started();
-    this.#blank = false;
-    this.#last = this.#middle = this.#scaled(x, y);
-    this.#context.beginPath();
-    this.#context.arc(this.#last.x, this.#last.y, this.#context.lineWidth / 2, 0, 2 * Math.PI);
-    this.#context.fill();
+    const stroke = [this.#scaled(x, y)];
+    this.#history.push([...this.#marks, stroke]);
+    this.#dot(stroke);
   }
 
-  /** Draws on from the last position: a curve through the middles of the segments, smooth at every joint. */
+  /** Draws on from the last position. */
   extend(x: number, y: number) {
-    const next = this.#scaled(x, y);
-    const middle = { x: (this.#last.x + next.x) / 2, y: (this.#last.y + next.y) / 2 };
-    this.#context.beginPath();
-    this.#context.moveTo(this.#middle.x, this.#middle.y);
-    this.#context.quadraticCurveTo(this.#last.x, this.#last.y, middle.x, middle.y);
-    this.#context.stroke();
-    this.#last = next;
-    this.#middle = middle;
+    const stroke = this.#stroke;
+    if (!stroke) return;
+    stroke.push(this.#scaled(x, y));
+    this.#curve(stroke, stroke.length - 1);
   }
 
   /** Lifts the pen. */
   end() {
-    this.#context.beginPath();
-    this.#context.moveTo(this.#middle.x, this.#middle.y);
-    this.#context.lineTo(this.#last.x, this.#last.y);
-    this.#context.stroke();
+    const stroke = this.#stroke;
+    if (stroke) this.#tip(stroke);
     this.#events.finished();
   }
 
   clear() {
-    this.#pointer = null;
-    this.#blank = true;
-    this.#context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    if (!this.blank) this.#history.push([]);
+    this.#redraw();
   }
 
-  /** Puts a finished image on the sheet, as if it had been drawn: no smoothing, so no ink is added. */
+  /** Takes back the last stroke, image or clearing. */
+  undo() {
+    if (!this.undoable) return;
+    this.#history.pop();
+    this.#redraw();
+  }
+
+  /** Clears the sheet, and what `undo` would bring back. */
+  wipe() {
+    this.#history = [[]];
+    this.#redraw();
+  }
+
+  /** Puts a finished image on the sheet, in place of everything else: no smoothing, so no ink is added. */
   show(image: CanvasImageSource) {
     this.#events.started();
-    this.clear();
-    this.#blank = false;
-    this.#context.imageSmoothingEnabled = false;
-    this.#context.drawImage(image, 0, 0, this.#canvas.width, this.#canvas.height);
+    this.#history.push([image]);
+    this.#redraw();
     this.#events.finished();
   }
 
@@ -95,6 +105,57 @@ export class DrawingSheet {
     const pixels = new Uint8Array(width * height);
     for (let i = 0; i < pixels.length; i += 1) pixels[i] = data[4 * i + 3]!;
     return { pixels, width, height };
+  }
+
+  get #marks(): Mark[] {
+    return this.#history.at(-1)!;
+  }
+
+  get #stroke(): Point[] | undefined {
+    const last = this.#marks.at(-1);
+    return Array.isArray(last) ? last : undefined;
+  }
+
+  #redraw() {
+    this.#pointer = null;
+    const { width, height } = this.#canvas;
+    this.#context.clearRect(0, 0, width, height);
+    for (const mark of this.#marks) {
+      if (!Array.isArray(mark)) {
+        this.#context.drawImage(mark, 0, 0, width, height);
+        continue;
+      }
+      this.#dot(mark);
+      for (let at = 1; at < mark.length; at += 1) this.#curve(mark, at);
+      this.#tip(mark);
+    }
+  }
+
+  #dot([point]: Point[]) {
+    this.#context.beginPath();
+    this.#context.arc(point!.x, point!.y, this.#context.lineWidth / 2, 0, 2 * Math.PI);
+    this.#context.fill();
+  }
+
+  /** Up to the middle of the segment that ends at `at`: a curve through the middles of the segments, smooth at every joint. */
+  #curve(stroke: Point[], at: number) {
+    const [last, next] = [stroke[at - 1]!, stroke[at]!];
+    const from = middle(stroke[at - 2] ?? last, last);
+    const to = middle(last, next);
+    this.#context.beginPath();
+    this.#context.moveTo(from.x, from.y);
+    this.#context.quadraticCurveTo(last.x, last.y, to.x, to.y);
+    this.#context.stroke();
+  }
+
+  /** The second half of the last segment. */
+  #tip(stroke: Point[]) {
+    const last = stroke.at(-1)!;
+    const from = middle(stroke.at(-2) ?? last, last);
+    this.#context.beginPath();
+    this.#context.moveTo(from.x, from.y);
+    this.#context.lineTo(last.x, last.y);
+    this.#context.stroke();
   }
 
   #scaled(x: number, y: number): Point {
@@ -124,4 +185,8 @@ export class DrawingSheet {
     this.#pointer = null;
     this.end();
   }
+}
+
+function middle(a: Point, b: Point): Point {
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
 }

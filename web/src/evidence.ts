@@ -1,21 +1,29 @@
 // What each side sees: the normalised digit here, the bytes on the wire there.
 import { byId } from "./dom";
-import { bytes } from "./format";
+import { bytes, duration } from "./format";
 import type { Answer } from "./messages";
 import { inkCanvas, showSquare } from "./raster";
 
 const FIGURES = ["normalised-figure", "query-figure", "response-figure"];
+const TEXTS = ["query-bytes", "query-time", "response-bytes", "response-time", "decrypt-time"];
 
 export function showEvidence(answer: Answer) {
   inkCanvas(answer.normalized, byId<HTMLCanvasElement>("normalised"));
   showSquare(byId<HTMLCanvasElement>("query"), answer.query);
   showSquare(byId<HTMLCanvasElement>("response"), answer.response);
-  byId("query-bytes").textContent = bytes(answer.bytes.query);
-  byId("response-bytes").textContent = bytes(answer.bytes.response);
+  const { encryptMs, serverMs, decryptMs } = answer.timings;
+  const texts = {
+    "query-bytes": bytes(answer.bytes.query),
+    "query-time": `encrypted in ${duration(encryptMs)}`,
+    "response-bytes": bytes(answer.bytes.response),
+    "response-time": serverMs === null ? "" : `scored in ${duration(serverMs)}`,
+    "decrypt-time": `decrypted in ${duration(decryptMs)}`,
+  };
+  for (const [id, text] of Object.entries(texts)) byId(id).textContent = text;
   for (const id of FIGURES) byId(id).removeAttribute("data-empty");
 }
 
 export function clearEvidence() {
   for (const id of FIGURES) byId(id).setAttribute("data-empty", "");
-  byId("query-bytes").textContent = byId("response-bytes").textContent = "–";
+  for (const id of TEXTS) byId(id).textContent = id.endsWith("bytes") ? "–" : "";
 }

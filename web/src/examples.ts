@@ -1,23 +1,39 @@
-// The tray of examples: the first 20 test images of MNIST.
-import { inkCanvas } from "./raster";
+// The tray of examples: the first test images of MNIST, and some that the models misread.
+import { make } from "./dom";
+import data from "./examples.json";
 import url from "./examples.bin?url";
+import { inkCanvas } from "./raster";
 
-const RECORD = 1 + 28 * 28;
-const KEYS: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+const PIXELS = 28 * 28;
+const STEPS: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+/** A test image of MNIST. */
+export interface Example {
+  /** Position in the test set. */
+  index: number;
+  /** What it is, by MNIST. */
+  label: string;
+  /** Models that misread it, and as what. */
+  misread?: { model: string; read: string }[];
+}
 
 export class Examples {
   #tray: HTMLElement;
   #toggle: HTMLButtonElement;
   #loaded = false;
-  #chosen: (image: HTMLCanvasElement, label: number) => void;
+  #chosen: (image: HTMLCanvasElement, example: Example) => void;
+  /** Title of a model. */
+  #title: (model: string) => string;
 
   constructor(
     tray: HTMLElement,
     toggle: HTMLButtonElement,
-    chosen: (image: HTMLCanvasElement, label: number) => void,
+    title: (model: string) => string,
+    chosen: (image: HTMLCanvasElement, example: Example) => void,
   ) {
     this.#tray = tray;
     this.#toggle = toggle;
+    this.#title = title;
     this.#chosen = chosen;
     toggle.addEventListener("click", () => this.#open(Boolean(tray.hidden)));
     tray.addEventListener("keydown", (event) => this.#key(event));
@@ -38,34 +54,54 @@ export class Examples {
     }
   }
 
-  #fill(records: Uint8Array) {
-    this.#tray.textContent = "";
-    for (let at = 0; at + RECORD <= records.length; at += RECORD) {
-      const label = records[at]!;
-      const image = inkCanvas(records.subarray(at + 1, at + RECORD));
-      const button = document.createElement("button");
-      button.type = "button";
-      button.tabIndex = at === 0 ? 0 : -1;
-      button.setAttribute("aria-label", `Example ${1 + at / RECORD}, a ${label}`);
-      button.append(image);
-      button.addEventListener("click", () => {
-        this.#focus(button);
-        this.#chosen(image, label);
-      });
-      this.#tray.append(button);
-    }
+  #fill(images: Uint8Array) {
+    const button = (example: Example, at: number) => {
+      return this.#button(inkCanvas(images.subarray(at * PIXELS, (at + 1) * PIXELS)), example);
+    };
+    const { first, mistakes } = data as { first: Example[]; mistakes: Example[] };
+    this.#tray.replaceChildren(
+      this.#group("MNIST’s first test digits", first.map(button)),
+      this.#group("Misread by one of the models", mistakes.map((each, i) => button(each, first.length + i))),
+    );
   }
 
-  /** One tab stop; arrows, Home and End move within the tray. */
+  #group(title: string, buttons: HTMLButtonElement[]): HTMLElement {
+    const group = make("div", "examples-group");
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", title);
+    const grid = make("div", "examples-grid");
+    grid.append(...buttons);
+    buttons.forEach((button, at) => (button.tabIndex = at === 0 ? 0 : -1));
+    group.append(make("p", "note", title), grid);
+    return group;
+  }
+
+  #button(image: HTMLCanvasElement, example: Example): HTMLButtonElement {
+    const button = make("button", "example");
+    button.type = "button";
+    const { index, label } = example;
+    const misread = (example.misread ?? []).map(({ model, read }) => `, read as ${read} by ${this.#title(model)}`).join("");
+    button.setAttribute("aria-label", `Test image ${index}, a ${label}${misread}`);
+    if (misread) button.title = `A ${label}${misread}`;
+    button.append(image);
+    button.addEventListener("click", () => {
+      this.#focus(button);
+      this.#chosen(image, example);
+    });
+    return button;
+  }
+
+  /** One tab stop a group; arrows, Home and End move within it. */
   #key(event: KeyboardEvent) {
-    const buttons = [...this.#tray.querySelectorAll("button")];
-    const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
     if (event.key === "Escape") {
       void this.#open(false);
       this.#toggle.focus();
       return;
     }
-    const step = KEYS[event.key];
+    const focused = document.activeElement as HTMLButtonElement;
+    const buttons = siblings(focused);
+    const at = buttons.indexOf(focused);
+    const step = STEPS[event.key];
     const to = event.key === "Home" ? 0 : event.key === "End" ? buttons.length - 1 : step ? at + step : -1;
     const target = buttons[to];
     if (at < 0 || !target) return;
@@ -74,7 +110,11 @@ export class Examples {
   }
 
   #focus(target: HTMLButtonElement) {
-    for (const button of this.#tray.querySelectorAll("button")) button.tabIndex = button === target ? 0 : -1;
+    for (const button of siblings(target)) button.tabIndex = button === target ? 0 : -1;
     target.focus();
   }
+}
+
+function siblings(button: HTMLButtonElement): HTMLButtonElement[] {
+  return [...(button.parentElement?.querySelectorAll<HTMLButtonElement>(":scope > button") ?? [])];
 }

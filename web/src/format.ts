@@ -1,8 +1,14 @@
-const count = new Intl.NumberFormat("en");
+const number = new Intl.NumberFormat("en");
+const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+
+/** "4,788" */
+export function count(n: number): string {
+  return number.format(n);
+}
 
 /** "4,788 bytes" */
 export function bytes(n: number): string {
-  return `${count.format(n)} ${n === 1 ? "byte" : "bytes"}`;
+  return `${count(n)} ${n === 1 ? "byte" : "bytes"}`;
 }
 
 /** "20 kB", "10.4 MB" */
@@ -29,7 +35,12 @@ export function signed(score: number): string {
   return `${score < 0 ? "−" : "+"}${Math.abs(score).toFixed(2)}`;
 }
 
+/** "25 December 2026" */
+export function day(time: Date): string {
+  return date.format(time);
+}
+
 /** "17:04:09" */
-export function clock(date: Date): string {
-  return date.toLocaleTimeString("en-GB");
+export function clock(time: Date): string {
+  return time.toLocaleTimeString("en-GB");
 }

@@ -1,6 +1,6 @@
 // What there is to know about the key of this page.
 import { byId } from "./dom";
-import { bytes, clock } from "./format";
+import { bytes, clock, day } from "./format";
 import type { KeyFacts } from "./messages";
 
 export class KeyCard {
@@ -10,6 +10,7 @@ export class KeyCard {
     byId("secret-key").textContent = keys.kept ? "in this browser’s storage" : "in this page’s memory only";
     byId("key-bytes").textContent = bytes(keys.publicKeyBytes);
     byId("key-uploaded").textContent = keys.uploaded ? `yes, at ${clock(new Date())}` : "yes, on an earlier visit";
+    byId("key-expires").textContent = keys.expiresAt ? day(keys.expiresAt) : "–";
     const id = byId("key-id");
     id.textContent = keys.keyId;
     id.title = keys.keyId;
@@ -28,7 +29,7 @@ export class KeyCard {
   forgotten() {
     byId("secret-key").textContent = "wiped";
     byId("key-uploaded").textContent = `deleted at ${clock(new Date())}`;
-    byId("key-bytes").textContent = "–";
+    byId("key-bytes").textContent = byId("key-expires").textContent = "–";
     const id = byId("key-id");
     id.textContent = "–";
     id.removeAttribute("title");

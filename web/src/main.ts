@@ -1,19 +1,23 @@
 import { byId } from "./dom";
 import { DrawingSheet } from "./drawing";
 import { clearEvidence, showEvidence } from "./evidence";
-import { Examples } from "./examples";
+import { type Example, Examples } from "./examples";
 import { percent } from "./format";
 import { KeyCard } from "./keycard";
+import { ServerKnowledge } from "./knows";
 import type { KeyFacts } from "./messages";
 import { ModelChoice, short } from "./models";
 import { KeyboardPen } from "./pen";
+import { Recovery } from "./recovery";
 import { Scores } from "./scores";
 import { Session } from "./session";
 import { Status } from "./status";
 import { Timings } from "./timings";
 
-/** Time after the last stroke before the drawing is scored. */
-const PAUSE_MS = 250;
+/** Time after the last stroke before the drawing is scored: next to nothing where answers are fast, else long enough for another stroke. */
+const PAUSE_MS = { fast: 40, slow: 250 };
+/** An answer within this is a fast one. */
+const FAST_MS = 60;
 
 const status = new Status();
 const scores = new Scores([..."0123456789"]);
@@ -24,12 +28,18 @@ const keys = new Map<string, KeyFacts>();
 /** `?model=` names a model, which the page then stays with. */
 const asked = new URLSearchParams(location.search).get("model");
 let mayChange = asked === null;
+/** The example on the sheet, if nothing was drawn on it. */
+let example: Example | null = null;
 
 const session = new Session(asked, {
-  state: (state) => status.state(state),
+  state(state) {
+    status.state(state);
+    if (state !== "error") recovery.quiet();
+    if (state === "ready" || state === "answered") recovery.recovered();
+  },
   progress(model, phase, fraction) {
     if (model === session.model) status.progress(phase, fraction);
-    else choice.progress(model, phase, fraction);
+    else choice.warming(model, phase, fraction);
   },
   models(models) {
     choice.show(models, session.model);
@@ -37,51 +47,71 @@ const session = new Session(asked, {
   },
   keys(model, facts) {
     keys.set(model, facts);
-    choice.note(model);
+    knowledge.key(facts);
     if (model === session.model) showModel();
+    if (facts.uploaded && !facts.generated) {
+      status.notice("The server no longer had your public key: it had expired or was removed. A new one was made and uploaded.");
+    }
     if (mayChange && model === session.model) prepareBetter();
   },
   warmed(model) {
-    choice.note(model);
+    choice.settled(model);
     if (!mayChange) return;
     mayChange = false;
     choice.select(model);
     use(model);
-    status.announce(`${short(choice.of(model)?.title ?? model)}: ready, and in use now.`);
+    status.announce(`${title(model)}: ready, and in use now.`);
   },
-  cooled: (model) => choice.note(model),
+  cooled: (model) => choice.settled(model),
+  sent: (sent) => knowledge.sent(sent),
+  took: (model, ms) => choice.took(model, ms),
   answer(answer) {
-    scores.show(answer);
+    const verdict = example === null ? "" : judge(answer.label, example.label);
+    scores.show(answer, verdict);
     showEvidence(answer);
     timings.show(answer);
-    status.answer(answer);
+    status.answer(answer, verdict);
   },
   blank: () => status.say("There is no ink on the sheet. Draw a digit."),
   forgotten() {
+    sheet.wipe();
     wipe();
     keys.clear();
+    knowledge.forgotten();
     keyCard.forgotten();
     timings.forgetKeys();
-    status.say("Forgotten: your key is deleted on the server and here. Draw to make a new one.");
+    status.say("Forgotten: your keys are deleted on the server and here. Draw to make new ones.");
   },
   failed(trouble) {
-    status.failed(trouble);
+    recovery.failed(trouble, session.forgetting ? "Nothing is forgotten yet." : "");
     keyCard.keep();
   },
 });
 
-const choice = new ModelChoice((model) => {
-  mayChange = false;
-  use(model);
+const choice = new ModelChoice({
+  chosen(model) {
+    mayChange = false;
+    use(model);
+  },
+  stopped() {
+    mayChange = false;
+    session.cool();
+    status.announce("Stopped. Choose the model to make its key.");
+  },
+});
+const title = (model: string) => short(choice.of(model)?.title ?? model);
+const knowledge = new ServerKnowledge(title);
+const recovery = new Recovery(() => {
+  if (session.forgetting) session.forget();
+  else if (sheet.blank) session.prepare();
+  else session.score(sheet.ink());
 });
 
 /** Goes on with another model: with the drawing that is there, if there is one. */
 function use(model: string) {
   session.use(model);
   showModel();
-  scores.clear();
-  timings.clear();
-  clearEvidence();
+  takeAwayAnswer();
   if (!sheet.blank) session.score(sheet.ink());
 }
 
@@ -106,48 +136,85 @@ function prepareBetter() {
   const better = choice.better(session.model);
   const { connection } = navigator as Navigator & { connection?: { saveData?: boolean } };
   if (!better || keys.has(better.name) || connection?.saveData) return;
-  choice.note(better.name, "making its key");
+  choice.warming(better.name, "generate", 0);
   session.warm(better.name);
+}
+
+/** Compares an answer with what the example is. */
+function judge(answer: string, label: string): string {
+  return answer === label ? `Right: MNIST calls it a ${label}` : `Wrong: MNIST calls it a ${label}`;
 }
 
 let timer = 0;
 const canvas = byId<HTMLCanvasElement>("drawing");
+const undoButton = byId<HTMLButtonElement>("undo");
 const sheet = new DrawingSheet(canvas, {
   started() {
     clearTimeout(timer);
+    example = null;
+    status.notice("");
     byId("hint").hidden = true;
     session.cancel();
   },
   finished() {
-    clearTimeout(timer);
-    timer = window.setTimeout(() => session.score(sheet.ink()), PAUSE_MS);
+    undoButton.disabled = false;
+    scoreSoon();
   },
 });
-new KeyboardPen(canvas, byId("pen"), sheet, clear);
-new Examples(byId("examples"), byId<HTMLButtonElement>("try-example"), (image) => sheet.show(image));
+new KeyboardPen(canvas, byId("pen"), sheet, { clear, undo });
+new Examples(byId("examples"), byId<HTMLButtonElement>("try-example"), title, (image, chosen) => {
+  sheet.show(image);
+  example = chosen;
+});
+
+function scoreSoon() {
+  clearTimeout(timer);
+  const fast = (choice.time(session.model) ?? 0) <= FAST_MS;
+  timer = window.setTimeout(() => session.score(sheet.ink()), fast ? PAUSE_MS.fast : PAUSE_MS.slow);
+}
+
+function takeAwayAnswer() {
+  scores.clear();
+  timings.clear();
+  clearEvidence();
+}
 
 /** Takes away everything that comes from a drawing. */
 function wipe() {
   clearTimeout(timer);
-  sheet.clear();
-  scores.clear();
-  timings.clear();
-  clearEvidence();
+  example = null;
+  takeAwayAnswer();
+  status.notice("");
   byId("hint").hidden = false;
+  undoButton.disabled = !sheet.undoable;
 }
 
 function clear() {
+  sheet.clear();
   wipe();
   session.cancel();
 }
 
+function undo() {
+  if (!sheet.undoable) return;
+  sheet.undo();
+  wipe();
+  session.cancel();
+  if (sheet.blank) return status.announce("The sheet is empty.");
+  byId("hint").hidden = true;
+  scoreSoon();
+}
+
 byId("clear").addEventListener("click", clear);
-byId("retry").addEventListener("click", () => {
-  if (sheet.blank) session.prepare();
-  else session.score(sheet.ink());
+undoButton.addEventListener("click", undo);
+addEventListener("keydown", (event) => {
+  if (event.key !== "z" || event.shiftKey || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  undo();
 });
 byId("forget").addEventListener("click", () => {
   clearTimeout(timer);
+  mayChange = false;
   keyCard.forgetting();
   session.forget();
 });

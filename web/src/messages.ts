@@ -25,8 +25,17 @@ export interface KeyFacts {
   uploaded: boolean;
   keygenMs: number;
   uploadMs: number;
+  expiresAt: Date | null;
   /** Whether the secret key outlives this page. */
   kept: boolean;
+}
+
+/** Something that the server got from this page and can remember. */
+export interface Sent {
+  model: string;
+  bytes: number;
+  /** Made by the page to see how long the model takes, not drawn by anyone. */
+  blank: boolean;
 }
 
 export interface Answer {
@@ -47,6 +56,8 @@ export interface Trouble {
   code: string;
   recovery: "upload_key" | "refresh_model" | "retry" | "none";
   message: string;
+  /** How long the server asks to wait. */
+  retryAfterMs: number | null;
 }
 
 export type Phase = "generate" | "upload";
@@ -54,6 +65,7 @@ export type Phase = "generate" | "upload";
 export type ToWorker =
   | { type: "prepare"; id: number; model: string | null }
   | { type: "warm"; model: string }
+  | { type: "cool" }
   | { type: "score"; id: number; model: string | null; drawing: Drawing }
   | { type: "cancel" }
   | { type: "forget"; id: number };
@@ -64,6 +76,8 @@ export type FromWorker =
   | { type: "keys"; model: string; keys: KeyFacts }
   | { type: "warmed"; model: string }
   | { type: "cooled"; model: string }
+  | { type: "sent"; sent: Sent }
+  | { type: "took"; model: string; ms: number }
   | { type: "prepared"; id: number }
   | { type: "answer"; id: number; answer: Answer }
   | { type: "blank"; id: number }

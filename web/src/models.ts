@@ -1,6 +1,6 @@
 // The choice between the server's models.
 import { byId, make } from "./dom";
-import { percent, size } from "./format";
+import { duration, percent, size } from "./format";
 import type { ModelFacts, Phase } from "./messages";
 
 /** What distinguishes a model: "Handwritten digits, neural network" is a neural network. */
@@ -9,65 +9,119 @@ export function short(title: string): string {
   return part.charAt(0).toUpperCase() + part.slice(1);
 }
 
+export interface ModelEvents {
+  /** The visitor chose a model. */
+  chosen(model: string): void;
+  /** The visitor doesn't want the key that is being made in the background. */
+  stopped(): void;
+}
+
+interface Card {
+  facts: ModelFacts;
+  radio: HTMLInputElement;
+  note: HTMLElement;
+  stop: HTMLButtonElement;
+}
+
 export class ModelChoice {
   #field = byId("models");
-  #notes = new Map<string, HTMLElement>();
-  #facts = new Map<string, ModelFacts>();
-  #chosen: (model: string) => void;
+  #cards = new Map<string, Card>();
+  /** How long each model took last time. */
+  #times = new Map<string, number>();
+  #events: ModelEvents;
 
-  /** `chosen` hears of the visitor's choices only. */
-  constructor(chosen: (model: string) => void) {
-    this.#chosen = chosen;
+  constructor(events: ModelEvents) {
+    this.#events = events;
   }
 
   show(models: ModelFacts[], used: string | null) {
     this.#field.hidden = models.length < 2;
-    this.#field.querySelectorAll("label").forEach((label) => label.remove());
-    for (const model of models) {
-      this.#facts.set(model.name, model);
-      const label = make("label", "model");
-      const radio = make("input", "");
-      radio.type = "radio";
-      radio.name = "model";
-      radio.value = model.name;
-      radio.checked = model.name === used;
-      radio.addEventListener("change", () => this.#chosen(model.name));
-      const title = make("span", "model-title");
-      title.textContent = short(model.title);
-      const note = make("span", "model-note");
-      this.#notes.set(model.name, note);
-      label.append(radio, title, note);
-      this.#field.append(label);
-      this.note(model.name);
+    for (const { radio } of this.#cards.values()) radio.closest(".model")?.remove();
+    this.#cards.clear();
+    for (const facts of models) {
+      this.#cards.set(facts.name, this.#card(facts, facts.name === used));
+      this.note(facts.name);
     }
   }
 
   /** The facts of a model. */
   of(model: string | null): ModelFacts | undefined {
-    return model === null ? undefined : this.#facts.get(model);
+    return model === null ? undefined : this.#cards.get(model)?.facts;
   }
 
   /** The most accurate model with another key than `used`, to be prepared while that one is in use. */
   better(used: string | null): ModelFacts | undefined {
     const accuracy = (model: ModelFacts | undefined) => model?.accuracy ?? 0;
-    const others = [...this.#facts.values()].filter((model) => model.parameterSet !== this.of(used)?.parameterSet);
+    const all = [...this.#cards.values()].map(({ facts }) => facts);
+    const others = all.filter((model) => model.parameterSet !== this.of(used)?.parameterSet);
     const best = others.sort((a, b) => accuracy(b) - accuracy(a))[0];
     return accuracy(best) > accuracy(this.of(used)) ? best : undefined;
   }
 
   select(model: string) {
-    for (const radio of this.#field.querySelectorAll("input")) radio.checked = radio.value === model;
+    for (const [name, { radio }] of this.#cards) radio.checked = name === model;
   }
 
-  progress(model: string, phase: Phase, fraction: number) {
-    this.note(model, `${phase === "generate" ? "making its key" : "uploading its key"}: ${Math.floor(100 * fraction)}\u00a0%`);
+  took(model: string, ms: number) {
+    this.#times.set(model, ms);
+    const card = this.#cards.get(model);
+    if (card?.stop.hidden) this.note(model);
+  }
+
+  /** Time of the last answer, if there was one. */
+  time(model: string | null): number | undefined {
+    return model === null ? undefined : this.#times.get(model);
+  }
+
+  /** Its key is being made in the background. */
+  warming(model: string, phase: Phase, fraction: number) {
+    const doing = phase === "generate" ? "making its key" : "uploading its key";
+    this.note(model, `${doing}: ${Math.floor(100 * fraction)}\u00a0%`);
+    const card = this.#cards.get(model);
+    if (card) card.stop.hidden = false;
+  }
+
+  /** Nothing is made for it in the background any more. */
+  settled(model: string) {
+    const card = this.#cards.get(model);
+    if (!card) return;
+    if (document.activeElement === card.stop) card.radio.focus();
+    card.stop.hidden = true;
+    this.note(model);
   }
 
   /** Writes beside a model, or what there is to know about it. */
   note(model: string, text?: string) {
-    const [note, facts] = [this.#notes.get(model), this.#facts.get(model)];
-    if (!note || !facts) return;
-    const accuracy = facts.accuracy === null ? "" : `${percent(facts.accuracy)} right, `;
-    note.textContent = text ?? `${accuracy}key of ${size(facts.publicKeyBytes)}`;
+    const card = this.#cards.get(model);
+    if (!card) return;
+    const { accuracy, publicKeyBytes } = card.facts;
+    const time = this.#times.get(model);
+    const parts = [
+      accuracy === null ? "" : `${percent(accuracy)} right`,
+      `${size(publicKeyBytes)} key`,
+      time === undefined ? "" : duration(time),
+    ];
+    card.note.textContent = text ?? parts.filter(Boolean).join(", ");
+  }
+
+  #card(facts: ModelFacts, checked: boolean): Card {
+    const box = make("div", "model");
+    const label = make("label", "");
+    const radio = make("input", "");
+    radio.type = "radio";
+    radio.name = "model";
+    radio.value = facts.name;
+    radio.checked = checked;
+    radio.addEventListener("change", () => this.#events.chosen(facts.name));
+    const note = make("span", "model-note");
+    label.append(radio, make("span", "model-title", short(facts.title)), note);
+    const stop = make("button", "stop", "Stop");
+    stop.type = "button";
+    stop.hidden = true;
+    stop.setAttribute("aria-label", `Stop making the key of ${short(facts.title)}`);
+    stop.addEventListener("click", () => this.#events.stopped());
+    box.append(label, stop);
+    this.#field.append(box);
+    return { facts, radio, note, stop };
   }
 }

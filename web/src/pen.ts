@@ -1,4 +1,4 @@
-// Drawing with a keyboard: arrow keys move the pen, Space lowers or lifts it, Delete clears.
+// Drawing with a keyboard: arrow keys move the pen, Space lowers or lifts it, U takes back, Delete clears.
 import type { DrawingSheet } from "./drawing";
 
 const STEP = 1 / 28;
@@ -9,6 +9,11 @@ const MOVES: Record<string, [number, number]> = {
   ArrowDown: [0, STEP],
 };
 
+export interface PenEvents {
+  clear(): void;
+  undo(): void;
+}
+
 export class KeyboardPen {
   #sheet: DrawingSheet;
   #cursor: HTMLElement;
@@ -16,7 +21,7 @@ export class KeyboardPen {
   #y = 0.25;
   #isDown = false;
 
-  constructor(canvas: HTMLCanvasElement, cursor: HTMLElement, sheet: DrawingSheet, clear: () => void) {
+  constructor(canvas: HTMLCanvasElement, cursor: HTMLElement, sheet: DrawingSheet, events: PenEvents) {
     this.#sheet = sheet;
     this.#cursor = cursor;
     canvas.addEventListener("keydown", (event) => {
@@ -26,7 +31,10 @@ export class KeyboardPen {
       else if (event.key === " ") this.#toggle();
       else if (event.key === "Delete" || event.key === "Backspace") {
         this.#lift();
-        clear();
+        events.clear();
+      } else if (event.key === "u" || event.key === "U") {
+        this.#lift();
+        events.undo();
       } else return;
       event.preventDefault();
     });

@@ -13,6 +13,7 @@ interface Bar {
 export class Scores {
   #answer = byId("answer");
   #confidence = byId("confidence");
+  #verdict = byId("verdict");
   #container = byId("bars");
   #bars: Bar[] = [];
 
@@ -42,8 +43,11 @@ export class Scores {
     this.#container.replaceChildren(...this.#bars.map((bar) => bar.row));
   }
 
-  show(answer: Answer) {
+  /** With a verdict on it, if it is known what was asked. */
+  show(answer: Answer, verdict: string) {
     this.#answer.textContent = answer.label;
+    this.#verdict.textContent = verdict;
+    this.#verdict.hidden = verdict === "";
     this.#confidence.textContent = `probability ${percent(answer.probabilities[answer.index] ?? 0)}`;
     this.#bars.forEach((bar, i) => {
       const probability = answer.probabilities[i] ?? 0;
@@ -59,6 +63,7 @@ export class Scores {
 
   clear() {
     this.#answer.textContent = "";
+    this.#verdict.hidden = true;
     this.#confidence.textContent = "no answer yet";
     for (const bar of this.#bars) {
       bar.row.classList.remove("best");

@@ -1,5 +1,5 @@
 // One visitor's conversation with the worker. Only the newest request counts; older ones are cancelled.
-import type { Answer, Drawing, FromWorker, KeyFacts, ModelFacts, Phase, ToWorker, Trouble } from "./messages";
+import type { Answer, Drawing, FromWorker, KeyFacts, ModelFacts, Phase, Sent, ToWorker, Trouble } from "./messages";
 
 export type State = "preparing" | "ready" | "scoring" | "answered" | "error";
 
@@ -11,6 +11,8 @@ export interface Listener {
   keys(model: string, keys: KeyFacts): void;
   warmed(model: string): void;
   cooled(model: string): void;
+  sent(sent: Sent): void;
+  took(model: string, ms: number): void;
   answer(answer: Answer): void;
   blank(): void;
   forgotten(): void;
@@ -25,6 +27,7 @@ export class Session {
   #model: string | null;
   #keyed = new Set<string>();
   #wantsAnswer = false;
+  #forgetting = false;
 
   /** With a model, or the server's first one. */
   constructor(model: string | null, listener: Listener) {
@@ -34,7 +37,8 @@ export class Session {
     this.#worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.#hear(data));
     this.#worker.addEventListener("error", (event) => {
       event.preventDefault();
-      this.#fail({ code: "worker", recovery: "none", message: event.message || "The worker did not start." });
+      const message = event.message || "The worker did not start.";
+      this.#fail({ code: "worker", recovery: "none", message, retryAfterMs: null });
     });
   }
 
@@ -47,11 +51,16 @@ export class Session {
     return this.#model;
   }
 
+  /** Whether the last thing that was asked for is to forget everything. */
+  get forgetting(): boolean {
+    return this.#forgetting;
+  }
+
   /** Makes keys ahead of the first drawing. */
   prepare() {
     this.#wantsAnswer = false;
     this.#enter("preparing");
-    this.#say({ type: "prepare", id: ++this.#newest, model: this.#model });
+    this.#say({ type: "prepare", id: this.#next(), model: this.#model });
   }
 
   /** Goes on with another model. */
@@ -66,11 +75,16 @@ export class Session {
     this.#say({ type: "warm", model });
   }
 
+  /** Gives up making keys in the background. */
+  cool() {
+    this.#say({ type: "cool" });
+  }
+
   /** Scores a drawing, in place of any older one. */
   score(drawing: Drawing) {
     this.#wantsAnswer = true;
     this.#enter(this.#model !== null && this.#keyed.has(this.#model) ? "scoring" : "preparing");
-    this.#say({ type: "score", id: ++this.#newest, model: this.#model, drawing }, [drawing.pixels.buffer]);
+    this.#say({ type: "score", id: this.#next(), model: this.#model, drawing }, [drawing.pixels.buffer]);
   }
 
   /** Drops the request under way. */
@@ -80,15 +94,22 @@ export class Session {
     this.#say({ type: "cancel" });
     if (preparing) this.prepare();
     else {
-      this.#newest += 1;
+      this.#next();
       this.#enter("ready");
     }
   }
 
-  /** Deletes the key, on the server and here. */
+  /** Deletes the keys, on the server and here. */
   forget() {
     this.#wantsAnswer = false;
-    this.#say({ type: "forget", id: ++this.#newest });
+    const id = this.#next();
+    this.#forgetting = true;
+    this.#say({ type: "forget", id });
+  }
+
+  #next(): number {
+    this.#forgetting = false;
+    return ++this.#newest;
   }
 
   #say(message: ToWorker, transfer: Transferable[] = []) {
@@ -101,8 +122,8 @@ export class Session {
   }
 
   #fail(trouble: Trouble) {
-    this.#listener.failed(trouble);
     this.#enter("error");
+    this.#listener.failed(trouble);
   }
 
   #hear(message: FromWorker) {
@@ -122,16 +143,21 @@ export class Session {
         return this.#listener.warmed(message.model);
       case "cooled":
         return this.#listener.cooled(message.model);
+      case "sent":
+        return this.#listener.sent(message.sent);
+      case "took":
+        return this.#listener.took(message.model, message.ms);
       case "prepared":
         return this.#enter("ready");
       case "answer":
-        this.#listener.answer(message.answer);
-        return this.#enter("answered");
+        this.#enter("answered");
+        return this.#listener.answer(message.answer);
       case "blank":
         this.#enter("ready");
         return this.#listener.blank();
       case "forgotten":
         this.#keyed.clear();
+        this.#forgetting = false;
         this.#enter("ready");
         return this.#listener.forgotten();
       case "failed":

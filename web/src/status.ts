@@ -1,27 +1,25 @@
-// The line under the sheet, and what a screen reader hears.
-import { advice } from "./advice";
+// The line under the sheet, what a screen reader hears, and what the visitor should know besides.
 import { byId } from "./dom";
 import { percent } from "./format";
-import type { Answer, Phase, Trouble } from "./messages";
+import type { Answer, Phase } from "./messages";
 import type { State } from "./session";
 
 export class Status {
   #main = document.querySelector("main")!;
   #line = byId("status");
   #progress = byId<HTMLProgressElement>("progress");
-  #trouble = byId("trouble");
+  #notice = byId("notice");
   #announce = byId("announce");
 
   state(state: State) {
     const before = this.#main.dataset.state;
     this.#main.dataset.state = state;
     this.#progress.hidden = state !== "preparing";
-    this.#trouble.hidden = state !== "error";
-    if (state === "preparing") this.#preparing();
+    if (state === "preparing" && before !== "preparing") this.#preparing();
     if (state === "ready") this.#line.textContent = "Ready";
     if (state === "ready" && before === "preparing") this.say("Ready. Draw a digit.");
     if (state === "scoring") this.#line.textContent = "Scoring the encrypted drawing";
-    if (state === "error") this.#line.textContent = "Something went wrong";
+    if (state === "error") this.#line.textContent = "Not done yet";
   }
 
   progress(phase: Phase, fraction: number) {
@@ -29,13 +27,9 @@ export class Status {
     this.#progress.value = fraction;
   }
 
-  answer(answer: Answer) {
+  answer(answer: Answer, verdict: string) {
     const probability = percent(answer.probabilities[answer.index] ?? 0);
-    this.say(`Read as ${answer.label}, probability ${probability}`);
-  }
-
-  failed(trouble: Trouble) {
-    byId("trouble-text").textContent = advice(trouble);
+    this.say([`Read as ${answer.label}, probability ${probability}`, verdict].filter(Boolean).join(". "));
   }
 
   /** Shows a line and has it read aloud. */
@@ -47,6 +41,12 @@ export class Status {
   /** Has a line read aloud. */
   announce(text: string) {
     this.#announce.textContent = text;
+  }
+
+  /** Shows something that has happened, until the next stroke. */
+  notice(text: string) {
+    this.#notice.textContent = text;
+    this.#notice.hidden = text === "";
   }
 
   #preparing() {

@@ -1,5 +1,5 @@
 // Everything secret happens here: keys, normalising, encrypting, decrypting.
-import { BlindscoreError, normalizeDrawing, type ModelDescriptor } from "blindscore";
+import { BlindscoreError, NetworkError, normalizeDrawing, ServerError, type ModelDescriptor } from "blindscore";
 import { Connection } from "./connection";
 import type { Drawing, FromWorker, ModelFacts, ToWorker, Trouble } from "./messages";
 
@@ -8,8 +8,8 @@ const connections = new Map<string, Connection>();
 let current = new AbortController();
 let warming = new AbortController();
 
-function say(message: FromWorker, transfer: Transferable[] = []) {
-  postMessage(message, { transfer });
+function say(message: FromWorker) {
+  postMessage(message);
 }
 
 /** The digit models that the server has; a failed question is asked again. */
@@ -22,11 +22,7 @@ function models(): Promise<ModelFacts[]> {
 }
 
 async function list(): Promise<ModelFacts[]> {
-  const response = await fetch("/v1/models").catch(() => {
-    throw new BlindscoreError("network", "the server can't be reached", "retry");
-  });
-  if (!response.ok) throw new BlindscoreError(`http_${response.status}`, "no list of models", "retry");
-  const all = ((await response.json()) as { models: ModelDescriptor[] }).models;
+  const all = await descriptors();
   const digits = all.filter(({ inputs, outputs }) => {
     return inputs.image?.width === 28 && inputs.image.height === 28 && outputs.length === 10;
   });
@@ -43,19 +39,38 @@ async function list(): Promise<ModelFacts[]> {
   return facts;
 }
 
+async function descriptors(): Promise<ModelDescriptor[]> {
+  const unreachable = (cause: unknown) => {
+    throw new NetworkError("network", "the server can't be reached", "retry", { cause });
+  };
+  const response = await fetch("/v1/models").catch(unreachable);
+  if (!response.ok) throw new ServerError(`http_${response.status}`, "no list of models", "retry", response.status);
+  const { models } = (await response.json().catch(unreachable)) as { models: ModelDescriptor[] };
+  return models;
+}
+
 /** The connection to a model, or to the first one. */
 async function connection(model: string | null): Promise<Connection> {
   const name = model ?? (await models())[0]!.name;
   let found = connections.get(name);
-  if (!found) connections.set(name, (found = new Connection(name, say)));
+  if (!found) {
+    const relist = () => {
+      listing = null;
+      // What the page shows may be old until the next question; nothing else depends on it.
+      models().catch(() => {});
+    };
+    connections.set(name, (found = new Connection(name, say, relist)));
+  }
   return found;
 }
 
-async function prepare(model: string | null, signal?: AbortSignal) {
+async function prepare(id: number, model: string | null) {
   await models();
-  await (await connection(model)).keyed(signal);
+  await (await connection(model)).keyed();
+  say({ type: "prepared", id });
 }
 
+/** Scores a drawing in place of an older one. Making keys goes on whatever is drawn meanwhile. */
 async function score(id: number, model: string | null, drawing: Drawing) {
   current.abort();
   const { signal } = (current = new AbortController());
@@ -66,7 +81,8 @@ async function score(id: number, model: string | null, drawing: Drawing) {
     if (signal.aborted) return;
     const normalized = normalizeDrawing(drawing.pixels, drawing.width, drawing.height);
     if (!normalized) return say({ type: "blank", id });
-    const { trace, ...prediction } = await to.predict(normalized, signal);
+    const features = Float64Array.from(normalized, (value) => value / 255);
+    const { trace, ...prediction } = await to.predict(features, signal);
     if (signal.aborted) return;
     const { query, response } = trace ?? { query: new Uint8Array(), response: new Uint8Array() };
     say({ type: "answer", id, answer: { ...prediction, normalized, query, response } });
@@ -79,7 +95,9 @@ async function score(id: number, model: string | null, drawing: Drawing) {
 async function warm(model: string) {
   const { signal } = warming;
   try {
-    await prepare(model, signal);
+    const all = await models();
+    await (await connection(model)).keyed(signal);
+    await tryBlank(model, all, signal);
     say({ type: "warmed", model });
   } catch {
     // Choosing the model tries again, and says what is wrong.
@@ -87,35 +105,53 @@ async function warm(model: string) {
   }
 }
 
-async function forget() {
-  current.abort();
+/**
+ * Has an empty sheet scored by a model and those that share its key: the server then has the key at hand, so that the first drawing need not
+ * wait, and the page knows how long each takes.
+ */
+async function tryBlank(model: string, all: ModelFacts[], signal: AbortSignal) {
+  const set = all.find(({ name }) => name === model)?.parameterSet;
+  const others = all.filter(({ name, parameterSet }) => name !== model && parameterSet === set);
+  // Once more at the end: the first one also waits for the server to prepare the key.
+  for (const name of [model, ...others.map(({ name }) => name), model]) {
+    const to = await connection(name);
+    await to.keyed(signal);
+    await to.predict(new Float64Array(784), signal, true);
+  }
+}
+
+function cool() {
   warming.abort();
   warming = new AbortController();
+}
+
+async function forget(id: number) {
+  current.abort();
+  cool();
   // Also keys of earlier visits, which no connection has asked for yet.
   for (const { name } of await models()) await (await connection(name)).forget();
   connections.clear();
+  say({ type: "forgotten", id });
 }
 
 function trouble(error: unknown): Trouble {
   if (error instanceof BlindscoreError) {
-    return { code: error.code, recovery: error.recovery, message: error.message };
+    const { code, recovery, message } = error;
+    return { code, recovery, message, retryAfterMs: error instanceof ServerError ? error.retryAfterMs : null };
   }
-  return { code: "unexpected", recovery: "none", message: error instanceof Error ? error.message : String(error) };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "unexpected", recovery: "none", message, retryAfterMs: null };
 }
 
 addEventListener("message", async ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "cancel") return current.abort();
   if (data.type === "warm") return warm(data.model);
-  const { id } = data;
+  if (data.type === "cool") return cool();
   try {
-    if (data.type === "score") return await score(id, data.model, data.drawing);
-    if (data.type === "forget") {
-      await forget();
-      return say({ type: "forgotten", id });
-    }
-    await prepare(data.model);
-    say({ type: "prepared", id });
+    if (data.type === "prepare") await prepare(data.id, data.model);
+    else if (data.type === "score") await score(data.id, data.model, data.drawing);
+    else await forget(data.id);
   } catch (error) {
-    say({ type: "failed", id, trouble: trouble(error) });
+    say({ type: "failed", id: data.id, trouble: trouble(error) });
   }
 });

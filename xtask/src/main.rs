@@ -3,10 +3,12 @@
 mod browser;
 mod command;
 mod demo;
+mod docs;
 mod mnist;
 mod npm;
 mod paths;
 mod server;
+mod size;
 mod test;
 mod web;
 
@@ -24,6 +26,8 @@ enum Xtask {
     Lint,
     /// Build the npm package: target/npm/blindscore-VERSION.tgz
     Npm,
+    /// Write the references: target/docs/npm, target/doc
+    Docs,
     /// Build the demo page: web/dist
     Web,
     /// Fetch the MNIST images: target/mnist
@@ -39,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Test => test::run(),
         Xtask::Lint => test::lint(),
         Xtask::Npm => npm::build(),
+        Xtask::Docs => docs::build(),
         Xtask::Web => web::build(),
         Xtask::Mnist => mnist::fetch().map(drop),
         Xtask::Bench => command::cargo(

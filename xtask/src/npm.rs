@@ -2,16 +2,19 @@
 
 use crate::{
     command::{self, cargo, npm, npm_install, output, run, say},
-    paths,
+    paths, size,
 };
-use anyhow::{Context, ensure};
-use flate2::{Compression, write::GzEncoder};
-use std::{fs, io::Write, path::PathBuf, process::Command};
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use sha2::{Digest, Sha384};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use wasm_bindgen_cli_support::Bindgen;
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// What the WebAssembly may weigh, compressed: a bar of the product, not a wish.
-const MAX_WASM_GZIP: usize = 150_000;
 
 /// Builds the package and its tarball.
 pub(crate) fn build() -> anyhow::Result<()> {
@@ -49,9 +52,11 @@ pub(crate) fn build() -> anyhow::Result<()> {
         .out_name("blindscore")
         .generate(&bindings)?;
 
-    for folder in [&package, &package.join("dist")] {
-        fs::create_dir_all(folder)?;
+    // What an older build left would be packed as well.
+    if package.exists() {
+        fs::remove_dir_all(&package)?;
     }
+    fs::create_dir_all(package.join("dist"))?;
     let optimised = package.join("dist").join("blindscore_bg.wasm");
     run(
         "Optimising the WebAssembly",
@@ -79,13 +84,18 @@ pub(crate) fn build() -> anyhow::Result<()> {
             .arg("-o")
             .arg(&optimised),
     )?;
+    write_integrity(&fs::read(&optimised)?, &bindings)?;
     run(
         "Compiling the package's TypeScript",
         npm(&source).args(["run", "--silent", "types"]),
     )?;
-    for name in ["blindscore.js", "blindscore.d.ts"] {
+    for name in ["blindscore.js", "blindscore.d.ts", "integrity.js"] {
         fs::copy(bindings.join(name), package.join("dist").join(name))?;
     }
+    fs::copy(
+        source.join("blindscore_bg.wasm.d.ts"),
+        package.join("dist").join("blindscore_bg.wasm.d.ts"),
+    )?;
     for name in ["package.json", "README.md"] {
         fs::copy(source.join(name), package.join(name))
             .with_context(|| format!("no {name} in {}", source.display()))?;
@@ -93,17 +103,13 @@ pub(crate) fn build() -> anyhow::Result<()> {
     for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE"] {
         fs::copy(name, package.join(name)).with_context(|| format!("no {name}"))?;
     }
-    check_size(&fs::read(&optimised)?)?;
     run(
         "Packing",
         npm(&package)
             .args(["pack", "--silent", "--pack-destination"])
             .arg(&out),
     )?;
-    let tarball = tarball()?;
-    let bytes = fs::metadata(&tarball).context("npm pack left no tarball")?.len();
-    eprintln!("    {} ({:.1} kB)", tarball.display(), bytes as f64 / 1e3);
-    Ok(())
+    size::check(&package, &tarball()?)
 }
 
 /// The tarball that [`build`] leaves; the package's version is the workspace's.
@@ -113,19 +119,17 @@ pub(crate) fn tarball() -> anyhow::Result<PathBuf> {
         .join(concat!("blindscore-", env!("CARGO_PKG_VERSION"), ".tgz")))
 }
 
-fn check_size(wasm: &[u8]) -> anyhow::Result<()> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(wasm)?;
-    let compressed = encoder.finish()?.len();
-    eprintln!(
-        "    WebAssembly: {:.1} kB, {:.1} kB with gzip",
-        wasm.len() as f64 / 1e3,
-        compressed as f64 / 1e3
-    );
-    ensure!(
-        compressed <= MAX_WASM_GZIP,
-        "the WebAssembly may be at most {MAX_WASM_GZIP} bytes with gzip"
-    );
+/// Writes a module with the hash of the WebAssembly, so that browsers run no other file with these bindings
+/// (subresource integrity).
+fn write_integrity(wasm: &[u8], folder: &Path) -> anyhow::Result<()> {
+    let hash = BASE64.encode(Sha384::digest(wasm));
+    fs::write(
+        folder.join("integrity.js"),
+        format!("export const WASM_INTEGRITY = \"sha384-{hash}\";\n"),
+    )?;
+    let types =
+        "/** Hash of `blindscore_bg.wasm`, as `fetch` takes it. */\nexport const WASM_INTEGRITY: string;\n";
+    fs::write(folder.join("integrity.d.ts"), types)?;
     Ok(())
 }
 

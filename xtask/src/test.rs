@@ -1,7 +1,7 @@
 use crate::{
     browser,
     command::{cargo, npm_install, say},
-    mnist, npm, paths, server, web,
+    docs, mnist, npm, paths, server, web,
 };
 use anyhow::Context;
 use std::{
@@ -15,9 +15,11 @@ use std::{
 pub(crate) fn run() -> anyhow::Result<()> {
     let mnist = mnist::fetch()?;
     web::build()?;
+    docs::npm_reference()?;
     server::build()?;
     let tests = paths::root()?.join("tests");
     npm_install(&tests.join("browser"))?;
+    npm_install(&tests.join("packaging"))?;
     let chromium = browser::find_or_install(&tests.join("browser"))?;
 
     cargo(
@@ -41,6 +43,17 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 .env("BLINDSCORE_URL", &server.url)
                 .env("BLINDSCORE_TARBALL", npm::tarball()?);
             command.env("MNIST_DIR", &mnist);
+            Ok(())
+        },
+    )?;
+    node_tests(
+        "Testing the packed npm package in bundlers, workers and plain pages",
+        &tests.join("packaging"),
+        |command| {
+            command
+                .env("BLINDSCORE_URL", &server.url)
+                .env("BLINDSCORE_TARBALL", npm::tarball()?);
+            command.env("CHROMIUM", &chromium).env("MNIST_DIR", &mnist);
             Ok(())
         },
     )?;

@@ -6,6 +6,9 @@ export interface ModelDescriptor {
   id: string;
   /** A line for people. */
   title: string;
+  /** Versions of the wire format that the server reads. */
+  formats: number[];
+  /** Name of the cryptographic parameters; models of the same set share a key. */
   parameter_set: string;
   inputs: {
     /** Number of features. */
@@ -23,8 +26,11 @@ export interface ModelDescriptor {
       deskew?: boolean;
     };
   };
+  /** What one level of a feature is encrypted as. */
   input_step: number;
+  /** One for each score: its name, and how a decrypted number becomes a score. */
   outputs: { label: string; offset: number; half_range: number }[];
+  /** How scores become probabilities. */
   link: "softmax" | "sigmoid" | "identity";
   /** Bytes on the wire. */
   sizes: { public_key: number; query: number; response: number };

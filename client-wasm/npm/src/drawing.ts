@@ -1,4 +1,4 @@
-import { BlindscoreError } from "./errors.js";
+import { InputError } from "./errors.js";
 import { loaded } from "./wasm.js";
 
 /**
@@ -17,7 +17,7 @@ export function normalizeDrawing(
 ): Uint8Array | null {
   if (!ArrayBuffer.isView(drawing)) return loaded().normalizeImageData(drawing) ?? null;
   if (drawing.length !== width * height) {
-    throw new BlindscoreError("drawing_size", `${width} x ${height} pixels need ${width * height} bytes, got ${drawing.length}`);
+    throw new InputError("drawing_size", `${width} x ${height} pixels need ${width * height} bytes, got ${drawing.length}`);
   }
   const bytes = new Uint8Array(drawing.buffer, drawing.byteOffset, drawing.length);
   return loaded().normalizeDrawing(bytes, width, height) ?? null;

@@ -1,4 +1,5 @@
 import type { KeyGeneration, SecretKey } from "./blindscore.js";
+import { rethrow } from "./errors.js";
 
 /** Groups of ciphertexts between two looks at the clock: a few milliseconds' work. */
 const STEP = 4;
@@ -19,8 +20,9 @@ export async function generate(
   onProgress: (fraction: number) => void,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
+  signal?.throwIfAborted();
   onProgress(0);
-  const generation = secret.startPublicKey();
+  const generation = rethrow(() => secret.startPublicKey());
   try {
     for (;;) {
       signal?.throwIfAborted();

@@ -1,8 +1,9 @@
-import type { Model, SecretKey } from "./blindscore.js";
+import type { SecretKey } from "./blindscore.js";
 import type { ModelDescriptor, Scores } from "./descriptor.js";
-import { BlindscoreError, fromWasm } from "./errors.js";
-import { generateNow } from "./generation.js";
-import { loaded } from "./wasm.js";
+import { InputError, rethrow } from "./errors.js";
+import { generate, generateNow } from "./generation.js";
+import { LoadedModel } from "./model.js";
+import { load, loaded } from "./wasm.js";
 
 /** A secret key and its public key, as bytes. */
 export interface KeyPair {
@@ -17,31 +18,44 @@ export interface KeyPair {
 /**
  * Makes keys for models of this one's parameter set. `init()` must have been awaited.
  *
- * A network's take about a second, in which the thread does nothing else: call it in a worker, or use `Blindscore.ensureKeys`.
+ * A network's take about half a second, in which the thread does nothing else: call it in a worker, or use `generateKeysAsync`.
  */
 export function generateKeys(
   model: ModelDescriptor,
   { onProgress = () => {} }: { onProgress?: (fraction: number) => void } = {},
 ): KeyPair {
-  return withModel(model, (parsed) => {
-    const secret = loaded().SecretKey.generate(parsed);
-    try {
-      const publicKey = generateNow(secret, onProgress);
-      return { secretKey: secret.toBytes(), publicKey, keyId: secret.keyId() };
-    } finally {
-      secret.free();
-    }
-  });
+  return withModel(model, ({ parsed }) =>
+    freeing(loaded().SecretKey.generate(parsed), (secret) => pair(secret, generateNow(secret, onProgress))),
+  );
+}
+
+/** The same in steps of some milliseconds, so that the thread stays responsive. Loads the WebAssembly by itself. */
+export async function generateKeysAsync(
+  model: ModelDescriptor,
+  { onProgress = () => {}, signal }: { onProgress?: (fraction: number) => void; signal?: AbortSignal } = {},
+): Promise<KeyPair> {
+  const bindings = await load(undefined, signal);
+  const secret = withModel(model, ({ parsed }) => bindings.SecretKey.generate(parsed));
+  try {
+    return pair(secret, await generate(secret, onProgress, signal));
+  } finally {
+    secret.free();
+  }
 }
 
 /** Encrypts one feature vector: the body of a score request. */
 export function encrypt(model: ModelDescriptor, secretKey: Uint8Array, features: ArrayLike<number>): Uint8Array {
-  return withModel(model, (parsed) => withSecret(secretKey, (secret) => secret.encrypt(parsed, vector(features))));
+  const values = vector(features);
+  return withModel(model, ({ parsed }) =>
+    freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => secret.encrypt(parsed, values)),
+  );
 }
 
 /** Decrypts one response. Throws if it belongs to another key or model, or was damaged. */
 export function decrypt(model: ModelDescriptor, secretKey: Uint8Array, response: Uint8Array): Scores {
-  return withModel(model, (parsed) => withSecret(secretKey, (secret) => unpack(model, secret.decrypt(parsed, response))));
+  return withModel(model, ({ parsed }) =>
+    freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => unpack(model, secret.decrypt(parsed, response))),
+  );
 }
 
 /** `[index, scores..., probabilities...]` as an object. */
@@ -59,31 +73,25 @@ export function vector(features: ArrayLike<number>): Float64Array {
     const value: unknown = features[index];
     // An undefined or a string would become NaN or 0 in a Float64Array without a word.
     if (typeof value !== "number") {
-      throw new BlindscoreError("feature_range", `feature ${index} is ${String(value)}, not a number`);
+      throw new InputError("feature_range", `feature ${index} is ${String(value)}, not a number`);
     }
     copy[index] = value;
   }
   return copy;
 }
 
-function withModel<T>(model: ModelDescriptor, use: (parsed: Model) => T): T {
-  try {
-    const parsed = new (loaded().Model)(JSON.stringify(model));
-    try {
-      return use(parsed);
-    } finally {
-      parsed.free();
-    }
-  } catch (error) {
-    throw fromWasm(error);
-  }
+function pair(secret: SecretKey, publicKey: Uint8Array): KeyPair {
+  return { secretKey: secret.toBytes(), publicKey, keyId: secret.keyId() };
 }
 
-function withSecret<T>(bytes: Uint8Array, use: (secret: SecretKey) => T): T {
-  const secret = loaded().SecretKey.fromBytes(bytes);
+function withModel<T>(descriptor: ModelDescriptor, use: (model: LoadedModel) => T): T {
+  return freeing(new LoadedModel(descriptor), (model) => rethrow(() => use(model)));
+}
+
+function freeing<H extends { free(): void }, T>(handle: H, use: (handle: H) => T): T {
   try {
-    return use(secret);
+    return use(handle);
   } finally {
-    secret.free();
+    handle.free();
   }
 }

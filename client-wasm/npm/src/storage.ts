@@ -1,4 +1,4 @@
-import { BlindscoreError } from "./errors.js";
+import { StorageError } from "./errors.js";
 
 /**
  * Where secret keys are kept between visits. `connect` looks for a key there, `ensureKeys` puts it there once its public key is on the
@@ -80,6 +80,6 @@ export function memoryStorage(): KeyStorage {
   };
 }
 
-function failed(cause: unknown): BlindscoreError {
-  return new BlindscoreError("storage", `the key storage failed: ${String(cause)}`, "none", undefined, { cause });
+function failed(cause: unknown): StorageError {
+  return new StorageError("storage", `the key storage failed: ${String(cause)}`, "none", { cause });
 }

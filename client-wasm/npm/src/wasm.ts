@@ -1,38 +1,41 @@
 import { wasmSource } from "#wasm-source";
 import start, * as bindings from "./blindscore.js";
 import { BlindscoreError } from "./errors.js";
+import { WASM_INTEGRITY } from "./integrity.js";
+import { abortable } from "./shared.js";
 
-/** Where to take the WebAssembly from, if not from the package: an address, or its bytes. */
-export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
+/**
+ * Where to take the WebAssembly from, if not from the package: an address, a response, its bytes, or a compiled module.
+ *
+ * It has to be this version's `blindscore.wasm`. From an address nothing else is taken: its hash is part of the package.
+ */
+export type WasmSource = string | URL | Response | BufferSource | WebAssembly.Module;
 
 let loading: Promise<typeof bindings> | undefined;
+let ready: typeof bindings | undefined;
 
 /**
  * Loads the WebAssembly. Idempotent: later calls wait for the first one, or try again if it failed.
  * `Blindscore.connect` calls it by itself.
  */
-export async function init(source?: WasmSource): Promise<void> {
-  await load(source);
+export async function init(source?: WasmSource, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  await load(source, signal);
 }
 
-export async function load(source?: WasmSource): Promise<typeof bindings> {
-  loading ??= (async () => {
-    try {
-      await start({ module_or_path: source ?? (await wasmSource()) });
-      return bindings;
-    } catch (error) {
-      loading = undefined;
-      throw new BlindscoreError("wasm_load", `the WebAssembly can't be loaded: ${String(error)}`, "retry", undefined, {
-        cause: error,
-      });
-    }
-  })();
-  const loaded = await loading;
-  ready = loaded;
-  return loaded;
+export function load(source?: WasmSource, signal?: AbortSignal): Promise<typeof bindings> {
+  loading ??= instantiate(source).catch((error: unknown) => {
+    loading = undefined;
+    throw new BlindscoreError("wasm_load", `the WebAssembly can't be loaded: ${String(error)}`, "retry", { cause: error });
+  });
+  return abortable(loading, signal);
 }
 
-let ready: typeof bindings | undefined;
+async function instantiate(source: WasmSource | undefined): Promise<typeof bindings> {
+  const found = source ?? (await wasmSource());
+  const address = typeof found === "string" || found instanceof URL;
+  await start({ module_or_path: address ? fetch(found, { integrity: WASM_INTEGRITY }) : found });
+  return (ready = bindings);
+}
 
 /** The bindings, for functions that can't wait. */
 export function loaded(): typeof bindings {

@@ -59,7 +59,7 @@ pub enum WireError {
     #[error("not a Blindscore blob: the magic bytes are missing")]
     BadMagic,
     /// Another format version.
-    #[error("format version {0} is not supported, only {FORMAT_VERSION}")]
+    #[error("the blob has format version {0}, only {FORMAT_VERSION} is supported")]
     UnsupportedVersion(u16),
     /// A blob of another kind.
     #[error("expected a blob of kind {expected:?}, got kind number {found}")]

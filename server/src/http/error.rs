@@ -11,7 +11,7 @@ use blindscore_protocol::{
     ids::{KeyId, ModelId},
     params::ParameterSetId,
     problem::{Problem, ProblemCode},
-    wire::WireError,
+    wire::{FORMAT_VERSION, WireError},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -59,6 +59,15 @@ pub(super) enum ApiError {
     /// Made under parameters this server doesn't know.
     #[error("parameter set {0} is not served")]
     ParametersRetired(ParameterSetId),
+    /// Written in a version of the wire format that is not served.
+    #[error(
+        "format version {found} is not served, only {FORMAT_VERSION}: update the {older}",
+        older = if *found < FORMAT_VERSION { "client" } else { "server" }
+    )]
+    FormatUnsupported {
+        /// Version in the blob.
+        found: u16,
+    },
     /// Encrypted for another version of the model.
     #[error("the query is for model {query}, this is now {served}")]
     ModelChanged {
@@ -158,6 +167,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
             Self::KeyHashMismatch { .. } => ProblemCode::KeyHashMismatch,
             Self::ParametersRetired(_) => ProblemCode::ParametersRetired,
+            Self::FormatUnsupported { .. } => ProblemCode::FormatUnsupported,
             Self::ModelChanged { .. } => ProblemCode::ModelChanged,
             Self::TooLong { .. } | Self::TooMany { .. } => ProblemCode::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => ProblemCode::UnsupportedMediaType,
@@ -227,6 +237,7 @@ impl ResponseError for ApiError {
 fn store_code(error: &StoreError) -> ProblemCode {
     match error {
         StoreError::QuotaReached(_) => ProblemCode::QuotaExceeded,
+        StoreError::Full(_) => ProblemCode::StoreFull,
         _ => ProblemCode::StoreUnavailable,
     }
 }
@@ -236,7 +247,7 @@ fn store_detail(error: &StoreError) -> String {
         StoreError::QuotaReached(limit) => {
             format!("{limit} keys are stored; remove one before the next upload")
         }
-        StoreError::Full(_) => "the key store is full".to_owned(),
+        StoreError::Full(_) => "the key store has no room for another key".to_owned(),
         _ => "the key store does not answer".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_protocol::{
     OCTET_STREAM,
     ids::KeyId,
-    wire::{Header, Kind, PublicKey},
+    wire::{Header, Kind, PublicKey, WireError},
 };
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -60,7 +60,10 @@ pub(super) async fn put(
     if actual != named {
         return Err(ApiError::KeyHashMismatch { named, actual });
     }
-    let set = Header::peek(&body.bytes, Kind::PublicKey).map_err(ApiError::MalformedKey)?;
+    let set = Header::peek(&body.bytes, Kind::PublicKey).map_err(|error| match error {
+        WireError::UnsupportedVersion(found) => ApiError::FormatUnsupported { found },
+        error => ApiError::MalformedKey(error),
+    })?;
     if !service.uses(set) {
         return Err(ApiError::ParametersRetired(set));
     }

@@ -80,6 +80,7 @@ fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> R
         Query::from_blob(blob, model.set().query_format(), descriptor.inputs.count).map_err(|error| {
             match error {
                 WireError::WrongParameterSet(set) => ApiError::ParametersRetired(set),
+                WireError::UnsupportedVersion(found) => ApiError::FormatUnsupported { found },
                 error => match whole_query_of_another_length(rest) {
                     Some(header) if header.model != descriptor.id => ApiError::ModelChanged {
                         query: header.model,

@@ -16,6 +16,7 @@ use blindscore_protocol::{
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
+    wire::FORMAT_VERSION,
 };
 use safetensors::SafeTensors;
 
@@ -47,6 +48,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         // The file holds everything that responses depend on, except what the code makes of it.
         id: ModelId::of(&[params.name.as_bytes(), file].concat()),
         title: metadata.get("title")?.to_owned(),
+        formats: vec![FORMAT_VERSION],
         parameter_set: params.name.to_owned(),
         inputs: metadata.inputs(features)?,
         input_step: network.input_step(),

@@ -7,6 +7,7 @@ use blindscore_protocol::{
     ids::ModelId,
     noise::ScoreNoise,
     params::{LinearParams, ParameterSet},
+    wire::FORMAT_VERSION,
 };
 
 /// A score may take the inner part of the torus; what is left keeps rounding and noise from wrapping around.
@@ -49,6 +50,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         name: float.name.clone(),
         id: ModelId::NONE,
         title: float.title.clone(),
+        formats: vec![FORMAT_VERSION],
         parameter_set: params.name.to_owned(),
         inputs: float.inputs.clone(),
         input_step: 1 << input_step_log2,

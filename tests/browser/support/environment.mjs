@@ -7,6 +7,8 @@ function setting(name) {
 
 /** Origin of a running server that serves the page. */
 export const ORIGIN = new URL(setting("BLINDSCORE_URL")).origin;
+/** Path of the server's program. */
+export const SERVER = setting("BLINDSCORE_SERVER");
 /** Path of the browser. */
 export const CHROMIUM = setting("CHROMIUM");
 /** Folder with MNIST's test set. */

@@ -18,17 +18,18 @@ export function launch() {
 
 export class Visitor {
   /** Opens the page in a context of its own, to stay with one model unless `model` is null. */
-  static async open(browser, { model = "mnist-linear", ...options } = {}) {
+  static async open(browser, { model = "mnist-linear", origin = ORIGIN, ...options } = {}) {
     const context = await browser.newContext(options);
     const page = await context.newPage();
-    const visitor = new Visitor(context, page);
-    await page.goto(model === null ? ORIGIN : `${ORIGIN}/?model=${model}`);
+    const visitor = new Visitor(context, page, origin);
+    await page.goto(model === null ? origin : `${origin}/?model=${model}`);
     return visitor;
   }
 
-  constructor(context, page) {
+  constructor(context, page, origin = ORIGIN) {
     this.context = context;
     this.page = page;
+    this.origin = origin;
     this.requests = [];
     this.complaints = [];
     page.on("request", (request) => this.requests.push(request));
@@ -83,9 +84,27 @@ export class Visitor {
   /** Chooses an example, counted from 0, and reads the answer. */
   async askExample(index) {
     await this.page.click("#clear");
+    await this.chooseExample(index);
+    await this.state("answered");
+    return this.text("#answer");
+  }
+
+  /** Puts an example on the sheet. */
+  async chooseExample(index) {
     if ((await this.page.getAttribute("#try-example", "aria-expanded")) === "false") await this.page.click("#try-example");
     await this.page.click(`#examples button >> nth=${index}`);
-    await this.state("answered");
+  }
+
+  /** Waits until the page says what is wrong, and gives its words. */
+  async trouble(code) {
+    await this.page.waitForSelector(`#trouble[data-code="${code}"]`, { timeout: 30_000 });
+    return this.text("#trouble-text");
+  }
+
+  /** Waits, through whatever troubles, until the page has an answer. */
+  async answered() {
+    await this.page.waitForSelector('main[data-state="answered"]', { timeout: 60_000 });
+    assert.ok(!(await this.page.isVisible("#trouble")), "still in trouble");
     return this.text("#answer");
   }
 
@@ -112,7 +131,7 @@ export class Visitor {
   /** Nothing went wrong and nothing left the origin. */
   assertClean() {
     assert.deepEqual(this.complaints, []);
-    const foreign = this.requests.map((request) => request.url()).filter((url) => new URL(url).origin !== ORIGIN);
+    const foreign = this.requests.map((request) => request.url()).filter((url) => new URL(url).origin !== this.origin);
     assert.deepEqual(foreign, []);
   }
 
@@ -122,8 +141,8 @@ export class Visitor {
 }
 
 /** Status of a request about a key, made behind the page's back. */
-export async function keyStatus(method, keyId) {
-  const response = await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method });
+export async function keyStatus(method, keyId, origin = ORIGIN) {
+  const response = await fetch(`${origin}/v1/keys/${keyId}`, { method });
   await response.body?.cancel();
   return response.status;
 }

@@ -3,6 +3,8 @@
 use blindscore_protocol::{ids::KeyId, wire::HEADER_BYTES};
 use std::ops::Range;
 
+/// Where a header has its format version.
+pub(crate) const VERSION: Range<usize> = 4..6;
 /// Where a header names its parameter set.
 pub(crate) const PARAMETER_SET: Range<usize> = 8..12;
 /// Where it says how long the payload is.

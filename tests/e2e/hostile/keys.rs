@@ -2,7 +2,7 @@
 
 use crate::{
     Bench,
-    forge::{LENGTH, PARAMETER_SET, broken, lie, noise, seal},
+    forge::{LENGTH, PARAMETER_SET, VERSION, broken, lie, noise, seal},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use blindscore_protocol::{ids::KeyId, problem::ProblemCode::*, wire::HEADER_BYTES};
@@ -22,6 +22,8 @@ pub(crate) fn keys_with_a_changed_byte(bench: &Bench) {
         blob[index] ^= [0x01, 0x80, 0xff, 0x5a][index % 4];
         let code = if PARAMETER_SET.contains(&index) {
             ParametersRetired
+        } else if VERSION.contains(&index) {
+            FormatUnsupported
         } else {
             MalformedKey
         };
@@ -46,7 +48,7 @@ pub(crate) fn well_sealed_lies_in_keys(bench: &Bench) {
     for version in [0u16, 1, 3, 0xffff] {
         bench.refuse_key(
             &lie(key, 4, &version.to_le_bytes()),
-            MalformedKey,
+            FormatUnsupported,
             "another version",
         );
     }

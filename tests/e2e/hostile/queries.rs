@@ -2,7 +2,7 @@
 
 use crate::{
     Bench,
-    forge::{LENGTH, PARAMETER_SET, broken, lie, noise, seal},
+    forge::{LENGTH, PARAMETER_SET, VERSION, broken, lie, noise, seal},
 };
 use blindscore_protocol::{
     ids::ModelId,
@@ -32,6 +32,8 @@ pub(crate) fn queries_with_a_changed_byte(bench: &Bench) {
         blob[index] ^= [0x01, 0x80, 0xff, 0x5a][index % 4];
         let code = if PARAMETER_SET.contains(&index) {
             ParametersRetired
+        } else if VERSION.contains(&index) {
+            FormatUnsupported
         } else {
             MalformedCiphertext
         };
@@ -54,7 +56,7 @@ pub(crate) fn well_sealed_lies_in_queries(bench: &Bench) {
     for version in [0u16, 1, 3, 0xffff] {
         bench.refuse_query(
             &lie(query, 4, &version.to_le_bytes()),
-            MalformedCiphertext,
+            FormatUnsupported,
             "another version",
         );
     }

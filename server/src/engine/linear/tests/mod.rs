@@ -11,7 +11,7 @@ use blindscore_protocol::{
     ids::{KeyId, ModelId},
     params::{LinearParams, ParameterSet},
     random::MaskSeed,
-    wire::{LinearPublicKey, PublicKey, Query, Response},
+    wire::{FORMAT_VERSION, LinearPublicKey, PublicKey, Query, Response},
 };
 use tfhe::core_crypto::{
     algorithms::polynomial_algorithms::polynomial_karatsuba_wrapping_mul, prelude::Polynomial,
@@ -47,6 +47,7 @@ impl Fixture {
             name: "test".into(),
             id: ModelId::of(&[seed]),
             title: String::new(),
+            formats: vec![FORMAT_VERSION],
             parameter_set: params.name.into(),
             inputs: Inputs {
                 count: features,

@@ -16,7 +16,7 @@ use blindscore_protocol::{
     params::{NetworkParams, ParameterSet},
     random::MaskSeed,
     ring::product_coefficient,
-    wire::{NetworkPublicKey, PublicKey, Query, SecretKeyBits},
+    wire::{FORMAT_VERSION, NetworkPublicKey, PublicKey, Query, SecretKeyBits},
 };
 use std::sync::OnceLock;
 
@@ -87,6 +87,7 @@ fn descriptor(network: &IntegerNetwork) -> ModelDescriptor {
         name: "test".into(),
         id: ModelId::of(b"test"),
         title: String::new(),
+        formats: vec![FORMAT_VERSION],
         parameter_set: PARAMS.name.into(),
         inputs: Inputs {
             count: FEATURES,

@@ -1,0 +1,88 @@
+// The packed package in the projects people have: connect, predict, the right digits.
+import assert from "node:assert/strict";
+import { appendFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { createServer } from "vite";
+import { digits, LABELS } from "./support/digits.mjs";
+import { SERVER } from "./support/environment.mjs";
+import { node, project, tool } from "./support/project.mjs";
+import { serve } from "./support/site.mjs";
+import { launch, visit } from "./support/visit.mjs";
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+/** Serves a folder, and hears what the page there makes of the digits. */
+async function answers(folder) {
+  const site = await serve(folder);
+  try {
+    return await visit(browser, `${site.origin}/`, digits[0].label);
+  } finally {
+    site.close();
+  }
+}
+
+test("Node", async () => {
+  const folder = await project("node");
+  await writeFile(join(folder, "digits.json"), JSON.stringify(digits));
+  assert.equal(await node(folder, "main.js", SERVER, "digits.json"), LABELS);
+});
+
+test("Node: the WebAssembly from wherever it is", async () => {
+  const folder = await project("node");
+  for (const source of ["package", "bytes", "buffer", "module", "response", "address"]) {
+    assert.equal(await node(folder, "sources.js", source), "784", source);
+  }
+});
+
+for (const app of ["vite", "vite-worker"]) {
+  test(`${app}: built`, async () => {
+    const folder = await project(app);
+    await tool(folder, "vite", "build");
+    assert.equal(await answers(join(folder, "dist")), LABELS);
+  });
+}
+
+test("vite: its development server", async () => {
+  const folder = await project("vite");
+  const site = await serve(folder);
+  const vite = await createServer({
+    root: folder,
+    logLevel: "error",
+    server: { host: "127.0.0.1", port: 0, proxy: { "/v1": site.origin, "/digits.json": site.origin } },
+  });
+  try {
+    await vite.listen();
+    assert.equal(await visit(browser, vite.resolvedUrls.local[0], digits[0].label), LABELS);
+  } finally {
+    await vite.close();
+    site.close();
+  }
+});
+
+test("webpack", async () => {
+  const folder = await project("webpack");
+  await tool(folder, "webpack", "--mode=production");
+  assert.equal(await answers(folder), LABELS);
+});
+
+test("esbuild", async () => {
+  const folder = await project("esbuild");
+  await tool(folder, "esbuild", "main.js", "--bundle", "--format=esm", "--loader:.wasm=file", "--outdir=dist");
+  assert.equal(await answers(folder), LABELS);
+});
+
+for (const app of ["plain", "plain-worker"]) {
+  test(`${app}: no bundler`, async () => {
+    assert.equal(await answers(await project(app)), LABELS);
+  });
+}
+
+test("no bundler: WebAssembly that isn't this package's is refused", async () => {
+  const folder = await project("plain");
+  // One more section, which no engine would mind: custom, named "x".
+  await appendFile(join(folder, "node_modules", "blindscore", "dist", "blindscore_bg.wasm"), Buffer.of(0, 2, 1, 0x78));
+  await assert.rejects(answers(folder), /integrity|wasm_load/);
+});

@@ -1,0 +1,100 @@
+// A program that uses everything the package exports, as strictly as TypeScript can check it. It is compiled, not run.
+import {
+  Blindscore,
+  BlindscoreError,
+  type ClientErrorCode,
+  type ConnectOptions,
+  decrypt,
+  encrypt,
+  type ErrorCode,
+  generateKeys,
+  generateKeysAsync,
+  indexedDbStorage,
+  init,
+  InputError,
+  type KeyPair,
+  type KeyReport,
+  type KeyStorage,
+  memoryStorage,
+  type ModelDescriptor,
+  NetworkError,
+  normalizeDrawing,
+  type Prediction,
+  type Progress,
+  type Recovery,
+  type Scores,
+  ServerError,
+  type ServerErrorCode,
+  StorageError,
+  type WasmSource,
+} from "blindscore";
+import address from "blindscore/blindscore.wasm";
+
+const { signal } = new AbortController();
+
+const sources: WasmSource[] = [address, new URL(address, location.href), new Uint8Array(8), new ArrayBuffer(8), new Response()];
+for (const source of sources) await init(source, { signal });
+await init(await WebAssembly.compileStreaming(fetch(address)));
+
+class OneKey implements KeyStorage {
+  readonly #keys = new Map<string, Uint8Array>();
+  get = (name: string): Promise<Uint8Array | undefined> => Promise.resolve(this.#keys.get(name));
+  set = (name: string, key: Uint8Array): Promise<void> => Promise.resolve(void this.#keys.set(name, key));
+  delete = (name: string): Promise<void> => Promise.resolve(void this.#keys.delete(name));
+}
+const storages: KeyStorage[] = [new OneKey(), memoryStorage(), indexedDbStorage(), indexedDbStorage("mine")];
+
+const options: ConnectOptions = { model: "mnist-linear", fetch, wasm: address, signal };
+const client: Blindscore = await Blindscore.connect(new URL("https://scores.example"), options);
+for (const storage of storages) await Blindscore.connect("https://scores.example", { storage, secretKey: client.exportSecretKey() });
+
+const onProgress = ({ phase, fraction }: Progress): string => `${phase satisfies "generate" | "upload"} ${fraction.toFixed(2)}`;
+const report: KeyReport = await client.ensureKeys({ onProgress, signal });
+const times: number = report.keygenMs + report.uploadMs + report.publicKeyBytes;
+const news: boolean = report.generated || report.uploaded;
+const id: string | null = client.keyId;
+export const keys = [times, news, id, report.keyId];
+
+const prediction: Prediction = await client.predict(new Float32Array(784), { signal, trace: true });
+const serverMs: number | null = prediction.timings.serverMs;
+const traced: Uint8Array | undefined = prediction.trace?.query;
+export const measured = [serverMs, traced, prediction.bytes.query + prediction.bytes.response];
+const many: Scores[] = await client.predictMany([[0, 1], new Uint8Array(784)], { signal, onProgress: (done: number) => void done });
+export const best: [string, number, number | undefined][] = many.map(({ label, index, probabilities }) => [label, index, probabilities[index]]);
+const changed: boolean = await client.refresh({ signal });
+if (changed) await client.forget({ signal });
+client.free();
+client[Symbol.dispose]();
+
+const model: ModelDescriptor = client.model;
+export const formats: readonly number[] = model.formats;
+const pair: KeyPair = generateKeys(model, { onProgress: (fraction: number) => void fraction });
+const { secretKey, keyId }: KeyPair = await generateKeysAsync(model, { onProgress: (fraction: number) => void fraction, signal });
+export const scores: Scores = decrypt(model, pair.secretKey, encrypt(model, secretKey, [keyId.length]));
+export const images: (Uint8Array | null)[] = [normalizeDrawing(new ImageData(28, 28)), normalizeDrawing(new Uint8Array(4), 2, 2)];
+
+export function advice(error: unknown): string {
+  if (!(error instanceof BlindscoreError)) throw error;
+  const code: ErrorCode = error.code;
+  const recovery: Recovery = error.recovery;
+  if (error instanceof ServerError) {
+    const wait: number | null = error.retryAfterMs;
+    const request: string | null = error.requestId;
+    return `${error.status satisfies number} ${code} ${wait ?? 0} ${request ?? ""}`;
+  }
+  if (error instanceof InputError || error instanceof NetworkError || error instanceof StorageError) return error.message;
+  // Codes are completed by editors, and codes that are not known yet are allowed.
+  const known: (ClientErrorCode | ServerErrorCode)[] = ["feature_range", "key_not_found", "unsupported_format", "overloaded"];
+  const unknown: ErrorCode = "something_new";
+  return [recovery, unknown, ...known].join(" ");
+}
+
+// What must not compile.
+// @ts-expect-error: a client is made by connect
+new Blindscore();
+// @ts-expect-error: features are numbers
+await client.predict(["1"]);
+// @ts-expect-error: no such recovery
+export const wrong: Recovery = "pray";
+// @ts-expect-error: no such client code
+export const misspelt: ClientErrorCode = "feature_rnage";

@@ -1,0 +1,138 @@
+// Every piece of code in the README of the packed package does what it says, against the real server. Only the server's address is replaced.
+import assert from "node:assert/strict";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { transform } from "esbuild";
+import ts from "typescript";
+import { build } from "vite";
+import { digits } from "./support/digits.mjs";
+import { SERVER } from "./support/environment.mjs";
+import { node, project, tool } from "./support/project.mjs";
+import { errors, snippets } from "./support/readme.mjs";
+import { POLICY, serve } from "./support/site.mjs";
+import { launch, starts, visit } from "./support/visit.mjs";
+
+const ADDRESS = "https://scores.example";
+const IMAGES = `export const images = ${JSON.stringify(digits.map(({ features }) => features))};\n`;
+/** Every snippet reads the first digit, and logs a line that starts with what it read. */
+const [{ label: LABEL }] = digits;
+
+const folder = await project("readme");
+await writeFile(join(folder, "images.js"), IMAGES);
+const installed = join(folder, "node_modules", "blindscore");
+const readme = await readFile(join(installed, "README.md"), "utf8");
+const found = snippets(readme);
+const of = (kind) => found.filter((snippet) => snippet.kind === kind);
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+async function readsInNode(name, code) {
+  await writeFile(join(folder, name), code.replaceAll(ADDRESS, SERVER));
+  const lines = (await node(folder, name)).split("\n");
+  assert.ok(lines.some((line) => starts(line, LABEL)), `logged: ${lines.join("\n")}`);
+}
+
+/** Puts a page into a folder of its own in the project. */
+async function page(name, files) {
+  await mkdir(join(folder, name), { recursive: true });
+  const html = '<!doctype html>\n<script type="module" src="./main.js"></script>\n';
+  for (const [file, content] of Object.entries({ "index.html": html, "images.js": IMAGES, ...files })) {
+    await writeFile(join(folder, name, file), content);
+  }
+}
+
+for (const { code, line } of of("js")) {
+  test(`line ${line}, in Node`, () => readsInNode(`line-${line}.js`, code));
+}
+
+for (const { code, line } of of("ts")) {
+  test(`line ${line}, in TypeScript`, async () => {
+    const name = `line-${line}`;
+    await writeFile(join(folder, `${name}.ts`), code);
+    const strictly = ["--strict", "--skipLibCheck", "false", "--allowJs", "--noEmit", "--module", "nodenext"];
+    await tool(folder, "tsc", ...strictly, "--target", "es2022", "--lib", "es2022,dom,esnext.disposable", `${name}.ts`);
+    await readsInNode(`${name}.js`, (await transform(code, { loader: "ts", target: "node20" })).code);
+  });
+}
+
+test("the pages, built with Vite", async (context) => {
+  const site = await serve(join(folder, "built"));
+  after(() => site.close());
+  const pages = [];
+  let beside = {};
+  for (const { code, file, line } of of("js browser")) {
+    const here = code.replaceAll(ADDRESS, site.origin);
+    if (file) {
+      beside = { ...beside, [file]: here };
+      continue;
+    }
+    pages.push(`line-${line}`);
+    await page(pages.at(-1), { "main.js": here, ...beside });
+    beside = {};
+  }
+  assert.deepEqual(beside, {}, "a file that no page uses");
+  const input = pages.map((name) => join(folder, name, "index.html"));
+  await build({ root: folder, logLevel: "error", build: { outDir: "built", rollupOptions: { input } } });
+  for (const name of pages) {
+    await context.test(name, () => visit(browser, `${site.origin}/${name}/`, LABEL));
+  }
+});
+
+test("the page for esbuild", async () => {
+  const [main] = of("js esbuild");
+  const [command] = of("sh esbuild");
+  const site = await serve(join(folder, "esbuild"));
+  after(() => site.close());
+  const html = '<!doctype html>\n<script type="module" src="dist/main.js"></script>\n';
+  await page("esbuild", { "main.js": main.code.replaceAll(ADDRESS, site.origin), "index.html": html });
+  const [npx, ...words] = command.code.trim().split(" ");
+  assert.equal(npx, "npx");
+  await tool(join(folder, "esbuild"), ...words);
+  await visit(browser, `${site.origin}/`, LABEL);
+});
+
+test("the page without a bundler", async () => {
+  const [main] = of("js plain");
+  const [html] = of("html");
+  const site = await serve(folder);
+  after(() => site.close());
+  await writeFile(join(folder, "index.html"), html.code);
+  await writeFile(join(folder, "main.js"), main.code.replaceAll(ADDRESS, site.origin));
+  await visit(browser, `${site.origin}/`, LABEL);
+});
+
+test("the policy is the one under which all pages here were visited", () => {
+  assert.deepEqual(of("http").map(({ code }) => code), [`Content-Security-Policy: ${POLICY}\n`]);
+});
+
+test("each kind of code that there can be only one of is there once", () => {
+  for (const kind of ["js esbuild", "sh esbuild", "js plain", "html", "http"]) assert.equal(of(kind).length, 1, kind);
+  assert.deepEqual(of("sh").map(({ code }) => code), ["npm install blindscore\n"]);
+});
+
+test("the table of errors has every code, with its class and recovery", async () => {
+  const table = errors(readme).flatMap(({ codes, ...row }) => codes.map((code) => ({ code, ...row })));
+  const listed = (fromServer) => table.filter(({ kind }) => (kind === "ServerError") === fromServer).map(({ code }) => code);
+  const types = await readFile(join(installed, "dist", "errors.d.ts"), "utf8");
+  assert.deepEqual(listed(false).toSorted(), union(types, "ClientErrorCode"));
+  assert.deepEqual(listed(true).toSorted(), union(types, "ServerErrorCode"));
+
+  // What the server says of its codes, in its own words.
+  const problems = await readFile(new URL("../../protocol/src/problem.rs", import.meta.url), "utf8");
+  const recoveries = [...problems.matchAll(/= "(\w+)", \d+, (\w+),/g)].map(([, code, recovery]) => [
+    code,
+    recovery.replaceAll(/(?<!^)[A-Z]/g, "_$&").toLowerCase(),
+  ]);
+  const told = table.filter(({ kind }) => kind === "ServerError").map(({ code, recovery }) => [code, recovery]);
+  assert.deepEqual(told.toSorted(), recoveries.toSorted());
+});
+
+/** The members of a union of strings, sorted. */
+function union(source, name) {
+  const file = ts.createSourceFile("errors.d.ts", source, ts.ScriptTarget.ES2022);
+  const declaration = file.statements.find((statement) => ts.isTypeAliasDeclaration(statement) && statement.name.text === name);
+  return declaration.type.types.map(({ literal }) => literal.text).toSorted();
+}

@@ -1,0 +1,41 @@
+// A project of its own for each app: a copy of its folder outside the repository, with the packed package installed.
+import { execFile } from "node:child_process";
+import { rmSync } from "node:fs";
+import { cp, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { TARBALL } from "./environment.mjs";
+
+const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
+const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
+const execute = promisify(execFile);
+const folders = [];
+process.on("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+/** Installs the tarball into a copy of `apps/{name}`, and gives its folder. */
+export async function project(name) {
+  const folder = await mkdtemp(join(tmpdir(), `blindscore-${name}-`));
+  folders.push(folder);
+  await cp(join(HERE, "apps", name), folder, { recursive: true });
+  await execute(NPM, ["install", "--silent", "--no-audit", "--no-fund", TARBALL], { cwd: folder });
+  return folder;
+}
+
+/** Runs a tool of these tests' `node_modules` in a folder; its output is what a failure says. */
+export async function tool(folder, name, ...args) {
+  try {
+    const { stdout, stderr } = await execute(join(HERE, "node_modules", ".bin", name), args, { cwd: folder });
+    return stdout + stderr;
+  } catch (error) {
+    throw new Error(`${name} ${args.join(" ")} failed:\n${error.stdout}${error.stderr}`, { cause: error });
+  }
+}
+
+/** Runs a script of a project in Node, and gives what it prints; complaints fail. */
+export async function node(folder, script, ...args) {
+  const { stdout, stderr } = await execute(process.execPath, [script, ...args], { cwd: folder });
+  if (stderr) throw new Error(`${script} complains:\n${stderr}`);
+  return stdout.trim();
+}

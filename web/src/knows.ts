@@ -1,0 +1,63 @@
+// What the server knows: everything it was sent from this page, counted as it left.
+import { byId, make } from "./dom";
+import { bytes, clock, count, day, size } from "./format";
+import type { KeyFacts, Sent } from "./messages";
+
+interface Queries {
+  drawn: number;
+  blank: number;
+  bytes: number;
+}
+
+export class ServerKnowledge {
+  #list = byId("knows-list");
+  /** By key id: models of the same parameters share a key. */
+  #keys = new Map<string, KeyFacts>();
+  #queries = new Map<string, Queries>();
+  #last: Date | null = null;
+  /** Title of a model. */
+  #title: (model: string) => string;
+
+  constructor(title: (model: string) => string) {
+    this.#title = title;
+    this.#show();
+  }
+
+  key(keys: KeyFacts) {
+    this.#keys.set(keys.keyId, keys);
+    this.#show();
+  }
+
+  sent({ model, bytes, blank }: Sent) {
+    const before = this.#queries.get(model) ?? { drawn: 0, blank: 0, bytes: 0 };
+    this.#queries.set(model, {
+      drawn: before.drawn + Number(!blank),
+      blank: before.blank + Number(blank),
+      bytes: before.bytes + bytes,
+    });
+    this.#last = new Date();
+    this.#show();
+  }
+
+  /** The keys are deleted; that it was asked stays known. */
+  forgotten() {
+    this.#keys.clear();
+    this.#show();
+  }
+
+  #show() {
+    const keys = [...this.#keys.values()].map((key) => {
+      const until = key.expiresAt ? `, until ${day(key.expiresAt)}` : "";
+      return `public key ${key.keyId.slice(0, 8)}…, ${size(key.publicKeyBytes)}${until}`;
+    });
+    const queries = [...this.#queries].flatMap(([model, { drawn, blank, bytes: sum }]) => {
+      const of = (n: number, kind: string) => `${count(n)} ${kind} ${n === 1 ? "query" : "queries"} to the ${this.#title(model).toLowerCase()}`;
+      const each = `, ${bytes(sum / (drawn + blank))} each`;
+      const empty = blank > 0 ? [`${of(blank, "empty")}, to try it out${each}`] : [];
+      return drawn > 0 ? [of(drawn, "encrypted") + each, ...empty] : empty;
+    });
+    const when = this.#last ? [`when they came, the last at ${clock(this.#last)}`] : [];
+    const lines = [...keys, ...queries, ...when, "your network address, your browser’s name"];
+    this.#list.replaceChildren(...lines.map((line) => make("li", "", line)));
+  }
+}
