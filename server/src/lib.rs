@@ -4,6 +4,7 @@
 //! - [`model`]: model files, quantisation, the registry;
 //! - [`keystore`]: clients' public keys;
 //! - [`tokens`]: API keys of tenants;
+//! - [`telemetry`]: metrics;
 //! - [`http`]: the service;
 //! - [`cli`]: the command line.
 
@@ -12,4 +13,5 @@ pub mod engine;
 pub mod http;
 pub mod keystore;
 pub mod model;
+pub mod telemetry;
 pub mod tokens;

@@ -4,6 +4,7 @@ use super::{
     access::Caller,
     body::MediaType,
     error::ApiError,
+    openapi::{BodyRefusal, Refusal},
     service::{Service, parse_key_id},
 };
 use crate::keystore::{KeyName, KeyRecord, Stored};
@@ -11,33 +12,54 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_protocol::{
     OCTET_STREAM,
     ids::KeyId,
+    problem::Problem,
     wire::{Header, Kind, PublicKey, WireError},
 };
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 /// Methods of the path.
 pub(super) const METHODS: &str = "PUT, GET, HEAD, DELETE";
 
 /// Answer to an upload.
-#[derive(Serialize)]
-struct Receipt {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Receipt {
     key_id: KeyId,
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 
 /// What a lookup tells.
-#[derive(Serialize)]
-struct Metadata {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Metadata {
     key_id: KeyId,
     bytes: u64,
+    #[schema(format = DateTime)]
     renewed_at: String,
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// `PUT`: stores a key. 201 if it is new, 200 if the same key was there.
+/// Stores a key: 201 if it is new, 200 if the same key was there.
+#[utoipa::path(
+    put,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    request_body(content_type = "application/octet-stream", description = "The public key's blob"),
+    responses(
+        (status = 200, description = "It was there", body = Receipt),
+        (status = 201, description = "It is stored", body = Receipt),
+        (status = 403, description = "The tenant may store no more keys", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The bytes don't hash to the id", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
 pub(super) async fn put(
     service: web::Data<Service>,
     caller: Caller,
@@ -87,7 +109,19 @@ async fn check(service: &Service, blob: Bytes) -> Result<(), ApiError> {
         .map_err(ApiError::MalformedKey)
 }
 
-/// `GET` and `HEAD`: whether a key is stored and until when; never its bytes.
+/// Until when a key is stored; never its bytes.
+#[utoipa::path(
+    get,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    responses(
+        (status = 200, description = "It is stored", body = Metadata),
+        (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+    )
+)]
 pub(super) async fn get(
     service: web::Data<Service>,
     caller: Caller,
@@ -109,7 +143,42 @@ pub(super) async fn get(
     }))
 }
 
-/// `DELETE`: removes a key; 404 if there was none.
+/// Whether a key is stored.
+#[utoipa::path(
+    head,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    responses(
+        (status = 200, description = "It is stored"),
+        (status = 400, description = "This is no key id"),
+        (status = 401, description = "A valid token is needed"),
+        (status = 404, description = "Never uploaded, removed or expired"),
+        (status = 503, description = "The store does not answer"),
+    )
+)]
+pub(super) async fn head(
+    service: web::Data<Service>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    get(service, caller, request).await
+}
+
+/// Removes a key; 404 if there was none.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    responses(
+        (status = 204, description = "It is removed"),
+        (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+    )
+)]
 pub(super) async fn delete(
     service: web::Data<Service>,
     caller: Caller,

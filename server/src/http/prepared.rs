@@ -5,6 +5,7 @@ use super::{
 use crate::{
     engine::PreparedKey,
     keystore::{KeyName, KeyRecord, KeyStore, StoreError},
+    telemetry,
 };
 use blindscore_protocol::{
     ids::KeyId,
@@ -12,6 +13,7 @@ use blindscore_protocol::{
     wire::{Header, Kind, PublicKey, WireError},
 };
 use bytes::Bytes;
+use metrics::{counter, histogram};
 use moka::future::Cache;
 use std::{
     pin::pin,
@@ -128,6 +130,8 @@ impl PreparedKeys {
         pool: &ScoringPool,
     ) -> Result<Arc<ReadyKey>, Arc<PrepareError>> {
         let removals = self.removals.load(Ordering::Acquire);
+        let found = self.ready.contains_key(name);
+        counter!(telemetry::KEY_CACHE, "found" => if found { "true" } else { "false" }).increment(1);
         let ready = self
             .ready
             .try_get_with_by_ref(name, self.load(name, store, pool))
@@ -201,12 +205,15 @@ impl PreparedKeys {
             Err(error) => Err(error),
         };
         match key {
-            Ok((prepared, memory)) => Ok(Arc::new(ReadyKey {
-                prepared,
-                known: Mutex::new(Known { record, at }),
-                asking: tokio::sync::Mutex::new(()),
-                _memory: memory,
-            })),
+            Ok((prepared, memory)) => {
+                histogram!(telemetry::KEY_LOAD_SECONDS).record(at.elapsed());
+                Ok(Arc::new(ReadyKey {
+                    prepared,
+                    known: Mutex::new(Known { record, at }),
+                    asking: tokio::sync::Mutex::new(()),
+                    _memory: memory,
+                }))
+            }
             Err(error) => {
                 // What was stored had been checked: the disk has damaged it, or the format is older than this
                 // program. The client can upload it again, once it is out of the way.

@@ -1,4 +1,4 @@
-use super::{error::ApiError, health, keys, models, score, site};
+use super::{error::ApiError, health, keys, metrics, models, openapi, score, site};
 use actix_web::{
     HttpResponse, Route, guard,
     web::{self, ServiceConfig},
@@ -25,7 +25,8 @@ pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>)
         .service(
             web::resource("/v1/keys/{key_id}")
                 .route(web::put().to(keys::put))
-                .route(get().to(keys::get))
+                .route(web::get().to(keys::get))
+                .route(web::head().to(keys::head))
                 .route(web::delete().to(keys::delete))
                 .default_service(only(keys::METHODS)),
         )
@@ -44,6 +45,12 @@ pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>)
                 .route(get().to(health::ready))
                 .default_service(only("GET, HEAD")),
         );
+    config.service(
+        web::resource("/metrics")
+            .route(get().to(metrics::metrics))
+            .default_service(only("GET, HEAD")),
+    );
+    config.configure(openapi::routes);
     match web_dir {
         Some(directory) => site::from_directory(config, directory),
         None => site::built_in(config),

@@ -15,6 +15,7 @@ use crate::{
     engine::PreparedKey,
     keystore::{KeyStore, Location, Policy},
     model::Registry,
+    telemetry,
     tokens::TokenFile,
 };
 use actix_cors::Cors;
@@ -26,6 +27,7 @@ use actix_web::{
 };
 use anyhow::{Context, ensure};
 use blindscore_protocol::KEY_HEADER;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
     io::Write,
     net::{SocketAddr, TcpListener},
@@ -46,6 +48,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// How often the token file is read: a revoked token works this long at most.
 const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often measurements are put into histograms.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 /// Files a server needs besides its connections.
 const OTHER_FILES: u64 = 1024;
 
@@ -139,6 +143,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let server = server.run();
 
     actix_web::rt::spawn(sweep(service.clone().into_inner()));
+    actix_web::rt::spawn(keep_metrics(service.metrics.clone()));
     actix_web::rt::spawn(reload_tokens(service.into_inner()));
     // Whoever started the server waits for this line.
     println!("listening on {scheme}://{address}");
@@ -190,6 +195,7 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
         access,
         rate: RateLimit::new(settings.rate),
         bodies: Bodies::new(settings.upload_bytes),
+        metrics: telemetry::install().context("starting the metrics")?,
         checks: Semaphore::new(settings.workers),
     })
 }
@@ -238,6 +244,15 @@ async fn sweep(service: Arc<Service>) {
             Ok(removed) => tracing::info!(removed, "expired keys removed"),
             Err(cause) => tracing::error!(%cause, "removing expired keys failed"),
         }
+    }
+}
+
+/// Puts measurements into their histograms now and then, so that they don't pile up where no one asks for them.
+async fn keep_metrics(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(METRICS_INTERVAL);
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
     }
 }
 

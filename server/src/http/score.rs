@@ -4,25 +4,29 @@ use super::{
     access::Caller,
     body::MediaType,
     error::ApiError,
+    openapi::{BodyRefusal, Refusal},
     pool::{NotRun, Width},
     prepared::PrepareError,
     queries::{self, JsonRequest},
     service::{Service, parse_key_id},
 };
-use crate::{engine::ScoreError, keystore::KeyName, model::Model};
+use crate::{engine::ScoreError, keystore::KeyName, model::Model, telemetry};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, wire::Query};
+use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, problem::Problem, wire::Query};
+use metrics::{counter, histogram};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use utoipa::ToSchema;
 
 /// JSON answer of `POST /v1/models/{model}/score`.
-#[derive(Serialize)]
-struct JsonResponse {
+#[derive(Serialize, ToSchema)]
+pub(super) struct JsonResponse {
+    /// Response blobs in base64, in the order of the queries.
     data: Vec<String>,
 }
 
@@ -34,7 +38,31 @@ struct Scored {
     score: Duration,
 }
 
-/// `POST /v1/models/{model}/score`: raw queries give raw responses, JSON gives JSON.
+/// Scores queries: raw ones, one after the other, give raw responses; JSON gives JSON.
+#[utoipa::path(
+    post,
+    path = "/v1/models/{model}/score",
+    tag = "scoring",
+    security(("token" = [])),
+    params(
+        ("model" = String, Path, description = "Its name", example = "mnist-linear"),
+        ("Blindscore-Key" = Option<KeyId>, Header, description = "Key of raw queries"),
+    ),
+    request_body(
+        content((JsonRequest = "application/json"), (Vec<u8> = "application/octet-stream")),
+        description = "Up to 64 queries"
+    ),
+    responses(
+        (status = 200, description = "Responses, in the order of the queries", content(
+            (JsonResponse = "application/json"),
+            (Vec<u8> = "application/octet-stream"),
+        )),
+        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not whole queries of this model, or for another key", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
 pub(super) async fn score(
     service: web::Data<Service>,
     caller: Caller,
@@ -66,7 +94,21 @@ pub(super) async fn score(
     }
 }
 
-/// `POST /score`: JSON in, a JSON array out, on the default model.
+/// Scores queries on the default model: JSON in, an array of base64 strings out.
+#[utoipa::path(
+    post,
+    path = "/score",
+    tag = "scoring",
+    security(("token" = [])),
+    request_body = JsonRequest,
+    responses(
+        (status = 200, description = "Responses in base64, in the order of the queries", body = Vec<String>),
+        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not whole queries of this model, or for another key", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
 pub(super) async fn score_default(
     service: web::Data<Service>,
     caller: Caller,
@@ -158,6 +200,10 @@ async fn answer(
         Err(NotRun::Lost) => return Err(ApiError::Lost),
     };
     service.pool.learn(cost, width, done.ran, count);
+    let name = model.descriptor().name.clone();
+    histogram!(telemetry::QUEUE_SECONDS).record(done.waited);
+    histogram!(telemetry::SCORE_SECONDS, "model" => name.clone()).record(done.ran);
+    counter!(telemetry::QUERIES, "model" => name).increment(count as u64);
     Ok(Scored {
         blobs: done.value?,
         queue: done.waited,

@@ -8,6 +8,7 @@ use crate::{
 };
 use actix_web::HttpRequest;
 use blindscore_protocol::{ids::KeyId, params::ParameterSetId};
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -31,6 +32,8 @@ pub(super) struct Service {
     pub(super) rate: RateLimit,
     /// Request bodies in memory.
     pub(super) bodies: Bodies,
+    /// What this process has counted.
+    pub(super) metrics: PrometheusHandle,
     /// Uploaded keys that are checked at a time, away from the threads that serve HTTP.
     pub(super) checks: Semaphore,
 }

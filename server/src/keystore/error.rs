@@ -48,6 +48,24 @@ pub enum StoreError {
     Object(object_store::Error),
 }
 
+impl StoreError {
+    /// What kind of failure of the store this is; `None` for what a store that works may say too.
+    pub(super) fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Full(_) => Some("full"),
+            Self::Slow(_) => Some("slow"),
+            Self::Wrong(_) => Some("wrong"),
+            Self::QuotaReached(_) => None,
+            Self::Object(
+                object_store::Error::NotFound { .. }
+                | object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => None,
+            Self::Object(_) => Some("other"),
+        }
+    }
+}
+
 impl From<object_store::Error> for StoreError {
     fn from(error: object_store::Error) -> Self {
         if is_full(&error) {

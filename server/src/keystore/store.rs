@@ -5,6 +5,7 @@ use super::{
     quota::Quota,
     tenant::Tenant,
 };
+use crate::telemetry;
 use blindscore_protocol::ids::KeyId;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -335,10 +336,15 @@ impl KeyStore {
         &self,
         operation: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.policy.patience, operation).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(StoreError::Slow(self.policy.patience)),
+        let error = match tokio::time::timeout(self.policy.patience, operation).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => StoreError::from(error),
+            Err(_) => StoreError::Slow(self.policy.patience),
+        };
+        if let Some(kind) = error.failure() {
+            metrics::counter!(telemetry::STORE_ERRORS, "kind" => kind).increment(1);
         }
+        Err(error)
     }
 }
 
