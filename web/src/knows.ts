@@ -51,10 +51,11 @@ export class ServerKnowledge {
       return `public key ${key.keyId.slice(0, 8)}…, ${size(key.publicKeyBytes)}${until}`;
     });
     const queries = [...this.#queries].flatMap(([model, { drawn, blank, bytes: sum }]) => {
-      const of = (n: number, kind: string) => `${count(n)} ${kind} ${n === 1 ? "query" : "queries"} to the ${this.#title(model).toLowerCase()}`;
-      const each = `, ${bytes(sum / (drawn + blank))} each`;
-      const empty = blank > 0 ? [`${of(blank, "empty")}, to try it out${each}`] : [];
-      return drawn > 0 ? [of(drawn, "encrypted") + each, ...empty] : empty;
+      const size = bytes(sum / (drawn + blank));
+      const to = this.#title(model).toLowerCase();
+      const some = (n: number, kind: string) => `${count(n)} ${kind} ${n === 1 ? "query" : "queries"} of ${size} to the ${to}`;
+      const empty = blank > 0 ? [`${some(blank, "empty")}, to try it out`] : [];
+      return drawn > 0 ? [some(drawn, "encrypted"), ...empty] : empty;
     });
     const when = this.#last ? [`when they came, the last at ${clock(this.#last)}`] : [];
     const lines = [...keys, ...queries, ...when, "your network address, your browser’s name"];

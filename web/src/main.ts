@@ -83,6 +83,8 @@ const session = new Session(asked, {
     status.say("Forgotten: your keys are deleted on the server and here. Draw to make new ones.");
   },
   failed(trouble) {
+    // An answer to something else would only mislead.
+    if (!session.forgetting) takeAwayAnswer();
     recovery.failed(trouble, session.forgetting ? "Nothing is forgotten yet." : "");
     keyCard.keep();
   },

@@ -36,7 +36,7 @@ export class ModelChoice {
 
   show(models: ModelFacts[], used: string | null) {
     this.#field.hidden = models.length < 2;
-    for (const { radio } of this.#cards.values()) radio.closest(".model")?.remove();
+    for (const card of this.#field.querySelectorAll(".model")) card.remove();
     this.#cards.clear();
     for (const facts of models) {
       this.#cards.set(facts.name, this.#card(facts, facts.name === used));

@@ -4,10 +4,12 @@ mod browser;
 mod command;
 mod demo;
 mod docs;
+mod lighthouse;
 mod mnist;
 mod npm;
 mod paths;
 mod server;
+mod servers;
 mod size;
 mod test;
 mod web;
@@ -30,6 +32,10 @@ enum Xtask {
     Docs,
     /// Build the demo page: web/dist
     Web,
+    /// Build the server with the page inside: target/release/blindscore-server
+    Server,
+    /// Judge the page with Lighthouse, in Chromium
+    Lighthouse,
     /// Fetch the MNIST images: target/mnist
     Mnist,
     /// Run the criterion benches
@@ -45,6 +51,8 @@ fn main() -> anyhow::Result<()> {
         Xtask::Npm => npm::build(),
         Xtask::Docs => docs::build(),
         Xtask::Web => web::build(),
+        Xtask::Server => web::build().and_then(|()| server::build()),
+        Xtask::Lighthouse => lighthouse::measure(),
         Xtask::Mnist => mnist::fetch().map(drop),
         Xtask::Bench => command::cargo(
             "Running the benches",

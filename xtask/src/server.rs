@@ -1,4 +1,10 @@
-use crate::command::cargo;
+use crate::{command::cargo, paths};
+use anyhow::Context;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 /// The page is part of the program.
 pub(crate) const FEATURES: &str = "blindscore-server/page";
@@ -16,4 +22,45 @@ pub(crate) fn build() -> anyhow::Result<()> {
             FEATURES,
         ],
     )
+}
+
+/// The real server with the page, on a free port and an empty store; ends with the value.
+pub(crate) struct Running {
+    child: Child,
+    /// Where it listens.
+    pub(crate) url: String,
+}
+
+impl Running {
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let data = paths::target()?.join("test-data");
+        if data.exists() {
+            fs::remove_dir_all(&data)?;
+        }
+        let mut child = Command::new(paths::server()?)
+            .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
+            .arg(&data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("can't start the server")?;
+        let stdout = child.stdout.take().context("the server has no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let url = loop {
+            let line = lines.next().context("the server ended before it listened")??;
+            if let Some((_, url)) = line.split_once("listening on ") {
+                break url.trim().to_owned();
+            }
+        };
+        // Whatever else it prints must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child, url })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may be gone already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

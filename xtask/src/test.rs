@@ -1,15 +1,12 @@
 use crate::{
     browser,
     command::{cargo, npm_install, say},
-    docs, mnist, npm, paths, server, web,
+    docs, mnist, npm, paths,
+    server::{self, Running},
+    servers,
+    web,
 };
-use anyhow::Context;
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 /// Every test there is.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -34,7 +31,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             server::FEATURES,
         ],
     )?;
-    let server = Server::start()?;
+    servers::test()?;
+    let server = Running::start()?;
     node_tests(
         "Testing the packed npm package in Node",
         &tests.join("node"),
@@ -65,7 +63,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             fs::create_dir_all(&screenshots)?;
             command
                 .env("BLINDSCORE_URL", &server.url)
-                .env("CHROMIUM", &chromium);
+                .env("BLINDSCORE_SERVER", paths::server()?);
+            command.env("CHROMIUM", &chromium);
             command.env("MNIST_DIR", &mnist).env("SCREENSHOTS", &screenshots);
             Ok(())
         },
@@ -103,44 +102,4 @@ fn node_tests(
         .args(["--test", "--test-reporter=spec"]);
     prepare(&mut command)?;
     crate::command::run(what, &mut command)
-}
-
-/// The real server with the page, on a free port and an empty store; ends with the value.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start() -> anyhow::Result<Self> {
-        let data = paths::target()?.join("test-data");
-        if data.exists() {
-            fs::remove_dir_all(&data)?;
-        }
-        let mut child = Command::new(paths::server()?)
-            .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
-            .arg(&data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("can't start the server")?;
-        let stdout = child.stdout.take().context("the server has no output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let url = loop {
-            let line = lines.next().context("the server ended before it listened")??;
-            if let Some((_, url)) = line.split_once("listening on ") {
-                break url.trim().to_owned();
-            }
-        };
-        // Whatever else it prints must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, url })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already, which is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -112,6 +112,7 @@ export class Blindscore {
   ): Promise<Prediction> {
     this.#assertAlive();
     const values = vector(features);
+    this.#model.check(values);
     return this.#recovering(() => this.#predict(values, options), options.signal);
   }
 

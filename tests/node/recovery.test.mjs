@@ -1,0 +1,215 @@
+// Errors, giving up, and going on: what a program around the client has to handle, and what it hasn't.
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { digits, emptyProject, importFrom, url } from "./project.mjs";
+
+let blindscore;
+before(async () => (blindscore = await importFrom(emptyProject())));
+
+/** A fetch that changes what the server says at `path`. */
+function changing(path, change) {
+  return async (address, init) => {
+    const response = await fetch(address, init);
+    if (new URL(address).pathname !== path) return response;
+    return new Response(JSON.stringify(change(await response.json())), { status: response.status, headers: response.headers });
+  };
+}
+
+const [digit] = digits(1);
+
+test("every kind of error is a class, with code and recovery", async () => {
+  const { Blindscore, BlindscoreError, InputError, NetworkError, ServerError, StorageError } = blindscore;
+  for (const Kind of [InputError, NetworkError, ServerError, StorageError]) assert.ok(Kind.prototype instanceof BlindscoreError);
+  const client = await Blindscore.connect(url);
+  await assert.rejects(client.predict([1]), (error) => error instanceof InputError && error.code === "feature_count" && error.name === "InputError");
+  assert.throws(() => client.exportSecretKey(), (error) => error.constructor === BlindscoreError && error.code === "no_key");
+  await assert.rejects(Blindscore.connect("http://127.0.0.1:9"), (error) => error instanceof NetworkError && error.recovery === "retry");
+  await assert.rejects(Blindscore.connect(url, { model: "none" }), (error) => {
+    assert.ok(error instanceof ServerError);
+    assert.equal(error.status, 404);
+    assert.match(error.requestId, /^[0-9a-f]{8}-/);
+    assert.equal(error.retryAfterMs, null);
+    return true;
+  });
+  const broken = { get: () => Promise.reject(new StorageError("storage", "broken")), set() {}, delete() {} };
+  await assert.rejects(Blindscore.connect(url, { storage: broken }), StorageError);
+  client.free();
+});
+
+test("a server that asks to wait is heard, in seconds and as a date", async () => {
+  const { Blindscore } = blindscore;
+  const busy = (retryAfter) => async () => new Response("{}", { status: 503, headers: { "retry-after": retryAfter } });
+  const retryAfterMs = async (value) => {
+    const error = await Blindscore.connect(url, { fetch: busy(value) }).catch((error) => error);
+    assert.equal(error.recovery, "retry");
+    return error.retryAfterMs;
+  };
+  assert.equal(await retryAfterMs("7"), 7000);
+  const dated = await retryAfterMs(new Date(Date.now() + 60_000).toUTCString());
+  assert.ok(dated > 50_000 && dated <= 60_000, `${dated}`);
+  assert.equal(await retryAfterMs("soon"), null);
+});
+
+test("an answer that is no JSON is not taken for one", async () => {
+  const portal = async () => new Response("<h1>Please sign in</h1>");
+  await assert.rejects(blindscore.Blindscore.connect(url, { fetch: portal }), { code: "malformed_answer", recovery: "retry" });
+});
+
+test("a model that has changed since connect is fetched again, and the query made anew", async () => {
+  // An old descriptor at first, the true one when it is asked for again.
+  let asked = 0;
+  const old = changing("/v1/models/mnist-linear", (model) => (asked++ === 0 ? { ...model, id: "11".repeat(16), title: "old" } : model));
+  const client = await blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: old });
+  assert.equal(client.model.title, "old");
+  const keyId = (await client.ensureKeys()).keyId;
+  assert.equal((await client.predict(digit.features)).label, digit.label);
+  assert.notEqual(client.model.title, "old");
+  assert.equal(client.keyId, keyId, "the key has the same parameters, so it stays");
+  assert.equal(asked, 2);
+  assert.equal(await client.refresh(), false);
+  await client.forget();
+});
+
+test("a changed model that doesn't stop changing is an error", async () => {
+  const liar = changing("/v1/models/mnist-linear", (model) => ({ ...model, id: "11".repeat(16) }));
+  const client = await blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: liar });
+  await assert.rejects(client.predict(digit.features), { code: "model_changed", recovery: "refresh_model", status: 410 });
+  await client.forget();
+});
+
+test("a client and a server without a common format say who is older", async () => {
+  const newer = changing("/v1/models/mnist-linear", (model) => ({ ...model, formats: [7, 8] }));
+  await assert.rejects(blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: newer }), {
+    code: "unsupported_format",
+    recovery: "refresh_model",
+    message: /the client has to be updated/,
+  });
+  const both = changing("/v1/models/mnist-linear", (model) => ({ ...model, formats: [1, ...model.formats, 9] }));
+  const client = await blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: both });
+  assert.equal((await client.predict(digit.features)).label, digit.label);
+  await client.forget();
+  // A blob of another version, sent all the same.
+  const model = await (await fetch(`${url}/v1/models/mnist-linear`)).json();
+  const { keyId, publicKey } = blindscore.generateKeys(model);
+  publicKey[4] = 1;
+  const refused = await fetch(`${url}/v1/keys/${await sha256(publicKey)}`, { method: "PUT", body: publicKey });
+  assert.equal(refused.status, 410);
+  const problem = await refused.json();
+  assert.equal(problem.code, "format_unsupported");
+  assert.equal(problem.recovery, "refresh_model");
+  assert.match(problem.detail, /update the client/);
+  assert.equal((await fetch(`${url}/v1/keys/${keyId}`, { method: "HEAD" })).status, 404);
+});
+
+async function sha256(bytes) {
+  return Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
+}
+
+test("who shares a run of ensureKeys can give up alone; the last one stops it", async () => {
+  const client = await blindscore.Blindscore.connect(url, { model: "mnist-net" });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const heard = { first: 0, second: 0 };
+  const one = client.ensureKeys({ signal: first.signal, onProgress: () => (heard.first += 1) });
+  const two = client.ensureKeys({ signal: second.signal, onProgress: () => (heard.second += 1) });
+  setTimeout(() => first.abort(), 30);
+  await assert.rejects(one, { name: "AbortError" });
+  const then = heard.first;
+  const report = await two;
+  assert.ok(report.generated && report.uploaded);
+  assert.ok(heard.second > heard.first);
+  assert.equal(heard.first, then, "who has left hears no more");
+  assert.ok(report.expiresAt > new Date());
+
+  await client.forget();
+  const [third, fourth] = [new AbortController(), new AbortController()];
+  const waiting = [third, fourth].map(({ signal }) => assert.rejects(client.ensureKeys({ signal }), { name: "AbortError" }));
+  setTimeout(() => third.abort(), 20);
+  setTimeout(() => fourth.abort(), 40);
+  await Promise.all(waiting);
+  assert.equal((await fetch(`${url}/v1/keys/${client.keyId}`, { method: "HEAD" })).status, 404, "nothing was uploaded");
+  client.free();
+});
+
+test("'forget' stops a key in the making", async () => {
+  const client = await blindscore.Blindscore.connect(url, { model: "mnist-net" });
+  const making = assert.rejects(client.ensureKeys(), { name: "AbortError" });
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await client.forget();
+  await making;
+  assert.equal(client.keyId, null);
+  client.free();
+});
+
+test("a freed client says so; 'using' frees it", async () => {
+  const client = await blindscore.Blindscore.connect(url);
+  await client.ensureKeys();
+  const { keyId } = client;
+  client.free();
+  client.free();
+  client[Symbol.dispose]();
+  for (const work of [() => client.predict(digit.features), () => client.predictMany([]), () => client.ensureKeys(), () => client.forget(), () => client.refresh()]) {
+    await assert.rejects(work(), { code: "freed" });
+  }
+  assert.throws(() => client.exportSecretKey(), { code: "freed" });
+  assert.equal(client.keyId, null);
+  assert.equal((await fetch(`${url}/v1/keys/${keyId}`, { method: "DELETE" })).status, 204);
+
+  // In the middle of a prediction, too.
+  const busy = await blindscore.Blindscore.connect(url);
+  await busy.ensureKeys();
+  const prediction = assert.rejects(busy.predict(digit.features), { code: "freed" });
+  busy.free();
+  await prediction;
+});
+
+test("generateKeysAsync lets others work, and can be given up", async () => {
+  const { generateKeysAsync, encrypt, decrypt } = blindscore;
+  const model = await (await fetch(`${url}/v1/models/mnist-net-small`)).json();
+  const giveUp = new AbortController();
+  let turns = 0;
+  const timer = setInterval(() => (turns += 1), 1);
+  await assert.rejects(generateKeysAsync(model, { signal: giveUp.signal, onProgress: (fraction) => fraction > 0.1 && giveUp.abort() }), {
+    name: "AbortError",
+  });
+  const { keyId, publicKey, secretKey } = await generateKeysAsync(model);
+  clearInterval(timer);
+  assert.ok(turns > 3, `${turns} turns`);
+  assert.equal((await fetch(`${url}/v1/keys/${keyId}`, { method: "PUT", body: publicKey })).status, 201);
+  const answer = await fetch(`${url}/v1/models/mnist-net-small/score`, {
+    method: "POST",
+    headers: { "content-type": "application/octet-stream", "blindscore-key": keyId },
+    body: encrypt(model, secretKey, digit.features),
+  });
+  assert.equal(decrypt(model, secretKey, new Uint8Array(await answer.arrayBuffer())).label, digit.label);
+  await fetch(`${url}/v1/keys/${keyId}`, { method: "DELETE" });
+});
+
+test("WebAssembly from elsewhere: bytes, a module, a response; an altered file at an address is refused", async () => {
+  const { readFileSync } = await import("node:fs");
+  const { join } = await import("node:path");
+  const { createServer } = await import("node:http");
+  const bytesOf = (folder) => readFileSync(join(folder, "node_modules/blindscore/dist/blindscore_bg.wasm"));
+  const sources = {
+    bytes: (bytes) => bytes,
+    module: (bytes) => new WebAssembly.Module(bytes),
+    response: (bytes) => new Response(bytes, { headers: { "content-type": "application/wasm" } }),
+  };
+  for (const [kind, source] of Object.entries(sources)) {
+    const folder = emptyProject();
+    const own = await importFrom(folder);
+    const client = await own.Blindscore.connect(url, { wasm: source(bytesOf(folder)) });
+    assert.ok(client.model, kind);
+    client.free();
+  }
+  const folder = emptyProject();
+  const own = await importFrom(folder);
+  const altered = Buffer.concat([bytesOf(folder), Buffer.from([0, 5, 4, ...Buffer.from("note")])]);
+  const files = { "/altered.wasm": altered, "/good.wasm": bytesOf(folder) };
+  const server = createServer(({ url: path }, response) => response.setHeader("content-type", "application/wasm").end(files[path]));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const base = `http://127.0.0.1:${server.address().port}`;
+  await assert.rejects(own.init(`${base}/altered.wasm`), { code: "wasm_load", recovery: "retry" });
+  await own.init(`${base}/good.wasm`, { signal: AbortSignal.timeout(10_000) });
+  server.close();
+  server.closeAllConnections();
+});
