@@ -2,6 +2,7 @@
 //! a client of the service with its keys, and a proxy that records what travels.
 
 mod api;
+mod client;
 mod faults;
 mod proxy;
 mod server;
@@ -9,6 +10,7 @@ mod stores;
 mod user;
 
 pub use api::{Api, Reply};
+pub use client::{ModelUser, Oracle, deviations};
 pub use faults::{Fault, Faults};
 pub use proxy::Recorder;
 pub use server::{Server, command};

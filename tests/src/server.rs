@@ -46,8 +46,26 @@ impl Server {
         Self::launch(data, arguments)
     }
 
+    /// Starts a server whose data directory is a disk of its own with this much room. It has to be Linux, where users
+    /// may mount something for themselves.
+    pub fn on_small_disk(bytes: usize) -> Self {
+        let data = Arc::new(TempDir::new().expect("a temporary directory"));
+        // A mount of this process alone; gone when it ends.
+        let script = format!("mount -t tmpfs -o size={bytes} none \"$0\" && exec \"$@\"");
+        let mut mounted = Command::new("unshare");
+        mounted
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+            .arg(data.path())
+            .arg(binary());
+        Self::launch_as(without_options(mounted), data, &[])
+    }
+
     fn launch(data: Arc<TempDir>, arguments: &[&str]) -> Self {
-        let mut process = command()
+        Self::launch_as(command(), data, arguments)
+    }
+
+    fn launch_as(mut command: Command, data: Arc<TempDir>, arguments: &[&str]) -> Self {
+        let mut process = command
             .arg("serve")
             // In the environment, so that arguments come before them.
             .env("BLINDSCORE_BIND", "127.0.0.1:0")
@@ -109,6 +127,17 @@ impl Server {
         names.filter(|name| name != "probe" && name != "lock").collect()
     }
 
+    /// Bytes of memory that are resident, or were at most, as Linux counts them (`VmRSS`, `VmHWM`).
+    pub fn memory(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).expect("the process lives, on Linux");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        kilobytes.expect("a field in kB") * 1024
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +176,10 @@ impl Drop for Server {
 
 /// The server's program, without options from this process's environment.
 pub fn command() -> Command {
-    let mut command = Command::new(binary());
+    without_options(Command::new(binary()))
+}
+
+fn without_options(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("BLINDSCORE_") {
             command.env_remove(name);
@@ -168,11 +200,17 @@ fn binary() -> PathBuf {
     path
 }
 
-/// Tests lie in `target/release/deps`, the server in `target/release`.
+/// Tests lie in `target/release/deps`, the server and other programs in `target/release`.
 fn built_beside() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
-    let profile = test.parent().and_then(Path::parent).expect("a target directory");
+    let folder = test.parent().expect("a target directory");
+    let profile = if folder.ends_with("deps") {
+        folder.parent()
+    } else {
+        Some(folder)
+    };
     profile
+        .expect("a target directory")
         .join("blindscore-server")
         .with_extension(env::consts::EXE_EXTENSION)
 }

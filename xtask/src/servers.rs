@@ -36,20 +36,32 @@ fn python() -> anyhow::Result<PathBuf> {
     if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(folder);
     }
-    let version = output("python3", &["--version"]).context("Python 3.10 or later is needed for these tests")?;
-    let minor = version.strip_prefix("Python 3.").and_then(|rest| rest.split('.').next());
+    let version =
+        output("python3", &["--version"]).context("Python 3.10 or later is needed for these tests")?;
+    let minor = version
+        .strip_prefix("Python 3.")
+        .and_then(|rest| rest.split('.').next());
     ensure!(
-        minor.and_then(|minor| minor.parse().ok()).is_some_and(|minor: u32| minor >= 10),
+        minor
+            .and_then(|minor| minor.parse().ok())
+            .is_some_and(|minor: u32| minor >= 10),
         "Python 3.10 or later is needed for these tests, this is {version}"
     );
     run(
         "Making a Python environment for the tests",
-        Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder),
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder),
     )?;
     run(
         "Installing moto and schemathesis",
         Command::new(folder.join("bin/pip"))
-            .args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .args([
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--requirement",
+            ])
             .arg(paths::root()?.join("tests/servers/requirements.txt")),
     )?;
     fs::write(installed, wanted)?;

@@ -3,8 +3,7 @@ use crate::{
     command::{cargo, npm_install, say},
     docs, mnist, npm, paths,
     server::{self, Running},
-    servers,
-    web,
+    servers, web,
 };
 use std::{fs, path::Path, process::Command};
 

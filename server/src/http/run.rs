@@ -134,6 +134,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     .client_request_timeout(HEAD_PATIENCE)
     .client_disconnect_timeout(LINGER)
     .tcp_nodelay(true)
+    // A client that has closed its side has gone: its request leaves the queue.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(settings.shutdown.as_secs())
     .shutdown_signal(told_to_stop());
     let (server, scheme) = match tls {
