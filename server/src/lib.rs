@@ -4,7 +4,7 @@
 //! - [`model`]: model files, quantisation, the registry;
 //! - [`keystore`]: clients' public keys;
 //! - [`tokens`]: API keys of tenants;
-//! - [`telemetry`]: metrics;
+//! - [`telemetry`]: what Prometheus can ask;
 //! - [`http`]: the service;
 //! - [`cli`]: the command line.
 

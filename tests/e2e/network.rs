@@ -4,7 +4,6 @@ use blindscore_client::ClientKey;
 use blindscore_protocol::{
     descriptor::ModelDescriptor,
     ids::{KeyId, ModelId},
-    noise::NetworkNoise,
     params::ParameterSet,
     problem::ProblemCode::{
         KeyHashMismatch, KeyMismatch, MalformedCiphertext, MalformedKey, ParametersRetired,
@@ -12,7 +11,7 @@ use blindscore_protocol::{
     random::MaskSeed,
     wire::{Header, Kind, SecretKeyBits, WireError},
 };
-use blindscore_server::model::{Model, Plain, Registry};
+use blindscore_server::model::{Model, Registry};
 use blindscore_tests::{Api, Server, User, deviations, digit};
 use std::sync::Arc;
 

@@ -84,6 +84,9 @@ fn a_full_disk_is_said_to_be_full_and_nothing_is_lost() -> Result<()> {
     };
     assert_eq!(refused.header("retry-after"), "10");
     refused.expect_problem(ProblemCode::StoreFull, "an upload");
+    wait_until(|| api.get("/readyz").status == 503);
+    api.get("/readyz")
+        .expect_problem(ProblemCode::StoreFull, "readiness");
     // What is there works, and the key that there was no room for isn't half there.
     for user in &stored {
         user.assert_scores(&api, 0);
@@ -92,6 +95,9 @@ fn a_full_disk_is_said_to_be_full_and_nothing_is_lost() -> Result<()> {
     api.delete(&format!("/v1/keys/{}", last.id())).expect_status(204);
     api.put_key(last.id(), &last.public_key).expect_status(201);
     last.assert_scores(&api, 1);
+    let last = stored.pop().expect("two were stored");
+    api.delete(&format!("/v1/keys/{}", last.id())).expect_status(204);
+    wait_until(|| api.get("/readyz").status == 200);
     assert!(metric(&api, r#"blindscore_store_errors_total{kind="full"}"#) >= 1.0);
     Ok(())
 }

@@ -1,8 +1,9 @@
 use crate::{
-    command::{cargo_with, npm_install, output, run},
+    command::{cargo, cargo_with, npm_install, output, run},
     paths,
 };
 use anyhow::{Context, ensure};
+use clap::Args;
 use std::{fs, path::PathBuf, process::Command};
 
 /// Tests with object stores and of the API's description, which need Azurite, moto and schemathesis.
@@ -25,6 +26,37 @@ pub(crate) fn test() -> anyhow::Result<()> {
             "conformance",
         ],
         |cargo| cargo.env("TEST_PYTHON", python),
+    )
+}
+
+#[derive(Args)]
+pub(crate) struct SoakArgs {
+    /// Some of throughput, overload, memory, kill, faults, connections; all if not given
+    measurements: Vec<String>,
+}
+
+/// Measures a server under load and failure, for three quarters of an hour; takes 21 GB of disk meanwhile.
+pub(crate) fn soak(args: &SoakArgs) -> anyhow::Result<()> {
+    npm_install(&paths::root()?.join("tests/servers"))?;
+    let python = python()?;
+    cargo(
+        "Building the server",
+        &["build", "--release", "--package", "blindscore-server"],
+    )?;
+    cargo_with(
+        "Measuring",
+        &[
+            "run",
+            "--release",
+            "--package",
+            "blindscore-tests",
+            "--features",
+            "soak",
+            "--bin",
+            "soak",
+            "--",
+        ],
+        |cargo| cargo.env("TEST_PYTHON", python).args(&args.measurements),
     )
 }
 

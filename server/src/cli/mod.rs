@@ -29,7 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     Inspect(inspect::InspectArgs),
     Eval(eval::EvalArgs),
     Token(token::TokenArgs),

@@ -108,11 +108,7 @@ impl Bodies {
             return Err(self.full());
         }
         let started = Instant::now();
-        let patience = PATIENCE + Duration::from_secs((len / SLOWEST) as u64);
-        let arrival = self.collect(payload, limit, declared as usize, on_piece);
-        let body = tokio::time::timeout(patience, arrival).await.map_err(|_| {
-            ApiError::TimedOut(format!("the body did not arrive within {} s", patience.as_secs()))
-        })??;
+        let body = self.collect(payload, limit, declared as usize, on_piece).await?;
         if body.bytes.len() > LARGE {
             self.taking.learn(started.elapsed());
         }
@@ -128,11 +124,15 @@ impl Bodies {
     ) -> Result<Body, ApiError> {
         let mut body = BytesMut::with_capacity(declared);
         let mut room: Option<OwnedSemaphorePermit> = None;
+        let started = Instant::now();
         loop {
-            let Ok(piece) = tokio::time::timeout(STALL, payload.next()).await else {
+            let slowest = PATIENCE + Duration::from_secs((body.len() / SLOWEST) as u64);
+            let patience = slowest.saturating_sub(started.elapsed()).min(STALL);
+            let Ok(piece) = tokio::time::timeout(patience, payload.next()).await else {
                 return Err(ApiError::TimedOut(format!(
-                    "no byte of the body arrived for {} s",
-                    STALL.as_secs()
+                    "the body arrives too slowly: {} bytes within {} s",
+                    body.len(),
+                    started.elapsed().as_secs()
                 )));
             };
             let Some(piece) = piece else {

@@ -10,6 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Pieces of narrow work that are given to each thread at a time: one runs, one is at hand when it ends.
 const AT_HAND: usize = 2;
+/// How much less than other threads those that score count for the scheduler.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
 
 /// The work gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +84,7 @@ impl ScoringPool {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("score-{index}"))
+            .start_handler(|_| yield_to_others())
             // Without this a panic would end the process; with it only the one request fails.
             .panic_handler(|_| tracing::error!("a scoring thread panicked"))
             .build()?;
@@ -168,6 +172,18 @@ impl ScoringPool {
         };
         let pieces = u32::try_from(pieces.max(1) * threads).unwrap_or(u32::MAX);
         estimate.learn(ran / pieces);
+    }
+}
+
+/// Gives way to the threads that serve HTTP, so that a refusal doesn't wait for a core while all of them score.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::{process::setpriority_process, thread::gettid};
+        // Linux has a priority for each thread.
+        if let Err(error) = setpriority_process(Some(gettid()), NICENESS) {
+            tracing::warn!(%error, "the priority of a scoring thread can't be set");
+        }
     }
 }
 

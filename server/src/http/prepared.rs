@@ -214,10 +214,15 @@ impl PreparedKeys {
                     _memory: memory,
                 }))
             }
+            Err(error @ (WireError::UnsupportedVersion(_) | WireError::WrongParameterSet(_))) => {
+                // Another version of this program, older or newer, may use the same store: it stays there.
+                tracing::warn!(%error, "a stored key is not for this version");
+                Err(PrepareError::Absent)
+            }
             Err(error) => {
-                // What was stored had been checked: the disk has damaged it, or the format is older than this
-                // program. The client can upload it again, once it is out of the way.
-                tracing::error!(key = %name.id, %error, "a stored key is unusable and was removed");
+                // What was stored had been checked: the disk has damaged it. The client can upload it again, once it
+                // is out of the way.
+                tracing::error!(%error, "a stored key is unusable and was removed");
                 store.remove(name).await?;
                 Err(PrepareError::Absent)
             }

@@ -15,15 +15,18 @@ use object_store::{
 };
 use std::{
     num::NonZeroU64,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::Mutex;
 
 /// Written and read back to see whether the store works.
 const PROBE: &str = "probe";
-/// What is written: a block, so that a full disk shows.
-const PROBE_CONTENT: [u8; 4096] = [b'p'; 4096];
+/// Bytes that are written: a block, so that a full disk shows.
+const PROBE_BYTES: usize = 4096;
 /// How long the result of a probe is believed.
 const PROBE_BELIEVED: Duration = Duration::from_secs(1);
 /// A key in use is renewed when this part of its time to live has gone, so that use seldom costs a write.
@@ -95,6 +98,8 @@ pub struct KeyStore {
     quota: Option<Quota>,
     /// Held where an expired object is replaced or swept, so that a sweep can't take a key just renewed.
     expired: Mutex<()>,
+    /// Bytes that there was no room for last: while it is so, a smaller probe would lie.
+    lacking: AtomicUsize,
     /// When the store was last probed, and whether it worked.
     probed: Mutex<Option<(Instant, bool)>>,
 }
@@ -116,6 +121,7 @@ impl KeyStore {
             policy,
             quota: policy.max_keys.map(Quota::new),
             expired: Mutex::new(()),
+            lacking: AtomicUsize::new(0),
             probed: Mutex::new(None),
         };
         store.probe().await?;
@@ -146,12 +152,17 @@ impl KeyStore {
             (PutMode::Create, None)
         };
         let path = path(name);
+        let len = blob.len();
         let put = self
             .objects
             .put_opts(&path, PutPayload::from_bytes(blob), PutOptions::from(mode));
         let lost_race = match self.bounded(put).await {
             Ok(_) => false,
             Err(StoreError::Object(object_store::Error::AlreadyExists { .. })) => true,
+            Err(StoreError::Full(error)) => {
+                self.lacking.fetch_max(len, Ordering::Relaxed);
+                return Err(StoreError::Full(error));
+            }
             Err(error) => return Err(error),
         };
         let meta = self.bounded(self.objects.head(&path)).await?;
@@ -275,13 +286,24 @@ impl KeyStore {
         {
             return Err(StoreError::Wrong("its lock file is gone"));
         }
+        let lacking = self.lacking.load(Ordering::Relaxed);
+        if lacking > PROBE_BYTES {
+            self.there_and_back(lacking).await?;
+            self.lacking.store(0, Ordering::Relaxed);
+        }
+        // At last, so that a long probe doesn't stay.
+        self.there_and_back(PROBE_BYTES).await
+    }
+
+    async fn there_and_back(&self, len: usize) -> Result<(), StoreError> {
         let path = Path::from(PROBE);
-        let there_and_back = async {
-            let content = PutPayload::from_static(&PROBE_CONTENT);
-            self.objects.put(&path, content).await?;
+        let content = Bytes::from(vec![b'p'; len]);
+        let read = async {
+            let payload = PutPayload::from_bytes(content.clone());
+            self.objects.put(&path, payload).await?;
             self.objects.get(&path).await?.bytes().await
         };
-        if self.bounded(there_and_back).await? == PROBE_CONTENT.as_slice() {
+        if self.bounded(read).await? == content {
             Ok(())
         } else {
             Err(StoreError::Wrong("it gives back other bytes than were written"))
