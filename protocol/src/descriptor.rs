@@ -66,6 +66,7 @@ fn check<T: PartialOrd + ToString + Copy>(
 }
 
 /// How decrypted scores become probabilities.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Link {
@@ -78,6 +79,7 @@ pub enum Link {
 }
 
 /// The plane a feature vector is an image on.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageShape {
@@ -91,6 +93,7 @@ pub struct ImageShape {
 }
 
 /// The features a model takes and how a client rounds them.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     /// Number of features.
@@ -126,6 +129,7 @@ impl Inputs {
 }
 
 /// One score: its name and how the integer in a response becomes a number.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Output {
     /// Name of the class or target.
@@ -137,6 +141,7 @@ pub struct Output {
 }
 
 /// Sizes in bytes of what travels.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
     /// Public key, uploaded once.
@@ -148,6 +153,7 @@ pub struct Sizes {
 }
 
 /// What a server publishes about a model.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelDescriptor {
     /// Name in URLs.

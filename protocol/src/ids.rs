@@ -12,8 +12,9 @@ pub struct ParseIdError {
 }
 
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, $pattern:literal) => {
         $(#[$doc])*
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = $pattern))]
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(into = "String", try_from = "String")]
         pub struct $name(pub [u8; $bytes]);
@@ -81,12 +82,12 @@ macro_rules! identifier {
 
 identifier! {
     /// Names a public key: SHA-256 of its whole blob. Queries, responses and exported secret keys carry it.
-    KeyId, 32
+    KeyId, 32, "^[0-9a-f]{64}$"
 }
 
 identifier! {
     /// Fingerprint of a model's content as clients see it; a query is bound to it.
-    ModelId, 16
+    ModelId, 16, "^[0-9a-f]{32}$"
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a client can do about a problem.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
@@ -56,6 +57,12 @@ problem_codes! {
     MalformedRequest = "malformed_request", 400, None, "The request is malformed";
     /// A key upload that is not a whole public key of a supported format.
     MalformedKey = "malformed_key", 400, None, "The public key is malformed";
+    /// No valid token came with the request.
+    Unauthorized = "unauthorized", 401, None, "A valid token is needed";
+    /// The token is valid, but not for this.
+    Forbidden = "forbidden", 403, None, "This is not allowed";
+    /// The tenant may store no more keys.
+    QuotaExceeded = "quota_exceeded", 403, None, "No more keys may be stored";
     /// No such path.
     NotFound = "not_found", 404, None, "There is nothing here";
     /// No such model.
@@ -64,6 +71,8 @@ problem_codes! {
     KeyNotFound = "key_not_found", 404, UploadKey, "The key is not stored here";
     /// The path exists, the method doesn't.
     MethodNotAllowed = "method_not_allowed", 405, None, "The method is not allowed here";
+    /// The body didn't arrive in time.
+    RequestTimeout = "request_timeout", 408, Retry, "The request took too long to arrive";
     /// The uploaded bytes don't hash to the key id in the path.
     KeyHashMismatch = "key_hash_mismatch", 409, UploadKey, "The key's hash is not its id";
     /// The key or query belongs to parameters that are no longer served.
@@ -80,6 +89,8 @@ problem_codes! {
     MalformedCiphertext = "malformed_ciphertext", 422, None, "The ciphertext is malformed";
     /// The query was encrypted for another key than the one named.
     KeyMismatch = "key_mismatch", 422, None, "The query was encrypted for another key";
+    /// The tenant has asked for too much lately.
+    RateLimited = "rate_limited", 429, Retry, "Too many requests";
     /// Something broke on the server.
     Internal = "internal", 500, Retry, "The server failed";
     /// The store can't be reached.
@@ -90,7 +101,22 @@ problem_codes! {
     Overloaded = "overloaded", 503, Retry, "The server is busy";
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for ProblemCode {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let codes = Self::ALL.iter().map(|code| code.as_str());
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(codes))
+            .into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for ProblemCode {}
+
 /// Body of every error response, `application/problem+json`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// A URN that names the code.

@@ -198,7 +198,10 @@ fn measure(params: NetworkParams) -> (f64, usize) {
     key.rotate(&inputs, &tests);
     let start = Instant::now();
     key.rotate(&inputs, &tests);
-    (start.elapsed().as_secs_f64() / BATCH as f64, key.memory_bytes())
+    (
+        start.elapsed().as_secs_f64() / BATCH as f64,
+        BootstrapKey::memory_bytes(params),
+    )
 }
 
 /// The test images as the model takes them, and their labels.

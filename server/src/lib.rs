@@ -3,6 +3,8 @@
 //! - [`engine`]: scoring on ciphertexts; knows nothing of HTTP or files;
 //! - [`model`]: model files, quantisation, the registry;
 //! - [`keystore`]: clients' public keys;
+//! - [`tokens`]: API keys of tenants;
+//! - [`telemetry`]: what Prometheus can ask;
 //! - [`http`]: the service;
 //! - [`cli`]: the command line.
 
@@ -11,3 +13,5 @@ pub mod engine;
 pub mod http;
 pub mod keystore;
 pub mod model;
+pub mod telemetry;
+pub mod tokens;

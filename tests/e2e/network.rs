@@ -4,7 +4,6 @@ use blindscore_client::ClientKey;
 use blindscore_protocol::{
     descriptor::ModelDescriptor,
     ids::{KeyId, ModelId},
-    noise::NetworkNoise,
     params::ParameterSet,
     problem::ProblemCode::{
         KeyHashMismatch, KeyMismatch, MalformedCiphertext, MalformedKey, ParametersRetired,
@@ -12,8 +11,8 @@ use blindscore_protocol::{
     random::MaskSeed,
     wire::{Header, Kind, SecretKeyBits, WireError},
 };
-use blindscore_server::model::{Model, Plain, Registry};
-use blindscore_tests::{Api, Server, User, digit};
+use blindscore_server::model::{Model, Registry};
+use blindscore_tests::{Api, Server, User, deviations, digit};
 use std::sync::Arc;
 
 const PATH: &str = "/v1/models/mnist-net-small/score";
@@ -87,34 +86,6 @@ fn a_network_scores_what_it_cannot_see() {
     score(&api, linear.id(), &linear.query(0)).expect_problem(ParametersRetired, "a linear model's query");
     linear.assert_scores(&api, 1);
     server.assert_alive();
-}
-
-/// The deviation of each score: each projection is moved by one deviation of its predicted noise, to either side, to see what its ramps make
-/// of it.
-fn deviations(model: &Model, features: &[f64]) -> Vec<f64> {
-    let (Plain::Network { network, logit_scale }, ParameterSet::Network(params)) =
-        (model.plain(), model.set())
-    else {
-        panic!("not a network");
-    };
-    let levels = model.descriptor().inputs.levels_of(features);
-    let levels: Vec<i64> = levels.into_iter().map(i64::from).collect();
-    let mut variances = vec![model.descriptor().score_error.powi(2); network.biases.len()];
-    for (h, projection) in network.projections.iter().enumerate() {
-        let squared_norm = projection.weights.iter().map(|w| (w * w) as f64).sum();
-        // The torus is four wide, and `range` to one.
-        let step =
-            (NetworkNoise::projection(&params, squared_norm).sqrt() * 4.0 * network.range).ceil() as i64;
-        let moved = |by: i64| {
-            let mut moved = network.clone();
-            moved.projections[h].bias += by;
-            moved.logits(&levels)
-        };
-        for ((variance, up), down) in variances.iter_mut().zip(moved(step)).zip(moved(-step)) {
-            *variance += ((up - down) / 2.0 * logit_scale).powi(2);
-        }
-    }
-    variances.iter().map(|variance| variance.sqrt()).collect()
 }
 
 #[test]

@@ -92,6 +92,8 @@ fn a_lost_store_is_reported_and_not_fatal() -> Result<()> {
     fs::write(server.keys_dir(), "a file where the directory was")?;
 
     let user = User::new(&api);
+    // The answer of a second ago may be given again.
+    wait_until(|| api.get("/readyz").status != 200);
     let reply = api.get("/readyz");
     assert_eq!(reply.header("retry-after"), "10");
     reply.expect_problem(ProblemCode::StoreUnavailable, "readiness");
@@ -106,6 +108,82 @@ fn a_lost_store_is_reported_and_not_fatal() -> Result<()> {
     user.assert_scores(&api, 0);
     server.assert_alive();
     Ok(())
+}
+
+#[test]
+fn use_renews_a_key() -> Result<()> {
+    let server = Server::start_with(&["--key-ttl-days", "7", "--key-check-seconds", "1"]);
+    let api = server.api();
+    let user = User::enrolled(&api);
+    let path = format!("/v1/keys/{}", user.id());
+    let expires_at = || -> String {
+        let metadata: serde_json::Value = api.get(&path).expect_status(200).json();
+        metadata["expires_at"].as_str().unwrap_or_default().to_owned()
+    };
+    let fresh = expires_at();
+    let file = server.keys_dir().join(user.id().to_string());
+    fs::File::options()
+        .write(true)
+        .open(file)?
+        .set_modified(SystemTime::now() - 6 * DAY)?;
+    let old = expires_at();
+    assert!(old < fresh, "{old} {fresh}");
+    user.assert_scores(&api, 0);
+    assert!(expires_at() >= fresh, "the first use");
+
+    // A key that has lived for less than an eighth of its time is left alone.
+    let file = server.keys_dir().join(user.id().to_string());
+    let yesterday = SystemTime::now() - DAY / 2;
+    fs::File::options()
+        .write(true)
+        .open(file)?
+        .set_modified(yesterday)?;
+    let young = expires_at();
+    thread::sleep(Duration::from_millis(1100));
+    user.assert_scores(&api, 0);
+    assert_eq!(expires_at(), young);
+    Ok(())
+}
+
+#[test]
+fn a_key_removed_by_one_process_is_soon_gone_in_the_other() {
+    let server = Server::start();
+    let other = server.replica(&["--key-check-seconds", "1"]);
+    let user = User::enrolled(&server.api());
+    user.assert_scores(&server.api(), 0);
+    user.assert_scores(&other.api(), 0);
+    server
+        .api()
+        .delete(&format!("/v1/keys/{}", user.id()))
+        .expect_status(204);
+    server
+        .api()
+        .score(user.id(), &user.query(0))
+        .expect_problem(ProblemCode::KeyNotFound, "where it was removed");
+    wait_until(|| other.api().score(user.id(), &user.query(0)).status == 404);
+}
+
+#[test]
+fn what_a_killed_upload_left_is_swept() -> Result<()> {
+    let server = Server::start();
+    let user = User::enrolled(&server.api());
+    let half = server
+        .keys_dir()
+        .join(format!("{}#1", User::new(&server.api()).id()));
+    fs::write(&half, &user.public_key[..1000])?;
+    let server = server.restart();
+    assert_eq!(server.stored_files(), [user.id().to_string()]);
+    user.assert_scores(&server.api(), 0);
+    Ok(())
+}
+
+#[test]
+fn keys_in_memory_work_like_others() {
+    let server = Server::start_with(&["--store", "memory://"]);
+    let user = User::enrolled(&server.api());
+    user.assert_scores(&server.api(), 0);
+    server.api().get("/readyz").expect_status(200);
+    assert!(!server.keys_dir().exists());
 }
 
 fn wait_until(done: impl Fn() -> bool) {

@@ -19,6 +19,7 @@ const JSON: &str = "application/json";
 pub struct Api {
     agent: Agent,
     base: String,
+    token: Option<String>,
 }
 
 /// A whole answer.
@@ -38,6 +39,15 @@ impl Api {
         Self {
             agent: config.into(),
             base: base.to_owned(),
+            token: None,
+        }
+    }
+
+    /// The same client with the token of a tenant.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
         }
     }
 
@@ -48,6 +58,9 @@ impl Api {
             .uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
         }
         let answer = match method {
             "GET" | "HEAD" | "DELETE" => self.agent.run(request.body(()).expect("a valid request")),

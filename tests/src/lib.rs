@@ -2,11 +2,17 @@
 //! a client of the service with its keys, and a proxy that records what travels.
 
 mod api;
+mod client;
+mod faults;
 mod proxy;
 mod server;
+mod stores;
 mod user;
 
 pub use api::{Api, Reply};
+pub use client::{ModelUser, Oracle, deviations};
+pub use faults::{Fault, Faults};
 pub use proxy::Recorder;
-pub use server::Server;
+pub use server::{Server, command};
+pub use stores::{ObjectStoreServer, python, servers};
 pub use user::{User, digit};

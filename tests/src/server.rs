@@ -2,7 +2,7 @@ use crate::Api;
 use std::{
     env,
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -36,10 +36,40 @@ impl Server {
         Self::launch(data, &[])
     }
 
-    fn launch(data: Arc<TempDir>, arguments: &[&str]) -> Self {
-        let mut process = Command::new(binary())
-            .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
+    /// Starts another server on the same data.
+    pub fn replica(&self, arguments: &[&str]) -> Self {
+        Self::launch(self.data.clone(), arguments)
+    }
+
+    /// Starts a server on a data directory that is there already.
+    pub fn on(data: Arc<TempDir>, arguments: &[&str]) -> Self {
+        Self::launch(data, arguments)
+    }
+
+    /// Starts a server whose data directory is a disk of its own with this much room. It has to be Linux, where users
+    /// may mount something for themselves.
+    pub fn on_small_disk(bytes: usize) -> Self {
+        let data = Arc::new(TempDir::new().expect("a temporary directory"));
+        // A mount of this process alone; gone when it ends.
+        let script = format!("mount -t tmpfs -o size={bytes} none \"$0\" && exec \"$@\"");
+        let mut mounted = Command::new("unshare");
+        mounted
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
             .arg(data.path())
+            .arg(binary());
+        Self::launch_as(without_options(mounted), data, &[])
+    }
+
+    fn launch(data: Arc<TempDir>, arguments: &[&str]) -> Self {
+        Self::launch_as(command(), data, arguments)
+    }
+
+    fn launch_as(mut command: Command, data: Arc<TempDir>, arguments: &[&str]) -> Self {
+        let mut process = command
+            .arg("serve")
+            // In the environment, so that arguments come before them.
+            .env("BLINDSCORE_BIND", "127.0.0.1:0")
+            .env("BLINDSCORE_DATA_DIR", data.path())
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -94,7 +124,18 @@ impl Server {
                 .to_string_lossy()
                 .into_owned()
         });
-        names.filter(|name| name != "probe").collect()
+        names.filter(|name| name != "probe" && name != "lock").collect()
+    }
+
+    /// Bytes of memory that are resident, or were at most, as Linux counts them (`VmRSS`, `VmHWM`).
+    pub fn memory(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).expect("the process lives, on Linux");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        kilobytes.expect("a field in kB") * 1024
     }
 
     /// What it has logged so far.
@@ -133,6 +174,20 @@ impl Drop for Server {
     }
 }
 
+/// The server's program, without options from this process's environment.
+pub fn command() -> Command {
+    without_options(Command::new(binary()))
+}
+
+fn without_options(mut command: Command) -> Command {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("BLINDSCORE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The server to test: `BLINDSCORE_SERVER_BIN`, else the one built next to this test.
 fn binary() -> PathBuf {
     let path = env::var_os("BLINDSCORE_SERVER_BIN").map_or_else(built_beside, PathBuf::from);
@@ -145,11 +200,17 @@ fn binary() -> PathBuf {
     path
 }
 
-/// Tests lie in `target/release/deps`, the server in `target/release`.
+/// Tests lie in `target/release/deps`, the server and other programs in `target/release`.
 fn built_beside() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
-    let profile = test.parent().and_then(Path::parent).expect("a target directory");
+    let folder = test.parent().expect("a target directory");
+    let profile = if folder.ends_with("deps") {
+        folder.parent()
+    } else {
+        Some(folder)
+    };
     profile
+        .expect("a target directory")
         .join("blindscore-server")
         .with_extension(env::consts::EXE_EXTENSION)
 }

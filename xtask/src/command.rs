@@ -23,8 +23,17 @@ pub(crate) fn run(what: &str, command: &mut Command) -> anyhow::Result<()> {
 
 /// Runs cargo, the one that runs us.
 pub(crate) fn cargo(what: &str, args: &[&str]) -> anyhow::Result<()> {
+    cargo_with(what, args, |cargo| cargo)
+}
+
+/// The same with an environment or more arguments.
+pub(crate) fn cargo_with(
+    what: &str,
+    args: &[&str],
+    prepare: impl FnOnce(&mut Command) -> &mut Command,
+) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(what, Command::new(cargo).args(args))
+    run(what, prepare(Command::new(cargo).args(args)))
 }
 
 /// npm in a folder. On Windows npm is a script that needs its ending.

@@ -9,6 +9,7 @@ mod mnist;
 mod npm;
 mod paths;
 mod server;
+mod servers;
 mod size;
 mod test;
 mod web;
@@ -23,6 +24,8 @@ enum Xtask {
     Demo(demo::DemoArgs),
     /// Run every test: Rust, server, npm package, browser
     Test,
+    /// Measure a server under load, floods and failures
+    Soak(servers::SoakArgs),
     /// Check formatting and lints
     Lint,
     /// Build the npm package: target/npm/blindscore-VERSION.tgz
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Demo(args) => demo::run(&args),
         Xtask::Test => test::run(),
+        Xtask::Soak(args) => servers::soak(&args),
         Xtask::Lint => test::lint(),
         Xtask::Npm => npm::build(),
         Xtask::Docs => docs::build(),

@@ -3,7 +3,7 @@ use crate::{
     command::{cargo, npm_install, say},
     docs, mnist, npm, paths,
     server::{self, Running},
-    web,
+    servers, web,
 };
 use std::{fs, path::Path, process::Command};
 
@@ -30,6 +30,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             server::FEATURES,
         ],
     )?;
+    servers::test()?;
     let server = Running::start()?;
     node_tests(
         "Testing the packed npm package in Node",

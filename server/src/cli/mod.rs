@@ -1,10 +1,15 @@
 //! The command line.
 
+mod config;
 pub mod eval;
 mod inspect;
 mod serve;
+mod token;
+mod values;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use config::Layered;
+use std::{ffi::OsString, path::PathBuf};
 
 /// Scores models on data that stays encrypted.
 ///
@@ -15,7 +20,7 @@ use clap::{Parser, Subcommand};
     version,
     max_term_width = 100,
     after_help = "Every option can also be given by the environment \
-    variable shown with it; `blindscore-server COMMAND --help` has examples."
+    variable shown with it, those of `serve` also by a file; `blindscore-server COMMAND --help` has examples."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -24,16 +29,48 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     Inspect(inspect::InspectArgs),
     Eval(eval::EvalArgs),
+    Token(token::TokenArgs),
 }
 
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(_) => {
+            let (layered, matches) = configuration(std::env::args_os().skip(2))?;
+            let args = serve::ServeArgs::from_arg_matches(&matches)?;
+            if args.print_config {
+                print!("{}", layered.describe(&matches));
+                return Ok(());
+            }
+            serve::run(args)
+        }
         Command::Inspect(args) => inspect::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Token(args) => {
+            let (_, matches) = configuration(args.as_for_serve())?;
+            let file = serve::ServeArgs::from_arg_matches(&matches)?.tokens();
+            token::run(args, &file)
+        }
     }
+}
+
+/// Reads the options of `serve` from flags, environment and the file that one of them names.
+fn configuration(flags: impl IntoIterator<Item = OsString>) -> anyhow::Result<(Layered, clap::ArgMatches)> {
+    config::refuse_unknown_variables(&Cli::command())?;
+    let command = Cli::command()
+        .find_subcommand("serve")
+        .cloned()
+        .unwrap_or_default();
+    let command = command.bin_name("blindscore-server serve");
+    let line: Vec<OsString> = std::iter::once("serve".into()).chain(flags).collect();
+    let first = command.clone().get_matches_from(&line);
+    let mut layered = Layered::new(command);
+    if let Some(path) = first.get_one::<PathBuf>("config") {
+        layered = layered.with_file(path)?;
+    }
+    let matches = layered.command().get_matches_from(line);
+    Ok((layered, matches))
 }

@@ -1,14 +1,21 @@
-use crate::http::{self, MAX_QUERIES, Settings};
-use anyhow::Context;
+use super::values::{Origin, Seconds};
+use crate::{
+    http::{self, MAX_QUERIES, Rate, Settings, TlsFiles},
+    keystore::{Location, Policy, StoreOption},
+    tokens::TokenFile,
+};
+use anyhow::{Context, bail};
 use chrono::TimeDelta;
-use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
+use clap::{ArgAction, Args, ValueEnum, builder::RangedU64ValueParser};
 use std::{
     io::{IsTerminal, stderr},
     net::SocketAddr,
+    num::{NonZeroU32, NonZeroU64},
     path::PathBuf,
     thread::available_parallelism,
 };
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,8 +25,18 @@ Examples:
   Serve your own models and the demo page, on a port the system chooses:
     blindscore-server serve --bind 127.0.0.1:0 --models-dir models --web-dir web/dist
 
-  In a container, behind a proxy that speaks TLS:
-    BLINDSCORE_BIND=0.0.0.0:8080 BLINDSCORE_DATA_DIR=/var/lib/blindscore blindscore-server serve --log-format json
+  With a configuration file, and one option of it changed:
+    blindscore-server serve --config blindscore.toml --bind 127.0.0.1:9000
+
+  See which options are in force, and where each comes from:
+    blindscore-server serve --config blindscore.toml --print-config
+
+  On the network, for tenants with tokens, over TLS:
+    blindscore-server token create clinic --data-dir /var/lib/blindscore
+    blindscore-server serve --bind 0.0.0.0:8443 --data-dir /var/lib/blindscore --tls-cert cert.pem --tls-key key.pem
+
+  With keys in an object store, which reads AWS_*, AZURE_* or GOOGLE_* as well:
+    AWS_REGION=eu-central-1 blindscore-server serve --store s3://bucket/keys --log-format json
 
 When it is ready it prints `listening on http://ADDRESS` to standard output; the log goes to standard error.
 SIGTERM or ctrl-c stops it after the requests in progress.";
@@ -28,7 +45,15 @@ SIGTERM or ctrl-c stops it after the requests in progress.";
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
-    /// Address and port to listen on; port 0 takes a free one
+    /// TOML file with options, named like the flags without the dashes; flags and environment come before it
+    #[arg(long, env = "BLINDSCORE_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print the options in force as TOML, without secrets, and exit
+    #[arg(long)]
+    pub(super) print_config: bool,
+
+    /// Address and port to listen on; port 0 takes a free one. Other than loopback addresses need tokens
     #[arg(
         long,
         env = "BLINDSCORE_BIND",
@@ -37,7 +62,24 @@ pub(super) struct ServeArgs {
     )]
     bind: SocketAddr,
 
-    /// Where uploaded public keys are kept; made if it doesn't exist
+    /// Certificate chain, PEM; with --tls-key the server speaks https
+    #[arg(long, env = "BLINDSCORE_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM
+    #[arg(long, env = "BLINDSCORE_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// Origins whose pages may use this server, as in https://example.org; none if not given
+    #[arg(
+        long,
+        env = "BLINDSCORE_CORS_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    cors_origins: Vec<Origin>,
+
+    /// Where keys and tokens are kept, unless --store or --tokens name another place; made if it doesn't exist
     #[arg(long, env = "BLINDSCORE_DATA_DIR", value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,
 
@@ -49,22 +91,103 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_WEB_DIR", value_name = "DIR")]
     web_dir: Option<PathBuf>,
 
+    /// File with the hashes of tenants' tokens; tokens.json in the data directory if not given.
+    /// Once the file exists, every request needs a token
+    #[arg(long, env = "BLINDSCORE_TOKENS", value_name = "FILE")]
+    tokens: Option<PathBuf>,
+
+    /// Serve anyone who reaches the address although there are no tokens
+    #[arg(long, env = "BLINDSCORE_ALLOW_UNAUTHENTICATED", value_name = "BOOL", action = ArgAction::Set,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false)]
+    allow_unauthenticated: bool,
+
+    /// Queries a second that each tenant may send in the long run; no limit if 0
+    #[arg(long, env = "BLINDSCORE_TENANT_RATE", value_name = "N", default_value_t = 0)]
+    tenant_rate: u32,
+
+    /// Queries that each tenant may send at once after a pause
+    #[arg(long, env = "BLINDSCORE_TENANT_BURST", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(MAX_QUERIES as i64..))]
+    tenant_burst: u32,
+
+    /// Keys that each tenant may have stored; no limit if 0
+    #[arg(long, env = "BLINDSCORE_TENANT_KEYS", value_name = "N", default_value_t = 0)]
+    tenant_keys: u64,
+
+    /// Where keys are kept: file:///DIR, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX, gs://BUCKET/PREFIX or memory://;
+    /// the folder keys in the data directory if not given
+    #[arg(long, env = "BLINDSCORE_STORE", value_name = "URL")]
+    store: Option<Url>,
+
+    /// Settings of the object store, as in aws_region=eu-central-1; AWS_*, AZURE_* and GOOGLE_* variables count too
+    #[arg(
+        long,
+        env = "BLINDSCORE_STORE_OPTIONS",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    store_options: Vec<StoreOption>,
+
+    /// How long the store may take for one operation
+    #[arg(
+        long,
+        env = "BLINDSCORE_STORE_SECONDS",
+        value_name = "SECONDS",
+        default_value = "10"
+    )]
+    store_seconds: Seconds,
+
+    /// Days after its last use at which a key expires and has to be uploaded again
+    #[arg(long, env = "BLINDSCORE_KEY_TTL_DAYS", value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    key_ttl_days: u32,
+
+    /// Memory for prepared keys, in MiB; a linear model's key takes 0.1, a network's 70
+    #[arg(long, env = "BLINDSCORE_KEY_CACHE_MIB", value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    key_cache_mib: u64,
+
+    /// After how long the store is asked again whether a key in use is still there: a removal by another process
+    /// counts here by then
+    #[arg(
+        long,
+        env = "BLINDSCORE_KEY_CHECK_SECONDS",
+        value_name = "SECONDS",
+        default_value = "30"
+    )]
+    key_check_seconds: Seconds,
+
     /// Threads that score; one for each core if not given
     #[arg(long, env = "BLINDSCORE_WORKERS", value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     workers: Option<usize>,
 
-    /// Queries that may wait or run at a time; more are told to come back later (503).
-    /// A query takes about 1 ms of one core for a linear model, 0.3 s for a network of 128 projections
+    /// Queries that may wait or run at a time; more are told to come back later (503)
     #[arg(long, env = "BLINDSCORE_QUEUE", value_name = "N", default_value_t = 1024, value_parser = RangedU64ValueParser::<usize>::new().range(MAX_QUERIES as u64..=1_000_000))]
     queue: usize,
 
-    /// Memory for prepared keys, in MiB; a key takes about 0.1
-    #[arg(long, env = "BLINDSCORE_KEY_CACHE_MIB", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
-    key_cache_mib: u64,
+    /// How long a request may take from its arrival to its answer; one that would take longer is refused at once (503)
+    #[arg(
+        long,
+        env = "BLINDSCORE_DEADLINE_SECONDS",
+        value_name = "SECONDS",
+        default_value = "30"
+    )]
+    deadline_seconds: Seconds,
 
-    /// Days after which an uploaded key expires and has to be uploaded again
-    #[arg(long, env = "BLINDSCORE_KEY_TTL_DAYS", value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    key_ttl_days: u32,
+    /// Memory for request bodies, most of all uploads of keys, in MiB
+    #[arg(long, env = "BLINDSCORE_UPLOAD_MIB", value_name = "N", default_value_t = 128, value_parser = RangedU64ValueParser::<usize>::new().range(32..=1_048_576))]
+    upload_mib: usize,
+
+    /// Connections at a time; more wait until one is closed
+    #[arg(long, env = "BLINDSCORE_MAX_CONNECTIONS", value_name = "N", default_value_t = 16_384, value_parser = RangedU64ValueParser::<usize>::new().range(16..=1_000_000))]
+    max_connections: usize,
+
+    /// How long requests in progress may take when the server is told to stop
+    #[arg(
+        long,
+        env = "BLINDSCORE_SHUTDOWN_SECONDS",
+        value_name = "SECONDS",
+        default_value = "30"
+    )]
+    shutdown_seconds: Seconds,
 
     /// How log lines are written
     #[arg(
@@ -93,25 +216,66 @@ enum LogFormat {
     Json,
 }
 
+impl ServeArgs {
+    /// Where the hashes of tokens are.
+    pub(super) fn tokens(&self) -> TokenFile {
+        match &self.tokens {
+            Some(path) => TokenFile::at(path),
+            None => TokenFile::at(&self.data_dir.join("tokens.json")),
+        }
+    }
+
+    /// What these options mean.
+    fn settings(self) -> anyhow::Result<Settings> {
+        let tokens = self.tokens();
+        let workers = match self.workers {
+            Some(workers) => workers,
+            None => available_parallelism()
+                .context("counting the cores; give --workers")?
+                .get(),
+        };
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            _ => bail!("--tls-cert and --tls-key go together"),
+        };
+        let store = match self.store {
+            Some(url) => Location::new(url, self.store_options).context("--store")?,
+            None if self.store_options.is_empty() => Location::Directory(self.data_dir.join("keys")),
+            None => bail!("--store-options are for a store that --store names"),
+        };
+        let burst = NonZeroU32::new(self.tenant_burst).context("--tenant-burst is 0")?;
+        Ok(Settings {
+            bind: self.bind,
+            tls,
+            cors_origins: self.cors_origins.into_iter().map(|origin| origin.0).collect(),
+            store,
+            policy: Policy {
+                ttl: TimeDelta::days(self.key_ttl_days.into()),
+                patience: self.store_seconds.0,
+                max_keys: NonZeroU64::new(self.tenant_keys),
+            },
+            tokens,
+            allow_unauthenticated: self.allow_unauthenticated,
+            models_dir: self.models_dir,
+            web_dir: self.web_dir,
+            workers,
+            queue: self.queue,
+            deadline: self.deadline_seconds.0,
+            rate: NonZeroU32::new(self.tenant_rate).map(|per_second| Rate { per_second, burst }),
+            key_cache_bytes: self.key_cache_mib << 20,
+            key_check: self.key_check_seconds.0,
+            upload_bytes: self.upload_mib << 20,
+            max_connections: self.max_connections,
+            shutdown: self.shutdown_seconds.0,
+        })
+    }
+}
+
 /// Starts logging and serves.
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
     start_logging(args.log_format, &args.log)?;
-    let workers = match args.workers {
-        Some(workers) => workers,
-        None => available_parallelism()
-            .context("counting the cores; give --workers")?
-            .get(),
-    };
-    http::run(Settings {
-        bind: args.bind,
-        data_dir: args.data_dir,
-        models_dir: args.models_dir,
-        web_dir: args.web_dir,
-        workers,
-        queue: args.queue,
-        key_cache_bytes: args.key_cache_mib << 20,
-        key_ttl: TimeDelta::days(args.key_ttl_days.into()),
-    })
+    http::run(args.settings()?)
 }
 
 fn start_logging(format: LogFormat, filter: &str) -> anyhow::Result<()> {

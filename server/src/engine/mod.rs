@@ -62,16 +62,21 @@ impl PreparedKey {
         }
     }
 
-    /// Bytes of memory it holds.
-    pub fn memory_bytes(&self) -> usize {
-        match self {
-            Self::Linear(key) => key.memory_bytes(),
-            Self::Network(key) => key.memory_bytes(),
+    /// Bytes of memory that a key of `set` holds.
+    pub fn memory_bytes(set: ParameterSet) -> usize {
+        match set {
+            ParameterSet::Linear(params) => LinearKey::memory_bytes(params),
+            ParameterSet::Network(params) => NetworkKey::memory_bytes(params),
         }
     }
 }
 
 impl Engine {
+    /// Whether one query keeps all threads of the pool busy.
+    pub fn uses_all_threads(&self) -> bool {
+        matches!(self, Self::Network(_))
+    }
+
     /// Scores one query that was read for this model. A network uses all threads of the rayon pool it is called on.
     ///
     /// # Errors

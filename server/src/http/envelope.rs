@@ -2,20 +2,25 @@
 //! where the framework gave a bare error.
 
 use super::error::{ApiError, PROBLEM_JSON};
+use crate::{keystore::Tenant, telemetry};
 use actix_web::{
-    Error, ResponseError,
+    Error, HttpMessage, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    http::{
+        Method, StatusCode,
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    },
     middleware::Next,
 };
+use metrics::{counter, histogram};
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tracing::Instrument;
 
@@ -49,16 +54,38 @@ pub(super) async fn wrap(
         .request()
         .match_pattern()
         .unwrap_or_else(|| "-".to_owned());
+    let took = started.elapsed();
+    count(&method, &route, response.status(), took);
+    let tenant = response
+        .request()
+        .extensions()
+        .get::<Tenant>()
+        .map(Tenant::to_string);
     let _entered = span.enter();
     tracing::info!(
         %method,
         route,
+        tenant,
         status = response.status().as_u16(),
-        ms = started.elapsed().as_secs_f64() * 1e3,
+        ms = took.as_secs_f64() * 1e3,
         "answered"
     );
     add_headers(response.headers_mut(), &id);
     Ok(response)
+}
+
+/// Counts a request. Only methods that a route may have become labels: anything can be written there.
+fn count(method: &Method, route: &str, status: StatusCode, took: Duration) {
+    let method = match *method {
+        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE | Method::OPTIONS => {
+            method.as_str().to_owned()
+        }
+        _ => "other".to_owned(),
+    };
+    let status = status.as_str().to_owned();
+    counter!(telemetry::REQUESTS, "route" => route.to_owned(), "method" => method, "status" => status)
+        .increment(1);
+    histogram!(telemetry::REQUEST_SECONDS, "route" => route.to_owned()).record(took);
 }
 
 /// Replaces the body of an error that isn't a problem yet.

@@ -1,13 +1,10 @@
-use super::{
-    pool::{Lost, QueueFull},
-    prepared::PrepareError,
-};
+use super::{pool::NotRun, prepared::PrepareError};
 use crate::{engine::ScoreError, keystore::StoreError};
 use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ALLOW, RETRY_AFTER},
+        header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use blindscore_protocol::{
@@ -16,15 +13,13 @@ use blindscore_protocol::{
     problem::{Problem, ProblemCode},
     wire::{FORMAT_VERSION, WireError},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Media type of every error response (RFC 9457).
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Seconds after which a busy server may be asked again.
-const BUSY_RETRY_SECONDS: u32 = 1;
-/// Seconds after which a server that failed may be asked again.
-const FAILED_RETRY_SECONDS: u32 = 10;
+/// When a store that failed may be asked again: no one knows when it will be back.
+const FAILED_RETRY: Duration = Duration::from_secs(10);
 
 /// Everything a request can fail with. Its text is what the client reads; causes inside the server are logged instead.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +30,12 @@ pub(super) enum ApiError {
     /// An upload that isn't a public key.
     #[error("{0}")]
     MalformedKey(WireError),
+    /// No token, or none that is valid.
+    #[error("a valid token is needed: Authorization: Bearer TOKEN")]
+    Unauthorized,
+    /// The token is valid, but not for this.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// No such path.
     #[error("no resource has this path")]
     NotFound,
@@ -110,18 +111,29 @@ pub(super) enum ApiError {
         /// Key the request names.
         named: KeyId,
     },
+    /// The body didn't arrive in time.
+    #[error("{0}")]
+    TimedOut(String),
     /// The store failed.
-    #[error("the key store {}", if .0.is_full() { "has no room for another key" } else { "does not answer" })]
+    #[error("{}", store_detail(.0))]
     Store(#[from] StoreError),
-    /// The same, met by several requests at once.
-    #[error("the key store does not answer")]
-    SharedStore(Arc<PrepareError>),
-    /// The queue is full.
-    #[error("the scoring queue is full")]
-    Overloaded(#[from] QueueFull),
-    /// A scoring thread panicked.
+    /// A key could not be loaded; several requests may have waited for it.
+    #[error("{}", prepare_detail(.0))]
+    Prepare(Arc<PrepareError>),
+    /// The tenant has asked for too much.
+    #[error("too many queries were sent; the limit is for each tenant")]
+    RateLimited(Duration),
+    /// Too much is being done already.
+    #[error("{what}")]
+    Busy {
+        /// Of what there is too much.
+        what: &'static str,
+        /// When there will be less, by what is known now.
+        retry_after: Duration,
+    },
+    /// A thread panicked.
     #[error("an internal error; the server's log has the details")]
-    Lost(#[from] Lost),
+    Lost,
     /// No randomness, so nothing may be encrypted.
     #[error("an internal error; the server's log has the details")]
     Score(#[from] ScoreError),
@@ -147,6 +159,8 @@ impl ApiError {
         match self {
             Self::Malformed(_) => ProblemCode::MalformedRequest,
             Self::MalformedKey(_) => ProblemCode::MalformedKey,
+            Self::Unauthorized => ProblemCode::Unauthorized,
+            Self::Forbidden(_) => ProblemCode::Forbidden,
             Self::NotFound => ProblemCode::NotFound,
             Self::ModelNotFound => ProblemCode::ModelNotFound,
             Self::KeyNotFound(_) => ProblemCode::KeyNotFound,
@@ -159,10 +173,17 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => ProblemCode::UnsupportedMediaType,
             Self::MalformedCiphertext { .. } => ProblemCode::MalformedCiphertext,
             Self::KeyMismatch { .. } => ProblemCode::KeyMismatch,
-            Self::Store(cause) if cause.is_full() => ProblemCode::StoreFull,
-            Self::Store(_) | Self::SharedStore(_) => ProblemCode::StoreUnavailable,
-            Self::Overloaded(_) => ProblemCode::Overloaded,
-            Self::Lost(_) | Self::Score(_) => ProblemCode::Internal,
+            Self::TimedOut(_) => ProblemCode::RequestTimeout,
+            Self::Store(error) => store_code(error),
+            Self::Prepare(error) => match &**error {
+                PrepareError::Absent => ProblemCode::KeyNotFound,
+                PrepareError::Store(error) => store_code(error),
+                PrepareError::NotRun(NotRun::Late) => ProblemCode::Overloaded,
+                PrepareError::NotRun(NotRun::Lost) => ProblemCode::Internal,
+            },
+            Self::RateLimited(_) => ProblemCode::RateLimited,
+            Self::Busy { .. } => ProblemCode::Overloaded,
+            Self::Lost | Self::Score(_) => ProblemCode::Internal,
             Self::Framework(status) => framework_code(*status),
         }
     }
@@ -170,12 +191,24 @@ impl ApiError {
     /// Writes what only the operator should see to the log.
     fn log_cause(&self) {
         match self {
+            Self::Store(StoreError::QuotaReached(_)) => {}
             Self::Store(cause) => tracing::error!(%cause, "the key store failed"),
-            Self::SharedStore(cause) => tracing::error!(%cause, "a key could not be loaded"),
-            Self::Lost(cause) => tracing::error!(%cause, "a request failed"),
+            Self::Prepare(cause) => tracing::error!(%cause, "a key could not be loaded"),
+            Self::Lost => tracing::error!("a thread panicked"),
             Self::Score(cause) => tracing::error!(%cause, "a request failed"),
             _ => {}
         }
+    }
+
+    /// When the same request may succeed, in whole seconds.
+    fn retry_after(&self) -> Option<u64> {
+        let wait = match self {
+            Self::RateLimited(wait) => *wait,
+            Self::Busy { retry_after, .. } => *retry_after,
+            _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => FAILED_RETRY,
+            _ => return None,
+        };
+        Some(wait.as_secs_f64().ceil().max(1.0) as u64)
     }
 }
 
@@ -191,14 +224,39 @@ impl ResponseError for ApiError {
         if let Self::MethodNotAllowed(allowed) = self {
             response.insert_header((ALLOW, *allowed));
         }
-        match self.code() {
-            ProblemCode::Overloaded => response.insert_header((RETRY_AFTER, BUSY_RETRY_SECONDS)),
-            ProblemCode::StoreUnavailable | ProblemCode::StoreFull => {
-                response.insert_header((RETRY_AFTER, FAILED_RETRY_SECONDS))
-            }
-            _ => &mut response,
-        };
+        if let Self::Unauthorized = self {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(seconds) = self.retry_after() {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
         response.json(Problem::new(self.code(), self.to_string()))
+    }
+}
+
+fn store_code(error: &StoreError) -> ProblemCode {
+    match error {
+        StoreError::QuotaReached(_) => ProblemCode::QuotaExceeded,
+        StoreError::Full(_) => ProblemCode::StoreFull,
+        _ => ProblemCode::StoreUnavailable,
+    }
+}
+
+fn store_detail(error: &StoreError) -> String {
+    match error {
+        StoreError::QuotaReached(limit) => {
+            format!("{limit} keys are stored; remove one before the next upload")
+        }
+        StoreError::Full(_) => "the key store has no room for another key".to_owned(),
+        _ => "the key store does not answer".to_owned(),
+    }
+}
+
+fn prepare_detail(error: &PrepareError) -> String {
+    match error {
+        PrepareError::Store(error) => store_detail(error),
+        PrepareError::Absent => "the key is not stored".to_owned(),
+        PrepareError::NotRun(_) => "an internal error; the server's log has the details".to_owned(),
     }
 }
 
@@ -207,6 +265,7 @@ fn framework_code(status: StatusCode) -> ProblemCode {
     match status {
         StatusCode::NOT_FOUND => ProblemCode::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => ProblemCode::MethodNotAllowed,
+        StatusCode::REQUEST_TIMEOUT => ProblemCode::RequestTimeout,
         StatusCode::PAYLOAD_TOO_LARGE => ProblemCode::PayloadTooLarge,
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ProblemCode::UnsupportedMediaType,
         status if status.is_client_error() => ProblemCode::MalformedRequest,

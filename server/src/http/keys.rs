@@ -1,65 +1,96 @@
 //! `/v1/keys/{key_id}`: upload, look up and remove public keys.
 
 use super::{
-    body::{self, MediaType},
+    access::Caller,
+    body::MediaType,
     error::ApiError,
+    openapi::{BodyRefusal, Refusal},
     service::{Service, parse_key_id},
 };
-use crate::keystore::{KeyRecord, Stored};
+use crate::keystore::{KeyName, KeyRecord, Stored};
 use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_protocol::{
     OCTET_STREAM,
     ids::KeyId,
+    problem::Problem,
     wire::{Header, Kind, PublicKey, WireError},
 };
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 /// Methods of the path.
 pub(super) const METHODS: &str = "PUT, GET, HEAD, DELETE";
 
 /// Answer to an upload.
-#[derive(Serialize)]
-struct Receipt {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Receipt {
     key_id: KeyId,
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 
 /// What a lookup tells.
-#[derive(Serialize)]
-struct Metadata {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Metadata {
     key_id: KeyId,
     bytes: u64,
-    created_at: String,
+    #[schema(format = DateTime)]
+    renewed_at: String,
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// `PUT`: stores a key. 201 if it is new, 200 if the same key was there.
+/// Stores a key: 201 if it is new, 200 if the same key was there.
+#[utoipa::path(
+    put,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    request_body(content_type = "application/octet-stream", description = "The public key's blob"),
+    responses(
+        (status = 200, description = "It was there", body = Receipt),
+        (status = 201, description = "It is stored", body = Receipt),
+        (status = 403, description = "The tenant may store no more keys", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The bytes don't hash to the id", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
 pub(super) async fn put(
     service: web::Data<Service>,
+    caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let named = key_id(&request)?;
+    let key = key_name(caller, &request)?;
+    let named = key.id;
     if MediaType::of(&request) != Some(MediaType::OctetStream) {
         return Err(ApiError::UnsupportedMediaType(OCTET_STREAM));
     }
+    service.rate.check(&key.tenant, 1)?;
     let mut hash = Sha256::new();
-    let blob = body::read(&request, payload, service.key_limit(), |piece| hash.update(piece)).await?;
+    let limit = service.key_limit();
+    let body = service
+        .bodies
+        .read(&request, payload, limit, |piece| hash.update(piece));
+    let body = body.await?;
     let actual = KeyId::from_digest(&hash.finalize().into());
     if actual != named {
         return Err(ApiError::KeyHashMismatch { named, actual });
     }
-    let set = Header::peek(&blob, Kind::PublicKey).map_err(|error| match error {
+    let set = Header::peek(&body.bytes, Kind::PublicKey).map_err(|error| match error {
         WireError::UnsupportedVersion(found) => ApiError::FormatUnsupported { found },
         error => ApiError::MalformedKey(error),
     })?;
     if !service.uses(set) {
         return Err(ApiError::ParametersRetired(set));
     }
-    PublicKey::from_blob(&blob).map_err(ApiError::MalformedKey)?;
-    let (mut response, record) = match service.keys.put(named, blob).await? {
+    check(&service, body.bytes.clone()).await?;
+    let (mut response, record) = match service.keys.put(&key, body.bytes.clone()).await? {
         Stored::New(record) => (HttpResponse::Created(), record),
         Stored::Already(record) => (HttpResponse::Ok(), record),
     };
@@ -69,41 +100,106 @@ pub(super) async fn put(
     }))
 }
 
-/// `GET` and `HEAD`: whether a key is stored and until when; never its bytes.
-pub(super) async fn get(service: web::Data<Service>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let id = key_id(&request)?;
+/// Reads an uploaded key through. A long one takes a while.
+async fn check(service: &Service, blob: Bytes) -> Result<(), ApiError> {
+    let _few = service.checks.acquire().await.map_err(|_| ApiError::Lost)?;
+    let checked = web::block(move || PublicKey::from_blob(&blob).map(drop)).await;
+    checked
+        .map_err(|_| ApiError::Lost)?
+        .map_err(ApiError::MalformedKey)
+}
+
+/// Until when a key is stored; never its bytes.
+#[utoipa::path(
+    get,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    responses(
+        (status = 200, description = "It is stored", body = Metadata),
+        (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+    )
+)]
+pub(super) async fn get(
+    service: web::Data<Service>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let key = key_name(caller, &request)?;
+    let id = key.id;
     let KeyRecord {
         bytes,
-        created_at,
+        renewed_at,
         expires_at,
         ..
-    } = service.keys.find(id).await?.ok_or(ApiError::KeyNotFound(id))?;
+    } = service.keys.find(&key).await?.ok_or(ApiError::KeyNotFound(id))?;
     Ok(HttpResponse::Ok().json(Metadata {
         key_id: id,
         bytes,
-        created_at: rfc3339(created_at),
+        renewed_at: rfc3339(renewed_at),
         expires_at: rfc3339(expires_at),
     }))
 }
 
-/// `DELETE`: removes a key; 404 if there was none.
-pub(super) async fn delete(
+/// Whether a key is stored.
+#[utoipa::path(
+    head,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    responses(
+        (status = 200, description = "It is stored"),
+        (status = 400, description = "This is no key id"),
+        (status = 401, description = "A valid token is needed"),
+        (status = 404, description = "Never uploaded, removed or expired"),
+        (status = 503, description = "The store does not answer"),
+    )
+)]
+pub(super) async fn head(
     service: web::Data<Service>,
+    caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let id = key_id(&request)?;
-    let present = service.keys.find(id).await?;
-    service.keys.remove(id).await?;
-    service.prepared.forget(id).await;
-    match present {
-        Some(_) => Ok(HttpResponse::NoContent().finish()),
-        None => Err(ApiError::KeyNotFound(id)),
+    get(service, caller, request).await
+}
+
+/// Removes a key; 404 if there was none.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{key_id}",
+    tag = "keys",
+    security(("token" = [])),
+    params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
+    responses(
+        (status = 204, description = "It is removed"),
+        (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+    )
+)]
+pub(super) async fn delete(
+    service: web::Data<Service>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let key = key_name(caller, &request)?;
+    let present = service.keys.remove(&key).await?;
+    service.prepared.forget(&key).await;
+    if present {
+        Ok(HttpResponse::NoContent().finish())
+    } else {
+        Err(ApiError::KeyNotFound(key.id))
     }
 }
 
-fn key_id(request: &HttpRequest) -> Result<KeyId, ApiError> {
+fn key_name(caller: Caller, request: &HttpRequest) -> Result<KeyName, ApiError> {
     let text = request.match_info().get("key_id").unwrap_or_default();
-    parse_key_id(text, "the path's last part")
+    Ok(KeyName {
+        tenant: caller.tenant,
+        id: parse_key_id(text, "the path's last part")?,
+    })
 }
 
 fn rfc3339(time: DateTime<Utc>) -> String {

@@ -1,29 +1,64 @@
 //! `/v1/models`: what is served.
 
-use super::{error::ApiError, service::Service};
+use super::{access::Caller, error::ApiError, openapi::Refusal, service::Service};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch},
     web,
 };
-use blindscore_protocol::descriptor::ModelDescriptor;
+use blindscore_protocol::{descriptor::ModelDescriptor, problem::Problem};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 /// Answer of `GET /v1/models`.
-#[derive(Serialize)]
-struct Listing<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Listing<'a> {
+    /// By name.
+    #[schema(value_type = Vec<ModelDescriptor>)]
     models: Vec<&'a ModelDescriptor>,
 }
 
-/// `GET /v1/models`.
-pub(super) async fn list(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
+/// What is served.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "models",
+    security(("token" = [])),
+    params(("If-None-Match" = Option<String>, Header, description = "ETag that the client has")),
+    responses(
+        (status = 200, description = "Every model", body = Listing<'static>),
+        (status = 304, description = "As the client has it"),
+        Refusal,
+    )
+)]
+pub(super) async fn list(service: web::Data<Service>, _caller: Caller, request: HttpRequest) -> HttpResponse {
     let models = service.models.iter().map(|model| model.descriptor()).collect();
     tagged_json(&request, &Listing { models })
 }
 
-/// `GET /v1/models/{model}`.
-pub(super) async fn get(service: web::Data<Service>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+/// One model.
+#[utoipa::path(
+    get,
+    path = "/v1/models/{model}",
+    tag = "models",
+    security(("token" = [])),
+    params(
+        ("model" = String, Path, description = "Its name", example = "mnist-linear"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag that the client has"),
+    ),
+    responses(
+        (status = 200, description = "The model", body = ModelDescriptor),
+        (status = 304, description = "As the client has it"),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+    )
+)]
+pub(super) async fn get(
+    service: web::Data<Service>,
+    _caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     Ok(tagged_json(&request, service.model(&request)?.descriptor()))
 }
 

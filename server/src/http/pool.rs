@@ -1,22 +1,52 @@
+use super::{error::ApiError, estimate::Estimate};
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// The work was dropped before it gave a result: it panicked.
-#[derive(Debug, thiserror::Error)]
-#[error("a scoring thread panicked")]
-pub(super) struct Lost;
+/// Pieces of narrow work that are given to each thread at a time: one runs, one is at hand when it ends.
+const AT_HAND: usize = 2;
+/// How much less than other threads those that score count for the scheduler.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
 
-/// Every place in the queue is taken.
+/// The work gave no result.
 #[derive(Debug, thiserror::Error)]
-#[error("the scoring queue is full")]
-pub(super) struct QueueFull;
+pub(super) enum NotRun {
+    /// It panicked.
+    #[error("a scoring thread panicked")]
+    Lost,
+    /// Its turn didn't come in time.
+    #[error("the work waited too long for its turn")]
+    Late,
+}
 
-/// Places in the queue; given back on drop.
+/// How many threads a piece of work can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// One: others run beside it.
+    One,
+    /// All: it has them for itself, or threads that wait for a part of one request would begin another.
+    All,
+}
+
+/// Places in the queue and the time they will take; given back on drop.
 #[derive(Debug)]
-pub(super) struct Admission(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub(super) struct Admission {
+    _places: OwnedSemaphorePermit,
+    ahead: Arc<AtomicU64>,
+    cost: u64,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.ahead.fetch_sub(self.cost, Ordering::Relaxed);
+    }
+}
 
 /// A result and the time it took.
 #[derive(Debug)]
@@ -30,42 +60,95 @@ pub(super) struct Done<T> {
 }
 
 /// The threads that compute on ciphertexts, apart from those that serve HTTP, and the bounded queue before them.
+///
+/// Work takes its turn in order of arrival. Work whose caller has gone before that leaves the queue.
 #[derive(Debug)]
 pub(super) struct ScoringPool {
     threads: rayon::ThreadPool,
+    turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    queue: usize,
+    /// Nanoseconds that everything admitted will take the whole pool.
+    ahead: Arc<AtomicU64>,
+    /// The longest that the queue may take.
+    longest: Duration,
 }
 
 impl ScoringPool {
-    /// A pool of `threads` threads and room for `queue` queries, running ones included.
-    pub(super) fn new(threads: usize, queue: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = rayon::ThreadPoolBuilder::new()
+    /// A pool of `threads` threads, with room for `queue` queries that take no more than `longest`, running ones included.
+    pub(super) fn new(
+        threads: usize,
+        queue: usize,
+        longest: Duration,
+    ) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("score-{index}"))
+            .start_handler(|_| yield_to_others())
             // Without this a panic would end the process; with it only the one request fails.
             .panic_handler(|_| tracing::error!("a scoring thread panicked"))
             .build()?;
         Ok(Self {
-            threads,
+            threads: pool,
+            turns: Arc::new(Semaphore::new(threads * AT_HAND)),
             places: Arc::new(Semaphore::new(queue)),
+            queue,
+            ahead: Arc::default(),
+            longest,
         })
     }
 
-    /// Takes places for `queries` queries, or none at all.
-    pub(super) fn admit(&self, queries: usize) -> Result<Admission, QueueFull> {
-        let count = u32::try_from(queries).map_err(|_| QueueFull)?;
-        let permit = self.places.clone().try_acquire_many_owned(count);
-        permit.map(Admission).map_err(|_| QueueFull)
+    /// Queries admitted and not answered yet.
+    pub(super) fn queued(&self) -> usize {
+        self.queue - self.places.available_permits()
     }
 
-    /// Runs `work` on the pool, in order of arrival. If the caller has gone before a thread is free, it is skipped.
+    /// How long what has been admitted will take.
+    pub(super) fn ahead(&self) -> Duration {
+        Duration::from_nanos(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Takes places for `queries` queries that will take the pool `cost`, or none at all.
+    pub(super) fn admit(&self, queries: usize, cost: Duration) -> Result<Admission, ApiError> {
+        let ahead = self.ahead();
+        // A long batch is welcome when nothing is before it.
+        if !ahead.is_zero() && ahead + cost > self.longest {
+            return Err(busy(ahead + cost - self.longest));
+        }
+        let share = ahead.mul_f64(queries as f64 / self.queue as f64);
+        let count = u32::try_from(queries).map_err(|_| busy(share))?;
+        let places = self.places.clone().try_acquire_many_owned(count);
+        let cost = u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX / 2);
+        let admission = places.map_err(|_| busy(share))?;
+        self.ahead.fetch_add(cost, Ordering::Relaxed);
+        Ok(Admission {
+            _places: admission,
+            ahead: self.ahead.clone(),
+            cost,
+        })
+    }
+
+    /// Runs `work` when its turn comes, unless that is later than `deadline`.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        width: Width,
+        deadline: Instant,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Done<T>, Lost> {
-        let (answer, result) = oneshot::channel();
+    ) -> Result<Done<T>, NotRun> {
         let queued = Instant::now();
+        let turns = match width {
+            Width::One => 1,
+            Width::All => u32::try_from(self.threads.current_num_threads() * AT_HAND).unwrap_or(u32::MAX),
+        };
+        let turn = self.turns.clone().acquire_many_owned(turns);
+        let turn = match tokio::time::timeout_at(deadline.into(), turn).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(_)) => return Err(NotRun::Lost),
+            Err(_) => return Err(NotRun::Late),
+        };
+        let (answer, result) = oneshot::channel();
         self.threads.spawn_fifo(move || {
+            let _turn = turn;
             if answer.is_closed() {
                 return;
             }
@@ -78,7 +161,36 @@ impl ScoringPool {
             // Fails if the caller went away meanwhile; then no one needs the result.
             let _ = answer.send(done);
         });
-        result.await.map_err(|_| Lost)
+        result.await.map_err(|_| NotRun::Lost)
+    }
+
+    /// Learns from work that was done how much of the pool such work takes.
+    pub(super) fn learn(&self, estimate: &Estimate, width: Width, ran: Duration, pieces: usize) {
+        let threads = match width {
+            Width::One => self.threads.current_num_threads(),
+            Width::All => 1,
+        };
+        let pieces = u32::try_from(pieces.max(1) * threads).unwrap_or(u32::MAX);
+        estimate.learn(ran / pieces);
+    }
+}
+
+/// Gives way to the threads that serve HTTP, so that a refusal doesn't wait for a core while all of them score.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::{process::setpriority_process, thread::gettid};
+        // Linux has a priority for each thread.
+        if let Err(error) = setpriority_process(Some(gettid()), NICENESS) {
+            tracing::warn!(%error, "the priority of a scoring thread can't be set");
+        }
+    }
+}
+
+fn busy(retry_after: Duration) -> ApiError {
+    ApiError::Busy {
+        what: "the scoring queue is full",
+        retry_after,
     }
 }
 
@@ -86,44 +198,70 @@ impl ScoringPool {
 mod tests {
     use super::*;
 
+    const NOTHING: Duration = Duration::ZERO;
+
+    fn pool(threads: usize, queue: usize) -> ScoringPool {
+        ScoringPool::new(threads, queue, Duration::from_secs(10)).unwrap()
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(600)
+    }
+
     #[actix_web::test]
-    async fn admits_as_much_as_it_holds() {
-        let pool = ScoringPool::new(1, 3).unwrap();
-        let two = pool.admit(2).unwrap();
-        assert!(pool.admit(2).is_err());
-        let one = pool.admit(1).unwrap();
-        assert!(pool.admit(1).is_err());
+    async fn admits_as_many_queries_as_it_holds() {
+        let pool = pool(1, 3);
+        let two = pool.admit(2, NOTHING).unwrap();
+        assert!(pool.admit(2, NOTHING).is_err());
+        let one = pool.admit(1, NOTHING).unwrap();
+        assert!(pool.admit(1, NOTHING).is_err());
         drop((one, two));
-        assert!(pool.admit(3).is_ok());
-        assert!(pool.admit(4).is_err());
+        assert!(pool.admit(3, NOTHING).is_ok());
+        assert!(pool.admit(4, NOTHING).is_err());
+    }
+
+    #[actix_web::test]
+    async fn admits_as_much_work_as_is_done_in_time_and_says_when_there_is_room() {
+        let pool = pool(1, 100);
+        let long = pool.admit(1, Duration::from_secs(60)).unwrap();
+        drop(long);
+        let most = pool.admit(1, Duration::from_secs(8)).unwrap();
+        let refused = pool.admit(1, Duration::from_secs(5)).unwrap_err();
+        assert!(matches!(refused, ApiError::Busy { retry_after, .. } if retry_after.as_secs() == 3));
+        assert!(pool.admit(1, Duration::from_secs(2)).is_ok());
+        drop(most);
+        assert_eq!((pool.ahead(), pool.queued()), (NOTHING, 0));
     }
 
     #[actix_web::test]
     async fn survives_a_panic() {
-        let pool = ScoringPool::new(1, 1).unwrap();
-        assert!(
-            pool.run(|| panic!("as the test wants"))
-                .await
-                .map(|done: Done<()>| done.value)
-                .is_err()
-        );
-        assert_eq!(pool.run(|| 7).await.unwrap().value, 7);
+        let pool = pool(1, 1);
+        for width in [Width::One, Width::All] {
+            let lost = pool.run(width, later(), || -> () { panic!("as the test wants") });
+            assert!(matches!(lost.await, Err(NotRun::Lost)));
+        }
+        assert_eq!(pool.run(Width::All, later(), || 7).await.unwrap().value, 7);
     }
 
     #[actix_web::test]
-    async fn skips_work_no_one_waits_for() {
-        let pool = ScoringPool::new(1, 1).unwrap();
+    async fn skips_work_no_one_waits_for_or_that_is_too_late() {
+        let pool = pool(1, 1);
         let (release, blocked) = std::sync::mpsc::channel::<()>();
         let (ran, seen) = std::sync::mpsc::channel();
-        let busy = pool.run(move || blocked.recv().is_ok());
-        let skipped = pool.run(move || ran.send(()).is_ok());
+        let busy = pool.run(Width::All, later(), move || blocked.recv().is_ok());
+        let skipped = pool.run(Width::One, later(), {
+            let ran = ran.clone();
+            move || ran.send(()).is_ok()
+        });
         // One poll queues the work, then the caller goes away.
         let mut busy = Box::pin(busy);
         assert!(futures_util::poll!(&mut busy).is_pending());
         assert!(futures_util::poll!(Box::pin(skipped)).is_pending());
+        let late = pool.run(Width::One, Instant::now(), move || ran.send(()).is_ok());
+        assert!(matches!(late.await, Err(NotRun::Late)));
         release.send(()).unwrap();
         assert!(busy.await.unwrap().value);
-        pool.run(|| ()).await.unwrap();
+        pool.run(Width::One, later(), || ()).await.unwrap();
         assert!(seen.try_recv().is_err());
     }
 }

@@ -1,24 +1,36 @@
-use super::pool::{Lost, ScoringPool};
+use super::{
+    estimate::Estimate,
+    pool::{NotRun, ScoringPool, Width},
+};
 use crate::{
     engine::PreparedKey,
-    keystore::{KeyRecord, KeyStore, StoreError},
+    keystore::{KeyName, KeyRecord, KeyStore, StoreError},
+    telemetry,
 };
 use blindscore_protocol::{
     ids::KeyId,
-    wire::{PublicKey, WireError},
+    params::ParameterSet,
+    wire::{Header, Kind, PublicKey, WireError},
 };
 use bytes::Bytes;
+use metrics::{counter, histogram};
 use moka::future::Cache;
 use std::{
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a key is used without asking the store again: another process may have removed it there.
-const TRUSTED: Duration = Duration::from_secs(300);
+/// Memory is counted in pieces of this many bytes.
+const PIECE: u64 = 1024;
+/// How often the cache is asked to let go of what it has evicted, while a key waits for memory.
+const TIDY: Duration = Duration::from_millis(20);
+/// A preparation may wait as long as those who need it do, and they have deadlines of their own.
+const PREPARED_BY: Duration = Duration::from_secs(3600);
 
 /// Why a key can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,114 +43,298 @@ pub(super) enum PrepareError {
     Store(#[from] StoreError),
     /// Preparing it failed.
     #[error(transparent)]
-    Lost(#[from] Lost),
+    NotRun(#[from] NotRun),
 }
 
 /// A public key, ready to score with.
 pub(super) struct ReadyKey {
     /// In the engine's form.
     pub(super) prepared: PreparedKey,
-    record: KeyRecord,
+    known: Mutex<Known>,
+    /// Held by whoever asks the store about it.
+    asking: tokio::sync::Mutex<()>,
+    _memory: OwnedSemaphorePermit,
 }
 
-/// A cache of prepared keys in front of the store, bounded by memory.
+/// What the store said of a key last.
+#[derive(Clone, Copy)]
+struct Known {
+    record: KeyRecord,
+    at: Instant,
+}
+
+/// Prepared keys in front of the store: a cache, and those in use that it has no room for. Their memory is bounded.
 pub(super) struct PreparedKeys {
-    ready: Cache<KeyId, Arc<ReadyKey>>,
+    ready: Cache<KeyName, Arc<ReadyKey>>,
+    memory: Arc<Semaphore>,
+    pieces: usize,
+    /// Keys being read and prepared: each needs memory for its blob as well.
+    preparing: Semaphore,
+    /// How long a key is used without asking the store again: another process may have removed it there.
+    trusted: Duration,
     /// Counts removals, so that a load that began before one doesn't outlive it in the cache.
     removals: AtomicU64,
+    /// How long a preparation takes.
+    taking: Estimate,
 }
 
 impl PreparedKeys {
-    /// A cache that holds up to about `bytes` bytes of keys.
-    pub(super) fn new(bytes: u64) -> Self {
-        let weight =
-            |_: &KeyId, key: &Arc<ReadyKey>| u32::try_from(key.prepared.memory_bytes()).unwrap_or(u32::MAX);
+    /// Up to `bytes` bytes of keys, the largest of which take `largest`; `at_once` are prepared at a time.
+    ///
+    /// The cache's policy (TinyLFU) lets a new key push out another one only if it was asked for more often, so that
+    /// many keys that are used once don't push out those in use.
+    pub(super) fn new(bytes: u64, largest: u64, at_once: usize, trusted: Duration) -> Self {
+        let in_use = if bytes >= 4 * largest {
+            2 * largest
+        } else {
+            largest
+        };
+        let weight = |_: &KeyName, key: &Arc<ReadyKey>| {
+            u32::try_from(PreparedKey::memory_bytes(key.prepared.set())).unwrap_or(u32::MAX)
+        };
         let ready = Cache::builder()
-            .max_capacity(bytes)
+            .max_capacity(bytes.saturating_sub(in_use))
             .weigher(weight)
-            .time_to_live(TRUSTED)
             .build();
+        let pieces = usize::try_from(bytes / PIECE).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             ready,
+            memory: Arc::new(Semaphore::new(pieces)),
+            pieces,
+            preparing: Semaphore::new(at_once),
+            trusted,
             removals: AtomicU64::new(0),
+            taking: Estimate::new(Duration::from_millis(100)),
         }
     }
 
-    /// The key with this id. However many ask at once, it is read and prepared only once.
+    /// Bytes of keys in memory.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        (self.pieces - self.memory.available_permits()) as u64 * PIECE
+    }
+
+    /// How long it will take the pool until the key is there.
+    pub(super) fn cost(&self, name: &KeyName) -> Duration {
+        if self.ready.contains_key(name) {
+            Duration::ZERO
+        } else {
+            self.taking.get()
+        }
+    }
+
+    /// The key with this name. However many ask at once, it is read and prepared only once.
     pub(super) async fn get(
         &self,
-        id: KeyId,
+        name: &KeyName,
         store: &KeyStore,
         pool: &ScoringPool,
     ) -> Result<Arc<ReadyKey>, Arc<PrepareError>> {
         let removals = self.removals.load(Ordering::Acquire);
-        let ready = self.ready.try_get_with(id, load(id, store, pool)).await?;
-        if self.removals.load(Ordering::Acquire) != removals || !ready.record.is_live() {
-            self.ready.invalidate(&id).await;
+        let found = self.ready.contains_key(name);
+        counter!(telemetry::KEY_CACHE, "found" => if found { "true" } else { "false" }).increment(1);
+        let ready = self
+            .ready
+            .try_get_with_by_ref(name, self.load(name, store, pool))
+            .await?;
+        if self.removals.load(Ordering::Acquire) != removals {
+            self.ready.invalidate(name).await;
         }
-        if !ready.record.is_live() {
+        if !self.is_stored(name, &ready, store).await? {
+            self.ready.invalidate(name).await;
             return Err(Arc::new(PrepareError::Absent));
         }
         Ok(ready)
     }
 
     /// Forgets a key that the caller has removed from the store.
-    pub(super) async fn forget(&self, id: KeyId) {
+    pub(super) async fn forget(&self, name: &KeyName) {
         self.removals.fetch_add(1, Ordering::AcqRel);
-        self.ready.invalidate(&id).await;
+        self.ready.invalidate(name).await;
     }
-}
 
-async fn load(id: KeyId, store: &KeyStore, pool: &ScoringPool) -> Result<Arc<ReadyKey>, PrepareError> {
-    let (record, blob) = store.read(id).await?.ok_or(PrepareError::Absent)?;
-    match pool.run(move || prepare(record, &blob)).await?.value {
-        Ok(ready) => Ok(Arc::new(ready)),
-        Err(error) => {
-            // What was stored had been checked: the disk has damaged it, or the format is older than this
-            // program. The client can upload it again, once it is out of the way.
-            tracing::error!(key = %id, %error, "a stored key is unusable and was removed");
-            store.remove(id).await?;
-            Err(PrepareError::Absent)
+    /// Whether the key still counts, by what is known of it; asks the store if that is too long ago, and renews it there.
+    async fn is_stored(
+        &self,
+        name: &KeyName,
+        key: &ReadyKey,
+        store: &KeyStore,
+    ) -> Result<bool, PrepareError> {
+        let fresh = |known: Known| known.at.elapsed() < self.trusted && !known.record.is_due();
+        if fresh(key.known()) {
+            return Ok(key.known().record.is_live());
+        }
+        let _alone = key.asking.lock().await;
+        if fresh(key.known()) {
+            return Ok(key.known().record.is_live());
+        }
+        let at = Instant::now();
+        let Some(mut record) = store.find(name).await? else {
+            return Ok(false);
+        };
+        if record.is_due() {
+            match store.renew(name).await {
+                Ok(Some(renewed)) => record = renewed,
+                Ok(None) => return Ok(false),
+                // It is tried again by the next use; the key still counts.
+                Err(error) => tracing::warn!(%error, "a key could not be renewed"),
+            }
+        }
+        *key.known.lock().unwrap_or_else(PoisonError::into_inner) = Known { record, at };
+        Ok(true)
+    }
+
+    async fn load(
+        &self,
+        name: &KeyName,
+        store: &KeyStore,
+        pool: &ScoringPool,
+    ) -> Result<Arc<ReadyKey>, PrepareError> {
+        let _few = self.preparing.acquire().await.map_err(|_| NotRun::Lost)?;
+        let at = Instant::now();
+        let (record, blob) = store.read(name).await?.ok_or(PrepareError::Absent)?;
+        let key = match set(&blob) {
+            Ok(set) => {
+                let memory = self.make_room(PreparedKey::memory_bytes(set) as u64).await?;
+                let deadline = Instant::now() + PREPARED_BY;
+                let done = pool
+                    .run(Width::One, deadline, move || prepare(record, &blob))
+                    .await?;
+                pool.learn(&self.taking, Width::One, done.ran, 1);
+                done.value.map(|prepared| (prepared, memory))
+            }
+            Err(error) => Err(error),
+        };
+        match key {
+            Ok((prepared, memory)) => {
+                histogram!(telemetry::KEY_LOAD_SECONDS).record(at.elapsed());
+                Ok(Arc::new(ReadyKey {
+                    prepared,
+                    known: Mutex::new(Known { record, at }),
+                    asking: tokio::sync::Mutex::new(()),
+                    _memory: memory,
+                }))
+            }
+            Err(error @ (WireError::UnsupportedVersion(_) | WireError::WrongParameterSet(_))) => {
+                // Another version of this program, older or newer, may use the same store: it stays there.
+                tracing::warn!(%error, "a stored key is not for this version");
+                Err(PrepareError::Absent)
+            }
+            Err(error) => {
+                // What was stored had been checked: the disk has damaged it. The client can upload it again, once it
+                // is out of the way.
+                tracing::error!(%error, "a stored key is unusable and was removed");
+                store.remove(name).await?;
+                Err(PrepareError::Absent)
+            }
+        }
+    }
+
+    /// Memory for a key, when there is some: keys in use give it back when they have been used.
+    async fn make_room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, NotRun> {
+        let pieces = u32::try_from(bytes.div_ceil(PIECE)).map_err(|_| NotRun::Lost)?;
+        let mut room = pin!(self.memory.clone().acquire_many_owned(pieces));
+        loop {
+            match tokio::time::timeout(TIDY, &mut room).await {
+                Ok(room) => return room.map_err(|_| NotRun::Lost),
+                Err(_) => self.ready.run_pending_tasks().await,
+            }
         }
     }
 }
 
-fn prepare(record: KeyRecord, blob: &Bytes) -> Result<ReadyKey, WireError> {
+impl ReadyKey {
+    fn known(&self) -> Known {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn set(blob: &[u8]) -> Result<ParameterSet, WireError> {
+    let id = Header::peek(blob, Kind::PublicKey)?;
+    ParameterSet::by_id(id).ok_or(WireError::WrongParameterSet(id))
+}
+
+fn prepare(record: KeyRecord, blob: &Bytes) -> Result<PreparedKey, WireError> {
     let key = PublicKey::from_blob(blob)?;
     if KeyId::of(blob) != record.id {
         return Err(WireError::BadChecksum);
     }
-    Ok(ReadyKey {
-        prepared: PreparedKey::new(&key),
-        record,
-    })
+    Ok(PreparedKey::new(&key))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keystore::{Location, Policy, Tenant};
     use blindscore_client::ClientKey;
-    use blindscore_protocol::params::{LinearParams, ParameterSet};
+    use blindscore_protocol::params::LinearParams;
     use chrono::TimeDelta;
+
+    const SET: ParameterSet = ParameterSet::Linear(LinearParams::N2048);
+
+    async fn store() -> KeyStore {
+        let policy = Policy {
+            ttl: TimeDelta::days(1),
+            patience: Duration::from_secs(10),
+            max_keys: None,
+        };
+        KeyStore::open(&Location::Memory, policy).await.unwrap()
+    }
+
+    async fn upload(store: &KeyStore) -> KeyName {
+        let (_, public) = ClientKey::generate(SET).unwrap();
+        let (blob, id) = public.to_blob();
+        let name = KeyName {
+            tenant: Tenant::Anonymous,
+            id,
+        };
+        store.put(&name, blob.into()).await.unwrap();
+        name
+    }
+
+    fn pool() -> ScoringPool {
+        ScoringPool::new(2, 64, Duration::from_secs(10)).unwrap()
+    }
 
     #[actix_web::test]
     async fn many_who_ask_for_a_cold_key_share_one_preparation() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = KeyStore::open_directory(folder.path().to_owned(), TimeDelta::days(1))
-            .await
-            .unwrap();
-        let pool = ScoringPool::new(2, 64).unwrap();
-        let (_, public) = ClientKey::generate(ParameterSet::Linear(LinearParams::N2048)).unwrap();
-        let (blob, id) = public.to_blob();
-        store.put(id, blob.into()).await.unwrap();
-
-        let keys = PreparedKeys::new(1 << 30);
-        let asked = (0..16).map(|_| keys.get(id, &store, &pool));
+        let (store, pool) = (store().await, pool());
+        let name = upload(&store).await;
+        let keys = PreparedKeys::new(1 << 30, 1 << 20, 2, Duration::from_secs(60));
+        let asked = (0..16).map(|_| keys.get(&name, &store, &pool));
         let found = futures_util::future::join_all(asked).await;
         let first = found[0].as_ref().unwrap();
         assert!(found.iter().all(|key| Arc::ptr_eq(key.as_ref().unwrap(), first)));
-        keys.forget(id).await;
-        let later = keys.get(id, &store, &pool).await.unwrap();
+        keys.forget(&name).await;
+        let later = keys.get(&name, &store, &pool).await.unwrap();
         assert!(!Arc::ptr_eq(&later, first), "a forgotten key is prepared again");
+    }
+
+    #[actix_web::test]
+    async fn keys_take_turns_when_memory_is_short() {
+        let (store, pool) = (store().await, pool());
+        let one = PreparedKey::memory_bytes(SET) as u64;
+        let keys = PreparedKeys::new(3 * one, one, 2, Duration::from_secs(60));
+        let mut names = Vec::new();
+        for _ in 0..12 {
+            names.push(upload(&store).await);
+        }
+        let asked = names.iter().map(|name| async {
+            let key = keys.get(name, &store, &pool).await.unwrap();
+            assert!(keys.memory_bytes() <= 3 * one);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            drop(key);
+        });
+        futures_util::future::join_all(asked).await;
+    }
+
+    #[actix_web::test]
+    async fn a_key_removed_elsewhere_is_soon_gone_here() {
+        let (store, pool) = (store().await, pool());
+        let name = upload(&store).await;
+        let keys = PreparedKeys::new(1 << 30, 1 << 20, 2, Duration::ZERO);
+        keys.get(&name, &store, &pool).await.unwrap();
+        store.remove(&name).await.unwrap();
+        let gone = keys.get(&name, &store, &pool).await;
+        assert!(matches!(gone.err().as_deref(), Some(PrepareError::Absent)));
     }
 }

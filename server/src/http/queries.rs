@@ -8,6 +8,7 @@ use blindscore_protocol::{
     wire::{HEADER_BYTES, Header, Kind, Query, WireError},
 };
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// Queries that one request may carry.
 pub const MAX_QUERIES: usize = 64;
@@ -18,11 +19,13 @@ const JSON_PER_QUERY: usize = 32;
 const JSON_ENVELOPE: usize = 1024;
 
 /// A request to score as JSON.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct JsonRequest {
     /// Key that the queries were encrypted for.
+    #[schema(value_type = KeyId)]
     pub(super) key_id: String,
     /// Query blobs in base64.
+    #[schema(min_items = 1, max_items = 64)]
     pub(super) data: Vec<String>,
 }
 

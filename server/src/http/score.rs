@@ -1,26 +1,32 @@
 //! `POST /v1/models/{model}/score` and `POST /score`.
 
 use super::{
-    body::{self, MediaType},
+    access::Caller,
+    body::MediaType,
     error::ApiError,
+    openapi::{BodyRefusal, Refusal},
+    pool::{NotRun, Width},
     prepared::PrepareError,
     queries::{self, JsonRequest},
     service::{Service, parse_key_id},
 };
-use crate::{engine::ScoreError, model::Model};
+use crate::{engine::ScoreError, keystore::KeyName, model::Model, telemetry};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, wire::Query};
+use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, problem::Problem, wire::Query};
+use metrics::{counter, histogram};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use utoipa::ToSchema;
 
 /// JSON answer of `POST /v1/models/{model}/score`.
-#[derive(Serialize)]
-struct JsonResponse {
+#[derive(Serialize, ToSchema)]
+pub(super) struct JsonResponse {
+    /// Response blobs in base64, in the order of the queries.
     data: Vec<String>,
 }
 
@@ -32,9 +38,34 @@ struct Scored {
     score: Duration,
 }
 
-/// `POST /v1/models/{model}/score`: raw queries give raw responses, JSON gives JSON.
+/// Scores queries: raw ones, one after the other, give raw responses; JSON gives JSON.
+#[utoipa::path(
+    post,
+    path = "/v1/models/{model}/score",
+    tag = "scoring",
+    security(("token" = [])),
+    params(
+        ("model" = String, Path, description = "Its name", example = "mnist-linear"),
+        ("Blindscore-Key" = Option<KeyId>, Header, description = "Key of raw queries"),
+    ),
+    request_body(
+        content((JsonRequest = "application/json"), (Vec<u8> = "application/octet-stream")),
+        description = "Up to 64 queries"
+    ),
+    responses(
+        (status = 200, description = "Responses, in the order of the queries", content(
+            (JsonResponse = "application/json"),
+            (Vec<u8> = "application/octet-stream"),
+        )),
+        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not whole queries of this model, or for another key", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
 pub(super) async fn score(
     service: web::Data<Service>,
+    caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
@@ -42,16 +73,17 @@ pub(super) async fn score(
     match MediaType::of(&request) {
         Some(MediaType::OctetStream) => {
             let key = named_key(&request)?;
-            let body = body::read(&request, payload, queries::raw_limit(model), |_| ()).await?;
-            let queries = queries::from_raw(&body, model, key)?;
-            let scored = answer(&service, model, key, queries).await?;
+            let limit = queries::raw_limit(model);
+            let body = service.bodies.read(&request, payload, limit, |_| ()).await?;
+            let queries = queries::from_raw(&body.bytes, model, key)?;
+            let scored = answer(&service, model, key_of(caller, key), queries).await?;
             Ok(scored
                 .head()
                 .content_type(OCTET_STREAM)
                 .body(scored.blobs.concat()))
         }
         Some(MediaType::Json) => {
-            let scored = answer_json(&service, model, &request, payload).await?;
+            let scored = answer_json(&service, caller, model, &request, payload).await?;
             Ok(scored.head().json(JsonResponse {
                 data: scored.base64(),
             }))
@@ -62,9 +94,24 @@ pub(super) async fn score(
     }
 }
 
-/// `POST /score`: JSON in, a JSON array out, on the default model.
+/// Scores queries on the default model: JSON in, an array of base64 strings out.
+#[utoipa::path(
+    post,
+    path = "/score",
+    tag = "scoring",
+    security(("token" = [])),
+    request_body = JsonRequest,
+    responses(
+        (status = 200, description = "Responses in base64, in the order of the queries", body = Vec<String>),
+        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not whole queries of this model, or for another key", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
 pub(super) async fn score_default(
     service: web::Data<Service>,
+    caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
@@ -72,63 +119,105 @@ pub(super) async fn score_default(
         return Err(ApiError::UnsupportedMediaType("application/json"));
     }
     let model = service.models.default_model();
-    let scored = answer_json(&service, model, &request, payload).await?;
+    let scored = answer_json(&service, caller, model, &request, payload).await?;
     Ok(scored.head().json(scored.base64()))
 }
 
 async fn answer_json(
     service: &Service,
+    caller: Caller,
     model: &Arc<Model>,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<Scored, ApiError> {
-    let body = body::read(request, payload, queries::json_limit(model), |_| ()).await?;
-    let JsonRequest { key_id, data } = serde_json::from_slice(&body)
+    let limit = queries::json_limit(model);
+    let body = service.bodies.read(request, payload, limit, |_| ()).await?;
+    let JsonRequest { key_id, data } = serde_json::from_slice(&body.bytes)
         .map_err(|error| ApiError::Malformed(format!("the JSON is not a score request: {error}")))?;
     let key = parse_key_id(&key_id, "key_id")?;
     let queries = queries::from_base64(&data, model, key)?;
-    answer(service, model, key, queries).await
+    answer(service, model, key_of(caller, key), queries).await
+}
+
+fn key_of(caller: Caller, id: KeyId) -> KeyName {
+    KeyName {
+        tenant: caller.tenant,
+        id,
+    }
 }
 
 /// Scores checked queries on the pool.
 async fn answer(
     service: &Service,
     model: &Arc<Model>,
-    key: KeyId,
+    key: KeyName,
     queries: Vec<Query>,
 ) -> Result<Scored, ApiError> {
-    let admission = service.pool.admit(queries.len())?;
+    service.rate.check(&key.tenant, queries.len())?;
+    let count = queries.len();
     let asked = Instant::now();
-    let ready = service
-        .prepared
-        .get(key, &service.keys, &service.pool)
-        .await
-        .map_err(|error| match *error {
-            PrepareError::Absent => ApiError::KeyNotFound(key),
-            _ => ApiError::SharedStore(error),
-        })?;
+    let deadline = asked + service.deadline;
+    let cost = service.costs.of(model);
+    let width = if model.engine().uses_all_threads() || count > 1 {
+        Width::All
+    } else {
+        Width::One
+    };
+    let expected = cost.get() * u32::try_from(count).unwrap_or(u32::MAX) + service.prepared.cost(&key);
+    let admission = service.pool.admit(count, expected)?;
+
+    let ready = service.prepared.get(&key, &service.keys, &service.pool);
+    let ready = match tokio::time::timeout_at(deadline.into(), ready).await {
+        Ok(Ok(ready)) => ready,
+        Ok(Err(error)) if matches!(*error, PrepareError::Absent) => {
+            return Err(ApiError::KeyNotFound(key.id));
+        }
+        Ok(Err(error)) => return Err(ApiError::Prepare(error)),
+        Err(_) => return Err(late(service)),
+    };
     if ready.prepared.set().id() != model.set().id() {
         return Err(ApiError::ParametersRetired(ready.prepared.set().id()));
     }
     let key_time = asked.elapsed();
-    let model = model.clone();
-    let done = service
+    // What is begun has to be done in time as well.
+    let begun_by = deadline.checked_sub(expected).unwrap_or(asked);
+    let scored = service
         .pool
-        .run(move || {
-            let _place = admission;
-            let engine = model.engine();
-            queries
-                .par_iter()
-                .map(|query| Ok(engine.score(query, &ready.prepared)?.to_blob()))
-                .collect::<Result<Vec<_>, ScoreError>>()
-        })
-        .await?;
+        .run(width, begun_by.max(asked + service.deadline / 2), {
+            let model = model.clone();
+            move || {
+                let _place = admission;
+                let engine = model.engine();
+                queries
+                    .par_iter()
+                    .map(|query| Ok(engine.score(query, &ready.prepared)?.to_blob()))
+                    .collect::<Result<Vec<_>, ScoreError>>()
+            }
+        });
+    let done = match scored.await {
+        Ok(done) => done,
+        Err(NotRun::Late) => return Err(late(service)),
+        Err(NotRun::Lost) => return Err(ApiError::Lost),
+    };
+    service.pool.learn(cost, width, done.ran, count);
+    let name = model.descriptor().name.clone();
+    histogram!(telemetry::QUEUE_SECONDS).record(done.waited);
+    histogram!(telemetry::SCORE_SECONDS, "model" => name.clone()).record(done.ran);
+    counter!(telemetry::QUERIES, "model" => name).increment(count as u64);
     Ok(Scored {
         blobs: done.value?,
         queue: done.waited,
         key: key_time,
         score: done.ran,
     })
+}
+
+/// The queue was longer than it seemed when the request came.
+fn late(service: &Service) -> ApiError {
+    ApiError::Busy {
+        what: "the request could not be scored before its deadline",
+        retry_after: service.pool.ahead(),
+    }
 }
 
 impl Scored {

@@ -1,11 +1,16 @@
-use super::{error::ApiError, pool::ScoringPool, prepared::PreparedKeys};
+use super::{
+    access::Access, body::Bodies, error::ApiError, estimate::Estimate, pool::ScoringPool,
+    prepared::PreparedKeys, rate::RateLimit,
+};
 use crate::{
     keystore::KeyStore,
     model::{Model, Registry},
 };
 use actix_web::HttpRequest;
 use blindscore_protocol::{ids::KeyId, params::ParameterSetId};
-use std::sync::Arc;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// What every request handler works with.
 pub(super) struct Service {
@@ -17,6 +22,41 @@ pub(super) struct Service {
     pub(super) prepared: PreparedKeys,
     /// Threads that score.
     pub(super) pool: ScoringPool,
+    /// How much of the pool a query of each model takes.
+    pub(super) costs: Costs,
+    /// How long a request may wait for its turn.
+    pub(super) deadline: Duration,
+    /// Who may ask.
+    pub(super) access: Access,
+    /// How often.
+    pub(super) rate: RateLimit,
+    /// Request bodies in memory.
+    pub(super) bodies: Bodies,
+    /// What this process has counted.
+    pub(super) metrics: PrometheusHandle,
+    /// Uploaded keys that are checked at a time, away from the threads that serve HTTP.
+    pub(super) checks: Semaphore,
+}
+
+/// How much of the scoring pool a query takes, by model.
+pub(super) struct Costs(HashMap<String, Estimate>);
+
+impl Costs {
+    /// A guess for each model, which the first queries will correct.
+    pub(super) fn new(models: &Registry) -> Self {
+        let guess = |model: &Arc<Model>| {
+            (
+                model.descriptor().name.clone(),
+                Estimate::new(Duration::from_millis(50)),
+            )
+        };
+        Self(models.iter().map(guess).collect())
+    }
+
+    /// Of a model that is served.
+    pub(super) fn of(&self, model: &Model) -> &Estimate {
+        &self.0[&model.descriptor().name]
+    }
 }
 
 impl Service {

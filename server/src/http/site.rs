@@ -29,8 +29,8 @@ pub(super) fn built_in(config: &mut ServiceConfig) {
         let resource = web::resource(file.path())
             .wrap(from_fn(cache_policy))
             .wrap(Compress::default())
-            .route(super::get().to(move |request| std::future::ready(file.answer(&request))))
-            .default_service(super::only("GET, HEAD"));
+            .route(super::routes::get().to(move |request| std::future::ready(file.answer(&request))))
+            .default_service(super::routes::only("GET, HEAD"));
         config.service(resource);
     }
 }
@@ -52,8 +52,8 @@ POST /v1/models/{model}/score   encrypted query in, encrypted scores out
     };
     config.service(
         web::resource("/")
-            .route(super::get().to(about))
-            .default_service(super::only("GET, HEAD")),
+            .route(super::routes::get().to(about))
+            .default_service(super::routes::only("GET, HEAD")),
     );
 }
 

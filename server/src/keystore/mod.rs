@@ -1,5 +1,13 @@
-//! Where public keys are kept: uploaded once, content-addressed, immutable, gone after a while.
+//! Where public keys are kept: uploaded once, content-addressed, immutable, gone when no one uses them.
 
+mod error;
+mod local;
+mod location;
+mod quota;
 mod store;
+mod tenant;
 
-pub use store::{KeyRecord, KeyStore, StoreError, Stored};
+pub use error::{OpenError, StoreError};
+pub use location::{Location, StoreOption};
+pub use store::{KeyName, KeyRecord, KeyStore, Policy, Stored};
+pub use tenant::{BadTenantName, Tenant, TenantName};

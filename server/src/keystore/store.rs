@@ -1,48 +1,55 @@
+use super::{
+    error::{OpenError, StoreError},
+    local::Directory,
+    location::Location,
+    quota::Quota,
+    tenant::Tenant,
+};
+use crate::telemetry;
 use blindscore_protocol::ids::KeyId;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use object_store::{
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem,
-    path::Path,
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path,
 };
-use std::{error::Error, io, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
 use tokio::sync::Mutex;
 
-/// Written when a store is opened; reading it back shows that the store still answers.
+/// Written and read back to see whether the store works.
 const PROBE: &str = "probe";
+/// Bytes that are written: a block, so that a full disk shows.
+const PROBE_BYTES: usize = 4096;
+/// How long the result of a probe is believed.
+const PROBE_BELIEVED: Duration = Duration::from_secs(1);
+/// A key in use is renewed when this part of its time to live has gone, so that use seldom costs a write.
+const RENEWED_AFTER: i32 = 8;
 
-/// The store failed or can't be reached.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The directory can't be made.
-    #[error("cannot create {path:?}: {source}")]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An operation failed.
-    #[error(transparent)]
-    Object(#[from] object_store::Error),
+/// How keys are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// How long a key is kept after its upload or the last renewal.
+    pub ttl: TimeDelta,
+    /// How long the store may take for one operation.
+    pub patience: Duration,
+    /// How many keys a tenant may have stored.
+    pub max_keys: Option<NonZeroU64>,
 }
 
-impl StoreError {
-    /// Whether there is no room left: no space on the device, or a quota is used up.
-    pub fn is_full(&self) -> bool {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<io::Error>() {
-                return matches!(
-                    io.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                );
-            }
-            cause = error.source();
-        }
-        false
-    }
+/// A key of a tenant. Ids are no secrets; keys of other tenants are out of reach because a name has the tenant in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyName {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Which.
+    pub id: KeyId,
 }
 
 /// What is known of a stored key besides its bytes.
@@ -52,8 +59,8 @@ pub struct KeyRecord {
     pub id: KeyId,
     /// Length of its blob.
     pub bytes: u64,
-    /// When it was uploaded.
-    pub created_at: DateTime<Utc>,
+    /// When it was uploaded, or last renewed because it was used.
+    pub renewed_at: DateTime<Utc>,
     /// From when on it counts as never uploaded.
     pub expires_at: DateTime<Utc>,
 }
@@ -62,6 +69,11 @@ impl KeyRecord {
     /// Whether the key still counts.
     pub fn is_live(&self) -> bool {
         now() < self.expires_at
+    }
+
+    /// Whether a use should renew it.
+    pub fn is_due(&self) -> bool {
+        now() - self.renewed_at >= (self.expires_at - self.renewed_at) / RENEWED_AFTER
     }
 }
 
@@ -74,63 +86,87 @@ pub enum Stored {
     Already(KeyRecord),
 }
 
-/// Public keys in an object store, one object each, named by the key's id.
+/// Public keys in an object store, one object each: `TENANT/KEY_ID`, or `KEY_ID` for anonymous users.
 ///
 /// Objects are never changed: the name is a hash of the content. An expired object counts as absent, whether
 /// the sweep has come by or not.
 #[derive(Debug)]
 pub struct KeyStore {
     objects: Arc<dyn ObjectStore>,
-    ttl: TimeDelta,
+    directory: Option<Arc<Directory>>,
+    policy: Policy,
+    quota: Option<Quota>,
     /// Held where an expired object is replaced or swept, so that a sweep can't take a key just renewed.
     expired: Mutex<()>,
+    /// Bytes that there was no room for last: while it is so, a smaller probe would lie.
+    lacking: AtomicUsize,
+    /// When the store was last probed, and whether it worked.
+    probed: Mutex<Option<(Instant, bool)>>,
 }
 
 impl KeyStore {
-    /// Opens (and creates) a store in a local directory.
+    /// Opens a store, and creates it if it is a directory; fails if it can't be written.
     ///
-    /// Writes are atomic and durable: object_store writes a staging file, syncs it, links it into place and
-    /// syncs the directory before it returns. A removal is synced too.
-    pub async fn open_directory(path: PathBuf, ttl: TimeDelta) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(&path).map_err(|source| StoreError::Directory {
-            path: path.clone(),
-            source,
-        })?;
-        let objects = LocalFileSystem::new_with_prefix(path)?.with_fsync(true);
-        Self::open(Arc::new(objects), ttl).await
-    }
-
-    /// Opens a store; fails if it can't be written.
-    pub async fn open(objects: Arc<dyn ObjectStore>, ttl: TimeDelta) -> Result<Self, StoreError> {
-        objects.put(&Path::from(PROBE), PutPayload::new()).await?;
-        Ok(Self {
-            objects,
-            ttl,
+    /// Writes are atomic and durable: in a directory, object_store writes a staging file, syncs it, links it into
+    /// place and syncs the directory before it returns. A removal is synced too. Staging files that a killed
+    /// process left are removed.
+    pub async fn open(location: &Location, policy: Policy) -> Result<Self, OpenError> {
+        let directory = match location {
+            Location::Directory(path) => Some(Arc::new(Directory::open(path)?)),
+            _ => None,
+        };
+        let store = Self {
+            objects: location.objects(policy.patience)?,
+            directory,
+            policy,
+            quota: policy.max_keys.map(Quota::new),
             expired: Mutex::new(()),
-        })
+            lacking: AtomicUsize::new(0),
+            probed: Mutex::new(None),
+        };
+        store.probe().await?;
+        store.sweep_staging_files(true).await?;
+        Ok(store)
     }
 
-    /// Keeps a key's blob, which the caller has checked. When this returns, the key is on disk.
-    pub async fn put(&self, id: KeyId, blob: Bytes) -> Result<Stored, StoreError> {
-        let present = self.metadata(id).await?;
+    /// Keeps a key's blob, which the caller has checked. When this returns, the key is safe.
+    pub async fn put(&self, name: &KeyName, blob: Bytes) -> Result<Stored, StoreError> {
+        let present = self.metadata(name).await?;
         if let Some(record) = present.filter(KeyRecord::is_live) {
             return Ok(Stored::Already(record));
         }
-        let (mode, _sweep_waits) = match present {
-            Some(_expired) => (PutMode::Overwrite, Some(self.expired.lock().await)),
-            None => (PutMode::Create, None),
+        if let (Some(quota), None) = (&self.quota, present) {
+            quota.take(&name.tenant, self.count(&name.tenant)).await?;
+        }
+        let stored = self.write(name, blob, present.is_some()).await;
+        if let (Some(quota), Ok(Stored::Already(_)) | Err(_)) = (&self.quota, &stored) {
+            quota.give_back(&name.tenant).await;
+        }
+        stored
+    }
+
+    async fn write(&self, name: &KeyName, blob: Bytes, expired: bool) -> Result<Stored, StoreError> {
+        let (mode, _sweep_waits) = if expired {
+            (PutMode::Overwrite, Some(self.expired.lock().await))
+        } else {
+            (PutMode::Create, None)
         };
-        let created = self
+        let path = path(name);
+        let len = blob.len();
+        let put = self
             .objects
-            .put_opts(&path(id), PutPayload::from_bytes(blob), PutOptions::from(mode))
-            .await;
-        let lost_race = match created {
+            .put_opts(&path, PutPayload::from_bytes(blob), PutOptions::from(mode));
+        let lost_race = match self.bounded(put).await {
             Ok(_) => false,
-            Err(object_store::Error::AlreadyExists { .. }) => true,
-            Err(error) => return Err(error.into()),
+            Err(StoreError::Object(object_store::Error::AlreadyExists { .. })) => true,
+            Err(StoreError::Full(error)) => {
+                self.lacking.fetch_max(len, Ordering::Relaxed);
+                return Err(StoreError::Full(error));
+            }
+            Err(error) => return Err(error),
         };
-        let meta = self.objects.head(&path(id)).await?;
-        let record = self.record(id, &meta);
+        let meta = self.bounded(self.objects.head(&path)).await?;
+        let record = self.record(name.id, &meta);
         Ok(if lost_race {
             Stored::Already(record)
         } else {
@@ -139,34 +175,80 @@ impl KeyStore {
     }
 
     /// What is known of a key, if it is there and has not expired.
-    pub async fn find(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        Ok(self.metadata(id).await?.filter(KeyRecord::is_live))
+    pub async fn find(&self, name: &KeyName) -> Result<Option<KeyRecord>, StoreError> {
+        Ok(self.metadata(name).await?.filter(KeyRecord::is_live))
     }
 
     /// A key's blob, if it is there and has not expired.
-    pub async fn read(&self, id: KeyId) -> Result<Option<(KeyRecord, Bytes)>, StoreError> {
-        let Some(object) = found(self.objects.get(&path(id)).await)? else {
+    pub async fn read(&self, name: &KeyName) -> Result<Option<(KeyRecord, Bytes)>, StoreError> {
+        let path = path(name);
+        let whole = async {
+            let object = self.objects.get(&path).await?;
+            Ok((object.meta.clone(), object.bytes().await?))
+        };
+        let Some((meta, blob)) = found(self.bounded(whole).await)? else {
             return Ok(None);
         };
-        let record = self.record(id, &object.meta);
-        if !record.is_live() {
-            return Ok(None);
+        let record = self.record(name.id, &meta);
+        Ok(record.is_live().then_some((record, blob)))
+    }
+
+    /// Starts a key's time to live anew, because it is in use; `None` if it is gone.
+    ///
+    /// It never brings back a key that was removed meanwhile: in a directory only the file's time is set, elsewhere
+    /// the object is written again on the condition that it is still the one that was read.
+    pub async fn renew(&self, name: &KeyName) -> Result<Option<KeyRecord>, StoreError> {
+        let path = path(name);
+        if let Some(directory) = self.directory.clone() {
+            let touch = async {
+                let touched = tokio::task::spawn_blocking({
+                    let path = path.clone();
+                    move || directory.touch(&path)
+                });
+                touched.await?.map_err(io_error)
+            };
+            if !self.bounded(touch).await? {
+                return Ok(None);
+            }
+        } else {
+            let rewrite = async {
+                let object = self.objects.get(&path).await?;
+                let version = UpdateVersion {
+                    e_tag: object.meta.e_tag.clone(),
+                    version: object.meta.version.clone(),
+                };
+                let blob = PutPayload::from_bytes(object.bytes().await?);
+                let mode = PutOptions::from(PutMode::Update(version));
+                self.objects.put_opts(&path, blob, mode).await
+            };
+            match self.bounded(rewrite).await {
+                // Another process has renewed or removed it.
+                Ok(_) | Err(StoreError::Object(object_store::Error::Precondition { .. })) => {}
+                Err(StoreError::Object(object_store::Error::NotFound { .. })) => return Ok(None),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Some((record, object.bytes().await?)))
+        self.find(name).await
     }
 
-    /// Removes a key; one that isn't there counts as removed.
-    pub async fn remove(&self, id: KeyId) -> Result<(), StoreError> {
-        found(self.objects.delete(&path(id)).await)?;
-        Ok(())
+    /// Removes a key, and says whether there was one that had not expired.
+    pub async fn remove(&self, name: &KeyName) -> Result<bool, StoreError> {
+        let present = self.metadata(name).await?;
+        let path = path(name);
+        found(self.bounded(self.objects.delete(&path)).await)?;
+        if let (Some(quota), Some(_)) = (&self.quota, present) {
+            quota.give_back(&name.tenant).await;
+        }
+        Ok(present.is_some_and(|record| record.is_live()))
     }
 
-    /// Removes every expired key and returns how many there were.
+    /// Removes every expired key, and staging files that were left behind; returns how many keys there were.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
+        self.sweep_staging_files(false).await?;
         let mut removed = 0;
         let mut listing = self.objects.list(None);
-        while let Some(listed) = listing.try_next().await? {
-            let Some(id) = listed.location.filename().and_then(|name| name.parse().ok()) else {
+        while let Some(listed) = self.bounded(listing.try_next()).await? {
+            let Some(id) = key_id(&listed) else {
                 continue;
             };
             if self.record(id, &listed).is_live() {
@@ -174,97 +256,257 @@ impl KeyStore {
             }
             let _uploads_wait = self.expired.lock().await;
             // Looked up again: an upload may have renewed it since it was listed.
-            if self.metadata(id).await?.is_some_and(|record| !record.is_live()) {
-                self.remove(id).await?;
+            let meta = found(self.bounded(self.objects.head(&listed.location)).await)?;
+            if meta.is_some_and(|meta| !self.record(id, &meta).is_live()) {
+                found(self.bounded(self.objects.delete(&listed.location)).await)?;
                 removed += 1;
             }
         }
         Ok(removed)
     }
 
-    /// Fails if the store does not answer.
+    /// Fails if the store can't be written and read. The answer may be a second old.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.objects.head(&Path::from(PROBE)).await?;
+        let mut probed = self.probed.lock().await;
+        if let Some((at, true)) = *probed
+            && at.elapsed() < PROBE_BELIEVED
+        {
+            return Ok(());
+        }
+        let result = self.probe().await;
+        *probed = Some((Instant::now(), result.is_ok()));
+        result
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        if self
+            .directory
+            .as_ref()
+            .is_some_and(|directory| !directory.is_there())
+        {
+            return Err(StoreError::Wrong("its lock file is gone"));
+        }
+        let lacking = self.lacking.load(Ordering::Relaxed);
+        if lacking > PROBE_BYTES {
+            self.there_and_back(lacking).await?;
+            self.lacking.store(0, Ordering::Relaxed);
+        }
+        // At last, so that a long probe doesn't stay.
+        self.there_and_back(PROBE_BYTES).await
+    }
+
+    async fn there_and_back(&self, len: usize) -> Result<(), StoreError> {
+        let path = Path::from(PROBE);
+        let content = Bytes::from(vec![b'p'; len]);
+        let read = async {
+            let payload = PutPayload::from_bytes(content.clone());
+            self.objects.put(&path, payload).await?;
+            self.objects.get(&path).await?.bytes().await
+        };
+        if self.bounded(read).await? == content {
+            Ok(())
+        } else {
+            Err(StoreError::Wrong("it gives back other bytes than were written"))
+        }
+    }
+
+    async fn sweep_staging_files(&self, start: bool) -> Result<(), StoreError> {
+        let Some(directory) = self.directory.clone() else {
+            return Ok(());
+        };
+        let sweep = tokio::task::spawn_blocking(move || directory.sweep_staging_files(start));
+        let removed = sweep
+            .await
+            .map_err(object_store::Error::from)?
+            .map_err(io_error)?;
+        if removed > 0 {
+            tracing::info!(removed, "files of unfinished uploads removed");
+        }
         Ok(())
     }
 
-    async fn metadata(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        let meta = found(self.objects.head(&path(id)).await)?;
-        Ok(meta.map(|meta| self.record(id, &meta)))
+    /// How many keys of a tenant are stored, expired ones that weren't swept yet included.
+    async fn count(&self, tenant: &Tenant) -> Result<u64, StoreError> {
+        let prefix = match tenant {
+            Tenant::Anonymous => None,
+            Tenant::Named(name) => Some(Path::from(name.as_str())),
+        };
+        let listing = self
+            .bounded(self.objects.list_with_delimiter(prefix.as_ref()))
+            .await?;
+        Ok(listing.objects.iter().filter_map(key_id).count() as u64)
+    }
+
+    async fn metadata(&self, name: &KeyName) -> Result<Option<KeyRecord>, StoreError> {
+        let path = path(name);
+        let meta = found(self.bounded(self.objects.head(&path)).await)?;
+        Ok(meta.map(|meta| self.record(name.id, &meta)))
     }
 
     fn record(&self, id: KeyId, meta: &ObjectMeta) -> KeyRecord {
-        let expires_at = meta.last_modified.checked_add_signed(self.ttl);
+        let expires_at = meta.last_modified.checked_add_signed(self.policy.ttl);
         KeyRecord {
             id,
             bytes: meta.size,
-            created_at: meta.last_modified,
+            renewed_at: meta.last_modified,
             expires_at: expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC),
         }
     }
+
+    /// Waits for an operation, but not for ever.
+    async fn bounded<T>(
+        &self,
+        operation: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        let error = match tokio::time::timeout(self.policy.patience, operation).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => StoreError::from(error),
+            Err(_) => StoreError::Slow(self.policy.patience),
+        };
+        if let Some(kind) = error.failure() {
+            metrics::counter!(telemetry::STORE_ERRORS, "kind" => kind).increment(1);
+        }
+        Err(error)
+    }
 }
 
-fn path(id: KeyId) -> Path {
-    Path::from(id.to_string())
+fn path(name: &KeyName) -> Path {
+    let id = name.id.to_string();
+    match &name.tenant {
+        Tenant::Anonymous => Path::from(id),
+        Tenant::Named(tenant) => Path::from_iter([tenant.as_str(), &id]),
+    }
+}
+
+/// The key that an object is.
+fn key_id(object: &ObjectMeta) -> Option<KeyId> {
+    object.location.filename()?.parse().ok()
 }
 
 fn now() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 
+fn io_error(source: std::io::Error) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "directory",
+        source: Box::new(source),
+    }
+}
+
 /// Turns "not found" into `None`.
-fn found<T>(result: object_store::Result<T>) -> Result<Option<T>, StoreError> {
+fn found<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(StoreError::Object(object_store::Error::NotFound { .. })) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object_store::memory::InMemory;
+    use futures_util::future;
 
-    async fn store(ttl: TimeDelta) -> KeyStore {
-        KeyStore::open(Arc::new(InMemory::new()), ttl).await.unwrap()
+    const BLOB: Bytes = Bytes::from_static(b"key");
+
+    fn name(tenant: Tenant) -> KeyName {
+        KeyName {
+            tenant,
+            id: KeyId::of(&BLOB),
+        }
+    }
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant::Named(name.parse().unwrap())
+    }
+
+    async fn store(ttl: TimeDelta, max_keys: u64) -> KeyStore {
+        let policy = Policy {
+            ttl,
+            patience: Duration::from_secs(10),
+            max_keys: NonZeroU64::new(max_keys),
+        };
+        KeyStore::open(&Location::Memory, policy).await.unwrap()
     }
 
     #[actix_web::test]
     async fn keeps_and_removes() {
-        let keys = store(TimeDelta::days(1)).await;
-        let (blob, id) = (Bytes::from_static(b"key"), KeyId::of(b"key"));
-        assert_eq!(keys.find(id).await.unwrap(), None);
-        assert!(matches!(
-            keys.put(id, blob.clone()).await.unwrap(),
-            Stored::New(_)
-        ));
-        assert!(matches!(
-            keys.put(id, blob.clone()).await.unwrap(),
-            Stored::Already(_)
-        ));
-        let (record, read) = keys.read(id).await.unwrap().unwrap();
-        assert_eq!((record.bytes, read), (3, blob));
+        let keys = store(TimeDelta::days(1), 0).await;
+        let name = name(Tenant::Anonymous);
+        assert_eq!(keys.find(&name).await.unwrap(), None);
+        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::New(_)));
+        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::Already(_)));
+        let (record, read) = keys.read(&name).await.unwrap().unwrap();
+        assert_eq!((record.bytes, read), (3, BLOB));
+        assert!(record.is_live() && !record.is_due());
         assert_eq!(keys.sweep().await.unwrap(), 0);
-        keys.remove(id).await.unwrap();
-        keys.remove(id).await.unwrap();
-        assert!(keys.read(id).await.unwrap().is_none());
+        assert!(keys.remove(&name).await.unwrap());
+        assert!(!keys.remove(&name).await.unwrap());
+        assert!(keys.read(&name).await.unwrap().is_none());
         keys.check().await.unwrap();
     }
 
     #[actix_web::test]
     async fn expired_keys_are_absent_replaced_and_swept() {
-        let keys = store(TimeDelta::zero()).await;
-        let (blob, id) = (Bytes::from_static(b"key"), KeyId::of(b"key"));
-        assert!(matches!(
-            keys.put(id, blob.clone()).await.unwrap(),
-            Stored::New(_)
-        ));
-        assert_eq!(keys.find(id).await.unwrap(), None);
-        assert!(keys.read(id).await.unwrap().is_none());
-        assert!(matches!(keys.put(id, blob).await.unwrap(), Stored::New(_)));
+        let keys = store(TimeDelta::zero(), 0).await;
+        let name = name(tenant("a"));
+        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::New(_)));
+        assert_eq!(keys.find(&name).await.unwrap(), None);
+        assert!(keys.read(&name).await.unwrap().is_none());
+        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::New(_)));
         assert_eq!(keys.sweep().await.unwrap(), 1);
         assert_eq!(keys.sweep().await.unwrap(), 0);
         keys.check().await.unwrap();
+    }
+
+    #[actix_web::test]
+    async fn tenants_do_not_see_each_others_keys() {
+        let keys = store(TimeDelta::days(1), 0).await;
+        let (a, b, anyone) = (name(tenant("a")), name(tenant("b")), name(Tenant::Anonymous));
+        keys.put(&a, BLOB).await.unwrap();
+        assert!(keys.find(&b).await.unwrap().is_none());
+        assert!(keys.find(&anyone).await.unwrap().is_none());
+        assert!(!keys.remove(&b).await.unwrap());
+        assert!(keys.find(&a).await.unwrap().is_some());
+    }
+
+    #[actix_web::test]
+    async fn renewal_starts_the_time_anew_but_never_brings_a_key_back() {
+        let keys = store(TimeDelta::days(1), 0).await;
+        let name = name(tenant("a"));
+        keys.put(&name, BLOB).await.unwrap();
+        let before = keys.find(&name).await.unwrap().unwrap();
+        let after = keys.renew(&name).await.unwrap().unwrap();
+        assert!(after.expires_at > before.expires_at);
+        keys.remove(&name).await.unwrap();
+        assert_eq!(keys.renew(&name).await.unwrap(), None);
+        assert_eq!(keys.find(&name).await.unwrap(), None);
+    }
+
+    #[actix_web::test]
+    async fn a_tenant_has_no_more_keys_than_its_quota() {
+        let keys = store(TimeDelta::days(1), 2).await;
+        let blobs = [&b"1"[..], b"2", b"3"].map(Bytes::from_static);
+        let name = |tenant: &Tenant, blob: &Bytes| KeyName {
+            tenant: tenant.clone(),
+            id: KeyId::of(blob),
+        };
+        for tenant in [Tenant::Anonymous, tenant("a")] {
+            let puts = blobs.iter().map(|blob| {
+                let name = name(&tenant, blob);
+                let keys = &keys;
+                async move { keys.put(&name, blob.clone()).await }
+            });
+            let results = future::join_all(puts).await;
+            let refused = |result: &Result<_, _>| matches!(result, Err(StoreError::QuotaReached(2)));
+            assert_eq!(results.iter().filter(|result| refused(result)).count(), 1);
+            // Once more is no new key, and a removal makes room.
+            let stored = blobs.iter().zip(&results).find(|(_, result)| result.is_ok());
+            let (blob, _) = stored.unwrap();
+            keys.put(&name(&tenant, blob), blob.clone()).await.unwrap();
+            assert!(keys.remove(&name(&tenant, blob)).await.unwrap());
+            keys.put(&name(&tenant, blob), blob.clone()).await.unwrap();
+        }
     }
 }

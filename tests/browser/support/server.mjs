@@ -48,7 +48,9 @@ export class OwnServer {
     // A mount of this process alone; gone when it ends.
     const mount = `mount -t tmpfs -o size=${this.diskBytes} none "$0" && exec "$@"`;
     const command = this.diskBytes ? ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, this.folder, ...serve] : serve;
-    this.process = spawn(command[0], command.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
+    // The tests' own variables are no options of the server, which refuses those that it doesn't know.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("BLINDSCORE_")));
+    this.process = spawn(command[0], command.slice(1), { env, stdio: ["ignore", "pipe", "inherit"] });
     const lines = createInterface({ input: this.process.stdout });
     for await (const line of lines) {
       const [, address] = line.split("listening on ");

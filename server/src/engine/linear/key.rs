@@ -40,8 +40,8 @@ impl LinearKey {
         self.params
     }
 
-    /// Bytes of memory it holds: five polynomials of `N` words of 8 bytes.
-    pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + 5 * self.params.n() * size_of::<u64>()
+    /// Bytes of memory that a key holds: five polynomials of `N` words of 8 bytes.
+    pub fn memory_bytes(params: LinearParams) -> usize {
+        size_of::<Self>() + 5 * params.n() * size_of::<u64>()
     }
 }

@@ -51,11 +51,11 @@ impl NetworkKey {
         self.params
     }
 
-    /// Bytes of memory it holds: `(k+1)^2 N` words of 8 bytes for each input bit, and little else.
-    pub fn memory_bytes(&self) -> usize {
-        let (k, n) = (self.params.dimension.0, self.params.size.0);
-        let packing = self.params.packing_log2 as usize * k * (k + 1) * n;
+    /// Bytes of memory that a key holds: `(k+1)^2 N` words of 8 bytes for each input bit, and little else.
+    pub fn memory_bytes(params: NetworkParams) -> usize {
+        let (k, n) = (params.dimension.0, params.size.0);
+        let packing = params.packing_log2 as usize * k * (k + 1) * n;
         let zeros = k * (2 * k + 1) * n;
-        size_of::<Self>() + self.bootstrap.memory_bytes() + (packing + zeros) * size_of::<u64>()
+        size_of::<Self>() + BootstrapKey::memory_bytes(params) + (packing + zeros) * size_of::<u64>()
     }
 }

@@ -93,9 +93,10 @@ impl BootstrapKey {
         accumulators
     }
 
-    /// Bytes of memory it holds, but for a few tables.
-    pub fn memory_bytes(&self) -> usize {
-        self.values.len() * size_of::<c64>()
+    /// Bytes of memory that a key holds, but for a few tables.
+    pub fn memory_bytes(params: NetworkParams) -> usize {
+        let rows = params.ggsw_rows();
+        params.input_lwe_dimension().0 * rows * rows * params.size.0 / 2 * size_of::<c64>()
     }
 }
 

@@ -1,0 +1,199 @@
+//! Where the options of `serve` come from: flags, then `BLINDSCORE_*` variables, then a TOML file, then defaults.
+//!
+//! A file's values become the command line's defaults, so that one parser reads all of them.
+
+use anyhow::{Context, bail, ensure};
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// Prefix of the environment variables that belong to this program.
+const PREFIX: &str = "BLINDSCORE_";
+/// Stands for what must not be shown.
+const REDACTED: &str = "REDACTED";
+/// Options that are about the configuration and no part of it.
+const ABOUT_CONFIGURATION: [&str; 3] = ["config", "print-config", "help"];
+
+/// A command whose defaults are those of a file.
+pub(super) struct Layered {
+    /// As it was given.
+    original: Command,
+    command: Command,
+    file: Option<PathBuf>,
+    in_file: BTreeSet<String>,
+}
+
+impl Layered {
+    /// Without a file yet.
+    pub(super) fn new(command: Command) -> Self {
+        Self {
+            original: command.clone(),
+            command,
+            file: None,
+            in_file: BTreeSet::new(),
+        }
+    }
+
+    /// Takes the options of a TOML file, which are named like the flags.
+    ///
+    /// # Errors
+    /// If the file can't be read, has an option that doesn't exist, or a value that the flag wouldn't take.
+    pub(super) fn with_file(mut self, path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
+        let text = fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
+        let table: toml::Table = text.parse().with_context(|| format!("{name} is not TOML"))?;
+        for (key, value) in table {
+            let Some(id) = settable(&self.command)
+                .find(|arg| arg.get_long() == Some(&key))
+                .map(|arg| arg.get_id().clone())
+            else {
+                bail!("{name}: there is no option {key:?}");
+            };
+            let texts = texts(&value).with_context(|| format!("{name}: {key}"))?;
+            self.check(&key, &texts)
+                .with_context(|| format!("{name}: {key}"))?;
+            self.command = self.command.mut_arg(id, |arg| arg.default_values(texts));
+            self.in_file.insert(key);
+        }
+        self.file = Some(path.to_owned());
+        Ok(self)
+    }
+
+    /// Whether the flag would take these values.
+    fn check(&self, key: &str, texts: &[String]) -> anyhow::Result<()> {
+        let program = self.command.get_name().to_owned();
+        let flags = texts.iter().map(|text| format!("--{key}={text}"));
+        let line = std::iter::once(program).chain(flags);
+        let Err(error) = self.command.clone().try_get_matches_from(line) else {
+            return Ok(());
+        };
+        let words = error.to_string();
+        bail!(
+            "{}",
+            words
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+        )
+    }
+
+    /// The command, for parsing.
+    pub(super) fn command(&self) -> Command {
+        self.command.clone()
+    }
+
+    /// The configuration in force as TOML, with where each value comes from; secrets are left out.
+    pub(super) fn describe(&self, matches: &ArgMatches) -> String {
+        let mut lines = String::new();
+        for arg in settable(&self.original) {
+            let (Some(name), id) = (arg.get_long(), arg.get_id().as_str()) else {
+                continue;
+            };
+            let values: Vec<String> = matches
+                .get_raw(id)
+                .into_iter()
+                .flatten()
+                .map(|value| literal(&redacted(name, &value.to_string_lossy())))
+                .collect();
+            let source = match matches.value_source(id) {
+                Some(ValueSource::CommandLine) => "flag".to_owned(),
+                Some(ValueSource::EnvVariable) => "environment".to_owned(),
+                _ if self.in_file.contains(name) => match &self.file {
+                    Some(file) => file.display().to_string(),
+                    None => "file".to_owned(),
+                },
+                _ => "default".to_owned(),
+            };
+            let value = match (is_list(arg), values.first()) {
+                (true, _) => format!("[{}]", values.join(", ")),
+                (false, Some(value)) => value.clone(),
+                (false, None) => {
+                    lines += &format!("# {name} is not set\n");
+                    continue;
+                }
+            };
+            lines += &format!("{name} = {value} # {source}\n");
+        }
+        lines
+    }
+}
+
+/// Refuses variables that look like this program's and aren't: most likely a misspelt option.
+pub(super) fn refuse_unknown_variables(program: &Command) -> anyhow::Result<()> {
+    let known: BTreeSet<_> = program
+        .get_subcommands()
+        .flat_map(Command::get_arguments)
+        .filter_map(Arg::get_env)
+        .collect();
+    for (name, _) in env::vars_os() {
+        let ours = name.to_string_lossy().starts_with(PREFIX);
+        ensure!(
+            !ours || known.contains(name.as_os_str()),
+            "there is no option for the environment variable {}",
+            name.to_string_lossy()
+        );
+    }
+    Ok(())
+}
+
+/// Options that a file may set.
+fn settable(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|arg| {
+        arg.get_long()
+            .is_some_and(|long| !ABOUT_CONFIGURATION.contains(&long))
+    })
+}
+
+fn is_list(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+}
+
+/// A TOML value as the command line would have it.
+fn texts(value: &toml::Value) -> anyhow::Result<Vec<String>> {
+    Ok(match value {
+        toml::Value::String(text) => vec![text.clone()],
+        toml::Value::Integer(_) | toml::Value::Boolean(_) => vec![value.to_string()],
+        toml::Value::Array(values) => {
+            let texts: Result<Vec<_>, _> = values.iter().map(texts).collect();
+            texts?.concat()
+        }
+        other => bail!("a {} is no value for an option", other.type_str()),
+    })
+}
+
+/// Text as a TOML value: numbers and truth values as such.
+fn literal(text: &str) -> String {
+    match text {
+        "true" | "false" => text.to_owned(),
+        _ if text.parse::<i64>().is_ok() => text.to_owned(),
+        _ => toml::Value::from(text).to_string(),
+    }
+}
+
+/// What may be shown of an option's value.
+fn redacted(name: &str, value: &str) -> String {
+    match name {
+        "store-options" => match value.split_once('=') {
+            Some((key, _)) => format!("{key}={REDACTED}"),
+            None => REDACTED.to_owned(),
+        },
+        "store" => match url::Url::parse(value) {
+            Ok(mut url) => {
+                if url.password().is_some() {
+                    // Fails only for URLs that have no host, and so no password.
+                    let _ = url.set_password(Some(REDACTED));
+                }
+                if url.query().is_some() {
+                    url.set_query(Some(REDACTED));
+                }
+                url.to_string()
+            }
+            Err(_) => value.to_owned(),
+        },
+        _ => value.to_owned(),
+    }
+}

@@ -1,0 +1,103 @@
+use crate::{
+    keystore::TenantName,
+    tokens::{Grant, TokenFile},
+};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  Make a token for the tenant `clinic`; it is printed once, and only its hash is kept:
+    blindscore-server token create clinic
+
+  See which tokens there are, and take one back:
+    blindscore-server token list
+    blindscore-server token revoke 5f0c1d2e3a4b
+
+A server that runs takes the change over within 2 s. A server that was started before there was any token has to be
+started again.";
+
+/// Make, list and revoke the tokens (API keys) of tenants
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    action: Action,
+
+    /// The configuration file of `serve`, which may name another place for the tokens
+    #[arg(long, global = true, env = "BLINDSCORE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// As for `serve`: tokens are kept in tokens.json there
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// As for `serve`: the file with the tokens' hashes
+    #[arg(long, global = true, value_name = "FILE")]
+    tokens: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a token and print it
+    Create {
+        /// Whose keys it reaches: lowercase letters, digits, hyphens
+        tenant: TenantName,
+        /// Let it read /metrics too
+        #[arg(long)]
+        operator: bool,
+    },
+    /// List tokens: id, tenant, date; not the tokens themselves
+    List,
+    /// Take a token back
+    Revoke {
+        /// Its id, as `list` shows it
+        id: String,
+    },
+}
+
+impl TokenArgs {
+    /// What `serve` would be told, to find the same file.
+    pub(super) fn as_for_serve(&self) -> Vec<std::ffi::OsString> {
+        let given = [
+            ("--config", &self.config),
+            ("--data-dir", &self.data_dir),
+            ("--tokens", &self.tokens),
+        ];
+        let flags = given
+            .into_iter()
+            .filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
+        flags
+            .flat_map(|(flag, value)| [flag.into(), value.into()])
+            .collect()
+    }
+}
+
+/// Does it.
+pub(super) fn run(args: TokenArgs, file: &TokenFile) -> anyhow::Result<()> {
+    match args.action {
+        Action::Create { tenant, operator } => {
+            let (token, grant) = file.create(tenant, operator)?;
+            println!("{}", token.reveal());
+            eprintln!("token {} of {}; it is not shown again", grant.id, grant.tenant);
+        }
+        Action::List => {
+            for Grant {
+                id,
+                tenant,
+                operator,
+                created_at,
+                ..
+            } in file.read()?.unwrap_or_default()
+            {
+                let operator = if operator { " operator" } else { "" };
+                println!("{id} {tenant} {created_at}{operator}");
+            }
+        }
+        Action::Revoke { id } => {
+            let grant = file.revoke(&id)?;
+            eprintln!("token {} of {} is no longer valid", grant.id, grant.tenant);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// How much a new measurement counts against the older ones.
+const WEIGHT: f64 = 1.0 / 8.0;
+
+/// How long something takes, learned from how long it took.
+#[derive(Debug)]
+pub(super) struct Estimate(AtomicU64);
+
+impl Estimate {
+    /// With a guess to begin with.
+    pub(super) fn new(guess: Duration) -> Self {
+        Self(AtomicU64::new(guess.as_secs_f64().to_bits()))
+    }
+
+    /// What it takes, probably.
+    pub(super) fn get(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds())
+    }
+
+    /// Takes a measurement in. One of two made at the same moment may be lost.
+    pub(super) fn learn(&self, took: Duration) {
+        let mean = self.seconds();
+        let mean = mean + WEIGHT * (took.as_secs_f64() - mean);
+        self.0.store(mean.to_bits(), Ordering::Relaxed);
+    }
+
+    fn seconds(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measurements_replace_the_guess() {
+        let estimate = Estimate::new(Duration::from_secs(1));
+        for _ in 0..100 {
+            estimate.learn(Duration::from_millis(10));
+        }
+        assert!(estimate.get() > Duration::from_millis(9));
+        assert!(estimate.get() < Duration::from_millis(11));
+    }
+}

@@ -1,0 +1,31 @@
+//! Whether the process runs, and whether it can do its work.
+
+use super::{error::ApiError, service::Service};
+use actix_web::{HttpResponse, web::Data};
+use blindscore_protocol::problem::Problem;
+
+/// The process runs.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operations",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+)]
+pub(super) async fn alive() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+/// The process can do its work, that is, the key store can be written and read.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    responses(
+        (status = 200, description = "It can", body = String, content_type = "text/plain"),
+        (status = 503, description = "The key store can't", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
+    service.keys.check().await?;
+    Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
+}

@@ -1,0 +1,30 @@
+//! `/metrics`: what Prometheus asks.
+
+use super::{access::Caller, error::ApiError, service::Service};
+use crate::telemetry;
+use actix_web::{HttpResponse, web::Data};
+use blindscore_protocol::problem::Problem;
+use metrics::gauge;
+
+/// Counters, gauges and histograms of this process.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+        (status = 401, description = "A valid token is needed", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "An operator's token is needed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn metrics(service: Data<Service>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.must_operate()?;
+    gauge!(telemetry::QUEUED).set(service.pool.queued() as f64);
+    gauge!(telemetry::QUEUED_SECONDS).set(service.pool.ahead().as_secs_f64());
+    gauge!(telemetry::KEY_MEMORY).set(service.prepared.memory_bytes() as f64);
+    gauge!(telemetry::BODY_MEMORY).set(service.bodies.held() as f64);
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(service.metrics.render()))
+}

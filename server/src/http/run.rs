@@ -1,0 +1,291 @@
+use super::{
+    access::Access,
+    body::Bodies,
+    envelope,
+    error::ApiError,
+    pool::ScoringPool,
+    prepared::PreparedKeys,
+    rate::{Rate, RateLimit},
+    routes,
+    service::{Costs, Service},
+    tls::TlsFiles,
+    unread,
+};
+use crate::{
+    engine::PreparedKey,
+    keystore::{KeyStore, Location, Policy},
+    model::Registry,
+    telemetry,
+    tokens::TokenFile,
+};
+use actix_cors::Cors;
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    http::{Method, header},
+    middleware::{Condition, from_fn},
+    web::{self, Data},
+};
+use anyhow::{Context, ensure};
+use blindscore_protocol::KEY_HEADER;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
+};
+use tokio::{signal, sync::Semaphore};
+
+/// Idle connections are kept this long; scoring clients come back often.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A request's head has to arrive within this.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// A client whose body was refused has this long to read why before the connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
+/// How often expired keys are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often the token file is read: a revoked token works this long at most.
+const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often measurements are put into histograms.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+/// Files a server needs besides its connections.
+const OTHER_FILES: u64 = 1024;
+
+/// What a server needs to know to start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address to listen on; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Certificate and key, for `https`.
+    pub tls: Option<TlsFiles>,
+    /// Pages of other origins that may use the service.
+    pub cors_origins: Vec<String>,
+    /// Where keys are kept.
+    pub store: Location,
+    /// How keys are kept.
+    pub policy: Policy,
+    /// Tokens of tenants.
+    pub tokens: TokenFile,
+    /// Whether anyone on the network may use the service if there are no tokens.
+    pub allow_unauthenticated: bool,
+    /// Models besides the bundled ones.
+    pub models_dir: Option<PathBuf>,
+    /// The demo page's files.
+    pub web_dir: Option<PathBuf>,
+    /// Scoring threads.
+    pub workers: usize,
+    /// Queries that may wait or run at a time, at least [`MAX_QUERIES`](super::MAX_QUERIES).
+    pub queue: usize,
+    /// How long a request may take from its arrival to its answer.
+    pub deadline: Duration,
+    /// How much each tenant may ask for.
+    pub rate: Option<Rate>,
+    /// Memory for keys in use, in bytes.
+    pub key_cache_bytes: u64,
+    /// How long a key is used before the store is asked again whether it is still there.
+    pub key_check: Duration,
+    /// Memory for request bodies, in bytes.
+    pub upload_bytes: usize,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// How long requests in progress may take to finish when the server is told to stop.
+    pub shutdown: Duration,
+}
+
+/// Serves until the process is told to stop (SIGTERM or ctrl-c), then finishes what is in progress.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    // For this server's certificate and for connections to object stores. Fails if it was done before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tls = settings.tls.as_ref().map(TlsFiles::load).transpose()?;
+    let service = Data::new(service(&settings).await?);
+    if let Some(directory) = &settings.web_dir {
+        let index = directory.join("index.html");
+        ensure!(
+            index.is_file(),
+            "the page is not built: {} is missing",
+            index.display()
+        );
+    }
+
+    let listener =
+        TcpListener::bind(settings.bind).with_context(|| format!("listening on {}", settings.bind))?;
+    let address = listener.local_addr()?;
+    allow_files(settings.max_connections as u64 + OTHER_FILES);
+    let threads = available_parallelism()?.get();
+    let (shared, origins) = (service.clone(), settings.cors_origins.clone());
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .configure(|config| routes::all(config, settings.web_dir.as_deref()))
+            .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NotFound)))
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(envelope::wrap))
+            .wrap(from_fn(unread::wrap))
+    })
+    .workers(threads)
+    .max_connections(settings.max_connections.div_ceil(threads))
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_PATIENCE)
+    .client_disconnect_timeout(LINGER)
+    .tcp_nodelay(true)
+    // A client that has closed its side has gone: its request leaves the queue.
+    .h1_allow_half_closed(false)
+    .shutdown_timeout(settings.shutdown.as_secs())
+    .shutdown_signal(told_to_stop());
+    let (server, scheme) = match tls {
+        Some(tls) => (server.listen_rustls_0_23(listener, tls)?, "https"),
+        None => (server.listen(listener)?, "http"),
+    };
+    let server = server.run();
+
+    actix_web::rt::spawn(sweep(service.clone().into_inner()));
+    actix_web::rt::spawn(keep_metrics(service.metrics.clone()));
+    actix_web::rt::spawn(reload_tokens(service.into_inner()));
+    // Whoever started the server waits for this line.
+    println!("listening on {scheme}://{address}");
+    std::io::stdout().flush()?;
+    tracing::info!(%address, scheme, "listening");
+    server.await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Loads, opens and starts everything that requests are served with.
+async fn service(settings: &Settings) -> anyhow::Result<Service> {
+    let access = Access::new(
+        settings.tokens.clone(),
+        settings.bind,
+        settings.allow_unauthenticated,
+    )?;
+    let models = Registry::load(settings.models_dir.as_deref()).context("loading the models")?;
+    let names: Vec<_> = models
+        .iter()
+        .map(|model| model.descriptor().name.as_str())
+        .collect();
+    tracing::info!(models = ?names, "models loaded");
+    let keys = KeyStore::open(&settings.store, settings.policy)
+        .await
+        .context("opening the key store")?;
+    let largest = models.iter().map(|model| PreparedKey::memory_bytes(model.set()));
+    let largest = largest.max().unwrap_or_default() as u64;
+    ensure!(
+        settings.key_cache_bytes >= 2 * largest,
+        "--key-cache-mib has to be at least {} for these models",
+        (2 * largest).div_ceil(1 << 20)
+    );
+    // Half of the deadline, since not everything takes as long as was expected.
+    let pool = ScoringPool::new(settings.workers, settings.queue, settings.deadline / 2)
+        .context("starting the scoring threads")?;
+    Ok(Service {
+        costs: Costs::new(&models),
+        models,
+        keys,
+        prepared: PreparedKeys::new(
+            settings.key_cache_bytes,
+            largest,
+            settings.workers,
+            settings.key_check,
+        ),
+        pool,
+        deadline: settings.deadline,
+        access,
+        rate: RateLimit::new(settings.rate),
+        bodies: Bodies::new(settings.upload_bytes),
+        metrics: telemetry::install().context("starting the metrics")?,
+        checks: Semaphore::new(settings.workers),
+    })
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let methods = [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::POST,
+        Method::DELETE,
+    ];
+    let key_header = KEY_HEADER.to_ascii_lowercase();
+    let sent = [
+        header::AUTHORIZATION.as_str(),
+        header::CONTENT_TYPE.as_str(),
+        header::IF_NONE_MATCH.as_str(),
+        &key_header,
+    ];
+    let read = ["etag", "retry-after", "server-timing", "x-request-id"];
+    let cors = Cors::default()
+        .allowed_methods(methods)
+        .allowed_headers(sent)
+        .expose_headers(read)
+        .max_age(3600);
+    origins
+        .iter()
+        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Raises the process's limit of open files, as far as it may.
+fn allow_files(needed: u64) {
+    match rlimit::increase_nofile_limit(needed) {
+        Ok(limit) if limit >= needed => {}
+        Ok(limit) => tracing::warn!(limit, needed, "too few open files for --max-connections"),
+        Err(error) => tracing::warn!(%error, "the limit of open files can't be raised"),
+    }
+}
+
+/// Removes expired keys now and then, for as long as the process lives.
+async fn sweep(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        match service.keys.sweep().await {
+            Ok(removed) => tracing::info!(removed, "expired keys removed"),
+            Err(cause) => tracing::error!(%cause, "removing expired keys failed"),
+        }
+    }
+}
+
+/// Puts measurements into their histograms now and then, so that they don't pile up where no one asks for them.
+async fn keep_metrics(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(METRICS_INTERVAL);
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Reads the token file now and then. What can't be read changes nothing.
+async fn reload_tokens(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(TOKENS_INTERVAL);
+    loop {
+        interval.tick().await;
+        let service = service.clone();
+        match web::block(move || service.access.reload()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
+            Err(error) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
+        }
+    }
+}
+
+/// Resolves at SIGTERM or ctrl-c.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    if signal::ctrl_c().await.is_err() {
+        // No signals here: only the end of the process stops the server.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,64 @@
+use super::{StoreError, Tenant};
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long a count is believed: other replicas count for themselves.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// How many keys each tenant may have stored.
+#[derive(Debug)]
+pub(super) struct Quota {
+    limit: NonZeroU64,
+    tenants: Mutex<HashMap<Tenant, Arc<tokio::sync::Mutex<Count>>>>,
+}
+
+/// What was counted last, and what changed since.
+#[derive(Debug, Default)]
+struct Count {
+    keys: u64,
+    at: Option<Instant>,
+}
+
+impl Quota {
+    pub(super) fn new(limit: NonZeroU64) -> Self {
+        Self {
+            limit,
+            tenants: Mutex::default(),
+        }
+    }
+
+    /// Takes a place for one more key; `count` asks the store how many there are.
+    pub(super) async fn take(
+        &self,
+        tenant: &Tenant,
+        count: impl Future<Output = Result<u64, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let place = self.of(tenant);
+        let mut known = place.lock().await;
+        if known.at.is_none_or(|at| at.elapsed() > BELIEVED) {
+            known.keys = count.await?;
+            known.at = Some(Instant::now());
+        }
+        if known.keys >= self.limit.get() {
+            return Err(StoreError::QuotaReached(self.limit.get()));
+        }
+        known.keys += 1;
+        Ok(())
+    }
+
+    /// Gives a place back: the key was removed, or not stored after all.
+    pub(super) async fn give_back(&self, tenant: &Tenant) {
+        let place = self.of(tenant);
+        let mut known = place.lock().await;
+        known.keys = known.keys.saturating_sub(1);
+    }
+
+    fn of(&self, tenant: &Tenant) -> Arc<tokio::sync::Mutex<Count>> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.entry(tenant.clone()).or_default().clone()
+    }
+}

@@ -1,0 +1,42 @@
+//! The running server against its own OpenAPI description, tried by schemathesis.
+
+use blindscore_tests::{Server, command, python, servers};
+use std::{process::Command, sync::Arc};
+use tempfile::TempDir;
+
+/// Requests for each operation and phase; more find more.
+const EXAMPLES: &str = "40";
+
+#[test]
+fn the_server_does_what_its_description_says() {
+    let data = Arc::new(TempDir::new().expect("a temporary directory"));
+    let created = command()
+        .args(["token", "create", "operator", "--operator", "--data-dir"])
+        .arg(data.path())
+        .output()
+        .expect("the server runs");
+    let token = String::from_utf8(created.stdout).expect("a token is text");
+    let server = Server::on(data, &[]);
+    for path in ["/openapi.json", "/swagger.json"] {
+        let schemathesis = Command::new(python("schemathesis"))
+            .current_dir(tempfile::tempdir().expect("a temporary directory").path())
+            .arg("--config-file")
+            .arg(servers().join("schemathesis.toml"))
+            .args(["run", &format!("{}{path}", server.url()), "--seed", "1"])
+            .args(["--max-examples", EXAMPLES])
+            .args(["--header", &format!("Authorization: Bearer {}", token.trim())])
+            .output()
+            .expect("schemathesis runs");
+        let words = String::from_utf8_lossy(&schemathesis.stdout);
+        assert!(
+            schemathesis.status.success(),
+            "{words}\n{}",
+            String::from_utf8_lossy(&schemathesis.stderr)
+        );
+        assert!(
+            words.contains("Operations:       11 selected / 11 total"),
+            "{words}"
+        );
+    }
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+}

@@ -1,0 +1,195 @@
+//! What operators see and rely on: metrics, a full disk, limits that hold, work that no one waits for.
+
+use anyhow::Result;
+use blindscore_client::ClientKey;
+use blindscore_protocol::{KEY_HEADER, descriptor::ModelDescriptor, problem::ProblemCode};
+use blindscore_tests::{Api, Server, User, digit};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+    thread,
+    time::Duration,
+};
+
+/// A number that `/metrics` shows on the line that starts with `series`.
+fn metric(api: &Api, series: &str) -> f64 {
+    let body = api.get("/metrics").expect_status(200).body;
+    let text = String::from_utf8(body).expect("metrics are text");
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+#[test]
+fn metrics_count_what_happens_and_name_no_one() {
+    let server = Server::start();
+    let api = server.api();
+    let user = User::enrolled(&api);
+    for shape in 0..3 {
+        user.assert_scores(&api, shape);
+    }
+    api.get("/v1/models/none").expect_status(404);
+    let score = r#"{route="/v1/models/{model}/score",method="POST",status="200"}"#;
+    for (series, expected) in [
+        (format!("blindscore_requests_total{score}"), 3.0),
+        (
+            r#"blindscore_queries_total{model="mnist-linear"}"#.to_owned(),
+            3.0,
+        ),
+        (
+            r#"blindscore_score_seconds_count{model="mnist-linear"}"#.to_owned(),
+            3.0,
+        ),
+        ("blindscore_queue_seconds_count".to_owned(), 3.0),
+        ("blindscore_key_load_seconds_count".to_owned(), 1.0),
+        (
+            r#"blindscore_key_cache_requests_total{found="false"}"#.to_owned(),
+            1.0,
+        ),
+        (
+            r#"blindscore_key_cache_requests_total{found="true"}"#.to_owned(),
+            2.0,
+        ),
+        (
+            r#"blindscore_requests_total{route="/v1/models/{model}",method="GET",status="404"}"#.to_owned(),
+            1.0,
+        ),
+        ("blindscore_queued_queries".to_owned(), 0.0),
+        ("blindscore_body_memory_bytes".to_owned(), 0.0),
+    ] {
+        assert_eq!(metric(&api, &series), expected, "{series}");
+    }
+    assert!(metric(&api, "blindscore_key_memory_bytes") > 10_000.0);
+    let text = String::from_utf8_lossy(&api.get("/metrics").body).into_owned();
+    assert!(!text.contains(&user.id().to_string()));
+    assert!(!server.log().contains(&user.id().to_string()), "{}", server.log());
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_full_and_nothing_is_lost() -> Result<()> {
+    // Room for some keys of 20 kB and the probe.
+    let server = Server::on_small_disk(256 * 1024);
+    let api = server.api();
+    let first = User::enrolled(&api);
+    let mut stored = vec![first];
+    let refused = loop {
+        let user = User::new(&api);
+        let reply = api.put_key(user.id(), &user.public_key);
+        if reply.status != 201 {
+            break reply;
+        }
+        stored.push(user);
+        assert!(stored.len() < 20, "more than the disk holds");
+    };
+    assert_eq!(refused.header("retry-after"), "10");
+    refused.expect_problem(ProblemCode::StoreFull, "an upload");
+    wait_until(|| api.get("/readyz").status == 503);
+    api.get("/readyz")
+        .expect_problem(ProblemCode::StoreFull, "readiness");
+    // What is there works, and the key that there was no room for isn't half there.
+    for user in &stored {
+        user.assert_scores(&api, 0);
+    }
+    let last = stored.pop().expect("one was stored");
+    api.delete(&format!("/v1/keys/{}", last.id())).expect_status(204);
+    api.put_key(last.id(), &last.public_key).expect_status(201);
+    last.assert_scores(&api, 1);
+    let last = stored.pop().expect("two were stored");
+    api.delete(&format!("/v1/keys/{}", last.id())).expect_status(204);
+    wait_until(|| api.get("/readyz").status == 200);
+    assert!(metric(&api, r#"blindscore_store_errors_total{kind="full"}"#) >= 1.0);
+    Ok(())
+}
+
+/// A network's key, stored, and a request to score with it.
+fn network_request(server: &Server) -> Vec<u8> {
+    let api = server.api();
+    let model: ModelDescriptor = api.get("/v1/models/mnist-net").expect_status(200).json();
+    let (client, public) = ClientKey::generate(model.parse().expect("parameters")).expect("randomness");
+    let (blob, id) = public.to_blob();
+    api.put_key(id, &blob).expect_status(201);
+    let query = client.encrypt(&model, &digit(0)).expect("a picture").repeat(8);
+    let head = format!(
+        "POST /v1/models/mnist-net/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n{KEY_HEADER}: {id}\r\n\
+         content-length: {}\r\n\r\n",
+        query.len()
+    );
+    [head.as_bytes(), &query].concat()
+}
+
+#[test]
+fn work_for_clients_that_have_gone_is_not_begun() {
+    let server = Server::start_with(&["--workers", "1"]);
+    let api = server.api();
+    let request = network_request(&server);
+    let send = || {
+        let mut stream = api.connect();
+        stream.write_all(&request).expect("a request is sent");
+        stream
+    };
+    // One is being scored, 12 wait.
+    let mut first = send();
+    wait_until(|| metric(&api, "blindscore_queued_queries") == 8.0);
+    let others: Vec<TcpStream> = (0..12).map(|_| send()).collect();
+    wait_until(|| metric(&api, "blindscore_queued_queries") == 104.0);
+    for stream in others {
+        stream.shutdown(Shutdown::Both).expect("it was open");
+    }
+    // They leave the queue; only the first is answered, and perhaps one whose turn had come.
+    wait_until(|| metric(&api, "blindscore_queued_queries") <= 16.0);
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    wait_until(|| metric(&api, "blindscore_queued_queries") == 0.0);
+    assert!(metric(&api, r#"blindscore_queries_total{model="mnist-net"}"#) <= 16.0);
+}
+
+#[test]
+fn a_stop_waits_for_what_is_in_progress_but_not_for_ever() {
+    let mut server = Server::start_with(&["--workers", "1", "--shutdown-seconds", "20"]);
+    let request = network_request(&server);
+    let mut stream = server.api().connect();
+    stream.write_all(&request).expect("a request is sent");
+    let api = server.api();
+    wait_until(|| metric(&api, "blindscore_queued_queries") == 8.0);
+    let reader = thread::spawn(move || {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).map(|()| answer)
+    });
+    assert!(server.terminate().success(), "{}", server.log());
+    let answer = reader.join().expect("the reader lives").expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+
+    // An upload that never ends is not waited for.
+    let mut server = Server::start_with(&["--shutdown-seconds", "1"]);
+    let mut stalled = server.api().connect();
+    let head = format!(
+        "PUT /v1/keys/{} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n",
+        "0".repeat(64)
+    );
+    stalled.write_all(head.as_bytes()).expect("a head is sent");
+    wait_until(|| server.log().contains("listening"));
+    assert!(server.terminate().success(), "{}", server.log());
+}
+
+#[test]
+fn the_log_is_json_when_asked_for_with_a_request_id_on_each_line() -> Result<()> {
+    let server = Server::start_with(&["--log-format", "json"]);
+    let reply = server.api().get("/v1/models/mnist-linear").expect_status(200);
+    let id = reply.header("x-request-id").to_owned();
+    let log = server.log();
+    let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);
+    let lines: Vec<_> = lines.collect::<Result<_, _>>()?;
+    let answered = lines.iter().find(|line| line["span"]["id"] == id.as_str());
+    let fields = &answered.expect("a line with the id of the request")["fields"];
+    assert_eq!(fields["route"], "/v1/models/{model}");
+    assert_eq!(fields["status"], 200);
+    Ok(())
+}
+
+fn wait_until(done: impl Fn() -> bool) {
+    while !done() {
+        thread::sleep(Duration::from_millis(5));
+    }
+}

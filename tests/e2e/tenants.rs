@@ -1,0 +1,302 @@
+//! Tokens, tenants that don't see each other, limits for each, and who may use a server from where.
+
+use anyhow::Result;
+use blindscore_protocol::problem::ProblemCode;
+use blindscore_tests::{Api, Server, User, command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// Runs `token` on a data directory and gives what it prints.
+fn token(data: &TempDir, arguments: &[&str]) -> Result<String> {
+    let output = command()
+        .arg("token")
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data.path())
+        .output()?;
+    assert!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// A data directory with one token for each tenant.
+fn data(tenants: &[&str]) -> Result<(Arc<TempDir>, Vec<String>)> {
+    let data = Arc::new(TempDir::new()?);
+    let tokens = tenants.iter().map(|tenant| token(&data, &["create", tenant]));
+    let tokens = tokens.collect::<Result<_>>()?;
+    Ok((data, tokens))
+}
+
+#[test]
+fn every_request_needs_a_valid_token() -> Result<()> {
+    let (data, tokens) = data(&["clinic"])?;
+    let server = Server::on(data.clone(), &[]);
+    let (open, api) = (server.api(), server.api().with_token(&tokens[0]));
+    let user = User::enrolled(&api);
+    user.assert_scores(&api, 0);
+
+    let path = format!("/v1/keys/{}", user.id());
+    let strangers = [
+        open.clone(),
+        open.with_token(""),
+        open.with_token("bsk_"),
+        open.with_token(&tokens[0].to_lowercase()),
+        open.with_token(&tokens[0][..tokens[0].len() - 1]),
+    ];
+    for stranger in &strangers {
+        let replies = [
+            stranger.get("/v1/models"),
+            stranger.get("/v1/models/mnist-linear"),
+            stranger.get(&path),
+            stranger.delete(&path),
+            stranger.put_key(user.id(), &user.public_key),
+            stranger.score(user.id(), &user.query(0)),
+            stranger.post_json("/score", "{}"),
+        ];
+        for reply in replies {
+            assert_eq!(reply.header("www-authenticate"), "Bearer");
+            reply.expect_problem(ProblemCode::Unauthorized, "without a valid token");
+        }
+        stranger.get("/healthz").expect_status(200);
+        stranger.get("/readyz").expect_status(200);
+    }
+    user.assert_scores(&api, 1);
+
+    // Only hashes are kept, and nothing of it is logged.
+    let file = fs::read_to_string(data.path().join("tokens.json"))?;
+    let secret = &tokens[0]["bsk_".len()..];
+    assert!(!file.contains(secret) && !server.log().contains(secret));
+    Ok(())
+}
+
+#[test]
+fn tokens_are_listed_and_revoked_while_the_server_runs() -> Result<()> {
+    let (data, tokens) = data(&["clinic", "lab"])?;
+    let server = Server::on(data.clone(), &[]);
+    let [clinic, lab] = [0, 1].map(|index: usize| server.api().with_token(&tokens[index]));
+    let listed = token(&data, &["list"])?;
+    let line = listed
+        .lines()
+        .find(|line| line.contains(" clinic "))
+        .unwrap_or_default();
+    assert_eq!(listed.lines().count(), 2);
+    assert!(tokens.iter().all(|token| !listed.contains(token)));
+
+    token(&data, &["revoke", line.split(' ').next().unwrap_or_default()])?;
+    wait_until(|| clinic.get("/v1/models").status == 401);
+    lab.get("/v1/models").expect_status(200);
+    let added = server.api().with_token(&token(&data, &["create", "clinic"])?);
+    wait_until(|| added.get("/v1/models").status == 200);
+
+    // Without any valid token left, no one gets in: not even at the next start.
+    for line in token(&data, &["list"])?.lines() {
+        token(&data, &["revoke", line.split(' ').next().unwrap_or_default()])?;
+    }
+    wait_until(|| lab.get("/v1/models").status == 401);
+    let server = server.restart();
+    server
+        .api()
+        .get("/v1/models")
+        .expect_problem(ProblemCode::Unauthorized, "after a restart");
+    let again = command()
+        .args(["token", "revoke", "000000000000", "--data-dir"])
+        .arg(data.path())
+        .output()?;
+    assert!(!again.status.success());
+    Ok(())
+}
+
+#[test]
+fn knowing_a_key_id_of_another_tenant_gives_nothing() -> Result<()> {
+    let (data, tokens) = data(&["clinic", "lab"])?;
+    let server = Server::on(data, &[]);
+    let [clinic, lab] = [0, 1].map(|index: usize| server.api().with_token(&tokens[index]));
+    let user = User::enrolled(&clinic);
+    user.assert_scores(&clinic, 0);
+
+    let path = format!("/v1/keys/{}", user.id());
+    lab.head(&path).expect_status(404);
+    for reply in [
+        lab.get(&path),
+        lab.delete(&path),
+        lab.score(user.id(), &user.query(0)),
+    ] {
+        reply.expect_problem(ProblemCode::KeyNotFound, "another tenant's key");
+    }
+    user.assert_scores(&clinic, 1);
+
+    // The same key is the other's own once it is uploaded there, and both are removed apart.
+    lab.put_key(user.id(), &user.public_key).expect_status(201);
+    user.assert_scores(&lab, 2);
+    clinic.delete(&path).expect_status(204);
+    clinic.head(&path).expect_status(404);
+    user.assert_scores(&lab, 3);
+    Ok(())
+}
+
+#[test]
+fn limits_are_for_each_tenant() -> Result<()> {
+    let (data, tokens) = data(&["clinic", "lab"])?;
+    let limits = ["--tenant-rate", "1", "--tenant-burst", "70", "--tenant-keys", "1"];
+    let server = Server::on(data, &limits);
+    let [clinic, lab] = [0, 1].map(|index: usize| server.api().with_token(&tokens[index]));
+    let user = User::enrolled(&clinic);
+    User::enrolled(&lab);
+
+    let other = User::new(&clinic);
+    clinic
+        .put_key(other.id(), &other.public_key)
+        .expect_problem(ProblemCode::QuotaExceeded, "a second key");
+    clinic
+        .delete(&format!("/v1/keys/{}", user.id()))
+        .expect_status(204);
+    clinic.put_key(other.id(), &other.public_key).expect_status(201);
+
+    let batch = other.query(0).repeat(64);
+    clinic.score(other.id(), &batch).expect_status(200);
+    let reply = clinic.score(other.id(), &batch);
+    let seconds: u32 = reply.header("retry-after").parse()?;
+    assert!((50..=64).contains(&seconds), "{seconds}: one query a second");
+    reply.expect_problem(ProblemCode::RateLimited, "another 64 queries");
+    let theirs = User::new(&lab);
+    lab.score(theirs.id(), &theirs.query(0).repeat(64))
+        .expect_problem(
+            ProblemCode::KeyNotFound,
+            "the other tenant is not limited by this one",
+        );
+    Ok(())
+}
+
+/// Starts a server that is expected to refuse, and gives its last words.
+fn refusal(arguments: &[&str]) -> Result<String> {
+    let data = TempDir::new()?;
+    let output = command()
+        .args(["serve", "--data-dir"])
+        .arg(data.path())
+        .args(arguments)
+        .output()?;
+    assert!(!output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stderr)?)
+}
+
+#[test]
+fn a_public_address_needs_tokens_or_to_be_asked_for() -> Result<()> {
+    // Refused before anything listens.
+    let words = refusal(&["--bind", "0.0.0.0:0"])?;
+    assert!(
+        words.contains("not a loopback address") && words.contains("token create"),
+        "{words}"
+    );
+    assert!(refusal(&["--bind", "[::]:0"])?.contains("not a loopback address"));
+
+    let (data, tokens) = data(&["clinic"])?;
+    for server in [
+        Server::start_with(&["--bind", "0.0.0.0:0", "--allow-unauthenticated"]),
+        Server::on(data, &["--bind", "0.0.0.0:0"]),
+    ] {
+        let port = server.url().rsplit(':').next().unwrap_or_default().to_owned();
+        let api = Api::new(&format!("http://127.0.0.1:{port}")).with_token(&tokens[0]);
+        api.get("/v1/models").expect_status(200);
+    }
+    Ok(())
+}
+
+#[test]
+fn other_origins_are_answered_only_if_listed() {
+    let preflight = [
+        ("origin", "https://page.example"),
+        ("access-control-request-method", "PUT"),
+        (
+            "access-control-request-headers",
+            "authorization,blindscore-key,content-type",
+        ),
+    ];
+    let path = "/v1/models/mnist-linear/score";
+    let closed = Server::start();
+    for reply in [
+        closed.api().send("OPTIONS", path, &preflight, &[]),
+        closed.api().send("GET", "/v1/models", &preflight[..1], &[]),
+    ] {
+        assert!(
+            reply.headers.get("access-control-allow-origin").is_none(),
+            "{reply:?}"
+        );
+    }
+
+    let open = Server::start_with(&["--cors-origins", "https://page.example,https://other.example"]);
+    let reply = open
+        .api()
+        .send("OPTIONS", path, &preflight, &[])
+        .expect_status(200);
+    assert_eq!(
+        reply.header("access-control-allow-origin"),
+        "https://page.example"
+    );
+    let reply = open
+        .api()
+        .send("GET", "/v1/models", &preflight[..1], &[])
+        .expect_status(200);
+    assert_eq!(
+        reply.header("access-control-allow-origin"),
+        "https://page.example"
+    );
+    let stranger = [("origin", "https://stranger.example")];
+    let reply = open.api().send("GET", "/v1/models", &stranger, &[]);
+    assert!(
+        reply.headers.get("access-control-allow-origin").is_none(),
+        "{reply:?}"
+    );
+}
+
+#[test]
+fn with_a_certificate_it_speaks_tls() -> Result<()> {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let folder = TempDir::new()?;
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    fs::write(&cert, certified.cert.pem())?;
+    fs::write(&key, certified.signing_key.serialize_pem())?;
+    let (cert, key) = (cert.to_string_lossy(), key.to_string_lossy());
+    assert!(refusal(&["--tls-cert", &cert])?.contains("go together"));
+    assert!(refusal(&["--tls-cert", &key, "--tls-key", &cert])?.contains("certificate"));
+
+    let server = Server::start_with(&["--tls-cert", &cert, "--tls-key", &key]);
+    let address = server
+        .url()
+        .strip_prefix("https://")
+        .expect("an https URL")
+        .to_owned();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certified.cert.der().clone())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connection = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
+    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    // The end of the connection may come without a goodbye.
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+    // Who speaks plain HTTP is not served.
+    let mut plain = TcpStream::connect(&address)?;
+    plain.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/1.1 200 "));
+    Ok(())
+}
+
+fn wait_until(done: impl Fn() -> bool) {
+    while !done() {
+        thread::sleep(Duration::from_millis(20));
+    }
+}

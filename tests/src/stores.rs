@@ -1,0 +1,156 @@
+use std::{
+    env,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// Azurite's account, which everyone knows.
+const ACCOUNT: &str = "devstoreaccount1";
+const ACCOUNT_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// A real object store on this machine. Ended when dropped.
+pub struct ObjectStoreServer {
+    process: Child,
+    kind: Kind,
+    address: String,
+    _data: TempDir,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Azure,
+    S3,
+}
+
+impl ObjectStoreServer {
+    /// Azurite: Azure Blob Storage.
+    pub fn azurite() -> Self {
+        let data = TempDir::new().expect("a temporary directory");
+        let port = free_port();
+        let mut azurite = Command::new("node");
+        azurite
+            .arg(servers().join("node_modules/azurite/dist/src/blob/main.js"))
+            .args(["--blobHost", "127.0.0.1", "--blobPort", &port])
+            .args([
+                "--silent",
+                "--disableTelemetry",
+                "--skipApiVersionCheck",
+                "--location",
+            ])
+            .arg(data.path());
+        let server = Self::start(azurite, Kind::Azure, &port, data);
+        let made = Command::new("node")
+            .current_dir(servers())
+            .args([
+                "container.mjs",
+                &format!("http://{}/{ACCOUNT}", server.address),
+                ACCOUNT,
+                ACCOUNT_KEY,
+            ])
+            .status()
+            .expect("node runs");
+        assert!(made.success(), "the container is made");
+        server
+    }
+
+    /// moto: Amazon S3.
+    pub fn moto() -> Self {
+        let port = free_port();
+        let mut moto = Command::new(python("moto_server"));
+        moto.args(["-H", "127.0.0.1", "-p", &port]);
+        let data = TempDir::new().expect("a temporary directory");
+        let server = Self::start(moto, Kind::S3, &port, data);
+        let mut stream = TcpStream::connect(&server.address).expect("moto listens");
+        let request = "PUT /keys HTTP/1.1\r\nhost: s3\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("a request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        server
+    }
+
+    fn start(mut command: Command, kind: Kind, port: &str, data: TempDir) -> Self {
+        let process = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the object store starts");
+        let mut server = Self {
+            process,
+            kind,
+            address: format!("127.0.0.1:{port}"),
+            _data: data,
+        };
+        while TcpStream::connect(&server.address).is_err() {
+            let ended = server.process.try_wait().expect("the process can be asked");
+            assert!(ended.is_none(), "the object store ended: {ended:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// URL of the store, for `--store`.
+    pub fn url(&self) -> String {
+        match self.kind {
+            Kind::Azure => "az://keys/of/tests".to_owned(),
+            Kind::S3 => "s3://keys/of/tests".to_owned(),
+        }
+    }
+
+    /// Options of the store when it is reached at `base` (`http://address:port`), for `--store-options`.
+    pub fn options(&self, base: &str) -> Vec<String> {
+        let options = match self.kind {
+            Kind::Azure => vec![
+                format!("azure_endpoint={base}/{ACCOUNT}"),
+                format!("azure_storage_account_name={ACCOUNT}"),
+                format!("azure_storage_account_key={ACCOUNT_KEY}"),
+            ],
+            Kind::S3 => vec![
+                format!("aws_endpoint={base}"),
+                "aws_region=us-east-1".to_owned(),
+                "aws_access_key_id=test".to_owned(),
+                "aws_secret_access_key=test-secret".to_owned(),
+            ],
+        };
+        let http = match self.kind {
+            Kind::Azure => "azure_allow_http=true",
+            Kind::S3 => "aws_allow_http=true",
+        };
+        options.into_iter().chain([http.to_owned()]).collect()
+    }
+}
+
+impl Drop for ObjectStoreServer {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A program of the Python environment that xtask makes.
+pub fn python(program: &str) -> PathBuf {
+    let folder = env::var_os("TEST_PYTHON").expect("TEST_PYTHON: `cargo xtask test` makes the environment");
+    Path::new(&folder).join("bin").join(program)
+}
+
+/// Where Azurite is installed.
+pub fn servers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("servers")
+}
+
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port().to_string()
+}
