@@ -174,6 +174,29 @@ fn a_stop_waits_for_what_is_in_progress_but_not_for_ever() {
 }
 
 #[test]
+fn an_upload_that_stops_is_given_up_and_gives_its_memory_back() {
+    let server = Server::start();
+    let api = server.api();
+    let mut stalled = api.connect();
+    let head = format!(
+        "PUT /v1/keys/{} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n",
+        "0".repeat(64)
+    );
+    stalled.write_all(head.as_bytes()).expect("a head is sent");
+    stalled.write_all(&[0; 1000]).expect("a part of the body is sent");
+    wait_until(|| metric(&api, "blindscore_body_memory_bytes") == 1000.0);
+    let mut answer = String::new();
+    // The server hangs up by itself.
+    stalled.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(
+        answer.contains("\"request_timeout\"") && answer.contains("\"retry\""),
+        "{answer}"
+    );
+    assert_eq!(metric(&api, "blindscore_body_memory_bytes"), 0.0);
+}
+
+#[test]
 fn the_log_is_json_when_asked_for_with_a_request_id_on_each_line() -> Result<()> {
     let server = Server::start_with(&["--log-format", "json"]);
     let reply = server.api().get("/v1/models/mnist-linear").expect_status(200);

@@ -279,12 +279,11 @@ impl KeyStore {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        if self
-            .directory
-            .as_ref()
-            .is_some_and(|directory| !directory.is_there())
-        {
-            return Err(StoreError::Wrong("its lock file is gone"));
+        if let Some(directory) = self.directory.clone() {
+            let asked = tokio::task::spawn_blocking(move || directory.is_there());
+            if !self.bounded(async { Ok(asked.await?) }).await? {
+                return Err(StoreError::Wrong("its lock file is gone"));
+            }
         }
         let lacking = self.lacking.load(Ordering::Relaxed);
         if lacking > PROBE_BYTES {
