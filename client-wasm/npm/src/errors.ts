@@ -24,6 +24,7 @@ export type ClientErrorCode =
 
 /** Codes that a Blindscore server gives in its problem details. */
 export type ServerErrorCode =
+  | "forbidden"
   | "format_unsupported"
   | "internal"
   | "key_hash_mismatch"
@@ -39,8 +40,12 @@ export type ServerErrorCode =
   | "overloaded"
   | "parameters_retired"
   | "payload_too_large"
+  | "quota_exceeded"
+  | "rate_limited"
+  | "request_timeout"
   | "store_full"
   | "store_unavailable"
+  | "unauthorized"
   | "unsupported_media_type";
 
 /**

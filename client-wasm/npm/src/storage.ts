@@ -7,8 +7,11 @@ import { StorageError } from "./errors.js";
  * Whoever can read the storage can read every query and answer made with the key.
  */
 export interface KeyStorage {
+  /** The key of this name, if there is one. */
   get(name: string): Promise<Uint8Array | undefined>;
+  /** Keeps a key, in place of an older one. */
   set(name: string, secretKey: Uint8Array): Promise<void>;
+  /** Deletes a key; one that isn't there counts as deleted. */
   delete(name: string): Promise<void>;
 }
 
