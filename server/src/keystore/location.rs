@@ -147,7 +147,7 @@ mod tests {
     fn urls_name_stores() {
         assert!(matches!(
             location("file:///var/keys", &[]).unwrap(),
-            Location::Directory(path) if path == PathBuf::from("/var/keys")
+            Location::Directory(path) if path == std::path::Path::new("/var/keys")
         ));
         open("memory://", &[]).unwrap();
         open("s3://bucket/keys", &["aws_region=eu-central-1"]).unwrap();
