@@ -89,11 +89,13 @@ impl PreparedKeys {
         } else {
             largest
         };
+        // In the pieces that memory is counted in: a cache that counted otherwise could hold so much that no key
+        // would ever find room beside it.
         let weight = |_: &KeyName, key: &Arc<ReadyKey>| {
-            u32::try_from(PreparedKey::memory_bytes(key.prepared.set())).unwrap_or(u32::MAX)
+            u32::try_from(pieces_of(PreparedKey::memory_bytes(key.prepared.set()) as u64)).unwrap_or(u32::MAX)
         };
         let ready = Cache::builder()
-            .max_capacity(bytes.saturating_sub(in_use))
+            .max_capacity((bytes / PIECE).saturating_sub(pieces_of(in_use)))
             .weigher(weight)
             .build();
         let pieces = usize::try_from(bytes / PIECE).unwrap_or(Semaphore::MAX_PERMITS);
@@ -231,7 +233,7 @@ impl PreparedKeys {
 
     /// Memory for a key, when there is some: keys in use give it back when they have been used.
     async fn make_room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, NotRun> {
-        let pieces = u32::try_from(bytes.div_ceil(PIECE)).map_err(|_| NotRun::Lost)?;
+        let pieces = u32::try_from(pieces_of(bytes)).map_err(|_| NotRun::Lost)?;
         let mut room = pin!(self.memory.clone().acquire_many_owned(pieces));
         loop {
             match tokio::time::timeout(TIDY, &mut room).await {
@@ -246,6 +248,10 @@ impl ReadyKey {
     fn known(&self) -> Known {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn pieces_of(bytes: u64) -> u64 {
+    bytes.div_ceil(PIECE)
 }
 
 fn set(blob: &[u8]) -> Result<ParameterSet, WireError> {
