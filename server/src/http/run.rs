@@ -272,20 +272,22 @@ async fn reload_tokens(service: Arc<Service>) {
     }
 }
 
-/// Resolves at SIGTERM or ctrl-c.
-async fn told_to_stop() {
+/// Resolves at SIGTERM or ctrl-c. It listens for the first from the call on: a server that says it is ready can be told to stop.
+fn told_to_stop() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
-        if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+    let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
+    async move {
+        #[cfg(unix)]
+        if let Ok(mut terminate) = terminate {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = signal::ctrl_c() => {}
             }
             return;
         }
-    }
-    if signal::ctrl_c().await.is_err() {
-        // No signals here: only the end of the process stops the server.
-        std::future::pending::<()>().await;
+        if signal::ctrl_c().await.is_err() {
+            // No signals here: only the end of the process stops the server.
+            std::future::pending::<()>().await;
+        }
     }
 }
