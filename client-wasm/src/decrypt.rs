@@ -10,9 +10,11 @@ use blindscore_protocol::{
 pub struct Scores {
     /// One score for each output, in the model's own units.
     pub scores: Vec<f64>,
-    /// The scores through the model's link function.
+    /// The scores through the model's link function: one for each output, or for each of two classes; none for a machine that
+    /// decides between two classes without probabilities.
     pub probabilities: Vec<f64>,
-    /// The largest score's position; with a single sigmoid output, 1 if its probability is at least one half.
+    /// The largest score's position. Where one score decides between two classes, 1 if it is positive; with a single sigmoid output and no
+    /// classes, 1 if its probability is at least one half.
     pub index: usize,
     /// The label at `index`, or the only label there is.
     pub label: String,
@@ -56,18 +58,31 @@ impl ClientKey {
 
 impl Scores {
     fn new(model: &ModelDescriptor, scores: Vec<f64>) -> Self {
-        let probabilities = apply(model.link, &scores);
         let best = |values: &[f64]| {
             let pairs = values.iter().enumerate();
             pairs
                 .max_by(|a, b| a.1.total_cmp(b.1))
                 .map_or(0, |(index, _)| index)
         };
-        let index = match (model.link, probabilities.as_slice()) {
-            (Link::Sigmoid, [only]) => usize::from(*only >= 0.5),
-            _ => best(&scores),
+        let probabilities = apply(model.link, &scores);
+        let (index, label, probabilities) = match (&model.classes, model.link, scores.as_slice()) {
+            (Some(classes), link, [score]) => {
+                let index = usize::from(*score > 0.0);
+                let probabilities = match link {
+                    // A support vector machine decides without them.
+                    Link::Identity => Vec::new(),
+                    _ => probabilities.iter().flat_map(|p| [1.0 - p, *p]).collect(),
+                };
+                (index, &classes[index], probabilities)
+            }
+            (_, Link::Sigmoid, [score]) => {
+                (usize::from(*score >= 0.0), &model.outputs[0].label, probabilities)
+            }
+            _ => {
+                let index = best(&scores);
+                (index, &model.outputs[index].label, probabilities)
+            }
         };
-        let label = &model.outputs[index.min(model.outputs.len() - 1)].label;
         Self {
             label: label.clone(),
             scores,
@@ -79,15 +94,30 @@ impl Scores {
 
 /// Applies a link function.
 fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
+    let sigmoid = || {
+        scores
+            .iter()
+            .map(|s| 1.0 / (1.0 + (-s).exp()))
+            .collect::<Vec<f64>>()
+    };
     match link {
         Link::Identity => scores.to_vec(),
-        Link::Sigmoid => scores.iter().map(|s| 1.0 / (1.0 + (-s).exp())).collect(),
+        Link::Sigmoid => sigmoid(),
+        Link::OneVsRest => normalised(sigmoid()),
         Link::Softmax => {
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
-            let sum: f64 = weights.iter().sum();
-            weights.iter().map(|w| w / sum).collect()
+            normalised(scores.iter().map(|s| (s - largest).exp()).collect())
         }
+    }
+}
+
+/// Divides by the sum; where all are zero, all are alike.
+fn normalised(weights: Vec<f64>) -> Vec<f64> {
+    let sum: f64 = weights.iter().sum();
+    if sum > 0.0 {
+        weights.iter().map(|w| w / sum).collect()
+    } else {
+        vec![1.0 / weights.len() as f64; weights.len()]
     }
 }
 
@@ -101,5 +131,8 @@ mod tests {
         assert!((soft[0] - 0.5).abs() < 1e-12 && soft[2] < 1e-12);
         assert_eq!(apply(Link::Sigmoid, &[0.0]), [0.5]);
         assert_eq!(apply(Link::Identity, &[-3.5]), [-3.5]);
+        let rest = apply(Link::OneVsRest, &[0.0, 0.0, -1000.0]);
+        assert_eq!(rest, [0.5, 0.5, 0.0]);
+        assert_eq!(apply(Link::OneVsRest, &[-1000.0; 4]), [0.25; 4]);
     }
 }

@@ -1,6 +1,6 @@
-use crate::{ClientError, ClientKey, seeded::SeededEncryption};
+use crate::{ClientError, ClientKey, error::FeatureName, seeded::SeededEncryption};
 use blindscore_protocol::{
-    descriptor::{Inputs, ModelDescriptor},
+    descriptor::{Inputs, ModelDescriptor, NormBound},
     params::ParameterSet,
     random::MaskSeed,
     wire::Query,
@@ -60,7 +60,7 @@ fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, Cl
 /// Refuses the vectors that [`ClientKey::encrypt`] would.
 ///
 /// # Errors
-/// If the number of features is not the model's, or one of them is not a number in its range.
+/// If the number of features is not the model's, one of them is not a number in its range, or all together they are too far out.
 pub fn check_features(inputs: &Inputs, features: &[f64]) -> Result<(), ClientError> {
     if features.len() != inputs.count {
         return Err(ClientError::FeatureCount {
@@ -68,15 +68,21 @@ pub fn check_features(inputs: &Inputs, features: &[f64]) -> Result<(), ClientErr
             actual: features.len(),
         });
     }
-    let Inputs { min, max, .. } = *inputs;
     for (index, &value) in features.iter().enumerate() {
+        let (min, max) = inputs.range(index);
         if !(min..=max).contains(&value) {
             return Err(ClientError::FeatureRange {
-                index,
+                feature: FeatureName::new(inputs, index),
                 value,
                 min,
                 max,
             });
+        }
+    }
+    if let Some(NormBound { centre, max }) = inputs.norm {
+        let distance = inputs.distance(features, centre);
+        if distance > max {
+            return Err(ClientError::FeatureNorm { distance, max });
         }
     }
     Ok(())

@@ -1,9 +1,37 @@
 use blindscore_protocol::{
-    descriptor::DescriptorError,
+    descriptor::{DescriptorError, Inputs},
     ids::{KeyId, ModelId},
     random::EntropyError,
     wire::WireError,
 };
+use std::fmt;
+
+/// A feature in words: its position, and its name if it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureName {
+    /// Position in the vector, from 0.
+    pub index: usize,
+    /// What the model calls it.
+    pub name: Option<String>,
+}
+
+impl FeatureName {
+    pub(crate) fn new(inputs: &Inputs, index: usize) -> Self {
+        Self {
+            index,
+            name: inputs.name(index).map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for FeatureName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} ({name:?})", self.index),
+            None => write!(f, "{}", self.index),
+        }
+    }
+}
 
 /// Why a client can't do what it was asked. No variant holds anything secret.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -26,15 +54,26 @@ pub enum ClientError {
         actual: usize,
     },
     /// A feature is NaN, infinite, or outside the model's range.
-    #[error("feature {index} is {value}, outside {min} to {max}")]
+    #[error("feature {feature} is {value}, outside {min} to {max}")]
     FeatureRange {
-        /// Position in the vector, from 0.
-        index: usize,
+        /// Which one.
+        feature: FeatureName,
         /// What was given.
         value: f64,
         /// Smallest allowed value.
         min: f64,
         /// Largest allowed value.
+        max: f64,
+    },
+    /// Every feature is in its range, but too many are far out at once.
+    #[error(
+        "the features together are too far from what the model was fitted on: their distance is {distance:.4}, at most {max:.4} is \
+         allowed"
+    )]
+    FeatureNorm {
+        /// From the centre, in widths of the ranges.
+        distance: f64,
+        /// The model's bound.
         max: f64,
     },
     /// The model needs keys of another parameter set.
@@ -74,6 +113,7 @@ impl ClientError {
             Self::Entropy(_) => "no_entropy",
             Self::FeatureCount { .. } => "feature_count",
             Self::FeatureRange { .. } => "feature_range",
+            Self::FeatureNorm { .. } => "feature_norm",
             Self::ParameterSet { .. } => "parameter_set_mismatch",
             Self::WrongKey { .. } => "key_mismatch",
             Self::WrongModel { .. } => "model_mismatch",

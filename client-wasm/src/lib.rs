@@ -26,6 +26,6 @@ mod seeded;
 
 pub use decrypt::Scores;
 pub use encrypt::check_features;
-pub use error::ClientError;
+pub use error::{ClientError, FeatureName};
 pub use generation::PublicKeyGeneration;
 pub use key::ClientKey;

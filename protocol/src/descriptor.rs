@@ -1,14 +1,16 @@
 //! What a server tells a client about a model, and nothing of its weights.
 
 use crate::{
-    deskew::deskew,
     ids::ModelId,
     params::ParameterSet,
     wire::{FORMAT_VERSION, PublicKey, Query, Response},
 };
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
-use zeroize::Zeroizing;
+
+mod inputs;
+
+pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 
 /// Features a model may have.
 pub const FEATURES: RangeInclusive<usize> = 1..=16_384;
@@ -41,6 +43,11 @@ pub enum DescriptorError {
     },
 }
 
+/// What a number from outside may be.
+const FINITE: RangeInclusive<f64> = -1e300..=1e300;
+/// What a width from outside may be.
+const POSITIVE: RangeInclusive<f64> = 1e-300..=1e300;
+
 /// Which of the two has to be updated.
 fn older_side(served: &[u16]) -> &'static str {
     if served.iter().any(|&version| version > FORMAT_VERSION) {
@@ -68,64 +75,16 @@ fn check<T: PartialOrd + ToString + Copy>(
 /// How decrypted scores become probabilities.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Link {
     /// `exp(s_c) / sum exp(s)`: one of several classes.
     Softmax,
     /// `1 / (1 + exp(-s))` of each score: binary or independent classes.
     Sigmoid,
-    /// Scores are the answer (regression).
+    /// The sigmoid of each score, divided by their sum: one of several classes, each fitted against the rest.
+    OneVsRest,
+    /// Scores are the answer (regression), or decide without probabilities (support vector machines).
     Identity,
-}
-
-/// The plane a feature vector is an image on.
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageShape {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Clients straighten the image before they round it ([`deskew`]); the smallest value is paper.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deskew: bool,
-}
-
-/// The features a model takes and how a client rounds them.
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Inputs {
-    /// Number of features.
-    pub count: usize,
-    /// Smallest value of a feature.
-    pub min: f64,
-    /// Largest value of a feature.
-    pub max: f64,
-    /// A feature `x` is sent as the integer `round((x - min) / (max - min) * (levels - 1))`.
-    pub levels: u32,
-    /// Given when the features are the pixels of an image, row by row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageShape>,
-}
-
-impl Inputs {
-    /// The levels of features, `count` of them and all within the range: straightened if the model asks for it, then rounded.
-    pub fn levels_of(&self, features: &[f64]) -> Vec<u32> {
-        let from_min = features.iter().map(|value| value - self.min);
-        let scale = f64::from(self.levels - 1) / (self.max - self.min);
-        let level = |above: f64| (above * scale).round() as u32;
-        match self.image {
-            Some(ImageShape {
-                width, deskew: true, ..
-            }) => {
-                let ink = Zeroizing::new(from_min.collect::<Vec<f64>>());
-                let straight = Zeroizing::new(deskew(&ink, width));
-                straight.iter().map(|&above| level(above)).collect()
-            }
-            _ => from_min.map(level).collect(),
-        }
-    }
 }
 
 /// One score: its name and how the integer in a response becomes a number.
@@ -172,6 +131,9 @@ pub struct ModelDescriptor {
     pub input_step: u64,
     /// What comes out.
     pub outputs: Vec<Output>,
+    /// The two labels between which the sign of the only output decides, if that is what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<[String; 2]>,
     /// From scores to probabilities.
     pub link: Link,
     /// Bytes on the wire.
@@ -191,25 +153,19 @@ impl ModelDescriptor {
         }
         let set = ParameterSet::by_name(&self.parameter_set)
             .ok_or_else(|| DescriptorError::UnknownParameterSet(self.parameter_set.clone()))?;
-        check("inputs.count", self.inputs.count, &FEATURES)?;
-        check("inputs.levels", self.inputs.levels, &LEVELS)?;
+        self.inputs.check()?;
         check("outputs", self.outputs.len(), &OUTPUTS)?;
         check("input_step", self.input_step, &(1..=1 << 62))?;
-        let finite = -1e300..=1e300;
-        let positive = 1e-300..=1e300;
-        check("inputs.min", self.inputs.min, &finite)?;
-        check(
-            "inputs.max - inputs.min",
-            self.inputs.max - self.inputs.min,
-            &positive,
-        )?;
         for output in &self.outputs {
-            check("output offset", output.offset, &finite)?;
-            check("output half_range", output.half_range, &positive)?;
+            check("output offset", output.offset, &FINITE)?;
+            check("output half_range", output.half_range, &POSITIVE)?;
         }
-        if let Some(ImageShape { width, height, .. }) = self.inputs.image {
-            let pixels = width.saturating_mul(height);
-            check("image pixels", pixels, &(self.inputs.count..=self.inputs.count))?;
+        if self.classes.is_some() {
+            check(
+                "outputs of a model with two classes",
+                self.outputs.len(),
+                &(1..=1),
+            )?;
         }
         Ok(set)
     }

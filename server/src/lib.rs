@@ -2,6 +2,7 @@
 //!
 //! - [`engine`]: scoring on ciphertexts; knows nothing of HTTP or files;
 //! - [`model`]: model files, quantisation, the registry;
+//! - [`import`]: from ONNX and safetensors to model files;
 //! - [`keystore`]: clients' public keys;
 //! - [`tokens`]: API keys of tenants;
 //! - [`telemetry`]: what Prometheus can ask;
@@ -11,6 +12,7 @@
 pub mod cli;
 pub mod engine;
 pub mod http;
+pub mod import;
 pub mod keystore;
 pub mod model;
 pub mod telemetry;

@@ -13,9 +13,13 @@ export interface ModelDescriptor {
   inputs: {
     /** Number of features. */
     count: number;
-    /** Smallest and largest allowed value of a feature. */
+    /** Smallest and largest allowed value of a feature; of all of them, if they have ranges of their own. */
     min: number;
     max: number;
+    /** When features have names or ranges of their own: one for each. */
+    features?: { name?: string; min: number; max: number }[];
+    /** When features must also lie in a ball: positions in their ranges, 0 to 1, at most `max` away from `centre`. */
+    norm?: { centre: number; max: number };
     /** A feature is rounded to one of this many values. */
     levels: number;
     /** When the features are the pixels of an image, row by row. */
@@ -30,8 +34,10 @@ export interface ModelDescriptor {
   input_step: number;
   /** One for each score: its name, and how a decrypted number becomes a score. */
   outputs: { label: string; offset: number; half_range: number }[];
+  /** The two labels between which the sign of the only score decides, if that is what it does. */
+  classes?: [string, string];
   /** How scores become probabilities. */
-  link: "softmax" | "sigmoid" | "identity";
+  link: "softmax" | "sigmoid" | "one-vs-rest" | "identity";
   /** Bytes on the wire. */
   sizes: { public_key: number; query: number; response: number };
   /** Standard deviation of a decrypted score's error, in the score's units. */
@@ -48,6 +54,6 @@ export interface Scores {
   index: number;
   /** One score for each output, in the model's units. */
   scores: Float64Array;
-  /** The scores through the model's link function. */
+  /** The scores through the model's link function: one for each output or for each of two classes; none if two classes have none. */
   probabilities: Float64Array;
 }

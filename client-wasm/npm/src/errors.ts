@@ -5,6 +5,7 @@ export type Recovery = "upload_key" | "refresh_model" | "retry" | "none";
 export type ClientErrorCode =
   | "drawing_size"
   | "feature_count"
+  | "feature_norm"
   | "feature_range"
   | "freed"
   | "internal"
@@ -114,7 +115,7 @@ const RECOVERIES: Record<string, Recovery> = {
   unsupported_format: "refresh_model",
   unsupported_model: "refresh_model",
 };
-const INPUT = new Set(["drawing_size", "feature_count", "feature_range", "malformed_blob", "parameter_set_mismatch"]);
+const INPUT = new Set(["drawing_size", "feature_count", "feature_norm", "feature_range", "malformed_blob", "parameter_set_mismatch"]);
 
 /** Errors of the WebAssembly side carry a `code`; all of them are about the arguments or the answer at hand. */
 export function fromWasm(error: unknown): unknown {

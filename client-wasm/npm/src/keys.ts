@@ -62,7 +62,7 @@ export function decrypt(model: ModelDescriptor, secretKey: Uint8Array, response:
 export function unpack(model: ModelDescriptor, flat: Float64Array): Scores {
   const count = model.outputs.length;
   const index = flat[0] ?? 0;
-  const label = model.outputs[Math.min(index, count - 1)]?.label ?? "";
+  const label = model.classes?.[index] ?? model.outputs[Math.min(index, count - 1)]?.label ?? "";
   return { label, index, scores: flat.slice(1, 1 + count), probabilities: flat.slice(1 + count) };
 }
 

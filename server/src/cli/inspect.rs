@@ -1,7 +1,7 @@
 use crate::model::{Model, Plain, PredictedError, Registry};
 use anyhow::anyhow;
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor},
+    descriptor::{Inputs, Link, ModelDescriptor, NormBound},
     params::{ParameterSet, TUniformBound, security_floor_log2_std},
 };
 use clap::Args;
@@ -76,6 +76,8 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
         min,
         max,
         levels,
+        features,
+        norm,
         image,
     } = &descriptor.inputs;
     let labels: Vec<_> = descriptor
@@ -86,6 +88,7 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
     let link = match descriptor.link {
         Link::Softmax => "softmax",
         Link::Sigmoid => "sigmoid",
+        Link::OneVsRest => "one-vs-rest",
         Link::Identity => "identity",
     };
     writeln!(out, "{}: {}", descriptor.name, descriptor.title)?;
@@ -93,8 +96,19 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
     row(
         out,
         "inputs",
-        format!("{count}, from {min} to {max}, rounded to {levels} levels"),
+        format!(
+            "{count}, from {min} to {max}{}, rounded to {levels} levels",
+            if features.is_some() {
+                " (each in its own range)"
+            } else {
+                ""
+            }
+        ),
     )?;
+    if let Some(NormBound { centre, max }) = norm {
+        let bound = format!("{max:.4} from position {centre} of the ranges, in widths of the ranges");
+        row(out, "distance", bound)?;
+    }
     if let Some(image) = image {
         row(
             out,
@@ -116,6 +130,13 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
         "outputs",
         format!("{}, {link}: {}", labels.len(), labels.join(" ")),
     )?;
+    if let Some([negative, positive]) = &descriptor.classes {
+        row(
+            out,
+            "classes",
+            format!("{positive} if the score is positive, else {negative}"),
+        )?;
+    }
     if let Some(accuracy) = descriptor.accuracy {
         row(out, "accuracy", format!("{:.2} %", 100.0 * accuracy))?;
     }

@@ -2,6 +2,7 @@
 
 mod config;
 pub mod eval;
+mod import;
 mod inspect;
 mod serve;
 mod token;
@@ -30,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::ServeArgs>),
+    Import(import::ImportArgs),
     Inspect(inspect::InspectArgs),
     Eval(eval::EvalArgs),
     Token(token::TokenArgs),
@@ -47,6 +49,7 @@ pub fn run() -> anyhow::Result<()> {
             }
             serve::run(args)
         }
+        Command::Import(args) => import::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Token(args) => {

@@ -1,12 +1,12 @@
 //! What the model files of all kinds have in common: strings in the header, and tensors of numbers.
 
 use super::ModelError;
-use blindscore_protocol::descriptor::{ImageShape, Inputs, Link};
+use blindscore_protocol::descriptor::{Feature, ImageShape, Inputs, Link, NormBound};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{collections::HashMap, str::FromStr};
 
 /// Shape and values of a tensor of numbers without NaN or infinities.
-pub(super) fn numbers(
+pub(crate) fn numbers(
     tensors: &SafeTensors<'_>,
     name: &'static str,
 ) -> Result<(Vec<usize>, Vec<f64>), ModelError> {
@@ -57,11 +57,26 @@ pub(super) fn numbers(
     }
 }
 
+/// A tensor of `count` numbers.
+pub(super) fn vector(
+    tensors: &SafeTensors<'_>,
+    name: &'static str,
+    count: usize,
+) -> Result<Vec<f64>, ModelError> {
+    match numbers(tensors, name)? {
+        (shape, values) if shape == [count] => Ok(values),
+        (shape, _) => Err(ModelError::field(
+            name,
+            format!("has shape {shape:?}, not [{count}]"),
+        )),
+    }
+}
+
 /// The strings in a file's header.
-pub(super) struct Metadata(HashMap<String, String>);
+pub(crate) struct Metadata(HashMap<String, String>);
 
 impl Metadata {
-    pub(super) fn read(file: &[u8]) -> Result<Self, ModelError> {
+    pub(crate) fn read(file: &[u8]) -> Result<Self, ModelError> {
         let (_, header) = SafeTensors::read_metadata(file)?;
         Ok(Self(header.metadata().clone().unwrap_or_default()))
     }
@@ -82,18 +97,57 @@ impl Metadata {
         Ok(name.to_owned())
     }
 
-    pub(super) fn inputs(&self, count: usize) -> Result<Inputs, ModelError> {
+    /// Ranges, names and rounding of the features: one range for all in the metadata, or one for each in the tensors
+    /// `feature_min` and `feature_max`.
+    pub(super) fn inputs(&self, tensors: &SafeTensors<'_>, count: usize) -> Result<Inputs, ModelError> {
+        let names: Option<Vec<String>> = self.optional_json("features")?;
+        if let Some(names) = &names
+            && names.len() != count
+        {
+            let problem = format!("{} names for {count} features", names.len());
+            return Err(ModelError::field("features", problem));
+        }
+        let own = tensors.tensor("feature_min").is_ok();
+        let ranges: Vec<(f64, f64)> = if own {
+            let [min, max] = [
+                vector(tensors, "feature_min", count)?,
+                vector(tensors, "feature_max", count)?,
+            ];
+            min.into_iter().zip(max).collect()
+        } else {
+            vec![(self.number("input_min")?, self.number("input_max")?); count]
+        };
+        let features = ranges.iter().enumerate().map(|(index, &(min, max))| Feature {
+            name: names.as_ref().map(|names| names[index].clone()),
+            min,
+            max,
+        });
         Ok(Inputs {
             count,
-            min: self.number("input_min")?,
-            max: self.number("input_max")?,
+            min: ranges.iter().map(|range| range.0).fold(f64::INFINITY, f64::min),
+            max: ranges
+                .iter()
+                .map(|range| range.1)
+                .fold(f64::NEG_INFINITY, f64::max),
             levels: self.number("input_levels")?,
+            features: (own || names.is_some()).then(|| features.collect()),
+            norm: self.optional("norm_max", |this, _| {
+                Ok(NormBound {
+                    centre: this.number("norm_centre")?,
+                    max: this.number("norm_max")?,
+                })
+            })?,
             image: self.image()?,
         })
     }
 
+    /// The two labels between which a single output decides.
+    pub(super) fn classes(&self) -> Result<Option<[String; 2]>, ModelError> {
+        self.optional_json("classes")
+    }
+
     /// A label for each output.
-    pub(super) fn labels(&self, outputs: usize) -> Result<Vec<String>, ModelError> {
+    pub(crate) fn labels(&self, outputs: usize) -> Result<Vec<String>, ModelError> {
         let labels: Vec<String> = self.json("labels")?;
         if labels.len() != outputs {
             return Err(ModelError::field(
@@ -104,16 +158,34 @@ impl Metadata {
         Ok(labels)
     }
 
-    pub(super) fn link(&self) -> Result<Link, ModelError> {
+    pub(crate) fn link(&self) -> Result<Link, ModelError> {
         serde_json::from_value(self.get("link")?.into())
-            .map_err(|_| ModelError::field("link", "is not softmax, sigmoid or identity"))
+            .map_err(|_| ModelError::field("link", "is not softmax, sigmoid, one-vs-rest or identity"))
     }
 
     pub(super) fn accuracy(&self) -> Result<Option<f64>, ModelError> {
-        self.0
-            .contains_key("accuracy")
-            .then(|| self.number("accuracy"))
-            .transpose()
+        self.optional("accuracy", Self::number)
+    }
+
+    /// Whether there is such an entry.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// An entry in JSON, if there is one.
+    pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<T>, ModelError> {
+        self.optional(name, Self::json)
+    }
+
+    fn optional<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&Self, &'static str) -> Result<T, ModelError>,
+    ) -> Result<Option<T>, ModelError> {
+        self.has(name).then(|| read(self, name)).transpose()
     }
 
     pub(super) fn get(&self, name: &'static str) -> Result<&str, ModelError> {
@@ -124,7 +196,7 @@ impl Metadata {
         Ok(value)
     }
 
-    pub(super) fn number<T: FromStr>(&self, name: &'static str) -> Result<T, ModelError> {
+    pub(crate) fn number<T: FromStr>(&self, name: &'static str) -> Result<T, ModelError> {
         let text = self.get(name)?;
         text.parse()
             .map_err(|_| ModelError::field(name, format!("{text:?} is not such a number")))
@@ -134,7 +206,7 @@ impl Metadata {
         serde_json::from_str(self.get(name)?).map_err(|error| ModelError::field(name, error.to_string()))
     }
 
-    fn flag(&self, name: &'static str) -> Result<bool, ModelError> {
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, ModelError> {
         match self.0.get(name).map(String::as_str) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),

@@ -5,10 +5,13 @@ mod metadata;
 mod network;
 mod quantise;
 mod registry;
+mod version;
 
 pub use linear::LinearModel;
-pub use quantise::PredictedError;
+pub(crate) use metadata::{Metadata, numbers};
+pub use quantise::{PredictedError, PredictedOutput, predict};
 pub use registry::Registry;
+pub use version::{NotAVersion, VersionedName};
 
 use crate::engine::{Engine, IntegerNetwork};
 use blindscore_protocol::{descriptor::ModelDescriptor, params::ParameterSet};
@@ -49,6 +52,11 @@ impl Model {
             return network::prepare(&tensors, bytes);
         }
         quantise::prepare(LinearModel::from_safetensors(bytes)?)
+    }
+
+    /// Checks and prepares a linear model.
+    pub fn from_linear(linear: LinearModel) -> Result<Self, ModelError> {
+        quantise::prepare(linear)
     }
 
     /// Reads, checks and prepares a model file.

@@ -50,7 +50,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         title: metadata.get("title")?.to_owned(),
         formats: vec![FORMAT_VERSION],
         parameter_set: params.name.to_owned(),
-        inputs: metadata.inputs(features)?,
+        inputs: metadata.inputs(tensors, features)?,
         input_step: network.input_step(),
         outputs: labels
             .into_iter()
@@ -60,6 +60,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
                 half_range,
             })
             .collect(),
+        classes: metadata.classes()?,
         link: metadata.link()?,
         sizes: Sizes::of(&set, features, network.biases.len()),
         score_error: logit_scale * noise,

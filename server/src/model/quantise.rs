@@ -3,7 +3,7 @@
 use super::{LinearModel, Model, ModelError, Plain};
 use crate::engine::{Engine, IntegerOutput, LinearEngine};
 use blindscore_protocol::{
-    descriptor::{Inputs, ModelDescriptor, Output, Sizes},
+    descriptor::{Inputs, ModelDescriptor, NormBound, Output, Sizes},
     ids::ModelId,
     noise::ScoreNoise,
     params::{LinearParams, ParameterSet},
@@ -24,15 +24,55 @@ pub struct PredictedError {
     pub noise: ScoreNoise,
     /// Standard deviation that the noise gives the score, in its own units.
     pub noise_std: f64,
-    /// Bound of the root mean square error from rounding the weights, in the score's units, with all inputs at their largest.
+    /// Bound of the root mean square error from rounding the weights, in the score's units, with all inputs as far out as they may be.
     pub rounding_std: f64,
+    /// Standard deviation from rounding the inputs to their levels, where they don't come on them.
+    pub input_std: f64,
 }
 
 impl PredictedError {
-    /// Standard deviation of both together.
+    /// Standard deviation of all together.
     pub fn std_dev(&self) -> f64 {
-        self.noise_std.hypot(self.rounding_std)
+        self.noise_std.hypot(self.rounding_std).hypot(self.input_std)
     }
+}
+
+/// The error to expect of one output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictedOutput {
+    /// Its name.
+    pub label: String,
+    /// Half the width of the interval that no input can leave.
+    pub half_range: f64,
+    /// The largest integer weight's magnitude.
+    pub largest_weight: u64,
+    /// Where its error comes from.
+    pub error: PredictedError,
+}
+
+/// Predicts the errors of a model's outputs without preparing it.
+///
+/// # Errors
+/// As for preparing it.
+pub fn predict(float: &LinearModel) -> Result<Vec<PredictedOutput>, ModelError> {
+    let domain = Domain::of(&float.inputs);
+    let step = domain.input_step(&LinearParams::N2048);
+    let outputs = (0..float.coef.len()).map(|index| {
+        let output = QuantisedOutput::new(&LinearParams::N2048, float, index, &domain, step)?;
+        Ok(PredictedOutput {
+            label: output.description.label,
+            half_range: output.description.half_range,
+            largest_weight: output
+                .integers
+                .weights
+                .iter()
+                .map(|w| w.unsigned_abs())
+                .max()
+                .unwrap_or(0),
+            error: output.predicted,
+        })
+    });
+    outputs.collect()
 }
 
 /// Quantises a model for the parameter set that there is, and prepares its engine.
@@ -42,9 +82,10 @@ impl PredictedError {
 pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
     let params = LinearParams::N2048;
     let set = ParameterSet::Linear(params);
-    let input_step_log2 = input_step(&params, &float.inputs);
+    let domain = Domain::of(&float.inputs);
+    let input_step_log2 = domain.input_step(&params);
     let outputs = (0..float.coef.len())
-        .map(|index| QuantisedOutput::new(&params, &float, index, input_step_log2))
+        .map(|index| QuantisedOutput::new(&params, &float, index, &domain, input_step_log2))
         .collect::<Result<Vec<_>, _>>()?;
     let mut descriptor = ModelDescriptor {
         name: float.name.clone(),
@@ -55,6 +96,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         inputs: float.inputs.clone(),
         input_step: 1 << input_step_log2,
         outputs: outputs.iter().map(|output| output.description.clone()).collect(),
+        classes: float.classes.clone(),
         link: float.link,
         sizes: Sizes::of(&set, float.inputs.count, float.coef.len()),
         score_error: outputs
@@ -81,14 +123,62 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
     })
 }
 
-/// Chooses the torus step of one input level: the largest, so that weights and with them the query's noise stay small, with which
-/// rounding the weights costs at most half of the precision that the response has anyway.
-fn input_step(params: &LinearParams, inputs: &Inputs) -> u32 {
-    let response_std = ScoreNoise::predict(params, 0.0, true).std_dev() * 2f64.powi(64);
-    // In the product, before packing doubles it: half the response's deviation, and half of that.
-    let allowed = response_std / 4.0;
-    let per_unit_of_step = f64::from(inputs.levels - 1) * (inputs.count as f64 / 12.0).sqrt();
-    (allowed / per_unit_of_step).log2().floor().clamp(1.0, 62.0) as u32
+/// Where the vectors of levels lie that a client may send: in a box, and perhaps in a ball around a vector of equal levels.
+struct Domain {
+    /// The largest level.
+    top: f64,
+    /// The level that distances count from.
+    centre: i64,
+    /// Largest Euclidean distance from there.
+    radius: f64,
+    /// Whether the ball cuts something off the box.
+    is_ball: bool,
+}
+
+impl Domain {
+    fn of(inputs: &Inputs) -> Self {
+        let top = f64::from(inputs.levels - 1);
+        let diagonal = (inputs.count as f64).sqrt();
+        match inputs.norm {
+            None => Self {
+                top,
+                centre: 0,
+                radius: top * diagonal,
+                is_ball: false,
+            },
+            Some(NormBound { centre, max }) => Self {
+                top,
+                centre: (centre * top).round() as i64,
+                // Rounding moves each level by up to a half, and the centre too unless it is an end of the ranges.
+                radius: max * top + diagonal * (0.5 + (centre * top - (centre * top).round()).abs()),
+                is_ball: true,
+            },
+        }
+    }
+
+    /// Chooses the torus step of one input level: the largest, so that weights and with them the query's noise stay small, with which
+    /// rounding the weights costs at most half of the precision that the response has anyway.
+    fn input_step(&self, params: &LinearParams) -> u32 {
+        let response_std = ScoreNoise::predict(params, 0.0, true).std_dev() * 2f64.powi(64);
+        // In the product, before packing doubles it: half the response's deviation, and half of that.
+        let allowed = response_std / 4.0;
+        let per_unit_of_step = self.radius / 12f64.sqrt();
+        (allowed / per_unit_of_step).log2().floor().clamp(1.0, 62.0) as u32
+    }
+
+    /// The least and the largest value of `sum_i weights_i * (level_i - centre)`: in the box, and in the ball by Cauchy and Schwarz.
+    fn interval(&self, weights: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+        let centre = self.centre as f64;
+        let negative: f64 = weights.clone().map(|w| w.min(0.0)).sum();
+        let positive: f64 = weights.clone().map(|w| w.max(0.0)).sum();
+        let low = (self.top - centre) * negative - centre * positive;
+        let high = (self.top - centre) * positive - centre * negative;
+        if !self.is_ball {
+            return (low, high);
+        }
+        let reach = self.radius * weights.map(|w| w * w).sum::<f64>().sqrt();
+        (low.max(-reach), high.min(reach))
+    }
 }
 
 struct QuantisedOutput {
@@ -102,68 +192,82 @@ impl QuantisedOutput {
         params: &LinearParams,
         float: &LinearModel,
         index: usize,
+        domain: &Domain,
         input_step_log2: u32,
     ) -> Result<Self, ModelError> {
-        let Inputs { min, max, levels, .. } = float.inputs;
-        let label = float.labels[index].clone();
-        let top = f64::from(levels - 1);
-        let level = (max - min) / top;
-        // The score of an input is base + sum_i weight_i * level_i, with levels from 0 to top.
-        let weights: Vec<f64> = float.coef[index].iter().map(|w| w * level).collect();
-        let base = float.intercept[index] + float.coef[index].iter().sum::<f64>() * min;
-        let lowest = base + top * weights.iter().map(|w| w.min(0.0)).sum::<f64>();
-        let highest = base + top * weights.iter().map(|w| w.max(0.0)).sum::<f64>();
+        let row = &float.coef[index];
+        // The score is base + sum_i weight_i * level_i = middle + sum_i weight_i * (level_i - centre).
+        let weights = row.iter().enumerate().map(|(index, coef)| {
+            let (min, max) = float.inputs.range(index);
+            coef * ((max - min) / domain.top)
+        });
+        let weights: Vec<f64> = weights.collect();
+        let at_min: f64 = match &float.inputs.features {
+            None => row.iter().sum::<f64>() * float.inputs.min,
+            Some(features) => row
+                .iter()
+                .zip(features)
+                .map(|(coef, feature)| coef * feature.min)
+                .sum(),
+        };
+        let base = float.intercept[index] + at_min;
+        let middle = base + domain.centre as f64 * weights.iter().sum::<f64>();
+        let (low, high) = domain.interval(weights.iter().copied());
+        let (lowest, highest) = (middle + low, middle + high);
         let offset = (highest + lowest) / 2.0;
         // A constant score still needs a range to be written in.
         let half_range = ((highest - lowest) / 2.0).max(1e-6 * offset.abs().max(1.0)) * (1.0 + HEADROOM);
 
         let step = 2f64.powi(input_step_log2 as i32);
         let scale = QUARTER / half_range / step;
+        let rounded: Vec<i64> = weights.iter().map(|w| (w * scale).round() as i64).collect();
+        let middle_phase = (middle - offset) / half_range * QUARTER;
+        // Weights are rounded after the centre was chosen, so that their errors count by the distance from it.
+        let at_centre = rounded
+            .iter()
+            .fold(0i64, |sum, w| sum.wrapping_add(w.wrapping_mul(domain.centre)));
         let integers = IntegerOutput {
-            weights: weights.iter().map(|w| (w * scale).round() as i64).collect(),
-            intercept: ((base - offset) / half_range * QUARTER).round() as i64 as u64,
+            weights: rounded,
+            intercept: (middle_phase.round() as i64).wrapping_sub(at_centre << input_step_log2) as u64,
         };
         let squared_norm = integers.weights.iter().map(|&w| (w as f64).powi(2)).sum();
         let noise = ScoreNoise::predict(params, squared_norm, true);
-        let rounding = top * step * (float.inputs.count as f64 / 12.0).sqrt();
+        let input_rounding = weights.iter().map(|w| w * w).sum::<f64>() / 12.0;
         let predicted = PredictedError {
             noise,
             // The phase, doubled, fills [-1/2, 1/2) of the torus with [-half_range, half_range).
             noise_std: 2.0 * half_range * noise.std_dev(),
-            rounding_std: half_range * rounding / QUARTER,
+            rounding_std: half_range * (step * domain.radius / 12f64.sqrt()) / QUARTER,
+            input_std: if float.input_rounding {
+                input_rounding.sqrt()
+            } else {
+                0.0
+            },
         };
         let output = Self {
             description: Output {
-                label,
+                label: float.labels[index].clone(),
                 offset,
                 half_range,
             },
             integers,
             predicted,
         };
-        output.check(top, step)?;
+        output.check(domain, middle_phase, step)?;
         Ok(output)
     }
 
-    /// No input within its range may bring the phase, with six deviations of noise, out of the half torus.
-    fn check(&self, top: f64, step: f64) -> Result<(), ModelError> {
+    /// No input that is allowed may bring the phase, with six deviations of noise, out of the half torus.
+    fn check(&self, domain: &Domain, middle_phase: f64, step: f64) -> Result<(), ModelError> {
         let refuse = |problem| {
             Err(ModelError::Precision {
                 place: format!("output {:?}", self.description.label),
                 problem,
             })
         };
-        let extreme = |sign: f64| {
-            let sum: f64 = self
-                .integers
-                .weights
-                .iter()
-                .map(|&w| (w as f64 * sign).max(0.0))
-                .sum();
-            sign * sum * top * step + self.integers.intercept as i64 as f64
-        };
+        let (low, high) = domain.interval(self.integers.weights.iter().map(|&w| w as f64));
         let noise = 6.0 * self.predicted.noise.std_dev() * 2f64.powi(63);
-        let reach = extreme(1.0).max(-extreme(-1.0)) + noise;
+        let reach = (high * step + middle_phase).max(-(low * step + middle_phase)) + noise;
         if reach >= QUARTER {
             return refuse(format!(
                 "scores reach {:.4} of the range that the response can hold",

@@ -1,5 +1,9 @@
-use super::{Model, ModelError};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use super::{Model, ModelError, VersionedName};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The models that every build carries; the first is the default one of `POST /score`.
 const BUNDLED: [&[u8]; 3] = [
@@ -15,7 +19,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Loads the bundled models and every `*.safetensors` of `models_dir`.
+    /// Loads the bundled models and every `*.safetensors` of `models_dir`; of `NAME@VERSION.safetensors` the newest version.
     ///
     /// # Errors
     /// If one of them can't be served: a server does not start with half of its models.
@@ -52,21 +56,44 @@ impl Registry {
     }
 }
 
-fn model_files(dir: &Path) -> Result<Vec<std::path::PathBuf>, ModelError> {
+/// The model files of a folder: of each name the newest version, so that a new one takes the place of those before it.
+fn model_files(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let io = |source| ModelError::Io {
         path: dir.to_owned(),
         source,
     };
-    let mut files = Vec::new();
+    let mut newest: BTreeMap<String, (u32, PathBuf)> = BTreeMap::new();
     for entry in std::fs::read_dir(dir).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "safetensors")
-        {
-            files.push(path);
+        let Some(VersionedName { name, version }) = VersionedName::of_file(&path) else {
+            continue;
+        };
+        let known = newest.get(&name).map(|(version, _)| *version);
+        if known.is_none_or(|known| known < version) {
+            newest.insert(name, (version, path));
         }
     }
-    files.sort();
-    Ok(files)
+    Ok(newest.into_values().map(|(_, path)| path).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_of_each_name_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a@2", "a@10", "a", "b", "b@1", "other"] {
+            std::fs::write(folder.path().join(format!("{name}.safetensors")), "").unwrap();
+        }
+        for name in ["a@11.unfinished", "a@x.safetensors", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let files = model_files(folder.path()).unwrap();
+        let names: Vec<_> = files
+            .iter()
+            .map(|path| path.file_stem().unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["a@10", "b@1", "other"]);
+    }
 }

@@ -1,0 +1,198 @@
+//! The features of a model: their ranges, and how a client rounds them.
+
+use super::{DescriptorError, FEATURES, FINITE, LEVELS, POSITIVE, check};
+use crate::deskew::deskew;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The plane a feature vector is an image on.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageShape {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Clients straighten the image before they round it ([`deskew`]); the smallest value is paper.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deskew: bool,
+}
+
+/// One feature with a range of its own.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// What it is called, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Smallest value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+}
+
+/// A ball that feature vectors must lie in, besides their ranges.
+///
+/// Positions count from 0 at a feature's smallest value to 1 at its largest. Where many features are never extreme together, the ball
+/// keeps the scores in a much smaller interval than the ranges alone, and so makes them more precise.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NormBound {
+    /// Position of the ball's centre in every feature's range, 0 to 1.
+    pub centre: f64,
+    /// Largest Euclidean distance of a vector of positions from it.
+    pub max: f64,
+}
+
+/// The features a model takes and how a client rounds them.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Number of features.
+    pub count: usize,
+    /// Smallest value of a feature; of all of them, if they have ranges of their own.
+    pub min: f64,
+    /// Largest value of a feature; of all of them, if they have ranges of their own.
+    pub max: f64,
+    /// A feature at position `p` of its range, 0 to 1, is sent as the integer `round(p * (levels - 1))`.
+    pub levels: u32,
+    /// Given when features have names or ranges of their own: one for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<Feature>>,
+    /// Given when vectors must also lie in a ball.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm: Option<NormBound>,
+    /// Given when the features are the pixels of an image, row by row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageShape>,
+}
+
+impl Inputs {
+    /// Features that share one range.
+    pub fn uniform(count: usize, min: f64, max: f64, levels: u32) -> Self {
+        Self {
+            count,
+            min,
+            max,
+            levels,
+            features: None,
+            norm: None,
+            image: None,
+        }
+    }
+
+    /// Smallest and largest value of a feature.
+    pub fn range(&self, index: usize) -> (f64, f64) {
+        match self.features.as_ref().and_then(|features| features.get(index)) {
+            Some(feature) => (feature.min, feature.max),
+            None => (self.min, self.max),
+        }
+    }
+
+    /// Name of a feature, if it has one.
+    pub fn name(&self, index: usize) -> Option<&str> {
+        self.features.as_ref()?.get(index)?.name.as_deref()
+    }
+
+    /// Distance of a vector's positions from the ball's centre. The vector has `count` features.
+    pub fn distance(&self, features: &[f64], centre: f64) -> f64 {
+        let square = |(index, value): (usize, &f64)| {
+            let (min, max) = self.range(index);
+            ((value - min) / (max - min) - centre).powi(2)
+        };
+        features.iter().enumerate().map(square).sum::<f64>().sqrt()
+    }
+
+    /// The levels of features, `count` of them and all within their ranges: straightened if the model asks for it, then rounded.
+    pub fn levels_of(&self, features: &[f64]) -> Vec<u32> {
+        let top = f64::from(self.levels - 1);
+        let level = |above: f64, width: f64| (above * (top / width)).round() as u32;
+        match self.image {
+            Some(ImageShape {
+                width, deskew: true, ..
+            }) => {
+                let ink = Zeroizing::new(
+                    features
+                        .iter()
+                        .map(|value| value - self.min)
+                        .collect::<Vec<f64>>(),
+                );
+                let straight = Zeroizing::new(deskew(&ink, width));
+                straight
+                    .iter()
+                    .map(|&above| level(above, self.max - self.min))
+                    .collect()
+            }
+            _ => {
+                let rounded = features.iter().enumerate().map(|(index, value)| {
+                    let (min, max) = self.range(index);
+                    level(value - min, max - min)
+                });
+                rounded.collect()
+            }
+        }
+    }
+
+    /// Checks every number a client computes with.
+    pub(super) fn check(&self) -> Result<(), DescriptorError> {
+        check("inputs.count", self.count, &FEATURES)?;
+        check("inputs.levels", self.levels, &LEVELS)?;
+        check("inputs.min", self.min, &FINITE)?;
+        check("inputs.max - inputs.min", self.max - self.min, &POSITIVE)?;
+        if let Some(features) = &self.features {
+            check("inputs.features", features.len(), &(self.count..=self.count))?;
+            for Feature { min, max, .. } in features {
+                check("a feature's min", *min, &FINITE)?;
+                check("a feature's max - min", max - min, &POSITIVE)?;
+            }
+        }
+        if let Some(NormBound { centre, max }) = self.norm {
+            check("inputs.norm.centre", centre, &(0.0..=1.0))?;
+            check("inputs.norm.max", max, &POSITIVE)?;
+        }
+        if let Some(ImageShape { width, height, .. }) = self.image {
+            let pixels = width.saturating_mul(height);
+            check("image pixels", pixels, &(self.count..=self.count))?;
+            // Straightening moves ink between pixels.
+            check(
+                "ranges of an image's pixels",
+                self.features.iter().len(),
+                &(0..=0),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_feature_is_rounded_in_its_own_range() {
+        let feature = |min, max| Feature { name: None, min, max };
+        let inputs = Inputs {
+            features: Some(vec![
+                feature(0.0, 10.0),
+                feature(-1.0, 1.0),
+                feature(100.0, 101.0),
+            ]),
+            ..Inputs::uniform(3, -1.0, 101.0, 11)
+        };
+        assert_eq!(inputs.check(), Ok(()));
+        assert_eq!(inputs.levels_of(&[3.0, 0.0, 101.0]), [3, 5, 10]);
+        assert_eq!(inputs.distance(&[5.0, 0.0, 101.0], 0.5), 0.5);
+        let short = Inputs {
+            features: Some(vec![feature(0.0, 1.0)]),
+            ..inputs.clone()
+        };
+        assert!(short.check().is_err());
+        let empty = Inputs {
+            features: Some(vec![feature(0.0, 0.0); 3]),
+            ..inputs
+        };
+        assert!(empty.check().is_err());
+    }
+}

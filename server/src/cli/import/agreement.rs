@@ -1,0 +1,89 @@
+//! How well the encrypted model agrees with the float one, on real rows.
+
+use crate::{
+    engine::PreparedKey,
+    import::{Calibration, Choice},
+};
+use blindscore_client::{ClientKey, check_features};
+use blindscore_protocol::wire::Query;
+use std::time::{Duration, Instant};
+
+/// What was measured.
+pub(super) struct Agreement {
+    /// Rows that were encrypted, scored and decrypted.
+    pub(super) rows: usize,
+    /// Of these, the ones where both models decide alike.
+    pub(super) same_decision: usize,
+    /// Largest difference of a score.
+    pub(super) largest_error: f64,
+    /// Rows of the calibration data that clients would refuse.
+    pub(super) refused: usize,
+    /// Median time of one score, on one core.
+    pub(super) time: Duration,
+}
+
+/// Scores calibration rows, or one made-up row if there are none, with a new key.
+pub(super) fn measure(
+    choice: &Choice,
+    data: Option<&Calibration>,
+    limit: usize,
+) -> anyhow::Result<Agreement> {
+    let descriptor = choice.model.descriptor();
+    let inputs = &descriptor.inputs;
+    let (key, public) = ClientKey::generate(choice.model.set())?;
+    let prepared = PreparedKey::new(&public);
+    let made_up = vec![
+        (0..inputs.count)
+            .map(|index| inputs.range(index).0)
+            .collect::<Vec<f64>>(),
+    ];
+    let rows = data.map_or(&made_up[..], Calibration::rows);
+    let refused = rows
+        .iter()
+        .filter(|row| check_features(inputs, row).is_err())
+        .count();
+    let accepted: Vec<&Vec<f64>> = rows
+        .iter()
+        .filter(|row| check_features(inputs, row).is_ok())
+        .collect();
+    // Spread over the file, which may be sorted.
+    let every = accepted.len().div_ceil(limit.max(1)).max(1);
+    let mut agreement = Agreement {
+        rows: 0,
+        same_decision: 0,
+        largest_error: 0.0,
+        refused,
+        time: Duration::ZERO,
+    };
+    let mut times = Vec::new();
+    for row in accepted.into_iter().step_by(every) {
+        let query = key.encrypt(descriptor, row)?;
+        let query = Query::from_blob(&query, choice.model.set().query_format(), inputs.count)?;
+        let started = Instant::now();
+        let response = choice.model.engine().score(&query, &prepared)?;
+        times.push(started.elapsed());
+        let scores = key.decrypt(descriptor, &response.to_blob())?;
+        let plain = choice.linear.float_scores(row);
+        let errors = scores
+            .scores
+            .iter()
+            .zip(&plain)
+            .map(|(score, plain)| (score - plain).abs());
+        agreement.largest_error = errors.fold(agreement.largest_error, f64::max);
+        agreement.rows += 1;
+        agreement.same_decision += usize::from(scores.index == decision(&plain));
+    }
+    times.sort();
+    agreement.time = times.get(times.len() / 2).copied().unwrap_or_default();
+    Ok(agreement)
+}
+
+/// What the scores decide: the largest, or by its sign the only one.
+fn decision(scores: &[f64]) -> usize {
+    match scores {
+        [score] => usize::from(*score > 0.0),
+        scores => (0..scores.len())
+            .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
+            .unwrap_or(0),
+    }
+}

@@ -1,0 +1,106 @@
+//! From a fitted model to one that is served: ONNX or safetensors in, a model file out.
+//!
+//! 1. [`onnx`] or [`tensors`] read the file as a [`Fitted`] linear model, in floating point, with the scaler folded into its weights;
+//! 2. [`ranges`] finds the range of every feature, from the scaler, from calibration data, or from the caller;
+//! 3. [`choice`] rounds inputs and weights as coarsely as the allowed error permits.
+
+mod calibration;
+mod choice;
+pub mod onnx;
+mod ranges;
+mod tensors;
+
+pub use calibration::{Calibration, CalibrationError};
+pub use choice::{Choice, bound, choose};
+pub use ranges::{RangeSource, Ranges};
+pub use tensors::read as read_safetensors;
+
+use crate::model::ModelError;
+use blindscore_protocol::descriptor::Link;
+
+/// A linear model as it was fitted, and what its file tells besides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    /// Names of the features, if the file has them.
+    pub features: Option<Vec<String>>,
+    /// The range of each feature that the file's scaler implies, or that it gives.
+    pub ranges: Option<Vec<(f64, f64)>>,
+    /// A name for each output, if the file has them.
+    pub labels: Option<Vec<String>>,
+    /// The two classes between which the only output decides, if it does.
+    pub classes: Option<[String; 2]>,
+    /// From scores to probabilities.
+    pub link: Link,
+    /// One row of weights for each output, for features as the caller has them: before any scaling.
+    pub coef: Vec<Vec<f64>>,
+    /// One intercept for each output.
+    pub intercept: Vec<f64>,
+}
+
+impl Fitted {
+    /// Number of features.
+    pub fn count(&self) -> usize {
+        self.coef.first().map_or(0, Vec::len)
+    }
+}
+
+/// Why a file can't be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Not a file of the kind that its name says.
+    #[error("not an ONNX model: {0}")]
+    NotOnnx(String),
+    /// An operator that has no place in a linear model, or not there.
+    #[error(
+        "{operator}{in_node} is not supported{why}.\nSupported are linear models: {SUPPORTED}",
+        in_node = if .node.is_empty() { String::new() } else { format!(" (node {:?})", .node) }
+    )]
+    Unsupported {
+        /// `op_type`, with its domain.
+        operator: String,
+        /// The node's name.
+        node: String,
+        /// What is wrong with it, if it is more than that it's there.
+        why: String,
+    },
+    /// The graph isn't one that gives scores.
+    #[error("{0}")]
+    Graph(String),
+    /// The ranges of the features are not known.
+    #[error(
+        "the ranges of the features are not known: the model has no scaler. Give examples with --calibrate data.csv, or \
+         --input-min and --input-max if all features share a range"
+    )]
+    NoRanges,
+    /// Numbers that contradict each other.
+    #[error("{0}")]
+    Options(String),
+    /// The data to calibrate with can't be used.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// Nothing that may be chosen is precise enough.
+    #[error(
+        "no rounding meets --max-error {max_error}: with {levels} levels the error would be {reached:.2e} of the range of output \
+         {output:?}{hint}"
+    )]
+    TooCoarse {
+        /// Allowed share of the score range.
+        max_error: f64,
+        /// The finest rounding tried.
+        levels: u32,
+        /// Its error.
+        reached: f64,
+        /// The worst output.
+        output: String,
+        /// What may help.
+        hint: &'static str,
+    },
+    /// The model can't be served.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// What the readers understand, for error messages.
+pub(crate) const SUPPORTED: &str = "scalers (Scaler, or Mul, Add, Sub and Div with constants), then one LinearClassifier, \
+LinearRegressor, Gemm, or MatMul with Add, then Softmax, Sigmoid or Normalizer (L1), and what makes labels of that \
+(ArgMax, ArrayFeatureExtractor, ZipMap, Cast, Reshape, Identity)";

@@ -1,0 +1,126 @@
+//! What a tensor of the graph is, as a function of the features.
+
+use super::{attributes::Constant, linear::Linear};
+use crate::import::{Fitted, ImportError};
+use blindscore_protocol::descriptor::Link;
+use std::ops::Range;
+
+/// One of the features, scaled and shifted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Column {
+    /// Position of the feature.
+    pub(super) feature: usize,
+    /// Factor.
+    pub(super) scale: f64,
+    /// What is added after it.
+    pub(super) offset: f64,
+}
+
+/// What scaled the features last: it tells where their values lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scaling {
+    /// Nothing.
+    None,
+    /// To mean 0 and standard deviation 1, as by StandardScaler.
+    Standard,
+    /// To 0 to 1, as by MinMaxScaler.
+    Unit,
+}
+
+/// Features, each in a column.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Columns {
+    pub(super) columns: Vec<Column>,
+    pub(super) scaling: Scaling,
+}
+
+impl Columns {
+    pub(super) fn identity(features: Range<usize>) -> Self {
+        let column = |feature| Column {
+            feature,
+            scale: 1.0,
+            offset: 0.0,
+        };
+        Self {
+            columns: features.map(column).collect(),
+            scaling: Scaling::None,
+        }
+    }
+}
+
+/// Scores, and what was made of them.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scores {
+    pub(super) linear: Linear,
+    /// None for raw scores.
+    pub(super) link: Option<Link>,
+    /// Labels of the outputs, if the operator had them.
+    pub(super) labels: Option<Vec<String>>,
+    /// The two classes between which the only score decides.
+    pub(super) classes: Option<[String; 2]>,
+}
+
+/// What a tensor is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// The same whatever the features.
+    Constant(Constant),
+    /// The features, each by itself.
+    Features(Columns),
+    /// Scores or probabilities.
+    Scores(Scores),
+    /// Of two columns of probabilities, the second one.
+    SecondClass(Linear),
+    /// The sum of probabilities of one-against-the-rest models.
+    Sum(Linear),
+    /// Decisions; with the labels among which they were made, if those are known.
+    Label(Option<Vec<String>>),
+}
+
+impl Value {
+    pub(super) fn scores(&self) -> Option<&Scores> {
+        match self {
+            Self::Scores(scores) => Some(scores),
+            _ => None,
+        }
+    }
+}
+
+impl Scores {
+    pub(super) fn raw(linear: Linear) -> Self {
+        Self {
+            linear,
+            link: None,
+            labels: None,
+            classes: None,
+        }
+    }
+
+    /// The model that these scores are.
+    pub(super) fn fitted(
+        &self,
+        features: Option<Vec<String>>,
+        labels: Option<Vec<String>>,
+    ) -> Result<Fitted, ImportError> {
+        let rows = self.linear.coef.len();
+        let labels = self.labels.clone().or(labels);
+        if let Some(labels) = &labels
+            && self.classes.is_none()
+            && labels.len() != rows
+        {
+            return Err(ImportError::Graph(format!(
+                "the model has {} labels for {rows} outputs",
+                labels.len()
+            )));
+        }
+        Ok(Fitted {
+            features,
+            ranges: self.linear.ranges(),
+            labels: if self.classes.is_some() { None } else { labels },
+            classes: self.classes.clone(),
+            link: self.link.unwrap_or(Link::Identity),
+            coef: self.linear.coef.clone(),
+            intercept: self.linear.intercept.clone(),
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! The range of every feature.
+
+use super::{Calibration, Fitted, ImportError};
+use blindscore_protocol::descriptor::{Feature, Inputs, NormBound};
+use std::fmt;
+
+/// Where ranges come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeSource {
+    /// The caller said.
+    Given,
+    /// Examples of the features.
+    Calibration,
+    /// The model's file: its scaler, or what it says itself.
+    File,
+}
+
+impl fmt::Display for RangeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Given => "as given",
+            Self::Calibration => "from the calibration data, widened",
+            Self::File => "from the model's file",
+        })
+    }
+}
+
+/// The allowed features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranges {
+    /// Smallest and largest value of each.
+    each: Vec<(f64, f64)>,
+    /// A ball that they lie in besides.
+    norm: Option<NormBound>,
+    /// Where this comes from.
+    pub source: RangeSource,
+}
+
+impl Ranges {
+    /// Finds them: what is `given` for all features, else from the calibration data, else from the file.
+    ///
+    /// Ranges from data are made wider by `widen` times their width to both sides, and so is the ball around all rows.
+    ///
+    /// # Errors
+    /// If nothing tells them.
+    pub fn find(
+        fitted: &Fitted,
+        given: Option<(f64, f64)>,
+        calibration: Option<&Calibration>,
+        widen: f64,
+    ) -> Result<Self, ImportError> {
+        let (each, source) = match (given, calibration, &fitted.ranges) {
+            (Some(range), _, _) => (vec![range; fitted.count()], RangeSource::Given),
+            (None, Some(data), _) => (observed(data, fitted.count(), widen), RangeSource::Calibration),
+            (None, None, Some(ranges)) => (ranges.iter().copied().map(opened).collect(), RangeSource::File),
+            (None, None, None) => return Err(ImportError::NoRanges),
+        };
+        if let Some(index) = each
+            .iter()
+            .position(|(min, max)| !(min < max && (max - min).is_finite()))
+        {
+            let (min, max) = each[index];
+            return Err(ImportError::Options(format!(
+                "the range of feature {index}, {min} to {max}, is empty or not finite"
+            )));
+        }
+        let mut ranges = Self {
+            each,
+            norm: None,
+            source,
+        };
+        ranges.norm = calibration.and_then(|data| ranges.ball(data, widen));
+        Ok(ranges)
+    }
+
+    /// As a descriptor has them.
+    pub fn inputs(&self, names: Option<&[String]>, levels: u32) -> Inputs {
+        let uniform = self.each.windows(2).all(|pair| pair[0] == pair[1]);
+        let features = self.each.iter().enumerate().map(|(index, &(min, max))| Feature {
+            name: names.map(|names| names[index].clone()),
+            min,
+            max,
+        });
+        Inputs {
+            features: (!uniform || names.is_some()).then(|| features.collect()),
+            norm: self.norm,
+            ..Inputs::uniform(
+                self.each.len(),
+                self.each
+                    .iter()
+                    .map(|range| range.0)
+                    .fold(f64::INFINITY, f64::min),
+                self.each
+                    .iter()
+                    .map(|range| range.1)
+                    .fold(f64::NEG_INFINITY, f64::max),
+                levels,
+            )
+        }
+    }
+
+    /// The smaller of the balls around the data, centred on the low ends or the middles of the ranges; none if it leaves nothing out.
+    fn ball(&self, data: &Calibration, widen: f64) -> Option<NormBound> {
+        let inputs = self.inputs(None, 2);
+        let diagonal = (self.each.len() as f64).sqrt();
+        let around = |centre: f64| {
+            let farthest = data
+                .rows()
+                .iter()
+                .map(|row| inputs.distance(row, centre))
+                .fold(0.0, f64::max);
+            let max = farthest * (1.0 + widen);
+            // Of the box, the ball leaves out what is farther from the centre.
+            (max < diagonal * centre.max(1.0 - centre)).then_some(NormBound { centre, max })
+        };
+        let balls = [0.0, 0.5]
+            .into_iter()
+            .filter_map(around)
+            .filter(|ball| ball.max > 0.0);
+        balls.min_by(|a, b| a.max.total_cmp(&b.max))
+    }
+}
+
+/// The ranges of the data, made wider.
+fn observed(data: &Calibration, count: usize, widen: f64) -> Vec<(f64, f64)> {
+    let range = |index: usize| {
+        let values = data.rows().iter().map(|row| row[index]);
+        let (min, max) = (
+            values.clone().fold(f64::INFINITY, f64::min),
+            values.fold(f64::NEG_INFINITY, f64::max),
+        );
+        let (min, max) = opened((min, max));
+        let more = widen * (max - min);
+        // What was never negative, such as a count or a frequency, stays so.
+        (
+            if min >= 0.0 {
+                (min - more).max(0.0)
+            } else {
+                min - more
+            },
+            max + more,
+        )
+    };
+    (0..count).map(range).collect()
+}
+
+/// A value that is always the same still needs a range.
+fn opened((min, max): (f64, f64)) -> (f64, f64) {
+    if min < max {
+        (min, max)
+    } else {
+        (min, max + min.abs().max(1.0))
+    }
+}

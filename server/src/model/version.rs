@@ -1,0 +1,100 @@
+use std::{fmt, path::Path};
+
+/// Name and version of a model: `churn@2`, and `churn@2.safetensors` as a file. A file without a version counts as version 0.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionedName {
+    /// The name in addresses.
+    pub name: String,
+    /// Counted from 1.
+    pub version: u32,
+}
+
+impl VersionedName {
+    /// A version of a model.
+    pub fn new(name: &str, version: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            version,
+        }
+    }
+
+    /// Of a model file; none if it isn't one.
+    pub fn of_file(path: &Path) -> Option<Self> {
+        let is_model = path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors");
+        is_model
+            .then(|| path.file_stem()?.to_str()?.parse().ok())
+            .flatten()
+    }
+
+    /// Name of its file.
+    pub fn file_name(&self) -> String {
+        format!("{self}.safetensors")
+    }
+}
+
+impl fmt::Display for VersionedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            0 => f.write_str(&self.name),
+            version => write!(f, "{}@{version}", self.name),
+        }
+    }
+}
+
+/// Not a name with a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a model's name with a version, such as churn@2")]
+pub struct NotAVersion;
+
+impl std::str::FromStr for VersionedName {
+    type Err = NotAVersion;
+
+    fn from_str(text: &str) -> Result<Self, NotAVersion> {
+        let Some((name, version)) = text.split_once('@') else {
+            return Ok(Self::new(text, 0));
+        };
+        // One way to write a number, so that no two files are one version.
+        let version: u32 = version.parse().map_err(|_| NotAVersion)?;
+        let parsed = Self::new(name, version);
+        if version == 0 || parsed.to_string() != text {
+            return Err(NotAVersion);
+        }
+        Ok(parsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for (text, name, version) in [
+            ("churn@2", "churn", 2),
+            ("churn", "churn", 0),
+            ("a@4294967295", "a", u32::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(VersionedName::new(name, version)));
+            assert_eq!(VersionedName::new(name, version).to_string(), text);
+        }
+        for bad in [
+            "churn@",
+            "churn@0",
+            "churn@02",
+            "churn@+2",
+            "churn@-1",
+            "churn@x",
+            "a@b@1",
+            "a@4294967296",
+        ] {
+            assert_eq!(bad.parse::<VersionedName>(), Err(NotAVersion), "{bad}");
+        }
+        assert_eq!(
+            VersionedName::of_file(Path::new("m/churn@3.safetensors")),
+            Some(VersionedName::new("churn", 3))
+        );
+        assert_eq!(VersionedName::of_file(Path::new("m/churn@3.unfinished")), None);
+    }
+}

@@ -1,0 +1,271 @@
+//! From a fitted model to a decrypted answer: `import`, `serve`, and the client, against what scikit-learn says.
+
+use anyhow::{Context, Result};
+use blindscore_client::{ClientError, ClientKey, Scores};
+use blindscore_protocol::{descriptor::ModelDescriptor, problem::ProblemCode};
+use blindscore_tests::{Api, Server, command};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+use tempfile::TempDir;
+
+/// Largest difference of a probability.
+const PROBABILITY: f64 = 1e-3;
+
+/// What scikit-learn says of test rows.
+#[derive(Deserialize)]
+struct Expected {
+    rows: Vec<Vec<f64>>,
+    #[serde(default)]
+    predict: Vec<Value>,
+    probabilities: Option<Vec<Vec<f64>>>,
+    values: Option<Vec<Vec<f64>>>,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/models")
+        .join(name)
+}
+
+fn import(file: &Path, name: &str, models: &Path, more: &[&str]) -> Output {
+    command()
+        .arg("import")
+        .arg(file)
+        .args(["--name", name, "--json", "--models-dir"])
+        .arg(models)
+        .args(more)
+        .output()
+        .expect("the server binary runs")
+}
+
+fn import_fixture(name: &str, models: &Path) -> Result<Value> {
+    let folder = fixture(name);
+    let train = folder.join("train.csv");
+    let train = train.to_str().context("a path in UTF-8")?;
+    let output = import(&folder.join("model.onnx"), name, models, &["--calibrate", train]);
+    anyhow::ensure!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// A client of one model, with its key on the server.
+struct Client<'a> {
+    api: &'a Api,
+    model: ModelDescriptor,
+    key: ClientKey,
+}
+
+impl<'a> Client<'a> {
+    fn new(api: &'a Api, name: &str) -> Result<Self> {
+        let model: ModelDescriptor = api.get(&format!("/v1/models/{name}")).expect_status(200).json();
+        let (key, public) = ClientKey::generate(model.parse()?)?;
+        let (blob, id) = public.to_blob();
+        api.put_key(id, &blob).expect_status(201);
+        Ok(Self { api, model, key })
+    }
+
+    fn predict(&self, row: &[f64]) -> Result<Scores, ClientError> {
+        let query = self.key.encrypt(&self.model, row)?;
+        let key = self.key.key_id().to_string();
+        let headers = [
+            ("content-type", "application/octet-stream"),
+            ("blindscore-key", &key),
+        ];
+        let path = format!("/v1/models/{}/score", self.model.name);
+        let reply = self.api.send("POST", &path, &headers, &query).expect_status(200);
+        self.key.decrypt(&self.model, &reply.body)
+    }
+}
+
+/// Whether the two best scores are closer than their errors.
+fn is_close(scores: &Scores, error: f64) -> bool {
+    match scores.scores.as_slice() {
+        [score] => score.abs() < error,
+        scores => {
+            let mut sorted = scores.to_vec();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            sorted[0] - sorted[1] < 2.0 * error
+        }
+    }
+}
+
+#[test]
+fn fitted_models_decide_as_scikit_learn_does() -> Result<()> {
+    let models = TempDir::new()?;
+    let names = [
+        "iris",
+        "iris-rest",
+        "iris-torch",
+        "wine",
+        "breast-cancer",
+        "digits",
+        "diabetes",
+        "diabetes-double",
+        "diabetes-two",
+    ];
+    let reports: Vec<Value> = names
+        .iter()
+        .map(|name| import_fixture(name, models.path()))
+        .collect::<Result<_>>()?;
+    let folder = models.path().to_str().context("a path in UTF-8")?;
+    let server = Server::start_with(&["--models-dir", folder]);
+    let api = server.api();
+    for (name, report) in names.iter().zip(&reports) {
+        let stated = report["stated_error"].as_f64().context("a stated error")?;
+        let expected: Expected = serde_json::from_slice(&fs::read(fixture(name).join("expected.json"))?)?;
+        let client = Client::new(&api, name)?;
+        let (mut close, mut refused, mut worst) = (0, 0, 0.0f64);
+        for (index, row) in expected.rows.iter().enumerate() {
+            let scores = match client.predict(row) {
+                Ok(scores) => scores,
+                Err(ClientError::FeatureRange { .. } | ClientError::FeatureNorm { .. }) => {
+                    refused += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(values) = &expected.values {
+                for (score, value) in scores.scores.iter().zip(&values[index]) {
+                    worst = worst.max((score - value).abs());
+                    // ONNX holds these weights in single precision.
+                    let single = 1e-5 * value.abs();
+                    assert!(
+                        (score - value).abs() <= stated + single,
+                        "{name}, row {index}: {score}, not {value}"
+                    );
+                }
+                continue;
+            }
+            let probabilities = expected.probabilities.as_ref().context("probabilities")?;
+            assert_eq!(scores.probabilities.len(), probabilities[index].len(), "{name}");
+            for (ours, theirs) in scores.probabilities.iter().zip(&probabilities[index]) {
+                worst = worst.max((ours - theirs).abs());
+                assert!(
+                    (ours - theirs).abs() <= PROBABILITY,
+                    "{name}, row {index}: {ours}, not {theirs}"
+                );
+            }
+            if is_close(&scores, stated) {
+                close += 1;
+            } else {
+                assert_eq!(
+                    Value::from(scores.label),
+                    expected.predict[index],
+                    "{name}, row {index}"
+                );
+            }
+        }
+        println!(
+            "{name}: {} rows, {close} too close to call, {refused} out of range, largest error {worst:.1e}, stated {stated:.1e}",
+            expected.rows.len()
+        );
+        assert!(
+            close * 10 <= expected.rows.len(),
+            "{name}: {close} rows are too close to call"
+        );
+        assert!(
+            refused * 10 <= expected.rows.len(),
+            "{name}: {refused} rows are out of range"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_new_version_takes_the_place_of_the_one_before() -> Result<()> {
+    let models = TempDir::new()?;
+    let folder = models.path().to_str().context("a path in UTF-8")?;
+    let expected: Expected = serde_json::from_slice(&fs::read(fixture("iris").join("expected.json"))?)?;
+    import_fixture("iris", models.path())?;
+    let server = Server::start_with(&["--models-dir", folder]);
+    let api = server.api();
+    let client = Client::new(&api, "iris")?;
+    let old = client.key.encrypt(&client.model, &expected.rows[0])?;
+
+    // Another range makes it another model.
+    let onnx = fixture("iris").join("model.onnx");
+    let output = import(
+        &onnx,
+        "iris",
+        models.path(),
+        &["--input-min", "0", "--input-max", "9"],
+    );
+    assert!(output.status.success());
+    assert!(models.path().join("iris@2.safetensors").is_file());
+    let server = server.replica(&["--models-dir", folder]);
+    let api = server.api();
+    let model: ModelDescriptor = api.get("/v1/models/iris").expect_status(200).json();
+    assert_ne!(model.id, client.model.id);
+    assert_eq!((model.inputs.min, model.inputs.max), (0.0, 9.0));
+    let key = client.key.key_id().to_string();
+    let headers = [
+        ("content-type", "application/octet-stream"),
+        ("blindscore-key", key.as_str()),
+    ];
+    api.send("POST", "/v1/models/iris/score", &headers, &old)
+        .expect_problem(ProblemCode::ModelChanged, "a query for the version before");
+    Ok(())
+}
+
+#[test]
+fn features_out_of_range_are_named() -> Result<()> {
+    let models = TempDir::new()?;
+    import_fixture("iris", models.path())?;
+    let folder = models.path().to_str().context("a path in UTF-8")?;
+    let server = Server::start_with(&["--models-dir", folder]);
+    let api = server.api();
+    let client = Client::new(&api, "iris")?;
+    let error = client
+        .predict(&[5.0, 3.0, 100.0, 0.2])
+        .expect_err("an iris is not that large");
+    assert!(
+        error.to_string().starts_with("feature 2 is 100, outside "),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_is_no_linear_model_is_refused_with_the_operators_name() -> Result<()> {
+    let models = TempDir::new()?;
+    let onnx = fs::read(fixture("iris-torch").join("model.onnx"))?;
+    // The same file with the softmax called something else of the same length.
+    let position = onnx
+        .windows(8)
+        .rposition(|window| window == b"\"\x07Softmax"[..8].as_ref());
+    let position = position.context("the operator's name")?;
+    let mut other = onnx.clone();
+    other[position + 1..position + 8].copy_from_slice(b"HardMax");
+    let file = models.path().join("other.onnx");
+    fs::write(&file, other)?;
+    let cases: [(&Path, &[&str], &str); 4] = [
+        (&file, &["--input-min", "0", "--input-max", "1"], "HardMax"),
+        (&fixture("iris-torch").join("model.onnx"), &[], "--calibrate"),
+        (&fixture("iris").join("expected.json"), &[], ".safetensors"),
+        (
+            &fixture("iris").join("model.onnx"),
+            &["--labels", "a,b"],
+            "--labels",
+        ),
+    ];
+    for (file, more, word) in cases {
+        let output = import(file, "other", models.path(), more);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && message.contains(word),
+            "{word}: {message}"
+        );
+    }
+    fs::write(&file, &onnx[..onnx.len() / 2])?;
+    assert!(!import(&file, "other", models.path(), &[]).status.success());
+    assert_eq!(fs::read_dir(models.path())?.count(), 1, "nothing was written");
+    Ok(())
+}
