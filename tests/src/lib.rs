@@ -1,9 +1,11 @@
 //! Harness of the end-to-end tests: the real server as a child process, an HTTP client that reads every answer,
-//! a client of the service with its keys, and a proxy that records what travels.
+//! a client of the service with its keys, the program `blindscore`, and proxies that record what travels or stand in the way.
 
 mod api;
 mod client;
 mod faults;
+mod gate;
+mod program;
 mod proxy;
 mod server;
 mod stores;
@@ -12,6 +14,8 @@ mod user;
 pub use api::{Api, Reply};
 pub use client::{ModelUser, Oracle, deviations};
 pub use faults::{Fault, Faults};
+pub use gate::{Gate, Passage};
+pub use program::{Ended, Program};
 pub use proxy::Recorder;
 pub use server::{Server, command};
 pub use stores::{ObjectStoreServer, python, servers};

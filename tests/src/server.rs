@@ -1,4 +1,4 @@
-use crate::Api;
+use crate::{Api, program::built};
 use std::{
     env,
     io::{BufRead, BufReader, Read},
@@ -56,7 +56,7 @@ impl Server {
         mounted
             .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
             .arg(data.path())
-            .arg(binary());
+            .arg(built("blindscore-server", "BLINDSCORE_SERVER_BIN"));
         Self::launch_as(without_options(mounted), data, &[])
     }
 
@@ -176,43 +176,16 @@ impl Drop for Server {
 
 /// The server's program, without options from this process's environment.
 pub fn command() -> Command {
-    without_options(Command::new(binary()))
+    without_options(Command::new(built("blindscore-server", "BLINDSCORE_SERVER_BIN")))
 }
 
-fn without_options(mut command: Command) -> Command {
+pub(crate) fn without_options(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("BLINDSCORE_") {
             command.env_remove(name);
         }
     }
     command
-}
-
-/// The server to test: `BLINDSCORE_SERVER_BIN`, else the one built next to this test.
-fn binary() -> PathBuf {
-    let path = env::var_os("BLINDSCORE_SERVER_BIN").map_or_else(built_beside, PathBuf::from);
-    assert!(
-        path.is_file(),
-        "{} is missing: run `cargo build --release -p blindscore-server`, or name another binary in \
-         BLINDSCORE_SERVER_BIN",
-        path.display()
-    );
-    path
-}
-
-/// Tests lie in `target/release/deps`, the server and other programs in `target/release`.
-fn built_beside() -> PathBuf {
-    let test = env::current_exe().expect("the path of this test");
-    let folder = test.parent().expect("a target directory");
-    let profile = if folder.ends_with("deps") {
-        folder.parent()
-    } else {
-        Some(folder)
-    };
-    profile
-        .expect("a target directory")
-        .join("blindscore-server")
-        .with_extension(env::consts::EXE_EXTENSION)
 }
 
 fn collect(mut source: impl Read, sink: &Mutex<Vec<u8>>) {

@@ -7,7 +7,9 @@ use std::{
 };
 
 /// The page is part of the program.
-pub(crate) const FEATURES: &str = "blindscore-server/page";
+const PAGE: &str = "blindscore-server/page";
+/// What the tests need: the page, and the client's program `blindscore`.
+pub(crate) const FEATURES: &str = "blindscore-server/page,blindscore-client/cli";
 
 /// Builds the server with the page, which must have been built.
 pub(crate) fn build() -> anyhow::Result<()> {
@@ -18,6 +20,23 @@ pub(crate) fn build() -> anyhow::Result<()> {
             "--release",
             "--package",
             "blindscore-server",
+            "--features",
+            PAGE,
+        ],
+    )
+}
+
+/// Builds the server with the page, and the client's program: `cargo test` builds neither for the tests of another crate.
+pub(crate) fn build_with_client() -> anyhow::Result<()> {
+    cargo(
+        "Building the server and the client's program",
+        &[
+            "build",
+            "--release",
+            "--package",
+            "blindscore-server",
+            "--package",
+            "blindscore-client",
             "--features",
             FEATURES,
         ],

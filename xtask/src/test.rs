@@ -12,7 +12,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mnist = mnist::fetch()?;
     web::build()?;
     docs::npm_reference()?;
-    server::build()?;
+    server::build_with_client()?;
     let tests = paths::root()?.join("tests");
     npm_install(&tests.join("browser"))?;
     npm_install(&tests.join("packaging"))?;
@@ -82,6 +82,8 @@ pub(crate) fn lint() -> anyhow::Result<()> {
             "--release",
             "--workspace",
             "--all-targets",
+            "--features",
+            "blindscore-client/cli",
             "--quiet",
             "--",
             "--deny",

@@ -1,0 +1,191 @@
+//! What the command line may say.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use ureq::http::Uri;
+
+const WALK: &str = "\
+The whole way, with the server's address given once:
+  export BLINDSCORE_URL=https://scores.example
+  blindscore keygen --model churn
+  blindscore upload-keys --model churn
+  blindscore predict --model churn --csv customers.csv --out scores.csv
+  blindscore forget --model churn
+
+`blindscore COMMAND --help` has more examples.";
+
+const KEYGEN: &str = "\
+Examples:
+  blindscore keygen --url https://scores.example --model churn
+  blindscore keygen --url http://127.0.0.1:8080 --model churn --key churn.key
+
+The model's parameter set decides what kind of key it is; models of one set can share a key.
+Nothing is sent but a question about the model. A key file that is there already is left alone.";
+
+const UPLOAD: &str = "\
+Examples:
+  blindscore upload-keys --url https://scores.example --model churn
+
+Does nothing if the server has the key. Servers keep keys for some time (30 days by default);
+`predict` uploads a new one by itself when that time is over.";
+
+const PREDICT: &str = "\
+Examples:
+  Columns are found by the names of the model's features:
+    blindscore predict --model churn --csv data.csv --out scores.csv
+
+  An identifier that the result should have too, and columns that are no features:
+    blindscore predict --model churn --csv data.csv --out scores.csv --id who --ignore town,year
+
+  Numbers alone, without names, in the model's order:
+    blindscore predict --model digits --csv pixels.csv --out scores.csv --no-header
+
+The input is a CSV file in UTF-8. With a header, and a model that names its features, columns may
+stand in any order; missing ones and ones that the model doesn't know are errors. Otherwise columns
+are taken in order. Every cell is checked before the first row is sent. If one is not a number, or
+outside the range of its feature, all such cells are listed with their row and column (the first
+100 of them, and how many more there are), and nothing is sent. Rows count from 1, after the header.
+
+The output has a line for each row, in order:
+  row, or the column of --id   1 for the first row
+  label                        the decision, for classes
+  score_LABEL                  decrypted scores, one for each output
+  proba_LABEL                  probabilities, if the model has them
+  predicted_NAME               for regression, in place of the three above
+
+It is written to FILE.partial and renamed when it is complete. A busy server is asked again, after
+the time that it says; a key that it has lost is made and uploaded anew; if the model changes on
+the way, all rows are scored again, so that one file never mixes two models.";
+
+const FORGET: &str = "\
+Examples:
+  blindscore forget --url https://scores.example --model churn
+
+Responses to this key that have not been decrypted yet can't be read any more.";
+
+/// Have a server score your data without showing it the data.
+///
+/// Makes keys, encrypts rows, decrypts scores. The secret key stays in a file on this machine; the server gets a public key and
+/// ciphertexts.
+#[derive(Parser)]
+#[command(name = "blindscore", version, max_term_width = 100, after_help = WALK)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a secret key for a model, in a file
+    #[command(after_help = KEYGEN)]
+    Keygen(ModelArgs),
+    /// Make the public key and give it to the server
+    #[command(after_help = UPLOAD)]
+    UploadKeys(ModelArgs),
+    /// Encrypt the rows of a CSV file, have them scored, decrypt the scores
+    #[command(after_help = PREDICT)]
+    Predict(PredictArgs),
+    /// Delete the public key on the server, and the secret key here
+    #[command(after_help = FORGET)]
+    Forget(ModelArgs),
+}
+
+/// Which model on which server, and which key.
+#[derive(Args)]
+pub(crate) struct ModelArgs {
+    /// Address of the server
+    #[arg(long, env = "BLINDSCORE_URL", value_name = "URL", value_parser = server_url)]
+    pub(crate) url: String,
+
+    /// Name of the model on the server
+    #[arg(long, env = "BLINDSCORE_MODEL", value_name = "NAME", value_parser = model_name)]
+    pub(crate) model: String,
+
+    /// File of the secret key; whoever has it reads every query and every score. Not given: a file for each server
+    /// and parameter set, in the user's data directory
+    #[arg(long, env = "BLINDSCORE_KEY", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Sent as `Authorization: Bearer TOKEN`; better given by the variable, which other users of the machine don't see
+    #[arg(long, env = "BLINDSCORE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PredictArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Rows to score
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: PathBuf,
+
+    /// Where the scores go; replaced if it is there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+
+    /// Column that goes into the output as it is, in place of the row's number
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) id: Option<String>,
+
+    /// Columns that are no features
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    pub(crate) ignore: Vec<String>,
+
+    /// The first line is a row, not the columns' names
+    #[arg(long, conflicts_with_all = ["id", "ignore"])]
+    pub(crate) no_header: bool,
+}
+
+/// An address without a slash at its end.
+fn server_url(text: &str) -> Result<String, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (uri.scheme_str(), uri.host(), uri.query()) {
+        (Some("http" | "https"), Some(_), None) => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err("not http://HOST or https://HOST".into()),
+    }
+}
+
+/// A name that can stand in a path as it is.
+fn model_name(text: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    if text.is_empty() || text.starts_with('.') || !text.chars().all(fine) {
+        return Err("not made of letters, digits, '-', '_' and '@'".into());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn urls_and_names() {
+        assert_eq!(server_url("http://[::1]:8080/"), Ok("http://[::1]:8080".into()));
+        assert_eq!(
+            server_url("https://scores.example/a"),
+            Ok("https://scores.example/a".into())
+        );
+        for bad in [
+            "",
+            "scores.example",
+            "/v1",
+            "ftp://a",
+            "http://",
+            "http://a/?b",
+            "http://a b",
+        ] {
+            assert!(server_url(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(model_name("churn@2"), Ok("churn@2".into()));
+        for bad in ["", "..", "a/b", "a?b", "a b", "ä"] {
+            assert!(model_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The key of one user: the secret half in a file, the public half on the server.
+
+use crate::{
+    api::{Api, Model, Receipt},
+    args::ModelArgs,
+    keyfile,
+    screen::Screen,
+};
+use anyhow::{Context, bail, ensure};
+use blindscore_client::ClientKey;
+use blindscore_protocol::ids::KeyId;
+use std::path::PathBuf;
+
+/// Steps of a bar for a key in the making.
+const STEPS: u64 = 1000;
+
+/// A secret key, from its file.
+pub(crate) struct Key {
+    pub(crate) secret: ClientKey,
+    path: PathBuf,
+}
+
+/// `blindscore keygen`
+pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
+    let model = Api::new(args, Screen::default()).model(&args.model)?;
+    let path = keyfile::path(args, &model.set)?;
+    let made = keyfile::create(&path, &ClientKey::generate_secret(model.set)?)?;
+    ensure!(
+        made,
+        "{} is there already; `blindscore forget` removes it",
+        path.display()
+    );
+    println!("secret key: {}", path.display());
+    println!("for models with parameter set {}", model.set.name());
+    Ok(())
+}
+
+/// `blindscore upload-keys`
+pub(crate) fn upload(args: &ModelArgs) -> anyhow::Result<()> {
+    let screen = Screen::default();
+    let api = Api::new(args, screen.clone());
+    let mut key = Key::open(args, &api.model(&args.model)?)?;
+    let receipt = key.ensure_uploaded(&api, &screen)?;
+    println!("public key: {}", key.secret.key_id());
+    if let Some(time) = receipt.expires_at {
+        println!("the server keeps it until {time}");
+    }
+    Ok(())
+}
+
+/// `blindscore forget`
+pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
+    let api = Api::new(args, Screen::default());
+    let key = Key::open(args, &api.model(&args.model)?)?;
+    let id = key.secret.key_id();
+    if id != KeyId::NONE && api.delete_key(id)? {
+        println!("removed from the server: public key {id}");
+    } else {
+        println!("the server has no public key of this one");
+    }
+    keyfile::remove(&key.path)?;
+    println!("removed: {}", key.path.display());
+    Ok(())
+}
+
+impl Key {
+    /// Reads the key for a model.
+    pub(crate) fn open(args: &ModelArgs, model: &Model) -> anyhow::Result<Self> {
+        let path = keyfile::path(args, &model.set)?;
+        let Some(secret) = keyfile::read(&path)? else {
+            bail!(
+                "there is no key at {}; `blindscore keygen` makes one",
+                path.display()
+            );
+        };
+        ensure!(
+            secret.set().id() == model.set.id(),
+            "the key in {} is for parameter set {}, but the model uses {}",
+            path.display(),
+            secret.set().name(),
+            model.set.name()
+        );
+        Ok(Self { secret, path })
+    }
+
+    /// Makes and uploads a public key, unless the server has one.
+    pub(crate) fn ensure_uploaded(&mut self, api: &Api, screen: &Screen) -> anyhow::Result<Receipt> {
+        let id = self.secret.key_id();
+        if id != KeyId::NONE
+            && let Some(receipt) = api.key(id)?
+        {
+            return Ok(receipt);
+        }
+        self.upload_new(api, screen)
+    }
+
+    /// Makes a new public key, uploads it, and keeps its id with the secret key.
+    pub(crate) fn upload_new(&mut self, api: &Api, screen: &Screen) -> anyhow::Result<Receipt> {
+        let mut generation = self.secret.start_public_key()?;
+        let bar = screen.bar("making the public key", STEPS);
+        // A quick one needs no bar.
+        let mut share = generation.advance(10);
+        while share < 1.0 {
+            bar.set_position((share * STEPS as f64) as u64);
+            share = generation.advance(10);
+        }
+        bar.finish_and_clear();
+        let (_, blob) = self.secret.finish_public_key(generation);
+        let sending = screen.spinner("uploading the public key");
+        let receipt = api.put_key(self.secret.key_id(), &blob);
+        sending.finish_and_clear();
+        let receipt = receipt.context("the public key was not uploaded")?;
+        keyfile::replace(&self.path, &self.secret)?;
+        Ok(receipt)
+    }
+}

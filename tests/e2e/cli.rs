@@ -1,0 +1,437 @@
+//! The program `blindscore` over the real server: a whole file, bad files, and whatever happens on the way.
+
+use blindscore_protocol::ids::KeyId;
+use blindscore_server::model::Model;
+use blindscore_tests::{Gate, Passage, Program, Recorder, Server, digit};
+use safetensors::{Dtype, serialize, tensor::TensorView};
+use std::{collections::HashMap, fs, path::Path};
+use tempfile::TempDir;
+
+/// Rows of a table: two full requests, and a half.
+const ROWS: usize = 40;
+
+/// A folder with one linear model, `toy`, of three features and so many outputs.
+fn models(link: &str, coef: &[f64], labels: &str) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let bytes: Vec<u8> = coef.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let outputs = coef.len() / 3;
+    let view = |shape, data| TensorView::new(Dtype::F64, shape, data).expect("a tensor");
+    let tensors = [
+        ("coef", view(vec![outputs, 3], &bytes)),
+        ("intercept", view(vec![outputs], &bytes[..8 * outputs])),
+    ];
+    let metadata = [
+        ("name", "toy"),
+        ("title", "A toy"),
+        ("labels", labels),
+        ("link", link),
+        ("input_min", "0"),
+        ("input_max", "9"),
+        ("input_levels", "10"),
+    ];
+    let metadata: HashMap<String, String> = metadata
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let file = serialize(tensors, Some(metadata)).expect("a model file");
+    fs::write(dir.path().join("toy.safetensors"), file).expect("written");
+    dir
+}
+
+fn classes(sign: f64) -> TempDir {
+    let coef = [1.0, 0.5, -0.3, -1.0, 0.2, 0.4, 0.1, -0.7, 0.6].map(|value| sign * value);
+    models("softmax", &coef, r#"["red", "green", "blue"]"#)
+}
+
+fn serve(models: &TempDir, more: &[&str]) -> Server {
+    let dir = models.path().to_string_lossy();
+    Server::start_with(&[&["--models-dir", &*dir], more].concat())
+}
+
+fn features(row: usize) -> [f64; 3] {
+    [row % 10, (3 * row + 1) % 10, (7 * row + 5) % 10].map(|value| value as f64)
+}
+
+/// A table of `ROWS` rows with a name for each.
+fn write_rows(path: &Path) {
+    let mut text = String::from("a,who,b,c\n");
+    for row in 0..ROWS {
+        let [a, b, c] = features(row);
+        text += &format!("{a},\"no, {row}\",{b},{c}\n");
+    }
+    fs::write(path, text).expect("written");
+}
+
+/// Header and lines of a file.
+fn read(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut reader = csv::Reader::from_path(path).expect("the file is there");
+    let cells = |record: csv::StringRecord| record.iter().map(str::to_owned).collect();
+    let header = cells(reader.headers().expect("a header").clone());
+    let lines = reader
+        .records()
+        .map(|line| cells(line.expect("a line")))
+        .collect();
+    (header, lines)
+}
+
+/// Checks every line against the model in the clear.
+#[track_caller]
+fn check(path: &Path, models: &TempDir) {
+    let model = Model::load(&models.path().join("toy.safetensors")).expect("a model");
+    let (header, lines) = read(path);
+    assert_eq!(
+        header.join(" "),
+        "who label score_red score_green score_blue proba_red proba_green proba_blue"
+    );
+    assert_eq!(lines.len(), ROWS);
+    for (row, line) in lines.iter().enumerate() {
+        let scores = model.plain_scores(&features(row));
+        let weights: Vec<f64> = scores.iter().map(|score| score.exp()).collect();
+        let best = (0..3)
+            .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
+            .expect("three");
+        assert_eq!(line[0], format!("no, {row}"));
+        assert_eq!(line[1], ["red", "green", "blue"][best], "row {row}");
+        for class in 0..3 {
+            let number = |at: usize| line[at].parse::<f64>().expect("a number");
+            let error = (number(2 + class) - scores[class]).abs();
+            assert!(
+                error <= 7.0 * model.descriptor().score_error,
+                "row {row}: off by {error}"
+            );
+            let probability = weights[class] / weights.iter().sum::<f64>();
+            assert!((number(5 + class) - probability).abs() < 0.01, "row {row}");
+        }
+    }
+}
+
+#[test]
+fn the_whole_walk() {
+    let models = classes(1.0);
+    let server = serve(&models, &[]);
+    let wire = Recorder::before(server.url());
+    let program = Program::new(wire.url());
+    let predict = [
+        "predict",
+        "--model",
+        "toy",
+        "--csv",
+        "rows.csv",
+        "--out",
+        "scores.csv",
+        "--id",
+        "who",
+    ];
+    write_rows(&program.home().join("rows.csv"));
+
+    program
+        .run(&predict)
+        .expect_failure("`blindscore keygen` makes one");
+    assert!(server.stored_files().is_empty());
+    let made = program.run(&["keygen", "--model", "toy"]).expect_success();
+    program
+        .run(&["keygen", "--model", "toy"])
+        .expect_failure("is there already");
+    let path = made
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("secret key: "))
+        .expect("a path");
+    assert!(Path::new(path).starts_with(program.home().join("data/blindscore")));
+    assert!(server.stored_files().is_empty());
+
+    let uploaded = program.run(&["upload-keys", "--model", "toy"]).expect_success();
+    let stored = server.stored_files();
+    assert_eq!(stored.len(), 1);
+    assert!(uploaded.stdout.contains(&stored[0]), "{}", uploaded.stdout);
+    assert!(
+        uploaded.stdout.contains("keeps it until 20"),
+        "{}",
+        uploaded.stdout
+    );
+    program.run(&["upload-keys", "--model", "toy"]).expect_success();
+    assert_eq!(server.stored_files(), stored);
+
+    let predicted = program.run(&predict).expect_success();
+    assert!(
+        predicted.stderr.contains("40 rows scored"),
+        "{}",
+        predicted.stderr
+    );
+    check(&program.home().join("scores.csv"), &models);
+    assert!(!program.home().join("scores.csv.partial").exists());
+
+    let secret = fs::read(path).expect("the key file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).expect("the key file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    // The last bytes are key and nothing else.
+    let tail = &secret[secret.len() - 64..];
+    assert!(!wire.sent().windows(64).any(|window| window == tail));
+
+    let gone = program.run(&["forget", "--model", "toy"]).expect_success();
+    assert!(gone.stdout.contains(&stored[0]), "{}", gone.stdout);
+    assert!(server.stored_files().is_empty());
+    assert!(!Path::new(path).exists());
+    program
+        .run(&["forget", "--model", "toy"])
+        .expect_failure("there is no key");
+}
+
+#[test]
+fn a_bad_file_is_refused_before_anything_is_sent() {
+    let models = classes(1.0);
+    let server = serve(&models, &[]);
+    let wire = Recorder::before(server.url());
+    let program = Program::new(wire.url());
+    let run = |more: &[&str]| {
+        let first = [
+            "predict", "--model", "toy", "--key", "my.key", "--csv", "rows.csv", "--out", "out.csv",
+        ];
+        program.run(&[&first, more].concat())
+    };
+    program
+        .run(&["keygen", "--model", "toy", "--key", "my.key"])
+        .expect_success();
+    let csv = program.home().join("rows.csv");
+
+    fs::write(&csv, "a,b,c\n1,2,3\n4,x,9.5\n,1,2\n").expect("written");
+    let refused = run(&[]).expect_failure("nothing was sent");
+    for line in [
+        "row 2, column \"b\": \"x\" is not a number",
+        "row 2, column \"c\": 9.5 is outside 0 to 9",
+        "row 3, column \"a\": is empty",
+    ] {
+        assert!(refused.stderr.contains(line), "{}", refused.stderr);
+    }
+    fs::write(&csv, "1,2,3\n").expect("written");
+    run(&[]).expect_failure("--no-header");
+    run(&["--no-header"]).expect_success();
+    assert!(program.home().join("out.csv").exists());
+    fs::write(&csv, "a,b,c,d\n1,2,3,4\n").expect("written");
+    run(&[]).expect_failure("the model takes 3 features");
+    run(&["--ignore", "d"]).expect_success();
+    run(&["--ignore", "e"]).expect_failure("no other column named \"e\"");
+
+    let sent = String::from_utf8_lossy(&wire.sent()).into_owned();
+    assert_eq!(sent.matches("POST /v1/models/toy/score").count(), 2);
+    program
+        .run(&[
+            "predict", "--model", "none", "--csv", "rows.csv", "--out", "out.csv",
+        ])
+        .expect_failure("the server has mnist-linear, mnist-net, mnist-net-small, toy");
+    program
+        .run(&[
+            "predict",
+            "--model",
+            "mnist-net",
+            "--key",
+            "my.key",
+            "--csv",
+            "rows.csv",
+            "--out",
+            "o.csv",
+        ])
+        .expect_failure("the model takes 784 features");
+    program
+        .run(&["upload-keys", "--model", "mnist-net", "--key", "my.key"])
+        .expect_failure("parameter set");
+}
+
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+
+#[test]
+fn a_busy_server_a_lost_key_and_a_broken_connection_cost_no_row() {
+    let models = classes(1.0);
+    let server = serve(&models, &[]);
+    let (api, url) = (server.api(), server.url().to_owned());
+    let keys = server.keys_dir();
+    let gate = Gate::before(server.url(), move |number| match number {
+        0 => Passage::Answer(BUSY),
+        2 => {
+            for key in fs::read_dir(&keys).expect("the keys").flatten() {
+                if let Ok(id) = key.file_name().to_string_lossy().parse::<KeyId>() {
+                    api.delete(&format!("/v1/keys/{id}")).expect_status(204);
+                }
+            }
+            Passage::Forward
+        }
+        4 => Passage::Move(url.clone()),
+        _ => Passage::Forward,
+    });
+    let program = Program::new(gate.url());
+    write_rows(&program.home().join("rows.csv"));
+    program.run(&["keygen", "--model", "toy"]).expect_success();
+    let done = program
+        .run(&[
+            "predict",
+            "--model",
+            "toy",
+            "--csv",
+            "rows.csv",
+            "--out",
+            "scores.csv",
+            "--id",
+            "who",
+        ])
+        .expect_success();
+    check(&program.home().join("scores.csv"), &models);
+    let said = [
+        "status 503; trying again in",
+        "making a new one",
+        "no answer from",
+    ];
+    let places: Vec<_> = said.iter().map(|words| done.stderr.find(words)).collect();
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "{}",
+        done.stderr
+    );
+    // The new key's id was kept: nothing has to be uploaded the next time.
+    let stored = server.stored_files();
+    program.run(&["upload-keys", "--model", "toy"]).expect_success();
+    assert_eq!(server.stored_files(), stored);
+}
+
+#[test]
+fn a_model_that_changes_on_the_way_scores_all_rows_again() {
+    let (old, new) = (classes(1.0), classes(-1.0));
+    let (before, after) = (serve(&old, &[]), serve(&new, &[]));
+    let moved = after.url().to_owned();
+    let gate = Gate::before(before.url(), move |number| match number {
+        1 => Passage::Move(moved.clone()),
+        _ => Passage::Forward,
+    });
+    let program = Program::new(gate.url());
+    write_rows(&program.home().join("rows.csv"));
+    program.run(&["keygen", "--model", "toy"]).expect_success();
+    let done = program
+        .run(&[
+            "predict",
+            "--model",
+            "toy",
+            "--csv",
+            "rows.csv",
+            "--out",
+            "scores.csv",
+            "--id",
+            "who",
+        ])
+        .expect_success();
+    assert!(
+        done.stderr.contains("all rows are scored again"),
+        "{}",
+        done.stderr
+    );
+    check(&program.home().join("scores.csv"), &new);
+}
+
+#[test]
+fn a_run_that_fails_says_what_there_is() {
+    let models = classes(1.0);
+    let server = serve(&models, &[]);
+    let gate = Gate::before(server.url(), |number| match number {
+        2 => Passage::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"),
+        _ => Passage::Forward,
+    });
+    let program = Program::new(gate.url());
+    write_rows(&program.home().join("rows.csv"));
+    program.run(&["keygen", "--model", "toy"]).expect_success();
+    program
+        .run(&[
+            "predict",
+            "--model",
+            "toy",
+            "--csv",
+            "rows.csv",
+            "--out",
+            "scores.csv",
+            "--ignore",
+            "who",
+        ])
+        .expect_failure(
+            "the first 32 rows were scored: scores.csv.partial: the server answered with status 403",
+        );
+    let (_, lines) = read(&program.home().join("scores.csv.partial"));
+    assert_eq!(lines.len(), 32);
+    assert!(!program.home().join("scores.csv").exists());
+}
+
+#[test]
+fn regression_gives_values_and_the_token_is_sent_but_never_shown() {
+    let models = models("identity", &[2.0, -1.0, 0.5], r#"["price"]"#);
+    let server = serve(&models, &[]);
+    let wire = Recorder::before(server.url());
+    let program = Program::new(wire.url());
+    write_rows(&program.home().join("rows.csv"));
+    let token = [("BLINDSCORE_TOKEN", "top-secret")];
+    let predict = [
+        "predict",
+        "--model",
+        "toy",
+        "--csv",
+        "rows.csv",
+        "--out",
+        "scores.csv",
+        "--ignore",
+        "who",
+    ];
+    for arguments in [
+        &["keygen", "--model", "toy"][..],
+        &predict,
+        &["predict", "--help"],
+    ] {
+        let ended = program.run_with(&token, arguments).expect_success();
+        assert!(!(ended.stdout + &ended.stderr).contains("top-secret"));
+    }
+    let sent = String::from_utf8_lossy(&wire.sent()).into_owned();
+    let requests = sent.matches(" HTTP/1.1\r\n").count();
+    assert_eq!(
+        sent.matches("authorization: Bearer top-secret\r\n").count(),
+        requests
+    );
+
+    let model = Model::load(&models.path().join("toy.safetensors")).expect("a model");
+    let (header, lines) = read(&program.home().join("scores.csv"));
+    assert_eq!(header, ["row", "predicted_price"]);
+    for (row, line) in lines.iter().enumerate() {
+        assert_eq!(line[0], (row + 1).to_string());
+        let error = line[1].parse::<f64>().expect("a number") - model.plain_scores(&features(row))[0];
+        assert!(error.abs() <= 7.0 * model.descriptor().score_error, "row {row}");
+    }
+}
+
+#[test]
+fn a_network_scores_a_file_too() {
+    let server = Server::start();
+    let program = Program::new(server.url());
+    let lines: Vec<String> = [0, 2]
+        .into_iter()
+        .map(|shape| {
+            digit(shape)
+                .iter()
+                .map(f64::to_string)
+                .collect::<Vec<_>>()
+                .join(",")
+        })
+        .collect();
+    fs::write(program.home().join("rows.csv"), lines.join("\n")).expect("written");
+    let model = ["--model", "mnist-net-small"];
+    program.run(&[&["keygen"], &model[..]].concat()).expect_success();
+    let predict = [
+        "predict",
+        "--csv",
+        "rows.csv",
+        "--out",
+        "scores.csv",
+        "--no-header",
+    ];
+    program.run(&[&predict, &model[..]].concat()).expect_success();
+    let (header, lines) = read(&program.home().join("scores.csv"));
+    assert_eq!(header.len(), 2 + 10 + 10);
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0][1], "1", "a bar is a one");
+}
