@@ -91,30 +91,57 @@ pub fn check_features(inputs: &Inputs, features: &[f64]) -> Result<(), ClientErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindscore_protocol::descriptor::{Feature, NormBound};
 
-    const INPUTS: Inputs = Inputs {
-        count: 2,
-        min: -1.0,
-        max: 1.0,
-        levels: 5,
-        image: None,
-    };
+    fn inputs() -> Inputs {
+        Inputs::uniform(2, -1.0, 1.0, 5)
+    }
 
     #[test]
     fn quantises_to_the_nearest_level() {
-        assert_eq!(*quantise(&INPUTS, &[-1.0, 1.0]).unwrap(), [0, 4]);
-        assert_eq!(*quantise(&INPUTS, &[0.1, 0.3]).unwrap(), [2, 3]);
+        assert_eq!(*quantise(&inputs(), &[-1.0, 1.0]).unwrap(), [0, 4]);
+        assert_eq!(*quantise(&inputs(), &[0.1, 0.3]).unwrap(), [2, 3]);
     }
 
     #[test]
     fn refuses_what_has_no_level() {
         for bad in [&[0.0][..], &[], &[0.0; 3]] {
-            assert_eq!(quantise(&INPUTS, bad).unwrap_err().code(), "feature_count");
+            assert_eq!(quantise(&inputs(), bad).unwrap_err().code(), "feature_count");
         }
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.001, -1.001] {
-            let error = quantise(&INPUTS, &[0.0, bad]).unwrap_err();
+            let error = quantise(&inputs(), &[0.0, bad]).unwrap_err();
             assert_eq!(error.code(), "feature_range");
             assert!(error.to_string().contains("feature 1"), "{error}");
         }
+    }
+
+    #[test]
+    fn each_feature_has_its_range_and_its_name() {
+        let feature = |name: &str, min, max| Feature {
+            name: Some(name.into()),
+            min,
+            max,
+        };
+        let inputs = Inputs {
+            features: Some(vec![feature("age", 0.0, 100.0), feature("height", 1.0, 2.0)]),
+            ..Inputs::uniform(2, 0.0, 100.0, 5)
+        };
+        assert_eq!(*quantise(&inputs, &[50.0, 1.5]).unwrap(), [2, 2]);
+        let error = quantise(&inputs, &[50.0, 50.0]).unwrap_err();
+        assert_eq!(error.code(), "feature_range");
+        assert!(error.to_string().contains("height"), "{error}");
+    }
+
+    #[test]
+    fn the_ball_cuts_off_the_corners() {
+        let inputs = Inputs {
+            norm: Some(NormBound {
+                centre: 0.5,
+                max: 0.5,
+            }),
+            ..inputs()
+        };
+        assert_eq!(*quantise(&inputs, &[0.0, 1.0]).unwrap(), [2, 4]);
+        assert_eq!(quantise(&inputs, &[1.0, 1.0]).unwrap_err().code(), "feature_norm");
     }
 }

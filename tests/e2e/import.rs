@@ -240,7 +240,7 @@ fn what_is_no_linear_model_is_refused_with_the_operators_name() -> Result<()> {
     // The same file with the softmax called something else of the same length.
     let position = onnx
         .windows(8)
-        .rposition(|window| window == b"\"\x07Softmax"[..8].as_ref());
+        .rposition(|window| *window == b"\"\x07Softmax"[..8]);
     let position = position.context("the operator's name")?;
     let mut other = onnx.clone();
     other[position + 1..position + 8].copy_from_slice(b"HardMax");

@@ -25,7 +25,7 @@ impl Columns {
             "the model takes {} features, the first line has {count} columns",
             inputs.count
         );
-        let called = |index| match name(inputs, index) {
+        let called = |index| match inputs.name(index) {
             Some(name) => name.to_owned(),
             None => (index + 1).to_string(),
         };
@@ -51,7 +51,7 @@ impl Columns {
         let id = take(&mut places, args.id.iter())?.pop();
         take(&mut places, args.ignore.iter())?;
 
-        let named: Option<Vec<&str>> = (0..inputs.count).map(|index| name(inputs, index)).collect();
+        let named: Option<Vec<&str>> = (0..inputs.count).map(|index| inputs.name(index)).collect();
         let features = match named {
             Some(names) => by_name(&names, &places)?,
             None => {
@@ -111,10 +111,6 @@ fn by_name(names: &[&str], places: &HashMap<&str, usize>) -> anyhow::Result<Vec<
         ));
     }
     bail!("{}", problems.join("; "))
-}
-
-fn name(_inputs: &Inputs, _index: usize) -> Option<&str> {
-    None
 }
 
 #[cfg(test)]

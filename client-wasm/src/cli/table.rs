@@ -107,7 +107,7 @@ impl<'a> Table<'a> {
         let mut complaints = Complaints::new();
         let mut features = Vec::with_capacity(self.inputs.count);
         for (index, &column) in self.columns.features.iter().enumerate() {
-            match cell(&record[column], range(self.inputs, index)) {
+            match cell(&record[column], self.inputs.range(index)) {
                 Ok(value) => features.push(value),
                 Err(problem) => {
                     let name = &self.columns.names[index];
@@ -170,10 +170,6 @@ fn cell(text: &str, (min, max): (f64, f64)) -> Result<f64, String> {
     }
 }
 
-fn range(inputs: &Inputs, _index: usize) -> (f64, f64) {
-    (inputs.min, inputs.max)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,13 +180,7 @@ mod tests {
     use tempfile::TempDir;
 
     fn inputs() -> Inputs {
-        Inputs {
-            count: 2,
-            min: 0.0,
-            max: 10.0,
-            levels: 11,
-            image: None,
-        }
+        Inputs::uniform(2, 0.0, 10.0, 11)
     }
 
     fn args(csv: &Path, more: &[&str]) -> PredictArgs {

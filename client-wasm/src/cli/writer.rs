@@ -81,7 +81,7 @@ impl Writer {
 
 impl Layout {
     fn of(model: &ModelDescriptor) -> Self {
-        let alone = model.outputs.len() == 1 && classes(model).is_none();
+        let alone = model.outputs.len() == 1 && model.classes.is_none();
         Self {
             label: model.link != Link::Identity || !alone,
             probabilities: model.link != Link::Identity,
@@ -90,8 +90,10 @@ impl Layout {
 
     fn header(self, model: &ModelDescriptor) -> Vec<String> {
         let outputs: Vec<&str> = model.outputs.iter().map(|output| output.label.as_str()).collect();
-        let classes: Option<Vec<&str>> =
-            classes(model).map(|classes| classes.iter().map(String::as_str).collect());
+        let classes: Option<Vec<&str>> = model
+            .classes
+            .as_ref()
+            .map(|classes| classes.iter().map(String::as_str).collect());
         // A score between two classes is the second one's.
         let scored = classes.as_ref().map_or(&outputs[..], |classes| &classes[1..]);
         let prefixed = |prefix: &str, labels: &[&str]| -> Vec<String> {
@@ -119,10 +121,6 @@ impl Layout {
         }
         cells
     }
-}
-
-fn classes(_model: &ModelDescriptor) -> Option<&[String; 2]> {
-    None
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
     let tensors = SafeTensors::deserialize(bytes).map_err(ModelError::from)?;
     let metadata = Metadata::read(bytes)?;
     let (shape, coef) = numbers(&tensors, "coef")?;
-    let (rows, features) = match shape.as_slice() {
-        &[features] => (1, features),
-        &[rows, features] => (rows, features),
+    let (rows, features) = match *shape.as_slice() {
+        [features] => (1, features),
+        [rows, features] => (rows, features),
         _ => {
             return Err(field(
                 "coef",

@@ -31,7 +31,7 @@ pub enum Plain {
     /// As it was fitted, in floating point.
     Linear {
         /// The model.
-        model: LinearModel,
+        model: Box<LinearModel>,
         /// The error to expect of each decrypted score.
         predicted: Vec<PredictedError>,
     },

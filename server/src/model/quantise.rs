@@ -117,7 +117,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         set,
         engine,
         plain: Plain::Linear {
-            model: float,
+            model: Box::new(float),
             predicted,
         },
     })

@@ -32,11 +32,9 @@ pub(super) fn measure(
     let inputs = &descriptor.inputs;
     let (key, public) = ClientKey::generate(choice.model.set())?;
     let prepared = PreparedKey::new(&public);
-    let made_up = vec![
-        (0..inputs.count)
-            .map(|index| inputs.range(index).0)
-            .collect::<Vec<f64>>(),
-    ];
+    let made_up = [(0..inputs.count)
+        .map(|index| inputs.range(index).0)
+        .collect::<Vec<f64>>()];
     let rows = data.map_or(&made_up[..], Calibration::rows);
     let refused = rows
         .iter()

@@ -49,13 +49,7 @@ impl Fixture {
             title: String::new(),
             formats: vec![FORMAT_VERSION],
             parameter_set: params.name.into(),
-            inputs: Inputs {
-                count: features,
-                min: 0.0,
-                max: 255.0,
-                levels: 256,
-                image: None,
-            },
+            inputs: Inputs::uniform(features, 0.0, 255.0, 256),
             input_step: 1 << INPUT_STEP_LOG2,
             outputs: (0..outputs.len())
                 .map(|c| Output {
@@ -64,6 +58,7 @@ impl Fixture {
                     half_range: 1.0,
                 })
                 .collect(),
+            classes: None,
             link: Link::Identity,
             sizes: Sizes::of(&ParameterSet::Linear(params), features, outputs.len()),
             score_error: 0.0,

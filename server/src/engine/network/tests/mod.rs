@@ -89,13 +89,7 @@ fn descriptor(network: &IntegerNetwork) -> ModelDescriptor {
         title: String::new(),
         formats: vec![FORMAT_VERSION],
         parameter_set: PARAMS.name.into(),
-        inputs: Inputs {
-            count: FEATURES,
-            min: 0.0,
-            max: 3.0,
-            levels: 4,
-            image: None,
-        },
+        inputs: Inputs::uniform(FEATURES, 0.0, 3.0, 4),
         input_step: network.input_step(),
         outputs: outputs
             .map(|(c, _)| Output {
@@ -104,6 +98,7 @@ fn descriptor(network: &IntegerNetwork) -> ModelDescriptor {
                 half_range,
             })
             .collect(),
+        classes: None,
         link: Link::Identity,
         sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
         score_error: 0.0,
