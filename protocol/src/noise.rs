@@ -168,4 +168,16 @@ mod tests {
             "the modulus switch should dominate: {noise:?}"
         );
     }
+
+    #[test]
+    fn the_fine_set_is_as_much_finer_as_it_says() {
+        let gain = |packed| {
+            let of = |set| ScoreNoise::predict(set, 0.0, packed).std_dev();
+            of(&LinearParams::N2048) / of(&LinearParams::N2048_FINE)
+        };
+        assert!(gain(false) > 7.9, "{}", gain(false));
+        assert!(gain(true) > 2.9, "{}", gain(true));
+        let margin = ScoreNoise::predict(&LinearParams::N2048_FINE, 0.0, true).flooding_margin();
+        assert!(margin.rerandomisation > 11.0, "{margin:?}");
+    }
 }

@@ -34,7 +34,7 @@ pub struct LinearParams {
 }
 
 impl LinearParams {
-    /// The only set so far: `k = 1, N = 2048`.
+    /// `k = 1, N = 2048`.
     ///
     /// `noise`: TUniform(17) has a standard deviation of 2^-47.8, on the safe side of the curve's 2^-48.3.
     /// `query_bits` keeps the rounding of a body (2^-49.8) under that noise. `zero_bits` and
@@ -51,6 +51,16 @@ impl LinearParams {
         automorphism_base_log: DecompositionBaseLog(21),
         response_bits: KeptBits(19),
         flooding: TUniformBound(48),
+    };
+
+    /// The same with scores that are eight times finer where they have a ciphertext of their own, and three times where two share one (there
+    /// the key switch decides), for responses that are a sixth larger and a flooding margin that is at least three bits smaller.
+    pub const N2048_FINE: Self = Self {
+        id: ParameterSetId(3),
+        name: "linear-n2048-fine",
+        response_bits: KeptBits(22),
+        flooding: TUniformBound(45),
+        ..Self::N2048
     };
 
     /// `N` as a plain count of coefficients.

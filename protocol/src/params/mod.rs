@@ -121,8 +121,9 @@ pub enum ParameterSet {
 
 impl ParameterSet {
     /// Every set this version can use.
-    pub const ALL: [Self; 2] = [
+    pub const ALL: [Self; 3] = [
         Self::Linear(LinearParams::N2048),
+        Self::Linear(LinearParams::N2048_FINE),
         Self::Network(NetworkParams::N704_K4),
     ];
 

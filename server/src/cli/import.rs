@@ -3,7 +3,7 @@ use crate::{
     model::LinearModel,
 };
 use anyhow::{Context, bail, ensure};
-use blindscore_protocol::descriptor::Link;
+use blindscore_protocol::{descriptor::Link, params::LinearParams};
 use clap::Args;
 use std::{
     fs,
@@ -70,7 +70,8 @@ pub(super) struct ImportArgs {
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     labels: Option<Vec<String>>,
 
-    /// Largest error of a score that is allowed, as a share of the score's range (six standard deviations)
+    /// Largest error of a score that is allowed, as a share of the score's range (six standard deviations). A finer parameter set is taken where
+    /// the usual one misses it, or would move probabilities by more than 0.001
     #[arg(long, value_name = "SHARE", default_value_t = 1e-3)]
     max_error: f64,
 
@@ -163,6 +164,7 @@ fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> LinearModel {
         (None, None) => (0..fitted.coef.len()).map(|index| index.to_string()).collect(),
     };
     LinearModel {
+        params: LinearParams::N2048,
         name: args.name.clone(),
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
         inputs,

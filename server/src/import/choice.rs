@@ -1,7 +1,8 @@
 //! How finely inputs are rounded.
 
 use super::ImportError;
-use crate::model::{LinearModel, Model, PredictedOutput, predict};
+use crate::model::{LinearModel, Model, ModelError, PredictedOutput, predict};
+use blindscore_protocol::{descriptor::Link, params::LinearParams};
 
 /// Bits of an input, least and most.
 const BITS: std::ops::RangeInclusive<u32> = 4..=16;
@@ -9,6 +10,8 @@ const BITS: std::ops::RangeInclusive<u32> = 4..=16;
 const WORTHWHILE: f64 = 0.1;
 /// Standard deviations that an error stays within: one in five hundred million is larger.
 const BOUND: f64 = 6.0;
+/// Largest error of a probability with which the usual parameter set is taken.
+const PROBABILITY: f64 = 1e-3;
 
 /// A model that is ready to be written and served.
 pub struct Choice {
@@ -26,31 +29,25 @@ impl Choice {
         self.predicted.iter().map(relative).fold(0.0, f64::max)
     }
 
+    /// The largest error of a probability, if the model has probabilities: six standard deviations.
+    pub fn probability_error(&self) -> Option<f64> {
+        probability_error(self.linear.link, &self.predicted)
+    }
+
     /// The largest error of a score in its own units: six standard deviations.
     pub fn stated_error(&self) -> f64 {
         self.predicted.iter().map(bound).fold(0.0, f64::max)
     }
 }
 
-/// Chooses the number of levels of the inputs: as many as make the scores more precise. Finer levels cost neither bytes nor time; the weights'
-/// rounding follows from the parameter set.
+/// Chooses the parameter set and the number of levels of the inputs: the first set with which both the scores and the probabilities are precise
+/// enough, and as many levels as make the scores more precise. Finer levels cost neither bytes nor time; the weights' rounding follows from the
+/// parameter set.
 ///
 /// # Errors
 /// If the scores' error, six standard deviations, would be more than `max_error` of their range.
-pub fn choose(mut linear: LinearModel, max_error: f64) -> Result<Choice, ImportError> {
-    linear.input_rounding = true;
-    let mut predicted = Vec::new();
-    for bits in BITS {
-        linear.inputs.levels = 1 << bits;
-        predicted = predict(&linear)?;
-        let fine = predicted.iter().all(|output| {
-            let others = output.error.noise_std.hypot(output.error.rounding_std);
-            output.error.input_std.powi(2) <= WORTHWHILE * others.powi(2)
-        });
-        if fine {
-            break;
-        }
-    }
+pub fn choose(linear: LinearModel, max_error: f64) -> Result<Choice, ImportError> {
+    let (linear, predicted) = finest_needed(linear, max_error)?;
     if let Some(worst) = predicted
         .iter()
         .max_by(|a, b| relative(a).total_cmp(&relative(b)))
@@ -74,6 +71,61 @@ pub fn choose(mut linear: LinearModel, max_error: f64) -> Result<Choice, ImportE
         model,
         predicted,
     })
+}
+
+/// The model with the first parameter set that is precise enough; if none is, with the last one that has the flooding margin.
+fn finest_needed(
+    linear: LinearModel,
+    max_error: f64,
+) -> Result<(LinearModel, Vec<PredictedOutput>), ImportError> {
+    let enough = |predicted: &[PredictedOutput]| {
+        predicted.iter().all(|output| relative(output) <= max_error)
+            && probability_error(linear.link, predicted).is_none_or(|error| error <= PROBABILITY)
+    };
+    let (mut chosen, mut predicted) = with_levels(LinearModel {
+        params: LinearParams::N2048,
+        ..linear.clone()
+    })?;
+    if !enough(&predicted)
+        && let Ok(finer) = with_levels(LinearModel {
+            params: LinearParams::N2048_FINE,
+            ..linear.clone()
+        })
+    {
+        (chosen, predicted) = finer;
+    }
+    Ok((chosen, predicted))
+}
+
+/// The model with as many levels as are worthwhile.
+fn with_levels(mut linear: LinearModel) -> Result<(LinearModel, Vec<PredictedOutput>), ModelError> {
+    linear.input_rounding = true;
+    let mut predicted = Vec::new();
+    for bits in BITS {
+        linear.inputs.levels = 1 << bits;
+        predicted = predict(&linear)?;
+        let fine = predicted.iter().all(|output| {
+            let others = output.error.noise_std.hypot(output.error.rounding_std);
+            output.error.input_std.powi(2) <= WORTHWHILE * others.powi(2)
+        });
+        if fine {
+            break;
+        }
+    }
+    Ok((linear, predicted))
+}
+
+/// The largest error of a probability, six standard deviations; none if there are no probabilities.
+///
+/// A sigmoid's slope is at most 1/4. Of a softmax, `dp = p ((1 - p) ds - sum_j p_j ds_j)`, whose deviation for independent errors `ds` is at most
+/// `p (1 - p) sqrt(2)`, and likewise for one against the rest.
+fn probability_error(link: Link, predicted: &[PredictedOutput]) -> Option<f64> {
+    let slope = match link {
+        Link::Identity => return None,
+        Link::Sigmoid => 0.25,
+        Link::Softmax | Link::OneVsRest => 0.25 * std::f64::consts::SQRT_2,
+    };
+    Some(slope * predicted.iter().map(bound).fold(0.0, f64::max))
 }
 
 /// The largest error of an output's score, in its units: six standard deviations.

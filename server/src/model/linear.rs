@@ -2,7 +2,7 @@
 //!
 //! Tensors: `coef` `[outputs, features]` and `intercept` `[outputs]`, F64 or F32. Metadata (strings):
 //! `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`, `identity`), `input_min`, `input_max`,
-//! `input_levels`; optional `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `features` (JSON array of names), `classes` (JSON array of the two
+//! `input_levels`; optional `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `parameter_set` (`linear-n2048` if not given), `features` (JSON array of names), `classes` (JSON array of the two
 //! labels between which a single output decides), `norm_centre` and `norm_max` (a ball that inputs lie in), and `input_rounding` (`true` if
 //! inputs don't come on the levels, so that rounding them is an error). Features with ranges of their own have them in the tensors
 //! `feature_min` and `feature_max` `[features]`.
@@ -11,7 +11,10 @@ use super::{
     ModelError,
     metadata::{Metadata, numbers, vector},
 };
-use blindscore_protocol::descriptor::{FEATURES, Inputs, Link, NormBound, OUTPUTS};
+use blindscore_protocol::{
+    descriptor::{FEATURES, Inputs, Link, NormBound, OUTPUTS},
+    params::LinearParams,
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -19,6 +22,8 @@ use std::collections::BTreeMap;
 /// A linear model as it was fitted: `scores = coef * x + intercept`, in floating point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearModel {
+    /// Parameter set to score it with.
+    pub params: LinearParams,
     /// Name in URLs.
     pub name: String,
     /// A line for people.
@@ -66,6 +71,7 @@ impl LinearModel {
         let intercept = vector(&tensors, "intercept", rows)?;
         let labels = metadata.labels(rows)?;
         Ok(Self {
+            params: metadata.linear_params()?,
             name: metadata.name()?,
             title: metadata.get("title")?.to_owned(),
             inputs: metadata.inputs(&tensors, features)?,
@@ -111,6 +117,7 @@ impl LinearModel {
         // Strings and lists of them have a JSON form.
         let json = |value: Value| value.to_string();
         let mut entries = vec![
+            ("parameter_set", self.params.name.to_owned()),
             ("name", self.name.clone()),
             ("title", self.title.clone()),
             ("labels", json(self.labels.clone().into())),

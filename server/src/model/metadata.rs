@@ -1,7 +1,10 @@
 //! What the model files of all kinds have in common: strings in the header, and tensors of numbers.
 
 use super::ModelError;
-use blindscore_protocol::descriptor::{Feature, ImageShape, Inputs, Link, NormBound};
+use blindscore_protocol::{
+    descriptor::{Feature, ImageShape, Inputs, Link, NormBound},
+    params::{LinearParams, ParameterSet},
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{collections::HashMap, str::FromStr};
 
@@ -139,6 +142,21 @@ impl Metadata {
             })?,
             image: self.image()?,
         })
+    }
+
+    /// The parameter set of a linear model.
+    pub(super) fn linear_params(&self) -> Result<LinearParams, ModelError> {
+        if !self.has("parameter_set") {
+            return Ok(LinearParams::N2048);
+        }
+        let name = self.get("parameter_set")?;
+        match ParameterSet::by_name(name) {
+            Some(ParameterSet::Linear(params)) => Ok(params),
+            _ => Err(ModelError::field(
+                "parameter_set",
+                format!("{name:?} is none for linear models"),
+            )),
+        }
     }
 
     /// The two labels between which a single output decides.

@@ -56,9 +56,9 @@ pub struct PredictedOutput {
 /// As for preparing it.
 pub fn predict(float: &LinearModel) -> Result<Vec<PredictedOutput>, ModelError> {
     let domain = Domain::of(&float.inputs);
-    let step = domain.input_step(&LinearParams::N2048);
+    let step = domain.input_step(&float.params, float.coef.len());
     let outputs = (0..float.coef.len()).map(|index| {
-        let output = QuantisedOutput::new(&LinearParams::N2048, float, index, &domain, step)?;
+        let output = QuantisedOutput::new(float, index, &domain, step)?;
         Ok(PredictedOutput {
             label: output.description.label,
             half_range: output.description.half_range,
@@ -75,17 +75,17 @@ pub fn predict(float: &LinearModel) -> Result<Vec<PredictedOutput>, ModelError> 
     outputs.collect()
 }
 
-/// Quantises a model for the parameter set that there is, and prepares its engine.
+/// Quantises a model for its parameter set, and prepares its engine.
 ///
 /// # Errors
 /// If its numbers are out of range, or the precision or the flooding margin can't be had.
 pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
-    let params = LinearParams::N2048;
+    let params = float.params;
     let set = ParameterSet::Linear(params);
     let domain = Domain::of(&float.inputs);
-    let input_step_log2 = domain.input_step(&params);
+    let input_step_log2 = domain.input_step(&params, float.coef.len());
     let outputs = (0..float.coef.len())
-        .map(|index| QuantisedOutput::new(&params, &float, index, &domain, input_step_log2))
+        .map(|index| QuantisedOutput::new(&float, index, &domain, input_step_log2))
         .collect::<Result<Vec<_>, _>>()?;
     let mut descriptor = ModelDescriptor {
         name: float.name.clone(),
@@ -158,8 +158,8 @@ impl Domain {
 
     /// Chooses the torus step of one input level: the largest, so that weights and with them the query's noise stay small, with which
     /// rounding the weights costs at most half of the precision that the response has anyway.
-    fn input_step(&self, params: &LinearParams) -> u32 {
-        let response_std = ScoreNoise::predict(params, 0.0, true).std_dev() * 2f64.powi(64);
+    fn input_step(&self, params: &LinearParams, outputs: usize) -> u32 {
+        let response_std = ScoreNoise::predict(params, 0.0, outputs > 1).std_dev() * 2f64.powi(64);
         // In the product, before packing doubles it: half the response's deviation, and half of that.
         let allowed = response_std / 4.0;
         let per_unit_of_step = self.radius / 12f64.sqrt();
@@ -189,7 +189,6 @@ struct QuantisedOutput {
 
 impl QuantisedOutput {
     fn new(
-        params: &LinearParams,
         float: &LinearModel,
         index: usize,
         domain: &Domain,
@@ -230,8 +229,10 @@ impl QuantisedOutput {
             weights: rounded,
             intercept: (middle_phase.round() as i64).wrapping_sub(at_centre << input_step_log2) as u64,
         };
+        // Scores share ciphertexts in pairs; the last of an odd number is alone.
+        let packed = index + 1 < float.coef.len() || index % 2 == 1;
         let squared_norm = integers.weights.iter().map(|&w| (w as f64).powi(2)).sum();
-        let noise = ScoreNoise::predict(params, squared_norm, true);
+        let noise = ScoreNoise::predict(&float.params, squared_norm, packed);
         let input_rounding = weights.iter().map(|w| w * w).sum::<f64>() / 12.0;
         let predicted = PredictedError {
             noise,

@@ -63,6 +63,9 @@ impl Report<'_> {
                 self.max_error
             ),
         )?;
+        if let Some(error) = self.choice.probability_error() {
+            row(out, "", format!("at most {error:.1e} of a probability"))?;
+        }
         row(out, "margin", format!("{:.1} bits of flooding", self.margin()))?;
         let sizes = descriptor.sizes;
         row(
@@ -139,6 +142,7 @@ impl Report<'_> {
             "norm": descriptor.inputs.norm,
             "parameter_set": self.choice.model.set().name(),
             "stated_error": self.choice.stated_error(),
+            "probability_error": self.choice.probability_error(),
             "stated_error_share": self.choice.worst(),
             "flooding_margin_bits": self.margin(),
             "sizes": descriptor.sizes,
