@@ -143,6 +143,9 @@ pub struct ModelDescriptor {
     /// Share of a public test set the model gets right, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// Which version of its name this is, where the server keeps versions; it stays at the address `name@version`. Not part of the fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
 }
 
 impl ModelDescriptor {

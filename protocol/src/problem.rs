@@ -79,6 +79,8 @@ problem_codes! {
     ParametersRetired = "parameters_retired", 410, RefreshModel, "The parameters are no longer served";
     /// The blob is written in a version of the wire format that is not served.
     FormatUnsupported = "format_unsupported", 410, RefreshModel, "The format version is not served";
+    /// A version of a model that is no longer served.
+    ModelRetired = "model_retired", 410, RefreshModel, "This version of the model is no longer served";
     /// The query was made for another version of the model.
     ModelChanged = "model_changed", 410, RefreshModel, "The query was made for another version of the model";
     /// Larger than the largest valid request.

@@ -56,7 +56,10 @@ fn main() -> anyhow::Result<()> {
         .nth(1)
         .context("give the folder with MNIST's test set")?;
     let registry = Registry::load(None)?;
-    let model = registry.get("mnist-net").context("mnist-net is not bundled")?;
+    let model = registry
+        .find("mnist-net")
+        .ok()
+        .context("mnist-net is not bundled")?;
     let Plain::Network { network, .. } = model.plain() else {
         anyhow::bail!("mnist-net is no network")
     };

@@ -19,6 +19,8 @@ pub const KEY_LOAD_SECONDS: &str = "blindscore_key_load_seconds";
 pub const KEY_CACHE: &str = "blindscore_key_cache_requests_total";
 /// Operations of the store that failed, by `kind`.
 pub const STORE_ERRORS: &str = "blindscore_store_errors_total";
+/// Times that the folder of models had changed and could not be served.
+pub const MODEL_ERRORS: &str = "blindscore_model_errors_total";
 /// Queries that wait or are scored now.
 pub const QUEUED: &str = "blindscore_queued_queries";
 /// Time that what is queued will take, as expected.
@@ -49,6 +51,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!(KEY_LOAD_SECONDS, Unit::Seconds, "Reading and preparing a key");
     describe_counter!(KEY_CACHE, "Requests by whether their key was ready");
     describe_counter!(STORE_ERRORS, "Operations of the key store that failed");
+    describe_counter!(
+        MODEL_ERRORS,
+        "Changes of the models' folder that could not be served"
+    );
     describe_gauge!(QUEUED, "Queries that wait or are scored");
     describe_gauge!(QUEUED_SECONDS, Unit::Seconds, "Expected time of what is queued");
     describe_gauge!(KEY_MEMORY, Unit::Bytes, "Memory of ready keys");

@@ -10,6 +10,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Output,
+    thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -179,8 +181,19 @@ fn fitted_models_decide_as_scikit_learn_does() -> Result<()> {
     Ok(())
 }
 
+/// Imports iris with another range, which makes it another model.
+fn import_wider_iris(models: &Path) {
+    let onnx = fixture("iris").join("model.onnx");
+    let output = import(&onnx, "iris", models, &["--input-min", "0", "--input-max", "9"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 #[test]
-fn a_new_version_takes_the_place_of_the_one_before() -> Result<()> {
+fn versions_come_and_go_while_the_server_runs() -> Result<()> {
     let models = TempDir::new()?;
     let folder = models.path().to_str().context("a path in UTF-8")?;
     let expected: Expected = serde_json::from_slice(&fs::read(fixture("iris").join("expected.json"))?)?;
@@ -188,31 +201,71 @@ fn a_new_version_takes_the_place_of_the_one_before() -> Result<()> {
     let server = Server::start_with(&["--models-dir", folder]);
     let api = server.api();
     let client = Client::new(&api, "iris")?;
-    let old = client.key.encrypt(&client.model, &expected.rows[0])?;
+    assert_eq!(client.model.version, Some(1));
+    let before = api.get("/v1/models/iris").header("etag").to_owned();
+    let row = &expected.rows[0];
+    let old = client.key.encrypt(&client.model, row)?;
 
-    // Another range makes it another model.
-    let onnx = fixture("iris").join("model.onnx");
-    let output = import(
-        &onnx,
-        "iris",
-        models.path(),
-        &["--input-min", "0", "--input-max", "9"],
-    );
-    assert!(output.status.success());
+    // While half a file is there, and until the whole one has been seen, the old version answers.
+    fs::write(models.path().join("iris@2.safetensors"), b"\x08\0\0\0\0\0\0\0{")?;
+    wait_for_metric(&api, "blindscore_model_errors_total 1");
+    client.predict(row)?;
+    fs::remove_file(models.path().join("iris@2.safetensors"))?;
+    import_wider_iris(models.path());
     assert!(models.path().join("iris@2.safetensors").is_file());
-    let server = server.replica(&["--models-dir", folder]);
-    let api = server.api();
-    let model: ModelDescriptor = api.get("/v1/models/iris").expect_status(200).json();
+    let score = |path: &str| {
+        let key = client.key.key_id().to_string();
+        let headers = [
+            ("content-type", "application/octet-stream"),
+            ("blindscore-key", key.as_str()),
+        ];
+        api.send("POST", path, &headers, &old)
+    };
+    loop {
+        // Each answer is the old version's, right, or says that there is a new one.
+        let reply = score("/v1/models/iris/score");
+        if reply.status == 410 {
+            reply.expect_problem(ProblemCode::ModelChanged, "a query for the version before");
+            break;
+        }
+        let scores = client
+            .key
+            .decrypt(&client.model, &reply.expect_status(200).body)?;
+        assert_eq!(Value::from(scores.label), expected.predict[0]);
+    }
+    let reply = api.get("/v1/models/iris").expect_status(200);
+    assert_ne!(reply.header("etag"), before);
+    let model: ModelDescriptor = reply.json();
     assert_ne!(model.id, client.model.id);
-    assert_eq!((model.inputs.min, model.inputs.max), (0.0, 9.0));
-    let key = client.key.key_id().to_string();
-    let headers = [
-        ("content-type", "application/octet-stream"),
-        ("blindscore-key", key.as_str()),
-    ];
-    api.send("POST", "/v1/models/iris/score", &headers, &old)
-        .expect_problem(ProblemCode::ModelChanged, "a query for the version before");
+    assert_eq!((model.version, model.inputs.max), (Some(2), 9.0));
+
+    // The old version has an address of its own, as long as its file is there.
+    let pinned: ModelDescriptor = api.get("/v1/models/iris%401").expect_status(200).json();
+    assert_eq!((pinned.name.as_str(), pinned.id), ("iris@1", client.model.id));
+    score("/v1/models/iris@1/score").expect_status(200);
+    fs::remove_file(models.path().join("iris@1.safetensors"))?;
+    while api.get("/v1/models/iris@1").status == 200 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    api.get("/v1/models/iris@1")
+        .expect_problem(ProblemCode::ModelRetired, "a version that is gone");
+    score("/v1/models/iris@1/score").expect_problem(ProblemCode::ModelRetired, "a query for it");
+    api.get("/v1/models/iris@3")
+        .expect_problem(ProblemCode::ModelNotFound, "a version yet to come");
     Ok(())
+}
+
+fn wait_for_metric(api: &Api, line: &str) {
+    loop {
+        let metrics = api.get("/metrics").expect_status(200);
+        if String::from_utf8_lossy(&metrics.body)
+            .lines()
+            .any(|found| found == line)
+        {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use blindscore_protocol::{
     ids::{KeyId, ModelId},
     params::ParameterSet,
     problem::ProblemCode::{
-        KeyHashMismatch, KeyMismatch, MalformedCiphertext, MalformedKey, ParametersRetired,
+        KeyHashMismatch, KeyMismatch, MalformedCiphertext, MalformedKey, ModelChanged, ParametersRetired,
     },
     random::MaskSeed,
     wire::{Header, Kind, SecretKeyBits, WireError},
@@ -20,7 +20,7 @@ const PATH: &str = "/v1/models/mnist-net-small/score";
 fn bundled() -> Arc<Model> {
     let registry = Registry::load(None).expect("the bundled models");
     registry
-        .get("mnist-net-small")
+        .find("mnist-net-small")
         .expect("a bundled network")
         .clone()
 }
@@ -83,7 +83,7 @@ fn a_network_scores_what_it_cannot_see() {
     };
     let query = relabelled.seal(&query[blindscore_protocol::wire::HEADER_BYTES..]);
     score(&api, linear.id(), &query).expect_problem(ParametersRetired, "a linear model's key");
-    score(&api, linear.id(), &linear.query(0)).expect_problem(ParametersRetired, "a linear model's query");
+    score(&api, linear.id(), &linear.query(0)).expect_problem(ModelChanged, "a linear model's query");
     linear.assert_scores(&api, 1);
     server.assert_alive();
 }
@@ -165,9 +165,9 @@ fn bad_network_queries_are_refused() {
     // A linear model's key or query where a network's should be, and the other way round.
     let user = User::enrolled(&api);
     score(&api, user.id(), &query).expect_problem(KeyMismatch, "a network's query with another key");
-    score(&api, user.id(), &user.query(0)).expect_problem(ParametersRetired, "a linear model's query");
+    score(&api, user.id(), &user.query(0)).expect_problem(ModelChanged, "a linear model's query");
     api.score(id, &query)
-        .expect_problem(ParametersRetired, "a network's query for a linear model");
+        .expect_problem(ModelChanged, "a network's query for a linear model");
 
     // What is sound still works.
     score(&api, id, &query).expect_status(200);

@@ -58,7 +58,7 @@ impl Oracle {
     /// For a bundled model and the first `shapes` pictures.
     pub fn new(model: &str, shapes: usize) -> Self {
         let registry = Registry::load(None).expect("the bundled models");
-        let model = registry.get(model).expect("a bundled model");
+        let model = registry.find(model).expect("a bundled model");
         let picture = |shape| {
             let features = digit(shape);
             let scores = model.plain_scores(&features);

@@ -37,6 +37,7 @@ export type ServerErrorCode =
   | "method_not_allowed"
   | "model_changed"
   | "model_not_found"
+  | "model_retired"
   | "not_found"
   | "overloaded"
   | "parameters_retired"

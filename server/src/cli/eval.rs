@@ -231,7 +231,7 @@ fn find(args: &EvalArgs) -> anyhow::Result<std::sync::Arc<Model>> {
         return Ok(Model::load(Path::new(&args.model))?.into());
     }
     let registry = Registry::load(args.models_dir.as_deref())?;
-    let Some(model) = registry.get(&args.model) else {
+    let Ok(model) = registry.find(&args.model) else {
         let names: Vec<_> = registry
             .iter()
             .map(|model| model.descriptor().name.as_str())

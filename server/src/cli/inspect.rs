@@ -57,7 +57,7 @@ fn find(args: &InspectArgs) -> anyhow::Result<Arc<Model>> {
         return Ok(Arc::new(Model::load(path)?));
     }
     let registry = Registry::load(args.models_dir.as_deref())?;
-    registry.get(&args.model).cloned().ok_or_else(|| {
+    registry.find(&args.model).cloned().map_err(|_| {
         let names: Vec<_> = registry
             .iter()
             .map(|model| model.descriptor().name.as_str())

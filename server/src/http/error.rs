@@ -42,6 +42,12 @@ pub(super) enum ApiError {
     /// No such model.
     #[error("no model of this name is served; GET /v1/models lists those that are")]
     ModelNotFound,
+    /// A version of a model that there was.
+    #[error("this version is no longer served, version {newest} is")]
+    ModelRetired {
+        /// What is served under the plain name.
+        newest: u32,
+    },
     /// Never uploaded, removed or expired.
     #[error("key {0} is not stored: it was never uploaded, was removed or has expired")]
     KeyNotFound(KeyId),
@@ -168,6 +174,7 @@ impl ApiError {
             Self::KeyHashMismatch { .. } => ProblemCode::KeyHashMismatch,
             Self::ParametersRetired(_) => ProblemCode::ParametersRetired,
             Self::FormatUnsupported { .. } => ProblemCode::FormatUnsupported,
+            Self::ModelRetired { .. } => ProblemCode::ModelRetired,
             Self::ModelChanged { .. } => ProblemCode::ModelChanged,
             Self::TooLong { .. } | Self::TooMany { .. } => ProblemCode::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => ProblemCode::UnsupportedMediaType,

@@ -33,7 +33,8 @@ pub(super) struct Listing<'a> {
     )
 )]
 pub(super) async fn list(service: web::Data<Service>, _caller: Caller, request: HttpRequest) -> HttpResponse {
-    let models = service.models.iter().map(|model| model.descriptor()).collect();
+    let models = service.models();
+    let models = models.iter().map(|model| model.descriptor()).collect();
     tagged_json(&request, &Listing { models })
 }
 
@@ -44,12 +45,13 @@ pub(super) async fn list(service: web::Data<Service>, _caller: Caller, request: 
     tag = "models",
     security(("token" = [])),
     params(
-        ("model" = String, Path, description = "Its name", example = "mnist-linear"),
+        ("model" = String, Path, description = "Its name, or `name@version`", example = "mnist-linear"),
         ("If-None-Match" = Option<String>, Header, description = "ETag that the client has"),
     ),
     responses(
         (status = 200, description = "The model", body = ModelDescriptor),
         (status = 304, description = "As the client has it"),
+        (status = 410, description = "A version that is no longer served", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         Refusal,
     )

@@ -81,16 +81,15 @@ fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> R
     let descriptor = model.descriptor();
     let query =
         Query::from_blob(blob, model.set().query_format(), descriptor.inputs.count).map_err(|error| {
-            match error {
-                WireError::WrongParameterSet(set) => ApiError::ParametersRetired(set),
-                WireError::UnsupportedVersion(found) => ApiError::FormatUnsupported { found },
-                error => match whole_query_of_another_length(rest) {
-                    Some(header) if header.model != descriptor.id => ApiError::ModelChanged {
-                        query: header.model,
-                        served: descriptor.id,
-                    },
-                    _ => malformed(index, error),
+            match (error, whole_query_of_another_form(rest)) {
+                (WireError::UnsupportedVersion(found), _) => ApiError::FormatUnsupported { found },
+                // A new version of a model may have another length and other parameters.
+                (_, Some(header)) if header.model != descriptor.id => ApiError::ModelChanged {
+                    query: header.model,
+                    served: descriptor.id,
                 },
+                (WireError::WrongParameterSet(set), _) => ApiError::ParametersRetired(set),
+                (error, _) => malformed(index, error),
             }
         })?;
     if query.model != descriptor.id {
@@ -109,9 +108,9 @@ fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> R
     Ok(query)
 }
 
-/// The header of the undamaged query that `bytes` starts with, whatever its length: a model that has changed
-/// may have another number of features, and its old clients should learn that and not hear of damage.
-fn whole_query_of_another_length(bytes: &[u8]) -> Option<Header> {
+/// The header of the undamaged query that `bytes` starts with, whatever its length and parameters: a model that has changed
+/// may have others, and its old clients should learn that and not hear of damage.
+fn whole_query_of_another_form(bytes: &[u8]) -> Option<Header> {
     let params = Header::peek(bytes, Kind::Query).ok()?;
     let declared = u64::from_le_bytes(bytes.get(12..20)?.try_into().ok()?);
     let end = usize::try_from(declared).ok()?.checked_add(HEADER_BYTES)?;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::PreparedKey,
     keystore::{KeyStore, Location, Policy},
-    model::Registry,
+    model::{Model, Registry, VersionedName},
     telemetry,
     tokens::TokenFile,
 };
@@ -27,12 +27,13 @@ use actix_web::{
 };
 use anyhow::{Context, ensure};
 use blindscore_protocol::KEY_HEADER;
+use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
     io::Write,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, RwLock},
     thread::available_parallelism,
     time::Duration,
 };
@@ -48,6 +49,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// How often the token file is read: a revoked token works this long at most.
 const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the folder of models is looked at: a new version is served this much later, and the time that loading it takes.
+const MODELS_INTERVAL: Duration = Duration::from_secs(2);
 /// How often measurements are put into histograms.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 /// Files a server needs besides its connections.
@@ -146,7 +149,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     actix_web::rt::spawn(sweep(service.clone().into_inner()));
     actix_web::rt::spawn(keep_metrics(service.metrics.clone()));
-    actix_web::rt::spawn(reload_tokens(service.into_inner()));
+    actix_web::rt::spawn(reload_tokens(service.clone().into_inner()));
+    actix_web::rt::spawn(reload_models(service.into_inner()));
     // Whoever started the server waits for this line.
     println!("listening on {scheme}://{address}");
     std::io::stdout().flush()?;
@@ -164,11 +168,7 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
         settings.allow_unauthenticated,
     )?;
     let models = Registry::load(settings.models_dir.as_deref()).context("loading the models")?;
-    let names: Vec<_> = models
-        .iter()
-        .map(|model| model.descriptor().name.as_str())
-        .collect();
-    tracing::info!(models = ?names, "models loaded");
+    tracing::info!(models = ?names(&models), "models loaded");
     let keys = KeyStore::open(&settings.store, settings.policy)
         .await
         .context("opening the key store")?;
@@ -183,8 +183,8 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
     let pool = ScoringPool::new(settings.workers, settings.queue, settings.deadline / 2)
         .context("starting the scoring threads")?;
     Ok(Service {
-        costs: Costs::new(&models),
-        models,
+        costs: Costs::default(),
+        models: RwLock::new(Arc::new(models)),
         keys,
         prepared: PreparedKeys::new(
             settings.key_cache_bytes,
@@ -270,6 +270,42 @@ async fn reload_tokens(service: Arc<Service>) {
             Err(error) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
         }
     }
+}
+
+/// Looks at the folder of models now and then. A folder with a model that can't be served changes nothing, and is tried again when a file changes.
+async fn reload_models(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(MODELS_INTERVAL);
+    let mut seen = service.models().folder();
+    loop {
+        interval.tick().await;
+        let (models, mut now) = (service.models(), seen.clone());
+        let reloaded = web::block(move || (models.reloaded(&mut now), now)).await;
+        let Ok((reloaded, now)) = reloaded else {
+            tracing::error!("looking at the folder of models failed");
+            continue;
+        };
+        seen = now;
+        match reloaded {
+            Ok(None) => {}
+            Ok(Some(models)) => {
+                tracing::info!(models = ?names(&models), "models loaded anew");
+                service.replace_models(models);
+            }
+            Err(error) => {
+                counter!(telemetry::MODEL_ERRORS).increment(1);
+                tracing::error!(%error, "the folder of models has changed and can't be served; the models from before stay");
+            }
+        }
+    }
+}
+
+/// Of each model its name, with the version if it has one.
+fn names(models: &Registry) -> Vec<String> {
+    let name = |model: &Arc<Model>| {
+        let descriptor = model.descriptor();
+        VersionedName::new(&descriptor.name, descriptor.version.unwrap_or(0)).to_string()
+    };
+    models.iter().map(name).collect()
 }
 
 /// Resolves at SIGTERM or ctrl-c. It listens for the first from the call on: a server that says it is ready can be told to stop.

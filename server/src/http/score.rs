@@ -45,7 +45,7 @@ struct Scored {
     tag = "scoring",
     security(("token" = [])),
     params(
-        ("model" = String, Path, description = "Its name", example = "mnist-linear"),
+        ("model" = String, Path, description = "Its name, or `name@version`", example = "mnist-linear"),
         ("Blindscore-Key" = Option<KeyId>, Header, description = "Key of raw queries"),
     ),
     request_body(
@@ -69,7 +69,7 @@ pub(super) async fn score(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let model = service.model(&request)?;
+    let model = &service.model(&request)?;
     match MediaType::of(&request) {
         Some(MediaType::OctetStream) => {
             let key = named_key(&request)?;
@@ -118,7 +118,7 @@ pub(super) async fn score_default(
     if MediaType::of(&request) != Some(MediaType::Json) {
         return Err(ApiError::UnsupportedMediaType("application/json"));
     }
-    let model = service.models.default_model();
+    let model = &service.models().default_model().clone();
     let scored = answer_json(&service, caller, model, &request, payload).await?;
     Ok(scored.head().json(scored.base64()))
 }
@@ -157,7 +157,7 @@ async fn answer(
     let count = queries.len();
     let asked = Instant::now();
     let deadline = asked + service.deadline;
-    let cost = service.costs.of(model);
+    let cost = service.costs.of(model.descriptor().id);
     let width = if model.engine().uses_all_threads() || count > 1 {
         Width::All
     } else {
@@ -199,7 +199,7 @@ async fn answer(
         Err(NotRun::Late) => return Err(late(service)),
         Err(NotRun::Lost) => return Err(ApiError::Lost),
     };
-    service.pool.learn(cost, width, done.ran, count);
+    service.pool.learn(&cost, width, done.ran, count);
     let name = model.descriptor().name.clone();
     histogram!(telemetry::QUEUE_SECONDS).record(done.waited);
     histogram!(telemetry::SCORE_SECONDS, "model" => name.clone()).record(done.ran);

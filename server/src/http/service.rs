@@ -4,18 +4,28 @@ use super::{
 };
 use crate::{
     keystore::KeyStore,
-    model::{Model, Registry},
+    model::{Model, NoModel, Registry},
 };
 use actix_web::HttpRequest;
-use blindscore_protocol::{ids::KeyId, params::ParameterSetId};
+use blindscore_protocol::{
+    ids::{KeyId, ModelId},
+    params::ParameterSetId,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
+
+/// How long a query takes, before there was one.
+const FIRST_GUESS: Duration = Duration::from_millis(50);
 
 /// What every request handler works with.
 pub(super) struct Service {
-    /// The models.
-    pub(super) models: Registry,
+    /// The models, as they are now: a changed folder gives another registry.
+    pub(super) models: RwLock<Arc<Registry>>,
     /// Uploaded keys.
     pub(super) keys: KeyStore,
     /// Keys in use.
@@ -39,45 +49,63 @@ pub(super) struct Service {
 }
 
 /// How much of the scoring pool a query takes, by model.
-pub(super) struct Costs(HashMap<String, Estimate>);
+#[derive(Default)]
+pub(super) struct Costs(RwLock<HashMap<ModelId, Arc<Estimate>>>);
 
 impl Costs {
-    /// A guess for each model, which the first queries will correct.
-    pub(super) fn new(models: &Registry) -> Self {
-        let guess = |model: &Arc<Model>| {
-            (
-                model.descriptor().name.clone(),
-                Estimate::new(Duration::from_millis(50)),
-            )
-        };
-        Self(models.iter().map(guess).collect())
+    /// Of a model; at first a guess, which its queries will correct.
+    pub(super) fn of(&self, model: ModelId) -> Arc<Estimate> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(estimate) = known.get(&model) {
+            return estimate.clone();
+        }
+        drop(known);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known
+            .entry(model)
+            .or_insert_with(|| Arc::new(Estimate::new(FIRST_GUESS)))
+            .clone()
     }
 
-    /// Of a model that is served.
-    pub(super) fn of(&self, model: &Model) -> &Estimate {
-        &self.0[&model.descriptor().name]
+    /// Forgets models that are served no more.
+    fn keep(&self, registry: &Registry) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|id, _| registry.has(*id));
     }
 }
 
 impl Service {
+    /// The models, as they are now.
+    pub(super) fn models(&self) -> Arc<Registry> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves other models from now on. Requests in progress end with the ones they began with.
+    pub(super) fn replace_models(&self, registry: Registry) {
+        self.costs.keep(&registry);
+        *self.models.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
+    }
+
     /// Bytes of the largest key that any of the models needs: what an upload may not exceed.
     pub(super) fn key_limit(&self) -> usize {
-        let sizes = self
-            .models
-            .iter()
-            .map(|model| model.descriptor().sizes.public_key);
+        let models = self.models();
+        let sizes = models.all().map(|model| model.descriptor().sizes.public_key);
         sizes.max().unwrap_or(0)
     }
 
     /// Whether any of the models needs keys of this set.
     pub(super) fn uses(&self, set: ParameterSetId) -> bool {
-        self.models.iter().any(|model| model.set().id() == set)
+        self.models().all().any(|model| model.set().id() == set)
     }
 
     /// The model that the request's path names.
-    pub(super) fn model(&self, request: &HttpRequest) -> Result<&Arc<Model>, ApiError> {
-        let name = request.match_info().get("model").unwrap_or_default();
-        self.models.get(name).ok_or(ApiError::ModelNotFound)
+    pub(super) fn model(&self, request: &HttpRequest) -> Result<Arc<Model>, ApiError> {
+        let address = request.match_info().get("model").unwrap_or_default();
+        match self.models().find(address) {
+            Ok(model) => Ok(model.clone()),
+            Err(NoModel::Retired { newest }) => Err(ApiError::ModelRetired { newest }),
+            Err(NoModel::Unknown) => Err(ApiError::ModelNotFound),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Models: files, quantisation, and the registry that a server answers from.
 
+mod folder;
 mod linear;
 mod metadata;
 mod network;
@@ -7,21 +8,31 @@ mod quantise;
 mod registry;
 mod version;
 
+pub use folder::{Folder, ModelFile};
 pub use linear::LinearModel;
 pub(crate) use metadata::{Metadata, numbers};
 pub use quantise::{PredictedError, PredictedOutput, predict};
-pub use registry::Registry;
+pub use registry::{NoModel, Registry};
 pub use version::{NotAVersion, VersionedName};
 
 use crate::engine::{Engine, IntegerNetwork};
 use blindscore_protocol::{descriptor::ModelDescriptor, params::ParameterSet};
 use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A loaded model: what clients are told, what scores queries, and the plain model.
 pub struct Model {
     descriptor: ModelDescriptor,
     set: ParameterSet,
+    /// Shared by the addresses of one model.
+    scoring: Arc<Scoring>,
+}
+
+/// What does not depend on the address.
+struct Scoring {
     engine: Engine,
     plain: Plain,
 }
@@ -68,6 +79,30 @@ impl Model {
         Self::from_safetensors(&bytes)
     }
 
+    fn new(descriptor: ModelDescriptor, set: ParameterSet, engine: Engine, plain: Plain) -> Self {
+        Self {
+            descriptor,
+            set,
+            scoring: Arc::new(Scoring { engine, plain }),
+        }
+    }
+
+    /// Says which version of its name it is. Its id stays: it is the content's.
+    fn set_version(&mut self, version: u32) {
+        self.descriptor.version = Some(version);
+    }
+
+    /// The same at the address `name@version`, which stays when a newer version comes.
+    fn as_version(&self, version: u32) -> Self {
+        let mut descriptor = self.descriptor.clone();
+        descriptor.name = VersionedName::new(&descriptor.name, version).to_string();
+        Self {
+            descriptor,
+            set: self.set,
+            scoring: self.scoring.clone(),
+        }
+    }
+
     /// What clients are told.
     pub fn descriptor(&self) -> &ModelDescriptor {
         &self.descriptor
@@ -75,7 +110,7 @@ impl Model {
 
     /// What scores queries.
     pub fn engine(&self) -> &Engine {
-        &self.engine
+        &self.scoring.engine
     }
 
     /// The parameter set of its keys.
@@ -85,12 +120,12 @@ impl Model {
 
     /// The model in the clear.
     pub fn plain(&self) -> &Plain {
-        &self.plain
+        &self.scoring.plain
     }
 
     /// Scores in the clear: what encrypted scores are compared with.
     pub fn plain_scores(&self, features: &[f64]) -> Vec<f64> {
-        match &self.plain {
+        match &self.scoring.plain {
             Plain::Linear { model, .. } => model.float_scores(features),
             Plain::Network { network, logit_scale } => {
                 let levels: Vec<i64> = self
@@ -120,6 +155,14 @@ pub enum ModelError {
         path: PathBuf,
         /// Why it failed.
         source: std::io::Error,
+    },
+    /// One of a folder's files.
+    #[error("{path}: {cause}")]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: Box<ModelError>,
     },
     /// Not a safetensors file.
     #[error("not a safetensors file: {0}")]

@@ -65,15 +65,12 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         sizes: Sizes::of(&set, features, network.biases.len()),
         score_error: logit_scale * noise,
         accuracy: metadata.accuracy()?,
+        version: None,
     };
     descriptor.parse()?;
     let engine = Engine::Network(Box::new(NetworkEngine::new(params, &network)));
-    Ok(Model {
-        descriptor,
-        set,
-        engine,
-        plain: Plain::Network { network, logit_scale },
-    })
+    let plain = Plain::Network { network, logit_scale };
+    Ok(Model::new(descriptor, set, engine, plain))
 }
 
 fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerNetwork, ModelError> {

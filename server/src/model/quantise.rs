@@ -104,6 +104,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
             .map(|output| output.predicted.std_dev())
             .fold(0.0, f64::max),
         accuracy: float.accuracy,
+        version: None,
     };
     descriptor.parse()?;
     let (predicted, integers): (Vec<_>, Vec<_>) = outputs
@@ -112,15 +113,11 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         .unzip();
     descriptor.id = fingerprint(&descriptor, &integers);
     let engine = Engine::Linear(LinearEngine::new(params, &integers));
-    Ok(Model {
-        descriptor,
-        set,
-        engine,
-        plain: Plain::Linear {
-            model: Box::new(float),
-            predicted,
-        },
-    })
+    let plain = Plain::Linear {
+        model: Box::new(float),
+        predicted,
+    };
+    Ok(Model::new(descriptor, set, engine, plain))
 }
 
 /// Where the vectors of levels lie that a client may send: in a box, and perhaps in a ball around a vector of equal levels.

@@ -1,4 +1,8 @@
-use super::{Model, ModelError, VersionedName};
+use super::{
+    Model, ModelError,
+    folder::{Folder, ModelFile},
+};
+use blindscore_protocol::ids::ModelId;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -12,37 +16,139 @@ const BUNDLED: [&[u8]; 3] = [
     include_bytes!("../../../models/net/mnist-net-small.safetensors"),
 ];
 
-/// All models of a server, by name. Immutable once loaded.
+/// All models of a server, by name. Immutable once loaded: a folder that has changed gives another registry.
 pub struct Registry {
-    models: BTreeMap<String, Arc<Model>>,
+    /// What is served under plain names: of each name the newest version.
+    newest: BTreeMap<String, Arc<Model>>,
+    /// What is served as `name@version`, by its name and version.
+    pinned: BTreeMap<(String, u32), Arc<Model>>,
     default: Arc<Model>,
+    bundled: Vec<Arc<Model>>,
+    folder: Option<(PathBuf, Folder)>,
+    /// What each file of the folder was loaded as.
+    loaded: BTreeMap<ModelFile, Arc<Model>>,
+}
+
+/// Why an address has no model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoModel {
+    /// There is no such name, or no such version yet.
+    Unknown,
+    /// There was such a version: a newer one is served.
+    Retired {
+        /// The newest one.
+        newest: u32,
+    },
 }
 
 impl Registry {
-    /// Loads the bundled models and every `*.safetensors` of `models_dir`; of `NAME@VERSION.safetensors` the newest version.
+    /// Loads the bundled models and those of a folder: every `NAME@VERSION.safetensors`, and every `FILE.safetensors` that has no versions.
     ///
     /// # Errors
     /// If one of them can't be served: a server does not start with half of its models.
     pub fn load(models_dir: Option<&Path>) -> Result<Self, ModelError> {
-        let files = models_dir.map(model_files).transpose()?.unwrap_or_default();
-        let bundled = BUNDLED.into_iter().map(Model::from_safetensors);
-        let mut models = BTreeMap::new();
-        let mut default = None;
-        for model in bundled.chain(files.iter().map(|path| Model::load(path))) {
-            let model = Arc::new(model?);
-            default.get_or_insert_with(|| model.clone());
-            let name = model.descriptor().name.clone();
-            if models.insert(name.clone(), model).is_some() {
-                return Err(ModelError::Duplicate(name));
-            }
-        }
-        let default = default.ok_or_else(|| ModelError::field("name", "no model is bundled"))?;
-        Ok(Self { models, default })
+        let bundled = BUNDLED
+            .into_iter()
+            .map(|bytes| Model::from_safetensors(bytes).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        let folder = models_dir
+            .map(|path| Ok::<_, ModelError>((path.to_owned(), Folder::read(path)?)))
+            .transpose()?;
+        Self::build(bundled, folder, &BTreeMap::new())
     }
 
-    /// The model of this name.
-    pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
-        self.models.get(name)
+    /// The registry of the folder as it is now, with the models of unchanged files shared; none if no file has changed.
+    ///
+    /// # Errors
+    /// If one of the models can't be served. This registry stays as good as it was.
+    pub fn reloaded(&self, seen: &mut Folder) -> Result<Option<Self>, ModelError> {
+        let Some((path, _)) = &self.folder else {
+            return Ok(None);
+        };
+        let now = Folder::read(path)?;
+        if now == *seen {
+            return Ok(None);
+        }
+        seen.clone_from(&now);
+        Self::build(self.bundled.clone(), Some((path.clone(), now)), &self.loaded).map(Some)
+    }
+
+    /// The folder's files as they were loaded.
+    pub fn folder(&self) -> Folder {
+        self.folder
+            .as_ref()
+            .map(|(_, folder)| folder.clone())
+            .unwrap_or_default()
+    }
+
+    fn build(
+        bundled: Vec<Arc<Model>>,
+        folder: Option<(PathBuf, Folder)>,
+        known: &BTreeMap<ModelFile, Arc<Model>>,
+    ) -> Result<Self, ModelError> {
+        let default = bundled.first().cloned();
+        let default = default.ok_or_else(|| ModelError::field("name", "no model is bundled"))?;
+        let mut registry = Self {
+            newest: BTreeMap::new(),
+            pinned: BTreeMap::new(),
+            default,
+            bundled: bundled.clone(),
+            folder: None,
+            loaded: BTreeMap::new(),
+        };
+        for model in bundled {
+            registry.serve(model)?;
+        }
+        for (file, is_newest) in folder.iter().flat_map(|(_, folder)| folder.served()) {
+            let model = match known.get(file) {
+                Some(model) => model.clone(),
+                None => Arc::new(file.load()?),
+            };
+            registry.loaded.insert(file.clone(), model.clone());
+            if let Some(version) = model.descriptor().version {
+                let name = model.descriptor().name.clone();
+                let pinned = model.as_version(version);
+                registry.pinned.insert((name, version), Arc::new(pinned));
+            }
+            if is_newest {
+                registry.serve(model)?;
+            }
+        }
+        registry.folder = folder;
+        Ok(registry)
+    }
+
+    fn serve(&mut self, model: Arc<Model>) -> Result<(), ModelError> {
+        let name = model.descriptor().name.clone();
+        match self.newest.insert(name.clone(), model) {
+            Some(_) => Err(ModelError::Duplicate(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The model at an address: `churn` is the newest version, `churn@2` this one.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find(&self, address: &str) -> Result<&Arc<Model>, NoModel> {
+        if let Some(model) = self.newest.get(address) {
+            return Ok(model);
+        }
+        let wanted = address
+            .parse::<super::VersionedName>()
+            .map_err(|_| NoModel::Unknown)?;
+        let key = (wanted.name, wanted.version);
+        if let Some(model) = self.pinned.get(&key) {
+            return Ok(model);
+        }
+        let newest = self
+            .newest
+            .get(&key.0)
+            .and_then(|model| model.descriptor().version);
+        match newest {
+            Some(newest) if (1..newest).contains(&key.1) => Err(NoModel::Retired { newest }),
+            _ => Err(NoModel::Unknown),
+        }
     }
 
     /// The default model.
@@ -50,50 +156,109 @@ impl Registry {
         &self.default
     }
 
-    /// All models, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
-        self.models.values()
+    /// Whether any address has the model of this id.
+    pub fn has(&self, id: ModelId) -> bool {
+        self.all().any(|model| model.descriptor().id == id)
     }
-}
 
-/// The model files of a folder: of each name the newest version, so that a new one takes the place of those before it.
-fn model_files(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let io = |source| ModelError::Io {
-        path: dir.to_owned(),
-        source,
-    };
-    let mut newest: BTreeMap<String, (u32, PathBuf)> = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let Some(VersionedName { name, version }) = VersionedName::of_file(&path) else {
-            continue;
-        };
-        let known = newest.get(&name).map(|(version, _)| *version);
-        if known.is_none_or(|known| known < version) {
-            newest.insert(name, (version, path));
-        }
+    /// Everything that is served, under each of its addresses.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.newest.values().chain(self.pinned.values())
     }
-    Ok(newest.into_values().map(|(_, path)| path).collect())
+
+    /// The newest version of every model, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.newest.values()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{LinearModel, VersionedName};
+    use std::fs;
+
+    fn linear(name: &str, intercept: f64) -> Vec<u8> {
+        let mut model = LinearModel::from_safetensors(BUNDLED[0]).unwrap();
+        name.clone_into(&mut model.name);
+        model.intercept[0] = intercept;
+        model.to_safetensors().unwrap()
+    }
+
+    fn write(folder: &Path, name: &str, version: u32, intercept: f64) {
+        let file = VersionedName::new(name, version).file_name();
+        let unfinished = folder.join("new");
+        fs::write(&unfinished, linear(name, intercept)).unwrap();
+        fs::rename(unfinished, folder.join(file)).unwrap();
+    }
 
     #[test]
-    fn the_newest_version_of_each_name_is_served() {
+    fn versions_come_and_go() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a@2", "a@10", "a", "b", "b@1", "other"] {
-            std::fs::write(folder.path().join(format!("{name}.safetensors")), "").unwrap();
-        }
-        for name in ["a@11.unfinished", "a@x.safetensors", "notes.txt"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        let files = model_files(folder.path()).unwrap();
-        let names: Vec<_> = files
+        let path = folder.path();
+        write(path, "a", 1, 0.0);
+        let first = Registry::load(Some(path)).unwrap();
+        let mut seen = first.folder();
+        assert!(first.reloaded(&mut seen).unwrap().is_none());
+        assert_eq!(first.find("a").unwrap().descriptor().version, Some(1));
+        assert_eq!(first.find("a@1").unwrap().descriptor().name, "a@1");
+        assert_eq!(first.find("a@2").err(), Some(NoModel::Unknown));
+
+        write(path, "a", 2, 1.0);
+        write(path, "b", 0, 1.0);
+        let second = first.reloaded(&mut seen).unwrap().unwrap();
+        let [old, new] = ["a@1", "a"].map(|address| second.find(address).unwrap().descriptor().clone());
+        assert_eq!(&old.id, &first.find("a").unwrap().descriptor().id);
+        assert_eq!(new.version, Some(2));
+        assert_ne!(old.id, new.id);
+        assert_eq!(second.find("b").unwrap().descriptor().version, None);
+        assert!(Arc::ptr_eq(
+            first.loaded.values().next().unwrap(),
+            second.loaded.values().next().unwrap()
+        ));
+        let names: Vec<&str> = second
             .iter()
-            .map(|path| path.file_stem().unwrap().to_str().unwrap())
+            .map(|model| model.descriptor().name.as_str())
             .collect();
-        assert_eq!(names, ["a@10", "b@1", "other"]);
+        assert_eq!(names, ["a", "b", "mnist-linear", "mnist-net", "mnist-net-small"]);
+
+        fs::remove_file(path.join("a@1.safetensors")).unwrap();
+        let third = second.reloaded(&mut seen).unwrap().unwrap();
+        assert_eq!(third.find("a@1").err(), Some(NoModel::Retired { newest: 2 }));
+        for unknown in ["a@3", "a@02", "c", "mnist-linear@1", "a@", ""] {
+            assert_eq!(third.find(unknown).err(), Some(NoModel::Unknown), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_bad_file_is_an_error_once_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::load(Some(folder.path())).unwrap();
+        let mut seen = registry.folder();
+        let whole = linear("a", 0.0);
+        let file = folder.path().join("a@1.safetensors");
+        fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        let error = registry.reloaded(&mut seen).err().unwrap().to_string();
+        assert!(error.contains("a@1.safetensors"), "{error}");
+        assert!(registry.reloaded(&mut seen).unwrap().is_none());
+        fs::write(&file, &whole).unwrap();
+        assert!(registry.reloaded(&mut seen).unwrap().unwrap().find("a@1").is_ok());
+    }
+
+    #[test]
+    fn names_belong_to_one_model() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x.safetensors"), linear("mnist-net", 0.0)).unwrap();
+        assert!(matches!(
+            Registry::load(Some(folder.path())),
+            Err(ModelError::Duplicate(_))
+        ));
+        fs::rename(
+            folder.path().join("x.safetensors"),
+            folder.path().join("x@1.safetensors"),
+        )
+        .unwrap();
+        let error = Registry::load(Some(folder.path())).err().unwrap().to_string();
+        assert!(error.contains("mnist-net") && error.contains("x@1"), "{error}");
     }
 }

@@ -103,6 +103,7 @@ fn descriptor(network: &IntegerNetwork) -> ModelDescriptor {
         sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
         score_error: 0.0,
         accuracy: None,
+        version: None,
     }
 }
 

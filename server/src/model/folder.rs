@@ -1,0 +1,109 @@
+//! A folder of model files.
+
+use super::{Model, ModelError, VersionedName};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// A model file as it was when the folder was read. Files are replaced by renaming, so that one with the same time and length is the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ModelFile {
+    path: PathBuf,
+    name: VersionedName,
+    length: u64,
+    modified: SystemTime,
+}
+
+/// The model files of a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folder(Vec<ModelFile>);
+
+impl Folder {
+    /// Lists the files. One that goes while they are listed doesn't count.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let io = |source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let Some(name) = VersionedName::of_file(&path) else {
+                continue;
+            };
+            let Ok(metadata) = std::fs::metadata(&path) else {
+                continue;
+            };
+            files.push(ModelFile {
+                name,
+                length: metadata.len(),
+                modified: metadata.modified().map_err(io)?,
+                path,
+            });
+        }
+        files.sort();
+        Ok(Self(files))
+    }
+
+    /// The files that are served, and whether each is the newest of its name. A file without a version is served if there is none with one.
+    pub(super) fn served(&self) -> impl Iterator<Item = (&ModelFile, bool)> {
+        let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
+        for file in &self.0 {
+            let known = newest.entry(&file.name.name).or_default();
+            *known = file.name.version.max(*known);
+        }
+        self.0.iter().filter_map(move |file| {
+            let is_newest = newest[file.name.name.as_str()] == file.name.version;
+            (is_newest || file.name.version > 0).then_some((file, is_newest))
+        })
+    }
+}
+
+impl ModelFile {
+    /// Reads, checks and prepares the model.
+    ///
+    /// # Errors
+    /// If it can't be served, or a file with a version has another model's name.
+    pub(super) fn load(&self) -> Result<Model, ModelError> {
+        let in_file = |cause| ModelError::InFile {
+            path: self.path.clone(),
+            cause: Box::new(cause),
+        };
+        let mut model = Model::load(&self.path).map_err(in_file)?;
+        let VersionedName { name, version } = &self.name;
+        if *version > 0 {
+            if model.descriptor().name != *name {
+                let problem = format!("is {:?} in a file named {}", model.descriptor().name, self.name);
+                return Err(in_file(ModelError::field("name", problem)));
+            }
+            model.set_version(*version);
+        }
+        Ok(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_of_each_name_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a@2", "a@10", "a", "b", "b@1", "other"] {
+            std::fs::write(folder.path().join(format!("{name}.safetensors")), "").unwrap();
+        }
+        for name in ["a@11.unfinished", "a@x.safetensors", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let folder = Folder::read(folder.path()).unwrap();
+        let mut served: Vec<_> = folder
+            .served()
+            .map(|(file, newest)| (file.name.to_string(), newest))
+            .collect();
+        served.sort();
+        let expected = [("a@10", true), ("a@2", false), ("b@1", true), ("other", true)];
+        assert_eq!(served, expected.map(|(name, newest)| (name.to_owned(), newest)));
+    }
+}
