@@ -1,4 +1,4 @@
-//! Keys in real object stores: Azurite (Azure Blob) and moto (S3).
+//! Keys in real object stores: Azurite (Azure Blob) and moto (S3, and what Google Cloud Storage has in common with it).
 
 use anyhow::Result;
 use blindscore_protocol::{ids::KeyId, problem::ProblemCode};
@@ -141,6 +141,16 @@ fn keeps_promises(store: &ObjectStoreServer) -> Result<()> {
         assert!(keys.find(&two).await?.is_none());
         Ok(())
     })
+}
+
+#[test]
+fn google_serves_keys() {
+    serves_keys(&ObjectStoreServer::moto_as_google());
+}
+
+#[test]
+fn google_survives_faults() {
+    survives_faults(&ObjectStoreServer::moto_as_google());
 }
 
 macro_rules! with_each_store {

@@ -26,6 +26,7 @@ pub struct ObjectStoreServer {
 enum Kind {
     Azure,
     S3,
+    Google,
 }
 
 impl ObjectStoreServer {
@@ -61,11 +62,21 @@ impl ObjectStoreServer {
 
     /// moto: Amazon S3.
     pub fn moto() -> Self {
+        Self::bucket(Kind::S3)
+    }
+
+    /// moto, spoken to as Google Cloud Storage: the requests of its XML API are those of S3, but for the headers of conditions, which moto
+    /// doesn't know.
+    pub fn moto_as_google() -> Self {
+        Self::bucket(Kind::Google)
+    }
+
+    fn bucket(kind: Kind) -> Self {
         let port = free_port();
         let mut moto = Command::new(python("moto_server"));
         moto.args(["-H", "127.0.0.1", "-p", &port]);
         let data = TempDir::new().expect("a temporary directory");
-        let server = Self::start(moto, Kind::S3, &port, data);
+        let server = Self::start(moto, kind, &port, data);
         let mut stream = TcpStream::connect(&server.address).expect("moto listens");
         let request = "PUT /keys HTTP/1.1\r\nhost: s3\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         stream.write_all(request.as_bytes()).expect("a request is sent");
@@ -105,6 +116,7 @@ impl ObjectStoreServer {
         match self.kind {
             Kind::Azure => "az://keys/of/tests".to_owned(),
             Kind::S3 => "s3://keys/of/tests".to_owned(),
+            Kind::Google => "gs://keys/of/tests".to_owned(),
         }
     }
 
@@ -122,10 +134,15 @@ impl ObjectStoreServer {
                 "aws_access_key_id=test".to_owned(),
                 "aws_secret_access_key=test-secret".to_owned(),
             ],
+            Kind::Google => vec![
+                format!("google_base_url={base}"),
+                "google_bearer_token=test".to_owned(),
+            ],
         };
         let http = match self.kind {
             Kind::Azure => "azure_allow_http=true",
             Kind::S3 => "aws_allow_http=true",
+            Kind::Google => "google_allow_http=true",
         };
         options.into_iter().chain([http.to_owned()]).collect()
     }

@@ -1,6 +1,6 @@
 /** What a server tells about a model. */
 export interface ModelDescriptor {
-  /** Name in addresses. */
+  /** Name in addresses; of a pinned version `name@version`. */
   name: string;
   /** Fingerprint; changes with the model's content. */
   id: string;
@@ -44,6 +44,8 @@ export interface ModelDescriptor {
   score_error: number;
   /** Share of a public test set that the model gets right. */
   accuracy?: number;
+  /** Which version of its name it is, where the server keeps versions. */
+  version?: number;
 }
 
 /** A decrypted answer. */

@@ -24,7 +24,7 @@ Examples:
   Weights that numpy wrote (safetensors: coef, intercept), features between 0 and 1:
     blindscore-server import weights.safetensors --name churn --input-min 0 --input-max 1
 
-It writes MODELS_DIR/NAME@VERSION.safetensors, which `serve --models-dir MODELS_DIR` serves from its next start on.";
+It writes MODELS_DIR/NAME@VERSION.safetensors, which `serve --models-dir MODELS_DIR` serves a moment later, without a restart.";
 
 /// Make a model file from a fitted linear model: ONNX (scikit-learn, PyTorch) or safetensors (numpy)
 #[derive(Args)]

@@ -32,7 +32,10 @@ struct Fixture {
 impl Fixture {
     /// Weights are below `2^weight_bits` in absolute value and random by `seed`.
     fn new(features: usize, outputs: usize, weight_bits: u32, seed: u8) -> Self {
-        let params = LinearParams::N2048;
+        Self::with(LinearParams::N2048, features, outputs, weight_bits, seed)
+    }
+
+    fn with(params: LinearParams, features: usize, outputs: usize, weight_bits: u32, seed: u8) -> Self {
         let (client, public) = ClientKey::generate(ParameterSet::Linear(params)).unwrap();
         let public = over_the_wire(&public);
         let random = MaskSeed([seed; 16]).expand(outputs * (features + 1));

@@ -53,6 +53,28 @@ fn scores_have_the_predicted_noise() {
     check("a whole score", &errors, predicted(&fixture, 0, true).total());
 }
 
+/// Three scores: two share a ciphertext, one is alone.
+#[test]
+fn fine_scores_have_the_predicted_noise() {
+    let fixture = Fixture::with(LinearParams::N2048_FINE, 784, 3, 13, 9);
+    let (mut shared, mut alone) = (Vec::new(), Vec::new());
+    for index in 0..=u8::MAX {
+        let input = fixture.features(index);
+        let scores = fixture.scores(&input);
+        let errors = scores.iter().zip(fixture.expected(&input));
+        let errors: Vec<f64> = errors
+            .map(|(score, expected)| circular_difference(*score, expected) / 2.0)
+            .collect();
+        shared.extend(&errors[..2]);
+        alone.push(errors[2]);
+        // A second draw of the noise at the same input.
+        let again = fixture.scores(&input)[2];
+        alone.push(circular_difference(again, fixture.expected(&input)[2]) / 2.0);
+    }
+    check("a shared score", &shared, predicted(&fixture, 0, true).total());
+    check("a single score", &alone, predicted(&fixture, 2, false).total());
+}
+
 /// With exact products in place of the FFT's.
 #[test]
 fn a_query_has_the_predicted_noise() {
