@@ -60,16 +60,14 @@ fn fine_scores_have_the_predicted_noise() {
     let (mut shared, mut alone) = (Vec::new(), Vec::new());
     for index in 0..=u8::MAX {
         let input = fixture.features(index);
-        let scores = fixture.scores(&input);
-        let errors = scores.iter().zip(fixture.expected(&input));
-        let errors: Vec<f64> = errors
-            .map(|(score, expected)| circular_difference(*score, expected) / 2.0)
-            .collect();
-        shared.extend(&errors[..2]);
-        alone.push(errors[2]);
-        // A second draw of the noise at the same input.
-        let again = fixture.scores(&input)[2];
-        alone.push(circular_difference(again, fixture.expected(&input)[2]) / 2.0);
+        for _ in 0..4 {
+            let pairs = fixture.scores(&input).into_iter().zip(fixture.expected(&input));
+            let errors: Vec<f64> = pairs
+                .map(|(score, expected)| circular_difference(score, expected) / 2.0)
+                .collect();
+            shared.extend(&errors[..2]);
+            alone.push(errors[2]);
+        }
     }
     check("a shared score", &shared, predicted(&fixture, 0, true).total());
     check("a single score", &alone, predicted(&fixture, 2, false).total());
