@@ -1,5 +1,5 @@
 use crate::{
-    import::{self, Calibration, Fitted, Ranges, choose},
+    import::{self, Calibration, Fitted, MOST_LEVELS, Ranges, choose, shared_or_own},
     model::LinearModel,
 };
 use anyhow::{Context, bail, ensure};
@@ -105,13 +105,22 @@ pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
         .as_deref()
         .map(|path| Calibration::read(path, fitted.count(), fitted.features.as_deref()))
         .transpose()?;
+    let names = fitted.features.clone();
     let ranges = Ranges::find(
         &fitted,
         args.input_min.zip(args.input_max),
         data.as_ref(),
         args.widen,
     )?;
-    let choice = choose(linear(&args, fitted, &ranges), args.max_error)?;
+    let mut linear = linear(&args, fitted, &ranges);
+    if let Some(shared) = ranges.shared(data.as_ref(), args.widen) {
+        let with_one_range = LinearModel {
+            inputs: shared.inputs(names.as_deref(), MOST_LEVELS),
+            ..linear.clone()
+        };
+        linear = shared_or_own(with_one_range, linear)?;
+    }
+    let choice = choose(linear, args.max_error)?;
     let agreement = agreement::measure(&choice, data.as_ref(), args.check_rows)?;
     let path = file::write(&args.models_dir, &args.name, &choice.linear)?;
     let report = report::Report {
@@ -156,7 +165,7 @@ fn relabel(fitted: &mut Fitted, labels: &[String]) -> anyhow::Result<()> {
 
 /// The model to write, with levels yet to be chosen.
 fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> LinearModel {
-    let inputs = ranges.inputs(fitted.features.as_deref(), 2);
+    let inputs = ranges.inputs(fitted.features.as_deref(), MOST_LEVELS);
     let labels = match (&fitted.labels, &fitted.classes) {
         (Some(labels), _) => labels.clone(),
         (None, Some([_, positive])) => vec![positive.clone()],

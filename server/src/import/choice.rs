@@ -6,8 +6,12 @@ use blindscore_protocol::{descriptor::Link, params::LinearParams};
 
 /// Bits of an input, least and most.
 const BITS: std::ops::RangeInclusive<u32> = 4..=16;
+/// Levels of an input, at most.
+pub const MOST_LEVELS: u32 = 1 << *BITS.end();
 /// Finer levels than those that add a tenth to the other errors' variance gain nothing.
 const WORTHWHILE: f64 = 0.1;
+/// Times that the scores' range may be larger before features get ranges of their own.
+const MUCH: f64 = 1.5;
 /// Standard deviations that an error stays within: one in five hundred million is larger.
 const BOUND: f64 = 6.0;
 /// Largest error of a probability with which the usual parameter set is taken.
@@ -100,19 +104,40 @@ fn finest_needed(
 /// The model with as many levels as are worthwhile.
 fn with_levels(mut linear: LinearModel) -> Result<(LinearModel, Vec<PredictedOutput>), ModelError> {
     linear.input_rounding = true;
-    let mut predicted = Vec::new();
-    for bits in BITS {
+    let mut bits = *BITS.start();
+    loop {
         linear.inputs.levels = 1 << bits;
-        predicted = predict(&linear)?;
-        let fine = predicted.iter().all(|output| {
+        let predicted = predict(&linear)?;
+        // Each bit more halves the error of rounding the inputs, and leaves the others about as they are.
+        let missing = |output: &PredictedOutput| {
             let others = output.error.noise_std.hypot(output.error.rounding_std);
-            output.error.input_std.powi(2) <= WORTHWHILE * others.powi(2)
-        });
-        if fine {
-            break;
+            (output.error.input_std / (others * WORTHWHILE.sqrt()))
+                .log2()
+                .ceil()
+        };
+        let more = predicted.iter().map(missing).fold(0.0, f64::max) as u32;
+        if more == 0 || bits == *BITS.end() {
+            return Ok((linear, predicted));
         }
+        bits = (bits + more).min(*BITS.end());
     }
-    Ok((linear, predicted))
+}
+
+/// Of two models that differ in the ranges of their features only, the one with a `shared` range, which refuses fewer rows, unless ranges of their
+/// `own` make the scores' range, and with it their error, much smaller.
+///
+/// # Errors
+/// If one of them can't be served.
+pub fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<LinearModel, ImportError> {
+    let widest = |linear: &LinearModel| -> Result<f64, ModelError> {
+        let outputs = predict(linear)?;
+        Ok(outputs.iter().map(|output| output.half_range).fold(0.0, f64::max))
+    };
+    Ok(if widest(&shared)? <= MUCH * widest(&own)? {
+        shared
+    } else {
+        own
+    })
 }
 
 /// The largest error of a probability, six standard deviations; none if there are no probabilities.

@@ -11,7 +11,7 @@ mod ranges;
 mod tensors;
 
 pub use calibration::{Calibration, CalibrationError};
-pub use choice::{Choice, bound, choose};
+pub use choice::{Choice, MOST_LEVELS, bound, choose, shared_or_own};
 pub use ranges::{RangeSource, Ranges};
 pub use tensors::read as read_safetensors;
 

@@ -55,6 +55,24 @@ impl Ranges {
             (None, None, Some(ranges)) => (ranges.iter().copied().map(opened).collect(), RangeSource::File),
             (None, None, None) => return Err(ImportError::NoRanges),
         };
+        let ball = calibration.map(|data| (data, widen));
+        Self::new(each, source, ball)
+    }
+
+    /// The same with one range for all features, for ranges from calibration data. It is the better one for features of a kind, such as counts of
+    /// words: a rare one's own range, from the few rows that have it, would be too narrow for others.
+    pub fn shared(&self, calibration: Option<&Calibration>, widen: f64) -> Option<Self> {
+        let data = calibration.filter(|_| self.source == RangeSource::Calibration)?;
+        let whole = self.inputs(None, 2);
+        let each = vec![(whole.min, whole.max); self.each.len()];
+        Self::new(each, self.source, Some((data, widen))).ok()
+    }
+
+    fn new(
+        each: Vec<(f64, f64)>,
+        source: RangeSource,
+        ball: Option<(&Calibration, f64)>,
+    ) -> Result<Self, ImportError> {
         if let Some(index) = each
             .iter()
             .position(|(min, max)| !(min < max && (max - min).is_finite()))
@@ -69,7 +87,7 @@ impl Ranges {
             norm: None,
             source,
         };
-        ranges.norm = calibration.and_then(|data| ranges.ball(data, widen));
+        ranges.norm = ball.and_then(|(data, widen)| ranges.ball(data, widen));
         Ok(ranges)
     }
 
