@@ -8,6 +8,7 @@ mod lighthouse;
 mod mnist;
 mod npm;
 mod paths;
+mod python;
 mod server;
 mod servers;
 mod size;

@@ -2,6 +2,7 @@ use crate::{
     browser,
     command::{cargo, npm_install, say},
     docs, mnist, npm, paths,
+    python::python,
     server::{self, Running},
     servers, web,
 };
@@ -65,6 +66,16 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 .env("BLINDSCORE_SERVER", paths::server()?);
             command.env("CHROMIUM", &chromium);
             command.env("MNIST_DIR", &mnist).env("SCREENSHOTS", &screenshots);
+            Ok(())
+        },
+    )?;
+    let python = python("tutorial")?;
+    node_tests(
+        "Testing the tutorial, as a reader does it",
+        &tests.join("tutorial"),
+        |command| {
+            command.env("TUTORIAL_TARGET", paths::target()?);
+            command.env("TUTORIAL_PYTHON", python);
             Ok(())
         },
     )?;
