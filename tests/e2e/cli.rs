@@ -211,6 +211,18 @@ fn a_bad_file_is_refused_before_anything_is_sent() {
     run(&[]).expect_failure("--no-header");
     run(&["--no-header"]).expect_success();
     assert!(program.home().join("out.csv").exists());
+    let onto_itself = [
+        "predict",
+        "--model",
+        "toy",
+        "--key",
+        "my.key",
+        "--csv",
+        "rows.csv",
+        "--out",
+        "./rows.csv",
+    ];
+    program.run(&onto_itself).expect_failure("is the input");
     fs::write(&csv, "a,b,c,d\n1,2,3,4\n").expect("written");
     run(&[]).expect_failure("the model takes 3 features");
     run(&["--ignore", "d"]).expect_success();

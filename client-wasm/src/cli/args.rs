@@ -120,7 +120,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: PathBuf,
 
-    /// Where the scores go; replaced if it is there
+    /// Where the scores go; replaced if it is there, unless it is the input
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 

@@ -9,8 +9,10 @@ use crate::{
     table::{Row, Table},
     writer::Writer,
 };
+use anyhow::ensure;
 use blindscore_client::{ClientError, Scores};
 use blindscore_protocol::problem::Recovery;
+use std::{fs, path::Path};
 
 /// Queries in one request: a network takes some seconds for so many.
 const BATCH: usize = 16;
@@ -39,6 +41,11 @@ struct Run<'a> {
 }
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<()> {
+    ensure!(
+        !is_same_file(&args.csv, &args.out),
+        "{} is the input: --out would replace it",
+        args.out.display()
+    );
     let screen = Screen::default();
     let api = Api::new(&args.model, screen.clone());
     for start in 1.. {
@@ -59,6 +66,11 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether two paths lead to one file, as far as that can be known.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 impl Run<'_> {
