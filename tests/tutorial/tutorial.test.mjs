@@ -30,10 +30,9 @@ const folder = join(home, "blindscore-tutorial");
 // The reader's own: no variables of other tests, no key of the user who tests, and nothing comes from a network.
 const { PATH, LANG } = process.env;
 const shell = new Shell(REPOSITORY, { PATH, LANG, HOME: home, PIP_NO_INDEX: "1", npm_config_offline: "true" });
-after(async () => {
-  await shell.close();
-  rmSync(home, { recursive: true, force: true });
-});
+after(() => shell.close());
+// After the shell's own end, which was registered first.
+process.on("exit", () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
 
 const markdown = readFileSync(join(REPOSITORY, "docs/tutorial.md"), "utf8");
 /** As this reader copies it. */
