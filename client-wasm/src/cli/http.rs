@@ -5,6 +5,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, problem::Recovery};
 use serde::Deserialize;
 use std::{
+    cell::Cell,
     fmt, thread,
     time::{Duration, SystemTime},
 };
@@ -16,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// A server that needs, or asks for, more time than this has failed.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Times that a server is asked again which has never answered: its address may be wrong.
+const FIRST_TRIES: usize = 3;
 /// Problem details are shorter.
 const PROBLEM_LIMIT: usize = 1 << 16;
 
@@ -26,6 +29,8 @@ pub(crate) struct Http {
     token: Option<Zeroizing<String>>,
     backoff: ExponentialBuilder,
     screen: Screen,
+    /// Whether there was any answer yet.
+    known: Cell<bool>,
 }
 
 /// A request.
@@ -76,12 +81,14 @@ impl Http {
                 .with_max_times(8)
                 .with_jitter(),
             screen,
+            known: Cell::new(false),
         }
     }
 
     /// Gives the body of the answer. Asks again while the server, or the network, may do better the next time.
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, HttpError> {
         let mut delays = self.backoff.build();
+        let mut tries = 0;
         loop {
             let error = match self.send_once(call) {
                 Err(error) if error.recovery == Recovery::Retry => error,
@@ -89,13 +96,16 @@ impl Http {
             };
             let asked = error.retry_after.unwrap_or_default();
             let delay = match delays.next() {
-                Some(delay) if asked <= PATIENCE => delay.max(asked),
+                Some(delay) if asked <= PATIENCE && (self.known.get() || tries < FIRST_TRIES) => {
+                    delay.max(asked)
+                }
                 _ => return Err(error),
             };
             let seconds = delay.as_secs_f64();
             self.screen
                 .note(&format!("{error}; trying again in {seconds:.1} s"));
             thread::sleep(delay);
+            tries += 1;
         }
     }
 
@@ -116,6 +126,7 @@ impl Http {
             self.agent.run(request.body(call.body).map_err(unsendable)?)
         };
         let mut answer = answer.map_err(|error| self.unanswered(&error))?;
+        self.known.set(true);
         let fine = answer.status().is_success();
         let limit = if fine { call.limit } else { PROBLEM_LIMIT };
         let body = answer.body_mut().with_config().limit(limit as u64).read_to_vec();

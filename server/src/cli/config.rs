@@ -122,6 +122,14 @@ impl Layered {
     }
 }
 
+/// Variables of the client's program, which may run in the same shell.
+const CLIENTS: [&str; 4] = [
+    "BLINDSCORE_URL",
+    "BLINDSCORE_MODEL",
+    "BLINDSCORE_KEY",
+    "BLINDSCORE_TOKEN",
+];
+
 /// Refuses variables that look like this program's and aren't: most likely a misspelt option.
 pub(super) fn refuse_unknown_variables(program: &Command) -> anyhow::Result<()> {
     let known: BTreeSet<_> = program
@@ -132,7 +140,7 @@ pub(super) fn refuse_unknown_variables(program: &Command) -> anyhow::Result<()> 
     for (name, _) in env::vars_os() {
         let ours = name.to_string_lossy().starts_with(PREFIX);
         ensure!(
-            !ours || known.contains(name.as_os_str()),
+            !ours || known.contains(name.as_os_str()) || CLIENTS.iter().any(|client| *client == name),
             "there is no option for the environment variable {}",
             name.to_string_lossy()
         );

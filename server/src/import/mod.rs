@@ -101,6 +101,6 @@ pub enum ImportError {
 }
 
 /// What the readers understand, for error messages.
-pub(crate) const SUPPORTED: &str = "scalers (Scaler, or Mul, Add, Sub and Div with constants), then one LinearClassifier, \
+pub(crate) const SUPPORTED: &str = "scalers (Scaler, or Mul, Add, Sub and Div with constants) and Concat or FeatureVectorizer of columns, then one LinearClassifier, \
 LinearRegressor, Gemm, or MatMul with Add, then Softmax, Sigmoid or Normalizer (L1), and what makes labels of that \
 (ArgMax, ArrayFeatureExtractor, ZipMap, Cast, Reshape, Identity)";

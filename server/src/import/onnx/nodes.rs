@@ -135,6 +135,12 @@ impl Node<'_> {
                     None => self.refuse(" on raw scores"),
                 }
             }
+            // What skl2onnx writes for the columns of a data frame.
+            ("FeatureVectorizer", operands)
+                if operands.iter().all(|value| matches!(value, Value::Features(_))) =>
+            {
+                self.concat(operands)
+            }
             ("ZipMap", [value @ Value::Scores(_)]) => Ok((*value).clone()),
             ("ArrayFeatureExtractor", [Value::Constant(classes), Value::Label(_)]) => {
                 Ok(Value::Label(Some(classes.texts.clone())))
