@@ -243,7 +243,7 @@ fn what_is_no_linear_model_is_refused_with_the_operators_name() -> Result<()> {
         .rposition(|window| *window == b"\"\x07Softmax"[..8]);
     let position = position.context("the operator's name")?;
     let mut other = onnx.clone();
-    other[position + 1..position + 8].copy_from_slice(b"HardMax");
+    other[position + 2..position + 9].copy_from_slice(b"HardMax");
     let file = models.path().join("other.onnx");
     fs::write(&file, other)?;
     let cases: [(&Path, &[&str], &str); 4] = [
