@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-TYPES = {"I8": np.int8, "I16": np.int16, "I32": np.int32, "F32": np.float32}
+TYPES = {"I8": np.int8, "I16": np.int16, "I32": np.int32, "F32": np.float32, "F64": np.float64}
 
 
 def read(path):
@@ -68,6 +68,14 @@ def mnist(folder, name, straighten):
     return np.floor(3 * images + 0.5).astype(np.int32).reshape(-1, 784), labels
 
 
+def levels_of(x, low, high, levels):
+    """Features `[n, f]`, each in its range `low[f]..high[f]`, as integers in 0..levels-1; halves go up, as in the client
+    (`protocol/src/descriptor/inputs.rs`)."""
+    position = (x - low) * ((levels - 1) / (high - low))
+    below = np.floor(position)
+    return (below + (position - below >= 0.5)).astype(np.int32)
+
+
 def projections(tensors, size, x):
     """`p = (w x + b) / range` `[n, h]`; exact integers before the division."""
     # Sums stay far below 2^24, so that float32 holds them exactly.
@@ -94,6 +102,13 @@ def scores(tensors, p, read_noise=0.0, rng=None):
     return out
 
 
+def noise(tensors):
+    """Deviation of p that the parameters predict (`protocol/src/noise.rs`), the largest of all projections."""
+    switch, query = 2**-18 / 12 * (704 / 4 + 1) / 4, 2**-29.58 + 2**-36 / 12
+    norms = (tensors["w"].astype(np.float64) ** 2).sum(1)
+    return float(4 * np.sqrt(query * norms.max() + switch))
+
+
 def accuracy(tensors, p, labels, noise=0.0, seeds=1):
     """Share of right answers with Gaussian noise on the projections (and 2^-8 on the reads, if there is any)."""
     shares = []
@@ -102,6 +117,18 @@ def accuracy(tensors, p, labels, noise=0.0, seeds=1):
         noisy = p + noise * rng.standard_normal(p.shape) if noise else p
         shares.append(np.mean(scores(tensors, noisy, 2**-8 if noise else 0.0, rng).argmax(1) == labels))
     return float(np.mean(shares))
+
+
+def calibrated(tensors, size, x, labels):
+    """The factor on integer logits that makes their softmax the most likely on these rows."""
+    logits = scores(tensors, projections(tensors, size, x))
+    best = (np.inf, 1.0)
+    for factor in np.geomspace(1e-3, 1, 400):
+        scaled = logits * factor
+        top = scaled.max(1, keepdims=True)
+        likely = scaled[np.arange(len(labels)), labels] - top[:, 0] - np.log(np.exp(scaled - top).sum(1))
+        best = min(best, (-likely.mean(), factor))
+    return best[1]
 
 
 def report(tensors, size, x, labels):

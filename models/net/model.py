@@ -37,13 +37,14 @@ def rounded(latent, limit):
 class ProjectionNet(nn.Module):
     """`logits = scale * (sum over h, k of v[c, h, k] * read(p[h] + t[h, k])) + bias`, `p = (w x + b) / range`."""
 
-    def __init__(self, projections, window, limits, noise, x, generator):
+    def __init__(self, w, mask, outputs, limits, noise, x, generator):
+        """`w` and `mask`, both `[projections, features]`: latents to start from, and where they may be anything but zero. `limits` are the
+        largest |w| and |v|, `noise` is the deviation of the noise on p in training. `x` `[n, features]` are inputs that set the range."""
         super().__init__()
+        projections = len(w)
         self.noise = noise
         self.w_max, self.v_max = limits
-        self.register_buffer("mask", windows(projections, window, generator))
-        w = torch.randn(projections, SIDE, SIDE, generator=generator)
-        w = torch.nn.functional.avg_pool2d(w, 3, 1, 1, count_include_pad=False).flatten(1) * 3
+        self.register_buffer("mask", mask)
         self.w = nn.Parameter((w * 0.35).clamp(-1, 1) * self.mask)
         sums = x @ (self.w.data * self.w_max).round().T
         self.log_range = nn.Parameter((sums.std() * 3).log())
@@ -51,15 +52,15 @@ class ProjectionNet(nn.Module):
         grid = torch.linspace(-0.75, 0.75, READS).unsqueeze(1).repeat(1, projections)
         self.threshold = nn.Parameter(grid + 0.03 * torch.randn(grid.shape, generator=generator))
         self.log_width = nn.Parameter(torch.full((projections,), 0.25).log())
-        self.v = nn.Parameter(0.3 * torch.randn(10, READS, projections, generator=generator))
+        self.v = nn.Parameter(0.3 * torch.randn(outputs, READS, projections, generator=generator))
         self.log_scale = nn.Parameter(torch.tensor(2 / (projections * READS) ** 0.5).log())
-        self.bias = nn.Parameter(torch.zeros(10))
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
     def projections(self, x):
         return x @ (rounded(self.w * self.mask, self.w_max).T / self.log_range.exp()) + self.b
 
     def forward(self, x):
-        """Logits and noiseless projections for pixels in 0..3."""
+        """Logits and noiseless projections for inputs on their levels, 0, 1, 2 and so on."""
         p = self.projections(x)
         noisy = p + self.noise * torch.randn_like(p) if self.training else p
         reads = Reads.apply(noisy, self.threshold, self.log_width.exp())
@@ -87,6 +88,19 @@ class ProjectionNet(nn.Module):
             "bias": (self.bias / scale).float(),
         }
         return {name: array.contiguous().numpy() for name, array in arrays.items()}, int(size), float(scale)
+
+
+def image_start(projections, window, generator):
+    """Latents and mask of projections of images: smooth, each in a window."""
+    mask = windows(projections, window, generator)
+    w = torch.randn(projections, SIDE, SIDE, generator=generator)
+    return nn.functional.avg_pool2d(w, 3, 1, 1, count_include_pad=False).flatten(1) * 3, mask
+
+
+def table_start(projections, used, generator):
+    """Latents and mask of projections of features in no order; those that are not `used` (bool `[features]`) get no weight."""
+    mask = used.float().expand(projections, -1).clone()
+    return torch.randn(mask.shape, generator=generator), mask
 
 
 def windows(projections, side, generator):

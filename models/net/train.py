@@ -9,10 +9,7 @@ The first run also trains the teacher and caches distorted copies of the images 
 """
 
 import argparse
-import ctypes
 import json
-import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,28 +20,19 @@ from torch.nn import functional as F
 import data
 import evaluate
 import teacher
-from model import ProjectionNet
+from model import ProjectionNet, image_start
+from training import descend, edge, keep_memory
 
 BATCH = 256
 LABEL_SHARE = 0.1
-# Projections beyond this are penalised.
-EDGE = 0.85
 
 
 def loss(logits, p, labels, opinion, penalty, temperature):
     """Labels, the teacher's soft labels, and a penalty on projections near the end of their range."""
     target = F.softmax(opinion / temperature, 1)
     soft = F.kl_div(F.log_softmax(logits / temperature, 1), target, reduction="batchmean")
-    edge = (p.abs() - EDGE).relu_().square().sum(1).mean()
     hard = F.cross_entropy(logits, labels)
-    return LABEL_SHARE * hard + (1 - LABEL_SHARE) * temperature**2 * soft + penalty * edge
-
-
-def rate(step, steps, warmup):
-    """Linear warm-up, then a cosine down to zero."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+    return LABEL_SHARE * hard + (1 - LABEL_SHARE) * temperature**2 * soft + penalty * edge(p)
 
 
 def fit(args, copies, labels, kept):
@@ -52,53 +40,23 @@ def fit(args, copies, labels, kept):
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     sample = copies[0][0][:2_000].float()
-    net = ProjectionNet(args.projections, args.window, (args.w_max, args.v_max), args.noise, sample, generator)
-    rest = [p for p in net.parameters() if p is not net.w]
-    groups = [{"params": [net.w], "base": args.lr}, {"params": rest, "base": 0.6 * args.lr}]
-    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
-    average = {name: p.detach().clone() for name, p in net.named_parameters()}
+    start = image_start(args.projections, args.window, generator)
+    net = ProjectionNet(*start, 10, (args.w_max, args.v_max), args.noise, sample, generator)
     per_epoch = kept // BATCH
-    steps, step = args.epochs * per_epoch, 0
-    for epoch in range(args.epochs):
-        start, total = time.time(), 0.0
+
+    def batches(epoch):
         pixels, opinions = copies[1 + epoch % (len(copies) - 1)]
-        net.train()
         for index in torch.randperm(kept, generator=generator)[: per_epoch * BATCH].split(BATCH):
-            factor = rate(step, steps, per_epoch)
-            for group in optimiser.param_groups:
-                group["lr"] = group["base"] * factor
             x = pixels[index]
             if args.jitter:
                 move = torch.randint(-args.jitter, args.jitter + 1, (2,), generator=generator).tolist()
                 x = x.view(-1, 28, 28).roll(move, (1, 2)).flatten(1)
-            logits, p = net(x.float())
-            value = loss(logits, p, labels[index], opinions[index].float(), args.penalty, args.temperature)
-            optimiser.zero_grad()
-            value.backward()
-            optimiser.step()
-            net.clamp()
-            decay = min(args.average, (step + 1) / (step + 10))
-            with torch.no_grad():
-                for name, parameter in net.named_parameters():
-                    average[name].lerp_(parameter, 1 - decay)
-            total += value.item()
-            step += 1
-        if epoch % 5 == 4 or epoch == args.epochs - 1:
-            print(f"epoch {epoch + 1}: loss {total / per_epoch:.4f}, {time.time() - start:.1f} s an epoch", flush=True)
-    net.load_state_dict(average, strict=False)
-    return net.eval()
+            yield x.float(), labels[index], opinions[index].float()
 
+    def taught(logits, p, labels, opinion):
+        return loss(logits, p, labels, opinion, args.penalty, args.temperature)
 
-def calibrated(tensors, size, x, labels):
-    """The factor on integer logits that makes their softmax the most likely on these images."""
-    logits = evaluate.scores(tensors, evaluate.projections(tensors, size, x))
-    best = (np.inf, 1.0)
-    for factor in np.geomspace(1e-3, 1, 400):
-        scaled = logits * factor
-        top = scaled.max(1, keepdims=True)
-        likely = scaled[np.arange(len(labels)), labels] - top[:, 0] - np.log(np.exp(scaled - top).sum(1))
-        best = min(best, (-likely.mean(), factor))
-    return best[1]
+    return descend(net, batches, taught, args.epochs, per_epoch, args.lr, args.average)
 
 
 def export(args, tensors, size, factor, train_x):
@@ -127,17 +85,6 @@ def export(args, tensors, size, factor, train_x):
     written, _ = evaluate.read(args.out)
     assert all(np.array_equal(written[name], array) for name, array in tensors.items())
     print("test:", json.dumps(report))
-
-
-def keep_memory():
-    """Stops glibc from returning every temporary array to the system, which makes the training three times faster."""
-    trim_threshold, mmap_threshold = -1, -3
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(mmap_threshold, 32 << 20)
-        libc.mallopt(trim_threshold, 1 << 30)
-    except OSError:
-        pass
 
 
 def main():
@@ -185,7 +132,7 @@ def main():
                 shares.append(evaluate.accuracy(tensors, p, y[part]))
             print(f"{name}, distorted copies: {np.mean(shares):.4f}, weakest: {np.mean(shares[2::3]):.4f}", flush=True)
     if args.out is not None:
-        export(args, tensors, size, calibrated(tensors, size, x[held], y[held]), x)
+        export(args, tensors, size, evaluate.calibrated(tensors, size, x[held], y[held]), x)
 
 
 if __name__ == "__main__":

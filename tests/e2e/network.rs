@@ -12,7 +12,7 @@ use blindscore_protocol::{
     wire::{Header, Kind, SecretKeyBits, WireError},
 };
 use blindscore_server::model::{Model, Registry};
-use blindscore_tests::{Api, Server, User, deviations, digit};
+use blindscore_tests::{Api, Server, User, digit};
 use std::sync::Arc;
 
 const PATH: &str = "/v1/models/mnist-net-small/score";
@@ -62,7 +62,7 @@ fn a_network_scores_what_it_cannot_see() {
             .expect("a response for this key")
             .scores;
         let expected = plain.plain_scores(&digit(shape));
-        let deviations = deviations(&plain, &digit(shape));
+        let deviations = plain.deviations(&digit(shape));
         for ((score, expected), deviation) in scores.iter().zip(expected).zip(deviations) {
             let error = (score - expected).abs();
             assert!(

@@ -1,9 +1,7 @@
 use crate::{Api, digit};
 use blindscore_client::{ClientKey, Scores};
-use blindscore_protocol::{
-    descriptor::ModelDescriptor, ids::KeyId, noise::NetworkNoise, params::ParameterSet,
-};
-use blindscore_server::model::{Model, Plain, Registry};
+use blindscore_protocol::{descriptor::ModelDescriptor, ids::KeyId};
+use blindscore_server::model::Registry;
 
 /// Someone with a key for one model, and what the model gives in the clear.
 pub struct ModelUser {
@@ -62,11 +60,10 @@ impl Oracle {
         let picture = |shape| {
             let features = digit(shape);
             let scores = model.plain_scores(&features);
-            let deviations = match model.plain() {
-                Plain::Network { .. } => deviations(model, &features),
-                Plain::Linear { .. } => vec![model.descriptor().score_error; scores.len()],
-            };
-            let errors = deviations.into_iter().map(|deviation| 7.0 * deviation);
+            let errors = model
+                .deviations(&features)
+                .into_iter()
+                .map(|deviation| 7.0 * deviation);
             scores.into_iter().zip(errors).collect()
         };
         Self {
@@ -87,32 +84,4 @@ impl Oracle {
                 .zip(expected)
                 .all(|(score, (plain, error))| (score - plain).abs() <= *error)
     }
-}
-
-/// The deviation of each score of a network: each projection is moved by one deviation of its predicted noise, to either side, to see what its ramps make
-/// of it.
-pub fn deviations(model: &Model, features: &[f64]) -> Vec<f64> {
-    let (Plain::Network { network, logit_scale }, ParameterSet::Network(params)) =
-        (model.plain(), model.set())
-    else {
-        panic!("not a network");
-    };
-    let levels = model.descriptor().inputs.levels_of(features);
-    let levels: Vec<i64> = levels.into_iter().map(i64::from).collect();
-    let mut variances = vec![model.descriptor().score_error.powi(2); network.biases.len()];
-    for (h, projection) in network.projections.iter().enumerate() {
-        let squared_norm = projection.weights.iter().map(|w| (w * w) as f64).sum();
-        // The torus is four wide, and `range` to one.
-        let step =
-            (NetworkNoise::projection(&params, squared_norm).sqrt() * 4.0 * network.range).ceil() as i64;
-        let moved = |by: i64| {
-            let mut moved = network.clone();
-            moved.projections[h].bias += by;
-            moved.logits(&levels)
-        };
-        for ((variance, up), down) in variances.iter_mut().zip(moved(step)).zip(moved(-step)) {
-            *variance += ((up - down) / 2.0 * logit_scale).powi(2);
-        }
-    }
-    variances.iter().map(|variance| variance.sqrt()).collect()
 }

@@ -12,7 +12,7 @@ mod stores;
 mod user;
 
 pub use api::{Api, Reply};
-pub use client::{ModelUser, Oracle, deviations};
+pub use client::{ModelUser, Oracle};
 pub use faults::{Fault, Faults};
 pub use gate::{Gate, Passage};
 pub use program::{Ended, Program};

@@ -3,15 +3,19 @@
 //! 1. [`onnx`] or [`tensors`] read the file as a [`Fitted`] linear model, in floating point, with the scaler folded into its weights;
 //! 2. [`ranges`] finds the range of every feature, from the scaler, from calibration data, or from the caller;
 //! 3. [`choice`] rounds inputs and weights as coarsely as the allowed error permits.
+//!
+//! Projection networks come trained and rounded; [`network`] names and checks them.
 
 mod calibration;
 mod choice;
+mod network;
 pub mod onnx;
 mod ranges;
 mod tensors;
 
 pub use calibration::{Calibration, CalibrationError};
 pub use choice::{Choice, MOST_LEVELS, bound, choose, shared_or_own};
+pub use network::{Naming, Network};
 pub use ranges::{RangeSource, Ranges};
 pub use tensors::read as read_safetensors;
 

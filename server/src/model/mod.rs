@@ -37,6 +37,11 @@ struct Scoring {
     plain: Plain,
 }
 
+/// Whether a model file has a projection network in it.
+pub(crate) fn is_network(tensors: &SafeTensors<'_>) -> bool {
+    tensors.tensor("threshold").is_ok()
+}
+
 /// The model in the clear, which encrypted scores are compared with.
 pub enum Plain {
     /// As it was fitted, in floating point.
@@ -59,7 +64,7 @@ impl Model {
     /// Reads, checks and prepares a model of any kind.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
         let tensors = SafeTensors::deserialize(bytes)?;
-        if tensors.tensor("threshold").is_ok() {
+        if is_network(&tensors) {
             return network::prepare(&tensors, bytes);
         }
         quantise::prepare(LinearModel::from_safetensors(bytes)?)
@@ -123,24 +128,37 @@ impl Model {
         &self.scoring.plain
     }
 
+    /// Predicted standard deviation of each decrypted score from [`Self::plain_scores`].
+    pub fn deviations(&self, features: &[f64]) -> Vec<f64> {
+        match &self.scoring.plain {
+            Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
+            Plain::Network { network, logit_scale } => {
+                let rest = self.descriptor.score_error;
+                let variances = network.spread(&self.levels(features), |projection| {
+                    network::projection_noise(&network::PARAMS, projection)
+                });
+                variances
+                    .iter()
+                    .map(|variance| rest.hypot(variance.sqrt() * logit_scale))
+                    .collect()
+            }
+        }
+    }
+
+    fn levels(&self, features: &[f64]) -> Vec<i64> {
+        let levels = self.descriptor.inputs.levels_of(features);
+        levels.into_iter().map(i64::from).collect()
+    }
+
     /// Scores in the clear: what encrypted scores are compared with.
     pub fn plain_scores(&self, features: &[f64]) -> Vec<f64> {
         match &self.scoring.plain {
             Plain::Linear { model, .. } => model.float_scores(features),
-            Plain::Network { network, logit_scale } => {
-                let levels: Vec<i64> = self
-                    .descriptor
-                    .inputs
-                    .levels_of(features)
-                    .into_iter()
-                    .map(i64::from)
-                    .collect();
-                network
-                    .logits(&levels)
-                    .iter()
-                    .map(|logit| logit * logit_scale)
-                    .collect()
-            }
+            Plain::Network { network, logit_scale } => network
+                .logits(&self.levels(features))
+                .iter()
+                .map(|logit| logit * logit_scale)
+                .collect(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Projection networks as safetensors files: integers, made by `models/net/train.py`.
+//! Projection networks as safetensors files: integers, made by `models/net/train.py` and `fit_table.py`.
 //!
 //! Tensors: `w` `[projections, features]`, `b` `[projections]`, `width` `[projections]`, `threshold` `[projections, reads]` in units of
 //! 1/256, `v` `[outputs, projections, reads]`, `bias` `[outputs]`. Metadata: as for linear models, and `range`, `max_logit`, `logit_scale`.
@@ -20,10 +20,14 @@ use blindscore_protocol::{
 };
 use safetensors::SafeTensors;
 
+/// The parameters of every network.
+pub(super) const PARAMS: NetworkParams = NetworkParams::N704_K4;
 /// Projections a network may have.
 const PROJECTIONS: std::ops::RangeInclusive<usize> = 1..=1_024;
 /// Reads a projection may have.
 const READS: std::ops::RangeInclusive<usize> = 1..=64;
+/// Integers lie between plus and minus this: sums of their products with features are exact.
+const LARGEST: f64 = 2_147_483_648.0;
 /// Largest deviation of the noise on a projection, whose range is from -1 to 1.
 const PROJECTION_NOISE: f64 = 0.04;
 /// Largest deviation of the noise on a logit, as a share of the largest logit.
@@ -31,7 +35,7 @@ const LOGIT_NOISE: f64 = 0.05;
 
 /// Reads, checks and prepares a network.
 pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, ModelError> {
-    let params = NetworkParams::N704_K4;
+    let params = PARAMS;
     let set = ParameterSet::Network(params);
     let metadata = Metadata::read(file)?;
     let network = read(tensors, &metadata)?;
@@ -74,14 +78,14 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
 }
 
 fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerNetwork, ModelError> {
-    let (shape, weights) = numbers(tensors, "w")?;
+    let (shape, weights) = integers(tensors, "w")?;
     let &[count, features] = shape.as_slice() else {
         return Err(ModelError::field(
             "w",
             format!("has shape {shape:?}, not [projections, features]"),
         ));
     };
-    let (shape, reads) = numbers(tensors, "v")?;
+    let (shape, reads) = integers(tensors, "v")?;
     let &[outputs, v_count, reads_each] = shape.as_slice() else {
         return Err(ModelError::field(
             "v",
@@ -100,41 +104,59 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerNetwork
             format!("has {outputs} outputs and {reads_each} reads"),
         ));
     }
-    let tensor = |name, expected: &[usize]| match numbers(tensors, name)? {
-        (shape, values) if shape == expected => Ok(values),
-        (shape, _) => Err(ModelError::field(
-            name,
-            format!("has shape {shape:?}, not {expected:?}"),
-        )),
-    };
-    let biases = tensor("b", &[count])?;
-    let widths = tensor("width", &[count])?;
-    let thresholds = tensor("threshold", &[count, reads_each])?;
+    let biases = shaped("b", integers(tensors, "b")?, &[count])?;
+    let widths = shaped("width", numbers(tensors, "width")?, &[count])?;
+    let thresholds = integers(tensors, "threshold")?;
+    let thresholds = shaped("threshold", thresholds, &[count, reads_each])?;
     if widths.iter().any(|&width| width <= 0.0) {
         return Err(ModelError::field("width", "is not positive everywhere"));
     }
-    if thresholds.iter().any(|t| t.abs() >= THRESHOLD_STEPS as f64) {
+    if thresholds.iter().any(|t| t.abs() >= THRESHOLD_STEPS) {
         return Err(ModelError::field(
             "threshold",
             format!("is not below {THRESHOLD_STEPS} everywhere"),
         ));
     }
-    let integers = |values: &[f64]| values.iter().map(|&v| v as i64).collect::<Vec<i64>>();
     let projection = |h: usize| IntegerProjection {
-        weights: integers(&weights[h * features..][..features]),
-        bias: biases[h] as i64,
+        weights: weights[h * features..][..features].to_vec(),
+        bias: biases[h],
         width: widths[h],
-        thresholds: integers(&thresholds[h * reads_each..][..reads_each]),
+        thresholds: thresholds[h * reads_each..][..reads_each].to_vec(),
         reads: (0..outputs)
-            .map(|c| integers(&reads[(c * count + h) * reads_each..][..reads_each]))
+            .map(|c| reads[(c * count + h) * reads_each..][..reads_each].to_vec())
             .collect(),
     };
     Ok(IntegerNetwork {
         projections: (0..count).map(projection).collect(),
-        biases: tensor("bias", &[outputs])?,
+        biases: shaped("bias", numbers(tensors, "bias")?, &[outputs])?,
         range: positive(metadata, "range")?,
         max_logit: positive(metadata, "max_logit")?,
     })
+}
+
+/// A tensor's numbers, if it has the expected shape.
+fn shaped<T>(
+    name: &'static str,
+    (shape, values): (Vec<usize>, Vec<T>),
+    expected: &[usize],
+) -> Result<Vec<T>, ModelError> {
+    if shape == expected {
+        return Ok(values);
+    }
+    let problem = format!("has shape {shape:?}, not {expected:?}");
+    Err(ModelError::field(name, problem))
+}
+
+/// Shape and values of a tensor of integers, whatever its type.
+fn integers(tensors: &SafeTensors<'_>, name: &'static str) -> Result<(Vec<usize>, Vec<i64>), ModelError> {
+    let (shape, values) = numbers(tensors, name)?;
+    match values.iter().find(|v| v.fract() != 0.0 || v.abs() > LARGEST) {
+        Some(value) => Err(ModelError::field(
+            name,
+            format!("has {value}, which is no integer of 32 bits"),
+        )),
+        None => Ok((shape, values.into_iter().map(|value| value as i64).collect())),
+    }
 }
 
 fn positive(metadata: &Metadata, name: &'static str) -> Result<f64, ModelError> {
@@ -148,11 +170,20 @@ fn positive(metadata: &Metadata, name: &'static str) -> Result<f64, ModelError> 
     Ok(value)
 }
 
+fn squared_norm(values: &[i64]) -> f64 {
+    values.iter().map(|&v| (v as f64).powi(2)).sum()
+}
+
+/// Deviation of the noise on a projection, whose range is from -1 to 1.
+pub(super) fn projection_noise(params: &NetworkParams, projection: &IntegerProjection) -> f64 {
+    // The torus is four wide.
+    NetworkNoise::projection(params, squared_norm(&projection.weights)).sqrt() * 4.0
+}
+
 /// Refuses a network that the parameters are not precise enough for. Gives the deviation of a logit's noise.
 fn check(params: &NetworkParams, network: &IntegerNetwork) -> Result<f64, ModelError> {
-    let squares = |values: &[i64]| values.iter().map(|&v| (v * v) as f64).sum::<f64>();
     for (h, projection) in network.projections.iter().enumerate() {
-        let noise = NetworkNoise::projection(params, squares(&projection.weights)).sqrt() * 4.0;
+        let noise = projection_noise(params, projection);
         if noise > PROJECTION_NOISE {
             return Err(ModelError::Precision {
                 place: format!("first layer, projection {h}"),
@@ -164,7 +195,7 @@ fn check(params: &NetworkParams, network: &IntegerNetwork) -> Result<f64, ModelE
         let reads = network
             .projections
             .iter()
-            .map(|projection| squares(&projection.reads[output]))
+            .map(|projection| squared_norm(&projection.reads[output]))
             .sum();
         NetworkNoise::score(params, reads).sqrt() * 2f64.powi(64) / network.amplitude()
     };
@@ -231,5 +262,23 @@ mod tests {
             output.contains("output layer") && output.contains("noise of"),
             "{output}"
         );
+    }
+    #[test]
+    fn weights_are_integers_of_32_bits() {
+        let read = |values: &[f64]| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let tensor = TensorView::new(Dtype::F64, vec![values.len()], &bytes).unwrap();
+            let file = serialize([("b", tensor)], None).unwrap();
+            integers(&SafeTensors::deserialize(&file).unwrap(), "b")
+        };
+        assert_eq!(read(&[-3.0, LARGEST]).unwrap().1, [-3, 1 << 31]);
+        for bad in [0.5, 1e300, -1e10] {
+            let error = read(&[1.0, bad]).unwrap_err().to_string();
+            assert!(
+                error.starts_with("b: has ") && error.contains("no integer"),
+                "{error}"
+            );
+        }
+        assert!(read(&[f64::NAN]).is_err());
     }
 }

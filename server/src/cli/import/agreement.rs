@@ -1,9 +1,6 @@
-//! How well the encrypted model agrees with the float one, on real rows.
+//! How well the encrypted model agrees with the plain one, on real rows.
 
-use crate::{
-    engine::PreparedKey,
-    import::{Calibration, Choice},
-};
+use crate::{engine::PreparedKey, import::Calibration, model::Model};
 use blindscore_client::{ClientKey, check_features};
 use blindscore_protocol::wire::Query;
 use std::time::{Duration, Instant};
@@ -12,25 +9,25 @@ use std::time::{Duration, Instant};
 pub(super) struct Agreement {
     /// Rows that were encrypted, scored and decrypted.
     pub(super) rows: usize,
+    /// Whether the scores decide between classes.
+    pub(super) decides: bool,
     /// Of these, the ones where both models decide alike.
     pub(super) same_decision: usize,
     /// Largest difference of a score.
     pub(super) largest_error: f64,
+    /// Largest predicted standard deviation of one of these scores.
+    pub(super) deviation: f64,
     /// Rows of the calibration data that clients would refuse.
     pub(super) refused: usize,
-    /// Median time of one score, on one core.
+    /// Median time of one score.
     pub(super) time: Duration,
 }
 
 /// Scores calibration rows, or one made-up row if there are none, with a new key.
-pub(super) fn measure(
-    choice: &Choice,
-    data: Option<&Calibration>,
-    limit: usize,
-) -> anyhow::Result<Agreement> {
-    let descriptor = choice.model.descriptor();
+pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -> anyhow::Result<Agreement> {
+    let descriptor = model.descriptor();
     let inputs = &descriptor.inputs;
-    let (key, public) = ClientKey::generate(choice.model.set())?;
+    let (key, public) = ClientKey::generate(model.set())?;
     let prepared = PreparedKey::new(&public);
     let made_up = [(0..inputs.count)
         .map(|index| inputs.range(index).0)
@@ -48,26 +45,32 @@ pub(super) fn measure(
     let every = accepted.len().div_ceil(limit.max(1)).max(1);
     let mut agreement = Agreement {
         rows: 0,
+        decides: true,
         same_decision: 0,
         largest_error: 0.0,
+        deviation: 0.0,
         refused,
         time: Duration::ZERO,
     };
     let mut times = Vec::new();
     for row in accepted.into_iter().step_by(every) {
         let query = key.encrypt(descriptor, row)?;
-        let query = Query::from_blob(&query, choice.model.set().query_format(), inputs.count)?;
+        let query = Query::from_blob(&query, model.set().query_format(), inputs.count)?;
         let started = Instant::now();
-        let response = choice.model.engine().score(&query, &prepared)?;
+        let response = model.engine().score(&query, &prepared)?;
         times.push(started.elapsed());
         let scores = key.decrypt(descriptor, &response.to_blob())?;
-        let plain = choice.linear.float_scores(row);
+        let plain = model.plain_scores(row);
         let errors = scores
             .scores
             .iter()
             .zip(&plain)
             .map(|(score, plain)| (score - plain).abs());
         agreement.largest_error = errors.fold(agreement.largest_error, f64::max);
+        agreement.deviation = model
+            .deviations(row)
+            .into_iter()
+            .fold(agreement.deviation, f64::max);
         agreement.rows += 1;
         agreement.same_decision += usize::from(scores.index == decision(&plain));
     }

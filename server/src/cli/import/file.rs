@@ -1,6 +1,6 @@
 //! Where imported models are written.
 
-use crate::model::{LinearModel, VersionedName};
+use crate::model::VersionedName;
 use anyhow::Context;
 use std::{
     fs::{self, File},
@@ -9,17 +9,14 @@ use std::{
 };
 
 /// Writes the next version of a model, whole or not at all.
-pub(super) fn write(folder: &Path, name: &str, model: &LinearModel) -> anyhow::Result<PathBuf> {
-    let content = model.to_safetensors()?;
-    // What is written is what will be served.
-    LinearModel::from_safetensors(&content).context("the model file can't be read back")?;
+pub(super) fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("can't create {}", folder.display()))?;
     let version = next_version(folder, name)?;
     let path = folder.join(VersionedName::new(name, version).file_name());
     let unfinished = path.with_extension("unfinished");
     let mut file =
         File::create(&unfinished).with_context(|| format!("can't create {}", unfinished.display()))?;
-    file.write_all(&content)?;
+    file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&unfinished, &path).with_context(|| format!("can't write {}", path.display()))?;
     // The rename lasts once the folder does.

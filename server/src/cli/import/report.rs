@@ -1,173 +1,133 @@
-//! What an import chose, as a table or as JSON.
+//! What an import came to, as a table or as JSON.
 
 use super::agreement::Agreement;
-use crate::import::{Choice, RangeSource};
-use blindscore_protocol::descriptor::Link;
-use serde_json::{Value, json};
+use crate::model::Model;
+use serde_json::{Map, Value, json};
 use std::{
+    fmt::Display,
     io::{self, Write},
-    path::Path,
+    path::PathBuf,
 };
 
-/// Rows of the table of outputs.
-const SHOWN: usize = 12;
-
-/// Everything that is told.
-pub(super) struct Report<'a> {
-    pub(super) choice: &'a Choice,
-    pub(super) source: RangeSource,
-    pub(super) max_error: f64,
-    pub(super) agreement: &'a Agreement,
-    pub(super) path: &'a Path,
+/// Everything that is told: what all models have in common, and what an importer adds.
+pub(super) struct Report {
+    head: String,
+    chosen: Vec<String>,
+    measured: Vec<String>,
+    table: Vec<String>,
+    json: Map<String, Value>,
 }
 
-impl Report<'_> {
-    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let descriptor = self.choice.model.descriptor();
-        let inputs = &descriptor.inputs;
-        let largest = self
-            .choice
-            .predicted
-            .iter()
-            .map(|output| output.largest_weight)
-            .max()
-            .unwrap_or(0);
-        writeln!(
-            out,
-            "{}: {} features, {} outputs",
-            self.path.display(),
-            inputs.count,
-            descriptor.outputs.len()
-        )?;
-        row(out, "ranges", self.source)?;
-        if let Some(norm) = inputs.norm {
-            row(
-                out,
-                "distance",
-                format!(
-                    "at most {:.4} from position {} of the ranges",
-                    norm.max, norm.centre
-                ),
-            )?;
-        }
-        row(out, "inputs", format!("{} bits", inputs.levels.ilog2()))?;
-        row(out, "weights", format!("{} bits", largest.max(1).ilog2() + 2))?;
-        row(out, "parameters", self.choice.model.set().name())?;
-        row(
-            out,
-            "error",
-            format!(
-                "at most {:.2e} of a score's range, {:.2e} in its units (six deviations); {:.0e} was allowed",
-                self.choice.worst(),
-                self.choice.stated_error(),
-                self.max_error
-            ),
-        )?;
-        if let Some(error) = self.choice.probability_error() {
-            row(out, "", format!("at most {error:.1e} of a probability"))?;
-        }
-        row(out, "margin", format!("{:.1} bits of flooding", self.margin()))?;
+impl Report {
+    /// What is told of every model. Its scores were timed on so many cores.
+    pub(super) fn new(model: &Model, path: PathBuf, agreement: &Agreement, cores: usize) -> Self {
+        let descriptor = model.descriptor();
+        let (features, outputs) = (descriptor.inputs.count, descriptor.outputs.len());
         let sizes = descriptor.sizes;
-        row(
-            out,
-            "bytes",
-            format!(
-                "query {}, response {}, key {}",
-                sizes.query, sizes.response, sizes.public_key
+        let milliseconds = agreement.time.as_secs_f64() * 1e3;
+        let cores_here = match cores {
+            1 => "one core".to_owned(),
+            cores => format!("{cores} cores"),
+        };
+        let mut measured = vec![
+            row("parameters", model.set().name()),
+            row(
+                "bytes",
+                format!(
+                    "query {}, response {}, key {}",
+                    sizes.query, sizes.response, sizes.public_key
+                ),
             ),
-        )?;
-        row(
-            out,
-            "time",
-            format!("{:.2} ms a score on one core here", self.milliseconds()),
-        )?;
+            row(
+                "time",
+                format!("{milliseconds:.2} ms a score on {cores_here} here"),
+            ),
+        ];
         let Agreement {
             rows,
+            decides,
             same_decision,
             largest_error,
             refused,
             ..
-        } = self.agreement;
+        } = agreement;
         if *rows > 1 {
-            let decided = match (&descriptor.classes, descriptor.link) {
-                // A regression decides nothing.
-                (None, Link::Identity) => format!("{rows} rows"),
-                _ => format!("{same_decision} of {rows} rows decided alike"),
+            let decided = if *decides {
+                format!("{same_decision} of {rows} rows decided alike")
+            } else {
+                format!("{rows} rows")
             };
-            let agreement = format!("{decided}, largest error of a score {largest_error:.2e}");
-            row(out, "agreement", agreement)?;
+            measured.push(row(
+                "agreement",
+                format!("{decided}, largest error of a score {largest_error:.2e}"),
+            ));
         }
         if *refused > 0 {
-            row(
-                out,
+            measured.push(row(
                 "refused",
                 format!("{refused} calibration rows are out of range: clients refuse them"),
-            )?;
+            ));
         }
-        self.write_outputs(out)
+        let mut report = Self {
+            head: format!("{}: {features} features, {outputs} outputs", path.display()),
+            chosen: Vec::new(),
+            measured,
+            table: Vec::new(),
+            json: Map::new(),
+        };
+        report.entries(json!({
+            "file": path,
+            "id": descriptor.id,
+            "features": features,
+            "outputs": outputs,
+            "levels": descriptor.inputs.levels,
+            "parameter_set": model.set().name(),
+            "sizes": sizes,
+            "score_ms": milliseconds,
+            "cores": cores,
+            "rows": rows,
+            "same_decision": same_decision,
+            "largest_error": largest_error,
+            "refused": refused,
+        }));
+        report
     }
 
-    fn write_outputs(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "\n  {:<20}{:>26}{:>12}", "output", "range", "error")?;
-        let outputs = self
-            .choice
-            .model
-            .descriptor()
-            .outputs
-            .iter()
-            .zip(&self.choice.predicted);
-        for (output, predicted) in outputs.take(SHOWN) {
-            let range = format!("{:.4} +- {:.4}", output.offset, output.half_range);
-            writeln!(
-                out,
-                "  {:<20}{range:>26}{:>12.2e}",
-                output.label,
-                crate::import::bound(predicted)
-            )?;
+    /// Adds a row that says what was chosen.
+    pub(super) fn row(&mut self, name: &str, value: impl Display) {
+        self.chosen.push(row(name, value));
+    }
+
+    /// Adds a line to the table at the end.
+    pub(super) fn table(&mut self, line: String) {
+        self.table.push(line);
+    }
+
+    /// Adds the entries of an object to the JSON.
+    pub(super) fn entries(&mut self, object: Value) {
+        if let Value::Object(object) = object {
+            self.json.extend(object);
         }
-        match self.choice.predicted.len() {
-            more if more > SHOWN => writeln!(out, "  and {} more", more - SHOWN),
-            _ => Ok(()),
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in [&self.head].into_iter().chain(&self.chosen).chain(&self.measured) {
+            writeln!(out, "{line}")?;
         }
+        if !self.table.is_empty() {
+            writeln!(out)?;
+        }
+        for line in &self.table {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
     }
 
     pub(super) fn as_json(&self) -> Value {
-        let descriptor = self.choice.model.descriptor();
-        json!({
-            "file": self.path,
-            "id": descriptor.id,
-            "features": descriptor.inputs.count,
-            "outputs": descriptor.outputs.len(),
-            "levels": descriptor.inputs.levels,
-            "norm": descriptor.inputs.norm,
-            "parameter_set": self.choice.model.set().name(),
-            "stated_error": self.choice.stated_error(),
-            "probability_error": self.choice.probability_error(),
-            "stated_error_share": self.choice.worst(),
-            "flooding_margin_bits": self.margin(),
-            "sizes": descriptor.sizes,
-            "score_ms": self.milliseconds(),
-            "rows": self.agreement.rows,
-            "same_decision": self.agreement.same_decision,
-            "largest_error": self.agreement.largest_error,
-            "refused": self.agreement.refused,
-        })
-    }
-
-    fn margin(&self) -> f64 {
-        let margins = self
-            .choice
-            .predicted
-            .iter()
-            .map(|output| output.error.noise.flooding_margin().bits());
-        margins.fold(f64::INFINITY, f64::min)
-    }
-
-    fn milliseconds(&self) -> f64 {
-        self.agreement.time.as_secs_f64() * 1e3
+        self.json.clone().into()
     }
 }
 
-fn row(out: &mut impl Write, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
-    writeln!(out, "  {name:<12}{value}")
+fn row(name: &str, value: impl Display) -> String {
+    format!("  {name:<12}{value}")
 }

@@ -77,18 +77,33 @@ impl IntegerNetwork {
     pub fn logits(&self, features: &[i64]) -> Vec<f64> {
         let mut logits = self.biases.clone();
         for projection in &self.projections {
-            let terms = features.iter().zip(&projection.weights);
-            let sum = projection.bias + terms.map(|(x, w)| x * w).sum::<i64>();
-            let p = sum as f64 / self.range;
-            for (read, threshold) in projection.thresholds.iter().enumerate() {
-                let shifted = p + *threshold as f64 / THRESHOLD_STEPS as f64;
-                let value = Self::activation(projection.width, shifted);
-                for (logit, reads) in logits.iter_mut().zip(&projection.reads) {
-                    *logit += reads[read] as f64 * value;
-                }
-            }
+            projection.add_reads(self.position(projection, features), 1.0, &mut logits);
         }
         logits
+    }
+
+    /// Variance of each logit that noise of the projections causes; `deviation` gives a projection's, in units of `p`. Each is moved by it to
+    /// either side, to see what its ramps make of it.
+    pub fn spread(&self, features: &[i64], deviation: impl Fn(&IntegerProjection) -> f64) -> Vec<f64> {
+        let mut variances = vec![0.0; self.biases.len()];
+        let mut difference = variances.clone();
+        for projection in &self.projections {
+            let (p, step) = (self.position(projection, features), deviation(projection));
+            difference.fill(0.0);
+            projection.add_reads(p + step, 0.5, &mut difference);
+            projection.add_reads(p - step, -0.5, &mut difference);
+            for (variance, difference) in variances.iter_mut().zip(&difference) {
+                *variance += difference * difference;
+            }
+        }
+        variances
+    }
+
+    /// `p` of one projection.
+    fn position(&self, projection: &IntegerProjection, features: &[i64]) -> f64 {
+        let terms = features.iter().zip(&projection.weights);
+        let sum = projection.bias + terms.map(|(x, w)| x * w).sum::<i64>();
+        sum as f64 / self.range
     }
 
     /// Torus element of one unit of `w x + b`: `|p| < 1` takes half of the torus. Cut to what JSON keeps exactly.
@@ -99,6 +114,19 @@ impl IntegerNetwork {
     /// Torus element of one unit of a logit.
     pub fn amplitude(&self) -> f64 {
         (SPAN * 2f64.powi(64) / self.max_logit).floor()
+    }
+}
+
+impl IntegerProjection {
+    /// Adds `factor` times what is read at `p` to the logits.
+    fn add_reads(&self, p: f64, factor: f64, logits: &mut [f64]) {
+        for (read, threshold) in self.thresholds.iter().enumerate() {
+            let shifted = p + *threshold as f64 / THRESHOLD_STEPS as f64;
+            let value = factor * IntegerNetwork::activation(self.width, shifted);
+            for (logit, reads) in logits.iter_mut().zip(&self.reads) {
+                *logit += reads[read] as f64 * value;
+            }
+        }
     }
 }
 

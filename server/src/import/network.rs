@@ -1,0 +1,136 @@
+//! Trained projection networks (`models/net`): nothing is left to choose, but they get a name and are checked as serving does.
+
+use super::ImportError;
+use crate::model::{Model, ModelError, is_network};
+use safetensors::SafeTensors;
+use serde_json::{Map, Value};
+
+/// A network that is ready to be written and served.
+pub struct Network {
+    /// What is served.
+    pub model: Model,
+    /// The model file.
+    pub content: Vec<u8>,
+}
+
+/// What a network is called from now on.
+pub struct Naming<'a> {
+    /// Name in addresses.
+    pub name: &'a str,
+    /// A line for people; the file's, or else the name, if not given.
+    pub title: Option<&'a str>,
+    /// A name for each output; the file's if not given.
+    pub labels: Option<&'a [String]>,
+}
+
+impl Network {
+    /// Whether a file has a network in it, and no linear model.
+    pub fn is_in(bytes: &[u8]) -> bool {
+        SafeTensors::deserialize(bytes).is_ok_and(|tensors| is_network(&tensors))
+    }
+
+    /// Names and checks a network. Its tensors stay byte for byte what they are.
+    ///
+    /// # Errors
+    /// If it is no such file, or it can't be served.
+    pub fn read(bytes: &[u8], naming: &Naming<'_>) -> Result<Self, ImportError> {
+        let content = renamed(bytes, naming)?;
+        let model = Model::from_safetensors(&content)?;
+        Ok(Self { model, content })
+    }
+}
+
+/// The file with other strings in its header. They stand in order, so that the same network is always the same file.
+fn renamed(bytes: &[u8], naming: &Naming<'_>) -> Result<Vec<u8>, ModelError> {
+    const LENGTH: usize = size_of::<u64>();
+    let (header_len, _) = SafeTensors::read_metadata(bytes)?;
+    SafeTensors::deserialize(bytes)?;
+    let (header, data) = bytes[LENGTH..].split_at(header_len);
+    let mut header: Map<String, Value> =
+        serde_json::from_slice(header).map_err(safetensors::SafeTensorError::InvalidHeaderDeserialization)?;
+    let strings = header
+        .entry("__metadata__")
+        .or_insert_with(|| Map::new().into())
+        .as_object_mut();
+    if let Some(strings) = strings {
+        strings.insert("name".into(), naming.name.into());
+        if let Some(title) = naming.title {
+            strings.insert("title".into(), title.into());
+        }
+        strings.entry("title").or_insert_with(|| naming.name.into());
+        if let Some(labels) = naming.labels {
+            strings.insert("labels".into(), Value::from(labels.to_vec()).to_string().into());
+        }
+    }
+    let mut header = Value::from(header).to_string().into_bytes();
+    // Tensors start at a multiple of eight.
+    header.resize(header.len().next_multiple_of(LENGTH), b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    Ok([&length, &*header, data].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &[u8] = include_bytes!("../../../models/net/mnist-net-small.safetensors");
+
+    fn naming(name: &str) -> Naming<'_> {
+        Naming {
+            name,
+            title: None,
+            labels: None,
+        }
+    }
+
+    #[test]
+    fn a_network_gets_its_name_and_keeps_its_tensors() {
+        let labels: Vec<String> = ('a'..='j').map(String::from).collect();
+        let named = Naming {
+            title: Some("Ten letters"),
+            labels: Some(&labels),
+            ..naming("letters")
+        };
+        let network = Network::read(SMALL, &named).unwrap();
+        let descriptor = network.model.descriptor();
+        assert_eq!(
+            (&*descriptor.name, &*descriptor.title),
+            ("letters", "Ten letters")
+        );
+        assert!(descriptor.outputs.iter().map(|output| &output.label).eq(&labels));
+        let (before, after) = (
+            SafeTensors::deserialize(SMALL).unwrap(),
+            SafeTensors::deserialize(&network.content).unwrap(),
+        );
+        assert_eq!(before.len(), after.len());
+        for (name, tensor) in before.tensors() {
+            assert_eq!(after.tensor(&name).unwrap(), tensor, "{name}");
+        }
+        let again = Network::read(SMALL, &named).unwrap();
+        assert_eq!(again.content, network.content);
+        let kept = Network::read(SMALL, &naming("small")).unwrap();
+        assert_eq!(
+            kept.model.descriptor().title,
+            "Handwritten digits, small neural network"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused() {
+        let refusal = |bytes: &[u8], naming: &Naming<'_>| {
+            Network::read(bytes, naming).err().expect("refused").to_string()
+        };
+        assert!(refusal(SMALL, &naming("Not A Name")).contains("\"Not A Name\""));
+        let two = ["a".to_owned(), "b".to_owned()];
+        let few = Naming {
+            labels: Some(&two),
+            ..naming("few")
+        };
+        assert!(refusal(SMALL, &few).contains("2 labels for 10 outputs"));
+        for length in [0, 7, 8, 100, SMALL.len() - 1] {
+            assert!(!Network::is_in(&SMALL[..length]));
+            assert!(refusal(&SMALL[..length], &naming("cut")).contains("not a safetensors file"));
+        }
+        assert!(Network::is_in(SMALL));
+    }
+}
