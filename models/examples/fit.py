@@ -15,6 +15,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn import datasets
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.multiclass import OneVsRestClassifier
@@ -36,9 +37,10 @@ def write(folder, name, model, onnx, X_train, X_test, y_test):
     place = folder / name
     place.mkdir(parents=True, exist_ok=True)
     (place / "model.onnx").write_bytes(onnx)
-    np.savetxt(place / "train.csv", X_train, delimiter=",", fmt="%.7g")
+    header = ",".join(getattr(X_train, "columns", []))
+    np.savetxt(place / "train.csv", X_train, delimiter=",", fmt="%.7g", header=header, comments="")
     rows = X_test[:ROWS]
-    expected = {"rows": rows.astype(float).tolist(), "predict": [str(v) if not isinstance(v, np.ndarray) else v.tolist() for v in model.predict(rows)]}
+    expected = {"rows": np.asarray(rows, dtype=float).tolist(), "predict": [str(v) if not isinstance(v, np.ndarray) else v.tolist() for v in model.predict(rows)]}
     if hasattr(model, "predict_proba"):
         expected["probabilities"] = model.predict_proba(rows).tolist()
     else:
@@ -95,6 +97,13 @@ def main(folder):
     X_train, X_test, y_train, y_test = split(iris)
     torch = Torch(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X_train, y_train))
     write(folder, "iris-torch", torch, torch.onnx(), X_train, X_test, y_test)
+    # A data frame: skl2onnx makes an input of each column, with a name that has no spaces.
+    frame = datasets.load_breast_cancer(as_frame=True)
+    X_train, X_test, y_train, y_test = train_test_split(frame.data.astype(np.float32), cancer.target_names[cancer.target], test_size=0.3, random_state=0)
+    scaled, as_they_are = list(frame.data.columns[5:]), list(frame.data.columns[:5])
+    columns = make_column_transformer((StandardScaler(), scaled), ("passthrough", as_they_are))
+    pipeline = make_pipeline(columns, LogisticRegression(max_iter=10000)).fit(X_train, y_train)
+    write(folder, "breast-cancer-frame", pipeline, to_onnx(pipeline, X_train[:1]).SerializeToString(), X_train, X_test, y_test)
     # In double precision skl2onnx writes Sub, Div, MatMul and Add instead of its own operators.
     two = np.c_[diabetes.target, -diabetes.target + diabetes.data[:, 2] * 100]
     regressions = {

@@ -108,6 +108,7 @@ fn fitted_models_decide_as_scikit_learn_does() -> Result<()> {
         "iris-torch",
         "wine",
         "breast-cancer",
+        "breast-cancer-frame",
         "digits",
         "diabetes",
         "diabetes-double",

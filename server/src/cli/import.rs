@@ -51,7 +51,7 @@ pub(super) struct ImportArgs {
     )]
     models_dir: PathBuf,
 
-    /// Rows of features: they give a linear model's ranges, and show how well the encrypted model agrees with the plain one
+    /// Rows of features: they give a linear model's ranges, and its features names if there is a header, and show how well the encrypted model agrees with the plain one
     #[arg(long, value_name = "CSV")]
     calibrate: Option<PathBuf>,
 

@@ -47,11 +47,12 @@ pub enum CalibrationError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     rows: Vec<Vec<f64>>,
+    names: Option<Vec<String>>,
 }
 
 impl Calibration {
-    /// Reads a file with `features` columns. A first row that isn't numbers is a header; where both it and the model have names, columns are
-    /// found by name.
+    /// Reads a file with `features` columns. A first row that isn't numbers is a header, and so is 0, 1, 2, ..., which is how pandas calls columns
+    /// without names; where both it and the model have names, columns are found by name.
     ///
     /// # Errors
     /// If it can't be read, a cell isn't a number, or the columns aren't the model's.
@@ -78,11 +79,14 @@ impl Calibration {
         let Some(first) = records.next().transpose().map_err(&failed)? else {
             return Err(CalibrationError::Size("there are no rows"));
         };
-        let header: Option<Vec<String>> = first
+        let counted = first
             .iter()
-            .any(|cell| cell.parse::<f64>().is_err())
-            .then(|| first.iter().map(str::to_owned).collect());
-        let columns = columns(header.as_deref(), first.len(), features, names)?;
+            .enumerate()
+            .all(|(place, cell)| cell == place.to_string());
+        let named = first.iter().any(|cell| cell.parse::<f64>().is_err());
+        let header: Option<Vec<String>> =
+            (named || counted && first.len() > 1).then(|| first.iter().map(str::to_owned).collect());
+        let columns = columns(header.as_deref().filter(|_| named), first.len(), features, names)?;
         let mut rows = Vec::new();
         let data = header.is_none().then_some(Ok(first)).into_iter().chain(records);
         for record in data {
@@ -111,7 +115,16 @@ impl Calibration {
         if rows.is_empty() {
             return Err(CalibrationError::Size("there are no rows"));
         }
-        Ok(Self { rows })
+        let name = |header: &Vec<String>| columns.iter().map(|&column| header[column].clone()).collect();
+        Ok(Self {
+            rows,
+            names: header.as_ref().filter(|_| named).map(name),
+        })
+    }
+
+    /// What the header calls the features, in the model's order.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     /// The rows; never none.
@@ -132,7 +145,9 @@ fn columns(
         (Some(header), Some(names)) => names
             .iter()
             .map(|name| {
-                let column = header.iter().position(|column| column == name);
+                let exact = header.iter().position(|column| column == name);
+                // skl2onnx has `_` in the place of spaces and the like.
+                let column = exact.or_else(|| header.iter().position(|column| plain(column) == plain(name)));
                 column.ok_or_else(|| CalibrationError::NoColumn(name.clone()))
             })
             .collect(),
@@ -142,6 +157,19 @@ fn columns(
         }),
         _ => Ok((0..features).collect()),
     }
+}
+
+/// A name with one `_` for whatever an identifier can't have.
+fn plain(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c.is_alphanumeric() {
+            true => plain.push(c),
+            false if plain.ends_with('_') => {}
+            false => plain.push('_'),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -162,8 +190,13 @@ mod tests {
     fn columns_are_found_by_name_or_by_position() {
         let by_name = parse("b, other, a\n1,9,2\n3,9,4\n", 2, Some(&["a", "b"])).unwrap();
         assert_eq!(by_name.rows(), [[2.0, 1.0], [4.0, 3.0]]);
+        assert_eq!(by_name.names().unwrap(), ["a", "b"]);
+        let alike = parse("mean area (cm),x\n1,2\n", 2, Some(&["x", "mean_area_cm_"])).unwrap();
+        assert_eq!(alike.names().unwrap(), ["x", "mean area (cm)"]);
         let by_position = parse("1,2\n3,4\n", 2, Some(&["a", "b"])).unwrap();
-        assert_eq!(by_position.rows().len(), 2);
+        assert_eq!((by_position.rows().len(), by_position.names()), (2, None));
+        let counted = parse("0,1\n3,4\n", 2, Some(&["a", "b"])).unwrap();
+        assert_eq!((counted.rows(), counted.names()), (&[vec![3.0, 4.0]][..], None));
         assert!(matches!(
             parse("a\n1\n", 2, Some(&["a", "b"])),
             Err(CalibrationError::NoColumn(_))

@@ -39,6 +39,10 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
         .as_deref()
         .map(|path| Calibration::read(path, fitted.count(), fitted.features.as_deref()))
         .transpose()?;
+    // Clients are asked for what the caller's own files have.
+    if let Some(names) = data.as_ref().and_then(Calibration::names) {
+        fitted.features = Some(names.to_vec());
+    }
     let given = args.input_min.zip(args.input_max);
     let ranges = Ranges::find(&fitted, given, data.as_ref(), widen)?;
     let names = fitted.features.clone();

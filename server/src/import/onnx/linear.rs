@@ -86,15 +86,16 @@ impl Linear {
         })
     }
 
-    /// The range of each feature that the scaler implies: five standard deviations to both sides of the mean, or what it maps to 0 and 1.
-    pub(super) fn ranges(&self) -> Option<Vec<(f64, f64)>> {
-        let (low, high) = match self.columns.scaling {
-            Scaling::None => return None,
-            Scaling::Standard => (-DEVIATIONS, DEVIATIONS),
-            Scaling::Unit => (0.0, 1.0),
-        };
-        let mut ranges = vec![(0.0, 1.0); self.coef.first().map_or(0, Vec::len)];
+    /// The range of each of `count` features that its scaler implies: five standard deviations to both sides of the mean, or what is mapped to 0
+    /// and 1. None if one of them was not scaled, or not used.
+    pub(super) fn ranges(&self, count: usize) -> Option<Vec<(f64, f64)>> {
+        let mut ranges = vec![None; count];
         for column in &self.columns.columns {
+            let (low, high) = match column.scaling {
+                Scaling::None => return None,
+                Scaling::Standard => (-DEVIATIONS, DEVIATIONS),
+                Scaling::Unit => (0.0, 1.0),
+            };
             // A constant column may have been scaled by zero: then its value doesn't matter.
             let ends = [low, high].map(|end| {
                 if column.scale == 0.0 {
@@ -103,8 +104,8 @@ impl Linear {
                     (end - column.offset) / column.scale
                 }
             });
-            ranges[column.feature] = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+            *ranges.get_mut(column.feature)? = Some((ends[0].min(ends[1]), ends[0].max(ends[1])));
         }
-        Some(ranges)
+        ranges.into_iter().collect()
     }
 }

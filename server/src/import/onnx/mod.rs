@@ -26,12 +26,12 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         .graph
         .ok_or_else(|| ImportError::NotOnnx("it has no graph".into()))?;
     let mut values = constants(&graph)?;
-    let names = inputs(&graph, &mut values)?;
+    let (count, names) = inputs(&graph, &mut values)?;
     for node in &graph.node {
         let outputs = nodes::evaluate(node, &values)?;
         values.extend(outputs);
     }
-    result(&graph, &values, names)
+    result(&graph, &values, count, names)
 }
 
 /// The initializers.
@@ -44,11 +44,11 @@ fn constants(graph: &GraphProto) -> Result<HashMap<String, Value>, ImportError> 
     constants.collect()
 }
 
-/// Makes the graph's inputs the features: one input of many columns, or many of one column, which then have names.
+/// Makes the graph's inputs the features, and counts them: one input of many columns, or many of one column, which then have names.
 fn inputs(
     graph: &GraphProto,
     values: &mut HashMap<String, Value>,
-) -> Result<Option<Vec<String>>, ImportError> {
+) -> Result<(usize, Option<Vec<String>>), ImportError> {
     let inputs: Vec<_> = graph
         .input
         .iter()
@@ -71,7 +71,8 @@ fn inputs(
         )));
     }
     let named = inputs.len() == count && count > 1;
-    Ok(named.then(|| inputs.iter().map(|input| input.name.clone()).collect()))
+    let names = named.then(|| inputs.iter().map(|input| input.name.clone()).collect());
+    Ok((count, names))
 }
 
 /// Columns of an input of shape `[rows, columns]`.
@@ -99,6 +100,7 @@ fn width(input: &ValueInfoProto) -> Result<usize, ImportError> {
 fn result(
     graph: &GraphProto,
     values: &HashMap<String, Value>,
+    count: usize,
     features: Option<Vec<String>>,
 ) -> Result<Fitted, ImportError> {
     let outputs = || graph.output.iter().filter_map(|output| values.get(&output.name));
@@ -129,7 +131,7 @@ fn result(
             OUTPUTS.end()
         )));
     }
-    scores.fitted(features, labels.flatten())
+    scores.fitted(count, features, labels.flatten())
 }
 
 /// Refuses a node.

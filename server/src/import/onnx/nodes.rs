@@ -105,10 +105,7 @@ impl Node<'_> {
                     column.offset *= scale;
                     column.scale *= scale;
                 })?;
-                Ok(Value::Features(Columns {
-                    scaling: Scaling::Standard,
-                    ..scaled
-                }))
+                Ok(Value::Features(scaled.scaled_as(Scaling::Standard)))
             }
             ("LinearRegressor", [Value::Features(columns)]) => {
                 let attributes = self.attributes();
@@ -140,6 +137,18 @@ impl Node<'_> {
                 if operands.iter().all(|value| matches!(value, Value::Features(_))) =>
             {
                 self.concat(operands)
+            }
+            // What it writes for the columns that a ColumnTransformer takes.
+            ("ArrayFeatureExtractor", [Value::Features(columns), Value::Constant(places)]) => {
+                let place = |&number: &f64| columns.columns.get(number as usize).copied();
+                let chosen: Option<Vec<Column>> = places.numbers.iter().map(place).collect();
+                match chosen {
+                    Some(columns) => Ok(Value::Features(Columns { columns })),
+                    None => self.refuse(format!(
+                        " of columns beyond the {} there are",
+                        columns.columns.len()
+                    )),
+                }
             }
             ("ZipMap", [value @ Value::Scores(_)]) => Ok((*value).clone()),
             ("ArrayFeatureExtractor", [Value::Constant(classes), Value::Label(_)]) => {
@@ -214,7 +223,7 @@ impl Node<'_> {
                 Scaling::Standard,
             ),
         };
-        Ok(Value::Features(Columns { scaling, ..scaled }))
+        Ok(Value::Features(scaled.scaled_as(scaling)))
     }
 
     /// Changes each column by its number, or all of them by the only one.
@@ -393,16 +402,11 @@ impl Node<'_> {
             })
             .collect();
         if let Some(parts) = columns.filter(|parts| !parts.is_empty()) {
-            let scaling = parts[0].scaling;
-            if parts.iter().any(|part| part.scaling != scaling) {
-                return self.refuse(" of columns that are scaled in different ways");
-            }
             return Ok(Value::Features(Columns {
                 columns: parts
                     .iter()
                     .flat_map(|part| part.columns.iter().copied())
                     .collect(),
-                scaling,
             }));
         }
         let parts: Option<Vec<Linear>> = operands

@@ -14,6 +14,8 @@ pub(super) struct Column {
     pub(super) scale: f64,
     /// What is added after it.
     pub(super) offset: f64,
+    /// What did that last.
+    pub(super) scaling: Scaling,
 }
 
 /// What scaled the features last: it tells where their values lie.
@@ -31,7 +33,6 @@ pub(super) enum Scaling {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Columns {
     pub(super) columns: Vec<Column>,
-    pub(super) scaling: Scaling,
 }
 
 impl Columns {
@@ -40,11 +41,19 @@ impl Columns {
             feature,
             scale: 1.0,
             offset: 0.0,
+            scaling: Scaling::None,
         };
         Self {
             columns: features.map(column).collect(),
-            scaling: Scaling::None,
         }
+    }
+
+    /// The same columns, all scaled in one way.
+    pub(super) fn scaled_as(mut self, scaling: Scaling) -> Self {
+        for column in &mut self.columns {
+            column.scaling = scaling;
+        }
+        self
     }
 }
 
@@ -96,9 +105,10 @@ impl Scores {
         }
     }
 
-    /// The model that these scores are.
+    /// The model of `count` features that these scores are.
     pub(super) fn fitted(
         &self,
+        count: usize,
         features: Option<Vec<String>>,
         labels: Option<Vec<String>>,
     ) -> Result<Fitted, ImportError> {
@@ -113,13 +123,19 @@ impl Scores {
                 labels.len()
             )));
         }
+        let padded = |row: &Vec<f64>| {
+            let mut row = row.clone();
+            row.resize(count, 0.0);
+            row
+        };
         Ok(Fitted {
             features,
-            ranges: self.linear.ranges(),
+            ranges: self.linear.ranges(count),
             labels: if self.classes.is_some() { None } else { labels },
             classes: self.classes.clone(),
             link: self.link.unwrap_or(Link::Identity),
-            coef: self.linear.coef.clone(),
+            // Features at the end may have been dropped.
+            coef: self.linear.coef.iter().map(padded).collect(),
             intercept: self.linear.intercept.clone(),
         })
     }
