@@ -110,6 +110,7 @@ fn fitted_models_decide_as_scikit_learn_does() -> Result<()> {
         "breast-cancer",
         "breast-cancer-frame",
         "digits",
+        "digits-torch",
         "diabetes",
         "diabetes-double",
         "diabetes-two",

@@ -8,6 +8,7 @@ use crate::{
 use anyhow::{Context, bail, ensure};
 use blindscore_protocol::{descriptor::Link, params::LinearParams};
 use serde_json::json;
+use std::path::Path;
 
 /// Rows that are scored encrypted if the caller doesn't say.
 const CHECK_ROWS: usize = 100;
@@ -116,8 +117,9 @@ fn describe(report: &mut Report, choice: &Choice, ranges: &Ranges, max_error: f6
 }
 
 fn read(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Fitted> {
+    let folder = args.file.parent().unwrap_or(Path::new(""));
     match args.file.extension().and_then(|extension| extension.to_str()) {
-        Some("onnx") => Ok(import::onnx::read(bytes)?),
+        Some("onnx") => Ok(import::onnx::read(bytes, folder)?),
         Some("safetensors") => Ok(import::read_safetensors(bytes)?),
         _ => bail!("its name ends in neither .onnx nor .safetensors"),
     }

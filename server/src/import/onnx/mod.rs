@@ -4,6 +4,7 @@
 //! that leads out of what a linear model can be is refused by its name.
 
 mod attributes;
+mod external;
 mod linear;
 mod nodes;
 mod value;
@@ -12,20 +13,22 @@ use super::{Fitted, ImportError};
 use attributes::{Constant, operator};
 use blindscore_protocol::descriptor::{FEATURES, OUTPUTS};
 use prost::Message;
-use std::collections::HashMap;
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
+use std::{collections::HashMap, path::Path};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
+};
 use value::{Columns, Value};
 
-/// Reads an ONNX model.
+/// Reads an ONNX model. Its tensors may lie in files of their own in `folder`, where the model's file is.
 ///
 /// # Errors
 /// If the bytes are no ONNX model, or not a linear one: the error names the operator.
-pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
+pub fn read(bytes: &[u8], folder: &Path) -> Result<Fitted, ImportError> {
     let model = ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))?;
-    let graph = model
+    let mut graph = model
         .graph
         .ok_or_else(|| ImportError::NotOnnx("it has no graph".into()))?;
-    let mut values = constants(&graph)?;
+    let mut values = constants(std::mem::take(&mut graph.initializer), folder)?;
     let (count, names) = inputs(&graph, &mut values)?;
     for node in &graph.node {
         let outputs = nodes::evaluate(node, &values)?;
@@ -35,11 +38,14 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
 }
 
 /// The initializers.
-fn constants(graph: &GraphProto) -> Result<HashMap<String, Value>, ImportError> {
-    let constants = graph.initializer.iter().map(|tensor| {
-        let constant = Constant::of(tensor)
-            .map_err(|why| ImportError::Graph(format!("initializer {:?} {why}", tensor.name)))?;
-        Ok((tensor.name.clone(), Value::Constant(constant)))
+fn constants(tensors: Vec<TensorProto>, folder: &Path) -> Result<HashMap<String, Value>, ImportError> {
+    let constants = tensors.into_iter().map(|tensor| {
+        let name = tensor.name.clone();
+        let constant = external::loaded(tensor, folder).and_then(|tensor| Constant::of(&tensor));
+        match constant {
+            Ok(constant) => Ok((name, Value::Constant(constant))),
+            Err(why) => Err(ImportError::Graph(format!("initializer {name:?} {why}"))),
+        }
     });
     constants.collect()
 }

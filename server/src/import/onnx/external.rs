@@ -1,0 +1,109 @@
+//! Tensors whose data lies in a file beside the model, as PyTorch writes them (ONNX, "External Data").
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Component, Path},
+};
+use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
+
+/// Bytes that one tensor may have: those of the largest weight matrix in double precision.
+const MOST_BYTES: u64 = 16_384 * 1_000 * 8;
+
+/// The tensor with its data, if they lie in a file of `folder`; the error says what is wrong with it.
+pub(super) fn loaded(mut tensor: TensorProto, folder: &Path) -> Result<TensorProto, String> {
+    if tensor.data_location() != DataLocation::External {
+        return Ok(tensor);
+    }
+    let entry = |key: &str| {
+        let entry = tensor.external_data.iter().find(|entry| entry.key == key);
+        entry.map(|entry| entry.value.as_str())
+    };
+    let number = |key: &str| match entry(key) {
+        None => Ok(None),
+        Some(text) => text
+            .parse::<u64>()
+            .map(Some)
+            .map_err(|_| format!("has {key} {text:?} in its external data")),
+    };
+    let location = entry("location").ok_or("has external data without a location")?;
+    // What a model says must not make this program read files elsewhere.
+    if !matches!(
+        Path::new(location).components().collect::<Vec<_>>().as_slice(),
+        [Component::Normal(_)]
+    ) {
+        return Err(format!(
+            "has its data in {location:?}, which is no file beside the model"
+        ));
+    }
+    let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
+    let path = folder.join(location);
+    let failed = |error| format!("has its data in {}: {error}", path.display());
+    let mut file = File::open(&path).map_err(failed)?;
+    let rest = file.metadata().map_err(failed)?.len().saturating_sub(offset);
+    let length = length.unwrap_or(rest);
+    if length > rest || length > MOST_BYTES {
+        return Err(format!(
+            "has {length} bytes of data at {offset} of {}, which has {rest} there; {MOST_BYTES} are possible",
+            path.display()
+        ));
+    }
+    let mut data = Vec::new();
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    file.take(length).read_to_end(&mut data).map_err(failed)?;
+    tensor.raw_data = data;
+    Ok(tensor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tract_onnx::pb::StringStringEntryProto;
+
+    fn tensor(entries: &[(&str, &str)]) -> TensorProto {
+        let entries = entries.iter().map(|(key, value)| StringStringEntryProto {
+            key: (*key).into(),
+            value: (*value).into(),
+        });
+        TensorProto {
+            data_location: Some(DataLocation::External as i32),
+            external_data: entries.collect(),
+            ..TensorProto::default()
+        }
+    }
+
+    #[test]
+    fn data_are_read_from_beside_the_model_and_from_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("data"), b"0123456789").unwrap();
+        let load = |entries: &[(&str, &str)]| loaded(tensor(entries), folder.path());
+        let whole = load(&[("location", "data")]).unwrap();
+        assert_eq!(whole.raw_data, b"0123456789");
+        let part = load(&[("location", "data"), ("offset", "2"), ("length", "3")]).unwrap();
+        assert_eq!(part.raw_data, b"234");
+        for (bad, words) in [
+            (&[][..], "without a location"),
+            (&[("location", "../data")], "beside the model"),
+            (&[("location", "/etc/hostname")], "beside the model"),
+            (&[("location", "a/data")], "beside the model"),
+            (&[("location", "")], "beside the model"),
+            (&[("location", "none")], "none"),
+            (
+                &[("location", "data"), ("offset", "8"), ("length", "3")],
+                "3 bytes",
+            ),
+            (
+                &[("location", "data"), ("offset", "99"), ("length", "1")],
+                "1 bytes",
+            ),
+            (
+                &[("location", "data"), ("length", "99999999999999999999")],
+                "length",
+            ),
+            (&[("location", "data"), ("offset", "-1")], "offset"),
+        ] {
+            let error = load(bad).unwrap_err();
+            assert!(error.contains(words), "{bad:?}: {error}");
+        }
+    }
+}
