@@ -9,7 +9,7 @@ import { load, type WasmSource } from "./wasm.js";
 
 /** What `Blindscore.connect` takes. */
 export interface ConnectOptions {
-  /** Name of the model; the server's first one if it is left out. */
+  /** Name of the model, or `name@version` to stay with a version; the server's first one if it is left out. */
   model?: string;
   /** A key from `exportSecretKey`, to go on with instead of making a new one. */
   secretKey?: Uint8Array;
