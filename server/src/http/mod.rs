@@ -21,6 +21,7 @@ mod service;
 mod site;
 mod tls;
 mod unread;
+mod upkeep;
 
 pub use queries::MAX_QUERIES;
 pub use rate::Rate;

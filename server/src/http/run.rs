@@ -9,12 +9,12 @@ use super::{
     routes,
     service::{Costs, Service},
     tls::TlsFiles,
-    unread,
+    unread, upkeep,
 };
 use crate::{
     engine::PreparedKey,
     keystore::{KeyStore, Location, Policy},
-    model::{Model, Registry, VersionedName},
+    model::Registry,
     telemetry,
     tokens::TokenFile,
 };
@@ -27,8 +27,6 @@ use actix_web::{
 };
 use anyhow::{Context, ensure};
 use blindscore_protocol::KEY_HEADER;
-use metrics::counter;
-use metrics_exporter_prometheus::PrometheusHandle;
 use std::{
     io::Write,
     net::{SocketAddr, TcpListener},
@@ -45,14 +43,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// A client whose body was refused has this long to read why before the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
-/// How often expired keys are removed.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// How often the token file is read: a revoked token works this long at most.
-const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the folder of models is looked at: a new version is served this much later, and the time that loading it takes.
-const MODELS_INTERVAL: Duration = Duration::from_secs(2);
-/// How often measurements are put into histograms.
-const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 /// Files a server needs besides its connections.
 const OTHER_FILES: u64 = 1024;
 
@@ -147,10 +137,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     let server = server.run();
 
-    actix_web::rt::spawn(sweep(service.clone().into_inner()));
-    actix_web::rt::spawn(keep_metrics(service.metrics.clone()));
-    actix_web::rt::spawn(reload_tokens(service.clone().into_inner()));
-    actix_web::rt::spawn(reload_models(service.into_inner()));
+    upkeep::start(&service.into_inner());
     // Whoever started the server waits for this line.
     println!("listening on {scheme}://{address}");
     std::io::stdout().flush()?;
@@ -168,7 +155,7 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
         settings.allow_unauthenticated,
     )?;
     let models = Registry::load(settings.models_dir.as_deref()).context("loading the models")?;
-    tracing::info!(models = ?names(&models), "models loaded");
+    tracing::info!(models = ?upkeep::names(&models), "models loaded");
     let keys = KeyStore::open(&settings.store, settings.policy)
         .await
         .context("opening the key store")?;
@@ -235,77 +222,6 @@ fn allow_files(needed: u64) {
         Ok(limit) => tracing::warn!(limit, needed, "too few open files for --max-connections"),
         Err(error) => tracing::warn!(%error, "the limit of open files can't be raised"),
     }
-}
-
-/// Removes expired keys now and then, for as long as the process lives.
-async fn sweep(service: Arc<Service>) {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-    loop {
-        interval.tick().await;
-        match service.keys.sweep().await {
-            Ok(removed) => tracing::info!(removed, "expired keys removed"),
-            Err(cause) => tracing::error!(%cause, "removing expired keys failed"),
-        }
-    }
-}
-
-/// Puts measurements into their histograms now and then, so that they don't pile up where no one asks for them.
-async fn keep_metrics(metrics: PrometheusHandle) {
-    let mut interval = tokio::time::interval(METRICS_INTERVAL);
-    loop {
-        interval.tick().await;
-        metrics.run_upkeep();
-    }
-}
-
-/// Reads the token file now and then. What can't be read changes nothing.
-async fn reload_tokens(service: Arc<Service>) {
-    let mut interval = tokio::time::interval(TOKENS_INTERVAL);
-    loop {
-        interval.tick().await;
-        let service = service.clone();
-        match web::block(move || service.access.reload()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
-            Err(error) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
-        }
-    }
-}
-
-/// Looks at the folder of models now and then. A folder with a model that can't be served changes nothing, and is tried again when a file changes.
-async fn reload_models(service: Arc<Service>) {
-    let mut interval = tokio::time::interval(MODELS_INTERVAL);
-    let mut seen = service.models().folder();
-    loop {
-        interval.tick().await;
-        let (models, mut now) = (service.models(), seen.clone());
-        let reloaded = web::block(move || (models.reloaded(&mut now), now)).await;
-        let Ok((reloaded, now)) = reloaded else {
-            tracing::error!("looking at the folder of models failed");
-            continue;
-        };
-        seen = now;
-        match reloaded {
-            Ok(None) => {}
-            Ok(Some(models)) => {
-                tracing::info!(models = ?names(&models), "models loaded anew");
-                service.replace_models(models);
-            }
-            Err(error) => {
-                counter!(telemetry::MODEL_ERRORS).increment(1);
-                tracing::error!(%error, "the folder of models has changed and can't be served; the models from before stay");
-            }
-        }
-    }
-}
-
-/// Of each model its name, with the version if it has one.
-fn names(models: &Registry) -> Vec<String> {
-    let name = |model: &Arc<Model>| {
-        let descriptor = model.descriptor();
-        VersionedName::new(&descriptor.name, descriptor.version.unwrap_or(0)).to_string()
-    };
-    models.iter().map(name).collect()
 }
 
 /// Resolves at SIGTERM or ctrl-c. It listens for the first from the call on: a server that says it is ready can be told to stop.

@@ -148,3 +148,35 @@ fn unsupported(node: &tract_onnx::pb::NodeProto, why: impl Into<String>) -> Impo
         why: why.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODELS: [&[u8]; 4] = [
+        include_bytes!("../../../../tests/fixtures/models/iris/model.onnx"),
+        include_bytes!("../../../../tests/fixtures/models/iris-rest/model.onnx"),
+        include_bytes!("../../../../tests/fixtures/models/breast-cancer-frame/model.onnx"),
+        include_bytes!("../../../../tests/fixtures/models/diabetes-double/model.onnx"),
+    ];
+
+    /// Weights and labels may differ then; what may not is that the program panics, or allocates what a file of some kilobytes can't fill.
+    #[test]
+    fn changed_and_cut_files_are_models_or_errors() {
+        for model in MODELS {
+            read(model, Path::new("")).unwrap();
+            for place in 0..model.len() {
+                for change in [0x01, 0x80, 0xff] {
+                    let mut changed = model.to_vec();
+                    changed[place] ^= change;
+                    if let Ok(fitted) = read(&changed, Path::new("")) {
+                        assert!(FEATURES.contains(&fitted.count()));
+                        assert!(fitted.coef.iter().all(|row| row.len() == fitted.count()));
+                        assert_eq!(fitted.coef.len(), fitted.intercept.len());
+                    }
+                }
+                let _ = read(&model[..place], Path::new(""));
+            }
+        }
+    }
+}

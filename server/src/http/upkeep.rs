@@ -1,0 +1,99 @@
+//! What a server does now and then, for as long as the process lives.
+
+use super::service::Service;
+use crate::{
+    model::{Model, Registry, VersionedName},
+    telemetry,
+};
+use actix_web::{rt, web};
+use metrics::counter;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{sync::Arc, time::Duration};
+
+/// How often expired keys are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often the token file is read: a revoked token works this long at most.
+const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the folder of models is looked at: a new version is served this much later, and the time that loading it takes.
+const MODELS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often measurements are put into histograms.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Starts all of it.
+pub(super) fn start(service: &Arc<Service>) {
+    rt::spawn(sweep(service.clone()));
+    rt::spawn(keep_metrics(service.metrics.clone()));
+    rt::spawn(reload_tokens(service.clone()));
+    rt::spawn(reload_models(service.clone()));
+}
+
+/// Removes expired keys now and then, for as long as the process lives.
+async fn sweep(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        match service.keys.sweep().await {
+            Ok(removed) => tracing::info!(removed, "expired keys removed"),
+            Err(cause) => tracing::error!(%cause, "removing expired keys failed"),
+        }
+    }
+}
+
+/// Puts measurements into their histograms now and then, so that they don't pile up where no one asks for them.
+async fn keep_metrics(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(METRICS_INTERVAL);
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Reads the token file now and then. What can't be read changes nothing.
+async fn reload_tokens(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(TOKENS_INTERVAL);
+    loop {
+        interval.tick().await;
+        let service = service.clone();
+        match web::block(move || service.access.reload()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
+            Err(error) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
+        }
+    }
+}
+
+/// Looks at the folder of models now and then. A folder with a model that can't be served changes nothing, and is tried again when a file changes.
+async fn reload_models(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(MODELS_INTERVAL);
+    let mut seen = service.models().folder();
+    loop {
+        interval.tick().await;
+        let (models, mut now) = (service.models(), seen.clone());
+        let reloaded = web::block(move || (models.reloaded(&mut now), now)).await;
+        let Ok((reloaded, now)) = reloaded else {
+            tracing::error!("looking at the folder of models failed");
+            continue;
+        };
+        seen = now;
+        match reloaded {
+            Ok(None) => {}
+            Ok(Some(models)) => {
+                tracing::info!(models = ?names(&models), "models loaded anew");
+                service.replace_models(models);
+            }
+            Err(error) => {
+                counter!(telemetry::MODEL_ERRORS).increment(1);
+                tracing::error!(%error, "the folder of models has changed and can't be served; the models from before stay");
+            }
+        }
+    }
+}
+
+/// Of each model its name, with the version if it has one.
+pub(super) fn names(models: &Registry) -> Vec<String> {
+    let name = |model: &Arc<Model>| {
+        let descriptor = model.descriptor();
+        VersionedName::new(&descriptor.name, descriptor.version.unwrap_or(0)).to_string()
+    };
+    models.iter().map(name).collect()
+}
