@@ -319,6 +319,23 @@ fn what_is_no_linear_model_is_refused_with_the_operators_name() -> Result<()> {
             "{word}: {message}"
         );
     }
+    for (name, words) in [
+        ("Churn", "a-z, 0-9"),
+        ("", "a-z, 0-9"),
+        ("mnist-linear", "every server"),
+    ] {
+        let output = import(
+            &fixture("iris").join("model.onnx"),
+            name,
+            models.path(),
+            &["--input-min", "0", "--input-max", "9"],
+        );
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && message.contains(words),
+            "{name}: {message}"
+        );
+    }
     fs::write(&file, &onnx[..onnx.len() / 2])?;
     assert!(!import(&file, "other", models.path(), &[]).status.success());
     assert_eq!(fs::read_dir(models.path())?.count(), 1, "nothing was written");

@@ -1,5 +1,5 @@
-use crate::import::Network;
-use anyhow::Context;
+use crate::{import::Network, model::Registry};
+use anyhow::{Context, ensure};
 use clap::Args;
 use report::Report;
 use std::{
@@ -35,7 +35,7 @@ pub(super) struct ImportArgs {
     file: PathBuf,
 
     /// Name in addresses: a-z, 0-9 and '-'
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     name: String,
 
     /// A line for people; the name if not given
@@ -51,7 +51,7 @@ pub(super) struct ImportArgs {
     )]
     models_dir: PathBuf,
 
-    /// Rows of features: they give a linear model's ranges, and its features names if there is a header, and show how well the encrypted model agrees with the plain one
+    /// Rows of features: they give a linear model's ranges, its features' names if there is a header, and show how well the encrypted model agrees with the plain one
     #[arg(long, value_name = "CSV")]
     calibrate: Option<PathBuf>,
 
@@ -88,6 +88,11 @@ pub(super) struct ImportArgs {
 
 /// Imports a model and says what was chosen.
 pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
+    ensure!(
+        Registry::load(None)?.find(&args.name).is_err(),
+        "--name {} is the name of a model that every server has",
+        args.name
+    );
     let importing = || format!("importing {}", args.file.display());
     let bytes = fs::read(&args.file).with_context(importing)?;
     let is_safetensors = args.file.extension().is_some_and(|found| found == "safetensors");
@@ -97,6 +102,15 @@ pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
         linear::import(&args, &bytes)?
     };
     print(&args, &report)
+}
+
+/// A name that can stand in an address as it is.
+fn name(text: &str) -> Result<String, &'static str> {
+    let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.is_empty() || !text.bytes().all(fine) {
+        return Err("not made of a-z, 0-9 and '-'");
+    }
+    Ok(text.to_owned())
 }
 
 fn print(args: &ImportArgs, report: &Report) -> anyhow::Result<()> {
