@@ -20,7 +20,7 @@ import numpy as np
 from skl2onnx import to_onnx
 from sklearn import datasets
 from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -51,6 +51,7 @@ def models():
     iris = datasets.load_iris()
     yield "iris-svc", iris.data, iris.target, make_pipeline(StandardScaler(), LinearSVC())
     cancer = datasets.load_breast_cancer()
+    yield "breast-cancer-ridge", cancer.data, cancer.target, make_pipeline(StandardScaler(), RidgeClassifier())
     yield "breast-cancer-svc", cancer.data, cancer.target, make_pipeline(StandardScaler(), LinearSVC())
     diabetes = datasets.load_diabetes()
     yield "diabetes", diabetes.data, diabetes.target, make_pipeline(StandardScaler(), Ridge())

@@ -89,7 +89,7 @@ pub(super) struct ImportArgs {
 /// Imports a model and says what was chosen.
 pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
     ensure!(
-        Registry::load(None)?.find(&args.name).is_err(),
+        !Registry::is_bundled(&args.name),
         "--name {} is the name of a model that every server has",
         args.name
     );

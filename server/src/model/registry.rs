@@ -1,5 +1,5 @@
 use super::{
-    Model, ModelError,
+    Metadata, Model, ModelError,
     folder::{Folder, ModelFile},
 };
 use blindscore_protocol::ids::ModelId;
@@ -55,6 +55,12 @@ impl Registry {
             .map(|path| Ok::<_, ModelError>((path.to_owned(), Folder::read(path)?)))
             .transpose()?;
         Self::build(bundled, folder, &BTreeMap::new())
+    }
+
+    /// Whether every server has a model of this name.
+    pub fn is_bundled(name: &str) -> bool {
+        let named = |file: &&[u8]| Metadata::read(file)?.name().map(|found| found == name);
+        BUNDLED.iter().any(|file| named(file).unwrap_or(false))
     }
 
     /// The registry of the folder as it is now, with the models of unchanged files shared; none if no file has changed.

@@ -144,6 +144,12 @@ impl Node<'_> {
             ("ArrayFeatureExtractor", [Value::Features(columns), Value::Constant(places)]) => {
                 self.select(columns, places)
             }
+            // Of the two scores that a RidgeClassifier decides by, the second one.
+            ("ArrayFeatureExtractor", [value @ Value::Scores(scores), Value::Constant(places)])
+                if scores.classes.is_some() && scores.link.is_none() && places.numbers == [1.0] =>
+            {
+                Ok((*value).clone())
+            }
             ("ZipMap", [value @ Value::Scores(_)]) => Ok((*value).clone()),
             ("ArrayFeatureExtractor", [Value::Constant(classes), Value::Label(_)]) => {
                 Ok(Value::Label(Some(classes.texts.clone())))
