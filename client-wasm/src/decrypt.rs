@@ -57,7 +57,8 @@ impl ClientKey {
 }
 
 impl Scores {
-    fn new(model: &ModelDescriptor, scores: Vec<f64>) -> Self {
+    /// What a model's scores, one for each output, say: probabilities and decision.
+    pub fn new(model: &ModelDescriptor, scores: Vec<f64>) -> Self {
         let best = |values: &[f64]| {
             let pairs = values.iter().enumerate();
             pairs

@@ -87,6 +87,18 @@ pub enum Link {
     Identity,
 }
 
+impl Link {
+    /// Its name in descriptors and model files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+            Self::OneVsRest => "one-vs-rest",
+            Self::Identity => "identity",
+        }
+    }
+}
+
 /// One score: its name and how the integer in a response becomes a number.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

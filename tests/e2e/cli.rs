@@ -10,6 +10,19 @@ use tempfile::TempDir;
 /// Rows of a table: two full requests, and a half.
 const ROWS: usize = 40;
 
+/// Has the table scored, with its names of rows.
+const PREDICT: [&str; 9] = [
+    "predict",
+    "--model",
+    "toy",
+    "--csv",
+    "rows.csv",
+    "--out",
+    "scores.csv",
+    "--id",
+    "who",
+];
+
 /// A folder with one linear model, `toy`, of three features and so many outputs.
 fn models(link: &str, coef: &[f64], labels: &str) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -111,21 +124,10 @@ fn the_whole_walk() {
     let server = serve(&models, &[]);
     let wire = Recorder::before(server.url());
     let program = Program::new(wire.url());
-    let predict = [
-        "predict",
-        "--model",
-        "toy",
-        "--csv",
-        "rows.csv",
-        "--out",
-        "scores.csv",
-        "--id",
-        "who",
-    ];
     write_rows(&program.home().join("rows.csv"));
 
     program
-        .run(&predict)
+        .run(&PREDICT)
         .expect_failure("`blindscore keygen` makes one");
     assert!(server.stored_files().is_empty());
     let made = program.run(&["keygen", "--model", "toy"]).expect_success();
@@ -152,7 +154,7 @@ fn the_whole_walk() {
     program.run(&["upload-keys", "--model", "toy"]).expect_success();
     assert_eq!(server.stored_files(), stored);
 
-    let predicted = program.run(&predict).expect_success();
+    let predicted = program.run(&PREDICT).expect_success();
     assert!(
         predicted.stderr.contains("40 rows scored"),
         "{}",
@@ -211,17 +213,9 @@ fn a_bad_file_is_refused_before_anything_is_sent() {
     run(&[]).expect_failure("--no-header");
     run(&["--no-header"]).expect_success();
     assert!(program.home().join("out.csv").exists());
-    let onto_itself = [
-        "predict",
-        "--model",
-        "toy",
-        "--key",
-        "my.key",
-        "--csv",
-        "rows.csv",
-        "--out",
-        "./rows.csv",
-    ];
+    let mut onto_itself = PREDICT;
+    onto_itself[6] = "./rows.csv";
+    onto_itself[7..].copy_from_slice(&["--key", "my.key"]);
     program.run(&onto_itself).expect_failure("is the input");
     fs::write(&csv, "a,b,c,d\n1,2,3,4\n").expect("written");
     run(&[]).expect_failure("the model takes 3 features");
@@ -277,19 +271,7 @@ fn a_busy_server_a_lost_key_and_a_broken_connection_cost_no_row() {
     let program = Program::new(gate.url());
     write_rows(&program.home().join("rows.csv"));
     program.run(&["keygen", "--model", "toy"]).expect_success();
-    let done = program
-        .run(&[
-            "predict",
-            "--model",
-            "toy",
-            "--csv",
-            "rows.csv",
-            "--out",
-            "scores.csv",
-            "--id",
-            "who",
-        ])
-        .expect_success();
+    let done = program.run(&PREDICT).expect_success();
     check(&program.home().join("scores.csv"), &models);
     let said = [
         "status 503; trying again in",
@@ -320,19 +302,7 @@ fn a_model_that_changes_on_the_way_scores_all_rows_again() {
     let program = Program::new(gate.url());
     write_rows(&program.home().join("rows.csv"));
     program.run(&["keygen", "--model", "toy"]).expect_success();
-    let done = program
-        .run(&[
-            "predict",
-            "--model",
-            "toy",
-            "--csv",
-            "rows.csv",
-            "--out",
-            "scores.csv",
-            "--id",
-            "who",
-        ])
-        .expect_success();
+    let done = program.run(&PREDICT).expect_success();
     assert!(
         done.stderr.contains("all rows are scored again"),
         "{}",
@@ -352,21 +322,9 @@ fn a_run_that_fails_says_what_there_is() {
     let program = Program::new(gate.url());
     write_rows(&program.home().join("rows.csv"));
     program.run(&["keygen", "--model", "toy"]).expect_success();
-    program
-        .run(&[
-            "predict",
-            "--model",
-            "toy",
-            "--csv",
-            "rows.csv",
-            "--out",
-            "scores.csv",
-            "--ignore",
-            "who",
-        ])
-        .expect_failure(
-            "the first 32 rows were scored: scores.csv.partial: the server answered with status 403",
-        );
+    program.run(&PREDICT).expect_failure(
+        "the first 32 rows were scored: scores.csv.partial: the server answered with status 403",
+    );
     let (_, lines) = read(&program.home().join("scores.csv.partial"));
     assert_eq!(lines.len(), 32);
     assert!(!program.home().join("scores.csv").exists());
@@ -380,17 +338,8 @@ fn regression_gives_values_and_the_token_is_sent_but_never_shown() {
     let program = Program::new(wire.url());
     write_rows(&program.home().join("rows.csv"));
     let token = [("BLINDSCORE_TOKEN", "top-secret")];
-    let predict = [
-        "predict",
-        "--model",
-        "toy",
-        "--csv",
-        "rows.csv",
-        "--out",
-        "scores.csv",
-        "--ignore",
-        "who",
-    ];
+    let mut predict = PREDICT;
+    predict[PREDICT.len() - 2] = "--ignore";
     for arguments in [
         &["keygen", "--model", "toy"][..],
         &predict,

@@ -55,7 +55,8 @@ The output has a line for each row, in order:
 
 It is written to FILE.partial and renamed when it is complete. A busy server is asked again, after
 the time that it says; a key that it has lost is made and uploaded anew; if the model changes on
-the way, all rows are scored again, so that one file never mixes two models.";
+the way, all rows are scored again, so that one file never mixes two models. Where the new one has
+other parameters, it says so: `keygen` makes the key for them.";
 
 const FORGET: &str = "\
 Examples:

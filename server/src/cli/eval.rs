@@ -232,14 +232,10 @@ fn find(args: &EvalArgs) -> anyhow::Result<std::sync::Arc<Model>> {
     }
     let registry = Registry::load(args.models_dir.as_deref())?;
     let Ok(model) = registry.find(&args.model) else {
-        let names: Vec<_> = registry
-            .iter()
-            .map(|model| model.descriptor().name.as_str())
-            .collect();
         bail!(
             "there is no model {:?}; there is {}",
             args.model,
-            names.join(", ")
+            registry.names().join(", ")
         );
     };
     Ok(model.clone())

@@ -1,4 +1,7 @@
-use crate::{import::Network, model::Registry};
+use crate::{
+    import::Network,
+    model::{Registry, is_name},
+};
 use anyhow::{Context, ensure};
 use clap::Args;
 use report::Report;
@@ -106,11 +109,9 @@ pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
 
 /// A name that can stand in an address as it is.
 fn name(text: &str) -> Result<String, &'static str> {
-    let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if text.is_empty() || !text.bytes().all(fine) {
-        return Err("not made of a-z, 0-9 and '-'");
-    }
-    Ok(text.to_owned())
+    is_name(text)
+        .then(|| text.to_owned())
+        .ok_or("not made of a-z, 0-9 and '-'")
 }
 
 fn print(args: &ImportArgs, report: &Report) -> anyhow::Result<()> {

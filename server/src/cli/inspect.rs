@@ -1,7 +1,7 @@
 use crate::model::{Model, Plain, PredictedError, Registry};
 use anyhow::anyhow;
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, NormBound},
+    descriptor::{Inputs, ModelDescriptor, NormBound},
     params::{ParameterSet, TUniformBound, security_floor_log2_std},
 };
 use clap::Args;
@@ -58,14 +58,10 @@ fn find(args: &InspectArgs) -> anyhow::Result<Arc<Model>> {
     }
     let registry = Registry::load(args.models_dir.as_deref())?;
     registry.find(&args.model).cloned().map_err(|_| {
-        let names: Vec<_> = registry
-            .iter()
-            .map(|model| model.descriptor().name.as_str())
-            .collect();
         anyhow!(
             "{:?} is neither a file nor one of the models {}",
             args.model,
-            names.join(", ")
+            registry.names().join(", ")
         )
     })
 }
@@ -85,12 +81,7 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
         .iter()
         .map(|output| output.label.as_str())
         .collect();
-    let link = match descriptor.link {
-        Link::Softmax => "softmax",
-        Link::Sigmoid => "sigmoid",
-        Link::OneVsRest => "one-vs-rest",
-        Link::Identity => "identity",
-    };
+    let link = descriptor.link.name();
     writeln!(out, "{}: {}", descriptor.name, descriptor.title)?;
     row(out, "id", descriptor.id)?;
     row(

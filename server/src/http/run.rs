@@ -155,7 +155,7 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
         settings.allow_unauthenticated,
     )?;
     let models = Registry::load(settings.models_dir.as_deref()).context("loading the models")?;
-    tracing::info!(models = ?upkeep::names(&models), "models loaded");
+    tracing::info!(models = ?models.names(), "models loaded");
     let keys = KeyStore::open(&settings.store, settings.policy)
         .await
         .context("opening the key store")?;

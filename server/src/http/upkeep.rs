@@ -1,10 +1,7 @@
 //! What a server does now and then, for as long as the process lives.
 
 use super::service::Service;
-use crate::{
-    model::{Model, Registry, VersionedName},
-    telemetry,
-};
+use crate::telemetry;
 use actix_web::{rt, web};
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -78,7 +75,7 @@ async fn reload_models(service: Arc<Service>) {
         match reloaded {
             Ok(None) => {}
             Ok(Some(models)) => {
-                tracing::info!(models = ?names(&models), "models loaded anew");
+                tracing::info!(models = ?models.names(), "models loaded anew");
                 service.replace_models(models);
             }
             Err(error) => {
@@ -87,13 +84,4 @@ async fn reload_models(service: Arc<Service>) {
             }
         }
     }
-}
-
-/// Of each model its name, with the version if it has one.
-pub(super) fn names(models: &Registry) -> Vec<String> {
-    let name = |model: &Arc<Model>| {
-        let descriptor = model.descriptor();
-        VersionedName::new(&descriptor.name, descriptor.version.unwrap_or(0)).to_string()
-    };
-    models.iter().map(name).collect()
 }

@@ -13,7 +13,7 @@ const WORTHWHILE: f64 = 0.1;
 /// Times that the scores' range may be larger before features get ranges of their own.
 const MUCH: f64 = 1.5;
 /// Standard deviations that an error stays within: one in five hundred million is larger.
-const BOUND: f64 = 6.0;
+pub const BOUND: f64 = 6.0;
 /// Largest error of a probability with which the usual parameter set is taken.
 const PROBABILITY: f64 = 1e-3;
 

@@ -14,7 +14,7 @@ mod ranges;
 mod tensors;
 
 pub use calibration::{Calibration, CalibrationError};
-pub use choice::{Choice, MOST_LEVELS, bound, choose, shared_or_own};
+pub use choice::{BOUND, Choice, MOST_LEVELS, bound, choose, shared_or_own};
 pub use network::{Naming, Network};
 pub use ranges::{RangeSource, Ranges};
 pub use tensors::read as read_safetensors;

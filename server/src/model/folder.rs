@@ -47,6 +47,12 @@ impl Folder {
         Ok(Self(files))
     }
 
+    /// The newest version of a name; 0 if there is none with a number.
+    pub fn newest(&self, name: &str) -> u32 {
+        let versions = self.0.iter().filter(|file| file.name.name == name);
+        versions.map(|file| file.name.version).max().unwrap_or(0)
+    }
+
     /// The files that are served, and whether each is the newest of its name. A file without a version is served if there is none with one.
     pub(super) fn served(&self) -> impl Iterator<Item = (&ModelFile, bool)> {
         let mut newest: BTreeMap<&str, u32> = BTreeMap::new();

@@ -121,13 +121,7 @@ impl LinearModel {
             ("name", self.name.clone()),
             ("title", self.title.clone()),
             ("labels", json(self.labels.clone().into())),
-            (
-                "link",
-                serde_json::to_value(self.link)
-                    .ok()
-                    .and_then(|link| Some(link.as_str()?.to_owned()))
-                    .unwrap_or_default(),
-            ),
+            ("link", self.link.name().to_owned()),
             ("input_min", min.to_string()),
             ("input_max", max.to_string()),
             ("input_levels", levels.to_string()),

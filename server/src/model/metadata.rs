@@ -1,6 +1,6 @@
 //! What the model files of all kinds have in common: strings in the header, and tensors of numbers.
 
-use super::ModelError;
+use super::{ModelError, is_name};
 use blindscore_protocol::{
     descriptor::{Feature, ImageShape, Inputs, Link, NormBound},
     params::{LinearParams, ParameterSet},
@@ -87,11 +87,7 @@ impl Metadata {
     /// The model's name, which stands in URLs.
     pub(super) fn name(&self) -> Result<String, ModelError> {
         let name = self.get("name")?;
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
+        if !is_name(name) {
             return Err(ModelError::field(
                 "name",
                 format!("{name:?} is not made of a-z, 0-9 and '-'"),

@@ -13,7 +13,7 @@ pub use linear::LinearModel;
 pub(crate) use metadata::{Metadata, numbers};
 pub use quantise::{PredictedError, PredictedOutput, predict};
 pub use registry::{NoModel, Registry};
-pub use version::{NotAVersion, VersionedName};
+pub use version::{NotAVersion, VersionedName, is_name};
 
 use crate::engine::{Engine, IntegerNetwork};
 use blindscore_protocol::{descriptor::ModelDescriptor, params::ParameterSet};

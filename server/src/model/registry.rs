@@ -1,5 +1,5 @@
 use super::{
-    Metadata, Model, ModelError,
+    Metadata, Model, ModelError, VersionedName,
     folder::{Folder, ModelFile},
 };
 use blindscore_protocol::ids::ModelId;
@@ -140,9 +140,7 @@ impl Registry {
         if let Some(model) = self.newest.get(address) {
             return Ok(model);
         }
-        let wanted = address
-            .parse::<super::VersionedName>()
-            .map_err(|_| NoModel::Unknown)?;
+        let wanted = address.parse::<VersionedName>().map_err(|_| NoModel::Unknown)?;
         let key = (wanted.name, wanted.version);
         if let Some(model) = self.pinned.get(&key) {
             return Ok(model);
@@ -172,6 +170,15 @@ impl Registry {
         self.newest.values().chain(self.pinned.values())
     }
 
+    /// What is served, in words: each name, with its version if it has one.
+    pub fn names(&self) -> Vec<String> {
+        let name = |model: &Arc<Model>| {
+            let descriptor = model.descriptor();
+            VersionedName::new(&descriptor.name, descriptor.version.unwrap_or(0)).to_string()
+        };
+        self.iter().map(name).collect()
+    }
+
     /// The newest version of every model, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.newest.values()
@@ -181,7 +188,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{LinearModel, VersionedName};
+    use crate::model::LinearModel;
     use std::fs;
 
     fn linear(name: &str, intercept: f64) -> Vec<u8> {

@@ -9,6 +9,12 @@ pub struct VersionedName {
     pub version: u32,
 }
 
+/// Whether a model may have this name, which stands in addresses and file names: a-z, 0-9 and `-`.
+pub fn is_name(text: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(fine)
+}
+
 impl VersionedName {
     /// A version of a model.
     pub fn new(name: &str, version: u32) -> Self {

@@ -1,7 +1,7 @@
 //! How well the encrypted model agrees with the plain one, on real rows.
 
 use crate::{engine::PreparedKey, import::Calibration, model::Model};
-use blindscore_client::{ClientKey, check_features};
+use blindscore_client::{ClientKey, Scores, check_features};
 use blindscore_protocol::wire::Query;
 use std::time::{Duration, Instant};
 
@@ -33,14 +33,8 @@ pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -
         .map(|index| inputs.range(index).0)
         .collect::<Vec<f64>>()];
     let rows = data.map_or(&made_up[..], Calibration::rows);
-    let refused = rows
-        .iter()
-        .filter(|row| check_features(inputs, row).is_err())
-        .count();
-    let accepted: Vec<&Vec<f64>> = rows
-        .iter()
-        .filter(|row| check_features(inputs, row).is_ok())
-        .collect();
+    let (accepted, refused): (Vec<&Vec<f64>>, Vec<_>) =
+        rows.iter().partition(|row| check_features(inputs, row).is_ok());
     // Spread over the file, which may be sorted.
     let every = accepted.len().div_ceil(limit.max(1)).max(1);
     let mut agreement = Agreement {
@@ -49,7 +43,7 @@ pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -
         same_decision: 0,
         largest_error: 0.0,
         deviation: 0.0,
-        refused,
+        refused: refused.len(),
         time: Duration::ZERO,
     };
     let mut times = Vec::new();
@@ -72,19 +66,9 @@ pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -
             .into_iter()
             .fold(agreement.deviation, f64::max);
         agreement.rows += 1;
-        agreement.same_decision += usize::from(scores.index == decision(&plain));
+        agreement.same_decision += usize::from(scores.index == Scores::new(descriptor, plain).index);
     }
     times.sort();
     agreement.time = times.get(times.len() / 2).copied().unwrap_or_default();
     Ok(agreement)
-}
-
-/// What the scores decide: the largest, or by its sign the only one.
-fn decision(scores: &[f64]) -> usize {
-    match scores {
-        [score] => usize::from(*score > 0.0),
-        scores => (0..scores.len())
-            .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
-            .unwrap_or(0),
-    }
 }

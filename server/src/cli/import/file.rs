@@ -1,38 +1,68 @@
 //! Where imported models are written.
 
-use crate::model::VersionedName;
+use crate::model::{Folder, VersionedName};
 use anyhow::Context;
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
-/// Writes the next version of a model, whole or not at all.
+/// Writes the next version of a model, whole or not at all. Another import that takes the same number meanwhile is not overwritten.
 pub(super) fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("can't create {}", folder.display()))?;
-    let version = next_version(folder, name)?;
-    let path = folder.join(VersionedName::new(name, version).file_name());
-    let unfinished = path.with_extension("unfinished");
-    let mut file =
-        File::create(&unfinished).with_context(|| format!("can't create {}", unfinished.display()))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(name).suffix(".unfinished");
+    // A server that runs as another user has to read it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder
+        .tempfile_in(folder)
+        .with_context(|| format!("can't write into {}", folder.display()))?;
     file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, &path).with_context(|| format!("can't write {}", path.display()))?;
-    // The rename lasts once the folder does.
-    File::open(folder)?.sync_all()?;
-    Ok(path)
-}
-
-/// One more than the newest version there.
-fn next_version(folder: &Path, name: &str) -> anyhow::Result<u32> {
-    let mut newest = 0;
-    for entry in fs::read_dir(folder)? {
-        if let Some(found) = VersionedName::of_file(&entry?.path())
-            && found.name == name
-        {
-            newest = newest.max(found.version);
+    file.as_file().sync_all()?;
+    loop {
+        let version = Folder::read(folder)?.newest(name).checked_add(1);
+        let version = version.context("there are too many versions")?;
+        let path = folder.join(VersionedName::new(name, version).file_name());
+        match file.persist_noclobber(&path) {
+            Ok(_) => {
+                // The rename lasts once the folder does.
+                #[cfg(unix)]
+                File::open(folder)?.sync_all()?;
+                return Ok(path);
+            }
+            Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => file = failed.file,
+            Err(failed) => {
+                return Err(failed.error).with_context(|| format!("can't write {}", path.display()));
+            }
         }
     }
-    newest.checked_add(1).context("there are too many versions")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn imports_at_the_same_time_each_get_a_version() {
+        let folder = tempfile::tempdir().unwrap();
+        thread::scope(|scope| {
+            for number in 0..16u8 {
+                let folder = folder.path();
+                scope.spawn(move || write(folder, "a", &[number]).unwrap());
+            }
+        });
+        let mut contents: Vec<u8> = (1..=16)
+            .map(|version| fs::read(folder.path().join(format!("a@{version}.safetensors"))).unwrap()[0])
+            .collect();
+        contents.sort_unstable();
+        assert!(contents.into_iter().eq(0..16));
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            16,
+            "nothing unfinished is left"
+        );
+    }
 }

@@ -1,15 +1,13 @@
 //! Projection networks: they come as they are, and are checked and measured.
 
 use super::{ImportArgs, agreement, file, report::Report};
-use crate::import::{Calibration, Naming, Network};
+use crate::import::{BOUND, Calibration, Naming, Network};
 use anyhow::{bail, ensure};
 use blindscore_protocol::descriptor::Inputs;
 use serde_json::json;
 
 /// Rows that are scored encrypted if the caller doesn't say: each takes a tenth of a second or more.
 const CHECK_ROWS: usize = 20;
-/// Standard deviations that an error stays within.
-const BOUND: f64 = 6.0;
 
 /// Checks, measures and writes.
 pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> {
