@@ -72,15 +72,16 @@ mod tests {
                 secret: &secret,
             };
             let seed = MaskSeed([2; 16]);
-            let noise = TUniformBound(noise);
-            let messages = MaskSeed([3; 16]).expand(2 * size);
+            let noise = TUniformBound::new(noise);
+            // Enough for the mean of the noise to be within a fifth of what is allowed.
+            let messages = MaskSeed([3; 16]).expand((1 << 16) / size * size);
             let mut bodies = Vec::new();
             SeededEncryption::new(ring, noise, seed)
                 .unwrap()
                 .encrypt(&mut bodies, &messages);
             let key = GlweSecretKey::from_container(secret.as_slice(), ring.size);
             let mut masks = seed.stream();
-            let mut largest = 0;
+            let mut errors = Vec::new();
             for (body, message) in bodies.chunks_exact(size).zip(messages.chunks_exact(size)) {
                 let mut ciphertext = vec![0; k * size];
                 masks.fill(&mut ciphertext);
@@ -89,13 +90,15 @@ mod tests {
                 let mut plain = PlaintextList::new(0, PlaintextCount(size));
                 decrypt_glwe_ciphertext(&key, &ciphertext, &mut plain);
                 for (plain, message) in plain.as_ref().iter().zip(message) {
-                    largest = largest.max((plain.wrapping_sub(*message) as i64).unsigned_abs());
+                    errors.push(plain.wrapping_sub(*message) as i64 as f64 / 2f64.powi(64));
                 }
             }
-            assert!(
-                (1 << (noise.0 - 2)..=1 << noise.0).contains(&largest),
-                "k = {k}: {largest}"
-            );
+            let count = errors.len() as f64;
+            let mean = errors.iter().sum::<f64>() / count;
+            let deviation = (errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / count).sqrt();
+            let (mean, ratio) = (mean / noise.std_dev().0, deviation / noise.std_dev().0);
+            assert!(mean.abs() < 0.02, "k = {k}: mean {mean} deviations");
+            assert!((ratio - 1.0).abs() < 0.02, "k = {k}: {ratio} of the deviation");
         }
     }
 }

@@ -8,11 +8,12 @@
 use crate::params::{KeptBits, LinearParams, NetworkParams, TUniformBound};
 
 /// Variance of the error of rounding to `kept` bits: uniform over one step.
-fn rounding(kept: KeptBits) -> f64 {
+pub(crate) fn rounding(kept: KeptBits) -> f64 {
     0.25f64.powi(kept.0 as i32) / 12.0
 }
 
-fn variance(noise: TUniformBound) -> f64 {
+/// Variance of one noise sample.
+pub(crate) fn variance(noise: TUniformBound) -> f64 {
     noise.std_dev().0.powi(2)
 }
 

@@ -93,11 +93,17 @@ impl Sampler {
         }
     }
 
-    /// Adds independent noise to each of `out`; the bound must be below 2^30.
+    /// Adds independent noise to each of `out`.
     pub fn add_noise(&mut self, out: &mut [u64], bound: TUniformBound) {
-        debug_assert!(bound.0 < 30);
-        for value in out {
-            *value = value.wrapping_add(fold(u64::from(self.0.next_u32()), bound));
+        if bound.random_bits() <= u32::BITS {
+            // Half of the key stream: key generation spends much of its time on noise.
+            for value in out {
+                *value = value.wrapping_add(fold(u64::from(self.0.next_u32()), bound));
+            }
+        } else {
+            for value in out {
+                *value = value.wrapping_add(self.noise(bound));
+            }
         }
     }
 
@@ -107,10 +113,11 @@ impl Sampler {
     }
 }
 
-/// TUniform(b) from at least `b + 2` uniform bits: `b + 1` bits rounded up by the lowest one, less `2^b`, in two's complement.
-fn fold(random: u64, TUniformBound(bound): TUniformBound) -> u64 {
-    let bits = random & ((1 << (bound + 2)) - 1);
-    ((bits >> 1) + (bits & 1)).wrapping_sub(1 << bound)
+/// TUniform(b) from [`TUniformBound::random_bits`] uniform bits, the lowest ones of `random`: `b + 1` bits rounded up by the lowest one, less
+/// `2^b`, in two's complement.
+fn fold(random: u64, bound: TUniformBound) -> u64 {
+    let bits = random & ((1 << bound.random_bits()) - 1);
+    ((bits >> 1) + (bits & 1)).wrapping_sub(1 << bound.log2())
 }
 
 #[cfg(test)]
@@ -129,7 +136,7 @@ mod tests {
 
     #[test]
     fn fold_gives_tuniform_exactly() {
-        let bound = TUniformBound(2);
+        let bound = TUniformBound::new(2);
         let mut counts = [0; 9];
         for random in 0..16 {
             counts[(fold(random, bound) as i64 + 4) as usize] += 1;
@@ -137,15 +144,29 @@ mod tests {
         assert_eq!(counts, [1, 2, 2, 2, 2, 2, 2, 2, 1]);
     }
 
+    /// Around the widths at which the sampler takes its random bits differently, and the bounds in use.
     #[test]
-    fn noise_has_the_predicted_deviation() {
+    fn noise_has_the_stated_mean_and_deviation_at_every_bound() {
+        const SAMPLES: usize = 100_000;
         let mut sampler = Sampler::new().unwrap();
-        let bound = TUniformBound(17);
-        let mut noise = vec![0u64; 100_000];
-        sampler.add_noise(&mut noise, bound);
-        let mean_square = noise.iter().map(|&v| (v as i64 as f64).powi(2)).sum::<f64>() / noise.len() as f64;
-        let ratio = mean_square.sqrt() / 2f64.powi(64) / bound.std_dev().0;
-        assert!((ratio - 1.0).abs() < 0.02, "{ratio}");
+        for log2 in [1, 2, 17, 29, 30, 31, 32, 45, 48, 50, 60, 61] {
+            let bound = TUniformBound::new(log2);
+            let mut many = vec![0u64; SAMPLES];
+            sampler.add_noise(&mut many, bound);
+            let single = (0..SAMPLES).map(|_| sampler.noise(bound)).collect();
+            for noise in [many, single] {
+                let unit = bound.std_dev().0 * 2f64.powi(64);
+                let noise = noise.iter().map(|&v| v as i64 as f64 / unit);
+                let mean = noise.clone().sum::<f64>() / SAMPLES as f64;
+                let deviation = (noise.map(|v| (v - mean).powi(2)).sum::<f64>() / SAMPLES as f64).sqrt();
+                // Five and more deviations of what is measured.
+                assert!(mean.abs() < 0.02, "TUniform({log2}): mean {mean} deviations");
+                assert!(
+                    (deviation - 1.0).abs() < 0.02,
+                    "TUniform({log2}): {deviation} of the deviation"
+                );
+            }
+        }
     }
 
     #[test]

@@ -41,10 +41,10 @@ fn params((k_in, n_in, input_noise, k, n, noise, base_log, key_bits): Candidate)
         name: "candidate",
         input_dimension: GlweDimension(k_in),
         input_size: PolynomialSize(n_in),
-        input_noise: TUniformBound(input_noise),
+        input_noise: TUniformBound::new(input_noise),
         dimension: GlweDimension(k),
         size: PolynomialSize(n),
-        noise: TUniformBound(noise),
+        noise: TUniformBound::new(noise),
         base_log: DecompositionBaseLog(base_log),
         key_bits: KeptBits(key_bits),
         ..NetworkParams::N704_K4

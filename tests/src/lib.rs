@@ -5,6 +5,7 @@ mod api;
 mod client;
 mod faults;
 mod gate;
+pub mod noise;
 mod program;
 mod proxy;
 mod server;

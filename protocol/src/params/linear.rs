@@ -44,13 +44,13 @@ impl LinearParams {
         name: "linear-n2048",
         glwe_dimension: GlweDimension(1),
         polynomial_size: PolynomialSize(2048),
-        noise: TUniformBound(17),
+        noise: TUniformBound::new(17),
         query_bits: KeptBits(48),
         zero_bits: KeptBits(36),
         automorphism_bits: KeptBits(41),
         automorphism_base_log: DecompositionBaseLog(21),
         response_bits: KeptBits(19),
-        flooding: TUniformBound(48),
+        flooding: TUniformBound::new(48),
     };
 
     /// The same with scores that are eight times finer where they have a ciphertext of their own, and three times where two share one (there
@@ -59,7 +59,7 @@ impl LinearParams {
         id: ParameterSetId(3),
         name: "linear-n2048-fine",
         response_bits: KeptBits(22),
-        flooding: TUniformBound(45),
+        flooding: TUniformBound::new(45),
         ..Self::N2048
     };
 

@@ -1,8 +1,10 @@
 //! Parameter sets and the security curve they are held to.
 
+mod encryption;
 mod linear;
 mod network;
 
+pub use encryption::Encryption;
 pub use linear::LinearParams;
 pub use network::NetworkParams;
 
@@ -59,9 +61,28 @@ impl KeptBits {
 /// Base-2 logarithm of the bound of a TUniform distribution: integers in `[-2^b, 2^b]`, the two ends
 /// half as likely as the others. Its variance is `(2^(2b+1) + 1) / 6`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TUniformBound(pub u32);
+pub struct TUniformBound(u32);
 
 impl TUniformBound {
+    /// From the base-2 logarithm of the bound.
+    ///
+    /// # Panics
+    /// If 64 random bits are too few for a sample: above 61.
+    pub const fn new(log2: u32) -> Self {
+        assert!(log2 <= MODULUS_BITS - 3);
+        Self(log2)
+    }
+
+    /// Base-2 logarithm of the bound.
+    pub const fn log2(self) -> u32 {
+        self.0
+    }
+
+    /// Uniform bits that one sample takes.
+    pub(crate) const fn random_bits(self) -> u32 {
+        self.0 + 2
+    }
+
     /// Standard deviation as a fraction of the torus.
     pub fn std_dev(self) -> StandardDev {
         let variance = (2f64.powi(2 * self.0 as i32 + 1) + 1.0) / 6.0;
@@ -184,22 +205,21 @@ mod tests {
 
     #[test]
     fn every_set_is_on_or_just_above_the_security_curve() {
-        let encryptions = ParameterSet::ALL.into_iter().flat_map(|set| match set {
-            ParameterSet::Linear(set) => vec![(set.name, set.secret_dimension(), set.noise)],
-            ParameterSet::Network(set) => vec![
-                (set.name, set.input_lwe_dimension().0, set.input_noise),
-                (set.name, set.output_lwe_dimension().0, set.noise),
-            ],
-        });
-        for (name, dimension, noise) in encryptions {
-            let excess = noise.std_dev().0.log2() - security_floor_log2_std(dimension);
+        let named = |set: ParameterSet| {
+            set.encryptions()
+                .into_iter()
+                .map(move |found| (set.name(), found))
+        };
+        for (set, encryption) in ParameterSet::ALL.into_iter().flat_map(named) {
+            let excess = encryption.noise.std_dev().0.log2() - encryption.floor_log2_std();
+            let what = encryption.what;
             assert!(
                 excess >= 0.0,
-                "{name}: noise at {dimension} is {excess:.2} bits below the 132-bit curve"
+                "{set}, {what}: the noise is {excess:.2} bits below the 132-bit curve"
             );
             assert!(
                 excess < 1.0,
-                "{name}: noise at {dimension} is {excess:.2} bits more than security asks for"
+                "{set}, {what}: the noise is {excess:.2} bits more than security asks for"
             );
         }
     }

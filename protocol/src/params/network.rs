@@ -40,16 +40,18 @@ impl NetworkParams {
     ///
     /// `input_noise`: TUniform(50) has a standard deviation of 2^-14.79 (the curve asks for 2^-14.87 at 704), `noise`: TUniform(17)
     /// of 2^-47.79 (2^-48.32 at 2048). What limits the precision of a rotation is the rounding to 23 bits, not the key.
+    ///
+    /// Set 2, `network-n704-k4`, had the same numbers, but its queries were sent with noise of 2^-19.79.
     pub const N704_K4: Self = Self {
-        id: ParameterSetId(2),
-        name: "network-n704-k4",
+        id: ParameterSetId(4),
+        name: "network-n704-k4-v2",
         input_dimension: GlweDimension(11),
         input_size: PolynomialSize(64),
-        input_noise: TUniformBound(50),
+        input_noise: TUniformBound::new(50),
         query_bits: KeptBits(18),
         dimension: GlweDimension(4),
         size: PolynomialSize(512),
-        noise: TUniformBound(17),
+        noise: TUniformBound::new(17),
         base_log: DecompositionBaseLog(23),
         key_bits: KeptBits(46),
         packing_log2: 4,

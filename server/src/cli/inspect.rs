@@ -2,7 +2,7 @@ use crate::model::{Model, Plain, PredictedError, Registry};
 use anyhow::anyhow;
 use blindscore_protocol::{
     descriptor::{Inputs, ModelDescriptor, NormBound},
-    params::{ParameterSet, TUniformBound, security_floor_log2_std},
+    params::ParameterSet,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -137,66 +137,6 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
     row(out, "response", descriptor.sizes.response)
 }
 
-/// One of the encryptions of a parameter set, and how secure it is.
-struct Encryption {
-    what: &'static str,
-    ring: String,
-    dimension: usize,
-    noise: TUniformBound,
-}
-
-impl Encryption {
-    fn all(set: &ParameterSet) -> Vec<Self> {
-        let ring = |k: usize, n: usize| format!("k = {k}, N = {n}");
-        match set {
-            ParameterSet::Linear(params) => vec![Self {
-                what: "all",
-                ring: ring(params.glwe_dimension.0, params.n()),
-                dimension: params.secret_dimension(),
-                noise: params.noise,
-            }],
-            ParameterSet::Network(params) => vec![
-                Self {
-                    what: "features",
-                    ring: ring(params.input_dimension.0, params.input_size.0),
-                    dimension: params.input_lwe_dimension().0,
-                    noise: params.input_noise,
-                },
-                Self {
-                    what: "scores",
-                    ring: ring(params.dimension.0, params.size.0),
-                    dimension: params.output_lwe_dimension().0,
-                    noise: params.noise,
-                },
-            ],
-        }
-    }
-
-    /// Base-2 logarithms of the noise's standard deviation, and of the least that is secure.
-    fn noise_and_floor(&self) -> (f64, f64) {
-        (
-            self.noise.std_dev().0.log2(),
-            security_floor_log2_std(self.dimension),
-        )
-    }
-}
-
-/// Bits of each kind of coefficient that travel.
-fn kept_bits(set: &ParameterSet) -> String {
-    match set {
-        ParameterSet::Linear(params) => format!(
-            "query {}, encryption of zero {}, automorphism key {}, response {}",
-            params.query_bits.0, params.zero_bits.0, params.automorphism_bits.0, params.response_bits.0
-        ),
-        ParameterSet::Network(params) => {
-            format!(
-                "query {}, key {}, response {}",
-                params.query_bits.0, params.key_bits.0, params.response_bits.0
-            )
-        }
-    }
-}
-
 fn write_parameters(out: &mut impl Write, set: &ParameterSet) -> io::Result<()> {
     writeln!(
         out,
@@ -204,29 +144,22 @@ fn write_parameters(out: &mut impl Write, set: &ParameterSet) -> io::Result<()> 
         set.name(),
         set.id()
     )?;
-    for encryption in Encryption::all(set) {
-        let (noise, floor) = encryption.noise_and_floor();
-        let Encryption {
-            what,
-            ring,
-            dimension,
-            noise: bound,
-        } = encryption;
-        row(
-            out,
-            what,
-            format!(
-                "{ring}, noise TUniform({}), standard deviation 2^{noise:.2}",
-                bound.0
-            ),
-        )?;
-        let above = noise - floor;
+    for encryption in set.encryptions() {
+        let (noise, floor) = (encryption.std_dev().log2(), encryption.floor_log2_std());
+        let (k, n) = (encryption.glwe_dimension.0, encryption.polynomial_size.0);
+        row(out, encryption.what, format!("k = {k}, N = {n}"))?;
+        let (bound, bits) = (encryption.noise.log2(), encryption.bits.0);
+        let sent = format!("TUniform({bound}), bodies of {bits} bits: standard deviation 2^{noise:.2}");
+        row(out, "", sent)?;
         let security = format!(
-            "{SECURITY_BITS} bits of security need 2^{floor:.2} at dimension {dimension}; the noise is {above:.2} bits above"
+            "{SECURITY_BITS} bits of security need 2^{floor:.2} at dimension {}: {:.2} bits less",
+            encryption.dimension(),
+            noise - floor
         );
         row(out, "", security)?;
     }
-    row(out, "bits kept", kept_bits(set))?;
+    let bits = set.response_format().bits.0;
+    row(out, "response", format!("{bits} bits a coefficient"))?;
     if let ParameterSet::Linear(params) = set {
         let log2_std = params.flooding.std_dev().0.log2();
         row(
@@ -234,7 +167,7 @@ fn write_parameters(out: &mut impl Write, set: &ParameterSet) -> io::Result<()> 
             "flooding",
             format!(
                 "TUniform({}), standard deviation 2^{log2_std:.2}",
-                params.flooding.0
+                params.flooding.log2()
             ),
         )?;
     }
@@ -288,23 +221,21 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
 }
 
 fn row(out: &mut impl Write, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
-    writeln!(out, "  {name:<12}{value}")
+    writeln!(out, "  {name:<20}{value}")
 }
 
 fn as_json(model: &Model) -> Value {
-    let encryptions: Vec<_> = Encryption::all(&model.set())
-        .iter()
-        .map(|encryption| {
-            let (noise, floor) = encryption.noise_and_floor();
-            json!({
-                "what": encryption.what,
-                "dimension": encryption.dimension,
-                "noise_log2_std": noise,
-                "floor_log2_std": floor,
-                "security_bits": SECURITY_BITS,
-            })
+    let encryptions = model.set().encryptions();
+    let encryptions = encryptions.iter().map(|encryption| {
+        json!({
+            "what": encryption.what,
+            "dimension": encryption.dimension(),
+            "noise_log2_std": encryption.std_dev().log2(),
+            "floor_log2_std": encryption.floor_log2_std(),
+            "security_bits": SECURITY_BITS,
         })
-        .collect();
+    });
+    let encryptions: Vec<_> = encryptions.collect();
     let outputs: Vec<_> = match model.plain() {
         Plain::Linear { predicted, .. } => {
             let outputs = model.descriptor().outputs.iter().zip(predicted);
