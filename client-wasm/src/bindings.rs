@@ -96,10 +96,10 @@ impl SecretKey {
         Ok(self.0.encrypt(&model.0, features)?)
     }
 
-    /// `[index, score 0, ..., probability 0, ...]` of a response blob.
+    /// `[index, score 0, ..., probability 0, ...]` of a response blob; the index is -1 if the model doesn't decide between classes.
     pub fn decrypt(&self, model: &Model, response: &[u8]) -> Result<Vec<f64>, JsValue> {
         let scores = self.0.decrypt(&model.0, response)?;
-        let mut flat = vec![scores.index as f64];
+        let mut flat = vec![scores.index().map_or(-1.0, |index| index as f64)];
         flat.extend(scores.scores);
         flat.extend(scores.probabilities);
         Ok(flat)

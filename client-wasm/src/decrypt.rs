@@ -1,6 +1,6 @@
 use crate::{ClientError, ClientKey};
 use blindscore_protocol::{
-    descriptor::{Link, ModelDescriptor},
+    descriptor::{Link, ModelDescriptor, Task},
     ring::product_coefficient,
     wire::Response,
 };
@@ -10,13 +10,18 @@ use blindscore_protocol::{
 pub struct Scores {
     /// One score for each output, in the model's own units.
     pub scores: Vec<f64>,
-    /// The scores through the model's link function: one for each output, or for each of two classes; none for a machine that
-    /// decides between two classes without probabilities.
+    /// The scores through the model's link function: one for each output, or for each of two classes; none if the link is the identity.
     pub probabilities: Vec<f64>,
-    /// The largest score's position. Where one score decides between two classes, 1 if it is positive; with a single sigmoid output and no
-    /// classes, 1 if its probability is at least one half.
+    /// The class that the scores decide for; none if the model doesn't classify.
+    pub decision: Option<Decision>,
+}
+
+/// One of a model's classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Position of the largest score. Where one score decides between two classes, 1 if it is positive.
     pub index: usize,
-    /// The label at `index`, or the only label there is.
+    /// The class's name.
     pub label: String,
 }
 
@@ -59,41 +64,44 @@ impl ClientKey {
 impl Scores {
     /// What a model's scores, one for each output, say: probabilities and decision.
     pub fn new(model: &ModelDescriptor, scores: Vec<f64>) -> Self {
-        let best = |values: &[f64]| {
-            let pairs = values.iter().enumerate();
-            pairs
-                .max_by(|a, b| a.1.total_cmp(b.1))
-                .map_or(0, |(index, _)| index)
-        };
         let probabilities = apply(model.link, &scores);
-        let (index, label, probabilities) = match (&model.classes, model.link, scores.as_slice()) {
-            (Some(classes), link, [score]) => {
+        let decided = |index: usize, label: &String| Decision {
+            index,
+            label: label.clone(),
+        };
+        let (decision, probabilities) = match (model.task, &model.classes, scores.as_slice()) {
+            (Task::Classification, Some(classes), [score]) => {
                 let index = usize::from(*score > 0.0);
-                let probabilities = match link {
-                    // A support vector machine decides without them.
-                    Link::Identity => Vec::new(),
-                    _ => probabilities.iter().flat_map(|p| [1.0 - p, *p]).collect(),
-                };
-                (index, &classes[index], probabilities)
+                let both = probabilities.iter().flat_map(|p| [1.0 - p, *p]).collect();
+                (Some(decided(index, &classes[index])), both)
             }
-            (_, Link::Sigmoid, [score]) => {
-                (usize::from(*score >= 0.0), &model.outputs[0].label, probabilities)
+            (Task::Classification, ..) => {
+                let labelled = scores.iter().zip(&model.outputs).enumerate();
+                let best = labelled.max_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
+                let decision = best.map(|(index, (_, output))| decided(index, &output.label));
+                (decision, probabilities)
             }
-            _ => {
-                let index = best(&scores);
-                (index, &model.outputs[index].label, probabilities)
-            }
+            (Task::Multilabel | Task::Regression, ..) => (None, probabilities),
         };
         Self {
-            label: label.clone(),
             scores,
             probabilities,
-            index,
+            decision,
         }
+    }
+
+    /// Position of the class that is decided for.
+    pub fn index(&self) -> Option<usize> {
+        self.decision.as_ref().map(|decision| decision.index)
+    }
+
+    /// Name of the class that is decided for.
+    pub fn label(&self) -> Option<&str> {
+        self.decision.as_ref().map(|decision| decision.label.as_str())
     }
 }
 
-/// Applies a link function.
+/// Applies a link function; the identity gives no probabilities.
 fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
     let sigmoid = || {
         scores
@@ -102,7 +110,7 @@ fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
             .collect::<Vec<f64>>()
     };
     match link {
-        Link::Identity => scores.to_vec(),
+        Link::Identity => Vec::new(),
         Link::Sigmoid => sigmoid(),
         Link::OneVsRest => normalised(sigmoid()),
         Link::Softmax => {
@@ -131,7 +139,7 @@ mod tests {
         let soft = apply(Link::Softmax, &[1000.0, 1000.0, -1000.0]);
         assert!((soft[0] - 0.5).abs() < 1e-12 && soft[2] < 1e-12);
         assert_eq!(apply(Link::Sigmoid, &[0.0]), [0.5]);
-        assert_eq!(apply(Link::Identity, &[-3.5]), [-3.5]);
+        assert_eq!(apply(Link::Identity, &[-3.5]), [0.0; 0]);
         let rest = apply(Link::OneVsRest, &[0.0, 0.0, -1000.0]);
         assert_eq!(rest, [0.5, 0.5, 0.0]);
         assert_eq!(apply(Link::OneVsRest, &[-1000.0; 4]), [0.25; 4]);

@@ -24,7 +24,7 @@ mod key;
 mod negacyclic;
 mod seeded;
 
-pub use decrypt::Scores;
+pub use decrypt::{Decision, Scores};
 pub use encrypt::check_features;
 pub use error::{ClientError, FeatureName};
 pub use generation::PublicKeyGeneration;

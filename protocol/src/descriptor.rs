@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 mod inputs;
+mod task;
 
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
+pub use task::Task;
 
 /// Features a model may have.
 pub const FEATURES: RangeInclusive<usize> = 1..=16_384;
@@ -31,6 +33,14 @@ pub enum DescriptorError {
         older = older_side(.0)
     )]
     NoCommonFormat(Vec<u16>),
+    /// Task, link, outputs and classes that don't fit together.
+    #[error("a model for {task} {problem}")]
+    Task {
+        /// The task.
+        task: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// A number is outside what the format allows.
     #[error("{what} is {value}, outside {allowed}")]
     OutOfRange {
@@ -79,11 +89,11 @@ fn check<T: PartialOrd + ToString + Copy>(
 pub enum Link {
     /// `exp(s_c) / sum exp(s)`: one of several classes.
     Softmax,
-    /// `1 / (1 + exp(-s))` of each score: binary or independent classes.
+    /// `1 / (1 + exp(-s))` of each score: two classes, or independent labels.
     Sigmoid,
     /// The sigmoid of each score, divided by their sum: one of several classes, each fitted against the rest.
     OneVsRest,
-    /// Scores are the answer (regression), or decide without probabilities (support vector machines).
+    /// No probabilities: scores are the answer (regression), or decide without them (support vector machines).
     Identity,
 }
 
@@ -143,6 +153,8 @@ pub struct ModelDescriptor {
     pub input_step: u64,
     /// What comes out.
     pub outputs: Vec<Output>,
+    /// What the scores are for.
+    pub task: Task,
     /// The two labels between which the sign of the only output decides, if that is what it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<[String; 2]>,
@@ -175,13 +187,7 @@ impl ModelDescriptor {
             check("output offset", output.offset, &FINITE)?;
             check("output half_range", output.half_range, &POSITIVE)?;
         }
-        if self.classes.is_some() {
-            check(
-                "outputs of a model with two classes",
-                self.outputs.len(),
-                &(1..=1),
-            )?;
-        }
+        self.check_task()?;
         Ok(set)
     }
 }

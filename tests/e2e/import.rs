@@ -161,7 +161,7 @@ fn fitted_models_decide_as_scikit_learn_does() -> Result<()> {
                 close += 1;
             } else {
                 assert_eq!(
-                    Value::from(scores.label),
+                    Value::from(scores.label()),
                     expected.predict[index],
                     "{name}, row {index}"
                 );
@@ -233,7 +233,7 @@ fn versions_come_and_go_while_the_server_runs() -> Result<()> {
         let scores = client
             .key
             .decrypt(&client.model, &reply.expect_status(200).body)?;
-        assert_eq!(Value::from(scores.label), expected.predict[0]);
+        assert_eq!(Value::from(scores.label()), expected.predict[0]);
     }
     let reply = api.get("/v1/models/iris").expect_status(200);
     assert_ne!(reply.header("etag"), before);

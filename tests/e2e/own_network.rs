@@ -129,17 +129,17 @@ fn an_imported_network_decides_as_its_reference_does() -> Result<()> {
             );
         }
         let decision = expected.decisions[index];
-        if scores.index != decision {
-            let margin = wanted[decision] - wanted[scores.index];
-            let error = errors[decision] + errors[scores.index];
+        let decided = scores.index().expect("a decision");
+        if decided != decision {
+            let margin = wanted[decision] - wanted[decided];
+            let error = errors[decision] + errors[decided];
             assert!(
                 margin < error,
-                "row {index}: {} instead of {decision}, by {margin}, largest error {error}",
-                scores.index
+                "row {index}: {decided} instead of {decision}, by {margin}, largest error {error}"
             );
             close += 1;
         }
-        right += usize::from(scores.index == expected.classes[index]);
+        right += usize::from(decided == expected.classes[index]);
     }
     println!("{SCORED} rows, {right} right, {close} decided otherwise than in the clear");
     assert!(right * 10 >= SCORED * 9, "{right} of {SCORED} rows are right");

@@ -5,7 +5,7 @@
 
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes},
+    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     noise::{NetworkNoise, ScoreNoise},
     params::ParameterSet,
@@ -279,6 +279,7 @@ impl Model {
             inputs: Inputs::uniform(FEATURES, 0.0, f64::from(LEVELS - 1), LEVELS),
             input_step: step,
             outputs: (0..outputs).map(output).collect(),
+            task: Task::Regression,
             classes: None,
             link: Link::Identity,
             sizes: Sizes::of(&set, FEATURES, outputs),

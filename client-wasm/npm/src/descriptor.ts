@@ -34,6 +34,8 @@ export interface ModelDescriptor {
   input_step: number;
   /** One for each score: its name, and how a decrypted number becomes a score. */
   outputs: { label: string; offset: number; half_range: number }[];
+  /** What the scores are for: one of several classes, labels that each hold or not, or values. */
+  task: "classification" | "multilabel" | "regression";
   /** The two labels between which the sign of the only score decides, if that is what it does. */
   classes?: [string, string];
   /** How scores become probabilities. */
@@ -50,12 +52,12 @@ export interface ModelDescriptor {
 
 /** A decrypted answer. */
 export interface Scores {
-  /** Label of the best score. */
-  label: string;
-  /** Its position. */
-  index: number;
+  /** The class that the scores decide for; null if the model isn't one for classification. */
+  label: string | null;
+  /** Its position; where one score decides between two classes, 1 if it is positive. */
+  index: number | null;
   /** One score for each output, in the model's units. */
   scores: Float64Array;
-  /** The scores through the model's link function: one for each output or for each of two classes; none if two classes have none. */
+  /** The scores through the model's link function: one for each output or for each of two classes; none if the link is `identity`. */
   probabilities: Float64Array;
 }

@@ -61,8 +61,9 @@ export function decrypt(model: ModelDescriptor, secretKey: Uint8Array, response:
 /** `[index, scores..., probabilities...]` as an object. */
 export function unpack(model: ModelDescriptor, flat: Float64Array): Scores {
   const count = model.outputs.length;
-  const index = flat[0] ?? 0;
-  const label = model.classes?.[index] ?? model.outputs[Math.min(index, count - 1)]?.label ?? "";
+  const decided = flat[0] ?? -1;
+  const index = decided < 0 ? null : decided;
+  const label = index === null ? null : (model.classes?.[index] ?? model.outputs[index]?.label ?? null);
   return { label, index, scores: flat.slice(1, 1 + count), probabilities: flat.slice(1 + count) };
 }
 

@@ -3,7 +3,7 @@
 use crate::{args::PredictArgs, table::Row};
 use anyhow::Context;
 use blindscore_client::Scores;
-use blindscore_protocol::descriptor::{Link, ModelDescriptor};
+use blindscore_protocol::descriptor::{Link, ModelDescriptor, Task};
 use std::{
     fs::{self, File},
     path::PathBuf,
@@ -81,9 +81,8 @@ impl Writer {
 
 impl Layout {
     fn of(model: &ModelDescriptor) -> Self {
-        let alone = model.outputs.len() == 1 && model.classes.is_none();
         Self {
-            label: model.link != Link::Identity || !alone,
+            label: model.task == Task::Classification,
             probabilities: model.link != Link::Identity,
         }
     }
@@ -113,7 +112,7 @@ impl Layout {
     fn cells(self, scores: &Scores) -> Vec<String> {
         let mut cells = Vec::new();
         if self.label {
-            cells.push(scores.label.clone());
+            cells.extend(scores.label().map(str::to_owned));
         }
         cells.extend(scores.scores.iter().map(f64::to_string));
         if self.probabilities {
@@ -127,7 +126,7 @@ impl Layout {
 mod tests {
     use super::*;
 
-    fn model(link: &str, labels: &[&str]) -> ModelDescriptor {
+    fn model(task: &str, link: &str, labels: &[&str]) -> ModelDescriptor {
         let outputs: Vec<_> = labels
             .iter()
             .map(|label| serde_json::json!({ "label": label, "offset": 0, "half_range": 1 }))
@@ -135,7 +134,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "name": "m", "id": "0".repeat(32), "title": "", "formats": [2], "parameter_set": "linear-n2048",
             "inputs": { "count": 2, "min": 0, "max": 1, "levels": 2 }, "input_step": 1,
-            "outputs": outputs, "link": link,
+            "outputs": outputs, "link": link, "task": task,
             "sizes": { "public_key": 1, "query": 1, "response": 1 }, "score_error": 0.1,
         }))
         .unwrap()
@@ -143,17 +142,18 @@ mod tests {
 
     #[test]
     fn columns_for_each_kind_of_model() {
-        let header = |link, labels| {
-            Layout::of(&model(link, labels))
-                .header(&model(link, labels))
-                .join(" ")
+        let header = |task, link, labels| {
+            let model = model(task, link, labels);
+            Layout::of(&model).header(&model).join(" ")
         };
         assert_eq!(
-            header("softmax", &["a", "b"]),
+            header("classification", "softmax", &["a", "b"]),
             "label score_a score_b proba_a proba_b"
         );
-        assert_eq!(header("identity", &["a", "b"]), "label score_a score_b");
-        assert_eq!(header("sigmoid", &["a"]), "label score_a proba_a");
-        assert_eq!(header("identity", &["price"]), "predicted_price");
+        assert_eq!(
+            header("classification", "identity", &["a", "b"]),
+            "label score_a score_b"
+        );
+        assert_eq!(header("regression", "identity", &["price"]), "predicted_price");
     }
 }

@@ -170,7 +170,7 @@ fn encrypted(
             largest = largest.max(error);
             squares += error * error;
         }
-        guesses.push(answer.index);
+        guesses.push(answer.index().unwrap_or_default());
         bar.inc(1);
     }
     bar.finish_and_clear();

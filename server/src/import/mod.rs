@@ -20,7 +20,7 @@ pub use ranges::{RangeSource, Ranges};
 pub use tensors::read as read_safetensors;
 
 use crate::model::ModelError;
-use blindscore_protocol::descriptor::Link;
+use blindscore_protocol::descriptor::{Link, Task};
 
 /// A linear model as it was fitted, and what its file tells besides.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Fitted {
     pub ranges: Option<Vec<(f64, f64)>>,
     /// A name for each output, if the file has them.
     pub labels: Option<Vec<String>>,
+    /// What the scores are for.
+    pub task: Task,
     /// The two classes between which the only output decides, if it does.
     pub classes: Option<[String; 2]>,
     /// From scores to probabilities.

@@ -6,7 +6,7 @@
 
 use super::{Fitted, ImportError};
 use crate::model::{Metadata, ModelError, numbers};
-use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS};
+use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
 use safetensors::SafeTensors;
 
 /// Reads a file.
@@ -55,6 +55,11 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         (false, 1, None) => Link::Identity,
         (false, _, _) => Link::Softmax,
     };
+    let task = match (metadata.has("task"), &labels) {
+        // Several scores with names are those of classes, as numpy's recipe writes them.
+        (false, Some(labels)) if link == Link::Identity && labels.len() > 1 => Task::Classification,
+        _ => metadata.task(link, rows, classes.is_some())?,
+    };
     let range = |name| numbers(&tensors, name).map(|(_, values)| values);
     let ranges = if tensors.tensor("feature_min").is_ok() {
         let (min, max) = (range("feature_min")?, range("feature_max")?);
@@ -81,6 +86,7 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         features: metadata.optional_json("features")?,
         ranges,
         labels: if classes.is_some() { None } else { labels },
+        task,
         classes,
         link,
         coef: coef.chunks_exact(features).map(<[f64]>::to_vec).collect(),

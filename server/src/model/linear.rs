@@ -2,7 +2,7 @@
 //!
 //! Tensors: `coef` `[outputs, features]` and `intercept` `[outputs]`, F64 or F32. Metadata (strings):
 //! `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`, `identity`), `input_min`, `input_max`,
-//! `input_levels`; optional `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `parameter_set` (`linear-n2048` if not given), `features` (JSON array of names), `classes` (JSON array of the two
+//! `input_levels`; optional `task` (`classification`, `multilabel`, `regression`; needed where several scores have the link `identity`), `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `parameter_set` (`linear-n2048` if not given), `features` (JSON array of names), `classes` (JSON array of the two
 //! labels between which a single output decides), `norm_centre` and `norm_max` (a ball that inputs lie in), and `input_rounding` (`true` if
 //! inputs don't come on the levels, so that rounding them is an error). Features with ranges of their own have them in the tensors
 //! `feature_min` and `feature_max` `[features]`.
@@ -12,7 +12,7 @@ use super::{
     metadata::{Metadata, numbers, vector},
 };
 use blindscore_protocol::{
-    descriptor::{FEATURES, Inputs, Link, NormBound, OUTPUTS},
+    descriptor::{FEATURES, Inputs, Link, NormBound, OUTPUTS, Task},
     params::LinearParams,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -32,6 +32,8 @@ pub struct LinearModel {
     pub inputs: Inputs,
     /// A name for each output.
     pub labels: Vec<String>,
+    /// What the scores are for.
+    pub task: Task,
     /// The two labels between which the only output decides, if it does.
     pub classes: Option<[String; 2]>,
     /// From scores to probabilities.
@@ -70,14 +72,16 @@ impl LinearModel {
         }
         let intercept = vector(&tensors, "intercept", rows)?;
         let labels = metadata.labels(rows)?;
+        let (link, classes) = (metadata.link()?, metadata.classes()?);
         Ok(Self {
             params: metadata.linear_params()?,
             name: metadata.name()?,
             title: metadata.get("title")?.to_owned(),
             inputs: metadata.inputs(&tensors, features)?,
             labels,
-            classes: metadata.classes()?,
-            link: metadata.link()?,
+            task: metadata.task(link, rows, classes.is_some())?,
+            classes,
+            link,
             input_rounding: metadata.flag("input_rounding")?,
             accuracy: metadata.accuracy()?,
             coef: coef.chunks_exact(features).map(<[f64]>::to_vec).collect(),
@@ -121,6 +125,7 @@ impl LinearModel {
             ("name", self.name.clone()),
             ("title", self.title.clone()),
             ("labels", json(self.labels.clone().into())),
+            ("task", self.task.name().to_owned()),
             ("link", self.link.name().to_owned()),
             ("input_min", min.to_string()),
             ("input_max", max.to_string()),

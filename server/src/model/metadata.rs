@@ -2,7 +2,7 @@
 
 use super::{ModelError, is_name};
 use blindscore_protocol::{
-    descriptor::{Feature, ImageShape, Inputs, Link, NormBound},
+    descriptor::{Feature, ImageShape, Inputs, Link, NormBound, Task},
     params::{LinearParams, ParameterSet},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -153,6 +153,23 @@ impl Metadata {
                 format!("{name:?} is none for linear models"),
             )),
         }
+    }
+
+    /// What the scores are for.
+    pub(crate) fn task(&self, link: Link, outputs: usize, two_classes: bool) -> Result<Task, ModelError> {
+        if self.has("task") {
+            return serde_json::from_value(self.get("task")?.into())
+                .map_err(|_| ModelError::field("task", "is not classification, multilabel or regression"));
+        }
+        Task::implied(link, outputs, two_classes).ok_or_else(|| {
+            let problem = match link {
+                Link::Sigmoid => {
+                    "is missing: with one sigmoid, `classes` names the two classes (`import --labels no,yes` does it)"
+                }
+                _ => "is missing: several scores may be classification or regression (`import` writes it)",
+            };
+            ModelError::field("task", problem)
+        })
     }
 
     /// The two labels between which a single output decides.

@@ -46,6 +46,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         .first()
         .map_or(0, |projection| projection.weights.len());
     let labels = metadata.labels(network.biases.len())?;
+    let (link, classes) = (metadata.link()?, metadata.classes()?);
     let half_range = logit_scale * 2f64.powi(63) / network.amplitude();
     let descriptor = ModelDescriptor {
         name: metadata.name()?,
@@ -64,8 +65,9 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
                 half_range,
             })
             .collect(),
-        classes: metadata.classes()?,
-        link: metadata.link()?,
+        task: metadata.task(link, network.biases.len(), classes.is_some())?,
+        classes,
+        link,
         sizes: Sizes::of(&set, features, network.biases.len()),
         score_error: logit_scale * noise,
         accuracy: metadata.accuracy()?,

@@ -96,6 +96,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         inputs: float.inputs.clone(),
         input_step: 1 << input_step_log2,
         outputs: outputs.iter().map(|output| output.description.clone()).collect(),
+        task: float.task,
         classes: float.classes.clone(),
         link: float.link,
         sizes: Sizes::of(&set, float.inputs.count, float.coef.len()),

@@ -66,7 +66,7 @@ pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -
             .into_iter()
             .fold(agreement.deviation, f64::max);
         agreement.rows += 1;
-        agreement.same_decision += usize::from(scores.index == Scores::new(descriptor, plain).index);
+        agreement.same_decision += usize::from(scores.decision == Scores::new(descriptor, plain).decision);
     }
     times.sort();
     agreement.time = times.get(times.len() / 2).copied().unwrap_or_default();

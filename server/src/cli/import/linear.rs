@@ -6,7 +6,10 @@ use crate::{
     model::LinearModel,
 };
 use anyhow::{Context, bail, ensure};
-use blindscore_protocol::{descriptor::Link, params::LinearParams};
+use blindscore_protocol::{
+    descriptor::{Link, Task},
+    params::LinearParams,
+};
 use serde_json::json;
 use std::path::Path;
 
@@ -47,7 +50,7 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
     let given = args.input_min.zip(args.input_max);
     let ranges = Ranges::find(&fitted, given, data.as_ref(), widen)?;
     let names = fitted.features.clone();
-    let decides = fitted.labels.is_some() || fitted.classes.is_some() || fitted.link != Link::Identity;
+    let decides = fitted.task == Task::Classification;
     let mut linear = linear(args, fitted, &ranges);
     if let Some(shared) = ranges.shared(data.as_ref(), widen) {
         let with_one_range = LinearModel {
@@ -130,6 +133,7 @@ fn relabel(fitted: &mut Fitted, labels: &[String]) -> anyhow::Result<()> {
     match (fitted.coef.len(), labels) {
         (1, [negative, positive]) if matches!(fitted.link, Link::Sigmoid | Link::Identity) => {
             fitted.classes = Some([negative.clone(), positive.clone()]);
+            fitted.task = Task::Classification;
         }
         (rows, labels) if rows == labels.len() => {
             fitted.classes = None;
@@ -155,6 +159,7 @@ fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> LinearModel {
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
         inputs,
         labels,
+        task: fitted.task,
         classes: fitted.classes,
         link: fitted.link,
         input_rounding: true,

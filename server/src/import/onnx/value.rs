@@ -2,7 +2,7 @@
 
 use super::{attributes::Constant, linear::Linear};
 use crate::import::{Fitted, ImportError};
-use blindscore_protocol::descriptor::Link;
+use blindscore_protocol::descriptor::{Link, Task};
 use std::ops::Range;
 
 /// One of the features, scaled and shifted.
@@ -128,12 +128,28 @@ impl Scores {
             row.resize(count, 0.0);
             row
         };
+        let link = self.link.unwrap_or(Link::Identity);
+        let classes = match (link, rows) {
+            // One sigmoid is a binary classifier; frameworks count its classes so.
+            (Link::Sigmoid, 1) if self.classes.is_none() => Some(["0", "1"].map(str::to_owned)),
+            _ => self.classes.clone(),
+        };
+        // A machine that decides without probabilities has names for its scores, a regression has none.
+        let named = classes.is_some() || labels.is_some();
+        let task = Task::implied(link, rows, classes.is_some())
+            .filter(|task| *task != Task::Regression || !named)
+            .unwrap_or(if named {
+                Task::Classification
+            } else {
+                Task::Regression
+            });
         Ok(Fitted {
             features,
             ranges: self.linear.ranges(count),
-            labels: if self.classes.is_some() { None } else { labels },
-            classes: self.classes.clone(),
-            link: self.link.unwrap_or(Link::Identity),
+            labels: if classes.is_some() { None } else { labels },
+            task,
+            classes,
+            link,
             // Features at the end may have been dropped.
             coef: self.linear.coef.iter().map(padded).collect(),
             intercept: self.linear.intercept.clone(),

@@ -7,7 +7,7 @@ mod privacy;
 use super::{IntegerOutput, LinearEngine, LinearKey};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes},
+    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::{KeyId, ModelId},
     params::{LinearParams, ParameterSet},
     random::MaskSeed,
@@ -61,6 +61,7 @@ impl Fixture {
                     half_range: 1.0,
                 })
                 .collect(),
+            task: Task::Regression,
             classes: None,
             link: Link::Identity,
             sizes: Sizes::of(&ParameterSet::Linear(params), features, outputs.len()),

@@ -10,7 +10,7 @@ use super::{
 use crate::engine::fourier::Ring;
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes},
+    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
@@ -98,6 +98,7 @@ fn descriptor(network: &IntegerNetwork) -> ModelDescriptor {
                 half_range,
             })
             .collect(),
+        task: Task::Regression,
         classes: None,
         link: Link::Identity,
         sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
