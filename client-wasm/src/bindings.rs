@@ -4,7 +4,7 @@
 #![allow(unreachable_pub)]
 
 use crate::{ClientError, ClientKey, PublicKeyGeneration, check_features, drawing};
-use blindscore_protocol::descriptor::ModelDescriptor;
+use blindscore_protocol::{descriptor::ModelDescriptor, wire::QueryId};
 use wasm_bindgen::prelude::*;
 use web_sys::ImageData;
 
@@ -96,9 +96,10 @@ impl SecretKey {
         Ok(self.0.encrypt(&model.0, features)?)
     }
 
-    /// `[index, score 0, ..., probability 0, ...]` of a response blob; the index is -1 if the model doesn't decide between classes.
-    pub fn decrypt(&self, model: &Model, response: &[u8]) -> Result<Vec<f64>, JsValue> {
-        let scores = self.0.decrypt(&model.0, response)?;
+    /// `[index, score 0, ..., probability 0, ...]` of the response blob to a query blob; the index is -1 if the model doesn't decide between classes.
+    pub fn decrypt(&self, model: &Model, query: &[u8], response: &[u8]) -> Result<Vec<f64>, JsValue> {
+        let query = QueryId::of(query).map_err(ClientError::from)?;
+        let scores = self.0.decrypt(&model.0, query, response)?;
         let mut flat = vec![scores.index().map_or(-1.0, |index| index as f64)];
         flat.extend(scores.scores);
         flat.extend(scores.probabilities);

@@ -2,7 +2,7 @@ use crate::{ClientError, ClientKey};
 use blindscore_protocol::{
     descriptor::{Link, ModelDescriptor, Task},
     ring::product_coefficient,
-    wire::Response,
+    wire::{QueryId, Response},
 };
 
 /// A decrypted answer.
@@ -26,12 +26,17 @@ pub struct Decision {
 }
 
 impl ClientKey {
-    /// Decrypts a response of `model`.
+    /// Decrypts the response of `model` to a query.
     ///
     /// # Errors
-    /// If the blob is damaged, or belongs to another key or another version of the model:
-    /// a response that this key can't read is never turned into scores.
-    pub fn decrypt(&self, model: &ModelDescriptor, blob: &[u8]) -> Result<Scores, ClientError> {
+    /// If the response is damaged, or answers another query, or names another key or another version of the model. That finds accidents: a
+    /// server that deviates can make any key's holder decrypt any scores.
+    pub fn decrypt(
+        &self,
+        model: &ModelDescriptor,
+        query: QueryId,
+        blob: &[u8],
+    ) -> Result<Scores, ClientError> {
         let set = self.check_parameters(model)?;
         let response = Response::from_blob(blob, set.response_format(), model.outputs.len())?;
         if response.key != self.key_id() {
@@ -45,6 +50,9 @@ impl ClientKey {
                 expected: model.id,
                 found: response.model,
             });
+        }
+        if response.query != query {
+            return Err(ClientError::WrongQuery);
         }
         let ring = self.score_ring();
         let scores = model.outputs.iter().enumerate().map(|(c, output)| {

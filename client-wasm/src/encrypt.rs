@@ -1,9 +1,12 @@
-use crate::{ClientError, ClientKey, error::FeatureName, seeded::SeededEncryption};
+use crate::{
+    ClientError, ClientKey,
+    error::FeatureName,
+    seeded::{Randomness, SeededEncryption},
+};
 use blindscore_protocol::{
     descriptor::{Inputs, ModelDescriptor, NormBound},
     params::ParameterSet,
-    random::MaskSeed,
-    wire::Query,
+    wire::{Kind, Query},
 };
 use zeroize::Zeroizing;
 
@@ -14,6 +17,16 @@ impl ClientKey {
     /// If the vector has the wrong length or a value the model has no level for, or the key is of another
     /// parameter set. Nothing is ever clamped or padded silently.
     pub fn encrypt(&self, model: &ModelDescriptor, features: &[f64]) -> Result<Vec<u8>, ClientError> {
+        self.encrypt_with(model, features, Randomness::fresh()?)
+    }
+
+    /// The same with given randomness.
+    pub(crate) fn encrypt_with(
+        &self,
+        model: &ModelDescriptor,
+        features: &[f64],
+        randomness: Randomness,
+    ) -> Result<Vec<u8>, ClientError> {
         let set = self.check_parameters(model)?;
         let levels = quantise(&model.inputs, features)?;
         let (ring, noise) = match &set {
@@ -25,18 +38,18 @@ impl ClientKey {
         for (message, &level) in messages.iter_mut().zip(levels.iter()) {
             *message = u64::from(level).wrapping_mul(model.input_step);
         }
-        let seed = MaskSeed::fresh()?;
+        let format = set.query_format();
+        let masks = randomness.seed.stream(Kind::Query, format.set);
         let mut bodies = Vec::with_capacity(messages.len());
-        SeededEncryption::new(ring, noise, seed)?.encrypt(&mut bodies, &messages);
+        SeededEncryption::new(ring, masks, randomness.sampler).encrypt(&mut bodies, &messages, noise);
         bodies.truncate(features.len());
-        let query = Query {
-            format: set.query_format(),
-            key: self.key_id(),
-            model: model.id,
-            seed,
-            bodies,
-        };
-        Ok(query.to_blob())
+        Ok(Query::seal(
+            format,
+            self.key_id(),
+            model.id,
+            randomness.seed,
+            &bodies,
+        ))
     }
 
     pub(crate) fn check_parameters(&self, model: &ModelDescriptor) -> Result<ParameterSet, ClientError> {

@@ -100,6 +100,9 @@ pub enum ClientError {
         /// The response's.
         found: ModelId,
     },
+    /// A response to another query.
+    #[error("the response answers another query than the one that was sent")]
+    WrongQuery,
 }
 
 impl ClientError {
@@ -117,6 +120,7 @@ impl ClientError {
             Self::ParameterSet { .. } => "parameter_set_mismatch",
             Self::WrongKey { .. } => "key_mismatch",
             Self::WrongModel { .. } => "model_mismatch",
+            Self::WrongQuery => "query_mismatch",
         }
     }
 }

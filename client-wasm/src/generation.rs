@@ -1,9 +1,12 @@
-use crate::{ClientKey, seeded::SeededEncryption};
+use crate::{
+    ClientKey,
+    seeded::{Randomness, Ring, SeededEncryption},
+};
 use blindscore_protocol::{
-    params::{LinearParams, NetworkParams, ParameterSet},
-    random::{EntropyError, MaskSeed},
+    params::{LinearParams, NetworkParams, ParameterSet, TUniformBound},
+    random::MaskSeed,
     ring::automorphism,
-    wire::{LinearPublicKey, NetworkPublicKey, PublicKey, SecretKeyBits},
+    wire::{Kind, LinearPublicKey, NetworkPublicKey, PublicKey, SecretKeyBits},
 };
 use zeroize::Zeroizing;
 
@@ -12,26 +15,28 @@ pub struct PublicKeyGeneration {
     secret: SecretKeyBits,
     seed: MaskSeed,
     encryption: SeededEncryption,
+    noise: TUniformBound,
     bodies: Vec<u64>,
     /// Groups of ciphertexts that are done: one for each GGSW ciphertext, each automorphism, and the encryptions of zero.
     done: usize,
 }
 
 impl PublicKeyGeneration {
-    /// With fresh masks and noise.
-    pub(crate) fn new(key: &ClientKey) -> Result<Self, EntropyError> {
+    /// Starts a key for a secret.
+    pub(crate) fn new(key: &ClientKey, randomness: Randomness) -> Self {
         let noise = match key.set() {
             ParameterSet::Linear(params) => params.noise,
             ParameterSet::Network(params) => params.noise,
         };
-        let seed = MaskSeed::fresh()?;
-        Ok(Self {
+        let masks = randomness.seed.stream(Kind::PublicKey, key.set().id());
+        Self {
             secret: key.bits().clone(),
-            seed,
-            encryption: SeededEncryption::new(key.score_ring(), noise, seed)?,
+            seed: randomness.seed,
+            encryption: SeededEncryption::new(key.score_ring(), masks, randomness.sampler),
+            noise,
             bodies: Vec::new(),
             done: 0,
-        })
+        }
     }
 
     /// Makes up to `count` more groups of ciphertexts, each some tenths of a millisecond's work. Gives the share that is done, 1 at the end.
@@ -42,14 +47,14 @@ impl PublicKeyGeneration {
                 ParameterSet::Linear(params) => self.linear_messages(&params),
                 ParameterSet::Network(params) => self.network_messages(&params),
             };
-            self.encryption.encrypt(&mut self.bodies, &messages);
+            self.encryption.encrypt(&mut self.bodies, &messages, self.noise);
             self.done += 1;
         }
         self.done as f64 / total as f64
     }
 
-    /// Makes what is missing.
-    pub(crate) fn finish(mut self) -> PublicKey {
+    /// Makes what is missing. `features` is the ring that features are encrypted in.
+    pub(crate) fn finish(mut self, features: Ring<'_>) -> PublicKey {
         self.advance(usize::MAX);
         let (seed, mut bodies) = (self.seed, self.bodies);
         match self.secret.set {
@@ -62,7 +67,18 @@ impl PublicKeyGeneration {
                     automorphism_body,
                 })
             }
-            ParameterSet::Network(params) => PublicKey::Network(NetworkPublicKey { params, seed, bodies }),
+            ParameterSet::Network(params) => {
+                let zeros = vec![0; params.input_lwe_dimension().0];
+                let mut input_zeros = Vec::with_capacity(zeros.len());
+                let mut encryption = self.encryption.switch(features);
+                encryption.encrypt(&mut input_zeros, &zeros, params.input_noise);
+                PublicKey::Network(NetworkPublicKey {
+                    params,
+                    seed,
+                    bodies,
+                    input_zeros,
+                })
+            }
         }
     }
 

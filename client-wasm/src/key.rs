@@ -1,4 +1,7 @@
-use crate::{ClientError, PublicKeyGeneration, seeded::Ring};
+use crate::{
+    ClientError, PublicKeyGeneration,
+    seeded::{Randomness, Ring},
+};
 use blindscore_protocol::{
     ids::KeyId,
     params::ParameterSet,
@@ -30,24 +33,28 @@ impl ClientKey {
 
     /// Makes a secret key alone.
     pub fn generate_secret(set: ParameterSet) -> Result<Self, EntropyError> {
+        Ok(Self::secret_from(set, &mut Sampler::new()?))
+    }
+
+    pub(crate) fn secret_from(set: ParameterSet, sampler: &mut Sampler) -> Self {
         let mut bits = Zeroizing::new(vec![0; set.secret_bits()]);
-        Sampler::new()?.fill_binary(&mut bits);
-        Ok(Self(SecretKeyBits {
+        sampler.fill_binary(&mut bits);
+        Self(SecretKeyBits {
             set,
             key: KeyId::NONE,
             bits,
-        }))
+        })
     }
 
     /// Starts a new public key, with fresh masks and noise: the first one, or another for when the server no longer has the one this key
     /// was used with.
     pub fn start_public_key(&self) -> Result<PublicKeyGeneration, EntropyError> {
-        PublicKeyGeneration::new(self)
+        Ok(PublicKeyGeneration::new(self, Randomness::fresh()?))
     }
 
     /// Makes what is missing of a public key that this key started. Gives it with its blob; [`ClientKey::key_id`] changes to its id.
     pub fn finish_public_key(&mut self, generation: PublicKeyGeneration) -> (PublicKey, Vec<u8>) {
-        let public = generation.finish();
+        let public = generation.finish(self.feature_ring());
         let (blob, id) = public.to_blob();
         self.0.key = id;
         (public, blob)

@@ -183,7 +183,7 @@ fn integer(x: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindscore_protocol::random::MaskSeed;
+    use blindscore_protocol::random::reproducible;
     use tfhe::core_crypto::{
         algorithms::polynomial_algorithms::polynomial_karatsuba_wrapping_mul,
         prelude::{Polynomial, PolynomialSize},
@@ -205,14 +205,10 @@ mod tests {
     #[test]
     fn products_are_exact() {
         for (k, size) in [(11, 64), (4, 512), (2, 1024), (1, 2048)] {
-            let random: Vec<u64> = MaskSeed([1; 16])
-                .expand(k * size)
-                .iter()
-                .map(|x| x >> 63)
-                .collect();
+            let random: Vec<u64> = reproducible([1; 16], k * size).iter().map(|x| x >> 63).collect();
             let worst = 0x7fff_ffff_7fff_ffff;
             let masks = [
-                MaskSeed([2; 16]).expand(k * size),
+                reproducible([2; 16], k * size),
                 vec![worst; k * size],
                 (0..k * size)
                     .map(|i| if i % 2 == 0 { worst } else { worst + 0x1_0000_0001 })

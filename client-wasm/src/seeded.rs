@@ -15,11 +15,28 @@ pub(crate) struct Ring<'a> {
     pub(crate) secret: &'a [u64],
 }
 
+/// What one blob is made with besides keys and messages.
+pub(crate) struct Randomness {
+    /// Public seed of the masks.
+    pub(crate) seed: MaskSeed,
+    /// Where noise and secrets come from.
+    pub(crate) sampler: Sampler,
+}
+
+impl Randomness {
+    /// From the platform's CSPRNG.
+    pub(crate) fn fresh() -> Result<Self, EntropyError> {
+        Ok(Self {
+            seed: MaskSeed::fresh()?,
+            sampler: Sampler::new()?,
+        })
+    }
+}
+
 /// Encrypts polynomial after polynomial, with masks from one public seed: GLWE ciphertexts `(a, sum_i a_i s_i + m + e)`, of which only
 /// the bodies are kept.
 pub(crate) struct SeededEncryption {
     products: BinaryProducts,
-    noise: TUniformBound,
     masks: MaskStream,
     mask: Vec<u64>,
     sampler: Sampler,
@@ -27,24 +44,28 @@ pub(crate) struct SeededEncryption {
 }
 
 impl SeededEncryption {
-    /// Starts the masks of `seed`; the noise has a fresh secret seed.
-    pub(crate) fn new(ring: Ring<'_>, noise: TUniformBound, seed: MaskSeed) -> Result<Self, EntropyError> {
-        Ok(Self {
+    /// Takes masks and noise from where they are now.
+    pub(crate) fn new(ring: Ring<'_>, masks: MaskStream, sampler: Sampler) -> Self {
+        Self {
             products: BinaryProducts::new(ring.secret, ring.size.0),
-            noise,
-            masks: seed.stream(),
+            masks,
             mask: vec![0; ring.dimension.0 * ring.size.0],
-            sampler: Sampler::new()?,
+            sampler,
             size: ring.size.0,
-        })
+        }
+    }
+
+    /// Goes on in another ring.
+    pub(crate) fn switch(self, ring: Ring<'_>) -> Self {
+        Self::new(ring, self.masks, self.sampler)
     }
 
     /// Encrypts polynomials of `N` messages each, and appends the bodies to `bodies`.
-    pub(crate) fn encrypt(&mut self, bodies: &mut Vec<u64>, messages: &[u64]) {
+    pub(crate) fn encrypt(&mut self, bodies: &mut Vec<u64>, messages: &[u64], noise: TUniformBound) {
         let mut body = Zeroizing::new(vec![0; self.size]);
         for message in messages.chunks_exact(self.size) {
             body.copy_from_slice(message);
-            self.sampler.add_noise(&mut body, self.noise);
+            self.sampler.add_noise(&mut body, noise);
             self.masks.fill(&mut self.mask);
             self.products.add_to(&mut body, &self.mask);
             bodies.extend_from_slice(&body);
@@ -55,32 +76,34 @@ impl SeededEncryption {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindscore_protocol::params::modulus;
+    use blindscore_protocol::{
+        params::{ParameterSetId, modulus},
+        random::reproducible,
+        wire::Kind,
+    };
     use tfhe::core_crypto::prelude::*;
 
     #[test]
     fn tfhe_decrypts_what_is_encrypted() {
         for (k, size, noise) in [(11, 64, 50), (4, 512, 17), (1, 2048, 17)] {
-            let secret: Vec<u64> = MaskSeed([1; 16])
-                .expand(k * size)
-                .iter()
-                .map(|x| x >> 63)
-                .collect();
+            let secret: Vec<u64> = reproducible([1; 16], k * size).iter().map(|x| x >> 63).collect();
             let ring = Ring {
                 dimension: GlweDimension(k),
                 size: PolynomialSize(size),
                 secret: &secret,
             };
-            let seed = MaskSeed([2; 16]);
+            let masks = || MaskSeed([2; 16]).stream(Kind::Query, ParameterSetId(0));
             let noise = TUniformBound::new(noise);
             // Enough for the mean of the noise to be within a fifth of what is allowed.
-            let messages = MaskSeed([3; 16]).expand((1 << 16) / size * size);
+            let messages = reproducible([3; 16], (1 << 16) / size * size);
             let mut bodies = Vec::new();
-            SeededEncryption::new(ring, noise, seed)
-                .unwrap()
-                .encrypt(&mut bodies, &messages);
+            SeededEncryption::new(ring, masks(), Sampler::new().unwrap()).encrypt(
+                &mut bodies,
+                &messages,
+                noise,
+            );
             let key = GlweSecretKey::from_container(secret.as_slice(), ring.size);
-            let mut masks = seed.stream();
+            let mut masks = masks();
             let mut errors = Vec::new();
             for (body, message) in bodies.chunks_exact(size).zip(messages.chunks_exact(size)) {
                 let mut ciphertext = vec![0; k * size];

@@ -115,12 +115,20 @@ impl FloodingMargin {
 pub struct NetworkNoise;
 
 impl NetworkNoise {
-    /// The error of a projection before its rotation: the query's noise times integer weights of this squared norm, and the centred
-    /// modulus switch to `2N` steps. A projection's range from -1 to 1 is half of the torus.
+    /// The error of a projection before its rotation: the query's noise times integer weights of this squared norm, a fresh encryption of
+    /// zero, and the centred modulus switch to `2N` steps. A projection's range from -1 to 1 is half of the torus.
     pub fn projection(params: &NetworkParams, weights_squared_norm: f64) -> f64 {
         let query = variance(params.input_noise) + rounding(params.query_bits);
         let dimension = params.input_lwe_dimension().0 as f64;
-        query * weights_squared_norm + (dimension / 4.0 + 1.0) * rounding(KeptBits(params.rotation_log2()))
+        let switch = (dimension / 4.0 + 1.0) * rounding(KeptBits(params.rotation_log2()));
+        query * weights_squared_norm + Self::input_rerandomisation(params) + switch
+    }
+
+    /// The error of a fresh encryption of zero under the input secret: `e u - e1 s + e2`, with binary `u` and `s`.
+    pub fn input_rerandomisation(params: &NetworkParams) -> f64 {
+        let noise = variance(params.input_noise);
+        let dimension = params.input_lwe_dimension().0 as f64;
+        dimension / 2.0 * (2.0 * noise + rounding(params.input_zero_bits)) + noise
     }
 
     /// The error of one coefficient after a blind rotation: in each of `n` external products the digits times the key's noise, what a

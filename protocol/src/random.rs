@@ -1,9 +1,12 @@
 //! Randomness: seeds from the platform's CSPRNG, the masks that are expanded from public seeds, and secret samples.
 
-use crate::{params::TUniformBound, wire::WireError};
-use rand_chacha::{
+use crate::{
+    params::{ParameterSetId, TUniformBound},
+    wire::{Kind, WireError},
+};
+use chacha20::{
     ChaCha20Rng,
-    rand_core::{RngCore, SeedableRng},
+    rand_core::{Rng, SeedableRng},
 };
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -16,8 +19,8 @@ pub struct EntropyError(#[from] getrandom::Error);
 /// Bytes of a public mask seed.
 pub const SEED_BYTES: usize = 16;
 
-/// What a mask seed is hashed with: the stream serves no other purpose.
-const MASK_DOMAIN: &[u8] = b"blindscore masks, ChaCha20";
+/// Starts what a mask seed is hashed with: the stream serves no other purpose.
+const MASK_DOMAIN: &[u8] = b"blindscore masks, ChaCha20, format 3";
 
 /// Seed of the masks of one blob. Public, and fresh for every blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +42,12 @@ impl MaskSeed {
         Ok((Self(*seed), rest))
     }
 
-    /// Expands the first `coefficients` mask coefficients.
-    pub fn expand(self, coefficients: usize) -> Vec<u64> {
-        let mut masks = vec![0; coefficients];
-        self.stream().fill(&mut masks);
-        masks
-    }
-
-    /// All mask coefficients, piece by piece.
-    pub fn stream(self) -> MaskStream {
+    /// The mask coefficients of a blob of this kind and parameter set. No two kinds and no two sets share masks, whatever their seeds.
+    pub fn stream(self, kind: Kind, set: ParameterSetId) -> MaskStream {
         let key = Sha256::new()
             .chain_update(MASK_DOMAIN)
+            .chain_update((kind as u16).to_le_bytes())
+            .chain_update(set.0.to_le_bytes())
             .chain_update(self.0)
             .finalize();
         MaskStream(ChaCha20Rng::from_seed(key.into()))
@@ -58,8 +56,8 @@ impl MaskSeed {
 
 /// The mask coefficients of one seed, in order: polynomial after polynomial, ciphertext after ciphertext.
 ///
-/// ChaCha20's key stream, as little-endian 64-bit integers, under the SHA-256 hash of a domain string and the seed. Software makes it
-/// several times faster than AES, which matters in WebAssembly.
+/// ChaCha20's key stream, as little-endian 64-bit integers, under the SHA-256 hash of a domain string, the blob's kind and parameter set, and
+/// the seed. Software makes it several times faster than AES, which matters in WebAssembly.
 pub struct MaskStream(ChaCha20Rng);
 
 impl MaskStream {
@@ -69,18 +67,48 @@ impl MaskStream {
             *mask = self.0.next_u64();
         }
     }
+
+    /// The next `count` coefficients.
+    pub fn next(&mut self, count: usize) -> Vec<u64> {
+        let mut masks = vec![0; count];
+        self.fill(&mut masks);
+        masks
+    }
 }
 
+/// `count` uniform numbers, the same ones for the same seed: for tests and benchmarks, and for nothing that has to be secret.
+pub fn reproducible(seed: [u8; SEED_BYTES], count: usize) -> Vec<u64> {
+    reproducible_stream(seed).next(count)
+}
+
+/// As many of them as are wanted.
+pub fn reproducible_stream(seed: [u8; SEED_BYTES]) -> MaskStream {
+    let key = Sha256::new()
+        .chain_update(b"blindscore, reproducible numbers")
+        .chain_update(seed)
+        .finalize();
+    MaskStream(ChaCha20Rng::from_seed(key.into()))
+}
+
+/// Bytes of a sampler's seed.
+pub const SAMPLER_SEED_BYTES: usize = 32;
+
 /// A CSPRNG (ChaCha20) for secrets, seeded by the platform: one for each key, query or response, so that nothing about one helps with
-/// another.
-pub struct Sampler(ChaCha20Rng);
+/// another. Its state is wiped on drop.
+// Boxed: a move would leave a copy behind.
+pub struct Sampler(Box<ChaCha20Rng>);
 
 impl Sampler {
     /// Takes a 256-bit seed from the platform's CSPRNG.
     pub fn new() -> Result<Self, EntropyError> {
-        let mut seed = Zeroizing::new(<ChaCha20Rng as SeedableRng>::Seed::default());
+        let mut seed = Zeroizing::new([0; SAMPLER_SEED_BYTES]);
         getrandom::getrandom(seed.as_mut_slice())?;
-        Ok(Self(ChaCha20Rng::from_seed(*seed)))
+        Ok(Self::from_seed(&seed))
+    }
+
+    /// The samples of a given seed, for known-answer tests: whoever knows the seed knows every secret made with it.
+    pub fn from_seed(seed: &[u8; SAMPLER_SEED_BYTES]) -> Self {
+        Self(Box::new(ChaCha20Rng::from_seed(*seed)))
     }
 
     /// Fills `out` with uniform bits.
@@ -127,11 +155,27 @@ mod tests {
     #[test]
     fn masks_are_what_they_always_were() {
         // Stored keys depend on it. The same from OpenSSL's SHA-256 and ChaCha20.
-        let masks = MaskSeed(*b"0123456789abcdef").expand(3);
+        let masks = MaskSeed(*b"0123456789abcdef")
+            .stream(Kind::Query, ParameterSetId(5))
+            .next(3);
         assert_eq!(
             masks,
-            [12990678347255811510, 253662779238270523, 6482475585070055077]
+            [12074391878829798551, 13567985902755499058, 120558704276657154]
         );
+    }
+
+    #[test]
+    fn every_kind_and_every_set_has_masks_of_its_own() {
+        let mut first = Vec::new();
+        for kind in [Kind::PublicKey, Kind::Query, Kind::Response, Kind::SecretKey] {
+            for set in [1, 5, 6, 7, 256] {
+                first.extend(MaskSeed([1; 16]).stream(kind, ParameterSetId(set)).next(1));
+            }
+        }
+        let count = first.len();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), count);
     }
 
     #[test]

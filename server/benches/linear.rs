@@ -46,7 +46,7 @@ fn linear(c: &mut Criterion) {
         b.iter(|| client.encrypt(descriptor, black_box(&features)))
     });
     group.bench_function("decrypt", |b| {
-        b.iter(|| client.decrypt(descriptor, black_box(&response)))
+        b.iter(|| client.decrypt(descriptor, parsed.id, black_box(&response)))
     });
     group.finish();
 }

@@ -5,7 +5,7 @@
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
     params::{NetworkParams, ParameterSet, modulus},
-    random::MaskSeed,
+    random::{reproducible, reproducible_stream},
     wire::{PublicKey, Query},
 };
 use blindscore_server::{
@@ -50,7 +50,7 @@ impl ModulusSwitchedLweCiphertext<usize> for Switched<'_> {
 fn rotations(c: &mut Criterion) {
     let params = NetworkParams::N704_K4;
     let (n, rows, bits) = (params.size.0, params.ggsw_rows(), params.input_lwe_dimension().0);
-    let mut random = MaskSeed([1; 16]).expand(BATCH * (bits + 1)).into_iter();
+    let mut random = reproducible([1; 16], BATCH * (bits + 1)).into_iter();
     let mut steps = || {
         random
             .next()
@@ -106,7 +106,7 @@ fn rotations(c: &mut Criterion) {
         });
     });
 
-    let mut random = MaskSeed([2; 16]).stream();
+    let mut random = reproducible_stream([2; 16]);
     let key = BootstrapKey::new(params, |row| random.fill(row));
     let tests = vec![test.as_slice(); BATCH];
     group.bench_function("BootstrapKey::rotate", |b| {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use blindscore_protocol::{
     noise::NetworkNoise,
     params::{KeptBits, NetworkParams, ParameterSetId, TUniformBound, security_floor_log2_std},
-    random::{MaskSeed, MaskStream},
+    random::{MaskStream, reproducible_stream},
     wire::NetworkPublicKey,
 };
 use blindscore_server::{
@@ -145,7 +145,7 @@ impl Normal {
 
 /// How many images are read rightly, and how many as without noise.
 fn simulate(network: &IntegerNetwork, noise: &Noise, images: &[Vec<i64>], labels: &[u8]) -> (usize, usize) {
-    let mut normal = Normal(MaskSeed([9; 16]).stream());
+    let mut normal = Normal(reproducible_stream([9; 16]));
     let (mut right, mut agree) = (0, 0);
     for (image, &label) in images.iter().zip(labels) {
         let mut noisy = network.biases.clone();
@@ -183,7 +183,7 @@ fn best(logits: &[f64]) -> usize {
 
 /// Seconds of one rotation on one core, and bytes of the key in memory. What is in a key does not matter for the time.
 fn measure(params: NetworkParams) -> (f64, usize) {
-    let mut random = MaskSeed([1; 16]).stream();
+    let mut random = reproducible_stream([1; 16]);
     let key = BootstrapKey::new(params, |row| random.fill(row));
     let inputs: Vec<Rotation> = (0..BATCH)
         .map(|_| {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use blindscore_client::{ClientError, ClientKey, Scores};
-use blindscore_protocol::{descriptor::ModelDescriptor, problem::ProblemCode};
+use blindscore_protocol::{descriptor::ModelDescriptor, problem::ProblemCode, wire::QueryId};
 use blindscore_tests::{Api, Server, command};
 use serde::Deserialize;
 use serde_json::Value;
@@ -83,7 +83,7 @@ impl<'a> Client<'a> {
         ];
         let path = format!("/v1/models/{}/score", self.model.name);
         let reply = self.api.send("POST", &path, &headers, &query).expect_status(200);
-        self.key.decrypt(&self.model, &reply.body)
+        self.key.decrypt(&self.model, QueryId::of(&query)?, &reply.body)
     }
 }
 
@@ -232,7 +232,7 @@ fn versions_come_and_go_while_the_server_runs() -> Result<()> {
         }
         let scores = client
             .key
-            .decrypt(&client.model, &reply.expect_status(200).body)?;
+            .decrypt(&client.model, QueryId::of(&old)?, &reply.expect_status(200).body)?;
         assert_eq!(Value::from(scores.label()), expected.predict[0]);
     }
     let reply = api.get("/v1/models/iris").expect_status(200);

@@ -8,8 +8,8 @@ use blindscore_protocol::{
     problem::ProblemCode::{
         KeyHashMismatch, KeyMismatch, MalformedCiphertext, MalformedKey, ModelChanged, ParametersRetired,
     },
-    random::MaskSeed,
-    wire::{Header, Kind, SecretKeyBits, WireError},
+    random::reproducible,
+    wire::{Header, Kind, QueryId, SecretKeyBits, WireError},
 };
 use blindscore_server::model::{Model, Registry};
 use blindscore_tests::{Api, Server, User, digit};
@@ -58,7 +58,7 @@ fn a_network_scores_what_it_cannot_see() {
         assert_eq!(query.len(), model.sizes.query);
         let reply = score(&api, id, &query).expect_status(200);
         let scores = client
-            .decrypt(&model, &reply.body)
+            .decrypt(&model, QueryId::of(&query).expect("a query"), &reply.body)
             .expect("a response for this key")
             .scores;
         let expected = plain.plain_scores(&digit(shape));
@@ -100,8 +100,7 @@ fn bad_network_keys_are_refused_or_score_garbage() {
         model: ModelId::NONE,
     };
     let payload = model.sizes.public_key - blindscore_protocol::wire::HEADER_BYTES;
-    let noise: Vec<u8> = MaskSeed([6; 16])
-        .expand(payload.div_ceil(8))
+    let noise: Vec<u8> = reproducible([6; 16], payload.div_ceil(8))
         .iter()
         .flat_map(|word| word.to_le_bytes())
         .collect();
@@ -122,9 +121,10 @@ fn bad_network_keys_are_refused_or_score_garbage() {
     let client = key_with_id(&model, KeyId::of(&whole));
     let query = client.encrypt(&model, &digit(1)).expect("a valid picture");
     let reply = score(&api, client.key_id(), &query).expect_status(200);
-    assert!(client.decrypt(&model, &reply.body).is_ok());
+    let id = QueryId::of(&query).expect("a query");
+    assert!(client.decrypt(&model, id, &reply.body).is_ok());
     let cut = client
-        .decrypt(&model, &reply.body[1..])
+        .decrypt(&model, id, &reply.body[1..])
         .expect_err("a cut response");
     assert_eq!(cut.to_string(), WireError::BadMagic.to_string());
     server.assert_alive();

@@ -21,7 +21,8 @@ fn check(set: ParameterSet) {
             "{set}, {what}: mean {mean:+.4}, deviation {deviation:.4} of 2^{:.2}, {count} samples",
             stated.log2()
         );
-        assert!(count >= 49_152, "{what}: {count} samples tell too little");
+        // Four deviations of a measured mean and more.
+        assert!(count >= 45_000, "{what}: {count} samples tell too little");
         assert!(
             mean.abs() < TOLERANCE,
             "{set}, {what}: the mean is {mean} deviations"

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use blindscore_client::{ClientError, ClientKey};
-use blindscore_protocol::descriptor::ModelDescriptor;
+use blindscore_protocol::{descriptor::ModelDescriptor, wire::QueryId};
 use blindscore_server::model::Model;
 use blindscore_tests::{Server, command};
 use serde::Deserialize;
@@ -115,7 +115,7 @@ fn an_imported_network_decides_as_its_reference_does() -> Result<()> {
         let reply = api
             .send("POST", "/v1/models/digits-net/score", &headers, &query)
             .expect_status(200);
-        let scores = key.decrypt(&model, &reply.body)?;
+        let scores = key.decrypt(&model, QueryId::of(&query)?, &reply.body)?;
         let errors: Vec<f64> = plain
             .deviations(row)
             .iter()

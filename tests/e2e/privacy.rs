@@ -4,7 +4,7 @@ use anyhow::Result;
 use blindscore_client::ClientError;
 use blindscore_protocol::{
     problem::ProblemCode,
-    wire::{HEADER_BYTES, SecretKeyBits},
+    wire::{HEADER_BYTES, QueryId, SecretKeyBits},
 };
 use blindscore_tests::{Api, Recorder, Server, User};
 use std::collections::HashSet;
@@ -111,9 +111,11 @@ fn a_response_is_read_by_its_key_or_not_at_all() {
     let server = Server::start();
     let api = server.api();
     let (user, other) = (User::enrolled(&api), User::enrolled(&api));
-    let response = api.score(user.id(), &user.query(0)).expect_status(200).body;
+    let sent = user.query(0);
+    let query = QueryId::of(&sent).expect("a query");
+    let response = api.score(user.id(), &sent).expect_status(200).body;
     user.check(0, &response);
-    let refused = other.key.decrypt(&other.model, &response);
+    let refused = other.key.decrypt(&other.model, query, &response);
     assert!(
         matches!(refused, Err(ClientError::WrongKey { found, .. }) if found == user.id()),
         "{refused:?}"
@@ -123,16 +125,21 @@ fn a_response_is_read_by_its_key_or_not_at_all() {
         let mut damaged = response.clone();
         damaged[index] ^= 0x10;
         assert!(
-            user.key.decrypt(&user.model, &damaged).is_err(),
+            user.key.decrypt(&user.model, query, &damaged).is_err(),
             "byte {index} was changed"
         );
     }
-    assert!(user.key.decrypt(&user.model, &response[1..]).is_err());
-    assert!(user.key.decrypt(&user.model, &[]).is_err());
+    assert!(user.key.decrypt(&user.model, query, &response[1..]).is_err());
+    assert!(user.key.decrypt(&user.model, query, &[]).is_err());
+
+    // The answer to another query of the same picture: replayed, or taken from the wrong place of a batch.
+    let another = QueryId::of(&user.query(0)).expect("a query");
+    let refused = user.key.decrypt(&user.model, another, &response);
+    assert!(matches!(refused, Err(ClientError::WrongQuery)), "{refused:?}");
 
     let mut changed = user.model.clone();
     changed.id.0[0] ^= 1;
-    let refused = user.key.decrypt(&changed, &response);
+    let refused = user.key.decrypt(&changed, query, &response);
     assert!(
         matches!(refused, Err(ClientError::WrongModel { .. })),
         "{refused:?}"

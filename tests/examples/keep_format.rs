@@ -5,7 +5,10 @@
 
 use anyhow::{Context, Result, ensure};
 use blindscore_client::ClientKey;
-use blindscore_protocol::{descriptor::ModelDescriptor, wire::FORMAT_VERSION};
+use blindscore_protocol::{
+    descriptor::ModelDescriptor,
+    wire::{FORMAT_VERSION, QueryId},
+};
 use blindscore_tests::{Server, digit};
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use std::{collections::HashMap, fs, path::Path};
@@ -67,7 +70,7 @@ fn keep(server: &Server, model: &str, features: &[f64], folder: &Path) -> Result
         ("blindscore-key", &id.to_string()),
     ];
     let response = api.send("POST", &path, &headers, &query).expect_status(200).body;
-    let scores = key.decrypt(&parsed, &response)?.scores;
+    let scores = key.decrypt(&parsed, QueryId::of(&query)?, &response)?.scores;
     fs::write(folder.join("model.json"), &descriptor.body)?;
     fs::write(folder.join("secret_key.bin"), &key.to_bytes()[..])?;
     fs::write(folder.join("query.bin"), query)?;

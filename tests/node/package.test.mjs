@@ -136,22 +136,24 @@ test("generateKeys, encrypt and decrypt with one's own transport", async () => {
   });
   const [encoded] = await answer.json();
   const response = Buffer.from(encoded, "base64");
-  assert.equal(decrypt(model, secretKey, response).label, digit.label);
+  assert.equal(decrypt(model, secretKey, query, response).label, digit.label);
 
   const other = generateKeys(model);
-  assert.throws(() => decrypt(model, other.secretKey, response), { code: "key_mismatch" });
-  assert.throws(() => decrypt({ ...model, id: "00".repeat(16) }, secretKey, response), {
+  assert.throws(() => decrypt(model, other.secretKey, query, response), { code: "key_mismatch" });
+  assert.throws(() => decrypt({ ...model, id: "00".repeat(16) }, secretKey, query, response), {
     code: "model_mismatch",
     recovery: "refresh_model",
   });
   for (let index = 0; index < response.length; index += index < 100 ? 1 : 97) {
     const damaged = Uint8Array.from(response);
     damaged[index] ^= 1;
-    assert.throws(() => decrypt(model, secretKey, damaged), blindscore.BlindscoreError, `byte ${index}`);
+    assert.throws(() => decrypt(model, secretKey, query, damaged), blindscore.BlindscoreError, `byte ${index}`);
   }
   for (const bad of [new Uint8Array(), response.subarray(1), response.subarray(0, -1), Buffer.concat([response, response])]) {
-    assert.throws(() => decrypt(model, secretKey, bad), { code: "malformed_blob" });
+    assert.throws(() => decrypt(model, secretKey, query, bad), { code: "malformed_blob" });
   }
+  const another = encrypt(model, secretKey, digit.features);
+  assert.throws(() => decrypt(model, secretKey, another, response), { code: "query_mismatch" });
 });
 
 test("a network's key is made in steps, can be given up, and is kept for other clients and models", async () => {

@@ -175,12 +175,13 @@ test("generateKeysAsync lets others work, and can be given up", async () => {
   clearInterval(timer);
   assert.ok(turns > 3, `${turns} turns`);
   assert.equal((await fetch(`${url}/v1/keys/${keyId}`, { method: "PUT", body: publicKey })).status, 201);
+  const query = encrypt(model, secretKey, digit.features);
   const answer = await fetch(`${url}/v1/models/mnist-net-small/score`, {
     method: "POST",
     headers: { "content-type": "application/octet-stream", "blindscore-key": keyId },
-    body: encrypt(model, secretKey, digit.features),
+    body: query,
   });
-  assert.equal(decrypt(model, secretKey, new Uint8Array(await answer.arrayBuffer())).label, digit.label);
+  assert.equal(decrypt(model, secretKey, query, new Uint8Array(await answer.arrayBuffer())).label, digit.label);
   await fetch(`${url}/v1/keys/${keyId}`, { method: "DELETE" });
 });
 

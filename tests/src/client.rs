@@ -1,7 +1,20 @@
 use crate::{Api, digit};
-use blindscore_client::{ClientKey, Scores};
-use blindscore_protocol::{descriptor::ModelDescriptor, ids::KeyId};
+use blindscore_client::{ClientError, ClientKey, Scores};
+use blindscore_protocol::{
+    descriptor::ModelDescriptor,
+    ids::KeyId,
+    wire::{QueryId, Response},
+};
 use blindscore_server::model::Registry;
+
+/// The query that a response of a model says it answers.
+///
+/// # Errors
+/// If it is no response of this model.
+pub fn answered(model: &ModelDescriptor, response: &[u8]) -> Result<QueryId, ClientError> {
+    let format = model.parse()?.response_format();
+    Ok(Response::from_blob(response, format, model.outputs.len())?.query)
+}
 
 /// Someone with a key for one model, and what the model gives in the clear.
 pub struct ModelUser {
@@ -42,7 +55,8 @@ impl ModelUser {
 
     /// Decrypts a response.
     pub fn decrypt(&self, response: &[u8]) -> Option<Scores> {
-        self.key.decrypt(&self.model, response).ok()
+        let query = answered(&self.model, response).ok()?;
+        self.key.decrypt(&self.model, query, response).ok()
     }
 }
 

@@ -13,7 +13,7 @@ mod stores;
 mod user;
 
 pub use api::{Api, Reply};
-pub use client::{ModelUser, Oracle};
+pub use client::{ModelUser, Oracle, answered};
 pub use faults::{Fault, Faults};
 pub use gate::{Gate, Passage};
 pub use program::{Ended, Program};

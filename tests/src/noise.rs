@@ -9,7 +9,7 @@ use blindscore_protocol::{
     ids::ModelId,
     noise::{NetworkNoise, ScoreNoise},
     params::ParameterSet,
-    random::MaskSeed,
+    random::{MaskSeed, reproducible},
     ring::{automorphism, product_coefficient},
     wire::{FORMAT_VERSION, LinearPublicKey, NetworkPublicKey, PublicKey, Query, Response, SecretKeyBits},
 };
@@ -18,9 +18,9 @@ use blindscore_server::engine::{
     network::IntegerProjection,
 };
 
-/// Keys that are measured: the rarest ciphertexts of a network's key have 2,048 coefficients, and a part of a response's noise is a
-/// constant of the key.
-const KEYS: usize = 32;
+/// Keys that are measured: the rarest ciphertexts of a network's key have 704 coefficients, and a part of a response's noise is a constant of
+/// the key.
+const KEYS: usize = 64;
 /// Features of a query.
 const FEATURES: usize = 2_048;
 /// Torus element of one level of a feature.
@@ -28,9 +28,9 @@ const INPUT_STEP: u64 = 1 << 40;
 /// Levels of a feature.
 const LEVELS: u32 = 4;
 /// Responses of a linear model that are measured for each key: of three scores, two that share a ciphertext and one that has its own.
-const LINEAR: (usize, usize) = (1_600, 3);
+const LINEAR: (usize, usize) = (800, 3);
 /// Responses of a network that are measured for each key, and their scores.
-const NETWORK: (usize, usize) = (110, 15);
+const NETWORK: (usize, usize) = (55, 15);
 /// What is wrong where this code can't use what it has made.
 const OWN: &str = "what was made here";
 
@@ -141,7 +141,7 @@ fn query_errors(set: &ParameterSet, query: &Query, secret: &[u64], features: &[f
         ParameterSet::Linear(params) => (secret, params.n()),
         ParameterSet::Network(params) => (&secret[..params.input_lwe_dimension().0], params.input_size.0),
     };
-    let masks = query.seed.expand(FEATURES / size * secret.len());
+    let masks = query.masks().next(FEATURES / size * secret.len());
     let error = |(place, (body, feature)): (usize, (&u64, &f64))| {
         let mask = &masks[place / size * secret.len()..][..secret.len()];
         let message = (*feature as u64).wrapping_mul(step);
@@ -185,7 +185,7 @@ fn image(polynomial: &[u64], exponent: usize, factor: u64) -> Vec<u64> {
 fn linear_key_errors(key: &LinearPublicKey, secret: &[u64]) -> Vec<Vec<f64>> {
     let n = key.params.n();
     let ciphertexts = Ciphertexts {
-        masks: key.seed.expand(2 * n),
+        masks: key.masks().next(2 * n),
         bodies: &[&key.zero_body[..], &key.automorphism_body].concat(),
         secret,
         size: n,
@@ -197,17 +197,25 @@ fn linear_key_errors(key: &LinearPublicKey, secret: &[u64]) -> Vec<Vec<f64>> {
     ]
 }
 
-/// The bootstrapping key, of which a different part is measured for each `turn`, the packing key, the encryptions of zero.
+/// The bootstrapping key, of which a different part is measured for each `turn`, the packing key, the encryptions of zero of both rings.
 fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Vec<Vec<f64>> {
     let params = &key.params;
     let (n, rows) = (params.size.0, params.ggsw_rows());
     let (input, output) = secret.split_at(params.input_lwe_dimension().0);
     let gadget = params.gadget();
+    let mut masks = key.masks();
     let ciphertexts = Ciphertexts {
-        masks: key.seed.expand(params.key_ciphertexts() * output.len()),
+        masks: masks.next(params.key_ciphertexts() * output.len()),
         bodies: &key.bodies,
         secret: output,
         size: n,
+    };
+    let (input_k, input_n) = (params.input_dimension.0, params.input_size.0);
+    let input_zeros = Ciphertexts {
+        masks: masks.next(input_k * input.len()),
+        bodies: &key.input_zeros,
+        secret: input,
+        size: input_n,
     };
     let mut bootstrapping = Vec::new();
     for (index, bit) in input.iter().enumerate().skip(turn).step_by(KEYS) {
@@ -225,7 +233,13 @@ fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Ve
     let packing: Vec<f64> = (input.len() * rows..).zip(images).flat_map(of).collect();
     let first_zero = params.key_ciphertexts() - params.dimension.0;
     let zeros = (first_zero..params.key_ciphertexts()).map(|index| (index, vec![0; n]));
-    vec![bootstrapping, packing, zeros.flat_map(of).collect()]
+    let input_zero = |index| input_zeros.errors(index, &vec![0; input_n]);
+    vec![
+        bootstrapping,
+        packing,
+        zeros.flat_map(of).collect(),
+        (0..input_k).flat_map(input_zero).collect(),
+    ]
 }
 
 /// A model whose responses are measured.
@@ -245,7 +259,7 @@ enum Integers {
 
 impl Model {
     fn new(set: ParameterSet) -> Self {
-        let mut random = MaskSeed([7; 16]).expand(FEATURES * LINEAR.1 + 1_000).into_iter();
+        let mut random = reproducible([7; 16], FEATURES * LINEAR.1 + 1_000).into_iter();
         // From -2^bits to 2^bits.
         let mut weight = |bits: u32| random.next().expect(OWN) as i64 >> (63 - bits);
         let (engine, integers, step, (queries, outputs)) = match set {
@@ -301,7 +315,8 @@ impl Model {
 
     /// Random features, and a query of them as it leaves the client.
     fn query(&self, key: &ClientKey) -> (Vec<f64>, Query) {
-        let random = MaskSeed::fresh().expect(OWN).expand(FEATURES);
+        let seed = MaskSeed::fresh().expect(OWN);
+        let random = reproducible(seed.0, FEATURES);
         let features: Vec<f64> = random.iter().map(|r| (r % u64::from(LEVELS)) as f64).collect();
         let blob = key.encrypt(&self.descriptor, &features).expect(OWN);
         let query = Query::from_blob(&blob, key.set().query_format(), FEATURES).expect(OWN);

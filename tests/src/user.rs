@@ -1,4 +1,4 @@
-use crate::Api;
+use crate::{Api, answered};
 use blindscore_client::{ClientKey, Scores};
 use blindscore_protocol::{descriptor::ModelDescriptor, ids::KeyId};
 use blindscore_server::model::Registry;
@@ -48,9 +48,10 @@ impl User {
     /// Decrypts a response and checks it against the model computed in the clear.
     #[track_caller]
     pub fn check(&self, shape: usize, response: &[u8]) -> Scores {
+        let query = answered(&self.model, response).expect("a response of this model");
         let scores = self
             .key
-            .decrypt(&self.model, response)
+            .decrypt(&self.model, query, response)
             .expect("a response for this key");
         let expected = plain_scores(shape);
         for (class, (score, expected)) in scores.scores.iter().zip(&expected).enumerate() {

@@ -23,8 +23,9 @@ function models(): Promise<ModelFacts[]> {
 
 async function list(): Promise<ModelFacts[]> {
   const all = await descriptors();
-  const digits = all.filter(({ inputs, outputs }) => {
-    return inputs.image?.width === 28 && inputs.image.height === 28 && outputs.length === 10;
+  const digits = all.filter(({ inputs, outputs, task }) => {
+    const takesDrawings = inputs.image?.width === 28 && inputs.image.height === 28;
+    return takesDrawings && outputs.length === 10 && task === "classification";
   });
   const facts = digits.map(({ name, title, outputs, accuracy, sizes, parameter_set }) => ({
     name,
@@ -82,10 +83,11 @@ async function score(id: number, model: string | null, drawing: Drawing) {
     const normalized = normalizeDrawing(drawing.pixels, drawing.width, drawing.height);
     if (!normalized) return say({ type: "blank", id });
     const features = Float64Array.from(normalized, (value) => value / 255);
-    const { trace, ...prediction } = await to.predict(features, signal);
+    const { trace, label, index, ...prediction } = await to.predict(features, signal);
     if (signal.aborted) return;
+    if (label === null || index === null) throw new BlindscoreError("unsupported_model", "the model decides for no digit");
     const { query, response } = trace ?? { query: new Uint8Array(), response: new Uint8Array() };
-    say({ type: "answer", id, answer: { ...prediction, normalized, query, response } });
+    say({ type: "answer", id, answer: { ...prediction, label, index, normalized, query, response } });
   } catch (error) {
     if (!signal.aborted) throw error;
   }

@@ -212,7 +212,7 @@ export class Blindscore {
     const encrypted = performance.now();
     const { headers, body } = await this.#score(query, options.signal);
     const received = performance.now();
-    const scores = this.#decrypt(body);
+    const scores = this.#decrypt(query, body);
     const decrypted = performance.now();
     return {
       ...scores,
@@ -235,7 +235,7 @@ export class Blindscore {
     if (!Number.isInteger(size)) {
       throw new InputError("malformed_blob", `${body.length} bytes are not ${part.length} responses`);
     }
-    return part.map((_, index) => this.#decrypt(body.subarray(index * size, (index + 1) * size)));
+    return queries.map((query, index) => this.#decrypt(query, body.subarray(index * size, (index + 1) * size)));
   }
 
   #score(body: Uint8Array, signal?: AbortSignal): Promise<Answer> {
@@ -247,11 +247,11 @@ export class Blindscore {
     });
   }
 
-  /** Decrypts a response, with the key and the model as they are now: either may have changed since the query was made. */
-  #decrypt(response: Uint8Array): Scores {
+  /** Decrypts the response to a query, with the key and the model as they are now: either may have changed since the query was made. */
+  #decrypt(query: Uint8Array, response: Uint8Array): Scores {
     this.#assertAlive();
     const secret = this.#keys.require();
-    return unpack(this.model, rethrow(() => secret.decrypt(this.#model.parsed, response)));
+    return unpack(this.model, rethrow(() => secret.decrypt(this.#model.parsed, query, response)));
   }
 
   #assertAlive() {

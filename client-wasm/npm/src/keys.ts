@@ -52,9 +52,14 @@ export function encrypt(model: ModelDescriptor, secretKey: Uint8Array, features:
 }
 
 /** Decrypts one response. Throws if it belongs to another key or model, or was damaged. */
-export function decrypt(model: ModelDescriptor, secretKey: Uint8Array, response: Uint8Array): Scores {
+export function decrypt(
+  model: ModelDescriptor,
+  secretKey: Uint8Array,
+  query: Uint8Array,
+  response: Uint8Array,
+): Scores {
   return withModel(model, ({ parsed }) =>
-    freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => unpack(model, secret.decrypt(parsed, response))),
+    freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => unpack(model, secret.decrypt(parsed, query, response))),
   );
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 use anyhow::ensure;
 use blindscore_client::{ClientError, Scores};
-use blindscore_protocol::problem::Recovery;
+use blindscore_protocol::{problem::Recovery, wire::QueryId};
 use std::{fs, path::Path};
 
 /// Queries in one request: a network takes some seconds for so many.
@@ -30,6 +30,12 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
     fn from(error: E) -> Self {
         Self::Other(error.into())
     }
+}
+
+/// What was sent, and what came back.
+struct Exchange {
+    queries: Vec<Vec<u8>>,
+    responses: Result<Vec<Vec<u8>>, HttpError>,
 }
 
 /// One model and one key, for a whole file.
@@ -110,30 +116,35 @@ impl Run<'_> {
 
     /// Scores some rows; if the server has lost the key, with a new one.
     fn score_batch(&mut self, rows: &[Row]) -> Result<Vec<Scores>, Trouble> {
-        let responses = match self.ask(rows)? {
-            Err(error) if error.recovery == Recovery::UploadKey => {
-                self.screen.note(&format!("{error}; making a new one"));
-                self.key.upload_new(self.api, self.screen)?;
-                self.ask(rows)?
-            }
-            answer => answer,
-        };
+        let mut exchange = self.ask(rows)?;
+        if let Err(error) = &exchange.responses
+            && error.recovery == Recovery::UploadKey
+        {
+            self.screen.note(&format!("{error}; making a new one"));
+            self.key.upload_new(self.api, self.screen)?;
+            exchange = self.ask(rows)?;
+        }
+        let Exchange { queries, responses } = exchange;
         let responses = responses.map_err(|error| match error.recovery {
             Recovery::RefreshModel => Trouble::ModelChanged(error),
             _ => error.into(),
         })?;
-        let decrypt = |response: &Vec<u8>| self.key.secret.decrypt(&self.model.descriptor, response);
-        let scores: Result<_, ClientError> = responses.iter().map(decrypt).collect();
+        let pairs = queries.iter().zip(&responses);
+        let secret = &self.key.secret;
+        let scores: Result<_, ClientError> = pairs
+            .map(|(query, response)| secret.decrypt(&self.model.descriptor, QueryId::of(query)?, response))
+            .collect();
         Ok(scores?)
     }
 
-    /// Encrypts rows and gives the server's responses.
-    fn ask(&self, rows: &[Row]) -> Result<Result<Vec<Vec<u8>>, HttpError>, ClientError> {
+    /// Encrypts rows and has them scored.
+    fn ask(&self, rows: &[Row]) -> Result<Exchange, ClientError> {
         let secret = &self.key.secret;
         let encrypt = |row: &Row| secret.encrypt(&self.model.descriptor, &row.features);
         let queries: Vec<Vec<u8>> = rows.iter().map(encrypt).collect::<Result<_, _>>()?;
-        Ok(self
+        let responses = self
             .api
-            .score(self.model, secret.key_id(), &queries.concat(), rows.len()))
+            .score(self.model, secret.key_id(), &queries.concat(), rows.len());
+        Ok(Exchange { queries, responses })
     }
 }

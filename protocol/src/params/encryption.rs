@@ -77,5 +77,14 @@ fn network(params: &NetworkParams) -> Vec<Encryption> {
         bits: params.key_bits,
     };
     let key = ["bootstrapping key", "packing key", "encryptions of zero"];
-    [query].into_iter().chain(key.map(of_key)).collect()
+    let input_zeros = Encryption {
+        what: "input encryptions of zero",
+        bits: params.input_zero_bits,
+        ..query
+    };
+    [query]
+        .into_iter()
+        .chain(key.map(of_key))
+        .chain([input_zeros])
+        .collect()
 }

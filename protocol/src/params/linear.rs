@@ -40,8 +40,8 @@ impl LinearParams {
     /// `query_bits` keeps the rounding of a body (2^-49.8) under that noise. `zero_bits` and
     /// `automorphism_bits` share the 20 kB a public key may take; `response_bits` is the precision of the scores.
     pub const N2048: Self = Self {
-        id: ParameterSetId(1),
-        name: "linear-n2048",
+        id: ParameterSetId(5),
+        name: "linear-n2048-v3",
         glwe_dimension: GlweDimension(1),
         polynomial_size: PolynomialSize(2048),
         noise: TUniformBound::new(17),
@@ -56,8 +56,8 @@ impl LinearParams {
     /// The same with scores that are eight times finer where they have a ciphertext of their own, and three times where two share one (there
     /// the key switch decides), for responses that are a sixth larger and a flooding margin that is at least three bits smaller.
     pub const N2048_FINE: Self = Self {
-        id: ParameterSetId(3),
-        name: "linear-n2048-fine",
+        id: ParameterSetId(6),
+        name: "linear-n2048-fine-v3",
         response_bits: KeptBits(22),
         flooding: TUniformBound::new(45),
         ..Self::N2048

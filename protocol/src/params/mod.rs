@@ -26,7 +26,7 @@ pub fn security_floor_log2_std(dimension: usize) -> f64 {
     (SLOPE * dimension as f64 + BIAS).max(2.0 - f64::from(MODULUS_BITS))
 }
 
-/// Identifier of a parameter set on the wire. Never reused: a changed set gets a new number.
+/// Identifier of a parameter set on the wire. Never reused: a changed set gets a new number, and a name with the wire format it came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParameterSetId(pub u32);
 
@@ -153,6 +153,16 @@ impl ParameterSet {
         Self::ALL.into_iter().find(|set| set.id() == id)
     }
 
+    /// Names of the sets of earlier versions. Keys of them are of no use any more: queries of `network-n704-k4` carried too little noise, and
+    /// the others went with their wire format.
+    pub const RETIRED: [&str; 3] = ["linear-n2048", "linear-n2048-fine", "network-n704-k4"];
+
+    /// The set with the same precision as one of an earlier version, for model files that were made for that.
+    pub fn successor(retired: &str) -> Option<Self> {
+        let position = Self::RETIRED.iter().position(|name| *name == retired)?;
+        Self::ALL.get(position).copied()
+    }
+
     /// The set with this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|set| set.name() == name)
@@ -221,6 +231,15 @@ mod tests {
                 excess < 1.0,
                 "{set}, {what}: the noise is {excess:.2} bits more than security asks for"
             );
+        }
+    }
+
+    #[test]
+    fn every_retired_set_has_a_successor() {
+        for name in ParameterSet::RETIRED {
+            assert!(ParameterSet::by_name(name).is_none());
+            let successor = ParameterSet::successor(name).unwrap();
+            assert_eq!(successor.name(), format!("{name}-v3"));
         }
     }
 

@@ -15,10 +15,12 @@ pub struct NetworkParams {
     pub input_dimension: GlweDimension,
     /// `N` of the ring that features are encrypted in.
     pub input_size: PolynomialSize,
-    /// Noise of a query.
+    /// Noise of whatever is encrypted in that ring: queries, encryptions of zero, and the server's mask noise.
     pub input_noise: TUniformBound,
     /// Body coefficients of a query.
     pub query_bits: KeptBits,
+    /// Body coefficients of the evaluation key's encryptions of zero in the ring of features.
+    pub input_zero_bits: KeptBits,
     /// `k` of the ring that is rotated.
     pub dimension: GlweDimension,
     /// `N` of the ring that is rotated.
@@ -41,14 +43,15 @@ impl NetworkParams {
     /// `input_noise`: TUniform(50) has a standard deviation of 2^-14.79 (the curve asks for 2^-14.87 at 704), `noise`: TUniform(17)
     /// of 2^-47.79 (2^-48.32 at 2048). What limits the precision of a rotation is the rounding to 23 bits, not the key.
     ///
-    /// Set 2, `network-n704-k4`, had the same numbers, but its queries were sent with noise of 2^-19.79.
+    /// `input_zero_bits` keeps the rounding of the encryptions of zero (2^-21.8) far under their noise.
     pub const N704_K4: Self = Self {
-        id: ParameterSetId(4),
-        name: "network-n704-k4-v2",
+        id: ParameterSetId(7),
+        name: "network-n704-k4-v3",
         input_dimension: GlweDimension(11),
         input_size: PolynomialSize(64),
         input_noise: TUniformBound::new(50),
         query_bits: KeptBits(18),
+        input_zero_bits: KeptBits(20),
         dimension: GlweDimension(4),
         size: PolynomialSize(512),
         noise: TUniformBound::new(17),
@@ -78,7 +81,7 @@ impl NetworkParams {
         self.dimension.0 + 1
     }
 
-    /// GLWE ciphertexts in an evaluation key: a GGSW of each input secret bit, key-switching keys for the automorphisms of packing, and `k`
+    /// GLWE ciphertexts of the ring of scores in an evaluation key: a GGSW of each input secret bit, key-switching keys for the automorphisms of packing, and `k`
     /// encryptions of zero.
     pub const fn key_ciphertexts(&self) -> usize {
         let packing = self.packing_log2 as usize * self.dimension.0;

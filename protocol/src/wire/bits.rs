@@ -28,7 +28,7 @@ pub(super) fn pack(out: &mut Vec<u8>, coefficients: &[u64], kept: KeptBits) {
 
 /// Reads `count` coefficients. The caller has checked that `bytes` is [`packed_len`] long.
 pub(super) fn unpack(bytes: &[u8], count: usize, kept: KeptBits) -> Result<Vec<u64>, WireError> {
-    debug_assert_eq!(bytes.len(), packed_len(count, kept));
+    assert_eq!(bytes.len(), packed_len(count, kept), "callers split by length");
     let mask = (1u128 << kept.0) - 1;
     let mut coefficients = Vec::with_capacity(count);
     let (mut pending, mut pending_bits) = (0u128, 0);

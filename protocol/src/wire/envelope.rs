@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 84;
 /// Version of the format that this code writes and reads.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 const MAGIC: [u8; 4] = *b"BLSC";
 const CHECKED: usize = 68;
@@ -59,7 +59,7 @@ pub enum WireError {
     #[error("not a Blindscore blob: the magic bytes are missing")]
     BadMagic,
     /// Another format version.
-    #[error("the blob has format version {0}, only {FORMAT_VERSION} is supported")]
+    #[error("the blob has format version {0}, only {FORMAT_VERSION} is supported{advice}", advice = advice(*.0))]
     UnsupportedVersion(u16),
     /// A blob of another kind.
     #[error("expected a blob of kind {expected:?}, got kind number {found}")]
@@ -90,6 +90,15 @@ pub enum WireError {
     ReservedBits,
 }
 
+/// What to do about a blob of another version.
+fn advice(version: u16) -> &'static str {
+    if version < FORMAT_VERSION {
+        ": it was made by an earlier version, whose keys are of no use any more; make a new key (SECURITY.md says why)"
+    } else {
+        ": it was made by a later version; update this one"
+    }
+}
+
 /// A checked header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -101,6 +110,26 @@ pub struct Header {
     pub key: KeyId,
     /// The model it belongs to.
     pub model: ModelId,
+}
+
+/// Names a query: the checksum in its header, which is the start of a SHA-256 hash of all its other bytes.
+///
+/// A response carries the id of the query it answers, so that a mix-up is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryId(pub(super) [u8; QueryId::BYTES]);
+
+impl QueryId {
+    /// Bytes of the id.
+    pub const BYTES: usize = HEADER_BYTES - CHECKED;
+
+    /// The id of a query's blob.
+    ///
+    /// # Errors
+    /// If it isn't the start of a query of this format.
+    pub fn of(query: &[u8]) -> Result<Self, WireError> {
+        Header::peek(query, Kind::Query)?;
+        Ok(Self(array(query, CHECKED)))
+    }
 }
 
 impl Header {
@@ -175,7 +204,7 @@ impl Header {
     }
 }
 
-fn checksum(head: &[u8], payload: &[u8]) -> [u8; HEADER_BYTES - CHECKED] {
+fn checksum(head: &[u8], payload: &[u8]) -> [u8; QueryId::BYTES] {
     let digest = Sha256::new().chain_update(head).chain_update(payload).finalize();
     array(&digest, 0)
 }

@@ -1,11 +1,11 @@
 use super::{
     bits,
-    envelope::{HEADER_BYTES, WireError},
+    envelope::{HEADER_BYTES, Kind, WireError},
     public_key::{open, seal},
 };
 use crate::{
     params::LinearParams,
-    random::{MaskSeed, SEED_BYTES},
+    random::{MaskSeed, MaskStream, SEED_BYTES},
 };
 
 /// Public key for a linear model: two seeded GLWE encryptions under the client's secret, bodies only.
@@ -35,6 +35,11 @@ impl LinearPublicKey {
     /// Bytes of a key under `params`.
     pub const fn blob_len(params: &LinearParams) -> usize {
         HEADER_BYTES + Self::payload_len(params)
+    }
+
+    /// The masks of both ciphertexts.
+    pub fn masks(&self) -> MaskStream {
+        self.seed.stream(Kind::PublicKey, self.params.id)
     }
 
     /// The blob. Rounds the bodies to the bits that travel.

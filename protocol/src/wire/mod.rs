@@ -13,7 +13,7 @@ mod query;
 mod response;
 mod secret_key;
 
-pub use envelope::{FORMAT_VERSION, HEADER_BYTES, Header, Kind, WireError};
+pub use envelope::{FORMAT_VERSION, HEADER_BYTES, Header, Kind, QueryId, WireError};
 pub use linear_key::LinearPublicKey;
 pub use network_key::NetworkPublicKey;
 pub use public_key::PublicKey;

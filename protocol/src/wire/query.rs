@@ -1,17 +1,17 @@
 use super::{
     bits,
-    envelope::{HEADER_BYTES, Header, Kind, WireError},
+    envelope::{HEADER_BYTES, Header, Kind, QueryId, WireError},
 };
 use crate::{
     ids::{KeyId, ModelId},
     params::QueryFormat,
-    random::{MaskSeed, SEED_BYTES},
+    random::{MaskSeed, MaskStream, SEED_BYTES},
 };
 
 /// Encrypted features: seeded GLWE ciphertexts of which only the body coefficients that carry a feature travel.
 ///
 /// Feature `i` is coefficient `i mod N` of ciphertext `i / N`; the masks are the first `k N * ceil(F / N)`
-/// coefficients expanded from the seed, with `k` and `N` of the parameter set.
+/// coefficients expanded from the seed, with `k` and `N` of the parameter set. It is read from a blob; [`Query::seal`] makes one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     /// Its form.
@@ -20,6 +20,8 @@ pub struct Query {
     pub key: KeyId,
     /// Model that the features are for.
     pub model: ModelId,
+    /// Its id, which the response repeats.
+    pub id: QueryId,
     /// Public seed of the masks.
     pub seed: MaskSeed,
     /// One body coefficient for each feature.
@@ -36,16 +38,21 @@ impl Query {
         HEADER_BYTES + Self::payload_len(format, features)
     }
 
-    /// The blob. Rounds the bodies to the bits that travel.
-    pub fn to_blob(&self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(Self::payload_len(self.format, self.bodies.len()));
-        payload.extend_from_slice(&self.seed.0);
-        bits::pack(&mut payload, &self.bodies, self.format.bits);
+    /// The masks, as many as are wanted.
+    pub fn masks(&self) -> MaskStream {
+        self.seed.stream(Kind::Query, self.format.set)
+    }
+
+    /// The blob of encrypted features: `bodies` has one coefficient for each, and is rounded to the bits that travel.
+    pub fn seal(format: QueryFormat, key: KeyId, model: ModelId, seed: MaskSeed, bodies: &[u64]) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(Self::payload_len(format, bodies.len()));
+        payload.extend_from_slice(&seed.0);
+        bits::pack(&mut payload, bodies, format.bits);
         let header = Header {
             kind: Kind::Query,
-            params: self.format.set,
-            key: self.key,
-            model: self.model,
+            params: format.set,
+            key,
+            model,
         };
         header.seal(&payload)
     }
@@ -59,6 +66,7 @@ impl Query {
             format,
             key: header.key,
             model: header.model,
+            id: QueryId::of(blob)?,
             seed,
             bodies: bits::unpack(bodies, features, format.bits)?,
         })

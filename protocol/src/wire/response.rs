@@ -1,13 +1,13 @@
 use super::{
     bits,
-    envelope::{HEADER_BYTES, Header, Kind, WireError},
+    envelope::{HEADER_BYTES, Header, Kind, QueryId, WireError},
 };
 use crate::{
     ids::{KeyId, ModelId},
     params::ResponseFormat,
 };
 
-/// Encrypted scores: ciphertexts after the modulus switch, with only those body coefficients that carry a score.
+/// Encrypted scores: the query's id, then ciphertexts after the modulus switch, with only those body coefficients that carry a score.
 ///
 /// Score `c` stands in ciphertext `c / scores`, at coefficient `(c mod scores) * stride` of its phase.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Response {
     pub key: KeyId,
     /// Model that gave the scores.
     pub model: ModelId,
+    /// The query that it answers.
+    pub query: QueryId,
     /// The mask coefficients of each ciphertext, one after the other.
     pub masks: Vec<u64>,
     /// One body coefficient for each score.
@@ -34,7 +36,7 @@ impl Response {
     }
 
     const fn payload_len(format: ResponseFormat, outputs: usize) -> usize {
-        Self::masks_bytes(format, outputs) + bits::packed_len(outputs, format.bits)
+        QueryId::BYTES + Self::masks_bytes(format, outputs) + bits::packed_len(outputs, format.bits)
     }
 
     /// Bytes of a response of `outputs` scores.
@@ -46,6 +48,7 @@ impl Response {
     pub fn to_blob(&self) -> Vec<u8> {
         let format = self.format;
         let mut payload = Vec::with_capacity(Self::payload_len(format, self.bodies.len()));
+        payload.extend_from_slice(&self.query.0);
         bits::pack(&mut payload, &self.masks, format.bits);
         bits::pack(&mut payload, &self.bodies, format.bits);
         let header = Header {
@@ -61,11 +64,15 @@ impl Response {
     pub fn from_blob(blob: &[u8], format: ResponseFormat, outputs: usize) -> Result<Self, WireError> {
         let len = Self::payload_len(format, outputs);
         let (header, payload) = Header::open(blob, Kind::Response, format.set, len)?;
-        let (masks, bodies) = payload.split_at(Self::masks_bytes(format, outputs));
+        let (query, ciphertexts) = payload
+            .split_first_chunk()
+            .ok_or(WireError::Truncated(payload.len()))?;
+        let (masks, bodies) = ciphertexts.split_at(Self::masks_bytes(format, outputs));
         Ok(Self {
             format,
             key: header.key,
             model: header.model,
+            query: QueryId(*query),
             masks: bits::unpack(masks, Self::mask_len(format, outputs), format.bits)?,
             bodies: bits::unpack(bodies, outputs, format.bits)?,
         })

@@ -160,11 +160,11 @@ fn encrypted(
     let (mut largest, mut squares, mut guesses) = (0f64, 0.0, Vec::with_capacity(images.len()));
     for (image, plain) in images.iter().zip(plain) {
         let query = timed(&mut encrypt, || client.encrypt(descriptor, image))?;
-        let response = timed(&mut score, || -> anyhow::Result<_> {
+        let (id, response) = timed(&mut score, || -> anyhow::Result<_> {
             let query = Query::from_blob(&query, model.set().query_format(), image.len())?;
-            Ok(model.engine().score(&query, &key)?.to_blob())
+            Ok((query.id, model.engine().score(&query, &key)?.to_blob()))
         })?;
-        let answer = timed(&mut decrypt, || client.decrypt(descriptor, &response))?;
+        let answer = timed(&mut decrypt, || client.decrypt(descriptor, id, &response))?;
         for (score, plain) in answer.scores.iter().zip(plain) {
             let error = (score - plain).abs();
             largest = largest.max(error);

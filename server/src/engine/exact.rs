@@ -72,7 +72,7 @@ impl Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindscore_protocol::{params::LinearParams, random::MaskSeed};
+    use blindscore_protocol::{params::LinearParams, random::reproducible};
     use tfhe::core_crypto::{
         algorithms::polynomial_algorithms::polynomial_karatsuba_wrapping_mul, prelude::Polynomial,
     };
@@ -83,12 +83,11 @@ mod tests {
         let mut ring = Ring::new(params.polynomial_size);
         let mut scratch = Scratch::new(&ring, params.n());
         for round in 0..20u8 {
-            let mut a = MaskSeed([round; 16]).expand(params.n());
+            let mut a = reproducible([round; 16], params.n());
             if round == 0 {
                 a.fill(i64::MIN as u64);
             }
-            let mut binary: Vec<u64> = MaskSeed([!round; 16])
-                .expand(params.n())
+            let mut binary: Vec<u64> = reproducible([!round; 16], params.n())
                 .iter()
                 .map(|v| v & 1)
                 .collect();

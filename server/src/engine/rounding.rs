@@ -52,12 +52,11 @@ pub(super) fn expected_loss(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindscore_protocol::{random::MaskSeed, ring::product_coefficient};
+    use blindscore_protocol::{random::reproducible, ring::product_coefficient};
 
     #[test]
     fn is_half_the_product_with_all_ones() {
-        let residuals: Vec<u64> = MaskSeed([1; 16])
-            .expand(64)
+        let residuals: Vec<u64> = reproducible([1; 16], 64)
             .iter()
             .map(|&v| (v as i64 >> 20) as u64 & !1)
             .collect();

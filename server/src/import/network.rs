@@ -1,7 +1,7 @@
 //! Trained projection networks (`models/net`): nothing is left to choose, but they get a name and are checked as serving does.
 
 use super::ImportError;
-use crate::model::{Model, ModelError, is_network};
+use crate::model::{Model, ModelError, Salt, is_network};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
@@ -21,6 +21,8 @@ pub struct Naming<'a> {
     pub title: Option<&'a str>,
     /// A name for each output; the file's if not given.
     pub labels: Option<&'a [String]>,
+    /// What its id is salted with.
+    pub salt: &'a Salt,
 }
 
 impl Network {
@@ -54,6 +56,9 @@ fn renamed(bytes: &[u8], naming: &Naming<'_>) -> Result<Vec<u8>, ModelError> {
         .as_object_mut();
     if let Some(strings) = strings {
         strings.insert("name".into(), naming.name.into());
+        if *naming.salt != Salt::none() {
+            strings.insert(Salt::ENTRY.into(), naming.salt.as_str().into());
+        }
         if let Some(title) = naming.title {
             strings.insert("title".into(), title.into());
         }
@@ -75,11 +80,14 @@ mod tests {
 
     const SMALL: &[u8] = include_bytes!("../../../models/net/mnist-net-small.safetensors");
 
+    static NONE: Salt = Salt::none();
+
     fn naming(name: &str) -> Naming<'_> {
         Naming {
             name,
             title: None,
             labels: None,
+            salt: &NONE,
         }
     }
 

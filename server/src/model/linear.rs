@@ -3,12 +3,12 @@
 //! Tensors: `coef` `[outputs, features]` and `intercept` `[outputs]`, F64 or F32. Metadata (strings):
 //! `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`, `identity`), `input_min`, `input_max`,
 //! `input_levels`; optional `task` (`classification`, `multilabel`, `regression`; needed where several scores have the link `identity`), `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `parameter_set` (`linear-n2048` if not given), `features` (JSON array of names), `classes` (JSON array of the two
-//! labels between which a single output decides), `norm_centre` and `norm_max` (a ball that inputs lie in), and `input_rounding` (`true` if
+//! labels between which a single output decides), `norm_centre` and `norm_max` (a ball that inputs lie in), `salt` (32 hexadecimal digits, secret like the weights; `import` makes one), and `input_rounding` (`true` if
 //! inputs don't come on the levels, so that rounding them is an error). Features with ranges of their own have them in the tensors
 //! `feature_min` and `feature_max` `[features]`.
 
 use super::{
-    ModelError,
+    ModelError, Salt,
     metadata::{Metadata, numbers, vector},
 };
 use blindscore_protocol::{
@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
 pub struct LinearModel {
     /// Parameter set to score it with.
     pub params: LinearParams,
+    /// Keeps guesses of the weights from being checked by the id.
+    pub salt: Salt,
     /// Name in URLs.
     pub name: String,
     /// A line for people.
@@ -75,6 +77,7 @@ impl LinearModel {
         let (link, classes) = (metadata.link()?, metadata.classes()?);
         Ok(Self {
             params: metadata.linear_params()?,
+            salt: metadata.salt()?,
             name: metadata.name()?,
             title: metadata.get("title")?.to_owned(),
             inputs: metadata.inputs(&tensors, features)?,
@@ -145,6 +148,9 @@ impl LinearModel {
                 .as_ref()
                 .map(|classes| ("classes", json(classes.to_vec().into()))),
         );
+        if self.salt != Salt::none() {
+            entries.push((Salt::ENTRY, self.salt.as_str().to_owned()));
+        }
         entries.extend(self.accuracy.map(|accuracy| ("accuracy", accuracy.to_string())));
         entries
             .into_iter()

@@ -1,6 +1,6 @@
 //! What the model files of all kinds have in common: strings in the header, and tensors of numbers.
 
-use super::{ModelError, is_name};
+use super::{ModelError, Salt, is_name};
 use blindscore_protocol::{
     descriptor::{Feature, ImageShape, Inputs, Link, NormBound, Task},
     params::{LinearParams, ParameterSet},
@@ -146,12 +146,20 @@ impl Metadata {
             return Ok(LinearParams::N2048);
         }
         let name = self.get("parameter_set")?;
-        match ParameterSet::by_name(name) {
+        match ParameterSet::by_name(name).or_else(|| ParameterSet::successor(name)) {
             Some(ParameterSet::Linear(params)) => Ok(params),
             _ => Err(ModelError::field(
                 "parameter_set",
                 format!("{name:?} is none for linear models"),
             )),
+        }
+    }
+
+    /// What the id is salted with.
+    pub(super) fn salt(&self) -> Result<Salt, ModelError> {
+        match self.optional(Salt::ENTRY, |this, name| Salt::parse(this.get(name)?))? {
+            Some(salt) => Ok(salt),
+            None => Ok(Salt::none()),
         }
     }
 

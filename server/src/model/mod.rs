@@ -6,6 +6,7 @@ mod metadata;
 mod network;
 mod quantise;
 mod registry;
+mod salt;
 mod version;
 
 pub use folder::{Folder, ModelFile};
@@ -13,6 +14,7 @@ pub use linear::LinearModel;
 pub(crate) use metadata::{Metadata, numbers};
 pub use quantise::{PredictedError, PredictedOutput, predict};
 pub use registry::{NoModel, Registry};
+pub use salt::Salt;
 pub use version::{NotAVersion, VersionedName, is_name};
 
 use crate::engine::{Engine, IntegerNetwork};

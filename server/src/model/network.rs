@@ -47,10 +47,11 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         .map_or(0, |projection| projection.weights.len());
     let labels = metadata.labels(network.biases.len())?;
     let (link, classes) = (metadata.link()?, metadata.classes()?);
+    metadata.salt()?;
     let half_range = logit_scale * 2f64.powi(63) / network.amplitude();
     let descriptor = ModelDescriptor {
         name: metadata.name()?,
-        // The file holds everything that responses depend on, except what the code makes of it.
+        // The file holds everything that responses depend on, except what the code makes of it, and a salt if it was imported.
         id: ModelId::of(&[params.name.as_bytes(), file].concat()),
         title: metadata.get("title")?.to_owned(),
         formats: vec![FORMAT_VERSION],

@@ -1,6 +1,6 @@
 //! From floating-point weights to integers on the torus.
 
-use super::{LinearModel, Model, ModelError, Plain};
+use super::{LinearModel, Model, ModelError, Plain, Salt};
 use crate::engine::{Engine, IntegerOutput, LinearEngine};
 use blindscore_protocol::{
     descriptor::{Inputs, ModelDescriptor, NormBound, Output, Sizes},
@@ -12,6 +12,8 @@ use blindscore_protocol::{
 
 /// A score may take the inner part of the torus; what is left keeps rounding and noise from wrapping around.
 const HEADROOM: f64 = 1.0 / 256.0;
+/// Steps of a published range, as a share of the power of two below half its width.
+const GRID: f64 = 1.0 / 128.0;
 /// The least flooding margin, in bits, with which a model is served.
 const LEAST_MARGIN: f64 = 8.0;
 /// A score in a query's product is a torus element of at most a quarter: packing doubles it to a half.
@@ -100,10 +102,12 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         classes: float.classes.clone(),
         link: float.link,
         sizes: Sizes::of(&set, float.inputs.count, float.coef.len()),
-        score_error: outputs
-            .iter()
-            .map(|output| output.predicted.std_dev())
-            .fold(0.0, f64::max),
+        score_error: two_digits_up(
+            outputs
+                .iter()
+                .map(|output| output.predicted.std_dev())
+                .fold(0.0, f64::max),
+        ),
         accuracy: float.accuracy,
         version: None,
     };
@@ -112,7 +116,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         .into_iter()
         .map(|output| (output.predicted, output.integers))
         .unzip();
-    descriptor.id = fingerprint(&descriptor, &integers);
+    descriptor.id = fingerprint(&descriptor, &integers, &float.salt);
     let engine = Engine::Linear(LinearEngine::new(params, &integers));
     let plain = Plain::Linear {
         model: Box::new(float),
@@ -179,6 +183,29 @@ impl Domain {
     }
 }
 
+/// The range of a score as a descriptor gives it, from its least and largest value: the middle, and half the width.
+///
+/// Exact ends would tell exact sums of the weights: `sum |w|` and `intercept + sum w / 2`. So the middle goes to a grid of between 1/128 and 1/256
+/// of the width, and the width up to that grid: about two decimal digits, for at most 1 % of precision.
+fn published_range(lowest: f64, highest: f64) -> (f64, f64) {
+    let middle = (highest + lowest) / 2.0;
+    // A constant score still needs a range to be written in.
+    let half = ((highest - lowest) / 2.0).max(1e-6 * middle.abs().max(1.0)) * (1.0 + HEADROOM);
+    let grid = 2f64.powf(half.log2().floor()) * GRID;
+    let offset = (middle / (grid / 2.0)).round() * (grid / 2.0);
+    let half_range = ((half + (middle - offset).abs()) / grid).ceil() * grid;
+    (offset, half_range)
+}
+
+/// A number rounded up to two significant digits: the error of the scores depends on the weights too.
+fn two_digits_up(value: f64) -> f64 {
+    if !(value > 0.0 && value.is_finite()) {
+        return value;
+    }
+    let unit = 10f64.powf(value.log10().floor() - 1.0);
+    (value / unit).ceil() * unit
+}
+
 struct QuantisedOutput {
     description: Output,
     integers: IntegerOutput,
@@ -211,9 +238,7 @@ impl QuantisedOutput {
         let middle = base + domain.centre as f64 * weights.iter().sum::<f64>();
         let (low, high) = domain.interval(weights.iter().copied());
         let (lowest, highest) = (middle + low, middle + high);
-        let offset = (highest + lowest) / 2.0;
-        // A constant score still needs a range to be written in.
-        let half_range = ((highest - lowest) / 2.0).max(1e-6 * offset.abs().max(1.0)) * (1.0 + HEADROOM);
+        let (offset, half_range) = published_range(lowest, highest);
 
         let step = 2f64.powi(input_step_log2 as i32);
         let scale = QUARTER / half_range / step;
@@ -284,13 +309,45 @@ impl QuantisedOutput {
     }
 }
 
-/// Changes when anything changes that a query or a response depends on.
-fn fingerprint(descriptor: &ModelDescriptor, integers: &[IntegerOutput]) -> ModelId {
+/// Changes when anything changes that a query or a response depends on. The salt keeps whoever guesses weights from checking the guess.
+fn fingerprint(descriptor: &ModelDescriptor, integers: &[IntegerOutput], salt: &Salt) -> ModelId {
     // A struct of numbers and strings always serialises.
     let mut content = serde_json::to_vec(descriptor).unwrap_or_default();
+    content.extend(salt.as_str().bytes());
     for output in integers {
         content.extend(output.weights.iter().flat_map(|weight| weight.to_le_bytes()));
         content.extend(output.intercept.to_le_bytes());
     }
     ModelId::of(&content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_ranges_hold_every_score_and_tell_little() {
+        let mut distinct = std::collections::BTreeSet::new();
+        for step in 0..2_000 {
+            let middle = f64::from(step) * 0.0137 - 11.3;
+            let half = 1.0 + f64::from(step) / 2_000.0;
+            let (offset, half_range) = published_range(middle - half, middle + half);
+            assert!(offset - half_range <= middle - half && middle + half <= offset + half_range);
+            assert!(
+                half_range <= half * (1.0 + HEADROOM) * 1.01,
+                "{half}: {half_range}"
+            );
+            distinct.insert(half_range.to_bits());
+        }
+        assert!(distinct.len() <= 130, "{} widths", distinct.len());
+        let (offset, half_range) = published_range(3.0, 3.0);
+        assert!((offset - 3.0).abs() < half_range && half_range < 1e-5);
+    }
+
+    #[test]
+    fn errors_are_published_with_two_digits() {
+        for (value, published) in [(0.0123, 0.013), (4.0, 4.0), (99.1, 100.0), (0.0, 0.0)] {
+            assert!((two_digits_up(value) - published).abs() < 1e-12, "{value}");
+        }
+    }
 }

@@ -1,16 +1,16 @@
 //! Keys, queries and responses of earlier versions of the wire format, kept as they were made: each is read as it was
 //! meant or refused with words, never anything between.
 //!
-//! `format-1` was written before the first release and is not read any more. `format-2` is read.
+//! Formats 1 and 2 are not read any more: the former was written before the first release, network queries of the latter carried too little
+//! noise. `format-3` is read.
 
 use anyhow::Result;
 use blindscore_client::{ClientError, ClientKey, Scores};
 use blindscore_protocol::{
     descriptor::ModelDescriptor,
     ids::KeyId,
-    params::ParameterSetId,
-    problem::{ProblemCode, Recovery},
-    wire::WireError,
+    problem::{Problem, ProblemCode, Recovery},
+    wire::{QueryId, WireError},
 };
 use blindscore_tests::{Api, Reply, Server};
 use std::{
@@ -19,64 +19,80 @@ use std::{
 };
 
 #[test]
-fn a_key_of_format_2_is_stored() {
-    let kept = Kept::of("format-2/linear");
+fn keys_and_queries_of_earlier_formats_are_refused_with_words() {
+    let server = Server::start();
+    let api = server.api();
+    for (folder, model) in [("format-1", "mnist-linear"), ("format-2/linear", "mnist-linear")] {
+        let kept = Kept::of(folder);
+        let public_key = kept.read("public_key.bin");
+        let id = KeyId::of(&public_key);
+        refused(api.put_key(id, &public_key), folder);
+        refused(score(&api, model, id, &kept.read("query.bin")), folder);
+    }
+    // One such query is enough to find the secret of all later ones.
+    let kept = Kept::of("format-2/network");
+    let id = KeyId::of(b"a public key that nobody has kept");
+    refused(
+        score(&api, "mnist-net-small", id, &kept.read("query.bin")),
+        "a network's query",
+    );
+    assert_eq!(server.stored_files(), [""; 0]);
+}
+
+#[track_caller]
+fn refused(reply: Reply, what: &str) {
+    let problem = reply.expect_problem(ProblemCode::FormatUnsupported, what);
+    assert_eq!((problem.status, problem.recovery), (410, Recovery::RefreshModel));
+    assert!(problem.detail.contains("update the client"), "{}", problem.detail);
+}
+
+#[test]
+fn secret_keys_of_earlier_formats_are_refused_with_words() {
+    for (folder, version) in [("format-1", 1), ("format-2/linear", 2), ("format-2/network", 2)] {
+        let secret = ClientKey::from_bytes(&Kept::of(folder).read("secret_key.bin"));
+        let Err(ClientError::Wire(error @ WireError::UnsupportedVersion(found))) = secret else {
+            panic!("{folder}: {secret:?}")
+        };
+        assert_eq!(found, version);
+        assert!(error.to_string().contains("make a new key"), "{error}");
+    }
+}
+
+#[test]
+fn a_key_and_a_query_of_format_3_are_scored() -> Result<()> {
+    let kept = Kept::of("format-3/linear");
     let models = kept.folder.to_str().expect("a path in UTF-8");
     let server = Server::start_with(&["--models-dir", models]);
     let api = server.api();
     let public_key = kept.read("public_key.bin");
     let id = KeyId::of(&public_key);
     api.put_key(id, &public_key).expect_status(201);
-    // Its descriptor says more now, and has another id.
-    let problem = score(&api, "kept", id, &kept.read("query.bin"));
-    problem.expect_problem(ProblemCode::ModelChanged, "a query for an earlier descriptor");
+    let response = score(&api, "kept", id, &kept.read("query.bin")).expect_status(200);
+    kept.assert_decrypts(&response.body)
 }
 
 #[test]
-fn a_linear_secret_key_and_response_of_format_2_are_decrypted() -> Result<()> {
-    let kept = Kept::of("format-2/linear");
-    kept.assert_decrypts(&kept.read("response.bin"))
-}
-
-/// One query of it is enough to find the secret of all later ones.
-#[test]
-fn network_keys_and_queries_that_carry_too_little_noise_are_refused() {
-    let server = Server::start();
-    let kept = Kept::of("format-2/network");
-    let query = kept.read("query.bin");
-    let id = KeyId::of(b"a public key that nobody has kept");
-    let problem = score(&server.api(), "mnist-net-small", id, &query);
-    // The model has been given new parameters, and with them a new id.
-    problem.expect_problem(ProblemCode::ModelChanged, "a query of parameter set 2");
-    let secret = ClientKey::from_bytes(&kept.read("secret_key.bin"));
-    assert!(matches!(
-        secret,
-        Err(ClientError::Wire(WireError::WrongParameterSet(ParameterSetId(2))))
-    ));
-}
-
-#[test]
-fn keys_and_queries_of_format_1_are_refused_with_words() {
-    let server = Server::start();
-    let api = server.api();
-    let kept = Kept::of("format-1");
-    let public_key = kept.read("public_key.bin");
-    let id = KeyId::of(&public_key);
-    let refused = [
-        api.put_key(id, &public_key),
-        score(&api, "mnist-linear", id, &kept.read("query.bin")),
-    ];
-    for reply in refused {
-        let problem = reply.expect_problem(ProblemCode::FormatUnsupported, "a blob of format 1");
-        assert_eq!((problem.status, problem.recovery), (410, Recovery::RefreshModel));
-        assert!(problem.detail.contains("update the client"), "{}", problem.detail);
+fn secret_keys_and_responses_of_format_3_are_decrypted() -> Result<()> {
+    for folder in ["format-3/linear", "format-3/network"] {
+        let kept = Kept::of(folder);
+        kept.assert_decrypts(&kept.read("response.bin"))?;
     }
-    assert_eq!(server.stored_files(), [""; 0]);
-    let secret = ClientKey::from_bytes(&kept.read("secret_key.bin"));
-    assert!(matches!(
-        secret,
-        Err(ClientError::Wire(WireError::UnsupportedVersion(1)))
-    ));
+    Ok(())
+}
+
+#[test]
+fn a_network_query_of_format_3_is_for_a_model_that_is_served_or_has_changed() {
+    let server = Server::start();
+    let kept = Kept::of("format-3/network");
+    let id = KeyId::of(b"a public key that nobody has kept");
+    let query = kept.read("query.bin");
+    let problem = score(&server.api(), "mnist-net-small", id, &query);
+    // Well formed, so what is wrong is the key that the request names, or the model that has been trained anew.
+    let code = problem.json::<Problem>().code;
+    assert!(
+        matches!(code, ProblemCode::KeyMismatch | ProblemCode::ModelChanged),
+        "{code:?}"
+    );
 }
 
 fn score(api: &Api, model: &str, key: KeyId, query: &[u8]) -> Reply {
@@ -108,11 +124,10 @@ impl Kept {
 
     /// A response gives the scores that were decrypted when it was new.
     fn assert_decrypts(&self, response: &[u8]) -> Result<()> {
-        let mut model: serde_json::Value = serde_json::from_slice(&self.read("model.json"))?;
-        model["task"] = "classification".into();
-        let model: ModelDescriptor = serde_json::from_value(model)?;
+        let model: ModelDescriptor = serde_json::from_slice(&self.read("model.json"))?;
+        let query = QueryId::of(&self.read("query.bin"))?;
         let key = ClientKey::from_bytes(&self.read("secret_key.bin"))?;
-        let Scores { scores, .. } = key.decrypt(&model, response)?;
+        let Scores { scores, .. } = key.decrypt(&model, query, response)?;
         let kept: Vec<f64> = serde_json::from_slice(&self.read("scores.json"))?;
         assert_eq!(scores.len(), kept.len());
         for (score, kept) in scores.iter().zip(&kept) {

@@ -53,7 +53,7 @@ pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -
         let started = Instant::now();
         let response = model.engine().score(&query, &prepared)?;
         times.push(started.elapsed());
-        let scores = key.decrypt(descriptor, &response.to_blob())?;
+        let scores = key.decrypt(descriptor, query.id, &response.to_blob())?;
         let plain = model.plain_scores(row);
         let errors = scores
             .scores

@@ -3,7 +3,7 @@
 use super::{ImportArgs, agreement, file, report::Report};
 use crate::{
     import::{self, Calibration, Choice, Fitted, MOST_LEVELS, Ranges, bound, choose, shared_or_own},
-    model::LinearModel,
+    model::{LinearModel, Salt},
 };
 use anyhow::{Context, bail, ensure};
 use blindscore_protocol::{
@@ -51,7 +51,7 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
     let ranges = Ranges::find(&fitted, given, data.as_ref(), widen)?;
     let names = fitted.features.clone();
     let decides = fitted.task == Task::Classification;
-    let mut linear = linear(args, fitted, &ranges);
+    let mut linear = linear(args, fitted, &ranges)?;
     if let Some(shared) = ranges.shared(data.as_ref(), widen) {
         let with_one_range = LinearModel {
             inputs: shared.inputs(names.as_deref(), MOST_LEVELS),
@@ -145,7 +145,7 @@ fn relabel(fitted: &mut Fitted, labels: &[String]) -> anyhow::Result<()> {
 }
 
 /// The model to write, with levels yet to be chosen.
-fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> LinearModel {
+fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> anyhow::Result<LinearModel> {
     let inputs = ranges.inputs(fitted.features.as_deref(), MOST_LEVELS);
     let labels = match (&fitted.labels, &fitted.classes) {
         (Some(labels), _) => labels.clone(),
@@ -153,8 +153,9 @@ fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> LinearModel {
         // As scikit-learn and PyTorch count classes.
         (None, None) => (0..fitted.coef.len()).map(|index| index.to_string()).collect(),
     };
-    LinearModel {
+    Ok(LinearModel {
         params: LinearParams::N2048,
+        salt: Salt::fresh()?,
         name: args.name.clone(),
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
         inputs,
@@ -166,5 +167,5 @@ fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> LinearModel {
         accuracy: None,
         coef: fitted.coef,
         intercept: fitted.intercept,
-    }
+    })
 }

@@ -1,7 +1,10 @@
 //! Projection networks: they come as they are, and are checked and measured.
 
 use super::{ImportArgs, agreement, file, report::Report};
-use crate::import::{BOUND, Calibration, Naming, Network};
+use crate::{
+    import::{BOUND, Calibration, Naming, Network},
+    model::Salt,
+};
 use anyhow::{bail, ensure};
 use blindscore_protocol::descriptor::Inputs;
 use serde_json::json;
@@ -16,6 +19,7 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
         name: &args.name,
         title: args.title.as_deref(),
         labels: args.labels.as_deref(),
+        salt: &Salt::fresh()?,
     };
     let network = Network::read(bytes, &naming)?;
     let model = &network.model;

@@ -22,7 +22,7 @@ impl LinearKey {
     pub fn new(key: &LinearPublicKey) -> Self {
         let params = key.params;
         let mut ring = Ring::new(params.polynomial_size);
-        let masks = key.seed.expand(2 * params.n());
+        let masks = key.masks().next(2 * params.n());
         let (zero, automorphism) = masks.split_at(params.n());
         let mut automorphism_mask = ring.zero();
         ring.forward_torus(&mut automorphism_mask, automorphism);

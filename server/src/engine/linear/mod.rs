@@ -83,6 +83,7 @@ impl LinearEngine {
             format: self.params.response_format(),
             key: query.key,
             model: query.model,
+            query: query.id,
             masks: packed
                 .iter()
                 .flat_map(|ciphertext| &ciphertext.mask)
@@ -104,8 +105,8 @@ impl LinearEngine {
         );
         let n = self.params.n();
         let masks = query
-            .seed
-            .expand(n * self.params.query_ciphertexts(self.features));
+            .masks()
+            .next(n * self.params.query_ciphertexts(self.features));
         let spectra: Vec<Spectrum> = masks
             .chunks_exact(n)
             .map(|mask| {

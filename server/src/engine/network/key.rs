@@ -1,4 +1,4 @@
-use super::{packing::PackingKey, rotation::BootstrapKey};
+use super::{fresh::InputZeros, packing::PackingKey, rotation::BootstrapKey};
 use crate::engine::{exact::ExactMultiplier, fourier::Ring};
 use blindscore_protocol::{params::NetworkParams, wire::NetworkPublicKey};
 
@@ -9,6 +9,8 @@ pub struct NetworkKey {
     pub(super) packing: PackingKey,
     /// `k` encryptions of zero: masks of `k` polynomials each, and a body.
     pub(super) zeros: Vec<(Vec<ExactMultiplier>, Vec<u64>)>,
+    /// Encryptions of zero in the ring of features.
+    pub(super) input_zeros: InputZeros,
 }
 
 impl NetworkKey {
@@ -16,7 +18,7 @@ impl NetworkKey {
     pub fn new(key: &NetworkPublicKey) -> Self {
         let params = key.params;
         let (k, n) = (params.dimension.0, params.size.0);
-        let mut masks = key.seed.stream();
+        let mut masks = key.masks();
         let mut bodies = key.bodies.chunks_exact(n);
         let mut row = |out: &mut [u64]| {
             let (mask, body) = out.split_at_mut(k * n);
@@ -43,6 +45,7 @@ impl NetworkKey {
             bootstrap,
             packing,
             zeros,
+            input_zeros: InputZeros::new(params, &mut masks, &key.input_zeros),
         }
     }
 
@@ -55,7 +58,7 @@ impl NetworkKey {
     pub fn memory_bytes(params: NetworkParams) -> usize {
         let (k, n) = (params.dimension.0, params.size.0);
         let packing = params.packing_log2 as usize * k * (k + 1) * n;
-        let zeros = k * (2 * k + 1) * n;
+        let zeros = k * (2 * k + 1) * n + InputZeros::words(params);
         size_of::<Self>() + BootstrapKey::memory_bytes(params) + (packing + zeros) * size_of::<u64>()
     }
 }

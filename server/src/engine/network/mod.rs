@@ -1,12 +1,14 @@
 //! Scoring a projection network: `logits_c = bias_c + sum_h sum_k v[c,h,k] f_h(p_h + t[h,k])` with `p_h = (w_h x + b_h) / R`.
 //!
 //! 1. The first layer multiplies the query with each projection's weights in the small ring ([`projection`]); the result is an LWE
-//!    ciphertext of `p_h` under the key's input secret, with `|p| < 1` on half of the torus.
+//!    ciphertext of `p_h` under the key's input secret, with `|p| < 1` on half of the torus. It gets a fresh encryption of zero ([`fresh`])
+//!    before it is rounded.
 //! 2. One blind rotation for each projection, of the test polynomial of its ramp `f_h`, in batches, one on each thread ([`rotation`]).
 //!    Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`: the `K` thresholds of a projection cost no further rotation.
 //! 3. The output layer adds the reads up, with small integers, in the Fourier domain ([`output`]), packs the scores ([`packing`]), adds a fresh
 //!    encryption of zero, and rounds.
 
+mod fresh;
 mod key;
 mod output;
 mod packing;
@@ -181,10 +183,11 @@ impl NetworkEngine {
             (0..).step_by(batch).zip(self.projections.chunks(batch)).collect();
         let sums = chunks.into_par_iter().map(|(first, projections)| {
             let mut ring = Ring::new(self.params.input_size);
+            let mut sampler = Sampler::new()?;
             let inputs = projections.iter().map(|projection| {
-                projection
-                    .apply(&self.params, &mut ring, &spectra, &query.bodies)
-                    .switch(&self.params)
+                let mut projected = projection.apply(&self.params, &mut ring, &spectra, &query.bodies);
+                key.input_zeros.add_to(&mut ring, &mut sampler, &mut projected);
+                projected.switch(&self.params)
             });
             let inputs: Vec<_> = inputs.collect();
             let tests: Vec<&[u64]> = projections
@@ -192,9 +195,9 @@ impl NetworkEngine {
                 .map(|projection| projection.test.as_slice())
                 .collect();
             let rotated = key.bootstrap.rotate(&inputs, &tests);
-            self.output.sum(&self.params, first, &rotated)
+            Ok(self.output.sum(&self.params, first, &rotated))
         });
-        let sums: Vec<_> = sums.collect();
+        let sums = sums.collect::<Result<Vec<_>, EntropyError>>()?;
         Ok(self.output.finish(&self.params, key, &mut sampler, query, sums))
     }
 }

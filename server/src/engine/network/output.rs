@@ -134,6 +134,7 @@ impl OutputLayer {
             format,
             key: query.key,
             model: query.model,
+            query: query.id,
             masks,
             bodies,
         }

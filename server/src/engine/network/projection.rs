@@ -23,8 +23,8 @@ pub(super) fn query_spectra(params: &NetworkParams, query: &Query) -> Vec<Vec<Sp
     let (k, n) = (params.input_dimension.0, params.input_size.0);
     let mut ring = Ring::new(params.input_size);
     let masks = query
-        .seed
-        .expand(k * n * params.query_ciphertexts(query.bodies.len()));
+        .masks()
+        .next(k * n * params.query_ciphertexts(query.bodies.len()));
     let mut transform = |polynomial: &[u64]| {
         let mut spectrum = ring.zero();
         ring.forward_torus(&mut spectrum, polynomial);

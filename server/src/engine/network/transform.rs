@@ -185,7 +185,7 @@ fn torus(x: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindscore_protocol::random::MaskSeed;
+    use blindscore_protocol::random::reproducible;
     use tfhe::core_crypto::prelude::{DecompositionBaseLog, DecompositionLevelCount, SignedDecomposer};
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
                 DecompositionBaseLog(base_log as usize),
                 DecompositionLevelCount(1),
             );
-            let mut values = MaskSeed([5; 16]).expand(1000);
+            let mut values = reproducible([5; 16], 1000);
             values.extend([0, 1, u64::MAX, 1 << 63, (1 << 63) - 1, 1 << 62, 3 << 62]);
             for value in values {
                 // Modulo the base: one half of the torus may be rounded to either of two equal digits.
@@ -245,7 +245,7 @@ mod tests {
         let (n, base_log) = (512, 10);
         let transform = Transform::new(n);
         let mut scratch = transform.scratch();
-        let polynomial = MaskSeed([6; 16]).expand(n);
+        let polynomial = reproducible([6; 16], n);
         let (mut rotated, mut spectrum) = (vec![0; n], zeros(n / 2));
         transform.forward_difference(
             &mut spectrum,

@@ -60,7 +60,11 @@ const serverMs: number | null = prediction.timings.serverMs;
 const traced: Uint8Array | undefined = prediction.trace?.query;
 export const measured = [serverMs, traced, prediction.bytes.query + prediction.bytes.response];
 const many: Scores[] = await client.predictMany([[0, 1], new Uint8Array(784)], { signal, onProgress: (done: number) => void done });
-export const best: [string, number, number | undefined][] = many.map(({ label, index, probabilities }) => [label, index, probabilities[index]]);
+export const best: [string | null, number | null, number | undefined][] = many.map(({ label, index, probabilities }) => [
+  label,
+  index,
+  probabilities[index ?? 0],
+]);
 const changed: boolean = await client.refresh({ signal });
 if (changed) await client.forget({ signal });
 client.free();
@@ -70,7 +74,7 @@ const model: ModelDescriptor = client.model;
 export const formats: readonly number[] = model.formats;
 const pair: KeyPair = generateKeys(model, { onProgress: (fraction: number) => void fraction });
 const { secretKey, keyId }: KeyPair = await generateKeysAsync(model, { onProgress: (fraction: number) => void fraction, signal });
-export const scores: Scores = decrypt(model, pair.secretKey, encrypt(model, secretKey, [keyId.length]));
+export const scores: Scores = decrypt(model, pair.secretKey, encrypt(model, secretKey, [keyId.length]), new Uint8Array());
 export const images: (Uint8Array | null)[] = [normalizeDrawing(new ImageData(28, 28)), normalizeDrawing(new Uint8Array(4), 2, 2)];
 
 export function advice(error: unknown): string {

@@ -10,7 +10,7 @@ use blindscore_protocol::{
     descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::{KeyId, ModelId},
     params::{LinearParams, ParameterSet},
-    random::MaskSeed,
+    random::reproducible,
     wire::{FORMAT_VERSION, LinearPublicKey, PublicKey, Query, Response},
 };
 use tfhe::core_crypto::{
@@ -38,7 +38,7 @@ impl Fixture {
     fn with(params: LinearParams, features: usize, outputs: usize, weight_bits: u32, seed: u8) -> Self {
         let (client, public) = ClientKey::generate(ParameterSet::Linear(params)).unwrap();
         let public = over_the_wire(&public);
-        let random = MaskSeed([seed; 16]).expand(outputs * (features + 1));
+        let random = reproducible([seed; 16], outputs * (features + 1));
         let outputs: Vec<_> = random
             .chunks_exact(features + 1)
             .map(|row| IntegerOutput {
@@ -81,7 +81,7 @@ impl Fixture {
 
     /// Features 0 to 255, different for each `index`.
     fn features(&self, index: u8) -> Vec<f64> {
-        let random = MaskSeed([index ^ 0x5a; 16]).expand(self.descriptor.inputs.count);
+        let random = reproducible([index ^ 0x5a; 16], self.descriptor.inputs.count);
         random.iter().map(|r| (r >> 56) as f64).collect()
     }
 
@@ -96,8 +96,9 @@ impl Fixture {
 
     /// Scores through encryption, both blobs and decryption.
     fn scores(&self, features: &[f64]) -> Vec<f64> {
+        let response = self.response(features);
         self.client
-            .decrypt(&self.descriptor, &self.response(features).to_blob())
+            .decrypt(&self.descriptor, response.query, &response.to_blob())
             .unwrap()
             .scores
     }

@@ -83,7 +83,7 @@ fn a_query_has_the_predicted_noise() {
     for index in 0..QUERIES {
         let input = fixture.features(index);
         let query = fixture.query(&input);
-        let mask = query.seed.expand(n);
+        let mask = query.masks().next(n);
         for output in &fixture.outputs {
             let body = query.bodies.iter().zip(&output.weights);
             let body = body.fold(0u64, |sum, (b, w)| sum.wrapping_add(b.wrapping_mul(*w as u64)));

@@ -7,7 +7,7 @@ use crate::engine::fourier::Ring;
 use blindscore_protocol::random::Sampler;
 use blindscore_protocol::{
     ids::{KeyId, ModelId},
-    random::MaskSeed,
+    random::reproducible,
     wire::Query,
 };
 /// `a^-1` modulo `X^N + 1` and `2^64`, for an `a` with an odd sum of coefficients.
@@ -60,7 +60,7 @@ impl Attack {
         let n = fixture.params.n();
         loop {
             let query = fixture.query(&fixture.features(0));
-            let mask = query.seed.expand(n);
+            let mask = query.masks().next(n);
             // Every second query will do: the attacker just asks again.
             if mask.iter().fold(0, |sum, c| sum ^ (c & 1)) == 1 {
                 let inverse = invert(&mask);
@@ -168,7 +168,7 @@ fn scores_do_not_share_an_encryption_of_zero() {
     let expected = difference(&attack.weights(0), &attack.weights(1));
 
     // One encryption of zero for both cancels out, and the difference of their weights is bare again.
-    let shared = MaskSeed([4; 16]).expand(attack.fixture.params.n());
+    let shared = reproducible([4; 16], attack.fixture.params.n());
     let masks: Vec<Vec<u64>> = attack
         .bare()
         .iter()

@@ -2,6 +2,7 @@
 
 mod oracle;
 mod packing;
+mod privacy;
 
 use super::{
     IntegerNetwork, IntegerProjection, NetworkEngine, NetworkKey, Projection, Rotation, output::OutputLayer,
@@ -14,7 +15,7 @@ use blindscore_protocol::{
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
-    random::MaskSeed,
+    random::reproducible,
     ring::product_coefficient,
     wire::{FORMAT_VERSION, NetworkPublicKey, PublicKey, Query, SecretKeyBits},
 };
@@ -52,7 +53,7 @@ fn keys() -> &'static Keys {
 
 /// A small random network of three projections and two outputs, with reads at the ends of the range and around zero.
 fn network() -> IntegerNetwork {
-    let mut random = MaskSeed([8; 16]).expand(1000).into_iter();
+    let mut random = reproducible([8; 16], 1000).into_iter();
     let mut below = |bound: u64| (random.next().unwrap() % bound) as i64;
     let projections = [0.3, 0.05, 0.9].map(|width| IntegerProjection {
         weights: (0..FEATURES).map(|_| below(7) - 3).collect(),
@@ -73,8 +74,7 @@ fn network() -> IntegerNetwork {
 }
 
 fn features(index: u8) -> Vec<i64> {
-    MaskSeed([index; 16])
-        .expand(FEATURES)
+    reproducible([index; 16], FEATURES)
         .iter()
         .map(|r| (r >> 62) as i64)
         .collect()
@@ -278,8 +278,13 @@ fn a_whole_score_is_the_plain_networks() {
     let mut largest = 0f64;
     for index in 0..8 {
         let x = features(index);
-        let response = engine.score(&query(&model, &x), &keys().key).unwrap().to_blob();
-        let scores = keys().client.decrypt(&model, &response).unwrap().scores;
+        let response = engine.score(&query(&model, &x), &keys().key).unwrap();
+        let blob = response.to_blob();
+        let scores = keys()
+            .client
+            .decrypt(&model, response.query, &blob)
+            .unwrap()
+            .scores;
         for (score, expected) in scores.iter().zip(network.logits(&x)) {
             largest = largest.max((score - expected).abs());
         }
@@ -303,7 +308,7 @@ fn output_layer_adds_reads_up() {
     let response = layer.finish(&PARAMS, &keys().key, &mut sampler, &query, sums);
     let scores = keys()
         .client
-        .decrypt(&descriptor(&network), &response.to_blob())
+        .decrypt(&descriptor(&network), response.query, &response.to_blob())
         .unwrap()
         .scores;
     let IntegerProjection {

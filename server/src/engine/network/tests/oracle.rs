@@ -44,7 +44,7 @@ fn tfhe_key(public: &NetworkPublicKey) -> FourierLweBootstrapKeyOwned {
     let fft = Fft::new(PARAMS.size);
     let mut scratch = ComputationBuffers::new();
     scratch.resize(fill_with_forward_fourier_scratch(fft.as_view()).unaligned_bytes_required());
-    let mut masks = public.seed.stream();
+    let mut masks = public.masks();
     let mut bodies = public.bodies.chunks_exact(n);
     for mut transformed in key.as_mut_view().into_ggsw_iter() {
         let mut ggsw = vec![0u64; PARAMS.ggsw_rows() * (k + 1) * n];
@@ -88,7 +88,7 @@ fn tfhe_rotate(key: &FourierLweBootstrapKeyOwned, inputs: &[Rotation], test: &[u
 #[test]
 fn external_products_are_tfhes() {
     let key = tfhe_key(&keys().public);
-    let test: Vec<u64> = MaskSeed([3; 16]).expand(PARAMS.size.0);
+    let test: Vec<u64> = reproducible([3; 16], PARAMS.size.0);
     // With one coefficient in the mask a rotation is one external product, and both decompose the same numbers. More of them than
     // are done together, so that the last group is not full.
     let inputs: Vec<Rotation> = (0..70)
@@ -121,8 +121,7 @@ fn external_products_are_tfhes() {
 fn whole_rotations_decrypt_to_what_tfhes_do() {
     let key = tfhe_key(&keys().public);
     let test = &projections(&network())[0].test;
-    let mut random = MaskSeed([4; 16])
-        .expand(3 * 705)
+    let mut random = reproducible([4; 16], 3 * 705)
         .into_iter()
         .map(|x| (x >> 54) as usize);
     let inputs: Vec<Rotation> = (0..3)

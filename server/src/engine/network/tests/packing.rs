@@ -4,8 +4,7 @@ use super::*;
 
 /// A GLWE ciphertext with a random mask and a random phase, and the phase's coefficient 0.
 fn ciphertext(seed: usize) -> (Vec<u64>, u64) {
-    let seed = MaskSeed((seed as u128).to_le_bytes());
-    let ciphertext = seed.expand(PARAMS.ggsw_rows() * PARAMS.size.0);
+    let ciphertext = reproducible((seed as u128).to_le_bytes(), PARAMS.ggsw_rows() * PARAMS.size.0);
     let score = phase(&ciphertext, 0);
     (ciphertext, score)
 }
@@ -48,7 +47,11 @@ fn all_outputs_have_their_place() {
     let engine = NetworkEngine::new(PARAMS, &network);
     let response = engine.score(&query(&model, &features(1)), &keys().key).unwrap();
     assert_eq!(response.masks.len(), 3 * PARAMS.output_lwe_dimension().0);
-    let scores = keys().client.decrypt(&model, &response.to_blob()).unwrap().scores;
+    let scores = keys()
+        .client
+        .decrypt(&model, response.query, &response.to_blob())
+        .unwrap()
+        .scores;
     for (score, bias) in scores.iter().zip(&network.biases) {
         assert!((score - bias).abs() < 0.3, "{score}, not {bias}");
     }

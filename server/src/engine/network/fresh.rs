@@ -1,0 +1,80 @@
+//! Fresh encryptions of zero under the input secret: without them the rounding before a rotation, and with it half of a score's noise, would
+//! be a function of the query and the projection's weights, which a client could work out for any weights it guesses.
+
+use super::projection::Projected;
+use crate::engine::fourier::{Ring, Spectrum, multiply_add};
+use blindscore_protocol::{
+    params::NetworkParams,
+    random::{MaskStream, Sampler},
+    ring::product_coefficient,
+};
+
+/// A public key's encryptions of zero in the ring of features, `k` of them.
+pub(super) struct InputZeros {
+    params: NetworkParams,
+    /// For each polynomial of a mask, that of each encryption.
+    masks: Vec<Vec<Spectrum>>,
+    /// For each encryption, its body.
+    bodies: Vec<Vec<u64>>,
+}
+
+impl InputZeros {
+    /// Transforms the masks, which come next in the key's stream.
+    pub(super) fn new(params: NetworkParams, stream: &mut MaskStream, bodies: &[u64]) -> Self {
+        let (k, n) = (params.input_dimension.0, params.input_size.0);
+        let mut ring = Ring::new(params.input_size);
+        let mut masks: Vec<Vec<Spectrum>> = (0..k).map(|_| Vec::with_capacity(k)).collect();
+        for _ in 0..k {
+            for (component, polynomial) in masks.iter_mut().zip(stream.next(k * n).chunks_exact(n)) {
+                let mut spectrum = ring.zero();
+                ring.forward_torus(&mut spectrum, polynomial);
+                component.push(spectrum);
+            }
+        }
+        Self {
+            params,
+            masks,
+            bodies: bodies.chunks_exact(n).map(<[u64]>::to_vec).collect(),
+        }
+    }
+
+    /// Adds a fresh encryption of zero to an LWE ciphertext under the input secret: coefficient 0 of `sum_j u_j (a_j, b_j) + e`, with binary
+    /// polynomials `u_j`. The noise of a query hides the FFT's rounding, 2^-40 and less of the torus.
+    pub(super) fn add_to(&self, ring: &mut Ring, sampler: &mut Sampler, ciphertext: &mut Projected) {
+        let n = self.params.input_size.0;
+        let mut u = vec![0; n];
+        let mut spectra = Vec::with_capacity(self.bodies.len());
+        for body in &self.bodies {
+            sampler.fill_binary(&mut u);
+            let mut spectrum = ring.zero();
+            ring.forward_integer(&mut spectrum, &u);
+            spectra.push(spectrum);
+            let product = product_coefficient(body, &u, 0);
+            ciphertext.body = ciphertext.body.wrapping_add(product);
+        }
+        let mut polynomial = vec![0; n];
+        for (masks, mask) in self.masks.iter().zip(ciphertext.mask.chunks_exact_mut(n)) {
+            let mut sum = ring.zero();
+            for (zero, u) in masks.iter().zip(&spectra) {
+                multiply_add(&mut sum, zero, u);
+            }
+            polynomial.fill(0);
+            ring.add_backward(&mut polynomial, &mut sum);
+            // Coefficient 0 of A s is A_0 s_0 - sum_t A_(N-t) s_t.
+            mask[0] = mask[0].wrapping_add(polynomial[0]);
+            for (mask, coefficient) in mask[1..].iter_mut().zip(polynomial[1..].iter().rev()) {
+                *mask = mask.wrapping_sub(*coefficient);
+            }
+        }
+        sampler.add_noise(&mut ciphertext.mask, self.params.input_noise);
+        ciphertext.body = ciphertext
+            .body
+            .wrapping_add(sampler.noise(self.params.input_noise));
+    }
+
+    /// Words of 8 bytes that they take in memory.
+    pub(super) const fn words(params: NetworkParams) -> usize {
+        let (k, n) = (params.input_dimension.0, params.input_size.0);
+        k * (k + 1) * n
+    }
+}
