@@ -1,0 +1,264 @@
+"""Checks known-answer vectors with nothing of the code that made them.
+
+Usage: python check.py [FILE.json ...]
+
+Without files, every .json beside this program is checked. numpy is needed. From the seeds in a vector, secret key, public key and query are made
+again and compared byte for byte; its response is decrypted, and the scores compared exactly. A vector has these fields; seeds and ids are
+hexadecimal, blobs base64:
+
+    set         name of the parameter set
+    secret_key  sampler_seed (32 bytes), blob
+    public_key  mask_seed (16 bytes), sampler_seed, id (SHA-256 of the blob)
+    query       mask_seed, sampler_seed, model (id), input_step, levels (one integer for each feature), blob
+    response    blob, outputs (offset and half_range of each), scores
+"""
+
+import json
+import struct
+import sys
+from base64 import b64decode
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+# What differs from one version of the wire format to the next: this, mask_key, split_response and the sets.
+FORMAT = 3
+QUERY_ID_BYTES = 16
+PUBLIC_KEY, QUERY, RESPONSE, SECRET_KEY = 1, 2, 3, 4
+
+
+class Differs(Exception):
+    """A vector that isn't what it should be."""
+
+
+def require(right, words):
+    if not right:
+        raise Differs(words)
+
+
+def mask_key(kind, number, seed):
+    """The ChaCha20 key of a blob's masks."""
+    return sha256(b"blindscore masks, ChaCha20, format 3" + struct.pack("<HI", kind, number) + seed).digest()
+
+
+def split_response(payload):
+    """The id of the query that is answered, and the ciphertexts."""
+    return payload[:QUERY_ID_BYTES], payload[QUERY_ID_BYTES:]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """k polynomials of n coefficients, and the bound of the noise, log2."""
+
+    k: int
+    n: int
+    bound: int
+
+
+@dataclass(frozen=True)
+class Set:
+    """A parameter set. Linear models have one secret, networks that of the features and then that of the scores."""
+
+    number: int
+    features: Ring
+    scores: Ring
+    query_bits: int
+    response_bits: int
+    scores_in_one: int
+    linear: bool = True
+
+    @property
+    def secret_bits(self):
+        return self.scores.k * self.scores.n + (0 if self.linear else self.features.k * self.features.n)
+
+
+LINEAR, INPUT, OUTPUT = Ring(1, 2048, 17), Ring(11, 64, 50), Ring(4, 512, 17)
+SETS = {
+    "linear-n2048-v3": Set(5, LINEAR, LINEAR, 48, 19, 2),
+    "linear-n2048-fine-v3": Set(6, LINEAR, LINEAR, 48, 22, 2),
+    "network-n704-k4-v3": Set(7, INPUT, OUTPUT, 18, 16, 16, linear=False),
+}
+
+
+class Stream:
+    """ChaCha20's key stream, 64-bit counter, nonce zero: 32-bit words in order, two of them a 64-bit number, the lower one first."""
+
+    def __init__(self, key):
+        self.key, self.counter, self.left = np.frombuffer(key, "<u4"), 0, np.empty(0, np.uint32)
+
+    def words(self, count):
+        blocks = -(-max(0, count - len(self.left)) // 16)
+        words = np.concatenate([self.left, self.blocks(blocks)])
+        self.left = words[count:]
+        return words[:count]
+
+    def blocks(self, count):
+        start = np.zeros((16, count), np.uint32)
+        start[:4] = np.frombuffer(b"expand 32-byte k", "<u4")[:, None]
+        start[4:12] = self.key[:, None]
+        counter = np.arange(self.counter, self.counter + count, dtype=np.uint64)
+        start[12], start[13] = counter & np.uint64(2**32 - 1), counter >> np.uint64(32)
+        self.counter += count
+        x = start.copy()
+        columns = [(i, 4 + i, 8 + i, 12 + i) for i in range(4)]
+        diagonals = [(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4) for i in range(4)]
+        for a, b, c, d in 10 * (columns + diagonals):
+            for to, add, mix, by in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)]:
+                x[to] += x[add]
+                x[mix] ^= x[to]
+                x[mix] = x[mix] << np.uint32(by) | x[mix] >> np.uint32(32 - by)
+        return (x + start).T.ravel()
+
+    def integers(self, count):
+        return self.words(2 * count).view("<u8")
+
+    def binary(self, count):
+        return np.unpackbits(self.integers(-(-count // 64)).view(np.uint8), bitorder="little")[:count].astype(np.uint64)
+
+    def noise(self, count, bound):
+        """TUniform(bound): bound + 1 bits, rounded up by one more, less 2^bound. 32 bits are drawn where they suffice."""
+        drawn = self.words(count).astype(np.uint64) if bound + 2 <= 32 else self.integers(count)
+        bits = drawn & np.uint64(2 ** (bound + 2) - 1)
+        return (bits >> np.uint64(1)) + (bits & np.uint64(1)) - np.uint64(2**bound)
+
+
+def times(polynomials, secret):
+    """Products with a binary polynomial, modulo X^n + 1 and 2^64; 16 bits at a time, so that sums of doubles are exact."""
+    n = len(secret)
+    place = np.arange(n)[None, :] - np.arange(n)[:, None]
+    matrix = np.where(place < 0, -1.0, 1.0) * secret[place]
+    product = np.zeros(polynomials.shape, np.uint64)
+    for shift in map(np.uint64, (0, 16, 32, 48)):
+        limb = (polynomials >> shift & np.uint64(0xFFFF)).astype(float)
+        product += (limb @ matrix).astype(np.int64).astype(np.uint64) << shift
+    return product
+
+
+def masked(masks, secret, ring):
+    """sum_i a_i s_i for each ciphertext; masks has k polynomials for each."""
+    a = masks.reshape(-1, ring.k, ring.n)
+    return sum(times(a[:, i], secret[i * ring.n : (i + 1) * ring.n]) for i in range(ring.k))
+
+
+def encrypt(messages, secret, ring, masks, sampler):
+    """Bodies of the encryptions of polynomials."""
+    messages = messages.reshape(-1, ring.n)
+    noise = sampler.noise(messages.size, ring.bound).reshape(messages.shape)
+    a = masks.integers(messages.size * ring.k)
+    return messages + noise + masked(a, secret, ring)
+
+
+def image(polynomials, exponent):
+    """p(X^exponent) for each row."""
+    n = polynomials.shape[1]
+    to = np.arange(n) * exponent % (2 * n)
+    images = np.empty_like(polynomials)
+    images[:, to % n] = np.where(to < n, polynomials, -polynomials)
+    return images
+
+
+def pack(values, bits):
+    """Rounded to the upper bits, and packed without gaps, least significant bit first."""
+    values = values.ravel() + (np.uint64(1) << np.uint64(63 - bits)) >> np.uint64(64 - bits)
+    parts = np.split(values, range(1 << 16, len(values), 1 << 16))
+    single = [(part[:, None] >> np.arange(bits, dtype=np.uint64) & np.uint64(1)).astype(np.uint8) for part in parts]
+    return b"".join(np.packbits(part, bitorder="little").tobytes() for part in single)
+
+
+def unpack(data, count, bits):
+    single = np.unpackbits(np.frombuffer(data, np.uint8), count=count * bits, bitorder="little").reshape(count, bits)
+    return (single.astype(np.uint64) << np.arange(64 - bits, 64, dtype=np.uint64)).sum(1, dtype=np.uint64)
+
+
+def seal(kind, number, payload, key=bytes(32), model=bytes(16)):
+    head = struct.pack("<4sHHIQ32s16s", b"BLSC", FORMAT, kind, number, len(payload), key, model)
+    return head + sha256(head + payload).digest()[:16] + payload
+
+
+def unseal(blob, kind, number):
+    """Key, model and payload of a blob that is what it should be."""
+    payload, key, model = blob[84:], blob[20:52], blob[52:68]
+    whole = seal(kind, number, payload, key, model) == blob
+    require(whole, "a blob is damaged, or of another format, kind or set")
+    return key, model, payload
+
+
+def public_key(params, seed, secret, masks, sampler):
+    """The blob of a public key."""
+    ring = params.scores
+    of_scores = secret[-ring.k * ring.n :]
+    s = of_scores.reshape(ring.k, ring.n)
+    if params.linear:
+        switched = image(s, ring.n + 1) * np.uint64(2 ** (64 - 21))
+        zero, automorphism = encrypt(np.stack([0 * s[0], switched[0]]), of_scores, ring, masks, sampler)
+        payload = pack(zero, 36) + pack(automorphism, 41)
+    else:
+        gadget, one = np.uint64(2 ** (64 - 23)), np.eye(1, ring.n, dtype=np.uint64)
+        of_features = secret[: params.features.k * params.features.n]
+        bootstrapping = of_features[:, None, None] * np.concatenate([-s, one]) * gadget
+        packing = [image(s, exponent) * gadget for exponent in (3, 5, 9, 17)]
+        messages = np.concatenate([bootstrapping.reshape(-1, ring.n), *packing, 0 * s])
+        payload = pack(encrypt(messages, of_scores, ring, masks, sampler), 46)
+        payload += pack(encrypt(0 * of_features, of_features, params.features, masks, sampler), 20)
+    return seal(PUBLIC_KEY, params.number, seed + payload)
+
+
+def phases(params, ciphertexts, outputs, secret):
+    """The phase of each score, as signed integers."""
+    ring, each = params.scores, params.scores_in_one
+    count = -(-outputs // each) * ring.k * ring.n
+    at = -(-count * params.response_bits // 8)
+    masks, bodies = unpack(ciphertexts[:at], count, params.response_bits), unpack(ciphertexts[at:], outputs, params.response_bits)
+    stride = 1 if params.linear else ring.n // each
+    products = masked(masks, secret[-ring.k * ring.n :], ring)[:, : each * stride : stride]
+    return (bodies - products.ravel()[:outputs]).astype(np.int64)
+
+
+def check(vector):
+    """Raises what differs."""
+    params = SETS[vector["set"]]
+    secret_key, public, query, response = (vector[name] for name in ("secret_key", "public_key", "query", "response"))
+    sampler = lambda part: Stream(bytes.fromhex(part["sampler_seed"]))
+    masks = lambda kind, seed: Stream(mask_key(kind, params.number, seed))
+
+    secret = sampler(secret_key).binary(params.secret_bits)
+    seed = bytes.fromhex(public["mask_seed"])
+    blob = public_key(params, seed, secret, masks(PUBLIC_KEY, seed), sampler(public))
+    key = sha256(blob).digest()
+    require(key.hex() == public["id"], "the public key differs")
+    made = seal(SECRET_KEY, params.number, np.packbits(secret.astype(np.uint8), bitorder="little").tobytes(), key)
+    require(made == b64decode(secret_key["blob"]), "the secret key differs")
+
+    ring, levels = params.features, np.array(query["levels"], np.uint64)
+    messages = np.zeros(-(-len(levels) // ring.n) * ring.n, np.uint64)
+    messages[: len(levels)] = levels * np.uint64(query["input_step"])
+    seed, model = bytes.fromhex(query["mask_seed"]), bytes.fromhex(query["model"])
+    of_features = secret[: ring.k * ring.n]
+    bodies = encrypt(messages, of_features, ring, masks(QUERY, seed), sampler(query)).ravel()[: len(levels)]
+    made = seal(QUERY, params.number, seed + pack(bodies, params.query_bits), key, model)
+    require(made == b64decode(query["blob"]), "the query differs")
+
+    named, of, payload = unseal(b64decode(response["blob"]), RESPONSE, params.number)
+    answered, ciphertexts = split_response(payload)
+    require((named, of) == (key, model), "the response belongs to another key or model")
+    require(answered == made[68:84], "the response answers another query")
+    found = phases(params, ciphertexts, len(response["outputs"]), secret)
+    scores = [o["offset"] + o["half_range"] * (int(p) / 2**63) for o, p in zip(response["outputs"], found, strict=True)]
+    require(scores == response["scores"], f"the response gives {scores}, not {response['scores']}")
+
+
+def main(paths):
+    paths = [Path(path) for path in paths] or sorted(Path(__file__).parent.glob("*.json"))
+    require(paths, "no vectors were found")
+    for path in paths:
+        check(json.loads(path.read_text(encoding="utf-8")))
+        print(f"{path.name}: as it should be")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Differs as difference:
+        sys.exit(f"known-answer vectors: {difference}")
