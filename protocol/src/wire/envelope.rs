@@ -171,6 +171,13 @@ impl Header {
         Ok(ParameterSetId(u32::from_le_bytes(array(blob, 8))))
     }
 
+    /// Whether a blob that starts like this is a whole version older than this code writes: nobody can use it any more.
+    pub fn is_of_earlier_format(head: &[u8]) -> bool {
+        head.len() >= HEADER_BYTES
+            && head[..4] == MAGIC
+            && u16::from_le_bytes(array(head, 4)) < FORMAT_VERSION
+    }
+
     /// Checks a whole blob and splits it.
     pub fn open(
         blob: &[u8],

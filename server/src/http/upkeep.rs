@@ -3,6 +3,7 @@
 use super::service::Service;
 use crate::telemetry;
 use actix_web::{rt, web};
+use blindscore_protocol::wire::{HEADER_BYTES, Header};
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{sync::Arc, time::Duration};
@@ -24,8 +25,21 @@ pub(super) fn start(service: &Arc<Service>) {
     rt::spawn(reload_models(service.clone()));
 }
 
-/// Removes expired keys now and then, for as long as the process lives.
+/// Removes expired keys now and then, for as long as the process lives, and keys of earlier formats once.
 async fn sweep(service: Arc<Service>) {
+    let earlier = service
+        .keys
+        .remove_useless(HEADER_BYTES, Header::is_of_earlier_format);
+    match earlier.await {
+        Ok(0) => {}
+        Ok(removed) => tracing::warn!(
+            removed,
+            "public keys of earlier formats removed: nobody can use them any more, and their owners' clients make new ones"
+        ),
+        Err(cause) => {
+            tracing::error!(%cause, "removing keys of earlier formats failed; the next start tries again")
+        }
+    }
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         interval.tick().await;

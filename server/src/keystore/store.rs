@@ -265,6 +265,30 @@ impl KeyStore {
         Ok(removed)
     }
 
+    /// Removes keys that are of no use any more, by the first `length` bytes of their blobs. Gives how many.
+    pub async fn remove_useless(
+        &self,
+        length: usize,
+        useless: impl Fn(&[u8]) -> bool,
+    ) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        let mut listing = self.objects.list(None);
+        while let Some(listed) = self.bounded(listing.try_next()).await? {
+            if key_id(&listed).is_none() {
+                continue;
+            }
+            let range = 0..listed.size.min(length as u64);
+            let head = self
+                .bounded(self.objects.get_range(&listed.location, range))
+                .await;
+            if found(head)?.is_some_and(|head| useless(&head)) {
+                found(self.bounded(self.objects.delete(&listed.location)).await)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Fails if the store can't be written and read. The answer may be a second old.
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut probed = self.probed.lock().await;

@@ -12,10 +12,12 @@ use blindscore_protocol::{
     problem::{Problem, ProblemCode, Recovery},
     wire::{QueryId, WireError},
 };
-use blindscore_tests::{Api, Reply, Server};
+use blindscore_tests::{Api, Reply, Server, User};
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 #[test]
@@ -44,6 +46,24 @@ fn refused(reply: Reply, what: &str) {
     let problem = reply.expect_problem(ProblemCode::FormatUnsupported, what);
     assert_eq!((problem.status, problem.recovery), (410, Recovery::RefreshModel));
     assert!(problem.detail.contains("update the client"), "{}", problem.detail);
+}
+
+#[test]
+fn stored_keys_of_earlier_formats_are_removed() -> Result<()> {
+    let server = Server::start();
+    let user = User::enrolled(&server.api());
+    let kept = Kept::of("format-2/linear").read("public_key.bin");
+    let earlier = server.keys_dir().join(KeyId::of(&kept).to_string());
+    fs::write(&earlier, &kept)?;
+    let server = server.restart();
+    let started = Instant::now();
+    while earlier.exists() {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", server.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(server.log().contains("public keys of earlier formats removed"));
+    user.assert_scores(&server.api(), 1);
+    Ok(())
 }
 
 #[test]
