@@ -93,6 +93,8 @@ problem_codes! {
     KeyMismatch = "key_mismatch", 422, None, "The query was encrypted for another key";
     /// The tenant has asked for too much lately.
     RateLimited = "rate_limited", 429, Retry, "Too many requests";
+    /// The tenant has sent as many queries to this model as it may in a day.
+    QueryBudgetSpent = "query_budget_spent", 429, Retry, "The day's queries are spent";
     /// Something broke on the server.
     Internal = "internal", 500, Retry, "The server failed";
     /// The store can't be reached.

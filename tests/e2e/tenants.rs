@@ -173,6 +173,51 @@ fn limits_are_for_each_tenant() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_days_queries_are_counted_for_each_tenant_and_model_and_across_restarts() -> Result<()> {
+    let (data, tokens) = data(&["clinic", "lab"])?;
+    let start = || Server::on(data.clone(), &["--tenant-daily-queries", "40"]);
+    let server = start();
+    let [clinic, lab] = [0, 1].map(|index: usize| server.api().with_token(&tokens[index]));
+    let (user, theirs) = (User::enrolled(&clinic), User::enrolled(&lab));
+    clinic
+        .score(user.id(), &user.query(0).repeat(30))
+        .expect_status(200);
+    // Refused as a whole, and none of them counted.
+    let refused = clinic.score(user.id(), &user.query(0).repeat(11));
+    let seconds: u64 = refused.header("retry-after").parse()?;
+    assert!((1..=86_400).contains(&seconds), "{seconds}");
+    let problem = refused.expect_problem(ProblemCode::QueryBudgetSpent, "the day's 41st query");
+    assert!(problem.detail.contains("10 are left"), "{}", problem.detail);
+    assert!(problem.detail.contains("T00:00:00Z"), "{}", problem.detail);
+    lab.score(theirs.id(), &theirs.query(0).repeat(40))
+        .expect_status(200);
+
+    // Killed: what was counted ahead stays counted, and no more than that.
+    drop(server);
+    let mut server = start();
+    let clinic = server.api().with_token(&tokens[0]);
+    clinic
+        .score(user.id(), &user.query(0).repeat(11))
+        .expect_problem(ProblemCode::QueryBudgetSpent, "after a kill");
+    clinic
+        .score(user.id(), &user.query(0).repeat(5))
+        .expect_status(200);
+
+    // Stopped: nothing is lost.
+    assert!(server.terminate().success());
+    drop(server);
+    let server = start();
+    let clinic = server.api().with_token(&tokens[0]);
+    clinic
+        .score(user.id(), &user.query(0).repeat(3))
+        .expect_status(200);
+    clinic
+        .score(user.id(), &user.query(0).repeat(3))
+        .expect_problem(ProblemCode::QueryBudgetSpent, "after a stop");
+    Ok(())
+}
+
 /// Starts a server that is expected to refuse, and gives its last words.
 fn refusal(arguments: &[&str]) -> Result<String> {
     let data = TempDir::new()?;

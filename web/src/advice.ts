@@ -5,6 +5,7 @@ const BY_CODE: Record<string, string> = {
   offline: "You are offline. You can go on drawing; nothing can be scored until the connection is back.",
   network: "The server can’t be reached. It may be restarting.",
   overloaded: "The server is busy with other people’s drawings.",
+  query_budget_spent: "The server scores no more drawings from here today.",
   rate_limited: "The server wants fewer requests from here for a moment.",
   store_full: "The server’s disk is full, so it can’t keep your public key.",
   store_unavailable: "The server can’t reach the place where it keeps keys.",

@@ -43,6 +43,7 @@ export type ServerErrorCode =
   | "parameters_retired"
   | "payload_too_large"
   | "quota_exceeded"
+  | "query_budget_spent"
   | "rate_limited"
   | "request_timeout"
   | "store_full"

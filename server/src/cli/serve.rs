@@ -1,6 +1,6 @@
 use super::values::{Origin, Seconds};
 use crate::{
-    http::{self, MAX_QUERIES, Rate, Settings, TlsFiles},
+    http::{self, DailyQueries, MAX_QUERIES, Rate, Settings, TlsFiles},
     keystore::{Location, Policy, StoreOption},
     tokens::TokenFile,
 };
@@ -108,6 +108,16 @@ pub(super) struct ServeArgs {
     /// Queries that each tenant may send at once after a pause
     #[arg(long, env = "BLINDSCORE_TENANT_BURST", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(MAX_QUERIES as i64..))]
     tenant_burst: u32,
+
+    /// Queries that each tenant may send to each model in a day (UTC); no limit if 0. Scores tell of the model: docs/operations.md says how many
+    /// queries recover one. Counted in the data directory, by each server for itself
+    #[arg(
+        long,
+        env = "BLINDSCORE_TENANT_DAILY_QUERIES",
+        value_name = "N",
+        default_value_t = 0
+    )]
+    tenant_daily_queries: u64,
 
     /// Keys that each tenant may have stored; no limit if 0
     #[arg(long, env = "BLINDSCORE_TENANT_KEYS", value_name = "N", default_value_t = 0)]
@@ -263,6 +273,10 @@ impl ServeArgs {
             queue: self.queue,
             deadline: self.deadline_seconds.0,
             rate: NonZeroU32::new(self.tenant_rate).map(|per_second| Rate { per_second, burst }),
+            daily_queries: NonZeroU64::new(self.tenant_daily_queries).map(|limit| DailyQueries {
+                limit,
+                folder: self.data_dir,
+            }),
             key_cache_bytes: self.key_cache_mib << 20,
             key_check: self.key_check_seconds.0,
             upload_bytes: self.upload_mib << 20,

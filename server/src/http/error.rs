@@ -1,4 +1,4 @@
-use super::{pool::NotRun, prepared::PrepareError};
+use super::{budget, pool::NotRun, prepared::PrepareError};
 use crate::{engine::ScoreError, keystore::StoreError};
 use actix_web::{
     HttpResponse, ResponseError,
@@ -13,6 +13,7 @@ use blindscore_protocol::{
     problem::{Problem, ProblemCode},
     wire::{FORMAT_VERSION, WireError},
 };
+use chrono::{DateTime, Utc};
 use std::{sync::Arc, time::Duration};
 
 /// Media type of every error response (RFC 9457).
@@ -129,6 +130,24 @@ pub(super) enum ApiError {
     /// The tenant has asked for too much.
     #[error("too many queries were sent; the limit is for each tenant")]
     RateLimited(Duration),
+    /// The tenant's queries for this model and day are spent.
+    #[error(
+        "a tenant may send {limit} queries a day to this model, {left} are left; there are more from {} on",
+        budget::rfc3339(*again)
+    )]
+    BudgetSpent {
+        /// Queries a day.
+        limit: u64,
+        /// What is left of them.
+        left: u64,
+        /// When the next day begins.
+        again: DateTime<Utc>,
+        /// How long that is from now.
+        wait: Duration,
+    },
+    /// Queries can't be counted, so none may be scored.
+    #[error("the server can't count queries at the moment")]
+    CountsUnavailable,
     /// Too much is being done already.
     #[error("{what}")]
     Busy {
@@ -189,6 +208,8 @@ impl ApiError {
                 PrepareError::NotRun(NotRun::Lost) => ProblemCode::Internal,
             },
             Self::RateLimited(_) => ProblemCode::RateLimited,
+            Self::BudgetSpent { .. } => ProblemCode::QueryBudgetSpent,
+            Self::CountsUnavailable => ProblemCode::StoreUnavailable,
             Self::Busy { .. } => ProblemCode::Overloaded,
             Self::Lost | Self::Score(_) => ProblemCode::Internal,
             Self::Framework(status) => framework_code(*status),
@@ -210,7 +231,7 @@ impl ApiError {
     /// When the same request may succeed, in whole seconds.
     fn retry_after(&self) -> Option<u64> {
         let wait = match self {
-            Self::RateLimited(wait) => *wait,
+            Self::RateLimited(wait) | Self::BudgetSpent { wait, .. } => *wait,
             Self::Busy { retry_after, .. } => *retry_after,
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => FAILED_RETRY,
             _ => return None,

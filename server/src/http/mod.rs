@@ -2,6 +2,7 @@
 
 mod access;
 mod body;
+mod budget;
 mod envelope;
 mod error;
 mod estimate;
@@ -25,5 +26,5 @@ mod upkeep;
 
 pub use queries::MAX_QUERIES;
 pub use rate::Rate;
-pub use run::{Settings, run};
+pub use run::{DailyQueries, Settings, run};
 pub use tls::TlsFiles;

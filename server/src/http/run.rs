@@ -1,6 +1,7 @@
 use super::{
     access::Access,
     body::Bodies,
+    budget::DailyBudget,
     envelope,
     error::ApiError,
     pool::ScoringPool,
@@ -30,6 +31,7 @@ use blindscore_protocol::KEY_HEADER;
 use std::{
     io::Write,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU64,
     path::PathBuf,
     sync::{Arc, RwLock},
     thread::available_parallelism,
@@ -75,6 +77,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// How much each tenant may ask for.
     pub rate: Option<Rate>,
+    /// How many queries each tenant may send to each model in a day.
+    pub daily_queries: Option<DailyQueries>,
     /// Memory for keys in use, in bytes.
     pub key_cache_bytes: u64,
     /// How long a key is used before the store is asked again whether it is still there.
@@ -85,6 +89,21 @@ pub struct Settings {
     pub max_connections: usize,
     /// How long requests in progress may take to finish when the server is told to stop.
     pub shutdown: Duration,
+}
+
+/// A limit of queries for each tenant, model and day.
+#[derive(Clone, Debug)]
+pub struct DailyQueries {
+    /// Queries.
+    pub limit: NonZeroU64,
+    /// Where they are counted.
+    pub folder: PathBuf,
+}
+
+impl DailyQueries {
+    fn open(&self) -> anyhow::Result<Arc<DailyBudget>> {
+        Ok(Arc::new(DailyBudget::open(self.limit, &self.folder)?))
+    }
 }
 
 /// Serves until the process is told to stop (SIGTERM or ctrl-c), then finishes what is in progress.
@@ -137,12 +156,16 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     let server = server.run();
 
+    let budget = service.budget.clone();
     upkeep::start(&service.into_inner());
     // Whoever started the server waits for this line.
     println!("listening on {scheme}://{address}");
     std::io::stdout().flush()?;
     tracing::info!(%address, scheme, "listening");
     server.await?;
+    if let Some(budget) = budget {
+        budget.close().await.context("writing the counts of queries")?;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -183,6 +206,11 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
         deadline: settings.deadline,
         access,
         rate: RateLimit::new(settings.rate),
+        budget: settings
+            .daily_queries
+            .as_ref()
+            .map(DailyQueries::open)
+            .transpose()?,
         bodies: Bodies::new(settings.upload_bytes),
         metrics: telemetry::install().context("starting the metrics")?,
         checks: Semaphore::new(settings.workers),

@@ -178,6 +178,10 @@ async fn answer(
     if ready.prepared.set().id() != model.set().id() {
         return Err(ApiError::ParametersRetired(ready.prepared.set().id()));
     }
+    let counted = match &service.budget {
+        Some(budget) => Some(budget.take(&key.tenant, &model.descriptor().name, count).await?),
+        None => None,
+    };
     let key_time = asked.elapsed();
     // What is begun has to be done in time as well.
     let begun_by = deadline.checked_sub(expected).unwrap_or(asked);
@@ -204,8 +208,12 @@ async fn answer(
     histogram!(telemetry::QUEUE_SECONDS).record(done.waited);
     histogram!(telemetry::SCORE_SECONDS, "model" => name.clone()).record(done.ran);
     counter!(telemetry::QUERIES, "model" => name).increment(count as u64);
+    let blobs = done.value?;
+    if let Some(counted) = counted {
+        counted.spend();
+    }
     Ok(Scored {
-        blobs: done.value?,
+        blobs,
         queue: done.waited,
         key: key_time,
         score: done.ran,

@@ -1,6 +1,6 @@
 use super::{
-    access::Access, body::Bodies, error::ApiError, estimate::Estimate, pool::ScoringPool,
-    prepared::PreparedKeys, rate::RateLimit,
+    access::Access, body::Bodies, budget::DailyBudget, error::ApiError, estimate::Estimate,
+    pool::ScoringPool, prepared::PreparedKeys, rate::RateLimit,
 };
 use crate::{
     keystore::KeyStore,
@@ -40,6 +40,8 @@ pub(super) struct Service {
     pub(super) access: Access,
     /// How often.
     pub(super) rate: RateLimit,
+    /// How many queries in a day.
+    pub(super) budget: Option<Arc<DailyBudget>>,
     /// Request bodies in memory.
     pub(super) bodies: Bodies,
     /// What this process has counted.

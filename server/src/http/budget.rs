@@ -1,0 +1,417 @@
+//! How many queries each tenant may send to each model in a day. Scores tell of the model: enough of them are the model.
+
+use super::error::ApiError;
+use crate::keystore::{Tenant, TenantName};
+use anyhow::{Context, ensure};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, ErrorKind, Write},
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What the file of counts is called in the data directory.
+const FILE: &str = "query-counts.json";
+/// Longest file that is read: 100,000 tenants and more.
+const LONGEST: u64 = 16 << 20;
+/// Counts go to the disk ahead, in steps of this share of the budget, so that few queries wait for it. A server that is killed counts what is
+/// left of a step as sent.
+const STEPS: u64 = 32;
+
+/// A budget of queries, counted on disk.
+pub(super) struct DailyBudget {
+    limit: NonZeroU64,
+    counts: Mutex<Counts>,
+    /// Held by whoever writes the file.
+    file: tokio::sync::Mutex<PathBuf>,
+}
+
+/// Whose queries, and to which model: all versions of a name are one model.
+type Account = (Option<TenantName>, String);
+
+/// What was sent on one day.
+struct Counts {
+    day: NaiveDate,
+    accounts: HashMap<Account, Count>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Count {
+    /// Queries that were scored, or are being scored.
+    used: u64,
+    /// What the file says: never less than `used` when a query is scored.
+    kept: u64,
+}
+
+/// The file's content.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    day: NaiveDate,
+    counts: Vec<KeptCount>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptCount {
+    /// None where no one has to say who they are.
+    tenant: Option<TenantName>,
+    model: String,
+    queries: u64,
+}
+
+impl DailyBudget {
+    /// Goes on with the counts in `folder`, which is made if it doesn't exist.
+    ///
+    /// # Errors
+    /// If the file of counts is there and can't be read.
+    pub(super) fn open(limit: NonZeroU64, folder: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        let path = folder.join(FILE);
+        let accounts = match read(&path) {
+            Ok(Some(kept)) => Some(kept),
+            Ok(None) => None,
+            Err(error) => {
+                let advice = format!(
+                    "{} can't be read; remove it to count today's queries from zero",
+                    path.display()
+                );
+                return Err(error.context(advice));
+            }
+        };
+        let counts = match accounts {
+            Some(kept) => Counts::from(kept),
+            None => Counts {
+                day: Utc::now().date_naive(),
+                accounts: HashMap::new(),
+            },
+        };
+        Ok(Self {
+            limit,
+            counts: Mutex::new(counts),
+            file: tokio::sync::Mutex::new(path),
+        })
+    }
+
+    /// Counts queries that are about to be scored. When this returns, they stay counted, whatever becomes of the process; the value gives them
+    /// back if they were not scored after all.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        tenant: &Tenant,
+        model: &str,
+        queries: usize,
+    ) -> Result<Taken, ApiError> {
+        self.take_at(Utc::now(), tenant, model, queries).await
+    }
+
+    async fn take_at(
+        self: &Arc<Self>,
+        now: DateTime<Utc>,
+        tenant: &Tenant,
+        model: &str,
+        queries: usize,
+    ) -> Result<Taken, ApiError> {
+        let queries = queries as u64;
+        let tenant = match tenant {
+            Tenant::Anonymous => None,
+            Tenant::Named(name) => Some(name.clone()),
+        };
+        // All versions share a budget: the model hardly changes from one to the next.
+        let model = model.split('@').next().unwrap_or(model).to_owned();
+        let account = (tenant, model);
+        let day = {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            counts.turn_to(now.date_naive());
+            let day = counts.day;
+            let count = counts.accounts.entry(account.clone()).or_default();
+            if count.used + queries > self.limit.get() {
+                return Err(ApiError::BudgetSpent {
+                    limit: self.limit.get(),
+                    left: self.limit.get() - count.used,
+                    again: midnight_after(day),
+                    wait: (midnight_after(day) - now).to_std().unwrap_or_default(),
+                });
+            }
+            count.used += queries;
+            day
+        };
+        let taken = Taken {
+            budget: self.clone(),
+            account,
+            day,
+            queries,
+        };
+        self.keep(&taken.account).await.map_err(|cause| {
+            tracing::error!(%cause, "the counts of queries can't be written");
+            ApiError::CountsUnavailable
+        })?;
+        Ok(taken)
+    }
+
+    /// Makes sure that the file counts at least what was used.
+    async fn keep(&self, account: &Account) -> io::Result<()> {
+        if self.is_kept(account) {
+            return Ok(());
+        }
+        let path = self.file.lock().await;
+        // Whoever held the file before may have written this count too.
+        if self.is_kept(account) {
+            return Ok(());
+        }
+        let (kept, ahead) = self.ahead();
+        let target = path.clone();
+        tokio::task::spawn_blocking(move || write(&target, &kept))
+            .await
+            .map_err(io::Error::other)??;
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.day == ahead.0 {
+            for (account, kept) in ahead.1 {
+                counts.accounts.entry(account).or_default().kept = kept;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_kept(&self, account: &Account) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts
+            .accounts
+            .get(account)
+            .is_none_or(|count| count.used <= count.kept)
+    }
+
+    /// What the file should say now: each count rounded up to whole steps.
+    fn ahead(&self) -> (Kept, (NaiveDate, Vec<(Account, u64)>)) {
+        let step = self.limit.get().div_ceil(STEPS);
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = counts
+            .accounts
+            .iter()
+            .filter(|(_, count)| count.used > 0 || count.kept > 0);
+        let ahead: Vec<(Account, u64)> = ahead
+            .map(|(account, count)| {
+                let rounded = count.used.div_ceil(step) * step;
+                (account.clone(), rounded.min(self.limit.get()).max(count.kept))
+            })
+            .collect();
+        let kept = ahead.iter().map(|((tenant, model), queries)| KeptCount {
+            tenant: tenant.clone(),
+            model: model.clone(),
+            queries: *queries,
+        });
+        let kept = Kept {
+            day: counts.day,
+            counts: kept.collect(),
+        };
+        (kept, (counts.day, ahead))
+    }
+
+    /// Writes the exact counts: the server stops.
+    pub(super) async fn close(&self) -> io::Result<()> {
+        let path = self.file.lock().await;
+        let kept = {
+            let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let exact = counts.accounts.iter().map(|((tenant, model), count)| KeptCount {
+                tenant: tenant.clone(),
+                model: model.clone(),
+                queries: count.used,
+            });
+            Kept {
+                day: counts.day,
+                counts: exact.collect(),
+            }
+        };
+        let target = path.clone();
+        tokio::task::spawn_blocking(move || write(&target, &kept))
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    fn give_back(&self, taken: &Taken) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.day == taken.day
+            && let Some(count) = counts.accounts.get_mut(&taken.account)
+        {
+            count.used = count.used.saturating_sub(taken.queries);
+        }
+    }
+}
+
+/// Queries that are counted. Dropped before they are [`spent`](Taken::spend), they are given back.
+pub(super) struct Taken {
+    budget: Arc<DailyBudget>,
+    account: Account,
+    day: NaiveDate,
+    queries: u64,
+}
+
+impl Taken {
+    /// The queries were scored.
+    pub(super) fn spend(mut self) {
+        self.queries = 0;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.queries > 0 {
+            self.budget.give_back(self);
+        }
+    }
+}
+
+impl Counts {
+    /// Starts a new day. A clock that was set back changes nothing.
+    fn turn_to(&mut self, day: NaiveDate) {
+        if day > self.day {
+            self.day = day;
+            self.accounts.clear();
+        }
+    }
+}
+
+impl From<Kept> for Counts {
+    fn from(kept: Kept) -> Self {
+        let accounts = kept.counts.into_iter().map(|count| {
+            let known = Count {
+                used: count.queries,
+                kept: count.queries,
+            };
+            ((count.tenant, count.model), known)
+        });
+        Self {
+            day: kept.day,
+            accounts: accounts.collect(),
+        }
+    }
+}
+
+fn midnight_after(day: NaiveDate) -> DateTime<Utc> {
+    let next = day.checked_add_days(Days::new(1)).unwrap_or(day);
+    next.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// A time as problems give it.
+pub(super) fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
+    let length = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    ensure!(length <= LONGEST, "it has {length} bytes");
+    Ok(Some(serde_json::from_slice(&fs::read(path)?)?))
+}
+
+/// Replaces the file, whole or not at all.
+fn write(path: &Path, kept: &Kept) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&serde_json::to_vec(kept)?)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(folder: &Path, limit: u64) -> anyhow::Result<Arc<DailyBudget>> {
+        let limit = NonZeroU64::new(limit).context("a limit")?;
+        Ok(Arc::new(DailyBudget::open(limit, folder)?))
+    }
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant::Named(name.parse().unwrap())
+    }
+
+    /// Noon of a day far from now.
+    fn noon(day: u32) -> DateTime<Utc> {
+        let date = NaiveDate::from_ymd_opt(2100, 1, day).unwrap();
+        date.and_hms_opt(12, 0, 0).unwrap().and_utc()
+    }
+
+    #[actix_web::test]
+    async fn a_budget_is_a_tenants_and_a_models_and_ends_with_the_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let budget = budget(folder.path(), 10).unwrap();
+        let (one, two) = (tenant("one"), tenant("two"));
+        for _ in 0..2 {
+            budget.take_at(noon(1), &one, "churn", 5).await.unwrap().spend();
+        }
+        let Err(refused) = budget.take_at(noon(1), &one, "churn@2", 1).await else {
+            panic!("all versions share a budget");
+        };
+        assert!(
+            matches!(refused, ApiError::BudgetSpent { left: 0, .. }),
+            "{refused}"
+        );
+        assert!(refused.to_string().contains("2100-01-02T00:00:00Z"), "{refused}");
+        budget.take_at(noon(1), &one, "price", 10).await.unwrap().spend();
+        budget.take_at(noon(1), &two, "churn", 10).await.unwrap().spend();
+        budget
+            .take_at(noon(1), &Tenant::Anonymous, "churn", 10)
+            .await
+            .unwrap()
+            .spend();
+        budget.take_at(noon(2), &one, "churn", 10).await.unwrap().spend();
+        // A clock that was set back brings nothing back.
+        assert!(budget.take_at(noon(1), &one, "churn", 1).await.is_err());
+    }
+
+    #[actix_web::test]
+    async fn what_was_not_scored_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let budget = budget(folder.path(), 4).unwrap();
+        let one = tenant("one");
+        drop(budget.take_at(noon(1), &one, "churn", 4).await.unwrap());
+        budget.take_at(noon(1), &one, "churn", 4).await.unwrap().spend();
+        assert!(budget.take_at(noon(1), &one, "churn", 1).await.is_err());
+    }
+
+    #[actix_web::test]
+    async fn a_kill_never_gives_queries_away_and_a_stop_loses_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = tenant("one");
+        let first = budget(folder.path(), 320).unwrap();
+        first.take_at(noon(1), &one, "churn", 12).await.unwrap().spend();
+        // Killed: steps are ten queries, so that twenty count as sent.
+        let second = budget(folder.path(), 320).unwrap();
+        assert!(second.take_at(noon(1), &one, "churn", 301).await.is_err());
+        second.take_at(noon(1), &one, "churn", 295).await.unwrap().spend();
+        second.close().await.unwrap();
+        let third = budget(folder.path(), 320).unwrap();
+        assert!(third.take_at(noon(1), &one, "churn", 6).await.is_err());
+        third.take_at(noon(1), &one, "churn", 5).await.unwrap().spend();
+    }
+
+    #[actix_web::test]
+    async fn many_at_once_never_take_more_than_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let budget = budget(folder.path(), 100).unwrap();
+        let one = tenant("one");
+        let asked = (0..150).map(|_| budget.take_at(noon(1), &one, "churn", 1));
+        let taken = futures_util::future::join_all(asked).await;
+        assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 100);
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_refused_with_words() {
+        let folder = tempfile::tempdir().unwrap();
+        for content in ["", "{}", r#"{"day":"yesterday","counts":[]}"#] {
+            fs::write(folder.path().join(FILE), content).unwrap();
+            let error = format!("{:#}", budget(folder.path(), 1).err().unwrap());
+            assert!(error.contains("remove it to count"), "{error}");
+        }
+    }
+}
