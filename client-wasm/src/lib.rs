@@ -21,6 +21,8 @@ mod encrypt;
 mod error;
 mod generation;
 mod key;
+#[cfg(feature = "known-answers")]
+pub mod known_answers;
 mod negacyclic;
 mod seeded;
 

@@ -11,6 +11,7 @@ mod proxy;
 mod server;
 mod stores;
 mod user;
+pub mod vectors;
 
 pub use api::{Api, Reply};
 pub use client::{ModelUser, Oracle, answered};

@@ -31,6 +31,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             server::FEATURES,
         ],
     )?;
+    checked_units()?;
+    known_answers()?;
     servers::test()?;
     let server = Running::start()?;
     node_tests(
@@ -81,6 +83,37 @@ pub(crate) fn run() -> anyhow::Result<()> {
     )?;
     say("All tests passed");
     Ok(())
+}
+
+/// The unit tests once more, with debug assertions and checks for overflow in our own crates; what they depend on stays as it is, so that
+/// little is built anew.
+fn checked_units() -> anyhow::Result<()> {
+    let crates = ["blindscore-protocol", "blindscore-client", "blindscore-server"];
+    let mut arguments = vec!["test".to_owned(), "--release".into(), "--lib".into()];
+    for name in crates {
+        arguments.extend(["--package".into(), name.into()]);
+        for check in ["debug-assertions", "overflow-checks"] {
+            arguments.extend([
+                "--config".into(),
+                format!("profile.release.package.{name}.{check}=true"),
+            ]);
+        }
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cargo(
+        "Testing units with debug assertions and checks for overflow",
+        &arguments,
+    )
+}
+
+/// The vectors that the Rust tests have checked, by a reader that shares no code with them.
+fn known_answers() -> anyhow::Result<()> {
+    let python = python("vectors")?.join("bin/python");
+    let reader = paths::root()?.join("tests/vectors/check.py");
+    crate::command::run(
+        "Checking known answers in Python",
+        Command::new(python).arg(reader),
+    )
 }
 
 /// Formatting and lints, warnings as errors.

@@ -1,0 +1,52 @@
+//! Keys and queries from given seeds. Whoever knows the seeds knows every secret made with them: this is for known-answer tests, and in no
+//! build that ships.
+
+use crate::{ClientError, ClientKey, PublicKeyGeneration, seeded::Randomness};
+use blindscore_protocol::{
+    descriptor::ModelDescriptor,
+    params::ParameterSet,
+    random::{MaskSeed, SAMPLER_SEED_BYTES, Sampler},
+};
+
+/// What one blob is made with besides keys and messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Seeds {
+    /// Seed of the masks.
+    pub masks: MaskSeed,
+    /// Seed of noise and secrets.
+    pub sampler: [u8; SAMPLER_SEED_BYTES],
+}
+
+impl From<Seeds> for Randomness {
+    fn from(seeds: Seeds) -> Self {
+        Self {
+            seed: seeds.masks,
+            sampler: Sampler::from_seed(&seeds.sampler),
+        }
+    }
+}
+
+impl ClientKey {
+    /// The secret key of a sampler's seed, without a public key.
+    pub fn secret_from_seed(set: ParameterSet, sampler: &[u8; SAMPLER_SEED_BYTES]) -> Self {
+        Self::secret_from(set, &mut Sampler::from_seed(sampler))
+    }
+
+    /// Starts the public key of some seeds.
+    pub fn start_public_key_from(&self, seeds: Seeds) -> PublicKeyGeneration {
+        PublicKeyGeneration::new(self, seeds.into())
+    }
+
+    /// The query of some seeds.
+    ///
+    /// # Errors
+    /// As [`ClientKey::encrypt`].
+    pub fn encrypt_from(
+        &self,
+        model: &ModelDescriptor,
+        features: &[f64],
+        seeds: Seeds,
+    ) -> Result<Vec<u8>, ClientError> {
+        self.encrypt_with(model, features, seeds.into())
+    }
+}

@@ -1,0 +1,262 @@
+//! Known-answer vectors: what a client makes of given seeds, and what it reads in a given response. `tests/vectors/check.py` checks the same files
+//! with code of its own.
+
+use anyhow::{Context, Result};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use blindscore_client::{ClientKey, known_answers::Seeds};
+use blindscore_protocol::{
+    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    ids::ModelId,
+    params::ParameterSet,
+    random::{MaskSeed, SAMPLER_SEED_BYTES, reproducible},
+    wire::{FORMAT_VERSION, PublicKey, Query, QueryId},
+};
+use blindscore_server::engine::{
+    Engine, IntegerNetwork, IntegerOutput, LinearEngine, NetworkEngine, PreparedKey,
+    network::IntegerProjection,
+};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One file.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Vector {
+    /// Name of the parameter set.
+    pub set: String,
+    /// A secret key.
+    pub secret_key: SecretKey,
+    /// A public key of it.
+    pub public_key: Published,
+    /// A query of it.
+    pub query: Asked,
+    /// A response to that.
+    pub response: Answered,
+}
+
+/// A secret key: seeds are hexadecimal, blobs base64.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretKey {
+    sampler_seed: String,
+    blob: String,
+}
+
+/// A public key, which may be too long to keep.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    mask_seed: String,
+    sampler_seed: String,
+    id: String,
+}
+
+/// A query of some levels.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    mask_seed: String,
+    sampler_seed: String,
+    model: String,
+    input_step: u64,
+    levels: Vec<u32>,
+    blob: String,
+}
+
+/// A response, and what a client reads in it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    blob: String,
+    outputs: Vec<Range>,
+    scores: Vec<f64>,
+}
+
+/// How a phase becomes a score.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    offset: f64,
+    half_range: f64,
+}
+
+const FEATURES: usize = 100;
+const LEVELS: u32 = 16;
+const OUTPUTS: usize = 3;
+
+/// Where the vectors are.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
+}
+
+impl Vector {
+    /// What this code makes of fixed seeds now. The response's noise is different each time.
+    ///
+    /// # Errors
+    /// If the client refuses what was made here.
+    pub fn make(set: ParameterSet) -> Result<Self> {
+        let seeds = [1u8, 2, 3].map(|index| Seeds {
+            masks: MaskSeed([0x10 + index; 16]),
+            sampler: [0x20 + index; SAMPLER_SEED_BYTES],
+        });
+        let key = ClientKey::secret_from_seed(set, &seeds[0].sampler);
+        let levels: Vec<u32> = reproducible([1; 16], FEATURES)
+            .iter()
+            .map(|r| (r % u64::from(LEVELS)) as u32)
+            .collect();
+        let (engine, step) = model(&set);
+        let descriptor = descriptor(&set, step);
+        let mut made = Self {
+            set: set.name().to_owned(),
+            secret_key: SecretKey {
+                sampler_seed: hex(&seeds[0].sampler),
+                blob: String::new(),
+            },
+            public_key: Published {
+                mask_seed: hex(&seeds[1].masks.0),
+                sampler_seed: hex(&seeds[1].sampler),
+                id: String::new(),
+            },
+            query: Asked {
+                mask_seed: hex(&seeds[2].masks.0),
+                sampler_seed: hex(&seeds[2].sampler),
+                model: descriptor.id.to_string(),
+                input_step: step,
+                levels,
+                blob: String::new(),
+            },
+            response: Answered {
+                blob: String::new(),
+                outputs: Vec::new(),
+                scores: Vec::new(),
+            },
+        };
+        let (public, query) = made.encrypt(key, &descriptor)?;
+        let parsed = Query::from_blob(&query, set.query_format(), FEATURES)?;
+        let response = engine.score(&parsed, &PreparedKey::new(&public))?.to_blob();
+        made.response.outputs = descriptor
+            .outputs
+            .iter()
+            .map(|output| Range {
+                offset: output.offset,
+                half_range: output.half_range,
+            })
+            .collect();
+        made.response.blob = STANDARD.encode(response);
+        made.response.scores = made.decrypt(&descriptor)?;
+        Ok(made)
+    }
+
+    /// The same vector as this code makes it, with the response that was kept: equal, or something has changed.
+    ///
+    /// # Errors
+    /// If a part of it is not what it should be.
+    pub fn again(&self) -> Result<Self> {
+        let set = ParameterSet::by_name(&self.set).context("a known set")?;
+        let key = ClientKey::secret_from_seed(set, &unhex(&self.secret_key.sampler_seed)?);
+        let descriptor = descriptor(&set, self.query.input_step);
+        // A copy by way of JSON: the fields that are made again are overwritten.
+        let mut again: Self = serde_json::from_value(serde_json::to_value(self)?)?;
+        again.encrypt(key, &descriptor)?;
+        again.response.scores = again.decrypt(&descriptor)?;
+        Ok(again)
+    }
+
+    /// Makes keys and query of the seeds.
+    fn encrypt(&mut self, mut key: ClientKey, model: &ModelDescriptor) -> Result<(PublicKey, Vec<u8>)> {
+        let generation = key.start_public_key_from(Seeds {
+            masks: MaskSeed(unhex(&self.public_key.mask_seed)?),
+            sampler: unhex(&self.public_key.sampler_seed)?,
+        });
+        let (_, blob) = key.finish_public_key(generation);
+        let public = PublicKey::from_blob(&blob)?;
+        self.public_key.id = key.key_id().to_string();
+        self.secret_key.blob = STANDARD.encode(&key.to_bytes()[..]);
+        let features: Vec<f64> = self.query.levels.iter().map(|&level| f64::from(level)).collect();
+        let seeds = Seeds {
+            masks: MaskSeed(unhex(&self.query.mask_seed)?),
+            sampler: unhex(&self.query.sampler_seed)?,
+        };
+        let query = key.encrypt_from(model, &features, seeds)?;
+        self.query.blob = STANDARD.encode(&query);
+        Ok((public, query))
+    }
+
+    /// The scores in the response, read with the secret key's blob.
+    fn decrypt(&self, model: &ModelDescriptor) -> Result<Vec<f64>> {
+        let key = ClientKey::from_bytes(&STANDARD.decode(&self.secret_key.blob)?)?;
+        let query = QueryId::of(&STANDARD.decode(&self.query.blob)?)?;
+        let response = STANDARD.decode(&self.response.blob)?;
+        Ok(key.decrypt(model, query, &response)?.scores)
+    }
+}
+
+fn model(set: &ParameterSet) -> (Engine, u64) {
+    let small = reproducible([2; 16], FEATURES * OUTPUTS);
+    let weights = |output: usize| -> Vec<i64> {
+        let row = &small[output * FEATURES..][..FEATURES];
+        row.iter().map(|&r| (r % 7) as i64 - 3).collect()
+    };
+    match *set {
+        ParameterSet::Linear(params) => {
+            let outputs = (0..OUTPUTS).map(|output| IntegerOutput {
+                weights: weights(output),
+                intercept: 1 << 55,
+            });
+            let outputs: Vec<_> = outputs.collect();
+            (Engine::Linear(LinearEngine::new(params, &outputs)), 1 << 50)
+        }
+        ParameterSet::Network(params) => {
+            let projection = IntegerProjection {
+                weights: weights(0),
+                bias: 5,
+                width: 0.2,
+                thresholds: vec![0, 64, -64],
+                reads: (0..OUTPUTS as i64).map(|output| vec![output, 1, -2]).collect(),
+            };
+            let network = IntegerNetwork {
+                projections: vec![projection],
+                biases: vec![0.0; OUTPUTS],
+                range: 400.0,
+                max_logit: 6.0,
+            };
+            let step = network.input_step();
+            (
+                Engine::Network(Box::new(NetworkEngine::new(params, &network))),
+                step,
+            )
+        }
+    }
+}
+
+fn descriptor(set: &ParameterSet, step: u64) -> ModelDescriptor {
+    let output = |index: usize| Output {
+        label: index.to_string(),
+        offset: 0.25 * index as f64,
+        half_range: 3.0,
+    };
+    ModelDescriptor {
+        name: "vector".into(),
+        id: ModelId::of(b"known answers"),
+        title: String::new(),
+        formats: vec![FORMAT_VERSION],
+        parameter_set: set.name().into(),
+        inputs: Inputs::uniform(FEATURES, 0.0, f64::from(LEVELS - 1), LEVELS),
+        input_step: step,
+        outputs: (0..OUTPUTS).map(output).collect(),
+        task: Task::Regression,
+        classes: None,
+        link: Link::Identity,
+        sizes: Sizes::of(set, FEATURES, OUTPUTS),
+        score_error: 0.0,
+        accuracy: None,
+        version: None,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex<const N: usize>(text: &str) -> Result<[u8; N]> {
+    let bytes = (0..N).map(|index| {
+        let digits = text.get(2 * index..2 * index + 2).context("too few digits")?;
+        Ok(u8::from_str_radix(digits, 16)?)
+    });
+    let bytes: Vec<u8> = bytes.collect::<Result<_>>()?;
+    bytes.try_into().ok().context("too many digits")
+}
