@@ -1,0 +1,103 @@
+// Queries as they leave the packed package carry the noise that docs/security.md states: less would be insecure.
+import assert from "node:assert/strict";
+import { createCipheriv, createHash } from "node:crypto";
+import { before, test } from "node:test";
+import { emptyProject, importFrom, url } from "./project.mjs";
+
+const HEADER = 84;
+const SEED = 16;
+const QUERY = 2;
+const FEATURES = 784;
+/** Enough for four deviations of the mean: 52,000 samples. */
+const QUERIES = 67;
+/** As a share of the stated deviation. */
+const TOLERANCE = 0.02;
+
+/** Number of the set; k and N of the ring that features are encrypted in; base-2 logarithm of the noise's bound; bits that travel. */
+const SETS = {
+  "linear-n2048-v3": { number: 5, k: 1, n: 2048, bound: 17, bits: 48 },
+  "network-n704-k4-v3": { number: 7, k: 11, n: 64, bound: 50, bits: 18 },
+};
+
+let blindscore;
+
+before(async () => {
+  blindscore = await importFrom(emptyProject());
+});
+
+/** The masks of a query as pairs of 32-bit words, the lower one first. */
+function masks(seed, { number, k, n }) {
+  const domain = Buffer.alloc(6);
+  domain.writeUInt16LE(QUERY, 0);
+  domain.writeUInt32LE(number, 2);
+  const key = createHash("sha256").update("blindscore masks, ChaCha20, format 3").update(domain).update(seed).digest();
+  const zeros = Buffer.alloc(8 * k * n * Math.ceil(FEATURES / n));
+  const stream = createCipheriv("chacha20", key, Buffer.alloc(16)).update(zeros);
+  return new Uint32Array(Uint8Array.from(stream).buffer);
+}
+
+/** Reads numbers of so many bits, the lowest bit first. */
+function unpack(bytes, bits) {
+  const values = [];
+  let [pending, have] = [0n, 0n];
+  for (const byte of bytes) {
+    pending |= BigInt(byte) << have;
+    have += 8n;
+    while (have >= bits && values.length < FEATURES) {
+      values.push(pending & ((1n << bits) - 1n));
+      pending >>= bits;
+      have -= bits;
+    }
+  }
+  return values;
+}
+
+/** What decryption finds besides the message, for each feature of a query of an empty image. */
+function errors(query, secret, set) {
+  const words = masks(query.subarray(HEADER, HEADER + SEED), set);
+  const bodies = unpack(query.subarray(HEADER + SEED), BigInt(set.bits));
+  return bodies.map((body, feature) => {
+    const first = Math.floor(feature / set.n) * set.k * set.n;
+    const position = feature % set.n;
+    // Sums of 2,048 numbers below 2^32 are exact.
+    let [low, high] = [0, 0];
+    for (let component = 0; component < set.k; component++) {
+      for (let index = 0; index < set.n; index++) {
+        if (!secret[component * set.n + index]) continue;
+        // X^N = -1.
+        const sign = index > position ? -1 : 1;
+        const at = 2 * (first + component * set.n + ((position - index + set.n) % set.n));
+        low += sign * words[at];
+        high += sign * words[at + 1];
+      }
+    }
+    const product = BigInt(low) + (BigInt(high) << 32n);
+    return Number(BigInt.asIntN(64, (body << BigInt(64 - set.bits)) - product));
+  });
+}
+
+for (const model of ["mnist-linear", "mnist-net-small"]) {
+  test(`queries for ${model} carry the stated noise`, async () => {
+    const client = await blindscore.Blindscore.connect(url, { model });
+    await client.ensureKeys();
+    const set = SETS[client.model.parameter_set];
+    const bytes = client.exportSecretKey().subarray(HEADER);
+    const secret = Array.from({ length: set.k * set.n }, (_, index) => (bytes[index >> 3] >> (index & 7)) & 1);
+    const all = [];
+    for (let index = 0; index < QUERIES; index++) {
+      const { trace } = await client.predict(new Float64Array(FEATURES), { trace: true });
+      all.push(...errors(trace.query, secret, set));
+    }
+    await client.forget();
+    client.free();
+
+    const step = 2 ** (64 - set.bits);
+    const stated = Math.sqrt((2 ** (2 * set.bound + 1) + 1) / 6 + step ** 2 / 12);
+    const mean = all.reduce((sum, error) => sum + error, 0) / all.length;
+    const variance = all.reduce((sum, error) => sum + (error - mean) ** 2, 0) / all.length;
+    const [shift, ratio] = [mean / stated, Math.sqrt(variance) / stated];
+    console.log(`${model}: mean ${shift.toFixed(4)}, deviation ${ratio.toFixed(4)} of what is stated, ${all.length} samples`);
+    assert.ok(Math.abs(shift) < TOLERANCE, `the mean is ${shift} deviations`);
+    assert.ok(Math.abs(ratio - 1) < TOLERANCE, `the deviation is ${ratio} of what is stated`);
+  });
+}
