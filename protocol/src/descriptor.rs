@@ -1,4 +1,4 @@
-//! What a server tells a client about a model, and nothing of its weights.
+//! What a server tells a client about a model. Of its weights, only about how large they are together: ranges of scores follow from them.
 
 use crate::{
     ids::ModelId,
