@@ -201,6 +201,8 @@ fn the_log_is_json_when_asked_for_with_a_request_id_on_each_line() -> Result<()>
     let server = Server::start_with(&["--log-format", "json"]);
     let reply = server.api().get("/v1/models/mnist-linear").expect_status(200);
     let id = reply.header("x-request-id").to_owned();
+    // It is written after the answer.
+    wait_until(|| server.log().contains(&id));
     let log = server.log();
     let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);
     let lines: Vec<_> = lines.collect::<Result<_, _>>()?;

@@ -5,7 +5,7 @@ use crate::{
     forge::{LENGTH, PARAMETER_SET, VERSION, broken, lie, noise, seal},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use blindscore_protocol::{ids::KeyId, problem::ProblemCode::*, wire::HEADER_BYTES};
+use blindscore_protocol::{ids::KeyId, params::NetworkParams, problem::ProblemCode::*, wire::HEADER_BYTES};
 use serde_json::json;
 
 pub(crate) fn cut_and_stretched_keys(bench: &Bench) {
@@ -45,7 +45,7 @@ pub(crate) fn well_sealed_lies_in_keys(bench: &Bench) {
     for kind in [0u16, 2, 3, 4, 0xffff] {
         bench.refuse_key(&lie(key, 6, &kind.to_le_bytes()), MalformedKey, "another kind");
     }
-    for version in [0u16, 1, 3, 0xffff] {
+    for version in [0u16, 1, 2, 4, 0xffff] {
         bench.refuse_key(
             &lie(key, 4, &version.to_le_bytes()),
             FormatUnsupported,
@@ -60,7 +60,11 @@ pub(crate) fn well_sealed_lies_in_keys(bench: &Bench) {
         );
     }
     bench.refuse_key(
-        &lie(key, PARAMETER_SET.start, &2u32.to_le_bytes()),
+        &lie(
+            key,
+            PARAMETER_SET.start,
+            &NetworkParams::N704_K4.id.0.to_le_bytes(),
+        ),
         MalformedKey,
         "a set whose keys are longer",
     );

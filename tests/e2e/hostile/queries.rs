@@ -6,7 +6,7 @@ use crate::{
 };
 use blindscore_protocol::{
     ids::ModelId,
-    params::ParameterSetId,
+    params::LinearParams,
     problem::ProblemCode::*,
     wire::{HEADER_BYTES, Header, Kind},
 };
@@ -53,7 +53,7 @@ pub(crate) fn well_sealed_lies_in_queries(bench: &Bench) {
             "another kind",
         );
     }
-    for version in [0u16, 1, 3, 0xffff] {
+    for version in [0u16, 1, 2, 4, 0xffff] {
         bench.refuse_query(
             &lie(query, 4, &version.to_le_bytes()),
             FormatUnsupported,
@@ -86,7 +86,7 @@ pub(crate) fn well_sealed_lies_in_queries(bench: &Bench) {
     // A whole query for an older model of another size is told so too, and one for this model isn't.
     let header = |model| Header {
         kind: Kind::Query,
-        params: ParameterSetId(1),
+        params: LinearParams::N2048.id,
         key: bench.user.id(),
         model,
     };
