@@ -3,6 +3,7 @@
 //! - [`params`]: parameter sets, each with its security source;
 //! - [`noise`]: the variance formulas that go with them;
 //! - [`descriptor`]: what a server tells a client about a model;
+//! - [`columns`]: how tables of features are read;
 //! - [`deskew`]: what some models expect clients to do with images;
 //! - [`wire`]: the bytes that travel: public key, query, response, and the exported secret key;
 //! - [`ids`]: identifiers of keys and models;
@@ -15,6 +16,7 @@
 //! Ciphertexts are over the ring `Z_q[X]/(X^N + 1)` with `q = 2^64`, `k = 1` and a binary secret `s`.
 //! A GLWE ciphertext is `(A, B)` and its phase is `B - A*s`. "The torus" is `[0, 1)`, a `u64` divided by 2^64.
 
+pub mod columns;
 pub mod descriptor;
 pub mod deskew;
 pub mod ids;

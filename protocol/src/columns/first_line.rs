@@ -1,0 +1,208 @@
+//! Whether the first line of a table names the columns.
+
+use super::find_columns;
+
+/// What the user says of the first line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderChoice {
+    /// It names the columns.
+    Yes,
+    /// It is a row like the others.
+    No,
+    /// Nothing: the line has to show it.
+    #[default]
+    Auto,
+}
+
+/// What the first line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstLine {
+    /// Names of the columns.
+    Header,
+    /// A row like the others.
+    Row,
+}
+
+/// Why that isn't clear.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// Numbers that may be names.
+    #[error(
+        "the first line may be names of columns or a row, because {0}: --header yes says that it names the columns, --header no that it is \
+         a row"
+    )]
+    Unclear(&'static str),
+    /// No such choice.
+    #[error("{0:?} is none of yes, no and auto")]
+    Unknown(String),
+}
+
+impl std::str::FromStr for HeaderChoice {
+    type Err = HeaderError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "yes" => Ok(Self::Yes),
+            "no" => Ok(Self::No),
+            "auto" => Ok(Self::Auto),
+            _ => Err(HeaderError::Unknown(text.to_owned())),
+        }
+    }
+}
+
+/// Fewest columns of which ever larger numbers are hardly a row.
+const MANY: usize = 6;
+/// Whole numbers that may be years.
+const YEARS: std::ops::RangeInclusive<f64> = 1900.0..=2100.0;
+
+/// The number in a cell, if it is one: NaN and infinities are none.
+pub fn number(cell: &str) -> Option<f64> {
+    cell.trim().parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// What the first line of a table is. `second` is the line after it, if there is one, and `names` are the model's features, if they have names.
+///
+/// Text in every cell is a header, and so are numbers that are the names of the model's features, and 0, 1, 2, ... above numbers with a decimal
+/// point, which is how pandas calls columns without names. Other numbers are a row, unless they look like names.
+///
+/// # Errors
+/// If it isn't clear, and the user didn't say.
+pub fn first_line(
+    first: &[&str],
+    second: Option<&[&str]>,
+    names: Option<&[&str]>,
+    choice: HeaderChoice,
+) -> Result<FirstLine, HeaderError> {
+    match choice {
+        HeaderChoice::Yes => return Ok(FirstLine::Header),
+        HeaderChoice::No => return Ok(FirstLine::Row),
+        HeaderChoice::Auto => {}
+    }
+    if let Some(names) = names
+        && names.len() > 1
+        && find_columns(names, first).is_ok()
+    {
+        return Ok(FirstLine::Header);
+    }
+    let is_text = |cell: &&&str| !is_missing(cell) && number(cell).is_none();
+    let texts = first.iter().filter(is_text).count();
+    let missing = first.iter().filter(|cell| is_missing(cell)).count();
+    let numbers: Vec<f64> = first.iter().filter_map(|cell| number(cell)).collect();
+    if numbers.is_empty() && texts > 0 {
+        return Ok(FirstLine::Header);
+    }
+    // An index that pandas writes has no name.
+    let named = if first.first().is_some_and(|cell| cell.trim().is_empty()) {
+        &first[1..]
+    } else {
+        first
+    };
+    if named.len() > 1
+        && named
+            .iter()
+            .enumerate()
+            .all(|(place, cell)| cell.trim() == place.to_string())
+    {
+        let has_point = |cell: &&str| number(cell).is_some() && cell.contains(['.', 'e', 'E']);
+        return if second.is_some_and(|second| second.iter().any(has_point)) {
+            Ok(FirstLine::Header)
+        } else {
+            Err(HeaderError::Unclear("it counts from 0"))
+        };
+    }
+    if texts > 0 || numbers.is_empty() {
+        return Err(HeaderError::Unclear(
+            "some of its cells are numbers and some are not",
+        ));
+    }
+    let steps: Vec<f64> = numbers.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let rising = steps.iter().all(|step| *step > 0.0);
+    let even = steps
+        .windows(2)
+        .all(|pair| (pair[0] - pair[1]).abs() <= 1e-9 * pair[0].abs());
+    let years = numbers
+        .iter()
+        .all(|value| value.fract() == 0.0 && YEARS.contains(value));
+    match steps.len() {
+        0 => Ok(FirstLine::Row),
+        _ if missing > 0 => Ok(FirstLine::Row),
+        _ if rising && years => Err(HeaderError::Unclear("its numbers may be years")),
+        count if rising && (count >= MANY || count >= 2 && even) => {
+            Err(HeaderError::Unclear("its numbers are ever larger ones"))
+        }
+        _ => Ok(FirstLine::Row),
+    }
+}
+
+/// What stands where there is no value.
+fn is_missing(cell: &str) -> bool {
+    let cell = cell.trim();
+    cell.is_empty()
+        || ["na", "nan", "n/a", "null", "none"]
+            .iter()
+            .any(|word| cell.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auto(first: &str, second: &str, names: &[&str]) -> Result<FirstLine, HeaderError> {
+        let first: Vec<&str> = first.split(',').collect();
+        let second: Vec<&str> = second.split(',').collect();
+        let names = (!names.is_empty()).then_some(names);
+        first_line(&first, Some(&second), names, HeaderChoice::Auto)
+    }
+
+    #[test]
+    fn headers_and_rows_are_told_apart() {
+        for (first, second, names) in [
+            ("a,b", "1,2", &[][..]),
+            ("a,b,", "1,2,3", &[]),
+            ("2019,2020", "5,6", &["2019", "2020"]),
+            ("2019,2020", "5,6", &["_2019", "_2020"]),
+            ("id,2020,2019", "5,6,7", &["2019", "2020"]),
+            ("0,1", "1,2.5", &[]),
+            (",0,1,2", "0,1.0,2.0,3.0", &[]),
+        ] {
+            assert_eq!(auto(first, second, names), Ok(FirstLine::Header), "{first}");
+        }
+        for (first, second, names) in [
+            ("1,2", "3,4", &["a", "b"][..]),
+            ("5.1,3.5,1.4,0.2", "1,2,3,4", &[]),
+            ("5.1,,1.4", "1,2,3", &[]),
+            ("7", "8", &[]),
+            ("1000,1000,1000", "1,2,3", &[]),
+        ] {
+            assert_eq!(auto(first, second, names), Ok(FirstLine::Row), "{first}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_either_is_for_the_user_to_say() {
+        for (first, second) in [
+            ("0,1", "3,4"),
+            ("2019,2020", "5,6"),
+            ("400,410,420", "0.1,0.2,0.3"),
+            ("1,2,4,8,16,32,64", "1,1,1,1,1,1,1"),
+            ("year,2019,2020", "1,2,3"),
+            ("C0,63.5,7.1", "C1,3,4"),
+            (",NaN", "1,2"),
+        ] {
+            let error = auto(first, second, &[]).unwrap_err().to_string();
+            assert!(
+                error.contains("--header yes") && error.contains("--header no"),
+                "{error}"
+            );
+            let first: Vec<&str> = first.split(',').collect();
+            assert_eq!(
+                first_line(&first, None, None, HeaderChoice::Yes),
+                Ok(FirstLine::Header)
+            );
+            assert_eq!(
+                first_line(&first, None, None, HeaderChoice::No),
+                Ok(FirstLine::Row)
+            );
+        }
+    }
+}
