@@ -8,10 +8,15 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
+mod agreement;
+#[cfg(test)]
+mod example;
 mod inputs;
+mod pin;
 mod task;
 
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
+pub use pin::{ModelPin, ParsePinError};
 pub use task::Task;
 
 /// Features a model may have.

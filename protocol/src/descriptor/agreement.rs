@@ -1,0 +1,269 @@
+//! What somebody agrees to who uses a model: the ranges of its features, how they are encrypted, and what scores mean.
+//!
+//! A client refuses features that the descriptor has no place for, and so whether a query follows tells that they fit. A server that may
+//! change ranges on the way can halve them until it knows a feature. Clients therefore go on by themselves only with a descriptor that
+//! doesn't differ here, and whoever pins a model pins this too.
+
+use super::{Feature, ImageShape, Inputs, ModelDescriptor, NormBound, Output};
+use std::collections::BTreeMap;
+
+/// Differences that a message shows; more are counted.
+const SHOWN: usize = 3;
+
+/// What it is about, and what is agreed. Names stand in quotes, and numbers are exact.
+pub(super) type Facts = BTreeMap<String, String>;
+
+impl ModelDescriptor {
+    /// Everything that is agreed to. What isn't here may change without a question: the id, texts for people, sizes, figures of quality.
+    pub(super) fn facts(&self) -> Facts {
+        let Self {
+            name: _,
+            id: _,
+            title: _,
+            formats: _,
+            parameter_set,
+            inputs,
+            input_step,
+            outputs,
+            task,
+            classes,
+            link,
+            sizes: _,
+            score_error: _,
+            accuracy: _,
+            version: _,
+        } = self;
+        let mut facts = inputs.facts();
+        let mut add = |what: String, value: String| facts.insert(what, value);
+        add("parameter set".into(), quoted(parameter_set));
+        add("step of a level".into(), input_step.to_string());
+        add("task".into(), task.name().into());
+        add("link".into(), link.name().into());
+        if let Some([negative, positive]) = classes {
+            let both = format!("{}, {}", quoted(negative), quoted(positive));
+            add("classes".into(), both);
+        }
+        add("number of outputs".into(), outputs.len().to_string());
+        for (index, output) in outputs.iter().enumerate() {
+            let Output {
+                label,
+                offset,
+                half_range,
+            } = output;
+            let (offset, half_range) = (plain(*offset), plain(*half_range));
+            add(
+                format!("output {index}"),
+                format!("{}, {offset} +- {half_range}", quoted(label)),
+            );
+        }
+        facts
+    }
+
+    /// How this differs, in what is agreed to, from what was agreed to; nothing if it doesn't.
+    pub fn difference(&self, agreed: &Self) -> Option<String> {
+        let (now, before) = (self.facts(), agreed.facts());
+        let gone = before.keys().filter(|what| !now.contains_key(*what));
+        let words =
+            |facts: &Facts, what: &String| facts.get(what).map_or("nothing", String::as_str).to_owned();
+        let differences: Vec<String> = now
+            .keys()
+            .chain(gone)
+            .filter(|what| now.get(*what) != before.get(*what))
+            .map(|what| {
+                format!(
+                    "{what}: {} before, {} now",
+                    words(&before, what),
+                    words(&now, what)
+                )
+            })
+            .collect();
+        let shown = differences
+            .iter()
+            .take(SHOWN)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; ");
+        match differences.len() {
+            0 => None,
+            count if count > SHOWN => Some(format!("{shown}; and {} more differences", count - SHOWN)),
+            _ => Some(shown),
+        }
+    }
+}
+
+impl Inputs {
+    fn facts(&self) -> Facts {
+        let Self {
+            count,
+            min,
+            max,
+            levels,
+            features,
+            norm,
+            image,
+        } = self;
+        let range = |min: f64, max: f64| format!("{} to {}", plain(min), plain(max));
+        let mut facts = Facts::new();
+        let mut add = |what: String, value: String| facts.insert(what, value);
+        add("number of features".into(), count.to_string());
+        add("range of features".into(), range(*min, *max));
+        add("levels".into(), levels.to_string());
+        for (index, Feature { name, min, max }) in features.iter().flatten().enumerate() {
+            let range = range(*min, *max);
+            let named = name
+                .as_ref()
+                .map_or(range.clone(), |name| format!("{}, {range}", quoted(name)));
+            add(format!("feature {index}"), named);
+        }
+        if let Some(NormBound { centre, max }) = norm {
+            let distance = format!("{} around {}", plain(*max), plain(*centre));
+            add("largest distance of features together".into(), distance);
+        }
+        if let Some(ImageShape {
+            width,
+            height,
+            deskew,
+        }) = image
+        {
+            let straightened = if *deskew { ", straightened" } else { "" };
+            add("image".into(), format!("{width} x {height}{straightened}"));
+        }
+        facts
+    }
+}
+
+/// A text in quotes, in which nothing ends it or goes to a new line. The same on every platform, as a fingerprint has to be.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.extend(c.escape_unicode()),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A number in the shortest words that say it exactly; there is one zero.
+fn plain(value: f64) -> String {
+    (value + 0.0).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::example::{json, read, with};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn what_was_agreed_to_is_everything_that_steers_a_client() {
+        let agreed = read(json());
+        assert_eq!(agreed.difference(&agreed), None);
+        for (pointer, value, words) in [
+            (
+                "/inputs/features/0/max",
+                json!(60),
+                r#"feature 0: "age", 0 to 120 before, "age", 0 to 60 now"#,
+            ),
+            (
+                "/inputs/features/1/min",
+                json!(-1.0000000000000002),
+                "feature 1: -1 to 1 before, -1.0000000000000002 to 1 now",
+            ),
+            ("/inputs/features/0/name", json!("height"), "height"),
+            (
+                "/inputs/features",
+                Value::Null,
+                "feature 0: \"age\", 0 to 120 before, nothing now",
+            ),
+            (
+                "/inputs/min",
+                json!(1),
+                "range of features: 0 to 120 before, 1 to 120 now",
+            ),
+            ("/inputs/max", json!(1), "range of features"),
+            ("/inputs/count", json!(3), "number of features: 2 before, 3 now"),
+            ("/inputs/levels", json!(2), "levels: 100 before, 2 now"),
+            (
+                "/inputs/norm/max",
+                json!(0.2),
+                "together: 0.4 around 0.5 before, 0.2 around 0.5 now",
+            ),
+            ("/inputs/norm/centre", json!(0.2), "together"),
+            ("/inputs/norm", Value::Null, "together"),
+            ("/inputs/image/width", json!(1), "image"),
+            ("/inputs/image/height", json!(2), "image"),
+            (
+                "/inputs/image",
+                json!({ "width": 2, "height": 1, "deskew": true }),
+                "2 x 1 before, 2 x 1, straightened now",
+            ),
+            ("/input_step", json!(1), "step of a level"),
+            ("/parameter_set", json!("x"), "parameter set"),
+            ("/link", json!("identity"), "link: softmax before, identity now"),
+            ("/task", json!("regression"), "task"),
+            ("/classes", Value::Null, "classes"),
+            ("/outputs/0/label", json!("x"), "output 0"),
+            (
+                "/outputs/0/offset",
+                json!(0.25),
+                "output 0: \"no\", 0.5 +- 3 before, \"no\", 0.25 +- 3 now",
+            ),
+            ("/outputs/1/half_range", json!(2), "output 1"),
+            (
+                "/outputs",
+                json!([{ "label": "no", "offset": 0.5, "half_range": 3 }]),
+                "output 1",
+            ),
+        ] {
+            let now = with(pointer, value);
+            let difference = now
+                .difference(&agreed)
+                .unwrap_or_else(|| panic!("{pointer} makes no difference"));
+            assert!(difference.contains(words), "{pointer}: {difference}");
+            assert!(
+                agreed
+                    .pin()
+                    .refusal(&ModelDescriptor { id: agreed.id, ..now })
+                    .is_some(),
+                "{pointer}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_rest_may_change() {
+        let agreed = read(json());
+        for (pointer, value) in [
+            ("/id", json!("1".repeat(32))),
+            ("/title", json!("another")),
+            ("/formats", json!([3, 4])),
+            ("/sizes/query", json!(2)),
+            ("/score_error", json!(0.2)),
+            ("/accuracy", json!(0.9)),
+            ("/version", json!(2)),
+            ("/inputs/features/0/min", json!(-0.0)),
+        ] {
+            assert_eq!(with(pointer, value).difference(&agreed), None, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn many_differences_are_counted() {
+        let outputs: Vec<Value> = (0..20)
+            .map(|index| json!({ "label": index.to_string(), "offset": 0, "half_range": 1 }))
+            .collect();
+        let difference = with("/outputs", json!(outputs))
+            .difference(&read(json()))
+            .unwrap();
+        assert!(difference.ends_with("; and 18 more differences"), "{difference}");
+    }
+
+    #[test]
+    fn names_cannot_pretend_to_be_anything_else() {
+        assert_eq!(quoted("a\"\\\nö"), r#""a\"\\\u{a}ö""#);
+    }
+}

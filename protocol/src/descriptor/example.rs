@@ -1,0 +1,32 @@
+//! A descriptor to test with.
+
+use super::ModelDescriptor;
+use serde_json::{Value, json};
+
+/// A descriptor with one of everything.
+pub(super) fn json() -> Value {
+    json!({
+        "name": "m", "id": "0".repeat(32), "title": "", "formats": [3], "parameter_set": "linear-n2048",
+        "inputs": {
+            "count": 2, "min": 0, "max": 120, "levels": 100, "norm": { "centre": 0.5, "max": 0.4 },
+            "image": { "width": 2, "height": 1 },
+            "features": [{ "name": "age", "min": 0, "max": 120 }, { "min": -1, "max": 1 }],
+        },
+        "input_step": 4096,
+        "outputs": [{ "label": "no", "offset": 0.5, "half_range": 3 }, { "label": "yes", "offset": 0, "half_range": 1 }],
+        "link": "softmax", "task": "classification", "classes": ["a", "b"],
+        "sizes": { "public_key": 1, "query": 1, "response": 1 }, "score_error": 0.1, "accuracy": 0.5, "version": 1,
+    })
+}
+
+/// The descriptor that some JSON is.
+pub(super) fn read(json: Value) -> ModelDescriptor {
+    serde_json::from_value(json).unwrap()
+}
+
+/// The example with another value.
+pub(super) fn with(pointer: &str, value: Value) -> ModelDescriptor {
+    let mut json = json();
+    *json.pointer_mut(pointer).unwrap() = value;
+    read(json)
+}

@@ -1,0 +1,143 @@
+//! A model that somebody wants, and no other.
+
+use super::ModelDescriptor;
+use crate::ids::{ModelId, ParseIdError};
+use core::{fmt, str::FromStr};
+use sha2::{Digest, Sha256};
+
+/// Bytes of a fingerprint.
+const FINGERPRINT: usize = 16;
+
+/// A model that somebody wants, and no other.
+///
+/// The id alone is the server's word: one that deviates can keep it and change ranges. With the fingerprint, which clients make themselves of
+/// what is agreed to, it can't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelPin {
+    id: ModelId,
+    fingerprint: Option<[u8; FINGERPRINT]>,
+}
+
+/// Text that pins no model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a model's id is 32 lowercase hexadecimal digits; with its fingerprint, '-' and 32 more follow")]
+pub struct ParsePinError;
+
+impl From<ParseIdError> for ParsePinError {
+    fn from(_: ParseIdError) -> Self {
+        Self
+    }
+}
+
+impl ModelPin {
+    /// Why a model is not the one that is pinned; nothing if it is.
+    pub fn refusal(&self, model: &ModelDescriptor) -> Option<String> {
+        if self.id != model.id {
+            return Some(format!("the model's id is {}, and not {}", model.id, self.id));
+        }
+        let fingerprint = self.fingerprint?;
+        (fingerprint != model.fingerprint()).then(|| {
+            format!(
+                "the model has the id {} that was asked for, but other ranges, encoding or outputs than those agreed to: it would be \
+                 {}, and not {self}",
+                self.id,
+                model.pin()
+            )
+        })
+    }
+}
+
+impl fmt::Display for ModelPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        match self.fingerprint {
+            Some(fingerprint) => write!(f, "-{}", hex::encode(fingerprint)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for ModelPin {
+    type Err = ParsePinError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePinError> {
+        let (id, fingerprint) = match text.split_once('-') {
+            // As strict as an id, and as long.
+            Some((id, fingerprint)) => (id, Some(fingerprint.parse::<ModelId>()?.0)),
+            None => (text, None),
+        };
+        Ok(Self {
+            id: id.parse()?,
+            fingerprint,
+        })
+    }
+}
+
+impl ModelDescriptor {
+    /// What pins this model.
+    pub fn pin(&self) -> ModelPin {
+        ModelPin {
+            id: self.id,
+            fingerprint: Some(self.fingerprint()),
+        }
+    }
+
+    fn fingerprint(&self) -> [u8; FINGERPRINT] {
+        let mut hash = Sha256::new_with_prefix("blindscore agreement 1\n");
+        for (what, value) in self.facts() {
+            hash.update(format!("{what}: {value}\n"));
+        }
+        let mut fingerprint = [0; FINGERPRINT];
+        fingerprint.copy_from_slice(&hash.finalize()[..FINGERPRINT]);
+        fingerprint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::example::{json, read, with};
+    use serde_json::json;
+
+    #[test]
+    fn fingerprints_stay_as_they_are() {
+        let pin = read(json()).pin().to_string();
+        assert_eq!(&pin[33..], "a0e16a90d75a9f2913e894eeaca18ace");
+    }
+
+    #[test]
+    fn a_pin_holds_the_id_and_what_was_agreed_to() {
+        let model = read(json());
+        let pin = model.pin();
+        assert_eq!(pin.to_string().parse(), Ok(pin));
+        assert_eq!(pin.to_string().len(), 65);
+        assert_eq!(pin.refusal(&model), None);
+        let by_id: ModelPin = model.id.to_string().parse().unwrap();
+        assert_eq!(by_id.refusal(&model), None);
+        let other = with("/id", json!("1".repeat(32)));
+        for pin in [pin, by_id] {
+            let refusal = pin.refusal(&other).unwrap();
+            assert!(
+                refusal.contains(&"0".repeat(32)) && refusal.contains(&"1".repeat(32)),
+                "{refusal}"
+            );
+        }
+        let narrowed = with("/inputs/features/0/max", json!(60));
+        assert!(pin.refusal(&narrowed).unwrap().contains("other ranges"));
+        assert_eq!(
+            by_id.refusal(&narrowed),
+            None,
+            "an id is what the server says it is"
+        );
+        for bad in [
+            "",
+            "0",
+            &"0".repeat(31),
+            &format!("{}-", "0".repeat(32)),
+            &"A".repeat(32),
+            &format!("{pin}0"),
+        ] {
+            assert_eq!(bad.parse::<ModelPin>(), Err(ParsePinError), "{bad:?}");
+        }
+    }
+}
