@@ -4,9 +4,14 @@
 #![allow(unreachable_pub)]
 
 use crate::{ClientError, ClientKey, PublicKeyGeneration, check_features, drawing};
-use blindscore_protocol::{descriptor::ModelDescriptor, wire::QueryId};
+use blindscore_protocol::{
+    descriptor::{ModelDescriptor, ModelPin},
+    wire::QueryId,
+};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use web_sys::ImageData;
+use zeroize::Zeroizing;
 
 /// A JavaScript `Error` with a `code`.
 fn throw(code: &str, message: &str) -> JsValue {
@@ -45,6 +50,37 @@ impl Model {
     pub fn check(&self, features: &[f64]) -> Result<(), JsValue> {
         Ok(check_features(&self.0.inputs, features)?)
     }
+
+    /// How it differs, in what is agreed to, from what was agreed to.
+    pub fn difference(&self, agreed: &Model) -> Option<String> {
+        self.0.difference(&agreed.0)
+    }
+
+    /// What pins it: its id and a fingerprint of what is agreed to.
+    pub fn pin(&self) -> String {
+        self.0.pin().to_string()
+    }
+}
+
+/// The model that a caller wants, and no other.
+#[wasm_bindgen]
+pub struct Pin(ModelPin);
+
+#[wasm_bindgen]
+impl Pin {
+    /// Reads an id, with or without a fingerprint.
+    #[wasm_bindgen(constructor)]
+    pub fn new(text: &str) -> Result<Pin, JsValue> {
+        match text.parse() {
+            Ok(pin) => Ok(Self(pin)),
+            Err(error) => Err(throw("malformed_id", &format!("{text:?} pins no model: {error}"))),
+        }
+    }
+
+    /// Why a model is not the pinned one.
+    pub fn refusal(&self, model: &Model) -> Option<String> {
+        self.0.refusal(&model.0)
+    }
 }
 
 /// A secret key.
@@ -59,16 +95,17 @@ impl SecretKey {
         Ok(Self(ClientKey::generate_secret(set).map_err(ClientError::from)?))
     }
 
-    /// Reads an exported key.
+    /// Reads an exported key. The copy of it in this memory is this function's to wipe; of a slice it wouldn't be.
     #[wasm_bindgen(js_name = fromBytes)]
-    pub fn from_bytes(bytes: &[u8]) -> Result<SecretKey, JsValue> {
-        Ok(Self(ClientKey::from_bytes(bytes)?))
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<SecretKey, JsValue> {
+        let bytes = Zeroizing::new(bytes);
+        Ok(Self(ClientKey::from_bytes(&bytes)?))
     }
 
-    /// The exported form.
+    /// The exported form, in JavaScript's memory alone: a `Vec` would be left behind in this one.
     #[wasm_bindgen(js_name = toBytes)]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.to_bytes().to_vec()
+    pub fn to_bytes(&self) -> Uint8Array {
+        Uint8Array::from(self.0.to_bytes().as_slice())
     }
 
     /// Starts a new public key for this secret key.

@@ -80,6 +80,7 @@ function withFallback(first: KeyStorage, second: KeyStorage): KeyStorage {
     return work(second);
   }
   return {
+    copies: true,
     get: (name) => either((storage) => storage.get(name)),
     set: (name, key) => either((storage) => storage.set(name, key)),
     delete: (name) => either((storage) => storage.delete(name)),

@@ -1,9 +1,9 @@
-import { BlindscoreError, InputError, rethrow } from "./errors.js";
+import { BlindscoreError, InputError, ModelChangedError, rethrow } from "./errors.js";
 import type { ModelDescriptor, Scores } from "./descriptor.js";
 import { type Answer, Http, serverTiming } from "./http.js";
 import { type KeyReport, KeyRing, type Progress } from "./keyring.js";
 import { unpack, vector } from "./keys.js";
-import { describe, LoadedModel } from "./model.js";
+import { type LoadedModel, Wanted } from "./model.js";
 import type { KeyStorage } from "./storage.js";
 import { load, type WasmSource } from "./wasm.js";
 
@@ -11,7 +11,12 @@ import { load, type WasmSource } from "./wasm.js";
 export interface ConnectOptions {
   /** Name of the model, or `name@version` to stay with a version; the server's first one if it is left out. */
   model?: string;
-  /** A key from `exportSecretKey`, to go on with instead of making a new one. */
+  /**
+   * Pins the model: a client's `pin`, or the `id` of a descriptor. Any other model is refused with the code `model_changed`. An id alone is the
+   * server's word; the `pin` also holds a fingerprint of what was agreed to, which the client makes itself.
+   */
+  id?: string;
+  /** A key from `exportSecretKey`, to go on with instead of making a new one. It is copied; the array stays as it is, and yours to wipe. */
   secretKey?: Uint8Array;
   /** Where the secret key is kept between visits, such as `indexedDbStorage()`; nowhere if it is left out. */
   storage?: KeyStorage;
@@ -51,28 +56,38 @@ const BATCH = 16;
 export class Blindscore {
   readonly #http: Http;
   readonly #keys: KeyRing;
+  readonly #wanted: Wanted;
+  /** What the caller has agreed to, by `connect` or `refresh`. */
   #model: LoadedModel;
   #freed = false;
 
-  private constructor(http: Http, keys: KeyRing, model: LoadedModel) {
+  private constructor(http: Http, keys: KeyRing, wanted: Wanted, model: LoadedModel) {
     this.#http = http;
     this.#keys = keys;
+    this.#wanted = wanted;
     this.#model = model;
   }
 
-  /** Loads the WebAssembly and asks the server for the model. Makes no keys yet. */
+  /**
+   * Loads the WebAssembly and asks the server for the model. Makes no keys yet.
+   *
+   * Who goes on with the client agrees to what its `model` says, ranges included: whether a query follows tells the server that features lie
+   * in them. Look at it, or give the `id`.
+   */
   static async connect(url: string | URL, options: ConnectOptions = {}): Promise<Blindscore> {
     const { signal } = options;
     const http = new Http(String(url), options.fetch);
-    const [descriptor] = await Promise.all([describe(http, options.model, signal), load(options.wasm, signal)]);
-    const model = new LoadedModel(descriptor);
+    const wanted = new Wanted(http, options.model, options.id);
+    let model: LoadedModel | undefined;
     try {
+      [, model] = await Promise.all([load(options.wasm, signal), wanted.fetch(signal)]);
       const keys = new KeyRing(http, options.storage, model);
       if (options.secretKey) keys.take(options.secretKey);
       else await keys.load();
-      return new Blindscore(http, keys, model);
+      return new Blindscore(http, keys, wanted, model);
     } catch (error) {
-      model.free();
+      model?.free();
+      wanted.free();
       throw error;
     }
   }
@@ -80,6 +95,12 @@ export class Blindscore {
   /** What the server tells about the model. */
   get model(): ModelDescriptor {
     return this.#model.descriptor;
+  }
+
+  /** What `connect({ id })` takes to be given this model and no other: its id, and a fingerprint of what was agreed to. */
+  get pin(): string {
+    this.#assertAlive();
+    return this.#model.pin;
   }
 
   /** Id of the public key in use, once there is one. */
@@ -104,7 +125,8 @@ export class Blindscore {
    * Encrypts the features, has the server score them, decrypts the scores.
    *
    * Uploads the public key first if that has not happened. What can be recovered from is, once: a public key that the server has lost is
-   * made and uploaded again, and a model that has changed is fetched again.
+   * made and uploaded again, and a model that was replaced by one of the same ranges, encoding and outputs is asked in its place. If they
+   * differ, the error is a `ModelChangedError`, and nothing more is sent.
    */
   async predict(
     features: ArrayLike<number>,
@@ -138,25 +160,19 @@ export class Blindscore {
   }
 
   /**
-   * Asks the server for the model again. The key stays, unless the model has other parameters now. Gives whether anything has changed.
+   * Asks the server for the model again, and agrees to it as it is now; look at `model` before anything else is predicted. The key stays, unless
+   * the model has other parameters now. Gives whether anything has changed.
    *
-   * `predict` does this by itself when the server says that the model has changed.
+   * Don't call it in answer to each `model_changed` and go on with the same features: a server could then find them by narrowing ranges.
    */
   async refresh(options: { signal?: AbortSignal } = {}): Promise<boolean> {
     this.#assertAlive();
-    const descriptor = await describe(this.#http, this.model.name, options.signal);
-    this.#assertAlive();
-    if (JSON.stringify(descriptor) === JSON.stringify(this.model)) return false;
-    const [old, model] = [this.#model, new LoadedModel(descriptor)];
-    this.#model = model;
-    await this.#keys.adopt(model);
-    old.free();
-    return true;
+    return this.#renew(() => {}, options.signal);
   }
 
   /**
    * The secret key as some hundred bytes, for `connect({ secretKey })`. Whoever has them can read every query and answer made with this key:
-   * keep them out of logs, cookies and anything that is sent.
+   * keep them out of logs, cookies and anything that is sent, and `fill(0)` the array when you have put them where they belong.
    */
   exportSecretKey(): Uint8Array {
     this.#assertAlive();
@@ -169,12 +185,16 @@ export class Blindscore {
     await this.#keys.forget(options.signal);
   }
 
-  /** Wipes the secret key from the WebAssembly's memory, not from a storage. The object can't be used afterwards. */
+  /**
+   * Wipes the secret key, and what was computed from it, from the WebAssembly's memory. It stays in a storage, and in arrays that
+   * `exportSecretKey` gave or that `connect` was given; features and scores aren't wiped. The object can't be used afterwards.
+   */
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
     this.#keys.free();
     this.#model.free();
+    this.#wanted.free();
   }
 
   /** The same as `free`, for `using`. */
@@ -200,9 +220,33 @@ export class Blindscore {
 
   /** Does what a recovery asks for; false if nothing here can help. */
   async #recovered(recovery: string, signal: AbortSignal | undefined): Promise<boolean> {
-    if (recovery === "refresh_model") return this.refresh(signal && { signal });
+    if (recovery === "refresh_model") return this.#renew((now) => this.#agreed(now), signal);
     if (recovery !== "upload_key") return false;
     this.#keys.lost();
+    return true;
+  }
+
+  /** Whether another query follows must not depend on ranges that nobody has agreed to. */
+  #agreed(now: LoadedModel): void {
+    const difference = now.parsed.difference(this.#model.parsed);
+    if (difference !== undefined) throw new ModelChangedError(difference);
+  }
+
+  /** Fetches the model again and goes on with it, if `check` lets it pass. */
+  async #renew(check: (now: LoadedModel) => void, signal: AbortSignal | undefined): Promise<boolean> {
+    const model = await this.#wanted.fetch(signal, this.model);
+    if (!model) return false;
+    try {
+      this.#assertAlive();
+      check(model);
+    } catch (error) {
+      model.free();
+      throw error;
+    }
+    const old = this.#model;
+    this.#model = model;
+    await this.#keys.adopt(model);
+    old.free();
     return true;
   }
 

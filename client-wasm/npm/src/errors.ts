@@ -12,12 +12,15 @@ export type ClientErrorCode =
   | "key_mismatch"
   | "malformed_answer"
   | "malformed_blob"
+  | "malformed_id"
+  | "model_changed"
   | "model_mismatch"
   | "network"
   | "no_entropy"
   | "no_key"
   | "not_initialised"
   | "parameter_set_mismatch"
+  | "query_mismatch"
   | "storage"
   | "unsupported_format"
   | "unsupported_model"
@@ -93,6 +96,23 @@ export class StorageError extends BlindscoreError {
   override readonly name: string = "StorageError";
 }
 
+/**
+ * The server's model is not the one that was agreed to, by `connect` or `refresh`, or by its `id`. Nothing was sent to it.
+ *
+ * Whether a client goes on with ranges that the server has just chosen would tell the server whether features lie in them. So it is for
+ * people to look at the difference: `refresh()`, or another `id`, agrees to it.
+ */
+export class ModelChangedError extends BlindscoreError {
+  override readonly name: string = "ModelChangedError";
+
+  constructor(
+    /** What differs, in words. */
+    readonly difference: string,
+  ) {
+    super("model_changed", `the model is not the one that was agreed to, so nothing was sent: ${difference}`);
+  }
+}
+
 /** The server answered with an error. */
 export class ServerError extends BlindscoreError {
   override readonly name: string = "ServerError";
@@ -117,7 +137,7 @@ const RECOVERIES: Record<string, Recovery> = {
   unsupported_format: "refresh_model",
   unsupported_model: "refresh_model",
 };
-const INPUT = new Set(["drawing_size", "feature_count", "feature_norm", "feature_range", "malformed_blob", "parameter_set_mismatch"]);
+const INPUT = new Set(["drawing_size", "feature_count", "feature_norm", "feature_range", "malformed_blob", "malformed_id", "parameter_set_mismatch"]);
 
 /** Errors of the WebAssembly side carry a `code`; all of them are about the arguments or the answer at hand. */
 export function fromWasm(error: unknown): unknown {

@@ -9,6 +9,7 @@ export {
   type ClientErrorCode,
   type ErrorCode,
   InputError,
+  ModelChangedError,
   NetworkError,
   type Recovery,
   ServerError,

@@ -79,6 +79,8 @@ export class KeyRing {
     } catch {
       // Of an older version, or damaged: of no use any more.
       await this.#storage?.delete(this.#storageName());
+    } finally {
+      this.#wipe(bytes);
     }
   }
 
@@ -145,11 +147,26 @@ export class KeyRing {
       signal,
     );
     signal.throwIfAborted();
-    await this.#storage?.set(this.#storageName(), secret.toBytes());
+    await this.#store(secret);
     this.#publicKey = undefined;
     this.#onServer = true;
     const times = { keygenMs: made - started, uploadMs: performance.now() - made };
     return this.#report(secret, receipt, { generated, uploaded: true, ...times });
+  }
+
+  async #store(secret: SecretKey): Promise<void> {
+    if (!this.#storage) return;
+    const bytes = secret.toBytes();
+    try {
+      await this.#storage.set(this.#storageName(), bytes);
+    } finally {
+      this.#wipe(bytes);
+    }
+  }
+
+  /** Overwrites what passed between here and the storage, unless the storage keeps that array itself. */
+  #wipe(bytes: Uint8Array): void {
+    if (this.#storage?.copies) bytes.fill(0);
   }
 
   /** What the server tells of a key, if it has it. */

@@ -7,6 +7,11 @@ import { StorageError } from "./errors.js";
  * Whoever can read the storage can read every query and answer made with the key.
  */
 export interface KeyStorage {
+  /**
+   * Whether `get` gives and `set` keeps copies, as those here do. If so, the client fills with zeros the arrays that it was given or has
+   * passed, once it is done with them. If not, they are the storage's, and stay as they are.
+   */
+  readonly copies?: boolean;
   /** The key of this name, if there is one. */
   get(name: string): Promise<Uint8Array | undefined>;
   /** Keeps a key, in place of an older one. */
@@ -53,6 +58,7 @@ export function indexedDbStorage(database = "blindscore"): KeyStorage {
   }
 
   return {
+    copies: true,
     async get(name) {
       const found: unknown = await run<unknown>("readonly", (store) => store.get(name));
       return found instanceof Uint8Array ? found : undefined;
@@ -70,9 +76,11 @@ export function indexedDbStorage(database = "blindscore"): KeyStorage {
 export function memoryStorage(): KeyStorage {
   const keys = new Map<string, Uint8Array>();
   return {
-    get: (name) => Promise.resolve(keys.get(name)),
+    copies: true,
+    get: (name) => Promise.resolve(keys.get(name)?.slice()),
     set(name, secretKey) {
-      keys.set(name, secretKey);
+      keys.get(name)?.fill(0);
+      keys.set(name, Uint8Array.from(secretKey));
       return Promise.resolve();
     },
     delete(name) {

@@ -1,0 +1,145 @@
+// What a client agrees to, and that a server which deviates learns nothing from what it does next.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { emptyProject, importFrom, url } from "./project.mjs";
+
+const MODEL = "/v1/models/mnist-linear";
+const OTHER_ID = "11".repeat(16);
+
+let blindscore;
+before(async () => (blindscore = await importFrom(emptyProject())));
+
+/**
+ * A server that deviates: it passes on what it is asked, until it is told to `turn`. From then on it says that the model has changed to what `change`
+ * makes of it. `requests` are those it has got since.
+ */
+async function deviating(change) {
+  let turned = false;
+  const requests = [];
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const { method, headers } = request;
+    requests.push(`${method} ${request.url}`);
+    if (turned && method === "POST") {
+      response.writeHead(410, { "content-type": "application/problem+json" });
+      return response.end(JSON.stringify({ code: "model_changed", title: "Changed", recovery: "refresh_model" }));
+    }
+    delete headers.host;
+    const body = method === "GET" || method === "HEAD" ? undefined : Buffer.concat(chunks);
+    const answer = await fetch(url + request.url, { method, headers, body });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "text/plain" });
+    response.end(turned && request.url === MODEL ? JSON.stringify(change(JSON.parse(bytes))) : bytes);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const turn = () => {
+    turned = true;
+    requests.length = 0;
+  };
+  return { address: `http://127.0.0.1:${server.address().port}`, turn, requests };
+}
+
+const vector = (value) => Object.assign(new Float64Array(784), { 300: value });
+const changed = (words) => (error) => {
+  assert.ok(error instanceof blindscore.ModelChangedError, `${error}`);
+  assert.ok(error instanceof blindscore.BlindscoreError);
+  assert.equal(error.code, "model_changed");
+  assert.equal(error.recovery, "none");
+  assert.match(error.difference, words);
+  assert.ok(error.message.endsWith(error.difference));
+  return true;
+};
+
+test("a server that narrows a range can't see whether a feature lies in it", async () => {
+  const half = (model) => ({ ...model, id: OTHER_ID, inputs: { ...model.inputs, max: 0.5 } });
+  const words = /range of features: 0 to 1 before, 0 to 0\.5 now/;
+  const seen = [];
+  for (const value of [0.25, 0.75]) {
+    const server = await deviating(half);
+    const client = await blindscore.Blindscore.connect(server.address, { model: "mnist-linear" });
+    await client.predict(vector(value));
+    server.turn();
+    await assert.rejects(client.predict(vector(value)), changed(words));
+    await assert.rejects(client.predictMany(new Array(20).fill(vector(value))), changed(words));
+    await assert.rejects(client.predict(vector(value)), changed(words));
+    seen.push([...server.requests]);
+    // To look at what there is now, and go on, is for the caller to decide.
+    assert.equal(client.model.inputs.max, 1);
+    assert.equal(await client.refresh(), true);
+    assert.equal(client.model.inputs.max, 0.5);
+    client.free();
+  }
+  assert.deepEqual(seen[0], seen[1]);
+  const asked = [`POST ${MODEL}/score`, `GET ${MODEL}`];
+  assert.deepEqual(seen[0], [...asked, ...asked, ...asked]);
+});
+
+test("nothing is sent to a model that differs from what was agreed to, not even a key", async () => {
+  const changes = {
+    encoding: (model) => ({ ...model, input_step: 4096 }),
+    levels: (model) => ({ ...model, inputs: { ...model.inputs, levels: 2 } }),
+    ball: (model) => ({ ...model, inputs: { ...model.inputs, norm: { centre: 0, max: 0.1 } } }),
+    names: (model) => ({ ...model, inputs: { ...model.inputs, features: new Array(784).fill({ name: "x", min: 0, max: 1 }), image: undefined } }),
+    label: (model) => ({ ...model, outputs: model.outputs.map((output) => ({ ...output, label: "x" })) }),
+    width: (model) => ({ ...model, outputs: model.outputs.map((output) => ({ ...output, half_range: 1e9 })) }),
+    link: (model) => ({ ...model, link: "identity" }),
+    task: (model) => ({ ...model, link: "identity", task: "regression" }),
+  };
+  const { parameter_set } = await (await fetch(`${url}/v1/models/mnist-net`)).json();
+  changes["parameter set"] = (model) => ({ ...model, parameter_set });
+  for (const [what, change] of Object.entries(changes)) {
+    const server = await deviating((model) => change({ ...model, id: OTHER_ID }));
+    const storage = blindscore.memoryStorage();
+    const client = await blindscore.Blindscore.connect(server.address, { model: "mnist-linear", storage });
+    const { keyId } = await client.ensureKeys();
+    server.turn();
+    await assert.rejects(client.predict(vector(1)), changed(/before, .* now/), what);
+    assert.deepEqual(server.requests, [`POST ${MODEL}/score`, `GET ${MODEL}`], what);
+    assert.equal(client.keyId, keyId, what);
+    client.free();
+  }
+});
+
+test("a pinned model is the only one", async () => {
+  const { Blindscore } = blindscore;
+  const server = await deviating((model) => ({ ...model, id: OTHER_ID }));
+  const first = await Blindscore.connect(server.address, { model: "mnist-linear" });
+  const { id } = first.model;
+  const { pin } = first;
+  assert.match(pin, new RegExp(`^${id}-[0-9a-f]{32}$`));
+  for (const known of [id, pin]) {
+    const client = await Blindscore.connect(server.address, { model: "mnist-linear", id: known });
+    assert.equal(client.pin, pin);
+    await client.predict(vector(1));
+    client.free();
+  }
+  for (const bad of ["", "churn", id.toUpperCase(), `${id}-`, `${pin}0`]) {
+    await assert.rejects(Blindscore.connect(server.address, { model: "mnist-linear", id: bad }), { name: "InputError", code: "malformed_id" });
+  }
+
+  const pinned = await Blindscore.connect(server.address, { model: "mnist-linear", id });
+  await pinned.ensureKeys();
+  server.turn();
+  const both = new RegExp(`${OTHER_ID}.*${id}`);
+  // Retrained, with the same ranges: without a pin it would be asked.
+  await assert.rejects(pinned.predict(vector(1)), changed(both));
+  await assert.rejects(pinned.refresh(), changed(both));
+  await assert.rejects(Blindscore.connect(server.address, { model: "mnist-linear", id }), changed(both));
+  assert.deepEqual(server.requests, [`POST ${MODEL}/score`, `GET ${MODEL}`, `GET ${MODEL}`, `GET ${MODEL}`]);
+  assert.equal(pinned.model.id, id);
+  pinned.free();
+
+  // The server says what the id is. It can't say that of the fingerprint.
+  const liar = await deviating((model) => ({ ...model, inputs: { ...model.inputs, max: 0.5 } }));
+  liar.turn();
+  (await Blindscore.connect(liar.address, { model: "mnist-linear", id })).free();
+  await assert.rejects(Blindscore.connect(liar.address, { model: "mnist-linear", id: pin }), changed(/other ranges/));
+  await first.forget();
+  first.free();
+});

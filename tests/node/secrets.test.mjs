@@ -1,0 +1,83 @@
+// Copies of a secret key are overwritten when they are no longer needed.
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { digits, emptyProject, importFrom, url } from "./project.mjs";
+
+let blindscore;
+/** The WebAssembly's memory: no part of the package's interface, so it is caught where it is made. */
+let memory;
+before(async () => {
+  const { instantiate } = WebAssembly;
+  WebAssembly.instantiate = async (...parts) => {
+    const made = await instantiate.apply(WebAssembly, parts);
+    memory = (made.instance ?? made).exports.memory;
+    return made;
+  };
+  blindscore = await importFrom(emptyProject());
+  await blindscore.init();
+  WebAssembly.instantiate = instantiate;
+});
+
+const [digit] = digits(1);
+const isWiped = (bytes) => bytes.every((byte) => byte === 0);
+/** Whether the last bytes of an exported key, which are key and nothing else, are in the memory. */
+const inMemory = (key) => Buffer.from(memory.buffer).includes(Buffer.from(key.subarray(-64)));
+
+/** A storage in the package's own way, that shows the arrays which it was passed and has given. */
+function watched(storage, copies) {
+  const seen = [];
+  const see = (bytes) => {
+    if (bytes) seen.push(bytes);
+    return bytes;
+  };
+  return {
+    seen,
+    copies,
+    get: async (name) => see(await storage.get(name)),
+    set: (name, key) => storage.set(name, see(key)),
+    delete: (name) => storage.delete(name),
+  };
+}
+
+test("what passes between a client and a storage that copies is wiped, and nothing else is", async () => {
+  const { Blindscore, memoryStorage } = blindscore;
+  const inner = memoryStorage();
+  const storage = watched(inner, true);
+  const first = await Blindscore.connect(url, { storage });
+  await first.ensureKeys();
+  const exported = first.exportSecretKey();
+  const later = await Blindscore.connect(url, { storage });
+  assert.equal(later.keyId, first.keyId);
+  assert.equal(storage.seen.length, 2, "one was stored, one was read");
+  assert.ok(storage.seen.every(isWiped));
+  const name = `${url} ${first.model.parameter_set}`;
+  assert.deepEqual(await inner.get(name), exported, "the storage has it still");
+  assert.equal((await later.predict(digit.features)).label, digit.label);
+
+  // A storage of somebody's own may keep the very array.
+  const own = new Map();
+  const keeping = { get: async (name) => own.get(name), set: async (name, key) => own.set(name, key), delete: async (name) => own.delete(name) };
+  const third = await Blindscore.connect(url, { storage: keeping, secretKey: exported });
+  await third.ensureKeys();
+  await fetch(`${url}/v1/keys/${third.keyId}`, { method: "DELETE" });
+  await third.predict(digit.features);
+  assert.equal((await Blindscore.connect(url, { storage: keeping })).keyId, third.keyId);
+  assert.ok(!isWiped(exported), "the caller's array is the caller's");
+  await third.forget();
+});
+
+test("no copy of an exported key stays in the WebAssembly's memory", async () => {
+  const { Blindscore, encrypt } = blindscore;
+  const client = await Blindscore.connect(url);
+  await client.ensureKeys();
+  const key = client.exportSecretKey();
+  assert.ok(!inMemory(key), "by the export");
+  const second = await Blindscore.connect(url, { secretKey: key });
+  assert.ok(!inMemory(key), "by the import");
+  encrypt(client.model, key, digit.features);
+  assert.ok(!inMemory(key), "by functions that are given the key");
+  await client.forget();
+  second.free();
+  client.free();
+  assert.ok(!inMemory(key));
+});
