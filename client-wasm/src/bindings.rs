@@ -6,6 +6,7 @@
 use crate::{ClientError, ClientKey, PublicKeyGeneration, check_features, drawing};
 use blindscore_protocol::{
     descriptor::{ModelDescriptor, ModelPin},
+    params::ParameterSet,
     wire::QueryId,
 };
 use js_sys::Uint8Array;
@@ -154,6 +155,12 @@ impl KeyGeneration {
     pub fn advance(&mut self, count: usize) -> f64 {
         self.0.advance(count)
     }
+}
+
+/// Names of the parameter sets of earlier versions, whose keys are of no use any more.
+#[wasm_bindgen(js_name = retiredParameterSets)]
+pub fn retired_parameter_sets() -> Vec<String> {
+    ParameterSet::RETIRED.map(str::to_owned).to_vec()
 }
 
 /// 28x28 pixels like MNIST's from ink of any size, or nothing if there is no ink.

@@ -214,3 +214,20 @@ test("WebAssembly from elsewhere: bytes, a module, a response; an altered file a
   server.close();
   server.closeAllConnections();
 });
+
+test("keys of earlier versions are deleted from the storage, and the report says so", async () => {
+  const { Blindscore, memoryStorage } = blindscore;
+  const storage = memoryStorage();
+  const kept = ["linear-n2048", "linear-n2048-fine", "network-n704-k4"].map((set) => `${url} ${set}`);
+  for (const name of kept) await storage.set(name, new Uint8Array(172).fill(1));
+  const client = await Blindscore.connect(url, { model: "mnist-linear", storage });
+  for (const name of kept) assert.equal(await storage.get(name), undefined, name);
+  const report = await client.ensureKeys();
+  assert.ok(report.outdated && report.generated);
+  client.free();
+  const later = await Blindscore.connect(url, { model: "mnist-linear", storage });
+  const { outdated, generated } = await later.ensureKeys();
+  assert.ok(!outdated && !generated);
+  await later.forget();
+  later.free();
+});

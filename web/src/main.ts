@@ -49,7 +49,9 @@ const session = new Session(asked, {
     keys.set(model, facts);
     knowledge.key(facts);
     if (model === session.model) showModel();
-    if (facts.uploaded && !facts.generated) {
+    if (facts.outdated) {
+      status.notice("Your key from an earlier version was deleted: it protected drawings less well than it should have. A new one was made.");
+    } else if (facts.uploaded && !facts.generated) {
       status.notice("The server no longer had your public key: it had expired or was removed. A new one was made and uploaded.");
     }
     if (mayChange && model === session.model) prepareBetter();

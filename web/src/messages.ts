@@ -26,6 +26,8 @@ export interface KeyFacts {
   keygenMs: number;
   uploadMs: number;
   expiresAt: Date | null;
+  /** Whether keys of an earlier version were found and deleted. */
+  outdated: boolean;
   /** Whether the secret key outlives this page. */
   kept: boolean;
 }

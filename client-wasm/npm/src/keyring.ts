@@ -21,6 +21,11 @@ export interface KeyReport {
   keyId: string;
   /** Whether a secret key was made just now. */
   generated: boolean;
+  /**
+   * Whether secret keys of an earlier version were in the storage. They are of no use any more, SECURITY.md of the project says why, and were
+   * deleted.
+   */
+  outdated: boolean;
   /** Whether the public key was uploaded just now. */
   uploaded: boolean;
   /** Milliseconds spent on making keys. */
@@ -43,6 +48,7 @@ export class KeyRing {
   /** Kept until it is uploaded. */
   #publicKey: Uint8Array | undefined;
   #onServer = false;
+  #outdated = false;
 
   constructor(http: Http, storage: KeyStorage | undefined, model: LoadedModel) {
     this.#http = http;
@@ -72,13 +78,14 @@ export class KeyRing {
 
   /** Takes the secret key from the storage, if there is one that can be read. */
   async load(): Promise<void> {
+    for (const set of loaded().retiredParameterSets()) await this.#deleteOutdated(this.#storageName(set));
     const bytes = await this.#storage?.get(this.#storageName());
     if (!bytes) return;
     try {
       this.#secret = loaded().SecretKey.fromBytes(bytes);
     } catch {
       // Of an older version, or damaged: of no use any more.
-      await this.#storage?.delete(this.#storageName());
+      await this.#deleteOutdated(this.#storageName());
     } finally {
       this.#wipe(bytes);
     }
@@ -154,6 +161,15 @@ export class KeyRing {
     return this.#report(secret, receipt, { generated, uploaded: true, ...times });
   }
 
+  /** Deletes what is in the storage under a name that nothing will be read from. */
+  async #deleteOutdated(name: string): Promise<void> {
+    const bytes = await this.#storage?.get(name);
+    if (!bytes) return;
+    this.#wipe(bytes);
+    await this.#storage?.delete(name);
+    this.#outdated = true;
+  }
+
   async #store(secret: SecretKey): Promise<void> {
     if (!this.#storage) return;
     const bytes = secret.toBytes();
@@ -178,19 +194,20 @@ export class KeyRing {
   #report(
     secret: SecretKey,
     answer: Answer,
-    done: Omit<KeyReport, "keyId" | "publicKeyBytes" | "expiresAt">,
+    done: Omit<KeyReport, "keyId" | "publicKeyBytes" | "expiresAt" | "outdated">,
   ): KeyReport {
     const expires = Date.parse(String(details(answer.body).expires_at));
     return {
       keyId: secret.keyId(),
       publicKeyBytes: this.#model.descriptor.sizes.public_key,
       expiresAt: Number.isNaN(expires) ? null : new Date(expires),
+      outdated: this.#outdated,
       ...done,
     };
   }
 
   /** One key serves all models of a parameter set. */
-  #storageName(): string {
-    return `${this.#http.base} ${this.#model.descriptor.parameter_set}`;
+  #storageName(set = this.#model.descriptor.parameter_set): string {
+    return `${this.#http.base} ${set}`;
   }
 }
