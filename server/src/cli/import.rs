@@ -1,8 +1,12 @@
 use crate::{
-    import::Network,
+    import::{Network, TableOptions},
     model::{Registry, is_name},
 };
 use anyhow::{Context, ensure};
+use blindscore_protocol::{
+    columns::{Delimiter, HeaderChoice},
+    descriptor::Task,
+};
 use clap::Args;
 use report::Report;
 use std::{
@@ -25,8 +29,15 @@ Examples:
     blindscore-server import churn.onnx --name churn --models-dir models
   Weights that numpy wrote (safetensors: coef, intercept), features between 0 and 1:
     blindscore-server import weights.safetensors --name churn --input-min 0 --input-max 1
+  With what the pipeline itself predicts for these rows, one line for each (numpy.savetxt of pipeline.predict(X_train), or a CSV file with columns
+  predicted and proba_CLASS): mistakes on the way to the file, such as another order of columns, are found before anyone is served
+    blindscore-server import churn.onnx --name churn --calibrate train.csv --expect predicted.csv
+  Training rows with an index and the answer beside the features:
+    blindscore-server import churn.onnx --name churn --calibrate train.csv --ignore id,churned
   A projection network that models/net/fit_table.py trained, compared with itself in the clear on some rows:
     blindscore-server import net.safetensors --name churn-net --calibrate test.csv
+
+An ONNX file is also run in the clear, on the rows of --calibrate or on rows drawn within the ranges, and must say what the model says.
 
 It writes MODELS_DIR/NAME@VERSION.safetensors, which `serve --models-dir MODELS_DIR` serves a moment later, without a restart.";
 
@@ -58,6 +69,28 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "CSV")]
     calibrate: Option<PathBuf>,
 
+    /// What your own program predicts for the rows of --calibrate, in their order: the import is refused if the model says otherwise. Columns
+    /// `predicted` or `label`, `predicted_NAME`, `proba_NAME`, `score_NAME`, or a single one. Linear models only
+    #[arg(long, value_name = "CSV", requires = "calibrate")]
+    expect: Option<PathBuf>,
+
+    /// Columns of --calibrate that are no features, such as an index or what is to be predicted
+    #[arg(
+        long,
+        value_name = "COLUMN,...",
+        value_delimiter = ',',
+        requires = "calibrate"
+    )]
+    ignore: Vec<String>,
+
+    /// Whether the first line of --calibrate names the columns: yes, no, or auto, which refuses what may be either
+    #[arg(long, value_name = "YES|NO|AUTO", default_value = "auto")]
+    header: HeaderChoice,
+
+    /// What separates the columns of tables: ',', ';' or tab. The first line shows it if not given
+    #[arg(long, value_name = "CHAR")]
+    delimiter: Option<Delimiter>,
+
     /// Share of a range's width by which ranges from calibration rows are widened to both sides [default: 0.25]. Clients refuse what is
     /// outside. Linear models only
     #[arg(long, value_name = "SHARE")]
@@ -75,6 +108,10 @@ pub(super) struct ImportArgs {
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     labels: Option<Vec<String>>,
 
+    /// What the scores are for, where the file leaves it open: values, one of several classes, or labels of which several may hold. Linear models only
+    #[arg(long, value_name = "TASK", value_parser = task)]
+    task: Option<Task>,
+
     /// Largest error of a score that is allowed, as a share of the score's range (six standard deviations) [default: 0.001]. A finer parameter
     /// set is taken where the usual one misses it, or would move probabilities by more than 0.001. Linear models only
     #[arg(long, value_name = "SHARE")]
@@ -87,6 +124,16 @@ pub(super) struct ImportArgs {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+}
+
+impl ImportArgs {
+    fn table_options(&self) -> TableOptions {
+        TableOptions {
+            header: self.header,
+            delimiter: self.delimiter,
+            ignore: self.ignore.clone(),
+        }
+    }
 }
 
 /// Imports a model and says what was chosen.
@@ -112,6 +159,13 @@ fn name(text: &str) -> Result<String, &'static str> {
     is_name(text)
         .then(|| text.to_owned())
         .ok_or("not made of a-z, 0-9 and '-'")
+}
+
+fn task(text: &str) -> Result<Task, &'static str> {
+    [Task::Classification, Task::Multilabel, Task::Regression]
+        .into_iter()
+        .find(|task| task.name() == text)
+        .ok_or("not classification, multilabel or regression")
 }
 
 fn print(args: &ImportArgs, report: &Report) -> anyhow::Result<()> {

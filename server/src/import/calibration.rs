@@ -1,46 +1,20 @@
 //! Examples of the features, as a CSV file.
 
-use blindscore_protocol::descriptor::FEATURES;
-use std::{io, path::Path};
+use super::table::{Table, TableError, TableOptions, cell, is_unused};
+use std::path::Path;
 
 /// Values that are kept, at most: 800 MB of them.
 const MOST_VALUES: usize = 100_000_000;
 
-/// Why a CSV file can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CalibrationError {
-    /// It can't be read, or isn't CSV.
-    #[error("can't read {path}: {source}")]
-    Csv {
-        /// The file.
-        path: String,
-        /// Why.
-        source: csv::Error,
-    },
-    /// A cell is no number.
-    #[error("row {row}, column {column}: {text:?} is not a number")]
-    Cell {
-        /// Row of the file, from 1.
-        row: u64,
-        /// Name of the column, or its number from 1.
-        column: String,
-        /// What is there.
-        text: String,
-    },
-    /// A feature has no column.
-    #[error("there is no column {0:?}")]
-    NoColumn(String),
-    /// Columns are too few or too many.
-    #[error("there are {found} columns, the model has {expected} features")]
-    Columns {
-        /// The model's features.
-        expected: usize,
-        /// The file's columns.
-        found: usize,
-    },
-    /// No rows, or too many values.
-    #[error("{0}")]
-    Size(&'static str),
+/// What a table's columns are to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The model's features.
+    pub count: usize,
+    /// Their names, if they have some.
+    pub names: Option<&'a [String]>,
+    /// Columns that the model knows and doesn't use.
+    pub unused: &'a [String],
 }
 
 /// Rows of features.
@@ -48,77 +22,79 @@ pub enum CalibrationError {
 pub struct Calibration {
     rows: Vec<Vec<f64>>,
     names: Option<Vec<String>>,
+    others: Vec<String>,
+    has_header: bool,
 }
 
 impl Calibration {
-    /// Reads a file with `features` columns. A first row that isn't numbers is a header, and so is 0, 1, 2, ..., which is how pandas calls columns
-    /// without names; where both it and the model have names, columns are found by name.
+    /// Reads a file. Where both its header and the model have names, columns are found by name, else by their order.
     ///
     /// # Errors
     /// If it can't be read, a cell isn't a number, or the columns aren't the model's.
-    pub fn read(path: &Path, features: usize, names: Option<&[String]>) -> Result<Self, CalibrationError> {
-        let failed = |source| CalibrationError::Csv {
-            path: path.display().to_string(),
-            source,
-        };
-        let file = std::fs::File::open(path).map_err(|error| failed(error.into()))?;
-        Self::parse(file, features, names, failed)
+    pub fn read(path: &Path, wanted: Wanted<'_>, options: &TableOptions) -> Result<Self, TableError> {
+        let names: Option<Vec<&str>> = wanted
+            .names
+            .map(|names| names.iter().map(String::as_str).collect());
+        let table = Table::open(path, options, names.as_deref(), Some(wanted.count))?;
+        Self::parse(table, wanted, names.as_deref(), options)
     }
 
     fn parse(
-        source: impl io::Read,
-        features: usize,
-        names: Option<&[String]>,
-        failed: impl Fn(csv::Error) -> CalibrationError,
-    ) -> Result<Self, CalibrationError> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .trim(csv::Trim::All)
-            .from_reader(source);
-        let mut records = reader.records();
-        let Some(first) = records.next().transpose().map_err(&failed)? else {
-            return Err(CalibrationError::Size("there are no rows"));
-        };
-        let counted = first
-            .iter()
-            .enumerate()
-            .all(|(place, cell)| cell == place.to_string());
-        let named = first.iter().any(|cell| cell.parse::<f64>().is_err());
-        let header: Option<Vec<String>> =
-            (named || counted && first.len() > 1).then(|| first.iter().map(str::to_owned).collect());
-        let columns = columns(header.as_deref().filter(|_| named), first.len(), features, names)?;
+        mut table: Table,
+        wanted: Wanted<'_>,
+        names: Option<&[&str]>,
+        options: &TableOptions,
+    ) -> Result<Self, TableError> {
+        let (columns, others) = table.features(wanted.count, names, options)?;
+        let header: Option<Vec<String>> = table
+            .header()
+            .map(|header| header.iter().map(|name| name.trim().to_owned()).collect());
+        let delimiter = table.delimiter();
         let mut rows = Vec::new();
-        let data = header.is_none().then_some(Ok(first)).into_iter().chain(records);
-        for record in data {
-            let record = record.map_err(&failed)?;
-            let number = record.position().map_or(0, csv::Position::line);
-            let cell = |&column: &usize| {
-                let text = record.get(column).unwrap_or_default();
-                match text.parse::<f64>() {
-                    Ok(value) if value.is_finite() => Ok(value),
-                    _ => Err(CalibrationError::Cell {
-                        row: number,
-                        column: header
-                            .as_ref()
-                            .map_or_else(|| (column + 1).to_string(), |names| names[column].clone()),
-                        text: text.to_owned(),
-                    }),
-                }
+        for row in table.rows() {
+            let (line, record) = row?;
+            let value = |&column: &usize| {
+                let called = || {
+                    header
+                        .as_ref()
+                        .map_or_else(|| (column + 1).to_string(), |names| names[column].clone())
+                };
+                cell(record.get(column).unwrap_or_default(), line, called, delimiter)
             };
-            rows.push(columns.iter().map(cell).collect::<Result<Vec<f64>, _>>()?);
-            if rows.len() * features > MOST_VALUES {
-                return Err(CalibrationError::Size(
+            rows.push(columns.iter().map(value).collect::<Result<Vec<f64>, _>>()?);
+            if rows.len().saturating_mul(wanted.count) > MOST_VALUES {
+                return Err(TableError::Size(
                     "there are too many values; a sample of the rows will do",
                 ));
             }
         }
         if rows.is_empty() {
-            return Err(CalibrationError::Size("there are no rows"));
+            return Err(TableError::Size("there are no rows"));
         }
-        let name = |header: &Vec<String>| columns.iter().map(|&column| header[column].clone()).collect();
+        // 0, 1, 2, ... is how pandas calls columns without names.
+        let counted = |names: &Vec<String>| {
+            names
+                .iter()
+                .enumerate()
+                .all(|(place, name)| *name == place.to_string())
+        };
+        let names = header
+            .as_ref()
+            .map(|header| {
+                columns
+                    .iter()
+                    .map(|&column| header[column].clone())
+                    .collect::<Vec<String>>()
+            })
+            .filter(|names| !counted(names));
         Ok(Self {
             rows,
-            names: header.as_ref().filter(|_| named).map(name),
+            names,
+            others: others
+                .into_iter()
+                .filter(|name| !is_unused(name, wanted.unused))
+                .collect(),
+            has_header: header.is_some(),
         })
     }
 
@@ -127,63 +103,54 @@ impl Calibration {
         self.names.as_deref()
     }
 
+    /// Columns that are none of the model's.
+    pub fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    /// Whether the first line named the columns.
+    pub const fn has_header(&self) -> bool {
+        self.has_header
+    }
+
     /// The rows; never none.
     pub fn rows(&self) -> &[Vec<f64>] {
         &self.rows
     }
-}
 
-/// Where each feature's column is.
-fn columns(
-    header: Option<&[String]>,
-    found: usize,
-    features: usize,
-    names: Option<&[String]>,
-) -> Result<Vec<usize>, CalibrationError> {
-    debug_assert!(FEATURES.contains(&features));
-    match (header, names) {
-        (Some(header), Some(names)) => names
-            .iter()
-            .map(|name| {
-                let exact = header.iter().position(|column| column == name);
-                // skl2onnx has `_` in the place of spaces and the like.
-                let column = exact.or_else(|| header.iter().position(|column| plain(column) == plain(name)));
-                column.ok_or_else(|| CalibrationError::NoColumn(name.clone()))
-            })
-            .collect(),
-        _ if found != features => Err(CalibrationError::Columns {
-            expected: features,
-            found,
-        }),
-        _ => Ok((0..features).collect()),
+    /// Some of the rows, at most so many, spread over the file, which may be sorted.
+    pub fn sample(&self, most: usize) -> Vec<&[f64]> {
+        let every = self.rows.len().div_ceil(most.max(1)).max(1);
+        self.rows.iter().step_by(every).map(Vec::as_slice).collect()
     }
-}
-
-/// A name with one `_` for whatever an identifier can't have.
-fn plain(name: &str) -> String {
-    let mut plain = String::with_capacity(name.len());
-    for c in name.chars() {
-        match c.is_alphanumeric() {
-            true => plain.push(c),
-            false if plain.ends_with('_') => {}
-            false => plain.push('_'),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindscore_protocol::columns::{Delimiter, HeaderChoice};
+    use std::io;
 
-    fn parse(text: &str, features: usize, names: Option<&[&str]>) -> Result<Calibration, CalibrationError> {
-        let names: Option<Vec<String>> =
-            names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
-        let failed = |source| CalibrationError::Csv {
-            path: "test".into(),
-            source,
+    fn parse_with(
+        bytes: &[u8],
+        count: usize,
+        names: Option<&[&str]>,
+        options: &TableOptions,
+    ) -> Result<Calibration, TableError> {
+        let source: Box<dyn io::Read> = Box::new(io::Cursor::new(bytes.to_vec()));
+        let table = Table::read(Path::new("test"), source, options, names, Some(count))?;
+        let owned: Option<Vec<String>> =
+            names.map(|names| names.iter().map(|&name| name.to_owned()).collect());
+        let wanted = Wanted {
+            count,
+            names: owned.as_deref(),
+            unused: &["known".to_owned()],
         };
-        Calibration::parse(text.as_bytes(), features, names.as_deref(), failed)
+        Calibration::parse(table, wanted, names, options)
+    }
+
+    fn parse(text: &str, count: usize, names: Option<&[&str]>) -> Result<Calibration, TableError> {
+        parse_with(text.as_bytes(), count, names, &TableOptions::default())
     }
 
     #[test]
@@ -191,36 +158,106 @@ mod tests {
         let by_name = parse("b, other, a\n1,9,2\n3,9,4\n", 2, Some(&["a", "b"])).unwrap();
         assert_eq!(by_name.rows(), [[2.0, 1.0], [4.0, 3.0]]);
         assert_eq!(by_name.names().unwrap(), ["a", "b"]);
-        let alike = parse("mean area (cm),x\n1,2\n", 2, Some(&["x", "mean_area_cm_"])).unwrap();
+        assert_eq!(by_name.others(), ["other"]);
+        let known = parse("b,known,a\n1,text,2\n", 2, Some(&["a", "b"])).unwrap();
+        assert!(known.others().is_empty());
+        let alike = parse("mean area (cm),x\n1,2\n", 2, Some(&["x", "mean_area__cm_"])).unwrap();
         assert_eq!(alike.names().unwrap(), ["x", "mean area (cm)"]);
         let by_position = parse("1,2\n3,4\n", 2, Some(&["a", "b"])).unwrap();
         assert_eq!((by_position.rows().len(), by_position.names()), (2, None));
-        let counted = parse("0,1\n3,4\n", 2, Some(&["a", "b"])).unwrap();
-        assert_eq!((counted.rows(), counted.names()), (&[vec![3.0, 4.0]][..], None));
+        let counted = parse("0,1\n3.5,4\n", 2, Some(&["a", "b"]));
+        assert!(matches!(counted, Err(TableError::Names(_))));
+        let counted = parse("0,1\n3.5,4\n", 2, None).unwrap();
+        assert_eq!((counted.rows(), counted.names()), (&[vec![3.5, 4.0]][..], None));
         assert!(matches!(
             parse("a\n1\n", 2, Some(&["a", "b"])),
-            Err(CalibrationError::NoColumn(_))
-        ));
-        assert!(matches!(
-            parse("1,2,3\n", 2, None),
-            Err(CalibrationError::Columns { .. })
+            Err(TableError::Names(_))
         ));
     }
 
     #[test]
+    fn columns_that_are_no_features_are_left_out_by_name() {
+        let error = parse("id,a,b\nx,1,2\n", 2, None).unwrap_err().to_string();
+        assert!(
+            error.contains("3 columns") && error.contains("--ignore") && error.contains("id, a, b"),
+            "{error}"
+        );
+        let ignoring = |names: &[&str]| TableOptions {
+            ignore: names.iter().map(|&name| name.to_owned()).collect(),
+            ..TableOptions::default()
+        };
+        let found = parse_with(b"id,a,b\nx,1,2\n", 2, None, &ignoring(&["id"])).unwrap();
+        assert_eq!(
+            (found.rows(), found.names().unwrap()),
+            (&[vec![1.0, 2.0]][..], &["a".to_owned(), "b".to_owned()][..])
+        );
+        for (text, names) in [("id,a,b\nx,1,2\n", &["ids"][..]), ("1,2\n3,4\n", &["id"])] {
+            let error = parse_with(text.as_bytes(), 2, None, &ignoring(names)).unwrap_err();
+            assert!(matches!(error, TableError::Ignore(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn headers_of_numbers_are_headers_if_the_caller_says_so() {
+        let years = b"2019,2020\n1,2\n";
+        assert!(matches!(
+            parse_with(years, 2, None, &TableOptions::default()),
+            Err(TableError::Header(_))
+        ));
+        for (header, rows) in [(HeaderChoice::Yes, 1), (HeaderChoice::No, 2)] {
+            let options = TableOptions {
+                header,
+                ..TableOptions::default()
+            };
+            assert_eq!(parse_with(years, 2, None, &options).unwrap().rows().len(), rows);
+        }
+    }
+
+    #[test]
+    fn other_delimiters_and_encodings_are_read_or_named() {
+        for text in ["a;b\n1;2\n", "a\tb\n1\t2\n", "\u{feff}a,b\r\n1,2\r\n"] {
+            let found = parse(text, 2, Some(&["a", "b"])).unwrap();
+            assert_eq!(found.rows(), [[1.0, 2.0]], "{text}");
+        }
+        let utf16: Vec<u8> = "\u{feff}a,b\n1,2\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let latin1 = b"gr\xf6\xdfe,b\n1,2\n";
+        for bytes in [&utf16[..], &latin1[..]] {
+            let error = parse_with(bytes, 2, None, &TableOptions::default())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("not UTF-8: save it as"), "{error}");
+        }
+        let comma = TableOptions {
+            delimiter: Some(Delimiter::Comma),
+            ..TableOptions::default()
+        };
+        let error = parse_with(b"a\n1;2\n", 1, None, &comma).unwrap_err().to_string();
+        assert!(error.contains("--delimiter"), "{error}");
+        let error = parse("a;b\n1,5;2\n", 2, None).unwrap_err().to_string();
+        assert!(error.contains("decimal comma"), "{error}");
+    }
+
+    #[test]
     fn cells_that_are_no_numbers_are_named() {
-        for bad in ["", "x", "NaN", "inf", "1;2"] {
+        for (bad, words) in [
+            ("", "empty"),
+            ("x", "--ignore"),
+            ("NaN", "no value"),
+            ("inf", "no value"),
+            ("1;2", "--delimiter"),
+        ] {
             let error = parse(&format!("a,b\n1,2\n3,{bad}\n"), 2, None).unwrap_err();
             assert!(
-                matches!(&error, CalibrationError::Cell { row: 3, column, .. } if column == "b"),
+                matches!(&error, TableError::Cell { row: 3, column, .. } if column == "b"),
                 "{error}"
             );
+            assert!(error.to_string().contains(words), "{error}");
         }
-        assert!(matches!(parse("a,b\n", 2, None), Err(CalibrationError::Size(_))));
-        assert!(matches!(parse("", 2, None), Err(CalibrationError::Size(_))));
-        assert!(matches!(
-            parse("1,2\n3\n", 2, None),
-            Err(CalibrationError::Csv { .. })
-        ));
+        assert!(matches!(parse("a,b\n", 2, None), Err(TableError::Size(_))));
+        assert!(matches!(parse("", 2, None), Err(TableError::Size(_))));
+        assert!(matches!(parse("1,2\n3\n", 2, None), Err(TableError::Csv { .. })));
     }
 }

@@ -2,21 +2,33 @@
 //!
 //! 1. [`onnx`] or [`tensors`] read the file as a [`Fitted`] linear model, in floating point, with the scaler folded into its weights;
 //! 2. [`ranges`] finds the range of every feature, from the scaler, from calibration data, or from the caller;
-//! 3. [`choice`] rounds inputs and weights as coarsely as the allowed error permits.
+//! 3. [`settle`] puts the caller's labels in the place of the file's;
+//! 4. [`choice`] rounds inputs and weights as coarsely as the allowed error permits;
+//! 5. [`compare`] holds that against the file itself, run in the clear by [`reference`], and [`expect`] against what the caller's own program says.
 //!
 //! Projection networks come trained and rounded; [`network`] names and checks them.
 
 mod calibration;
 mod choice;
+mod compare;
+mod expect;
 mod network;
 pub mod onnx;
 mod ranges;
+mod reference;
+mod settle;
+mod table;
 mod tensors;
 
-pub use calibration::{Calibration, CalibrationError};
+pub use calibration::{Calibration, Wanted};
 pub use choice::{BOUND, Choice, MOST_LEVELS, bound, choose, shared_or_own};
+pub use compare::{Compared, MOST_ROWS, compare};
+pub use expect::Expected;
 pub use network::{Naming, Network};
 pub use ranges::{RangeSource, Ranges};
+pub use reference::NotRun;
+pub use settle::{Settled, settle};
+pub use table::{TableError, TableOptions};
 pub use tensors::read as read_safetensors;
 
 use crate::model::ModelError;
@@ -27,12 +39,14 @@ use blindscore_protocol::descriptor::{Link, Task};
 pub struct Fitted {
     /// Names of the features, if the file has them.
     pub features: Option<Vec<String>>,
+    /// Names of columns that the file knows and doesn't use.
+    pub unused: Vec<String>,
     /// The range of each feature that the file's scaler implies, or that it gives.
     pub ranges: Option<Vec<(f64, f64)>>,
     /// A name for each output, if the file has them.
     pub labels: Option<Vec<String>>,
-    /// What the scores are for.
-    pub task: Task,
+    /// What the scores are for, if the file says so.
+    pub task: Option<Task>,
     /// The two classes between which the only output decides, if it does.
     pub classes: Option<[String; 2]>,
     /// From scores to probabilities.
@@ -41,9 +55,40 @@ pub struct Fitted {
     pub coef: Vec<Vec<f64>>,
     /// One intercept for each output.
     pub intercept: Vec<f64>,
+    /// What each output of the file's graph is of this model, in the graph's order.
+    pub answers: Vec<Answer>,
+}
+
+/// What an output of a graph is of the model that is made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The class decided for.
+    Label,
+    /// For each of several labels, whether it holds.
+    Held,
+    /// Probabilities, by their places.
+    Probabilities(Vec<usize>),
+    /// Scores, by their places, each with a factor.
+    Scores(Vec<(usize, f64)>),
 }
 
 impl Fitted {
+    /// Scores through a link, and nothing else that is known.
+    pub fn new(link: Link, coef: Vec<Vec<f64>>, intercept: Vec<f64>) -> Self {
+        Self {
+            features: None,
+            unused: Vec::new(),
+            ranges: None,
+            labels: None,
+            task: None,
+            classes: None,
+            link,
+            coef,
+            intercept,
+            answers: Vec::new(),
+        }
+    }
+
     /// Number of features.
     pub fn count(&self) -> usize {
         self.coef.first().map_or(0, Vec::len)
@@ -58,8 +103,9 @@ pub enum ImportError {
     NotOnnx(String),
     /// An operator that has no place in a linear model, or not there.
     #[error(
-        "{operator}{in_node} is not supported{why}.\nSupported are linear models: {SUPPORTED}",
-        in_node = if .node.is_empty() { String::new() } else { format!(" (node {:?})", .node) }
+        "{operator}{in_node} is not supported{why}.{advice}\nSupported are linear models: {SUPPORTED}",
+        in_node = if .node.is_empty() { String::new() } else { format!(" (node {:?})", .node) },
+        advice = .hint.map(|hint| format!(" {hint}.")).unwrap_or_default()
     )]
     Unsupported {
         /// `op_type`, with its domain.
@@ -68,22 +114,24 @@ pub enum ImportError {
         node: String,
         /// What is wrong with it, if it is more than that it's there.
         why: String,
+        /// What its users call it, and what to do instead.
+        hint: Option<&'static str>,
     },
     /// The graph isn't one that gives scores.
     #[error("{0}")]
     Graph(String),
     /// The ranges of the features are not known.
     #[error(
-        "the ranges of the features are not known: the model has no scaler. Give examples with --calibrate data.csv, or \
+        "the ranges of the features are not known: the model has no scaler that tells them. Give examples with --calibrate data.csv, or \
          --input-min and --input-max if all features share a range"
     )]
     NoRanges,
     /// Numbers that contradict each other.
     #[error("{0}")]
     Options(String),
-    /// The data to calibrate with can't be used.
+    /// A table can't be used.
     #[error(transparent)]
-    Calibration(#[from] CalibrationError),
+    Table(#[from] TableError),
     /// Nothing that may be chosen is precise enough.
     #[error(
         "no rounding meets --max-error {max_error}: with {levels} levels the error would be {reached:.2e} of the range of output \
@@ -108,5 +156,5 @@ pub enum ImportError {
 
 /// What the readers understand, for error messages.
 pub(crate) const SUPPORTED: &str = "scalers (Scaler, or Mul, Add, Sub and Div with constants) and Concat or FeatureVectorizer of columns, then one LinearClassifier, \
-LinearRegressor, Gemm, or MatMul with Add, then Softmax, Sigmoid or Normalizer (L1), and what makes labels of that \
-(ArgMax, ArrayFeatureExtractor, ZipMap, Cast, Reshape, Identity)";
+LinearRegressor, Gemm, or MatMul with Add, or several one after the other, then Softmax, Sigmoid or Normalizer (L1), and what makes labels of that \
+(ArgMax, ArrayFeatureExtractor, ZipMap, and Cast and Reshape that change nothing)";

@@ -9,6 +9,9 @@ use crate::model::{Metadata, ModelError, numbers};
 use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
 use safetensors::SafeTensors;
 
+/// The tensors of a linear model.
+const KNOWN: [&str; 4] = ["coef", "intercept", "feature_min", "feature_max"];
+
 /// Reads a file.
 ///
 /// # Errors
@@ -16,6 +19,7 @@ use safetensors::SafeTensors;
 pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
     let tensors = SafeTensors::deserialize(bytes).map_err(ModelError::from)?;
     let metadata = Metadata::read(bytes)?;
+    check_known(&tensors, &metadata)?;
     let (shape, coef) = numbers(&tensors, "coef")?;
     let (rows, features) = match *shape.as_slice() {
         [features] => (1, features),
@@ -45,23 +49,62 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         ));
     }
     let labels: Option<Vec<String>> = metadata.optional_json("labels")?;
-    let classes = match (rows, labels.as_deref()) {
-        (1, Some([negative, positive])) => Some([negative.clone(), positive.clone()]),
-        _ => None,
-    };
-    let link = match (metadata.has("link"), rows, &classes) {
+    let has_link = metadata.has("link");
+    let link = match (has_link, rows, labels.as_deref()) {
         (true, _, _) => metadata.link()?,
-        (false, 1, Some(_)) => Link::Sigmoid,
-        (false, 1, None) => Link::Identity,
+        (false, 1, Some([_, _])) => Link::Sigmoid,
+        (false, 1, _) => Link::Identity,
         (false, _, _) => Link::Softmax,
+    };
+    let (labels, classes) = match (rows, link, labels) {
+        (1, Link::Softmax | Link::OneVsRest, _) => {
+            return Err(field(
+                "link",
+                format!(
+                    "is {}, which makes nothing of one output: write sigmoid",
+                    link.name()
+                ),
+            ));
+        }
+        (1, Link::Sigmoid, Some(labels)) if labels.len() == 1 => {
+            return Err(field(
+                "labels",
+                "names one class; one sigmoid decides between two: name both, first the one that a negative score means".into(),
+            ));
+        }
+        (1, _, Some(labels)) if labels.len() == 2 => (None, <[String; 2]>::try_from(labels).ok()),
+        (_, _, Some(labels)) if labels.len() != rows => {
+            return Err(field(
+                "labels",
+                format!("has {} names for {rows} outputs", labels.len()),
+            ));
+        }
+        // As frameworks count classes.
+        (1, Link::Sigmoid, None) if !metadata.has("task") => (None, Some(["0", "1"].map(str::to_owned))),
+        (_, _, labels) => (labels, None),
     };
     let task = match (metadata.has("task"), &labels) {
         // Several scores with names are those of classes, as numpy's recipe writes them.
-        (false, Some(labels)) if link == Link::Identity && labels.len() > 1 => Task::Classification,
-        _ => metadata.task(link, rows, classes.is_some())?,
+        (false, Some(labels)) if link == Link::Identity && labels.len() > 1 => Some(Task::Classification),
+        (false, _) => Task::implied(link, rows, classes.is_some()),
+        (true, _) => Some(metadata.task(link, rows, classes.is_some())?),
     };
+    let names: Option<Vec<String>> = metadata.optional_json("features")?;
+    if let Some(names) = names.as_ref().filter(|names| names.len() != features) {
+        return Err(field(
+            "features",
+            format!("has {} names for {features} features", names.len()),
+        ));
+    }
     let range = |name| numbers(&tensors, name).map(|(_, values)| values);
-    let ranges = if tensors.tensor("feature_min").is_ok() {
+    let has_ranges = ["feature_min", "feature_max"].map(|name| tensors.tensor(name).is_ok());
+    if has_ranges[0] != has_ranges[1] {
+        return Err(field(
+            "feature_min",
+            "and feature_max belong together: one of them is missing".into(),
+        ));
+    }
+    let ranges = if has_ranges[0] {
         let (min, max) = (range("feature_min")?, range("feature_max")?);
         if min.len() != features || max.len() != features {
             return Err(field(
@@ -74,7 +117,7 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
             ));
         }
         Some(min.into_iter().zip(max).collect())
-    } else if metadata.has("input_min") {
+    } else if metadata.has("input_min") || metadata.has("input_max") {
         Some(vec![
             (metadata.number("input_min")?, metadata.number("input_max")?);
             features
@@ -83,15 +126,36 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         None
     };
     Ok(Fitted {
-        features: metadata.optional_json("features")?,
+        features: names,
         ranges,
-        labels: if classes.is_some() { None } else { labels },
+        labels,
         task,
         classes,
-        link,
-        coef: coef.chunks_exact(features).map(<[f64]>::to_vec).collect(),
-        intercept,
+        ..Fitted::new(
+            link,
+            coef.chunks_exact(features).map(<[f64]>::to_vec).collect(),
+            intercept,
+        )
     })
+}
+
+/// Refuses what would be passed over: tensors that this code knows nothing of, and entries that say that inputs are changed before.
+fn check_known(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<(), ImportError> {
+    if let Some(name) = tensors.names().into_iter().find(|name| !KNOWN.contains(name)) {
+        return Err(ImportError::Options(format!(
+            "the file has a tensor {name:?}, which means nothing here: a linear model's are {}. Fold scalers into coef and intercept",
+            KNOWN.join(", ")
+        )));
+    }
+    for name in ["image", "deskew"] {
+        if metadata.has(name) {
+            return Err(field(
+                name,
+                "is for finished model files, which need no import: put the file into the models folder as NAME@1.safetensors".into(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn field(name: &'static str, problem: String) -> ImportError {

@@ -2,14 +2,14 @@
 
 use super::{ImportArgs, agreement, file, report::Report};
 use crate::{
-    import::{self, Calibration, Choice, Fitted, MOST_LEVELS, Ranges, bound, choose, shared_or_own},
+    import::{
+        self, Calibration, Choice, Compared, Expected, Fitted, MOST_LEVELS, MOST_ROWS, Ranges, Settled,
+        Wanted, bound, choose, compare, onnx::Graph, settle, shared_or_own,
+    },
     model::{LinearModel, Salt},
 };
 use anyhow::{Context, bail, ensure};
-use blindscore_protocol::{
-    descriptor::{Link, Task},
-    params::LinearParams,
-};
+use blindscore_protocol::{descriptor::Task, params::LinearParams};
 use serde_json::json;
 use std::path::Path;
 
@@ -34,24 +34,29 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
         max_error > 0.0 && max_error < 1.0,
         "--max-error is {max_error}, not a share between 0 and 1"
     );
-    let mut fitted = read(args, bytes).with_context(|| format!("importing {}", args.file.display()))?;
-    if let Some(labels) = &args.labels {
-        relabel(&mut fitted, labels)?;
-    }
-    let data = args
-        .calibrate
-        .as_deref()
-        .map(|path| Calibration::read(path, fitted.count(), fitted.features.as_deref()))
+    let importing = || format!("importing {}", args.file.display());
+    let Source { fitted, graph } = read(args, bytes).with_context(importing)?;
+    let mut settled = settle(fitted.clone(), args.labels.as_deref(), args.task).with_context(importing)?;
+    let wanted = Wanted {
+        count: fitted.count(),
+        names: fitted.features.as_deref(),
+        unused: &fitted.unused,
+    };
+    let calibrate = args.calibrate.as_deref();
+    let data = calibrate
+        .map(|path| {
+            Calibration::read(path, wanted, &args.table_options()).with_context(|| path.display().to_string())
+        })
         .transpose()?;
     // Clients are asked for what the caller's own files have.
     if let Some(names) = data.as_ref().and_then(Calibration::names) {
-        fitted.features = Some(names.to_vec());
+        settled.fitted.features = Some(names.to_vec());
     }
     let given = args.input_min.zip(args.input_max);
-    let ranges = Ranges::find(&fitted, given, data.as_ref(), widen)?;
-    let names = fitted.features.clone();
-    let decides = fitted.task == Task::Classification;
-    let mut linear = linear(args, fitted, &ranges)?;
+    let ranges = Ranges::find(&settled.fitted, given, data.as_ref(), widen)?;
+    let names = settled.fitted.features.clone();
+    let decides = settled.task == Task::Classification;
+    let mut linear = linear(args, settled, &ranges)?;
     if let Some(shared) = ranges.shared(data.as_ref(), widen) {
         let with_one_range = LinearModel {
             inputs: shared.inputs(names.as_deref(), MOST_LEVELS),
@@ -60,15 +65,27 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
         linear = shared_or_own(with_one_range, linear)?;
     }
     let choice = choose(linear, max_error)?;
+    let comparisons =
+        compared(args, &fitted, graph.as_ref(), &choice, data.as_ref()).with_context(importing)?;
     let rows = args.check_rows.unwrap_or(CHECK_ROWS);
     let mut agreement = agreement::measure(&choice.model, data.as_ref(), rows)?;
     agreement.decides = decides;
+    ensure!(
+        agreement.largest_error <= choice.stated_error(),
+        "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",
+        agreement.largest_error,
+        choice.stated_error()
+    );
     let content = choice.linear.to_safetensors()?;
     // What is written is what will be served.
     LinearModel::from_safetensors(&content).context("the model file can't be read back")?;
     let path = file::write(&args.models_dir, &args.name, &content)?;
     let mut report = Report::new(&choice.model, path, &agreement, 1);
     describe(&mut report, &choice, &ranges, max_error);
+    if let Some(data) = &data {
+        report.table_read(data);
+    }
+    comparisons.describe(&mut report);
     Ok(report)
 }
 
@@ -119,48 +136,104 @@ fn describe(report: &mut Report, choice: &Choice, ranges: &Ranges, max_error: f6
     }
 }
 
-fn read(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Fitted> {
+/// What a file holds.
+struct Source {
+    fitted: Fitted,
+    /// Its graph, which can be run in the clear.
+    graph: Option<Graph>,
+}
+
+fn read(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Source> {
     let folder = args.file.parent().unwrap_or(Path::new(""));
     match args.file.extension().and_then(|extension| extension.to_str()) {
-        Some("onnx") => Ok(import::onnx::read(bytes, folder)?),
-        Some("safetensors") => Ok(import::read_safetensors(bytes)?),
+        Some("onnx") => {
+            let graph = Graph::decode(bytes, folder)?;
+            Ok(Source {
+                fitted: graph.fitted()?,
+                graph: Some(graph),
+            })
+        }
+        Some("safetensors") => Ok(Source {
+            fitted: import::read_safetensors(bytes)?,
+            graph: None,
+        }),
         _ => bail!("its name ends in neither .onnx nor .safetensors"),
     }
 }
 
-/// Puts the caller's labels in the place of the file's.
-fn relabel(fitted: &mut Fitted, labels: &[String]) -> anyhow::Result<()> {
-    match (fitted.coef.len(), labels) {
-        (1, [negative, positive]) if matches!(fitted.link, Link::Sigmoid | Link::Identity) => {
-            fitted.classes = Some([negative.clone(), positive.clone()]);
-            fitted.task = Task::Classification;
+/// What the model was compared with.
+struct Comparisons {
+    /// The file itself; or why it wasn't.
+    file: Result<Compared, String>,
+    /// What the caller expects.
+    expected: Option<Compared>,
+}
+
+fn compared(
+    args: &ImportArgs,
+    fitted: &Fitted,
+    graph: Option<&Graph>,
+    choice: &Choice,
+    data: Option<&Calibration>,
+) -> anyhow::Result<Comparisons> {
+    let file = match graph {
+        Some(graph) => {
+            let rows = data.map(|data| data.sample(MOST_ROWS));
+            compare(graph, fitted, choice, rows.as_deref())?.map_err(|why| why.to_string())
         }
-        (rows, labels) if rows == labels.len() => {
-            fitted.classes = None;
-            fitted.labels = Some(labels.to_vec());
+        None => {
+            Err("a safetensors file has no graph to run; --expect compares with your own predictions".into())
         }
-        (rows, labels) => bail!("--labels names {}, the model has {rows} outputs", labels.len()),
+    };
+    let expected = match (&args.expect, data) {
+        (Some(path), Some(data)) => {
+            let expected = Expected::read(path, choice.model.descriptor(), &args.table_options());
+            let expected = expected.with_context(|| path.display().to_string())?;
+            Some(expected.compare(data.rows(), choice)?)
+        }
+        _ => None,
+    };
+    Ok(Comparisons { file, expected })
+}
+
+impl Comparisons {
+    fn describe(&self, report: &mut Report) {
+        let alike = |Compared { rows, largest, close }: &Compared| {
+            let close = match close {
+                0 => String::new(),
+                close => format!(", {close} too close to call"),
+            };
+            format!("{rows} rows alike, largest difference {largest:.1e}{close}")
+        };
+        match &self.file {
+            Ok(compared) => report.row(
+                "compared",
+                format!("with the file, run in the clear: {}", alike(compared)),
+            ),
+            Err(why) => report.row("not compared", format!("with the file, run in the clear: {why}")),
+        }
+        if let Some(compared) = &self.expected {
+            report.row("", format!("with --expect: {}", alike(compared)));
+        }
+        report.entries(json!({
+            "compared_rows": self.file.as_ref().map_or(0, |compared| compared.rows),
+            "not_compared": self.file.as_ref().err(),
+            "expected_rows": self.expected.as_ref().map(|compared| compared.rows),
+        }));
     }
-    Ok(())
 }
 
 /// The model to write, with levels yet to be chosen.
-fn linear(args: &ImportArgs, fitted: Fitted, ranges: &Ranges) -> anyhow::Result<LinearModel> {
-    let inputs = ranges.inputs(fitted.features.as_deref(), MOST_LEVELS);
-    let labels = match (&fitted.labels, &fitted.classes) {
-        (Some(labels), _) => labels.clone(),
-        (None, Some([_, positive])) => vec![positive.clone()],
-        // As scikit-learn and PyTorch count classes.
-        (None, None) => (0..fitted.coef.len()).map(|index| index.to_string()).collect(),
-    };
+fn linear(args: &ImportArgs, settled: Settled, ranges: &Ranges) -> anyhow::Result<LinearModel> {
+    let Settled { fitted, task, labels } = settled;
     Ok(LinearModel {
         params: LinearParams::N2048,
         salt: Salt::fresh()?,
         name: args.name.clone(),
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
-        inputs,
+        inputs: ranges.inputs(fitted.features.as_deref(), MOST_LEVELS),
         labels,
-        task: fitted.task,
+        task,
         classes: fitted.classes,
         link: fitted.link,
         input_rounding: true,

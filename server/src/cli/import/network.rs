@@ -2,7 +2,7 @@
 
 use super::{ImportArgs, agreement, file, report::Report};
 use crate::{
-    import::{BOUND, Calibration, Naming, Network},
+    import::{BOUND, Calibration, Naming, Network, Wanted},
     model::Salt,
 };
 use anyhow::{bail, ensure};
@@ -27,7 +27,15 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
     let data = args
         .calibrate
         .as_deref()
-        .map(|path| Calibration::read(path, inputs.count, names(inputs).as_deref()))
+        .map(|path| {
+            let names = names(inputs);
+            let wanted = Wanted {
+                count: inputs.count,
+                names: names.as_deref(),
+                unused: &[],
+            };
+            Calibration::read(path, wanted, &args.table_options())
+        })
         .transpose()?;
     let agreement = agreement::measure(model, data.as_ref(), args.check_rows.unwrap_or(CHECK_ROWS))?;
     ensure!(
@@ -37,6 +45,9 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
     );
     let path = file::write(&args.models_dir, &args.name, &network.content)?;
     let mut report = Report::new(model, path, &agreement, rayon::current_num_threads());
+    if let Some(data) = &data {
+        report.table_read(data);
+    }
     report.row("inputs", format!("{} levels", inputs.levels));
     let error = BOUND * agreement.deviation;
     let rows = match agreement.rows {
@@ -54,7 +65,11 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
 /// What can be chosen for linear models is settled in a network by its training.
 fn refuse_choices(args: &ImportArgs) -> anyhow::Result<()> {
     let ranges = "the ranges of its features are those that it was trained with, and stand in its file";
+    let says = "what it is for stands in its file";
+    let checked = "it is rounded, and so decides otherwise now and then than what it was trained as; its training compares the two";
     let choices = [
+        ("--task", args.task.is_some(), says),
+        ("--expect", args.expect.is_some(), checked),
         ("--input-min", args.input_min.is_some(), ranges),
         ("--input-max", args.input_max.is_some(), ranges),
         ("--widen", args.widen.is_some(), ranges),

@@ -1,7 +1,7 @@
 //! What an import came to, as a table or as JSON.
 
 use super::agreement::Agreement;
-use crate::model::Model;
+use crate::{import::Calibration, model::Model};
 use serde_json::{Map, Value, json};
 use std::{
     fmt::Display,
@@ -96,6 +96,26 @@ impl Report {
     /// Adds a row that says what was chosen.
     pub(super) fn row(&mut self, name: &str, value: impl Display) {
         self.chosen.push(row(name, value));
+    }
+
+    /// Says what of a table was used.
+    pub(super) fn table_read(&mut self, data: &Calibration) {
+        let header = if data.has_header() {
+            "a header"
+        } else {
+            "no header"
+        };
+        self.row("calibrated", format!("{} rows, {header}", data.rows().len()));
+        if !data.others().is_empty() {
+            self.row(
+                "",
+                format!(
+                    "columns that are none of the model's: {}",
+                    data.others().join(", ")
+                ),
+            );
+        }
+        self.entries(json!({ "calibration_rows": data.rows().len(), "other_columns": data.others() }));
     }
 
     /// Adds a line to the table at the end.

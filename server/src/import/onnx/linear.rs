@@ -4,11 +4,15 @@ use super::value::{Columns, Scaling};
 
 /// Standard deviations from the mean that a range from a StandardScaler reaches.
 const DEVIATIONS: f64 = 5.0;
+/// The interval that MinMaxScaler maps to. Its `feature_range` is not in the file; this covers 0 to 1, which is usual, and -1 to 1.
+const INTERVAL: (f64, f64) = (-1.0, 1.0);
+/// Share by which the ends of a range may be off because the file has numbers in single precision: some roundings.
+const SINGLE: f64 = 8.0 * f32::EPSILON as f64;
 
 /// A linear map of the features.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Linear {
-    /// One row for each output, one weight for each feature.
+    /// One row for each output, one weight for each feature of the model.
     pub(super) coef: Vec<Vec<f64>>,
     /// One for each output.
     pub(super) intercept: Vec<f64>,
@@ -16,15 +20,16 @@ pub(super) struct Linear {
     columns: Columns,
 }
 
+/// Two maps are the same if they give the same scores.
+impl PartialEq for Linear {
+    fn eq(&self, other: &Self) -> bool {
+        self.coef == other.coef && self.intercept == other.intercept
+    }
+}
+
 impl Linear {
-    /// `weights` (one row for each output, one weight for each column) times the columns, plus `intercept`.
-    pub(super) fn new(columns: &Columns, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
-        let features = columns
-            .columns
-            .iter()
-            .map(|column| column.feature + 1)
-            .max()
-            .unwrap_or(0);
+    /// `weights` (one row for each output, one weight for each column) times the columns, plus `intercept`; for a model of so many features.
+    pub(super) fn new(columns: &Columns, weights: &[Vec<f64>], intercept: &[f64], features: usize) -> Self {
         let fold = |row: &Vec<f64>| {
             let mut folded = vec![0.0; features];
             for (weight, column) in row.iter().zip(&columns.columns) {
@@ -49,29 +54,93 @@ impl Linear {
         }
     }
 
-    /// The same with `offsets` added to the scores.
-    pub(super) fn shifted(mut self, offsets: &[f64]) -> Self {
-        for (intercept, offset) in self.intercept.iter_mut().zip(offsets) {
-            *intercept += offset;
+    /// Outputs.
+    pub(super) fn len(&self) -> usize {
+        self.intercept.len()
+    }
+
+    /// A linear map of these scores: one row of `weights` for each of its outputs.
+    pub(super) fn then(&self, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
+        let features = self.coef.first().map_or(0, Vec::len);
+        let row = |weights: &Vec<f64>| {
+            let mut sum = vec![0.0; features];
+            for (weight, row) in weights.iter().zip(&self.coef) {
+                for (sum, value) in sum.iter_mut().zip(row) {
+                    *sum += weight * value;
+                }
+            }
+            sum
+        };
+        let constant = |(weights, intercept): (&Vec<f64>, &f64)| {
+            weights
+                .iter()
+                .zip(&self.intercept)
+                .map(|(w, b)| w * b)
+                .sum::<f64>()
+                + intercept
+        };
+        Self {
+            coef: weights.iter().map(row).collect(),
+            intercept: weights.iter().zip(intercept).map(constant).collect(),
+            columns: self.columns.clone(),
+        }
+    }
+
+    /// Each output times its factor, plus its offset.
+    pub(super) fn scaled(mut self, factors: &[f64], offsets: &[f64]) -> Self {
+        for (row, factor) in self.coef.iter_mut().zip(factors) {
+            row.iter_mut().for_each(|weight| *weight *= factor);
+        }
+        for ((intercept, factor), offset) in self.intercept.iter_mut().zip(factors).zip(offsets) {
+            *intercept = *intercept * factor + offset;
         }
         self
     }
 
-    /// The rows of several maps of the same features, one after the other.
-    pub(super) fn stacked(parts: &[Self]) -> Option<Self> {
-        let (first, rest) = parts.split_first()?;
-        let mut whole = first.clone();
-        for part in rest {
-            if part.columns != first.columns {
-                return None;
-            }
-            whole.coef.extend(part.coef.iter().cloned());
-            whole.intercept.extend(&part.intercept);
-        }
-        Some(whole)
+    /// All outputs with their signs changed.
+    pub(super) fn negated(self) -> Self {
+        let count = self.len();
+        self.scaled(&vec![-1.0; count], &vec![0.0; count])
     }
 
-    /// One row that decides between two classes, from two rows of which the first is the second one's opposite.
+    /// Some of the outputs.
+    pub(super) fn select(&self, places: &[usize]) -> Self {
+        Self {
+            coef: places.iter().map(|&place| self.coef[place].clone()).collect(),
+            intercept: places.iter().map(|&place| self.intercept[place]).collect(),
+            columns: self.columns.clone(),
+        }
+    }
+
+    /// The outputs of several maps, one after the other.
+    pub(super) fn stacked(parts: &[&Self]) -> Self {
+        let mut columns: Vec<_> = parts
+            .iter()
+            .flat_map(|part| part.columns.columns.iter().copied())
+            .collect();
+        if parts.windows(2).all(|pair| pair[0].columns == pair[1].columns) {
+            columns.truncate(parts.first().map_or(0, |part| part.columns.len()));
+        }
+        Self {
+            coef: parts.iter().flat_map(|part| part.coef.iter().cloned()).collect(),
+            intercept: parts
+                .iter()
+                .flat_map(|part| part.intercept.iter().copied())
+                .collect(),
+            columns: Columns {
+                columns,
+                integers: false,
+            },
+        }
+    }
+
+    /// One output, and its opposite before it: what decides between two classes.
+    pub(super) fn with_opposite(self) -> Self {
+        let negative = self.clone().negated();
+        Self::stacked(&[&negative, &self])
+    }
+
+    /// The one output that decides between two classes, from two of which the first is the second one's opposite.
     pub(super) fn halved(&self) -> Option<Self> {
         let [negative, positive] = self.coef.as_slice() else {
             return None;
@@ -79,22 +148,24 @@ impl Linear {
         let opposite = |a: f64, b: f64| (a + b).abs() <= 1e-6 * a.abs().max(b.abs());
         let is_opposite = negative.iter().zip(positive).all(|(a, b)| opposite(*a, *b))
             && opposite(self.intercept[0], self.intercept[1]);
-        is_opposite.then(|| Self {
-            coef: vec![positive.clone()],
-            intercept: vec![self.intercept[1]],
-            columns: self.columns.clone(),
-        })
+        is_opposite.then(|| self.select(&[1]))
     }
 
-    /// The range of each of `count` features that its scaler implies: five standard deviations to both sides of the mean, or what is mapped to 0
-    /// and 1. None if one of them was not scaled, or not used.
+    /// The range of each of `count` features that its scaler implies: five standard deviations to both sides of the mean, or what is mapped to an
+    /// interval. None if one of them was not scaled, or not used.
     pub(super) fn ranges(&self, count: usize) -> Option<Vec<(f64, f64)>> {
-        let mut ranges = vec![None; count];
+        // A scaler without deviations leaves all factors at one; of one with them, constant features have that.
+        let moved_only =
+            |column: &&super::value::Column| column.scaling == Scaling::Standard && column.scale == 1.0;
+        if self.columns.columns.iter().all(|column| moved_only(&column)) {
+            return None;
+        }
+        let mut ranges: Vec<Option<(f64, f64)>> = vec![None; count];
         for column in &self.columns.columns {
             let (low, high) = match column.scaling {
-                Scaling::None => return None,
+                Scaling::None => continue,
                 Scaling::Standard => (-DEVIATIONS, DEVIATIONS),
-                Scaling::Unit => (0.0, 1.0),
+                Scaling::Interval => INTERVAL,
             };
             // A constant column may have been scaled by zero: then its value doesn't matter.
             let ends = [low, high].map(|end| {
@@ -104,7 +175,16 @@ impl Linear {
                     (end - column.offset) / column.scale
                 }
             });
-            *ranges.get_mut(column.feature)? = Some((ends[0].min(ends[1]), ends[0].max(ends[1])));
+            let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+            let middle = if column.scale == 0.0 {
+                0.0
+            } else {
+                (column.offset / column.scale).abs()
+            };
+            let more = SINGLE * (low.abs().max(high.abs()) + middle);
+            let range = ranges.get_mut(column.feature)?;
+            let (lowest, highest) = range.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
+            *range = Some((lowest.min(low - more), highest.max(high + more)));
         }
         ranges.into_iter().collect()
     }

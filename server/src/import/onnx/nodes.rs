@@ -1,36 +1,60 @@
-//! What each supported operator makes of its inputs.
+//! What each supported operator makes of its inputs. Nothing is passed over that isn't shown to change nothing.
 
+mod casts;
 mod columns;
+mod constants;
+mod decisions;
 mod scores;
+mod shapes;
 
 use super::{
-    attributes::{Attributes, Constant},
+    attributes::Attributes,
+    constant::Constant,
+    operators::{self, Versions},
     unsupported,
-    value::{Scaling, Scores, Value},
+    value::{Scores, Value},
 };
 use crate::import::ImportError;
-use blindscore_protocol::descriptor::Link;
 use std::collections::HashMap;
 use tract_onnx::pb::NodeProto;
+
+/// What all nodes of a graph have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    /// Features of the model.
+    pub(super) features: usize,
+    /// Versions of the operators.
+    pub(super) versions: Versions,
+}
 
 /// The values of a node's outputs.
 pub(super) fn evaluate(
     node: &NodeProto,
     values: &HashMap<String, Value>,
+    context: Context,
 ) -> Result<Vec<(String, Value)>, ImportError> {
-    let operands: Vec<&Value> = node.input.iter().filter_map(|name| values.get(name)).collect();
-    if operands.len() != node.input.iter().filter(|name| !name.is_empty()).count() {
-        return Err(unsupported(
+    operators::check(node)?;
+    let operand = |name: &String| match (values.get(name), name.as_str()) {
+        (_, "") => Ok(&Value::Absent),
+        (Some(value), _) => Ok(value),
+        (None, _) => Err(unsupported(
             node,
-            ": it takes something that no node before it gives",
-        ));
+            format!(": it takes {name:?}, which no node before it gives"),
+        )),
+    };
+    let mut operands: Vec<&Value> = node.input.iter().map(operand).collect::<Result<_, _>>()?;
+    while operands.last() == Some(&&Value::Absent) {
+        operands.pop();
     }
-    let node = Node { node, operands };
+    let node = Node {
+        node,
+        operands,
+        context,
+    };
     let results = match (node.node.domain.as_str(), node.node.op_type.as_str()) {
-        ("" | "ai.onnx", operator) => vec![node.standard(operator)?],
         ("ai.onnx.ml", "LinearClassifier") => node.linear_classifier()?,
-        ("ai.onnx.ml", operator) => vec![node.machine_learning(operator)?],
-        _ => return Err(unsupported(node.node, "")),
+        ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
+        (_, operator) => vec![node.standard(operator)?],
     };
     Ok(node.node.output.iter().cloned().zip(results).collect())
 }
@@ -38,6 +62,7 @@ pub(super) fn evaluate(
 struct Node<'a> {
     node: &'a NodeProto,
     operands: Vec<&'a Value>,
+    context: Context,
 }
 
 impl Node<'_> {
@@ -50,129 +75,73 @@ impl Node<'_> {
     }
 
     fn standard(&self, operator: &str) -> Result<Value, ImportError> {
+        if let Some(constant) = self.constant(operator)? {
+            return Ok(Value::Constant(constant));
+        }
         match (operator, self.operands.as_slice()) {
-            ("Constant", []) => match self.attributes().tensor("value").map(Constant::of) {
-                Some(Ok(constant)) => Ok(Value::Constant(constant)),
-                Some(Err(why)) => self.refuse(format!(": it {why}")),
-                None => self.refuse(" without a tensor"),
-            },
-            (
-                "Cast" | "Identity" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Dropout",
-                [value, ..],
-            ) => Ok((*value).clone()),
+            ("Identity", [value]) => Ok((*value).clone()),
+            ("Cast", [value]) => self.cast(value),
+            ("CastLike", [value, like]) => self.cast_like(value, like),
+            ("Dropout", [value, ..]) => self.dropout(value),
+            ("Reshape", [value, Value::Constant(target)]) => self.reshape(value, target),
+            ("Flatten" | "Squeeze" | "Unsqueeze", [value, ..]) => self.reaxed(operator, value),
             ("Add" | "Sub" | "Mul" | "Div", [left, right]) => self.arithmetic(operator, left, right),
-            ("MatMul", [Value::Features(columns), Value::Constant(weights)]) => Ok(Value::Scores(
-                Scores::raw(self.product(columns, weights, false, None)?),
-            )),
-            ("Gemm", [Value::Features(columns), Value::Constant(weights), rest @ ..]) => {
-                self.gemm(columns, weights, rest)
-            }
-            ("Softmax", [Value::Scores(scores)]) if scores.link.is_none() => {
-                self.linked(scores, Link::Softmax)
-            }
-            ("Sigmoid", [Value::Scores(scores)]) if scores.link.is_none() => {
-                self.linked(scores, Link::Sigmoid)
-            }
+            ("MatMul", [value, Value::Constant(weights)]) => self.matmul(value, weights),
+            ("Gemm", [value, Value::Constant(weights), rest @ ..]) => self.gemm(value, weights, rest),
+            ("Softmax", [Value::Scores(scores)]) => self.softmax(scores),
+            ("Sigmoid", [Value::Scores(scores)]) => self.sigmoid(scores),
+            // Probabilities are not negative.
+            ("Abs", [value @ Value::Scores(Scores { link: Some(_), .. })]) => Ok((*value).clone()),
             ("Concat", operands) => self.concat(operands),
-            (
-                "Slice",
-                [
-                    Value::Scores(Scores {
-                        linear,
-                        link: Some(Link::Sigmoid),
-                        classes: Some(_),
-                        ..
-                    }),
-                    Value::Constant(start),
-                    ..,
-                ],
-            ) if start.numbers == [1.0] => Ok(Value::SecondClass(linear.clone())),
-            ("ReduceSum", [Value::Scores(scores), ..]) if scores.link == Some(Link::Sigmoid) => {
-                Ok(Value::Sum(scores.linear.clone()))
-            }
-            ("ArgMax", [Value::Scores(_)]) => Ok(Value::Label(None)),
+            ("Slice", [value, ..]) => self.slice(value),
+            ("Gather", [value, Value::Constant(places)]) => self.gather(value, places),
+            ("ReduceSum", [Value::Scores(scores), ..]) => self.sum(scores),
+            ("ArgMax", [Value::Scores(scores)]) => self.argmax(scores),
+            ("Sign" | "Clip", [Value::Held(held), ..]) => self.held(operator, held),
             _ => self.refuse(self.what_it_gets()),
         }
     }
 
-    fn machine_learning(&self, operator: &str) -> Result<Value, ImportError> {
+    fn learning(&self, operator: &str) -> Result<Value, ImportError> {
         match (operator, self.operands.as_slice()) {
-            ("Scaler", [Value::Features(columns)]) => {
-                let (offset, scale) = (
-                    self.attributes().floats("offset"),
-                    self.attributes().floats("scale"),
-                );
-                let moved = self.each(columns, &offset, |column, offset| column.offset -= offset)?;
-                let scaled = self.each(&moved, &scale, |column, scale| {
-                    column.offset *= scale;
-                    column.scale *= scale;
-                })?;
-                Ok(Value::Features(scaled.scaled_as(Scaling::Standard)))
-            }
-            ("LinearRegressor", [Value::Features(columns)]) => {
-                let attributes = self.attributes();
-                if attributes.text("post_transform", "NONE") != "NONE" {
-                    return self.refuse(" with a post_transform");
-                }
-                let targets = attributes.int("targets", 1).max(1) as usize;
-                let linear = self.rows(
-                    columns,
-                    &attributes.floats("coefficients"),
-                    &attributes.floats("intercepts"),
-                    targets,
-                )?;
-                Ok(Value::Scores(Scores::raw(linear)))
-            }
-            ("Normalizer", [Value::Scores(scores)]) if self.attributes().text("norm", "MAX") == "L1" => {
-                match scores.link {
-                    Some(Link::Sigmoid) if scores.classes.is_none() => Ok(Value::Scores(Scores {
-                        link: Some(Link::OneVsRest),
-                        ..scores.clone()
-                    })),
-                    // They add up to one already.
-                    Some(_) => Ok(Value::Scores(scores.clone())),
-                    None => self.refuse(" on raw scores"),
-                }
-            }
+            ("Scaler", [value]) => self.scaler(value),
+            ("LinearRegressor", [value]) => self.linear_regressor(value),
+            ("Normalizer", [Value::Scores(scores)]) => self.normalised(scores),
             // What skl2onnx writes for the columns of a data frame.
-            ("FeatureVectorizer", operands)
-                if operands.iter().all(|value| matches!(value, Value::Features(_))) =>
-            {
-                self.concat(operands)
+            ("FeatureVectorizer", operands) => self.vectorised(operands),
+            ("ArrayFeatureExtractor", [Value::Constant(classes), Value::Label(label)]) => {
+                self.named(classes, label)
             }
             // What it writes for the columns that a ColumnTransformer takes.
-            ("ArrayFeatureExtractor", [Value::Features(columns), Value::Constant(places)]) => {
-                self.select(columns, places)
-            }
-            // Of the two scores that a RidgeClassifier decides by, the second one.
-            ("ArrayFeatureExtractor", [value @ Value::Scores(scores), Value::Constant(places)])
-                if scores.classes.is_some() && scores.link.is_none() && places.numbers == [1.0] =>
-            {
-                Ok((*value).clone())
-            }
-            ("ZipMap", [value @ Value::Scores(_)]) => Ok((*value).clone()),
-            ("ArrayFeatureExtractor", [Value::Constant(classes), Value::Label(_)]) => {
-                Ok(Value::Label(Some(classes.texts.clone())))
-            }
+            ("ArrayFeatureExtractor", [value, Value::Constant(places)]) => self.extract(value, places),
+            ("ZipMap", [Value::Scores(scores)]) => self.zipped(scores),
             _ => self.refuse(self.what_it_gets()),
+        }
+    }
+
+    /// The axes of an operator: an attribute, or in newer versions an input. `None` if there are none.
+    fn axes(&self, operand: usize) -> Result<Option<Vec<i64>>, ImportError> {
+        let attribute = self.attributes().ints("axes").map(<[i64]>::to_vec);
+        match (attribute, self.operands.get(operand)) {
+            (Some(_), Some(Value::Constant(_))) => self.refuse(" with axes given twice"),
+            (axes @ Some(_), None | Some(Value::Absent)) => Ok(axes),
+            (None, Some(Value::Constant(constant))) => self.integers(constant).map(Some),
+            (None, None | Some(Value::Absent)) => Ok(None),
+            _ => self.refuse(" with axes that aren't constant"),
+        }
+    }
+
+    /// The whole numbers of a constant.
+    fn integers(&self, constant: &Constant) -> Result<Vec<i64>, ImportError> {
+        match constant.integers() {
+            Some(numbers) => Ok(numbers),
+            None => self.refuse(" by numbers that aren't whole"),
         }
     }
 
     /// Words for an operator in the wrong place.
     fn what_it_gets(&self) -> String {
-        let kinds: Vec<&str> = self
-            .operands
-            .iter()
-            .map(|value| match value {
-                Value::Constant(_) => "a constant",
-                Value::Features(_) => "the features",
-                Value::Scores(scores) if scores.link.is_some() => "probabilities",
-                Value::Scores(_) => "scores",
-                Value::SecondClass(_) => "a class's probability",
-                Value::Sum(_) => "a sum of probabilities",
-                Value::Label(_) => "labels",
-            })
-            .collect();
+        let kinds: Vec<&str> = self.operands.iter().map(|value| value.kind()).collect();
         if kinds.is_empty() {
             String::new()
         } else {

@@ -1,35 +1,52 @@
-//! Operators that make scores of features, and what is made of scores.
+//! Operators that make scores of features, or of other scores.
 
 use super::Node;
 use crate::import::{
     ImportError,
     onnx::{
-        attributes::Constant,
+        constant::Constant,
         linear::Linear,
-        value::{Columns, Scores, Value},
+        value::{Scores, Value},
     },
 };
-use blindscore_protocol::descriptor::Link;
+
+/// Weights for all features that are kept at once: those of the largest model.
+const MOST_WEIGHTS: usize = 16_384 * 1_000;
 
 impl Node<'_> {
+    /// One row of weights for each output, applied to columns of features or of scores.
+    fn applied(&self, value: &Value, weights: &[Vec<f64>], intercept: &[f64]) -> Result<Linear, ImportError> {
+        let features = self.context.features;
+        if weights.len().saturating_mul(features) > MOST_WEIGHTS {
+            return self.refuse(format!(
+                " to {} columns of {features} features; {MOST_WEIGHTS} weights are possible",
+                weights.len()
+            ));
+        }
+        match value {
+            Value::Features(columns) => Ok(Linear::new(columns, weights, intercept, features)),
+            Value::Scores(scores) if scores.link.is_none() && !scores.vector => {
+                Ok(scores.linear.then(weights, intercept))
+            }
+            _ => self.refuse(self.what_it_gets()),
+        }
+    }
+
     /// Columns times weights of shape `[columns, outputs]`, or the transpose.
-    pub(super) fn product(
+    fn product(
         &self,
-        columns: &Columns,
+        value: &Value,
         weights: &Constant,
         transposed: bool,
-        intercept: Option<&[f64]>,
+        intercept: Option<&Constant>,
     ) -> Result<Linear, ImportError> {
         let (inputs, outputs) = match (weights.shape.as_slice(), transposed) {
             (&[inputs, outputs], false) | (&[outputs, inputs], true) => (inputs, outputs),
-            (&[inputs], false) => (inputs, 1),
             (shape, _) => return self.refuse(format!(" with weights of shape {shape:?}")),
         };
-        if inputs != columns.columns.len() {
-            return self.refuse(format!(
-                " of {} columns and weights for {inputs}",
-                columns.columns.len()
-            ));
+        let width = self.width(value)?;
+        if inputs != width || weights.numbers.len() != inputs * outputs || outputs == 0 {
+            return self.refuse(format!(" of {width} columns and weights for {inputs}"));
         }
         let weight = |output: usize, input: usize| {
             weights.numbers[if transposed {
@@ -43,18 +60,43 @@ impl Node<'_> {
             .collect();
         let intercept = match intercept {
             None => vec![0.0; outputs],
-            Some(&[one]) => vec![one; outputs],
-            Some(each) if each.len() == outputs => each.to_vec(),
-            Some(other) => {
-                return self.refuse(format!(" of {outputs} outputs and {} intercepts", other.len()));
-            }
+            Some(constant) => match constant.broadcast(outputs) {
+                Some(intercept) => intercept,
+                None => {
+                    return self.refuse(format!(
+                        " of {outputs} outputs and intercepts of shape {:?}",
+                        constant.shape
+                    ));
+                }
+            },
         };
-        Ok(Linear::new(columns, &rows, &intercept))
+        self.applied(value, &rows, &intercept)
+    }
+
+    pub(super) fn matmul(&self, value: &Value, weights: &Constant) -> Result<Value, ImportError> {
+        if matches!(value, Value::Features(columns) if columns.integers) {
+            return self.refuse(" on whole numbers: cast them to float before");
+        }
+        // A product with a vector has lost the axis of columns.
+        if let &[inputs] = weights.shape.as_slice() {
+            let column = Constant {
+                shape: vec![inputs, 1],
+                ..weights.clone()
+            };
+            let linear = self.product(value, &column, false, None)?;
+            return Ok(Value::Scores(Scores {
+                vector: true,
+                ..Scores::raw(linear)
+            }));
+        }
+        Ok(Value::Scores(Scores::raw(
+            self.product(value, weights, false, None)?,
+        )))
     }
 
     pub(super) fn gemm(
         &self,
-        columns: &Columns,
+        value: &Value,
         weights: &Constant,
         rest: &[&Value],
     ) -> Result<Value, ImportError> {
@@ -69,23 +111,23 @@ impl Node<'_> {
         };
         let intercept = match rest {
             [] => None,
-            [Value::Constant(constant)] => Some(scaled(constant, beta).numbers),
+            [Value::Constant(constant)] => Some(scaled(constant, beta)),
             _ => return self.refuse(" with an intercept that isn't constant"),
         };
         let transposed = attributes.int("transB", 0) != 0;
-        let linear = self.product(columns, &scaled(weights, alpha), transposed, intercept.as_deref())?;
+        let linear = self.product(value, &scaled(weights, alpha), transposed, intercept.as_ref())?;
         Ok(Value::Scores(Scores::raw(linear)))
     }
 
     /// `coefficients` as one row of weights for each output.
     pub(super) fn rows(
         &self,
-        columns: &Columns,
+        value: &Value,
         coefficients: &[f64],
         intercepts: &[f64],
         outputs: usize,
     ) -> Result<Linear, ImportError> {
-        let width = columns.columns.len();
+        let width = self.width(value)?;
         if outputs == 0
             || coefficients.len() != outputs.saturating_mul(width)
             || ![0, outputs].contains(&intercepts.len())
@@ -105,60 +147,10 @@ impl Node<'_> {
         }
         let rows: Vec<Vec<f64>> = coefficients.chunks_exact(width).map(<[f64]>::to_vec).collect();
         let zeros = vec![0.0; outputs];
-        Ok(Linear::new(
-            columns,
+        self.applied(
+            value,
             &rows,
             if intercepts.is_empty() { &zeros } else { intercepts },
-        ))
-    }
-
-    /// Labels and scores. Two classes are decided by one score.
-    pub(super) fn linear_classifier(&self) -> Result<Vec<Value>, ImportError> {
-        let [Value::Features(columns)] = self.operands.as_slice() else {
-            return self.refuse(self.what_it_gets());
-        };
-        let attributes = self.attributes();
-        let labels = attributes.class_labels();
-        let coefficients = attributes.floats("coefficients");
-        let outputs = coefficients.len() / columns.columns.len().max(1);
-        let linear = self.rows(columns, &coefficients, &attributes.floats("intercepts"), outputs)?;
-        let link = match attributes.text("post_transform", "NONE").as_str() {
-            "NONE" => None,
-            "LOGISTIC" => Some(Link::Sigmoid),
-            "SOFTMAX" => Some(Link::Softmax),
-            other => return self.refuse(format!(" with post_transform {other}")),
-        };
-        // Two rows that are each other's opposites, or one: the sign decides.
-        let one = match outputs {
-            1 => Some(linear.clone()),
-            2 if link != Some(Link::Softmax) => linear.halved(),
-            _ => None,
-        };
-        let scores = match (one, <[String; 2]>::try_from(labels.clone())) {
-            (Some(linear), Ok(classes)) => Scores {
-                linear,
-                link,
-                labels: None,
-                classes: Some(classes),
-            },
-            _ => Scores {
-                linear,
-                link,
-                labels: (labels.len() == outputs).then(|| labels.clone()),
-                classes: None,
-            },
-        };
-        Ok(vec![Value::Label(Some(labels)), Value::Scores(scores)])
-    }
-
-    pub(super) fn linked(&self, scores: &Scores, link: Link) -> Result<Value, ImportError> {
-        let axis = self.attributes().int("axis", -1);
-        if link == Link::Softmax && axis != -1 && axis != 1 {
-            return self.refuse(format!(" along axis {axis}"));
-        }
-        Ok(Value::Scores(Scores {
-            link: Some(link),
-            ..scores.clone()
-        }))
+        )
     }
 }

@@ -1,0 +1,260 @@
+//! The model that is to be served against the file that it was made of, and against what the caller's own program says.
+
+use super::{
+    Answer, Choice, Fitted, ImportError, bound,
+    onnx::Graph,
+    reference::{Elements, NotRun, Reference},
+};
+use blindscore_client::Scores;
+use blindscore_protocol::descriptor::{Inputs, ModelDescriptor, Task};
+
+/// Rows that are compared, at most.
+pub const MOST_ROWS: usize = 500;
+/// Rows that are drawn if there are no examples.
+const DRAWN: usize = 200;
+/// What single precision may change, as a share of a score or its range.
+const SINGLE: f64 = 1e-5;
+
+/// What a comparison came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// Rows that were compared, all of them alike.
+    pub rows: usize,
+    /// Largest difference of a score or a probability.
+    pub largest: f64,
+    /// Of these, rows on which the decision was too close to be compared.
+    pub close: usize,
+}
+
+/// How far apart two answers may be.
+pub(super) struct Allowed {
+    scores: Vec<f64>,
+    probabilities: f64,
+}
+
+/// Where two answers differ.
+pub(super) struct Difference {
+    pub(super) what: String,
+    pub(super) theirs: String,
+    pub(super) ours: String,
+}
+
+impl Allowed {
+    pub(super) fn new(choice: &Choice, share: f64) -> Self {
+        let scores = choice
+            .predicted
+            .iter()
+            .map(|output| bound(output) + share * output.half_range);
+        let scores: Vec<f64> = scores.collect();
+        Self {
+            probabilities: choice.probability_error().unwrap_or(0.0) + share,
+            scores,
+        }
+    }
+
+    /// Whether a decision is closer than what the scores may be off.
+    pub(super) fn is_close(&self, scores: &[f64]) -> bool {
+        match scores {
+            [score] => score.abs() <= self.scores[0],
+            scores => {
+                let largest = self.scores.iter().copied().fold(0.0, f64::max);
+                let mut sorted = scores.to_vec();
+                sorted.sort_by(|a, b| b.total_cmp(a));
+                sorted
+                    .windows(2)
+                    .next()
+                    .is_some_and(|best| best[0] - best[1] <= 2.0 * largest)
+            }
+        }
+    }
+
+    pub(super) fn number(
+        &self,
+        what: impl FnOnce() -> String,
+        theirs: f64,
+        ours: f64,
+        allowed: f64,
+    ) -> Result<f64, Difference> {
+        let difference = (theirs - ours).abs();
+        if difference <= allowed + SINGLE * theirs.abs() {
+            return Ok(difference);
+        }
+        Err(Difference {
+            what: what(),
+            theirs: theirs.to_string(),
+            ours: ours.to_string(),
+        })
+    }
+
+    pub(super) fn score(&self, place: usize) -> f64 {
+        self.scores.get(place).copied().unwrap_or(0.0)
+    }
+
+    pub(super) const fn probability(&self) -> f64 {
+        self.probabilities
+    }
+}
+
+/// Runs the file's graph in the clear on `rows`, or on rows drawn within the ranges, and compares all that it gives.
+///
+/// # Errors
+/// The outer one if an answer differs by more than the stated error; the inner one if the graph can't be run, with the reason.
+pub fn compare(
+    graph: &Graph,
+    fitted: &Fitted,
+    choice: &Choice,
+    rows: Option<&[&[f64]]>,
+) -> Result<Result<Compared, NotRun>, ImportError> {
+    let reference = match Reference::new(graph, fitted, fitted.features.as_deref()) {
+        Ok(reference) => reference,
+        Err(why) => return Ok(Err(why)),
+    };
+    let inputs = &choice.model.descriptor().inputs;
+    let drawn: Vec<Vec<f64>>;
+    let rows: Vec<&[f64]> = match rows {
+        Some(rows) => rows.to_vec(),
+        None => {
+            drawn = draw(inputs, &reference.whole_features());
+            drawn.iter().map(Vec::as_slice).collect()
+        }
+    };
+    let answers = match reference.run(&rows) {
+        Ok(answers) => answers,
+        Err(why) => return Ok(Err(why)),
+    };
+    let allowed = Allowed::new(choice, SINGLE);
+    let descriptor = choice.model.descriptor();
+    let mut compared = Compared {
+        rows: rows.len(),
+        largest: 0.0,
+        close: 0,
+    };
+    let mut differing = Vec::new();
+    for (number, (row, answers)) in rows.iter().zip(&answers).enumerate() {
+        let scores = Scores::new(descriptor, choice.model.plain_scores(row));
+        let close = descriptor.task == Task::Classification && allowed.is_close(&scores.scores);
+        compared.close += usize::from(close);
+        for (answer, elements) in fitted.answers.iter().zip(answers) {
+            match differs(answer, elements, &scores, fitted, descriptor, &allowed, close) {
+                Ok(difference) => compared.largest = compared.largest.max(difference),
+                Err(difference) => {
+                    differing.push((number + 1, difference));
+                    break;
+                }
+            }
+        }
+    }
+    match differing.first() {
+        None => Ok(Ok(compared)),
+        Some((row, Difference { what, theirs, ours })) => Err(ImportError::Options(format!(
+            "the file, run in the clear, and the model that would be served of it differ on {} of {} rows. The first is row {row}: {what} is \
+             {theirs} by the file and {ours} by the model. Nothing was written; please report the file's kind as a fault of this program",
+            differing.len(),
+            rows.len(),
+        ))),
+    }
+}
+
+/// The largest difference between what an output of the graph says and the model's answer.
+fn differs(
+    answer: &Answer,
+    elements: &Elements,
+    scores: &Scores,
+    fitted: &Fitted,
+    descriptor: &ModelDescriptor,
+    allowed: &Allowed,
+    close: bool,
+) -> Result<f64, Difference> {
+    let label = |place: usize| {
+        descriptor
+            .outputs
+            .get(place)
+            .map_or("", |output| output.label.as_str())
+    };
+    match (answer, elements) {
+        (Answer::Label, elements) => {
+            let theirs = match elements {
+                Elements::Texts(texts) => texts.first().cloned().unwrap_or_default(),
+                Elements::Numbers(numbers) => numbers.first().map_or_else(String::new, f64::to_string),
+            };
+            // The file's own names: the caller may have given others.
+            let names = match (&fitted.classes, &fitted.labels) {
+                (Some(classes), _) => classes.to_vec(),
+                (None, Some(labels)) => labels.clone(),
+                (None, None) => (0..fitted.coef.len()).map(|place| place.to_string()).collect(),
+            };
+            let ours = scores
+                .index()
+                .and_then(|index| names.get(index).cloned())
+                .unwrap_or_default();
+            if close || theirs == ours {
+                return Ok(0.0);
+            }
+            Err(Difference {
+                what: "the label".into(),
+                theirs,
+                ours,
+            })
+        }
+        (Answer::Held, Elements::Numbers(numbers)) => {
+            for (place, (holds, score)) in numbers.iter().zip(&scores.scores).enumerate() {
+                if (*holds != 0.0) != (*score > 0.0) && score.abs() > allowed.score(place) {
+                    return Err(Difference {
+                        what: format!("whether {:?} holds", label(place)),
+                        theirs: (*holds != 0.0).to_string(),
+                        ours: (*score > 0.0).to_string(),
+                    });
+                }
+            }
+            Ok(0.0)
+        }
+        (Answer::Probabilities(places), Elements::Numbers(numbers)) if places.len() == numbers.len() => {
+            let mut largest = 0f64;
+            for (&place, &theirs) in places.iter().zip(numbers) {
+                let ours = scores.probabilities.get(place).copied().unwrap_or(f64::NAN);
+                let what = || format!("probability {}", place + 1);
+                largest = largest.max(allowed.number(what, theirs, ours, allowed.probability())?);
+            }
+            Ok(largest)
+        }
+        (Answer::Scores(places), Elements::Numbers(numbers)) if places.len() == numbers.len() => {
+            let mut largest = 0f64;
+            for (&(place, factor), &theirs) in places.iter().zip(numbers) {
+                let ours = factor * scores.scores.get(place).copied().unwrap_or(f64::NAN);
+                let what = || format!("the score of {:?}", label(place));
+                largest = largest.max(allowed.number(what, theirs, ours, allowed.score(place))?);
+            }
+            Ok(largest)
+        }
+        _ => Err(Difference {
+            what: "the number of columns".into(),
+            theirs: "another".into(),
+            ours: descriptor.outputs.len().to_string(),
+        }),
+    }
+}
+
+/// Rows within the ranges, always the same ones.
+fn draw(inputs: &Inputs, whole: &[bool]) -> Vec<Vec<f64>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut share = move || {
+        // splitmix64
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ mixed >> 31) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut row = || {
+        let value = |index: usize| {
+            let (min, max) = inputs.range(index);
+            let value = min + share() * (max - min);
+            if whole.get(index).copied().unwrap_or(false) {
+                value.round()
+            } else {
+                value
+            }
+        };
+        (0..inputs.count).map(value).collect()
+    };
+    (0..DRAWN).map(|_| row()).collect()
+}

@@ -1,0 +1,253 @@
+//! What the caller's own program predicts for the calibration rows.
+
+use super::{
+    Choice, ImportError,
+    compare::{Allowed, Compared, Difference},
+    table::{Table, TableError, TableOptions},
+};
+use blindscore_client::Scores;
+use blindscore_protocol::{
+    columns::{HeaderChoice, number},
+    descriptor::{ModelDescriptor, Task},
+};
+use csv::StringRecord;
+use std::path::Path;
+
+/// What the rounding of a model to single precision may change, as a share of a score's range, or of a probability.
+const SHARE: f64 = 1e-4;
+
+/// What a column says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Column {
+    /// The decision, or with a regression of one target its value; a JSON list where there are several.
+    Predicted,
+    /// The value of one target, or whether one label holds.
+    Output(usize),
+    /// A class's probability.
+    Probability(usize),
+    /// A class's score.
+    Score(usize),
+}
+
+/// The caller's predictions.
+pub struct Expected {
+    columns: Vec<(usize, String, Column)>,
+    rows: Vec<StringRecord>,
+    /// What stands above the only column: its name, or a prediction.
+    only: Option<String>,
+}
+
+impl Expected {
+    /// Reads a file for a model: columns `predicted` or `label`, `predicted_NAME`, `proba_NAME`, `score_NAME` or the names of the outputs, or a
+    /// single column whatever it is called.
+    ///
+    /// # Errors
+    /// If it can't be read, or its columns are none of these.
+    pub fn read(path: &Path, model: &ModelDescriptor, options: &TableOptions) -> Result<Self, ImportError> {
+        let options = TableOptions {
+            header: HeaderChoice::Yes,
+            ignore: Vec::new(),
+            ..options.clone()
+        };
+        let mut table = Table::open(path, &options, None, None)?;
+        let header: Vec<String> = table
+            .header()
+            .unwrap_or_default()
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .collect();
+        let columns = columns(&header, model)?;
+        let rows = table
+            .rows()
+            .map(|row| Ok(row?.1))
+            .collect::<Result<_, TableError>>()?;
+        let only = <[String; 1]>::try_from(header).ok().map(|[name]| name);
+        Ok(Self { columns, rows, only })
+    }
+
+    /// Compares all rows with the model in the clear.
+    ///
+    /// # Errors
+    /// If there are more or fewer rows, or one of them differs by more than the stated error.
+    pub fn compare(&self, rows: &[Vec<f64>], choice: &Choice) -> Result<Compared, ImportError> {
+        let (ours, theirs) = (rows.len(), self.rows.len());
+        // pandas writes 0 above a column without a name, numpy nothing: the number of rows shows which it was.
+        let first = self.only.iter().filter(|_| theirs + 1 == ours);
+        let records: Vec<StringRecord> = first
+            .map(|cell| StringRecord::from(vec![cell.clone()]))
+            .chain(self.rows.iter().cloned())
+            .collect();
+        if ours != records.len() {
+            return Err(ImportError::Options(format!(
+                "--expect has {theirs} rows, --calibrate has {ours}: it must say what is predicted for these same rows, in their order"
+            )));
+        }
+        let model = choice.model.descriptor();
+        let allowed = Allowed::new(choice, SHARE);
+        let mut compared = Compared {
+            rows: ours,
+            largest: 0.0,
+            close: 0,
+        };
+        let mut differing = Vec::new();
+        for (index, (row, record)) in rows.iter().zip(&records).enumerate() {
+            let scores = Scores::new(model, choice.model.plain_scores(row));
+            let close = model.task == Task::Classification && allowed.is_close(&scores.scores);
+            compared.close += usize::from(close);
+            for (place, name, column) in &self.columns {
+                let text = record.get(*place).unwrap_or_default().trim();
+                match differs(text, name, column, &scores, model, &allowed, close) {
+                    Ok(difference) => compared.largest = compared.largest.max(difference),
+                    Err(difference) => {
+                        differing.push((index + 1, difference));
+                        break;
+                    }
+                }
+            }
+        }
+        match differing.first() {
+            None => Ok(compared),
+            Some((row, Difference { what, theirs, ours })) => Err(ImportError::Options(format!(
+                "--expect and the file's model differ on {} of {} rows. The first is row {row}: {what} is {theirs} by --expect and {ours} by \
+                 the model. The columns of --calibrate may be in another order than those of the model, an array may have been written \
+                 without np.ascontiguousarray, a converter may have made another model of yours, or --labels may be in another order",
+                differing.len(),
+                compared.rows,
+            ))),
+        }
+    }
+}
+
+/// What each column of a header says.
+fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, String, Column)>, ImportError> {
+    if let [only] = header {
+        return Ok(vec![(0, only.clone(), Column::Predicted)]);
+    }
+    let labels: Vec<&str> = model.outputs.iter().map(|output| output.label.as_str()).collect();
+    let classes: Vec<&str> = match &model.classes {
+        Some(classes) => classes.iter().map(String::as_str).collect(),
+        None => labels.clone(),
+    };
+    let place = |names: &[&str], name: &str| names.iter().position(|other| same_label(other, name));
+    let column = |name: &str| {
+        if ["predicted", "prediction", "predict", "label"].contains(&name) {
+            return Some(Column::Predicted);
+        }
+        let after = |prefix: &str| name.strip_prefix(prefix);
+        if let Some(class) = after("proba_") {
+            return place(&classes, class).map(Column::Probability);
+        }
+        if let Some(output) = after("predicted_") {
+            return place(&labels, output).map(Column::Output);
+        }
+        let output = place(&labels, after("score_").unwrap_or(name))?;
+        Some(if model.task == Task::Classification {
+            Column::Score(output)
+        } else {
+            Column::Output(output)
+        })
+    };
+    let mut known = Vec::new();
+    for (index, name) in header.iter().enumerate() {
+        match column(name) {
+            Some(column) => known.push((index, name.clone(), column)),
+            // An index that pandas writes.
+            None if index == 0 && (name.is_empty() || name == "row") => {}
+            None => {
+                return Err(ImportError::Options(format!(
+                    "--expect has a column {name:?}, which is nothing that the model gives. Columns are predicted (or label), predicted_NAME, \
+                     proba_NAME and score_NAME; the model's names are {}",
+                    classes.join(", ")
+                )));
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Whether two names of a class are the same: as text, or as numbers, which other programs write as `1.0`.
+fn same_label(one: &str, other: &str) -> bool {
+    let truth = |text: &str| match text {
+        "True" | "true" => Some(1.0),
+        "False" | "false" => Some(0.0),
+        text => number(text),
+    };
+    one == other
+        || truth(one)
+            .zip(truth(other))
+            .is_some_and(|(one, other)| one == other)
+}
+
+/// The difference between a cell and the model's answer.
+fn differs(
+    text: &str,
+    name: &str,
+    column: &Column,
+    scores: &Scores,
+    model: &ModelDescriptor,
+    allowed: &Allowed,
+    close: bool,
+) -> Result<f64, Difference> {
+    let differ = |what: String, ours: String| {
+        Err(Difference {
+            what,
+            theirs: format!("{text:?}"),
+            ours,
+        })
+    };
+    let value = |text: &str, place: usize| {
+        let ours = scores.scores.get(place).copied().unwrap_or(f64::NAN);
+        match number(text) {
+            Some(theirs) => allowed.number(|| name.to_owned(), theirs, ours, allowed.score(place)),
+            None => differ(name.to_owned(), ours.to_string()),
+        }
+    };
+    let holds = |text: &str, place: usize| {
+        let score = scores.scores.get(place).copied().unwrap_or(f64::NAN);
+        let ours = if score > 0.0 { "1" } else { "0" };
+        if same_label(ours, text) || score.abs() <= allowed.score(place) {
+            Ok(0.0)
+        } else {
+            differ(name.to_owned(), ours.to_owned())
+        }
+    };
+    match (column, model.task) {
+        (Column::Predicted, Task::Classification) => match scores.label() {
+            Some(label) if close || same_label(label, text) => Ok(0.0),
+            label => differ("the label".into(), label.unwrap_or_default().to_owned()),
+        },
+        (Column::Predicted, task) => {
+            let list = text.trim_start_matches('[').trim_end_matches(']');
+            let cells: Vec<&str> = list
+                .split([',', ' '])
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect();
+            if cells.len() != scores.scores.len() {
+                return differ(
+                    format!("the number of values in {name:?}"),
+                    scores.scores.len().to_string(),
+                );
+            }
+            let mut largest = 0f64;
+            for (place, cell) in cells.into_iter().enumerate() {
+                let difference = if task == Task::Multilabel {
+                    holds(cell, place)
+                } else {
+                    value(cell, place)
+                };
+                largest = largest.max(difference?);
+            }
+            Ok(largest)
+        }
+        (Column::Output(place), Task::Multilabel) => holds(text, *place),
+        (Column::Output(place) | Column::Score(place), _) => value(text, *place),
+        (Column::Probability(place), _) => {
+            let ours = scores.probabilities.get(*place).copied().unwrap_or(f64::NAN);
+            match number(text) {
+                Some(theirs) => allowed.number(|| name.to_owned(), theirs, ours, allowed.probability()),
+                None => differ(name.to_owned(), ours.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Constant tensors of ONNX files.
+
+use super::attributes::utf8;
+use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+
+/// Values that a constant may have: more than the largest weight matrix.
+const MOST_VALUES: usize = 64_000_000;
+
+/// A constant tensor of numbers or strings.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Constant {
+    /// Its shape.
+    pub(super) shape: Vec<usize>,
+    /// Its values, row by row; empty for strings.
+    pub(super) numbers: Vec<f64>,
+    /// Its strings, or its integers as text: what labels are made of.
+    pub(super) texts: Vec<String>,
+}
+
+impl Constant {
+    /// Elements.
+    pub(super) fn count(&self) -> usize {
+        self.numbers.len().max(self.texts.len())
+    }
+
+    /// Its numbers, if all of them are whole.
+    pub(super) fn integers(&self) -> Option<Vec<i64>> {
+        let whole =
+            |number: &f64| (number.fract() == 0.0 && number.abs() < 2f64.powi(53)).then_some(*number as i64);
+        let whole: Option<Vec<i64>> = self.numbers.iter().map(whole).collect();
+        whole.filter(|numbers| numbers.len() == self.count())
+    }
+
+    /// A number for each of so many columns, as ONNX broadcasts it to a matrix of rows. `None` if it would make more columns or other rows.
+    pub(super) fn broadcast(&self, columns: usize) -> Option<Vec<f64>> {
+        match (self.shape.as_slice(), self.numbers.as_slice()) {
+            ([] | [1] | [1, 1], &[number]) => Some(vec![number; columns]),
+            (&[count] | &[1, count], numbers) if count == columns && numbers.len() == count => {
+                Some(numbers.to_vec())
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads a tensor; the error says what is wrong with it.
+    pub(super) fn of(tensor: &TensorProto) -> Result<Self, String> {
+        let shape: Option<Vec<usize>> = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
+        let shape = shape.ok_or("has a negative dimension")?;
+        let count = shape
+            .iter()
+            .try_fold(1usize, |product, dim| product.checked_mul(*dim))
+            .filter(|count| *count <= MOST_VALUES)
+            .ok_or("is too large")?;
+        let raw = &tensor.raw_data;
+        let (numbers, texts) = match DataType::try_from(tensor.data_type).ok() {
+            Some(DataType::Float) if raw.is_empty() => (
+                tensor.float_data.iter().map(|&v| f64::from(v)).collect(),
+                Vec::new(),
+            ),
+            Some(DataType::Float) => (fixed(raw, |b| f64::from(f32::from_le_bytes(b)))?, Vec::new()),
+            Some(DataType::Double) if raw.is_empty() => (tensor.double_data.clone(), Vec::new()),
+            Some(DataType::Double) => (fixed(raw, f64::from_le_bytes)?, Vec::new()),
+            Some(DataType::Int64) => integers(if raw.is_empty() {
+                tensor.int64_data.clone()
+            } else {
+                fixed(raw, i64::from_le_bytes)?
+            }),
+            Some(DataType::Int32) => integers(if raw.is_empty() {
+                tensor.int32_data.iter().map(|&v| i64::from(v)).collect()
+            } else {
+                fixed(raw, |b| i64::from(i32::from_le_bytes(b)))?
+            }),
+            Some(DataType::String) => (
+                Vec::new(),
+                tensor.string_data.iter().map(|text| utf8(text)).collect(),
+            ),
+            other => return Err(format!("has type {other:?}")),
+        };
+        if numbers.len().max(texts.len()) != count {
+            return Err(format!(
+                "has {} values for shape {shape:?}",
+                numbers.len().max(texts.len())
+            ));
+        }
+        if let Some(value) = numbers.iter().find(|value| !value.is_finite()) {
+            return Err(format!("holds {value}"));
+        }
+        Ok(Self {
+            shape,
+            numbers,
+            texts,
+        })
+    }
+}
+
+fn integers(values: Vec<i64>) -> (Vec<f64>, Vec<String>) {
+    (
+        values.iter().map(|&v| v as f64).collect(),
+        values.iter().map(i64::to_string).collect(),
+    )
+}
+
+fn fixed<T, const L: usize>(raw: &[u8], read: impl Fn([u8; L]) -> T) -> Result<Vec<T>, String> {
+    match raw.as_chunks() {
+        (chunks, []) => Ok(chunks.iter().map(|chunk| read(*chunk)).collect()),
+        _ => Err(format!("has {} bytes of data", raw.len())),
+    }
+}

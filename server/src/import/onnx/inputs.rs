@@ -1,0 +1,147 @@
+//! The features of a model: the inputs of its graph.
+
+use super::value::{Columns, Value};
+use crate::import::ImportError;
+use blindscore_protocol::descriptor::FEATURES;
+use std::collections::{HashMap, HashSet};
+use tract_onnx::pb::{
+    GraphProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
+};
+
+/// What a model takes.
+pub(super) struct Features {
+    /// How many there are.
+    pub(super) count: usize,
+    /// Their names: those of inputs of one column each.
+    pub(super) names: Option<Vec<String>>,
+    /// Columns that the model knows and doesn't use.
+    pub(super) unused: Vec<String>,
+}
+
+/// One input.
+struct Input<'a> {
+    name: &'a str,
+    kind: Kind,
+    width: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Float,
+    Integer,
+    Text,
+}
+
+/// Makes the graph's inputs the features, and counts them: one input of many columns, or many of one column, which then have names. Named ones
+/// that no `used` tensor comes from are left out.
+pub(super) fn read(
+    graph: &GraphProto,
+    used: &HashSet<&str>,
+    values: &mut HashMap<String, Value>,
+) -> Result<Features, ImportError> {
+    // Older files list initializers among the inputs.
+    let constants: HashSet<&str> = graph
+        .initializer
+        .iter()
+        .map(|tensor| tensor.name.as_str())
+        .collect();
+    let inputs: Vec<Input<'_>> = graph
+        .input
+        .iter()
+        .filter(|input| !constants.contains(input.name.as_str()))
+        .map(input)
+        .collect::<Result<_, _>>()?;
+    let named = inputs.len() > 1 && inputs.iter().all(|input| input.width == 1);
+    let mut features = Features {
+        count: 0,
+        names: named.then(Vec::new),
+        unused: Vec::new(),
+    };
+    for input in &inputs {
+        let is_used = used.contains(input.name);
+        if !is_used && named {
+            features.unused.push(input.name.to_owned());
+            continue;
+        }
+        let value = match input.kind {
+            Kind::Text if !is_used => {
+                return Err(ImportError::Graph(format!(
+                    "the model doesn't use its input {:?}, which is text, and its other inputs have no names of their own: export it \
+                     without that one",
+                    input.name
+                )));
+            }
+            Kind::Text => Value::Text(input.name.to_owned()),
+            kind => {
+                let places = features.count..features.count + input.width;
+                features.count = places.end;
+                if let Some(names) = &mut features.names {
+                    names.push(input.name.to_owned());
+                }
+                Value::Features(Columns::inputs(places, kind == Kind::Integer))
+            }
+        };
+        if values.insert(input.name.to_owned(), value).is_some() {
+            return Err(ImportError::Graph(format!(
+                "the model has two inputs {:?}",
+                input.name
+            )));
+        }
+    }
+    let has_text = inputs
+        .iter()
+        .any(|input| input.kind == Kind::Text && used.contains(input.name));
+    if !FEATURES.contains(&features.count) && !has_text {
+        return Err(ImportError::Graph(format!(
+            "the model has {} features; {} to {} are possible",
+            features.count,
+            FEATURES.start(),
+            FEATURES.end()
+        )));
+    }
+    Ok(features)
+}
+
+/// An input of shape `[rows, columns]`.
+fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
+    let refuse = |what: &str| Err(ImportError::Graph(format!("input {:?} {what}", info.name)));
+    let Some(type_proto::Value::TensorType(tensor)) =
+        info.r#type.as_ref().and_then(|kind| kind.value.as_ref())
+    else {
+        return refuse("is not a tensor");
+    };
+    let kind = match DataType::try_from(tensor.elem_type) {
+        Ok(DataType::Float | DataType::Double) => Kind::Float,
+        Ok(
+            DataType::Int64
+            | DataType::Int32
+            | DataType::Int16
+            | DataType::Int8
+            | DataType::Uint64
+            | DataType::Uint32
+            | DataType::Uint16
+            | DataType::Uint8,
+        ) => Kind::Integer,
+        Ok(DataType::String) => Kind::Text,
+        Ok(DataType::Bool) => {
+            return refuse("is true or false: export the model with a column of numbers, 0 and 1");
+        }
+        _ => return refuse("has a type that isn't supported: export the model with columns of floats"),
+    };
+    let name = info.name.as_str();
+    if kind == Kind::Text {
+        return Ok(Input { name, kind, width: 1 });
+    }
+    let dimensions = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
+    let [_, columns] = dimensions else {
+        return refuse("is not of shape [rows, columns]");
+    };
+    let width = match columns.value {
+        Some(dimension::Value::DimValue(columns)) if columns > 0 => usize::try_from(columns),
+        _ => return refuse("has no fixed number of columns: export the model with an example row"),
+    };
+    match width {
+        Ok(width) if FEATURES.contains(&width) => Ok(Input { name, kind, width }),
+        _ => refuse("has more columns than a model may have features"),
+    }
+}

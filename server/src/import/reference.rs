@@ -1,0 +1,250 @@
+//! ONNX graphs run in the clear, number by number, as the ONNX specification says.
+//!
+//! What [`super::onnx`] makes of a graph is compared with this. So the two share no code but the decoding of the file: a mistake of the one is not
+//! a mistake of the other. Everything is computed in double precision; text is kept as text.
+
+mod learning;
+mod standard;
+mod tensor;
+
+use super::{Fitted, onnx::Graph};
+use std::collections::HashMap;
+use tensor::Tensor;
+use tract_onnx::pb::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
+
+pub(super) use tensor::Elements;
+
+/// Rows that are run at once where the graph takes any number: more than one, so that an operator which mixes rows shows.
+const ROWS: usize = 7;
+
+/// Why a graph isn't run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRun(String);
+
+fn not_run<T>(why: impl Into<String>) -> Result<T, NotRun> {
+    Err(NotRun(why.into()))
+}
+
+/// What a graph gives for one row: one entry for each of its outputs, in their order.
+pub(super) type Answers = Vec<Elements>;
+
+/// A graph that is ready to be run on rows of the features of its model.
+pub(super) struct Reference<'a> {
+    graph: &'a Graph,
+    constants: HashMap<&'a str, Tensor>,
+    inputs: Vec<Input>,
+    rows: usize,
+}
+
+/// Where an input's columns come from.
+struct Input {
+    name: String,
+    kind: DataType,
+    /// Places of its columns among the features; none for a column that the model doesn't use.
+    features: Vec<Option<usize>>,
+}
+
+impl<'a> Reference<'a> {
+    /// Finds the inputs of a graph among the features of the model that was made of it.
+    ///
+    /// # Errors
+    /// If its inputs can't be made of features.
+    pub(super) fn new(graph: &'a Graph, fitted: &Fitted, names: Option<&[String]>) -> Result<Self, NotRun> {
+        let proto = graph.proto();
+        let constants: Vec<&str> = proto
+            .initializer
+            .iter()
+            .map(|tensor| tensor.name.as_str())
+            .collect();
+        let (mut inputs, mut count, mut fixed) = (Vec::new(), 0, None);
+        for info in proto
+            .input
+            .iter()
+            .filter(|info| !constants.contains(&info.name.as_str()))
+        {
+            let Some(type_proto::Value::TensorType(tensor)) =
+                info.r#type.as_ref().and_then(|kind| kind.value.as_ref())
+            else {
+                return not_run(format!("input {:?} is no tensor", info.name));
+            };
+            let dims: Vec<Option<usize>> = tensor
+                .shape
+                .iter()
+                .flat_map(|shape| &shape.dim)
+                .map(|dim| match dim.value {
+                    Some(dimension::Value::DimValue(size)) => {
+                        usize::try_from(size).ok().filter(|size| *size > 0)
+                    }
+                    _ => None,
+                })
+                .collect();
+            let width = dims.get(1).copied().flatten().unwrap_or(1);
+            fixed = fixed.or(dims.first().copied().flatten());
+            let features = match names {
+                // Inputs of one column each are found by their names, others by their order.
+                Some(names) => vec![names.iter().position(|name| *name == info.name)],
+                None => (count..count + width).map(Some).collect(),
+            };
+            count += features.iter().flatten().count();
+            inputs.push(Input {
+                name: info.name.clone(),
+                kind: DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined),
+                features,
+            });
+        }
+        if count != fitted.count() {
+            return not_run(format!(
+                "the graph takes {count} features, the model {}",
+                fitted.count()
+            ));
+        }
+        // Not all initializers are used, and those that aren't may be anything.
+        let constants = proto
+            .initializer
+            .iter()
+            .filter_map(|tensor| Some((tensor.name.as_str(), Tensor::of(tensor).ok()?)));
+        Ok(Self {
+            graph,
+            constants: constants.collect(),
+            inputs,
+            rows: fixed.unwrap_or(ROWS),
+        })
+    }
+
+    /// For each feature, whether its input is of whole numbers.
+    pub(super) fn whole_features(&self) -> Vec<bool> {
+        let mut whole: Vec<(usize, bool)> = Vec::new();
+        for input in &self.inputs {
+            let integer = !matches!(input.kind, DataType::Float | DataType::Double);
+            whole.extend(input.features.iter().flatten().map(|&feature| (feature, integer)));
+        }
+        whole.sort_unstable();
+        whole.into_iter().map(|(_, integer)| integer).collect()
+    }
+
+    /// What the graph gives for each of some rows of features.
+    ///
+    /// # Errors
+    /// If it has an operator that isn't known here, or a row can't be its input.
+    pub(super) fn run(&self, rows: &[&[f64]]) -> Result<Vec<Answers>, NotRun> {
+        let mut answers = Vec::with_capacity(rows.len());
+        for block in rows.chunks(self.rows) {
+            let outputs = self.run_block(block)?;
+            for row in 0..block.len() {
+                answers.push(outputs.iter().map(|output| output.row(row)).collect());
+            }
+        }
+        Ok(answers)
+    }
+
+    /// One run of the graph; the last row stands for rows that are missing.
+    fn run_block(&self, block: &[&[f64]]) -> Result<Vec<Tensor>, NotRun> {
+        let mut tensors: HashMap<&str, Tensor> = HashMap::new();
+        let last = block.len().saturating_sub(1);
+        for input in &self.inputs {
+            let rows = (0..self.rows).map(|row| block[row.min(last)]);
+            tensors.insert(&input.name, input.tensor(rows, self.rows)?);
+        }
+        for node in &self.graph.proto().node {
+            let operands = self.operands(node, &tensors);
+            let missing = node
+                .input
+                .iter()
+                .zip(&operands)
+                .any(|(name, found)| !name.is_empty() && found.is_none());
+            if missing {
+                continue;
+            }
+            // One that fails matters only if an output depends on it.
+            if let Ok(results) = run_node(node, &operands, self.graph.version()) {
+                tensors.extend(node.output.iter().map(String::as_str).zip(results));
+            }
+        }
+        let outputs = self.graph.proto().output.iter().map(|output| {
+            let Some(tensor) = tensors.get(output.name.as_str()) else {
+                return self.why_not(&output.name, &tensors);
+            };
+            match tensor.rows() {
+                Some(rows) if rows == self.rows => Ok(tensor.clone()),
+                _ => not_run(format!(
+                    "output {:?} has shape {:?} for {} rows",
+                    output.name,
+                    tensor.shape(),
+                    self.rows
+                )),
+            }
+        });
+        outputs.collect()
+    }
+
+    fn operands<'t>(
+        &'t self,
+        node: &NodeProto,
+        tensors: &'t HashMap<&str, Tensor>,
+    ) -> Vec<Option<&'t Tensor>> {
+        let find = |name: &String| {
+            tensors
+                .get(name.as_str())
+                .or_else(|| self.constants.get(name.as_str()))
+        };
+        node.input.iter().map(find).collect()
+    }
+
+    /// Why there is no such tensor: the first operator before it that failed.
+    fn why_not<T>(&self, name: &str, tensors: &HashMap<&str, Tensor>) -> Result<T, NotRun> {
+        let mut wanted = name;
+        for node in self.graph.proto().node.iter().rev() {
+            if !node.output.iter().any(|output| output == wanted) {
+                continue;
+            }
+            let operands = self.operands(node, tensors);
+            let missing = node.input.iter().zip(&operands);
+            let mut missing = missing.filter(|(name, found)| !name.is_empty() && found.is_none());
+            match missing.next() {
+                Some((input, _)) => wanted = input,
+                None => {
+                    return match run_node(node, &operands, self.graph.version()) {
+                        Err(NotRun(why)) => {
+                            not_run(format!("{} (node {:?}): {why}", node.op_type, node.name))
+                        }
+                        Ok(_) => not_run(format!("{wanted:?} is not given")),
+                    };
+                }
+            }
+        }
+        not_run(format!("{wanted:?} is given by no node"))
+    }
+}
+
+impl Input {
+    fn tensor<'r>(&self, rows: impl Iterator<Item = &'r [f64]>, count: usize) -> Result<Tensor, NotRun> {
+        let shape = vec![count, self.features.len()];
+        if self.kind == DataType::String {
+            return Ok(Tensor::texts(
+                shape,
+                vec![String::new(); count * self.features.len()],
+            ));
+        }
+        let cell = |row: &[f64], feature: &Option<usize>| feature.map_or(0.0, |feature| row[feature]);
+        let numbers: Vec<f64> = rows
+            .flat_map(|row| self.features.iter().map(move |feature| cell(row, feature)))
+            .collect();
+        let tensor = Tensor::numbers(shape, numbers, self.kind);
+        if tensor.is_integer() && !tensor.is_whole() {
+            return not_run(format!(
+                "input {:?} is of whole numbers, and the rows have others",
+                self.name
+            ));
+        }
+        Ok(tensor)
+    }
+}
+
+fn run_node(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) -> Result<Vec<Tensor>, NotRun> {
+    match node.domain.as_str() {
+        "ai.onnx.ml" => learning::run(node, operands),
+        "" | "ai.onnx" => Ok(vec![standard::run(node, operands, version)?]),
+        domain => not_run(format!("its domain is {domain:?}")),
+    }
+}

@@ -1,0 +1,190 @@
+//! The operators for machine learning.
+
+use super::{NotRun, not_run, standard::attribute, tensor::Tensor};
+use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
+
+/// Runs a node.
+pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, NotRun> {
+    let Some(first) = operands.first().copied().flatten() else {
+        return not_run("it has no operands");
+    };
+    match node.op_type.as_str() {
+        "Scaler" => Ok(vec![scaler(node, first)?]),
+        "LinearRegressor" => {
+            let scores = linear(node, first)?;
+            match text(node, "post_transform").as_deref() {
+                None | Some("NONE") => Ok(vec![scores]),
+                Some(other) => not_run(format!("post_transform {other}")),
+            }
+        }
+        "LinearClassifier" => linear_classifier(node, first),
+        "Normalizer" => Ok(vec![normalizer(node, first)?]),
+        "FeatureVectorizer" => Ok(vec![vectorizer(operands)?]),
+        "ArrayFeatureExtractor" => Ok(vec![extractor(first, operands)?]),
+        // A map from names to columns has the columns' numbers.
+        "ZipMap" => Ok(vec![first.clone()]),
+        _ => not_run("it is not known"),
+    }
+}
+
+fn floats(node: &NodeProto, name: &str) -> Vec<f64> {
+    let values = attribute(node, name).map_or(&[][..], |attribute| &attribute.floats);
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+fn text(node: &NodeProto, name: &str) -> Option<String> {
+    attribute(node, name).map(|attribute| String::from_utf8_lossy(&attribute.s).into_owned())
+}
+
+fn scaler(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
+    let (_, columns) = tensor.matrix()?;
+    let (offset, scale) = (floats(node, "offset"), floats(node, "scale"));
+    let of = |values: &[f64], column: usize| {
+        if values.len() == 1 {
+            Some(values[0])
+        } else {
+            values.get(column).copied()
+        }
+    };
+    let numbers = tensor.as_numbers()?.iter().enumerate().map(|(place, x)| {
+        let column = place % columns;
+        Some((x - of(&offset, column)?) * of(&scale, column)?)
+    });
+    match numbers.collect() {
+        Some(numbers) => Ok(Tensor::numbers(tensor.shape().to_vec(), numbers, DataType::Float)),
+        None => not_run("numbers are missing"),
+    }
+}
+
+/// The scores of each row: a dot product and an intercept for each row of coefficients.
+fn linear(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
+    let (rows, width) = tensor.matrix()?;
+    let (coefficients, intercepts) = (floats(node, "coefficients"), floats(node, "intercepts"));
+    let outputs = coefficients.len() / width;
+    let numbers = tensor.as_numbers()?;
+    let mut scores = Vec::with_capacity(rows * outputs);
+    for row in numbers.chunks_exact(width) {
+        for (output, weights) in coefficients.chunks_exact(width).enumerate() {
+            let dot: f64 = row.iter().zip(weights).map(|(x, w)| x * w).sum();
+            scores.push(dot + intercepts.get(output).copied().unwrap_or(0.0));
+        }
+    }
+    Ok(Tensor::numbers(vec![rows, outputs], scores, DataType::Float))
+}
+
+fn linear_classifier(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, NotRun> {
+    let scores = linear(node, tensor)?;
+    let (rows, outputs) = scores.matrix()?;
+    let transform = text(node, "post_transform").unwrap_or_else(|| "NONE".into());
+    let numbers = scores.as_numbers()?;
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let (mut decisions, mut results) = (Vec::with_capacity(rows), Vec::new());
+    for row in numbers.chunks_exact(outputs) {
+        // One score decides between two classes by its sign.
+        let best = match row {
+            [score] => usize::from(*score > 0.0),
+            row => (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best }),
+        };
+        decisions.push(best);
+        match (transform.as_str(), row) {
+            ("LOGISTIC", &[score]) => results.extend([1.0 - sigmoid(score), sigmoid(score)]),
+            ("LOGISTIC", row) => results.extend(row.iter().map(|&x| sigmoid(x))),
+            ("SOFTMAX", row) if row.len() > 1 => {
+                let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = row.iter().map(|x| (x - most).exp()).sum();
+                results.extend(row.iter().map(|x| (x - most).exp() / sum));
+            }
+            ("NONE", row) if row.len() > 1 => results.extend(row),
+            _ => return not_run(format!("post_transform {transform} of {} scores", row.len())),
+        }
+    }
+    let columns = results.len() / rows.max(1);
+    let label = match (
+        attribute(node, "classlabels_strings"),
+        attribute(node, "classlabels_ints"),
+    ) {
+        (Some(names), _) if !names.strings.is_empty() => {
+            let name = |&best: &usize| {
+                names
+                    .strings
+                    .get(best)
+                    .map(|name| String::from_utf8_lossy(name).into_owned())
+            };
+            let names: Option<Vec<String>> = decisions.iter().map(name).collect();
+            names.map(|names| Tensor::texts(vec![rows], names))
+        }
+        (_, Some(numbers)) => {
+            let number = |&best: &usize| numbers.ints.get(best).map(|&number| number as f64);
+            let numbers: Option<Vec<f64>> = decisions.iter().map(number).collect();
+            numbers.map(|numbers| Tensor::numbers(vec![rows], numbers, DataType::Int64))
+        }
+        _ => None,
+    };
+    match label {
+        Some(label) => Ok(vec![
+            label,
+            Tensor::numbers(vec![rows, columns], results, DataType::Float),
+        ]),
+        None => not_run("names of classes are missing"),
+    }
+}
+
+fn normalizer(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
+    let (_, columns) = tensor.matrix()?;
+    let norm = text(node, "norm").unwrap_or_else(|| "MAX".into());
+    let mut numbers = tensor.as_numbers()?.to_vec();
+    for row in numbers.chunks_exact_mut(columns) {
+        let length = match norm.as_str() {
+            "L1" => row.iter().map(|x| x.abs()).sum::<f64>(),
+            "L2" => row.iter().map(|x| x * x).sum::<f64>().sqrt(),
+            "MAX" => row.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            _ => return not_run(format!("norm {norm}")),
+        };
+        if length != 0.0 {
+            row.iter_mut().for_each(|x| *x /= length);
+        }
+    }
+    Ok(Tensor::numbers(tensor.shape().to_vec(), numbers, DataType::Float))
+}
+
+fn vectorizer(operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
+    let parts: Vec<&Tensor> = operands.iter().flatten().copied().collect();
+    let widths: Vec<(usize, usize)> = parts.iter().map(|part| part.matrix()).collect::<Result<_, _>>()?;
+    let rows = widths.first().map_or(0, |width| width.0);
+    let mut numbers = Vec::new();
+    for row in 0..rows {
+        for (part, (its_rows, width)) in parts.iter().zip(&widths) {
+            if *its_rows != rows {
+                return not_run("parts of different lengths");
+            }
+            let values = &part.as_numbers()?[row * width..(row + 1) * width];
+            numbers.extend(values.iter().map(|&value| f64::from(value as f32)));
+        }
+    }
+    let columns = widths.iter().map(|width| width.1).sum();
+    Ok(Tensor::numbers(vec![rows, columns], numbers, DataType::Float))
+}
+
+/// Elements of the last axis; a vector counts as one row.
+fn extractor(tensor: &Tensor, operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
+    let Some(places) = operands.get(1).copied().flatten() else {
+        return not_run("places are missing");
+    };
+    let (rows, width) = match *tensor.shape() {
+        [width] => (1, width),
+        [rows, width] => (rows, width),
+        _ => return not_run(format!("shape {:?}", tensor.shape())),
+    };
+    let places: Vec<usize> = places
+        .as_integers()?
+        .iter()
+        .filter_map(|&place| usize::try_from(place).ok())
+        .collect();
+    if places.iter().any(|place| *place >= width) {
+        return not_run("a place that isn't there");
+    }
+    let chosen: Vec<usize> = (0..rows)
+        .flat_map(|row| places.iter().map(move |place| row * width + place))
+        .collect();
+    Ok(tensor.pick(vec![rows, places.len()], &chosen))
+}

@@ -1,0 +1,206 @@
+//! What the caller says of a fitted model, and what is left open by its file: names of outputs, and what the scores are for.
+
+use super::{Fitted, ImportError};
+use blindscore_protocol::descriptor::{Link, Task};
+use std::collections::HashSet;
+
+/// The model with the caller's `labels` in the place of the file's, and the `task` that the caller gives, or the file's.
+///
+/// # Errors
+/// If they don't fit the model, or nobody says what its scores are for.
+pub fn settle(
+    mut fitted: Fitted,
+    labels: Option<&[String]>,
+    task: Option<Task>,
+) -> Result<Settled, ImportError> {
+    let rows = fitted.coef.len();
+    if let Some(task) = task {
+        if let Some(known) = fitted.task.filter(|known| *known != task)
+            // A score without probabilities may decide by its sign, if the caller says so.
+            && !(rows == 1 && fitted.link == Link::Identity && task == Task::Classification)
+        {
+            return refuse(format!(
+                "--task is {}, but the model is for {}",
+                task.name(),
+                known.name()
+            ));
+        }
+        fitted.task = Some(task);
+    }
+    if let Some(labels) = labels {
+        relabel(&mut fitted, labels)?;
+    }
+    let Some(task) = fitted.task else {
+        return refuse(format!(
+            "the model gives {rows} scores and doesn't say what they are for: --task regression says that they are values, --task \
+             classification that the largest decides, and --task multilabel that each decides for itself"
+        ));
+    };
+    let labels = match (&fitted.labels, &fitted.classes) {
+        (_, Some([_, positive])) => vec![positive.clone()],
+        (Some(labels), None) => labels.clone(),
+        // As scikit-learn and PyTorch count classes.
+        (None, None) => (0..rows).map(|index| index.to_string()).collect(),
+    };
+    if labels.len() != rows {
+        return refuse(format!(
+            "the model has names for {} outputs, and {rows} outputs",
+            labels.len()
+        ));
+    }
+    let names: HashSet<&String> = fitted
+        .classes
+        .as_ref()
+        .map_or(&labels[..], |classes| &classes[..])
+        .iter()
+        .collect();
+    if names.len() < fitted.classes.as_ref().map_or(rows, |_| 2) {
+        return refuse(format!("two outputs have one name: {}", labels.join(", ")));
+    }
+    if let Some(features) = &fitted.features {
+        if features.len() != fitted.count() {
+            return refuse(format!(
+                "the model has names for {} features, and {} features",
+                features.len(),
+                fitted.count()
+            ));
+        }
+        let mut seen = HashSet::new();
+        if let Some(name) = features.iter().find(|name| !seen.insert(name.as_str())) {
+            return refuse(format!("two features are called {name:?}"));
+        }
+    }
+    Ok(Settled { fitted, task, labels })
+}
+
+/// A model of which everything is known but its precision.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The model.
+    pub fitted: Fitted,
+    /// What its scores are for.
+    pub task: Task,
+    /// A name for each output.
+    pub labels: Vec<String>,
+}
+
+fn refuse<T>(words: String) -> Result<T, ImportError> {
+    Err(ImportError::Options(words))
+}
+
+/// Puts the caller's labels in the place of the file's.
+fn relabel(fitted: &mut Fitted, labels: &[String]) -> Result<(), ImportError> {
+    let rows = fitted.coef.len();
+    match (rows, fitted.link, labels) {
+        (1, Link::Sigmoid | Link::Identity, [negative, positive])
+            if fitted.task != Some(Task::Multilabel) =>
+        {
+            fitted.classes = Some([negative.clone(), positive.clone()]);
+            fitted.labels = None;
+            fitted.task = Some(Task::Classification);
+        }
+        (1, _, [_]) if fitted.task == Some(Task::Classification) => {
+            return refuse(
+                "--labels names one class; the model decides between two: name both, first the one that a negative score means, as in \
+                 --labels no,yes"
+                    .into(),
+            );
+        }
+        (rows, _, labels) if rows == labels.len() => fitted.labels = Some(labels.to_vec()),
+        (rows, _, labels) => {
+            let wanted = match rows {
+                1 => "one output, whose two classes may be named".to_owned(),
+                rows => format!("{rows} outputs"),
+            };
+            return refuse(format!("--labels names {}, the model has {wanted}", labels.len()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(rows: usize, link: Link, task: Option<Task>) -> Fitted {
+        Fitted {
+            task,
+            ..Fitted::new(link, vec![vec![1.0, 2.0]; rows], vec![0.0; rows])
+        }
+    }
+
+    fn names(text: &str) -> Vec<String> {
+        text.split(',').map(str::to_owned).collect()
+    }
+
+    fn settled(fitted: Fitted, labels: &str, task: Option<Task>) -> Result<(Task, Vec<String>), String> {
+        let labels = (!labels.is_empty()).then(|| names(labels));
+        let settled = settle(fitted, labels.as_deref(), task).map_err(|error| error.to_string())?;
+        let classes = settled.fitted.classes.map(|classes| classes.to_vec());
+        Ok((settled.task, classes.unwrap_or(settled.labels)))
+    }
+
+    #[test]
+    fn labels_fit_the_task_or_are_refused() {
+        use Task::{Classification, Multilabel, Regression};
+        let value = || scores(1, Link::Identity, Some(Regression));
+        let binary = || Fitted {
+            classes: Some(["0", "1"].map(str::to_owned)),
+            ..scores(1, Link::Sigmoid, Some(Classification))
+        };
+        let open = || scores(3, Link::Identity, None);
+        let three = || scores(3, Link::Softmax, Some(Classification));
+        for (fitted, labels, task, expected) in [
+            (value(), "", None, (Regression, "0")),
+            (value(), "price", None, (Regression, "price")),
+            (value(), "no,yes", None, (Classification, "no,yes")),
+            (binary(), "", None, (Classification, "0,1")),
+            (binary(), "ham,spam", None, (Classification, "ham,spam")),
+            (open(), "a,b,c", Some(Regression), (Regression, "a,b,c")),
+            (open(), "", Some(Classification), (Classification, "0,1,2")),
+            (three(), "a,b,c", None, (Classification, "a,b,c")),
+            (
+                scores(1, Link::Sigmoid, Some(Multilabel)),
+                "spam",
+                None,
+                (Multilabel, "spam"),
+            ),
+        ] {
+            assert_eq!(
+                settled(fitted, labels, task),
+                Ok((expected.0, names(expected.1))),
+                "{labels}"
+            );
+        }
+        for (fitted, labels, task, words) in [
+            (binary(), "spam", None, "decides between two"),
+            (binary(), "a,b,c", None, "--labels names 3"),
+            (binary(), "a,a", None, "one name"),
+            (three(), "a,b", None, "--labels names 2, the model has 3"),
+            (three(), "a,b,a", None, "one name"),
+            (three(), "", Some(Regression), "--task is regression"),
+            (open(), "", None, "--task regression"),
+        ] {
+            let error = settled(fitted, labels, task).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+        let two_names = Fitted {
+            features: Some(names("a")),
+            ..three()
+        };
+        assert!(
+            settled(two_names, "", None)
+                .unwrap_err()
+                .contains("names for 1 features, and 2")
+        );
+        let same_names = Fitted {
+            features: Some(names("a,a")),
+            ..three()
+        };
+        assert!(
+            settled(same_names, "", None)
+                .unwrap_err()
+                .contains("two features")
+        );
+    }
+}
