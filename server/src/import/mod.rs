@@ -43,6 +43,8 @@ pub struct Fitted {
     pub unused: Vec<String>,
     /// The range of each feature that the file's scaler implies, or that it gives.
     pub ranges: Option<Vec<(f64, f64)>>,
+    /// What is taken for granted about these ranges.
+    pub assumed: Option<&'static str>,
     /// A name for each output, if the file has them.
     pub labels: Option<Vec<String>>,
     /// What the scores are for, if the file says so.
@@ -79,6 +81,7 @@ impl Fitted {
             features: None,
             unused: Vec::new(),
             ranges: None,
+            assumed: None,
             labels: None,
             task: None,
             classes: None,

@@ -34,6 +34,8 @@ pub struct Ranges {
     norm: Option<NormBound>,
     /// Where this comes from.
     pub source: RangeSource,
+    /// What is taken for granted about it.
+    pub assumed: Option<&'static str>,
 }
 
 impl Ranges {
@@ -56,7 +58,10 @@ impl Ranges {
             (None, None, None) => return Err(ImportError::NoRanges),
         };
         let ball = calibration.map(|data| (data, widen));
-        Self::new(each, source, ball)
+        Ok(Self {
+            assumed: fitted.assumed.filter(|_| source == RangeSource::File),
+            ..Self::new(each, source, ball)?
+        })
     }
 
     /// The same with one range for all features, for ranges from calibration data. It is the better one for features of a kind, such as counts of
@@ -86,6 +91,7 @@ impl Ranges {
             each,
             norm: None,
             source,
+            assumed: None,
         };
         ranges.norm = ball.and_then(|(data, widen)| ranges.ball(data, widen));
         Ok(ranges)

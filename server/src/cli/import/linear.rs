@@ -93,6 +93,9 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
 fn describe(report: &mut Report, choice: &Choice, ranges: &Ranges, max_error: f64) {
     let inputs = &choice.linear.inputs;
     report.row("ranges", ranges.source);
+    if let Some(assumed) = ranges.assumed {
+        report.row("", assumed);
+    }
     if let Some(norm) = inputs.norm {
         let distance = format!(
             "at most {:.4} from position {} of the ranges",
@@ -210,7 +213,7 @@ impl Comparisons {
                 "compared",
                 format!("with the file, run in the clear: {}", alike(compared)),
             ),
-            Err(why) => report.row("not compared", format!("with the file, run in the clear: {why}")),
+            Err(why) => report.row("compared", format!("not with the file, run in the clear: {why}")),
         }
         if let Some(compared) = &self.expected {
             report.row("", format!("with --expect: {}", alike(compared)));

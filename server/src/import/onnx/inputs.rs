@@ -16,6 +16,8 @@ pub(super) struct Features {
     pub(super) names: Option<Vec<String>>,
     /// Columns that the model knows and doesn't use.
     pub(super) unused: Vec<String>,
+    /// Rows that all of its inputs have, if it takes only so many at once.
+    pub(super) rows: Option<usize>,
 }
 
 /// One input.
@@ -23,6 +25,7 @@ struct Input<'a> {
     name: &'a str,
     kind: Kind,
     width: usize,
+    rows: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,10 @@ pub(super) fn read(
         count: 0,
         names: named.then(Vec::new),
         unused: Vec::new(),
+        rows: match inputs.split_first() {
+            Some((first, rest)) if rest.iter().all(|input| input.rows == first.rows) => first.rows,
+            _ => None,
+        },
     };
     for input in &inputs {
         let is_used = used.contains(input.name);
@@ -129,19 +136,27 @@ fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
         _ => return refuse("has a type that isn't supported: export the model with columns of floats"),
     };
     let name = info.name.as_str();
-    if kind == Kind::Text {
-        return Ok(Input { name, kind, width: 1 });
-    }
     let dimensions = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
-    let [_, columns] = dimensions else {
-        return refuse("is not of shape [rows, columns]");
+    let size = |place: usize| match dimensions.get(place)?.value {
+        Some(dimension::Value::DimValue(size)) => usize::try_from(size).ok().filter(|size| *size > 0),
+        _ => None,
     };
-    let width = match columns.value {
-        Some(dimension::Value::DimValue(columns)) if columns > 0 => usize::try_from(columns),
-        _ => return refuse("has no fixed number of columns: export the model with an example row"),
+    let rows = size(0);
+    let width = match (kind, dimensions) {
+        (Kind::Text, _) => 1,
+        (_, [_, _]) => match size(1) {
+            Some(width) => width,
+            None => return refuse("has no fixed number of columns: export the model with an example row"),
+        },
+        _ => return refuse("is not of shape [rows, columns]"),
     };
-    match width {
-        Ok(width) if FEATURES.contains(&width) => Ok(Input { name, kind, width }),
-        _ => refuse("has more columns than a model may have features"),
+    if !FEATURES.contains(&width) {
+        return refuse("has more columns than a model may have features");
     }
+    Ok(Input {
+        name,
+        kind,
+        width,
+        rows,
+    })
 }

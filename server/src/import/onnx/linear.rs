@@ -151,6 +151,20 @@ impl Linear {
         is_opposite.then(|| self.select(&[1]))
     }
 
+    /// What is taken for granted about the ranges.
+    pub(super) fn assumed(&self) -> &'static str {
+        if self
+            .columns
+            .columns
+            .iter()
+            .any(|column| column.scaling == Scaling::Interval)
+        {
+            "what a MinMaxScaler maps to -1 to 1, and so to 0 to 1; one with another feature_range needs --calibrate"
+        } else {
+            "five standard deviations to both sides of the scaler's means"
+        }
+    }
+
     /// The range of each of `count` features that its scaler implies: five standard deviations to both sides of the mean, or what is mapped to an
     /// interval. None if one of them was not scaled, or not used.
     pub(super) fn ranges(&self, count: usize) -> Option<Vec<(f64, f64)>> {

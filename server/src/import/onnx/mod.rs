@@ -78,6 +78,7 @@ impl Graph {
         let features = inputs::read(graph, &used, &mut values)?;
         let context = Context {
             features: features.count,
+            rows: features.rows,
             versions: self.versions,
         };
         let is_used = |node: &&NodeProto| node.output.iter().any(|name| used.contains(name.as_str()));
@@ -140,38 +141,4 @@ fn unsupported(node: &NodeProto, why: impl Into<String>) -> ImportError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use blindscore_protocol::descriptor::FEATURES;
-
-    const MODELS: [&[u8]; 4] = [
-        include_bytes!("../../../../tests/fixtures/models/iris/model.onnx"),
-        include_bytes!("../../../../tests/fixtures/models/iris-rest/model.onnx"),
-        include_bytes!("../../../../tests/fixtures/models/breast-cancer-frame/model.onnx"),
-        include_bytes!("../../../../tests/fixtures/models/diabetes-double/model.onnx"),
-    ];
-
-    fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
-        Graph::decode(bytes, Path::new(""))?.fitted()
-    }
-
-    /// Weights and labels may differ then; what may not is that the program panics, or allocates what a file of some kilobytes can't fill.
-    #[test]
-    fn changed_and_cut_files_are_models_or_errors() {
-        for model in MODELS {
-            read(model).unwrap();
-            for place in 0..model.len() {
-                for change in [0x01, 0x80, 0xff] {
-                    let mut changed = model.to_vec();
-                    changed[place] ^= change;
-                    if let Ok(fitted) = read(&changed) {
-                        assert!(FEATURES.contains(&fitted.count()));
-                        assert!(fitted.coef.iter().all(|row| row.len() == fitted.count()));
-                        assert_eq!(fitted.coef.len(), fitted.intercept.len());
-                    }
-                }
-                let _ = read(&model[..place]);
-            }
-        }
-    }
-}
+mod tests;

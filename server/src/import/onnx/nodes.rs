@@ -23,6 +23,8 @@ use tract_onnx::pb::NodeProto;
 pub(super) struct Context {
     /// Features of the model.
     pub(super) features: usize,
+    /// Rows of the inputs, if the graph takes only so many at once.
+    pub(super) rows: Option<usize>,
     /// Versions of the operators.
     pub(super) versions: Versions,
 }

@@ -60,6 +60,7 @@ pub(super) fn explain(
         )));
     }
     fitted.ranges = heads.whole.linear.ranges(features.count);
+    fitted.assumed = Some(heads.whole.linear.assumed());
     fitted.answers = graph
         .output
         .iter()

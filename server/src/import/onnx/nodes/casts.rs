@@ -56,7 +56,7 @@ impl Node<'_> {
                 DataType::Int64 | DataType::Int32 | DataType::Float | DataType::Double,
             ) => Ok(Value::Held(held.clone())),
             _ => self.refuse(format!(
-                " of {} to {to:?}, which rounds them: export the model without it",
+                " on {} to {to:?}, which rounds them: export the model without it",
                 value.kind()
             )),
         }
@@ -80,7 +80,7 @@ impl Node<'_> {
             DataType::String if label.element != LabelElement::Float => LabelElement::Text,
             _ => {
                 return self.refuse(format!(
-                    " of labels to {to:?}, which can't hold {}: export the labels as they are",
+                    " on labels to {to:?}, which can't hold {}: export the labels as they are",
                     label.names.join(", ")
                 ));
             }

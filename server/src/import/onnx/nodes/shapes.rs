@@ -56,7 +56,7 @@ impl Node<'_> {
                 _ => "[rows]".into(),
             };
             self.refuse(format!(
-                " of {} {shape} to {target:?}, which doesn't keep rows and columns: export the model without it",
+                " on {} {shape} to {target:?}, which doesn't keep rows and columns: export the model without it",
                 value.kind()
             ))
         };
@@ -73,12 +73,17 @@ impl Node<'_> {
             return self.refuse(self.what_it_gets());
         };
         let rows = |dim: i64| dim == -1 || dim > 0 || dim == 0 && zero_is_kept;
+        // What is left of so many rows is the columns if there are always so many.
+        let fixed = |dim: i64| {
+            dim == 0 && zero_is_kept
+                || self.context.rows.is_some() && self.context.rows == usize::try_from(dim).ok()
+        };
         let width = i64::try_from(shape.columns()).unwrap_or(i64::MAX);
         match *target.as_slice() {
             [first, second]
                 if rows(first)
                     && (second == width
-                        || second == -1 && first != -1
+                        || second == -1 && fixed(first)
                         || second == 0 && zero_is_kept && shape.rank() == 2) =>
             {
                 self.reshaped(value, Shape::Matrix(shape.columns()))
@@ -113,7 +118,7 @@ impl Node<'_> {
         match new {
             Some(new) => self.reshaped(value, new),
             None => self.refuse(format!(
-                " of {} along the axes {axes:?}, which doesn't keep rows and columns: export the model without it",
+                " on {} along the axes {axes:?}, which doesn't keep rows and columns: export the model without it",
                 value.kind()
             )),
         }
@@ -126,7 +131,7 @@ impl Node<'_> {
                 ..scores.clone()
             })),
             (_, Shape::Matrix(_)) => Ok(value.clone()),
-            (_, Shape::Vector) => self.refuse(format!(" of {} to one axis", value.kind())),
+            (_, Shape::Vector) => self.refuse(format!(" on {} to one axis", value.kind())),
         }
     }
 
