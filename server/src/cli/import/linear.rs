@@ -160,8 +160,29 @@ fn read(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Source> {
             fitted: import::read_safetensors(bytes)?,
             graph: None,
         }),
-        _ => bail!("its name ends in neither .onnx nor .safetensors"),
+        other => bail!(
+            "its name ends in neither .onnx nor .safetensors{}",
+            other.and_then(advice).unwrap_or_default()
+        ),
     }
+}
+
+/// What users of other tools call a file with this extension, and what to do.
+fn advice(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        "json" | "ubj" | "txt" | "bst" | "model" | "cbm" => {
+            ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost, EBM): those are not served. Fit a linear model, or a projection \
+             network (models/net)"
+        }
+        "pkl" | "pickle" | "joblib" => {
+            ". Pickled Python objects are not read: export the pipeline with skl2onnx.to_onnx"
+        }
+        "pt" | "pth" | "ckpt" | "h5" | "keras" | "pb" => {
+            ". Export the model to ONNX (torch.onnx.export, tf2onnx)"
+        }
+        "gz" | "zip" => ". Unpack it first",
+        _ => return None,
+    })
 }
 
 /// What the model was compared with.

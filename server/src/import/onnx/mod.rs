@@ -72,17 +72,39 @@ impl Graph {
     /// # Errors
     /// If it is none: the error names the operator, or the output.
     pub fn fitted(&self) -> Result<Fitted, ImportError> {
-        let graph = &self.graph;
         let used = self.used()?;
-        let mut values = constants(&graph.initializer, &used)?;
-        let features = inputs::read(graph, &used, &mut values)?;
+        self.read(&used).map_err(|error| self.advised(error, &used))
+    }
+
+    /// Where a node is refused that tells nothing of the kind of model, the advice is that of the first one that does.
+    fn advised(&self, mut error: ImportError, used: &HashSet<&str>) -> ImportError {
+        if let ImportError::Unsupported {
+            hint: hint @ None, ..
+        } = &mut error
+        {
+            let mut telling = self
+                .used_nodes(used)
+                .filter(|node| operators::check(node).is_err());
+            *hint = telling.find_map(operators::hint);
+        }
+        error
+    }
+
+    fn used_nodes<'g>(&'g self, used: &'g HashSet<&str>) -> impl Iterator<Item = &'g NodeProto> {
+        let is_used = |node: &&NodeProto| node.output.iter().any(|name| used.contains(name.as_str()));
+        self.graph.node.iter().filter(is_used)
+    }
+
+    fn read(&self, used: &HashSet<&str>) -> Result<Fitted, ImportError> {
+        let graph = &self.graph;
+        let mut values = constants(&graph.initializer, used)?;
+        let features = inputs::read(graph, used, &mut values)?;
         let context = Context {
             features: features.count,
             rows: features.rows,
             versions: self.versions,
         };
-        let is_used = |node: &&NodeProto| node.output.iter().any(|name| used.contains(name.as_str()));
-        for node in graph.node.iter().filter(is_used) {
+        for node in self.used_nodes(used) {
             let results = nodes::evaluate(node, &values, context)?;
             for (name, value) in results.into_iter().filter(|(name, _)| !name.is_empty()) {
                 if values.insert(name.clone(), value).is_some() {

@@ -180,10 +180,9 @@ impl<'a> Outputs<'a> {
         for (index, part) in places {
             starts[index] = start(part);
         }
-        let one_column = parts.iter().all(|(_, part)| part.len() == 1);
-        let names = (rest.is_empty() || !one_column)
-            .then_some(None)
-            .unwrap_or_else(|| Some(parts.iter().map(|(name, _)| (*name).to_owned()).collect()));
+        // Outputs of one column each are named; what several of one output are called isn't known.
+        let named = !rest.is_empty() && parts.iter().all(|(_, part)| part.len() == 1);
+        let names = named.then(|| parts.iter().map(|(name, _)| (*name).to_owned()).collect());
         Ok(Some(Heads { whole, starts, names }))
     }
 

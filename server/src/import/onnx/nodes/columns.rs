@@ -204,7 +204,11 @@ impl Node<'_> {
         });
         match selected {
             Some(selected) => Ok(selected),
-            None => self.refuse(format!(" of {} places in {width} columns", places.len())),
+            None => self.refuse(format!(
+                ": it takes the columns {:?} of {width}, counted from 0, and they are not all there: the converter wrote a file that \
+                 can't be run",
+                &places[..places.len().min(12)]
+            )),
         }
     }
 
