@@ -23,6 +23,8 @@ pub(crate) struct Api(Http);
 
 /// A model as the server describes it, and what its numbers mean.
 pub(crate) struct Model {
+    /// What it is asked for by: the server's word for it may be another.
+    name: String,
     pub(crate) descriptor: ModelDescriptor,
     pub(crate) set: ParameterSet,
 }
@@ -49,8 +51,9 @@ impl Api {
         Self(Http::new(args, screen))
     }
 
-    /// What the server tells about a model, checked.
-    pub(crate) fn model(&self, name: &str) -> anyhow::Result<Model> {
+    /// What the server tells about the model, checked; if one is pinned, it is that one.
+    pub(crate) fn model(&self, args: &ModelArgs) -> anyhow::Result<Model> {
+        let name = &args.model;
         let descriptor: ModelDescriptor = match self.get(&format!("/v1/models/{name}")) {
             Err(error) if error.recovery == Recovery::RefreshModel => {
                 let list: ModelList = self.get("/v1/models")?;
@@ -60,7 +63,16 @@ impl Api {
             answer => answer?,
         };
         let set = descriptor.parse().context("the model can't be used")?;
-        Ok(Model { descriptor, set })
+        if let Some(pin) = &args.model_id
+            && let Some(refusal) = pin.refusal(&descriptor)
+        {
+            bail!("model_changed: {refusal}; nothing was sent to it");
+        }
+        Ok(Model {
+            name: name.clone(),
+            descriptor,
+            set,
+        })
     }
 
     /// What the server tells of a key, if it has it.
@@ -105,8 +117,12 @@ impl Api {
         queries: &[u8],
         count: usize,
     ) -> Result<Vec<Vec<u8>>, HttpError> {
-        let Model { descriptor, set } = model;
-        let path = format!("/v1/models/{}/score", descriptor.name);
+        let Model {
+            name,
+            descriptor,
+            set,
+        } = model;
+        let path = format!("/v1/models/{name}/score");
         let size = Sizes::of(set, descriptor.inputs.count, descriptor.outputs.len()).response;
         let body = self.0.send(&Call {
             method: Method::POST,

@@ -1,5 +1,9 @@
 //! What the command line may say.
 
+use blindscore_protocol::{
+    columns::{Delimiter, HeaderChoice},
+    descriptor::ModelPin,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use ureq::http::Uri;
@@ -20,7 +24,9 @@ Examples:
   blindscore keygen --url http://127.0.0.1:8080 --model churn --key churn.key
 
 The model's parameter set decides what kind of key it is; models of one set can share a key.
-Nothing is sent but a question about the model. A key file that is there already is left alone.";
+Nothing is sent but a question about the model. A key file that is there already is left alone.
+The model's id is printed too: with --model-id, or the variable BLINDSCORE_MODEL_ID, the other
+commands take this model and no other.";
 
 const UPLOAD: &str = "\
 Examples:
@@ -40,23 +46,49 @@ Examples:
   Numbers alone, without names, in the model's order:
     blindscore predict --model digits --csv pixels.csv --out scores.csv --no-header
 
-The input is a CSV file in UTF-8. With a header, and a model that names its features, columns may
-stand in any order; missing ones and ones that the model doesn't know are errors. Otherwise columns
-are taken in order. Every cell is checked before the first row is sent. If one is not a number, or
-outside the range of its feature, all such cells are listed with their row and column (the first
-100 of them, and how many more there are), and nothing is sent. Rows count from 1, after the header.
+  Into another program:
+    blindscore predict --model churn --csv data.csv --out - | sort
 
-The output has a line for each row, in order:
+Input: a CSV file in UTF-8, with cells separated by ',', ';' or tabs. With a header, and a model
+that names its features, columns may stand in any order, under the names that the model's
+converter gave them or those before (`mean radius` is `mean_radius`); missing columns and ones
+that the model doesn't know are errors. Otherwise columns are taken in order. A first line of
+numbers is a row, unless it looks like names: then --header says what it is. Without a header,
+--id and --ignore take numbers of columns, from 1.
+
+Rows that can't be scored (a cell is empty or no number or outside the range of its feature, or
+there are too many or too few) don't stop the others. They get empty cells and the reason in a
+last column, `error`, which is there only if some row needs it. So that the server doesn't see how
+many they are, a blank row is sent in the place of each, and counts where queries are counted.
+--strict stops instead, before anything is sent, and lists all such cells (the first 100 of them,
+and how many more there are). Rows count from 1, after the header. A file in which no row has a
+number for each feature is another table than it was taken for: nothing is sent.
+
+Output: a line for each row, in order.
   row, or the column of --id   1 for the first row
-  label                        the decision, for classes
-  score_LABEL                  decrypted scores, one for each output
+  label                        for classes: the decision
+  predicted_NAME               for labels that each hold or not: 1 or 0; for regression: the value
+  score_LABEL                  decrypted scores, one for each output; not for regression
   proba_LABEL                  probabilities, if the model has them
-  predicted_NAME               for regression, in place of the three above
+  error                        why a row has no scores, if some row has none
 
-It is written to FILE.partial and renamed when it is complete. A busy server is asked again, after
-the time that it says; a key that it has lost is made and uploaded anew; if the model changes on
-the way, all rows are scored again, so that one file never mixes two models. Where the new one has
-other parameters, it says so: `keygen` makes the key for them.";
+A file is written to FILE.partial and renamed when it is complete. A pipe or a device, or - for
+standard output, gets everything at the end; nothing takes its place. All else that there is to say
+goes to standard error.
+
+A busy server is asked again, after the time that it says; a key that it has lost is made and
+uploaded anew. If the model is replaced on the way, all rows are scored again, so that one file
+never mixes two models; but only if ranges, encoding and outputs are the same. If they aren't, the
+run ends and shows the difference: a server that may choose new ranges, and sees whether rows
+follow, finds out what is in them.
+
+The same is true of ranges that the server chose before the run, with --strict. Give --model-id
+where you know the model: `keygen` and `predict` say the id. It has two halves: the one that the
+server gives, and a fingerprint of ranges, encoding and outputs that is made here. The first one
+alone is taken too, and holds only as far as the server's word.
+
+Exit codes: 0 all rows were scored, 1 something failed, 2 the arguments are wrong, 3 some rows
+could not be scored, and the others were.";
 
 const FORGET: &str = "\
 Examples:
@@ -102,6 +134,10 @@ pub(crate) struct ModelArgs {
     #[arg(long, env = "BLINDSCORE_MODEL", value_name = "NAME", value_parser = model_name)]
     pub(crate) model: String,
 
+    /// Take this model and no other: the id that `keygen` and `predict` say
+    #[arg(long, env = "BLINDSCORE_MODEL_ID", value_name = "ID", value_parser = str::parse::<ModelPin>)]
+    pub(crate) model_id: Option<ModelPin>,
+
     /// File of the secret key; whoever has it reads every query and every score. Not given: a file for each server
     /// and parameter set, in the user's data directory
     #[arg(long, env = "BLINDSCORE_KEY", value_name = "FILE")]
@@ -121,7 +157,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: PathBuf,
 
-    /// Where the scores go; replaced if it is there, unless it is the input
+    /// Where the scores go; a file that is there is replaced, unless it is the input; - is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 
@@ -133,9 +169,32 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
 
-    /// The first line is a row, not the columns' names
-    #[arg(long, conflicts_with_all = ["id", "ignore"])]
-    pub(crate) no_header: bool,
+    /// Whether the first line names the columns
+    #[arg(long, value_name = "yes|no|auto", default_value = "auto", value_parser = str::parse::<HeaderChoice>)]
+    header: HeaderChoice,
+
+    /// The first line is a row: the same as --header no
+    #[arg(long, conflicts_with = "header")]
+    no_header: bool,
+
+    /// What separates cells: ',', ';' or tab; not given: what the first line has
+    #[arg(long, value_name = "CHARACTER", value_parser = str::parse::<Delimiter>)]
+    pub(crate) delimiter: Option<Delimiter>,
+
+    /// Send nothing if a row can't be scored
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+impl PredictArgs {
+    /// What is said of the first line.
+    pub(crate) fn header(&self) -> HeaderChoice {
+        if self.no_header {
+            HeaderChoice::No
+        } else {
+            self.header
+        }
+    }
 }
 
 /// An address without a slash at its end.

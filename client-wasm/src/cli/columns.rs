@@ -2,115 +2,161 @@
 
 use crate::args::PredictArgs;
 use anyhow::{bail, ensure};
-use blindscore_protocol::descriptor::Inputs;
+use blindscore_protocol::{
+    columns::{ColumnError, find_columns},
+    descriptor::Inputs,
+};
 use csv::StringRecord;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+/// Names of columns that a message shows.
+const SHOWN: usize = 12;
 
 /// Where the features stand in a line, and what people call them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
+    /// Cells in a line.
+    pub(crate) count: usize,
     /// For each feature of the model, its place in a line.
     pub(crate) features: Vec<usize>,
     /// For each feature, the name of its column.
     pub(crate) names: Vec<String>,
-    /// Place of the column that goes into the output.
-    pub(crate) id: Option<usize>,
+    /// The column that goes into the output: its place, and its name there.
+    pub(crate) id: Option<(usize, String)>,
 }
 
 impl Columns {
-    /// All columns in order, `count` of them.
-    pub(crate) fn without_header(count: usize, inputs: &Inputs) -> anyhow::Result<Self> {
+    /// All columns in order, save those that the arguments name by their numbers, from 1.
+    pub(crate) fn without_header(count: usize, inputs: &Inputs, args: &PredictArgs) -> anyhow::Result<Self> {
+        let mut places: BTreeMap<String, usize> =
+            (0..count).map(|place| ((place + 1).to_string(), place)).collect();
+        let id = take(&mut places, args, "the first line has no other column number")?;
+        let mut features: Vec<usize> = places.into_values().collect();
+        features.sort_unstable();
         ensure!(
-            count == inputs.count,
-            "the model takes {} features, the first line has {count} columns",
-            inputs.count
+            features.len() == inputs.count,
+            "the model takes {} features, the first line has {} columns for them; --ignore 1 leaves the first one out, --id 1 takes it \
+             into the output",
+            inputs.count,
+            features.len()
         );
-        let called = |index| match inputs.name(index) {
+        let called = |(index, place): (usize, &usize)| match inputs.name(index) {
             Some(name) => name.to_owned(),
-            None => (index + 1).to_string(),
+            None => (place + 1).to_string(),
         };
         Ok(Self {
-            features: (0..count).collect(),
-            names: (0..count).map(called).collect(),
-            id: None,
+            count,
+            names: features.iter().enumerate().map(called).collect(),
+            features,
+            id: id.map(|place| (place, "id".to_owned())),
         })
     }
 
     /// By name, if the model has names; else in order.
     pub(crate) fn from_header(
         header: &StringRecord,
+        names: Option<&[&str]>,
         inputs: &Inputs,
         args: &PredictArgs,
     ) -> anyhow::Result<Self> {
-        let mut places = HashMap::new();
+        let mut places = BTreeMap::new();
         for (place, name) in header.iter().enumerate() {
-            if places.insert(name, place).is_some() {
-                bail!("the header has two columns named {name:?}");
+            if places.insert(name.trim().to_owned(), place).is_some() {
+                bail!("the header has two columns named {:?}", name.trim());
             }
         }
-        let id = take(&mut places, args.id.iter())?.pop();
-        take(&mut places, args.ignore.iter())?;
-
-        let named: Option<Vec<&str>> = (0..inputs.count).map(|index| inputs.name(index)).collect();
-        let features = match named {
-            Some(names) => by_name(&names, &places)?,
+        let id = take(&mut places, args, "the header has no other column named")?;
+        let mut rest: Vec<usize> = places.into_values().collect();
+        rest.sort_unstable();
+        let features = match names {
+            Some(names) => by_name(names, header, &rest)?,
             None => {
-                let mut rest: Vec<usize> = places.into_values().collect();
-                rest.sort_unstable();
                 ensure!(
                     rest.len() == inputs.count,
-                    "the model takes {} features, without names, the header has {} columns for them; --id and --ignore name \
-                     columns that are none",
+                    "the model takes {} features, without names, the header has {} columns for them: {}; --ignore leaves columns out, \
+                     --id takes one into the output{}",
                     inputs.count,
-                    rest.len()
+                    rest.len(),
+                    listed(header, &rest),
+                    separated(header)
                 );
                 rest
             }
         };
-        let names = features.iter().map(|&place| header[place].to_owned()).collect();
-        Ok(Self { features, names, id })
+        let names = features.iter().map(|&place| header[place].trim().to_owned());
+        Ok(Self {
+            count: header.len(),
+            names: names.collect(),
+            features,
+            id: id.map(|place| (place, header[place].trim().to_owned())),
+        })
     }
 }
 
-/// Takes columns out of those that may be features; gives their places.
-fn take<'a>(
-    places: &mut HashMap<&str, usize>,
-    names: impl Iterator<Item = &'a String>,
-) -> anyhow::Result<Vec<usize>> {
-    let place = |name: &String| match places.remove(name.trim()) {
+/// Takes the columns that are no features out of those that may be; gives the place of the one that goes into the output.
+fn take(
+    places: &mut BTreeMap<String, usize>,
+    args: &PredictArgs,
+    unknown: &str,
+) -> anyhow::Result<Option<usize>> {
+    let mut take = |name: &String| match places.remove(name.trim()) {
         Some(place) => Ok(place),
-        None => bail!("the header has no other column named {name:?}"),
+        None => bail!("{unknown} {name:?}"),
     };
-    names.map(place).collect()
+    let id = args.id.as_ref().map(&mut take).transpose()?;
+    for name in &args.ignore {
+        take(name)?;
+    }
+    Ok(id)
 }
 
-fn by_name(names: &[&str], places: &HashMap<&str, usize>) -> anyhow::Result<Vec<usize>> {
-    let missing: Vec<&str> = names
+/// The place of each feature among those that are left. None of these may be left over: it could be a feature by another name.
+fn by_name(names: &[&str], header: &StringRecord, rest: &[usize]) -> anyhow::Result<Vec<usize>> {
+    let columns: Vec<&str> = rest.iter().map(|&place| &header[place]).collect();
+    let found = match find_columns(names, &columns) {
+        Ok(found) => found,
+        Err(error @ ColumnError::Missing { .. }) => bail!("{error}{}", separated(header)),
+        Err(error) => return Err(error.into()),
+    };
+    let features: Vec<usize> = found.into_iter().map(|place| rest[place]).collect();
+    let used: HashSet<usize> = features.iter().copied().collect();
+    let unknown: Vec<usize> = rest
         .iter()
-        .filter(|name| !places.contains_key(*name))
         .copied()
+        .filter(|place| !used.contains(place))
         .collect();
-    let known: HashSet<&str> = names.iter().copied().collect();
-    let mut unknown: Vec<&str> = places
-        .keys()
-        .filter(|name| !known.contains(*name))
-        .copied()
-        .collect();
-    unknown.sort_unstable_by_key(|name| places[name]);
-    if missing.is_empty() && unknown.is_empty() {
-        return Ok(names.iter().map(|name| places[name]).collect());
+    if let Some(&first) = unknown.first() {
+        let all: Vec<&str> = unknown.iter().map(|&place| header[place].trim()).collect();
+        bail!(
+            "the model has no features named {}: --ignore '{}' leaves them out, --id '{}' takes one of them into the output",
+            listed(header, &unknown),
+            all.join(","),
+            header[first].trim()
+        );
     }
-    let mut problems = Vec::new();
-    if !missing.is_empty() {
-        problems.push(format!("columns are missing: {}", missing.join(", ")));
+    Ok(features)
+}
+
+fn listed(header: &StringRecord, places: &[usize]) -> String {
+    let names = places
+        .iter()
+        .take(SHOWN)
+        .map(|&place| format!("{:?}", header[place].trim()));
+    let names = names.collect::<Vec<_>>().join(", ");
+    match places.len() {
+        count if count > SHOWN => format!("{names} and {} more", count - SHOWN),
+        _ => names,
     }
-    if !unknown.is_empty() {
-        problems.push(format!(
-            "the model has no features named: {} (--ignore leaves columns out)",
-            unknown.join(", ")
-        ));
+}
+
+/// A hint, where a header of one column shows that something else separates its columns.
+fn separated(header: &StringRecord) -> &'static str {
+    match header.get(0) {
+        Some(only) if header.len() == 1 && only.trim().contains(['|', ' ', ':']) => {
+            "; columns are separated by ',', ';' or tabs, and this header has none: save the file with one of them"
+        }
+        _ => "",
     }
-    bail!("{}", problems.join("; "))
 }
 
 #[cfg(test)]
@@ -118,11 +164,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_are_found_by_name() {
-        let places = HashMap::from([("b", 0), ("a", 2)]);
-        assert_eq!(by_name(&["a", "b"], &places).unwrap(), [2, 0]);
-        let error = by_name(&["a", "c", "d"], &places).unwrap_err().to_string();
-        assert!(error.contains("columns are missing: c, d;"), "{error}");
-        assert!(error.contains("no features named: b (--ignore"), "{error}");
+    fn features_are_found_by_name_also_as_converters_write_it() {
+        let header = StringRecord::from(vec!["mean radius", "x", "a"]);
+        assert_eq!(by_name(&["a", "mean_radius"], &header, &[0, 2]).unwrap(), [2, 0]);
+        let error = by_name(&["a", "b"], &header, &[0, 2]).unwrap_err().to_string();
+        assert_eq!(error, r#"no column is called "b"; the header has "mean radius""#);
+        let error = by_name(&["a"], &header, &[0, 1, 2]).unwrap_err().to_string();
+        assert!(
+            error.contains(r#"no features named "mean radius", "x": --ignore 'mean radius,x'"#),
+            "{error}"
+        );
+        let error = by_name(&["a", "b"], &StringRecord::from(vec!["a|b"]), &[0]).unwrap_err();
+        assert!(error.to_string().contains("columns are separated by"), "{error}");
     }
 }

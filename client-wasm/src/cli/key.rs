@@ -22,7 +22,7 @@ pub(crate) struct Key {
 
 /// `blindscore keygen`
 pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
-    let model = Api::new(args, Screen::default()).model(&args.model)?;
+    let model = Api::new(args, Screen::default()).model(args)?;
     let path = keyfile::path(args, &model.set)?;
     let made = keyfile::create(&path, &ClientKey::generate_secret(model.set)?)?;
     ensure!(
@@ -32,6 +32,7 @@ pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
     );
     println!("secret key: {}", path.display());
     println!("for models with parameter set {}", model.set.name());
+    println!("model id: {}", model.descriptor.pin());
     Ok(())
 }
 
@@ -39,7 +40,7 @@ pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
 pub(crate) fn upload(args: &ModelArgs) -> anyhow::Result<()> {
     let screen = Screen::default();
     let api = Api::new(args, screen.clone());
-    let mut key = Key::open(args, &api.model(&args.model)?)?;
+    let mut key = Key::open(args, &api.model(args)?)?;
     let receipt = key.ensure_uploaded(&api, &screen)?;
     println!("public key: {}", key.secret.key_id());
     if let Some(time) = receipt.expires_at {
@@ -51,7 +52,7 @@ pub(crate) fn upload(args: &ModelArgs) -> anyhow::Result<()> {
 /// `blindscore forget`
 pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
     let api = Api::new(args, Screen::default());
-    let key = Key::open(args, &api.model(&args.model)?)?;
+    let key = Key::open(args, &api.model(args)?)?;
     let id = key.secret.key_id();
     if id != KeyId::NONE && api.delete_key(id)? {
         println!("removed from the server: public key {id}");

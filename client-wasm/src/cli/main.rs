@@ -3,11 +3,14 @@
 mod api;
 mod args;
 mod columns;
+mod complaint;
+mod destination;
 mod http;
 mod key;
 mod keyfile;
 mod predict;
 mod screen;
+mod source;
 mod table;
 mod writer;
 
@@ -15,18 +18,22 @@ use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Some rows were not scored, and the rest were.
+const SOME_ROWS_REFUSED: u8 = 3;
+
 fn main() -> ExitCode {
+    let fine = |()| ExitCode::SUCCESS;
     let done = match Cli::parse().command {
-        Command::Keygen(args) => key::generate(&args),
-        Command::UploadKeys(args) => key::upload(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Forget(args) => key::forget(&args),
+        Command::Keygen(args) => key::generate(&args).map(fine),
+        Command::UploadKeys(args) => key::upload(&args).map(fine),
+        Command::Predict(args) => predict::run(&args).map(|refused| match refused {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(SOME_ROWS_REFUSED),
+        }),
+        Command::Forget(args) => key::forget(&args).map(fine),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -3,21 +3,23 @@
 use crate::{
     api::{Api, Model},
     args::PredictArgs,
+    destination::Destination,
     http::HttpError,
     key::Key,
     screen::Screen,
-    table::{Row, Table},
-    writer::Writer,
+    table::{Row, Survey, Table},
+    writer::{Writer, check_names},
 };
-use anyhow::ensure;
-use blindscore_client::{ClientError, Scores};
-use blindscore_protocol::{problem::Recovery, wire::QueryId};
-use std::{fs, path::Path};
+use anyhow::{bail, ensure};
+use blindscore_client::{ClientError, Scores, check_features};
+use blindscore_protocol::{descriptor::Inputs, problem::Recovery, wire::QueryId};
 
 /// Queries in one request: a network takes some seconds for so many.
 const BATCH: usize = 16;
 /// Times that a run starts because the model has changed.
 const STARTS: usize = 3;
+/// Complaints that are shown before the first row is sent.
+const SHOWN: usize = 3;
 
 /// Why rows were not scored.
 enum Trouble {
@@ -42,75 +44,161 @@ struct Exchange {
 struct Run<'a> {
     api: &'a Api,
     screen: &'a Screen,
-    model: &'a Model,
+    args: &'a PredictArgs,
+    destination: &'a Destination,
+    survey: &'a Survey,
+    model: Model,
     key: Key,
+    /// What is sent in the place of rows that the model has no place for.
+    blank: Vec<f64>,
 }
 
-pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<()> {
-    ensure!(
-        !is_same_file(&args.csv, &args.out),
-        "{} is the input: --out would replace it",
-        args.out.display()
-    );
+/// Scores a file; gives the number of rows that could not be.
+pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<u64> {
+    let destination = Destination::of(&args.out)?;
+    destination.spare(&args.csv)?;
     let screen = Screen::default();
     let api = Api::new(&args.model, screen.clone());
+    let model = api.model(&args.model)?;
+    let inputs = &model.descriptor.inputs;
+    // Nothing is sent, not even a key, before every row was looked at.
+    let survey = Survey::of(args, inputs)?;
+    check_names(&survey.first_column, &model.descriptor)?;
+    let mut run = Run {
+        api: &api,
+        screen: &screen,
+        args,
+        destination: &destination,
+        survey: &survey,
+        blank: blank(inputs)?,
+        key: Key::open(&args.model, &model)?,
+        model,
+    };
+    run.announce();
     for start in 1.. {
-        let model = api.model(&args.model.model)?;
-        // Nothing is sent, not even a key, before every row is known to be sound.
-        let rows = Table::check(args, &model.descriptor.inputs)?;
-        let mut run = Run {
-            api: &api,
-            screen: &screen,
-            key: Key::open(&args.model, &model)?,
-            model: &model,
-        };
-        match run.score_file(args, rows) {
+        match run.score_file() {
             Ok(()) => break,
             Err(Trouble::Other(error)) => return Err(error),
             Err(Trouble::ModelChanged(error)) if start == STARTS => return Err(error.into()),
-            Err(Trouble::ModelChanged(error)) => screen.note(&format!("{error}; all rows are scored again")),
+            Err(Trouble::ModelChanged(error)) => run.renew(&error)?,
         }
     }
+    Ok(survey.refused)
+}
+
+/// Features that every model of these inputs takes: each at the least, or in the middle of the ball.
+fn blank(inputs: &Inputs) -> anyhow::Result<Vec<f64>> {
+    let centre = inputs.norm.map_or(0.0, |norm| norm.centre);
+    let feature = |index| {
+        let (min, max) = inputs.range(index);
+        (min + centre * (max - min)).clamp(min, max)
+    };
+    let blank: Vec<f64> = (0..inputs.count).map(feature).collect();
+    if let Err(error) = check_features(inputs, &blank) {
+        bail!("the model can't be used: it has no place for its own centre: {error}");
+    }
+    Ok(blank)
+}
+
+/// The file is read twice.
+fn ensure_same(found: u64, counted: u64) -> anyhow::Result<()> {
+    ensure!(
+        found == counted,
+        "the file has changed: it had {counted} rows, and has {found}"
+    );
     Ok(())
 }
 
-/// Whether two paths lead to one file, as far as that can be known.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
-}
-
 impl Run<'_> {
-    fn score_file(&mut self, args: &PredictArgs, rows: u64) -> Result<(), Trouble> {
+    /// What there is to know before the first row is sent.
+    fn announce(&self) {
+        if self.args.model.model_id.is_none() {
+            let (name, pin) = (&self.args.model.model, self.model.descriptor.pin());
+            self.screen
+                .note(&format!("model {name}, id {pin}; --model-id takes no other"));
+        }
+        let Survey { rows, refused, .. } = self.survey;
+        if *refused > 0 {
+            let listed = self.survey.listed(SHOWN);
+            self.screen.note(&format!(
+                "{refused} of {rows} rows can't be scored; the column error will say why:{listed}"
+            ));
+        }
+    }
+
+    /// Takes the model as it is now in the place of that which the rows were checked against, if nothing differs that was agreed to. Whether rows
+    /// are sent again must not depend on ranges that the server has chosen since.
+    fn renew(&mut self, error: &HttpError) -> anyhow::Result<()> {
+        let now = self.api.model(&self.args.model)?;
+        if let Some(difference) = now.descriptor.difference(&self.model.descriptor) {
+            bail!(
+                "model_changed: {error}; nothing more was sent, because the model is not the one that the rows were checked against: \
+                 {difference}. To run the command again is to agree to that"
+            );
+        }
+        self.screen.note(&format!("{error}; all rows are scored again"));
+        self.model = now;
+        Ok(())
+    }
+
+    fn score_file(&mut self) -> Result<(), Trouble> {
         self.key.ensure_uploaded(self.api, self.screen)?;
-        let descriptor = &self.model.descriptor;
-        let mut table = Table::open(args, &descriptor.inputs)?;
-        let mut writer = Writer::create(args, descriptor)?;
-        let bar = self.screen.bar("scoring", rows);
-        let scored = loop {
-            let batch = table.next_rows(BATCH)?;
-            if batch.is_empty() {
-                break Ok(());
-            }
-            match self.score_batch(&batch) {
-                Ok(scores) => {
-                    for (row, scores) in batch.iter().zip(&scores) {
-                        writer.write(row, scores)?;
-                    }
-                    bar.inc(batch.len() as u64);
-                }
-                Err(trouble) => break Err(trouble),
-            }
-        };
+        let inputs = self.model.descriptor.inputs.clone();
+        let mut table = Table::open(self.args, &inputs)?;
+        let Survey {
+            rows,
+            refused,
+            first_column,
+            ..
+        } = self.survey;
+        let mut writer = Writer::create(
+            self.destination,
+            first_column,
+            &self.model.descriptor,
+            *refused > 0,
+        )?;
+        let bar = self.screen.bar("scoring", *rows);
+        let scored = self.score_rows(&mut table, &mut writer, |count| bar.inc(count));
         bar.finish_and_clear();
         match scored {
-            Ok(()) => {
+            Ok(found) => {
+                ensure_same(found, *rows)?;
                 writer.finish()?;
-                let path = args.out.display();
-                self.screen.note(&format!("{rows} rows scored: {path}"));
+                let scored = rows - refused;
+                let rest = match refused {
+                    0 => String::new(),
+                    _ => format!(", {refused} not: the column error says why"),
+                };
+                self.screen
+                    .note(&format!("{scored} rows scored{rest}: {}", self.destination));
                 Ok(())
             }
             Err(Trouble::Other(error)) => Err(Trouble::Other(error.context(writer.rest()))),
-            changed => changed,
+            changed => changed.map(drop),
+        }
+    }
+
+    /// Scores what is left of a table; gives the number of rows.
+    fn score_rows(
+        &mut self,
+        table: &mut Table<'_>,
+        writer: &mut Writer<'_>,
+        done: impl Fn(u64),
+    ) -> Result<u64, Trouble> {
+        let mut found = 0;
+        loop {
+            let batch = table.next_rows(BATCH)?;
+            if batch.is_empty() {
+                return Ok(found);
+            }
+            for (row, scores) in batch.iter().zip(self.score_batch(&batch)?) {
+                match &row.features {
+                    Ok(_) => writer.write(row, &scores)?,
+                    Err(refusal) => writer.refuse(row, refusal)?,
+                }
+            }
+            found += batch.len() as u64;
+            done(batch.len() as u64);
         }
     }
 
@@ -137,14 +225,40 @@ impl Run<'_> {
         Ok(scores?)
     }
 
-    /// Encrypts rows and has them scored.
+    /// Encrypts rows and has them scored. The server can't tell from what it gets how many of them lie in the ranges that it states: in the
+    /// place of each one that doesn't goes a blank one, and the answer to it is dropped.
     fn ask(&self, rows: &[Row]) -> Result<Exchange, ClientError> {
         let secret = &self.key.secret;
-        let encrypt = |row: &Row| secret.encrypt(&self.model.descriptor, &row.features);
+        let encrypt = |row: &Row| {
+            let features = row.features.as_ref().unwrap_or(&self.blank);
+            secret.encrypt(&self.model.descriptor, features)
+        };
         let queries: Vec<Vec<u8>> = rows.iter().map(encrypt).collect::<Result<_, _>>()?;
         let responses = self
             .api
-            .score(self.model, secret.key_id(), &queries.concat(), rows.len());
+            .score(&self.model, secret.key_id(), &queries.concat(), rows.len());
         Ok(Exchange { queries, responses })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_protocol::descriptor::{Feature, NormBound};
+
+    #[test]
+    fn every_model_takes_a_blank_row() {
+        let ranges = [(0.0, 9.0), (-1e300, -9e299), (0.1, 0.3), (-5.0, 1e-300)];
+        let features = ranges.map(|(min, max)| Feature { name: None, min, max });
+        for centre in [0.0, 0.1, 0.5, 1.0] {
+            for norm in [None, Some(NormBound { centre, max: 1e-9 })] {
+                let inputs = Inputs {
+                    features: Some(features.to_vec()),
+                    norm,
+                    ..Inputs::uniform(features.len(), -1e300, 9.0, 11)
+                };
+                assert!(blank(&inputs).is_ok(), "{norm:?}");
+            }
+        }
     }
 }

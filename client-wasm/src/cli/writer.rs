@@ -1,89 +1,109 @@
 //! The CSV file of scores.
 
-use crate::{args::PredictArgs, table::Row};
-use anyhow::Context;
+use crate::{complaint::Refusal, destination::Destination, table::Row};
+use anyhow::{Context, ensure};
 use blindscore_client::Scores;
-use blindscore_protocol::descriptor::{Link, ModelDescriptor, Task};
-use std::{
-    fs::{self, File},
-    path::PathBuf,
-};
+use blindscore_protocol::descriptor::{ModelDescriptor, Task};
+use std::fs::File;
 
-/// Writes scores beside the place where they will be when they are complete.
-pub(crate) struct Writer {
+/// Name of the column of reasons.
+const ERROR: &str = "error";
+
+/// Writes scores where they stay until all of them are there.
+pub(crate) struct Writer<'a> {
     csv: csv::Writer<File>,
     layout: Layout,
-    partial: PathBuf,
-    path: PathBuf,
+    destination: &'a Destination,
     written: u64,
 }
 
-/// What stands in a line besides the row's number or id.
+/// What stands in a line, besides the row's number or id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
-    /// A decision comes first; else the scores are predicted values, and nothing else is of use.
-    label: bool,
-    probabilities: bool,
+    task: Task,
+    outputs: usize,
+    probabilities: usize,
+    /// Some rows have a reason in place of scores.
+    errors: bool,
 }
 
-impl Writer {
-    /// Starts a file, with its header.
-    pub(crate) fn create(args: &PredictArgs, model: &ModelDescriptor) -> anyhow::Result<Self> {
-        let path = args.out.clone();
-        let mut partial = path.clone().into_os_string();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let file = File::create(&partial).with_context(|| format!("can't write {}", partial.display()))?;
+impl<'a> Writer<'a> {
+    /// Starts a file, with its header, in which `first` is the row's number or id. `errors` says that some rows have no scores.
+    pub(crate) fn create(
+        destination: &'a Destination,
+        first: &str,
+        model: &ModelDescriptor,
+        errors: bool,
+    ) -> anyhow::Result<Self> {
+        let layout = Layout::of(model, errors);
         let mut writer = Self {
-            csv: csv::Writer::from_writer(file),
-            layout: Layout::of(model),
-            partial,
-            path,
+            csv: csv::Writer::from_writer(destination.draft()?),
+            layout,
+            destination,
             written: 0,
         };
-        let first = args.id.as_deref().unwrap_or("row");
-        let header = writer.layout.header(model);
+        let names = layout.header(model);
         writer
             .csv
-            .write_record([first.to_owned()].into_iter().chain(header))?;
+            .write_record([first.to_owned()].into_iter().chain(names))?;
         Ok(writer)
     }
 
-    /// One line.
+    /// One line of scores.
     pub(crate) fn write(&mut self, row: &Row, scores: &Scores) -> anyhow::Result<()> {
+        self.line(row, self.layout.cells(scores))
+    }
+
+    /// One line without, and why.
+    pub(crate) fn refuse(&mut self, row: &Row, refusal: &Refusal) -> anyhow::Result<()> {
+        ensure!(
+            self.layout.errors,
+            "the file has changed: row {}: {refusal}",
+            row.number
+        );
+        self.line(row, self.layout.empty(refusal))
+    }
+
+    fn line(&mut self, row: &Row, cells: Vec<String>) -> anyhow::Result<()> {
         let first = row.id.clone().unwrap_or_else(|| row.number.to_string());
-        let cells = self.layout.cells(scores);
         self.csv.write_record([first].into_iter().chain(cells))?;
         self.written += 1;
         Ok(())
     }
 
     /// Puts the whole file in its place.
-    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        let finished = self
-            .csv
-            .flush()
-            .and_then(|()| self.csv.get_ref().sync_all())
-            .and_then(|()| fs::rename(&self.partial, &self.path));
-        finished.with_context(|| format!("can't write {}", self.path.display()))
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        let draft = self.csv.into_inner().map_err(|error| error.into_error());
+        let draft = draft.with_context(|| format!("can't write {}", self.destination))?;
+        self.destination.take(draft)
     }
 
     /// What there is of it, in words.
     pub(crate) fn rest(&mut self) -> String {
         let flushed = self.csv.flush().is_ok();
-        match self.written {
-            0 => "no row was scored".to_owned(),
-            rows if flushed => format!("the first {rows} rows were scored: {}", self.partial.display()),
-            rows => format!("the first {rows} rows were scored, and could not be written"),
-        }
+        self.destination.rest(self.written, flushed)
     }
 }
 
+/// Refuses a first column that is called like one of scores.
+pub(crate) fn check_names(first: &str, model: &ModelDescriptor) -> anyhow::Result<()> {
+    let names = Layout::of(model, true).header(model);
+    ensure!(
+        !names.iter().any(|name| name == first),
+        "--id {first}: the output has a column of this name for something else; rename yours"
+    );
+    Ok(())
+}
+
 impl Layout {
-    fn of(model: &ModelDescriptor) -> Self {
+    fn of(model: &ModelDescriptor, errors: bool) -> Self {
+        let outputs = model.outputs.len();
+        let scores = Scores::new(model, vec![0.0; outputs]);
         Self {
-            label: model.task == Task::Classification,
-            probabilities: model.link != Link::Identity,
+            task: model.task,
+            outputs,
+            probabilities: scores.probabilities.len(),
+            errors,
         }
     }
 
@@ -95,29 +115,46 @@ impl Layout {
             .map(|classes| classes.iter().map(String::as_str).collect());
         // A score between two classes is the second one's.
         let scored = classes.as_ref().map_or(&outputs[..], |classes| &classes[1..]);
-        let prefixed = |prefix: &str, labels: &[&str]| -> Vec<String> {
+        let prefixed = |prefix: &'static str, labels: &[&str]| -> Vec<String> {
             labels.iter().map(|label| format!("{prefix}_{label}")).collect()
         };
-        if !self.label {
-            return prefixed("predicted", scored);
+        let mut header = match self.task {
+            Task::Classification => vec!["label".to_owned()],
+            Task::Multilabel | Task::Regression => prefixed("predicted", scored),
+        };
+        if self.task != Task::Regression {
+            header.extend(prefixed("score", scored));
         }
-        let mut header = vec!["label".to_owned()];
-        header.extend(prefixed("score", scored));
-        if self.probabilities {
+        if self.probabilities > 0 {
             header.extend(prefixed("proba", classes.as_ref().unwrap_or(&outputs)));
+        }
+        if self.errors {
+            header.push(ERROR.to_owned());
         }
         header
     }
 
     fn cells(self, scores: &Scores) -> Vec<String> {
-        let mut cells = Vec::new();
-        if self.label {
-            cells.extend(scores.label().map(str::to_owned));
-        }
+        let holds = |score: &f64| u8::from(*score > 0.0).to_string();
+        let mut cells: Vec<String> = match self.task {
+            Task::Classification => scores.label().map(str::to_owned).into_iter().collect(),
+            Task::Multilabel => scores.scores.iter().map(holds).collect(),
+            Task::Regression => Vec::new(),
+        };
         cells.extend(scores.scores.iter().map(f64::to_string));
-        if self.probabilities {
-            cells.extend(scores.probabilities.iter().map(f64::to_string));
-        }
+        cells.extend(scores.probabilities.iter().map(f64::to_string));
+        cells.extend(self.errors.then(String::new));
+        cells
+    }
+
+    fn empty(self, refusal: &Refusal) -> Vec<String> {
+        let decisions = match self.task {
+            Task::Classification => 1,
+            Task::Multilabel => self.outputs,
+            Task::Regression => 0,
+        };
+        let mut cells = vec![String::new(); decisions + self.outputs + self.probabilities];
+        cells.push(refusal.to_string());
         cells
     }
 }
@@ -132,7 +169,7 @@ mod tests {
             .map(|label| serde_json::json!({ "label": label, "offset": 0, "half_range": 1 }))
             .collect();
         serde_json::from_value(serde_json::json!({
-            "name": "m", "id": "0".repeat(32), "title": "", "formats": [2], "parameter_set": "linear-n2048",
+            "name": "m", "id": "0".repeat(32), "title": "", "formats": [3], "parameter_set": "linear-n2048",
             "inputs": { "count": 2, "min": 0, "max": 1, "levels": 2 }, "input_step": 1,
             "outputs": outputs, "link": link, "task": task,
             "sizes": { "public_key": 1, "query": 1, "response": 1 }, "score_error": 0.1,
@@ -142,18 +179,60 @@ mod tests {
 
     #[test]
     fn columns_for_each_kind_of_model() {
-        let header = |task, link, labels| {
+        for (task, link, labels, header, cells) in [
+            (
+                "classification",
+                "softmax",
+                &["a", "b"][..],
+                "label score_a score_b proba_a proba_b",
+                "b -1 1 0.1 0.8",
+            ),
+            (
+                "classification",
+                "identity",
+                &["a", "b"],
+                "label score_a score_b",
+                "b -1 1",
+            ),
+            ("regression", "identity", &["price"], "predicted_price", "-1"),
+            (
+                "regression",
+                "identity",
+                &["a", "b"],
+                "predicted_a predicted_b",
+                "-1 1",
+            ),
+            (
+                "multilabel",
+                "sigmoid",
+                &["a", "b"],
+                "predicted_a predicted_b score_a score_b proba_a proba_b",
+                "0 1 -1 1 0.2 0.7",
+            ),
+        ] {
             let model = model(task, link, labels);
-            Layout::of(&model).header(&model).join(" ")
-        };
-        assert_eq!(
-            header("classification", "softmax", &["a", "b"]),
-            "label score_a score_b proba_a proba_b"
-        );
-        assert_eq!(
-            header("classification", "identity", &["a", "b"]),
-            "label score_a score_b"
-        );
-        assert_eq!(header("regression", "identity", &["price"]), "predicted_price");
+            let layout = Layout::of(&model, false);
+            assert_eq!(layout.header(&model).join(" "), header);
+            let scores = Scores::new(&model, [-1.0, 1.0][..labels.len()].to_vec());
+            let shown: Vec<String> = layout
+                .cells(&scores)
+                .iter()
+                .map(|cell| cell.chars().take(3).collect())
+                .collect();
+            assert_eq!(shown.join(" "), cells);
+
+            let layout = Layout::of(&model, true);
+            let refused = layout.empty(&Refusal::of_row("too far"));
+            let names = layout.header(&model);
+            assert_eq!(
+                (names.len(), layout.cells(&scores).len()),
+                (refused.len(), refused.len())
+            );
+            assert_eq!(
+                (names.last().unwrap().as_str(), refused.last().unwrap().as_str()),
+                ("error", "too far")
+            );
+            assert!(refused[..refused.len() - 1].iter().all(String::is_empty));
+        }
     }
 }

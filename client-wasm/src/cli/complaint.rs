@@ -1,0 +1,142 @@
+//! What is wrong with a row, in words that its owner can act on.
+
+use blindscore_protocol::columns::number;
+use std::fmt;
+
+/// Complaints that the output shows of one row; more are counted.
+const SHOWN: usize = 5;
+
+/// One thing that is wrong with a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    /// Name of the column, if it is about one.
+    column: Option<String>,
+    problem: String,
+}
+
+/// Why a row can't be scored.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) complaints: Vec<Complaint>,
+    /// Not every feature has a number, whatever the ranges are.
+    pub(crate) unreadable: bool,
+}
+
+impl Complaint {
+    /// About one cell.
+    pub(crate) fn of_column(name: &str, problem: String) -> Self {
+        Self {
+            column: Some(name.to_owned()),
+            problem,
+        }
+    }
+
+    /// About the whole row.
+    pub(crate) fn of_row(problem: impl fmt::Display) -> Self {
+        Self {
+            column: None,
+            problem: problem.to_string(),
+        }
+    }
+
+    /// With the row that it is about.
+    pub(crate) fn at(&self, row: u64) -> String {
+        let mark = if self.column.is_some() { ',' } else { ':' };
+        format!("row {row}{mark} {self}")
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.column {
+            Some(column) => write!(f, "column {column:?}: {}", self.problem),
+            None => f.write_str(&self.problem),
+        }
+    }
+}
+
+impl Refusal {
+    /// Of a row that isn't what it should be as a whole.
+    pub(crate) fn of_row(problem: impl fmt::Display) -> Self {
+        Self {
+            complaints: vec![Complaint::of_row(problem)],
+            unreadable: true,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, complaint) in self.complaints.iter().take(SHOWN).enumerate() {
+            let separator = if place == 0 { "" } else { "; " };
+            write!(f, "{separator}{complaint}")?;
+        }
+        match self.complaints.len() {
+            count if count > SHOWN => write!(f, "; and {} more", count - SHOWN),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The number in a cell.
+pub(crate) fn cell(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("is empty".into());
+    }
+    if let Some(value) = number(text) {
+        return Ok(value);
+    }
+    let point = text.replacen(',', ".", 1);
+    Err(if number(&point).is_some() {
+        format!("{text:.40?} is not a number: write {point:.40} with a decimal point")
+    } else {
+        format!("{text:.40?} is not a number")
+    })
+}
+
+/// A number in its range.
+pub(crate) fn in_range(value: f64, (min, max): (f64, f64)) -> Result<f64, String> {
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("{value} is outside {min} to {max}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_numbers_or_say_why_not() {
+        assert_eq!(cell(" 1e1 "), Ok(10.0));
+        for (text, words) in [
+            (" ", "is empty"),
+            ("x", "\"x\" is not a number"),
+            ("NaN", "\"NaN\" is not a number"),
+            ("inf", "\"inf\" is not a number"),
+            ("1,5", "\"1,5\" is not a number: write 1.5 with a decimal point"),
+            ("1,5,0", "\"1,5,0\" is not a number"),
+        ] {
+            assert_eq!(cell(text), Err(words.to_owned()));
+        }
+        assert_eq!(in_range(11.0, (0.0, 10.0)), Err("11 is outside 0 to 10".into()));
+    }
+
+    #[test]
+    fn many_complaints_of_one_row_are_counted() {
+        let complaints = (0..7).map(|column| Complaint::of_column(&column.to_string(), "is empty".into()));
+        let refusal = Refusal {
+            complaints: complaints.collect(),
+            unreadable: true,
+        };
+        let text = refusal.to_string();
+        assert!(
+            text.starts_with("column \"0\": is empty; column \"1\"") && text.ends_with("; and 2 more"),
+            "{text}"
+        );
+        assert_eq!(refusal.complaints[0].at(3), "row 3, column \"0\": is empty");
+        assert_eq!(Complaint::of_row("too far").at(4), "row 4: too far");
+    }
+}

@@ -1,0 +1,102 @@
+//! A CSV file, open at its first row: what it is encoded in, what separates its cells, whether it has a header.
+
+use crate::{args::PredictArgs, columns::Columns};
+use anyhow::{Context, bail, ensure};
+use blindscore_protocol::{
+    columns::{Delimiter, FirstLine, find_delimiter, first_line, utf16},
+    descriptor::Inputs,
+};
+use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek},
+};
+
+/// Longest first line that is looked at.
+const FIRST_LINE: u64 = 16 << 20;
+
+/// The reader, before the first row, and the columns.
+pub(crate) fn open(args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<(Reader<File>, Columns)> {
+    let path = &args.csv;
+    let file = File::open(path).with_context(|| format!("can't read {}", path.display()))?;
+    read_start(file, args, inputs).with_context(|| path.display().to_string())
+}
+
+fn read_start(
+    mut file: File,
+    args: &PredictArgs,
+    inputs: &Inputs,
+) -> anyhow::Result<(Reader<File>, Columns)> {
+    ensure!(
+        file.metadata()?.is_file(),
+        "is no regular file, and it has to be read twice: save it as one first"
+    );
+    let delimiter = match args.delimiter {
+        Some(delimiter) => delimiter,
+        None => delimiter(&mut file, args, inputs)?,
+    };
+    file.rewind()?;
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter.byte())
+        .from_reader(file);
+    let start = reader.position().clone();
+    let Some(first) = next_line(&mut reader)? else {
+        bail!("there are no rows");
+    };
+    let second = next_line(&mut reader)?;
+    let cells: Vec<&str> = first.iter().collect();
+    let second: Option<Vec<&str>> = second.as_ref().map(|line| line.iter().collect());
+    let names = names(inputs);
+    let found = first_line(&cells, second.as_deref(), names.as_deref(), args.header())
+        .context("--no-header is short for --header no")?;
+    reader.seek(start)?;
+    let columns = match found {
+        FirstLine::Header => {
+            reader.read_byte_record(&mut ByteRecord::new())?;
+            Columns::from_header(&first, names.as_deref(), inputs, args)?
+        }
+        FirstLine::Row => Columns::without_header(first.len(), inputs, args)?,
+    };
+    Ok((reader, columns))
+}
+
+/// The names of the model's features, if all of them have one.
+fn names(inputs: &Inputs) -> Option<Vec<&str>> {
+    (0..inputs.count).map(|index| inputs.name(index)).collect()
+}
+
+/// What the first line that isn't empty shows.
+fn delimiter(file: &mut File, args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<Delimiter> {
+    let mut lines = BufReader::new(file.take(FIRST_LINE));
+    let mut line = Vec::new();
+    while line.trim_ascii().is_empty() {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        ensure!(
+            !utf16(&line),
+            "the file is in UTF-16: save it as CSV in UTF-8, or convert it with `iconv -f UTF-16 -t UTF-8`"
+        );
+    }
+    let line = String::from_utf8_lossy(&line);
+    let line = line.split(['\r', '\n']).next().unwrap_or_default();
+    let expected = inputs.count + usize::from(args.id.is_some()) + args.ignore.len();
+    Ok(find_delimiter(line, Some(expected))?)
+}
+
+fn next_line(reader: &mut Reader<File>) -> anyhow::Result<Option<StringRecord>> {
+    let mut record = ByteRecord::new();
+    if !reader.read_byte_record(&mut record)? {
+        return Ok(None);
+    }
+    match StringRecord::from_byte_record(record) {
+        Ok(record) => Ok(Some(record)),
+        Err(_) => bail!(NOT_UTF8),
+    }
+}
+
+/// What to do about it.
+pub(crate) const NOT_UTF8: &str = "is not in UTF-8: save the file as CSV in UTF-8";
