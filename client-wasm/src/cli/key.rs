@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, bail, ensure};
 use blindscore_client::ClientKey;
 use blindscore_protocol::ids::KeyId;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Steps of a bar for a key in the making.
 const STEPS: u64 = 1000;
@@ -24,6 +24,7 @@ pub(crate) struct Key {
 pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
     let model = Api::new(args, Screen::default()).model(args)?;
     let path = keyfile::path(args, &model.set)?;
+    remove_outdated(&path)?;
     let made = keyfile::create(&path, &ClientKey::generate_secret(model.set)?)?;
     ensure!(
         made,
@@ -64,10 +65,23 @@ pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Removes keys of earlier versions, and says so.
+fn remove_outdated(path: &Path) -> anyhow::Result<()> {
+    for removed in keyfile::remove_outdated(path)? {
+        eprintln!(
+            "removed: {}, a key of an earlier version. It is of no use any more, and a network's protected inputs less well than it should \
+             have: see SECURITY.md, BLINDSCORE-2026-001",
+            removed.display()
+        );
+    }
+    Ok(())
+}
+
 impl Key {
     /// Reads the key for a model.
     pub(crate) fn open(args: &ModelArgs, model: &Model) -> anyhow::Result<Self> {
         let path = keyfile::path(args, &model.set)?;
+        remove_outdated(&path)?;
         let Some(secret) = keyfile::read(&path)? else {
             bail!(
                 "there is no key at {}; `blindscore keygen` makes one",

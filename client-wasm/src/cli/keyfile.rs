@@ -3,7 +3,10 @@
 use crate::args::ModelArgs;
 use anyhow::Context;
 use blindscore_client::ClientKey;
-use blindscore_protocol::params::ParameterSet;
+use blindscore_protocol::{
+    params::ParameterSet,
+    wire::{HEADER_BYTES, Header, Kind},
+};
 use etcetera::{BaseStrategy, choose_base_strategy};
 use std::{
     fs::{self, File},
@@ -28,6 +31,36 @@ pub(crate) fn path(args: &ModelArgs, set: &ParameterSet) -> anyhow::Result<PathB
         .join("blindscore")
         .join(folder(&args.url))
         .join(format!("{}.key", set.name())))
+}
+
+/// Removes keys of earlier versions: the one at `path`, and those of retired parameter sets beside it. Nothing can be done with them any more, and
+/// what a network's key encrypted was protected less well than it should have been (SECURITY.md). Gives the paths.
+pub(crate) fn remove_outdated(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let retired = ParameterSet::RETIRED.map(|name| path.with_file_name(format!("{name}.key")));
+    let mut removed = Vec::new();
+    for path in retired.into_iter().chain([path.to_owned()]) {
+        if is_outdated(&path)? {
+            remove(&path)?;
+            removed.push(path);
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether a file is a whole key of an earlier format.
+fn is_outdated(path: &Path) -> anyhow::Result<bool> {
+    let reading = || format!("can't read {}", path.display());
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        file => file.with_context(reading)?,
+    };
+    if !file.metadata().with_context(reading)?.is_file() {
+        return Ok(false);
+    }
+    let mut head = Zeroizing::new(Vec::with_capacity(HEADER_BYTES));
+    let length = HEADER_BYTES as u64;
+    file.take(length).read_to_end(&mut head).with_context(reading)?;
+    Ok(Header::is_of_earlier_format(&head) && Header::kind_of(&head) == Some(Kind::SecretKey))
 }
 
 /// A server's address as the name of a folder.
@@ -130,6 +163,35 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         remove(&path).unwrap();
         assert!(read(&path).unwrap().is_none());
+    }
+
+    #[test]
+    fn keys_of_earlier_versions_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = ParameterSet::Linear(LinearParams::N2048);
+        let present = ClientKey::generate(set).unwrap().0.to_bytes();
+        let mut earlier = present.to_vec();
+        earlier[4] = 2;
+        let mut public = earlier.clone();
+        public[6] = Kind::PublicKey as u8;
+        for (name, content) in [
+            ("mine.key", &earlier[..]),
+            ("network-n704-k4.key", &earlier[..]),
+            ("linear-n2048.key", &public[..]),
+            ("linear-n2048-fine.key", b"notes"),
+            ("other.key", &earlier[..]),
+            ("now.key", &present[..]),
+        ] {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        let removed = remove_outdated(&dir.path().join("mine.key")).unwrap();
+        assert_eq!(
+            removed,
+            ["network-n704-k4.key", "mine.key"].map(|name| dir.path().join(name))
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+        assert!(remove_outdated(&dir.path().join("now.key")).unwrap().is_empty());
+        assert!(remove_outdated(dir.path()).unwrap().is_empty());
     }
 
     #[test]

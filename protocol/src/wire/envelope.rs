@@ -171,6 +171,12 @@ impl Header {
         Ok(ParameterSetId(u32::from_le_bytes(array(blob, 8))))
     }
 
+    /// What a blob that starts like this holds, whatever its version.
+    pub fn kind_of(head: &[u8]) -> Option<Kind> {
+        let is_blob = head.len() >= HEADER_BYTES && head[..4] == MAGIC;
+        is_blob.then(|| Kind::from_u16(u16::from_le_bytes(array(head, 6))))?
+    }
+
     /// Whether a blob that starts like this is a whole version older than this code writes: nobody can use it any more.
     pub fn is_of_earlier_format(head: &[u8]) -> bool {
         head.len() >= HEADER_BYTES
