@@ -1,5 +1,7 @@
 //! From a fitted model to a decrypted answer: `import`, `serve`, and the client, against what scikit-learn says.
 
+mod faults;
+
 use anyhow::{Context, Result};
 use blindscore_client::{ClientError, ClientKey, Scores};
 use blindscore_protocol::{descriptor::ModelDescriptor, problem::ProblemCode, wire::QueryId};
