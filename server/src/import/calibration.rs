@@ -1,7 +1,8 @@
 //! Examples of the features, as a CSV file.
 
 use super::table::{Table, TableError, TableOptions, cell, is_unused};
-use std::path::Path;
+use blindscore_protocol::columns::ColumnError;
+use std::{collections::HashSet, path::Path};
 
 /// Values that are kept, at most: 800 MB of them.
 const MOST_VALUES: usize = 100_000_000;
@@ -71,6 +72,14 @@ impl Calibration {
         if rows.is_empty() {
             return Err(TableError::Size("there are no rows"));
         }
+        if let Some(header) = &header {
+            check_names(
+                &columns
+                    .iter()
+                    .map(|&column| header[column].as_str())
+                    .collect::<Vec<_>>(),
+            )?;
+        }
         // 0, 1, 2, ... is how pandas calls columns without names.
         let counted = |names: &Vec<String>| {
             names
@@ -123,6 +132,24 @@ impl Calibration {
         let every = self.rows.len().div_ceil(most.max(1)).max(1);
         self.rows.iter().step_by(every).map(Vec::as_slice).collect()
     }
+}
+
+/// Clients find columns by these names, so each needs one of its own.
+fn check_names(names: &[&str]) -> Result<(), TableError> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if name.is_empty() {
+            return Err(TableError::Ignore(
+                "a column has no name. pandas writes its index so: save the table with index=False, or leave that column out with \
+                 --ignore \"\""
+                    .into(),
+            ));
+        }
+        if !seen.insert(name) {
+            return Err(ColumnError::TwoColumns((*name).to_owned()).into());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -179,7 +206,7 @@ mod tests {
     fn columns_that_are_no_features_are_left_out_by_name() {
         let error = parse("id,a,b\nx,1,2\n", 2, None).unwrap_err().to_string();
         assert!(
-            error.contains("3 columns") && error.contains("--ignore") && error.contains("id, a, b"),
+            error.contains("3 columns") && error.contains("--ignore") && error.contains(r#""id", "a", "b""#),
             "{error}"
         );
         let ignoring = |names: &[&str]| TableOptions {
@@ -191,6 +218,15 @@ mod tests {
             (found.rows(), found.names().unwrap()),
             (&[vec![1.0, 2.0]][..], &["a".to_owned(), "b".to_owned()][..])
         );
+        let index = parse_with(b",a,b\n0,1,2\n", 2, None, &ignoring(&[""])).unwrap();
+        assert_eq!(index.rows(), [[1.0, 2.0]]);
+        for (text, words) in [
+            (",a\n0,1.5\n", "has no name"),
+            ("a,a\n1,2\n", "several columns called \"a\""),
+        ] {
+            let error = parse(text, 2, None).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
         for (text, names) in [("id,a,b\nx,1,2\n", &["ids"][..]), ("1,2\n3,4\n", &["id"])] {
             let error = parse_with(text.as_bytes(), 2, None, &ignoring(names)).unwrap_err();
             assert!(matches!(error, TableError::Ignore(_)), "{error}");

@@ -27,6 +27,8 @@ enum Column {
     Probability(usize),
     /// A class's score.
     Score(usize),
+    /// A class's score or probability: the numbers show which.
+    Class(usize),
 }
 
 /// The caller's predictions.
@@ -89,12 +91,13 @@ impl Expected {
             largest: 0.0,
             close: 0,
         };
+        let columns = self.resolved(&records, model);
         let mut differing = Vec::new();
         for (index, (row, record)) in rows.iter().zip(&records).enumerate() {
             let scores = Scores::new(model, choice.model.plain_scores(row));
             let close = model.task == Task::Classification && allowed.is_close(&scores.scores);
             compared.close += usize::from(close);
-            for (place, name, column) in &self.columns {
+            for (place, name, column) in &columns {
                 let text = record.get(*place).unwrap_or_default().trim();
                 match differs(text, name, column, &scores, model, &allowed, close) {
                     Ok(difference) => compared.largest = compared.largest.max(difference),
@@ -115,6 +118,37 @@ impl Expected {
                 compared.rows,
             ))),
         }
+    }
+}
+
+impl Expected {
+    /// The columns, those with classes' names as probabilities if each row's numbers add up to one, else as scores.
+    fn resolved(&self, records: &[StringRecord], model: &ModelDescriptor) -> Vec<(usize, String, Column)> {
+        let classes = || {
+            self.columns
+                .iter()
+                .filter(|(_, _, column)| matches!(column, Column::Class(_)))
+        };
+        let adds_up = |record: &StringRecord| {
+            let numbers: Option<Vec<f64>> =
+                classes().map(|(place, ..)| number(record.get(*place)?)).collect();
+            numbers.is_some_and(|numbers| {
+                numbers.iter().all(|share| (0.0..=1.0).contains(share))
+                    && (numbers.iter().sum::<f64>() - 1.0).abs() < 1e-3
+            })
+        };
+        let shares = classes().count() > 1 && records.iter().all(adds_up);
+        let last = model.outputs.len() - 1;
+        let resolve = |(place, name, column): &(usize, String, Column)| {
+            let column = match column {
+                Column::Class(class) if shares => Column::Probability(*class),
+                // One score is that of the second of two classes.
+                Column::Class(class) => Column::Score((*class).min(last)),
+                other => other.clone(),
+            };
+            (*place, name.clone(), column)
+        };
+        self.columns.iter().map(resolve).collect()
     }
 }
 
@@ -140,12 +174,13 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
         if let Some(output) = after("predicted_") {
             return place(&labels, output).map(Column::Output);
         }
-        let output = place(&labels, after("score_").unwrap_or(name))?;
-        Some(if model.task == Task::Classification {
-            Column::Score(output)
-        } else {
-            Column::Output(output)
-        })
+        if let Some(output) = after("score_") {
+            return place(&labels, output).map(Column::Score);
+        }
+        match model.task {
+            Task::Classification => place(&classes, name).map(Column::Class),
+            Task::Multilabel | Task::Regression => place(&labels, name).map(Column::Output),
+        }
     };
     let mut known = Vec::new();
     for (index, name) in header.iter().enumerate() {
@@ -241,7 +276,7 @@ fn differs(
             Ok(largest)
         }
         (Column::Output(place), Task::Multilabel) => holds(text, *place),
-        (Column::Output(place) | Column::Score(place), _) => value(text, *place),
+        (Column::Output(place) | Column::Score(place) | Column::Class(place), _) => value(text, *place),
         (Column::Probability(place), _) => {
             let ours = scores.probabilities.get(*place).copied().unwrap_or(f64::NAN);
             match number(text) {

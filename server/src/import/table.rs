@@ -14,6 +14,9 @@ use std::{
 /// Bytes in which the first line has to end.
 const FIRST: usize = 1 << 20;
 
+/// Names that a message shows, at most.
+const SHOWN: usize = 12;
+
 /// How the caller says that a table is to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
@@ -188,7 +191,7 @@ impl Table {
             if kept.len() == before {
                 return Err(TableError::Ignore(format!(
                     "the header has no other column named {name:?}; it has {}",
-                    header.join(", ")
+                    quoted(header)
                 )));
             }
         }
@@ -243,6 +246,13 @@ impl Table {
     pub(super) const fn delimiter(&self) -> Delimiter {
         self.delimiter
     }
+}
+
+/// The first of some names.
+fn quoted(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    shown.join(", ") + more
 }
 
 /// Whether a column that no feature has is one of those that the model knows and doesn't use.

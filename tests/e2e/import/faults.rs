@@ -375,6 +375,22 @@ fn columns_are_those_that_the_model_uses_by_the_users_own_names() -> Result<()> 
         ["mean radius", "mean texture"]
     );
 
+    // Probabilities under the classes' names alone, as pandas writes them; and ones that are not the model's.
+    let shares = fs::read_to_string(&predicted)?.replace("predicted,proba_0,proba_1", "predicted,0,1");
+    let without_labels = |lines: &str| {
+        let rest = lines.lines().filter_map(|line| line.split_once(','));
+        rest.map(|(_, shares)| format!("{shares}\n")).collect::<String>()
+    };
+    let other_shares = folder.join("shares.csv");
+    let own_shares = ["--calibrate", text(&table)?, "--expect", text(&other_shares)?];
+    fs::write(&other_shares, without_labels(&shares))?;
+    imported(&renamed, "shares", folder, &own_shares)?;
+    fs::write(
+        &other_shares,
+        without_labels(&shares.replace("predicted,0,1", "predicted,1,0")),
+    )?;
+    refused(&renamed, &own_shares, &["The first is row 1", "differ on"])?;
+
     // Columns in another order are found by name, and one too many is told.
     let other = folder.join("other.csv");
     let lines = fs::read_to_string(&table)?;

@@ -43,11 +43,7 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("Div", &[]),
     (
         "Dropout",
-        &[
-            ("ratio", AttributeType::Float),
-            ("seed", AttributeType::Int),
-            ("is_test", AttributeType::Int),
-        ],
+        &[("ratio", AttributeType::Float), ("seed", AttributeType::Int)],
     ),
     ("Flatten", &[AXIS]),
     ("Gather", &[AXIS]),

@@ -194,6 +194,9 @@ impl Node<'_> {
             .map(|&place| usize::try_from(place).ok().filter(|place| *place < width))
             .collect();
         let chosen = chosen.filter(|chosen| !chosen.is_empty() && chosen.len() == places.len());
+        if let (Value::Scores(_), Some(chosen)) = (value, &chosen) {
+            self.check_weights(chosen.len())?;
+        }
         let selected = chosen.and_then(|chosen| match value {
             Value::Features(columns) => Some(Value::Features(Columns {
                 columns: chosen.iter().map(|&place| columns.columns[place]).collect(),
@@ -232,6 +235,7 @@ impl Node<'_> {
                 _ => None,
             })
             .collect();
+        self.check_weights(parts.iter().flatten().map(|part| part.len()).sum())?;
         match parts.as_deref().and_then(Scores::beside) {
             Some(scores) => Ok(Value::Scores(scores)),
             None => self.refuse(self.what_it_gets()),

@@ -14,17 +14,22 @@ use crate::import::{
 const MOST_WEIGHTS: usize = 16_384 * 1_000;
 
 impl Node<'_> {
-    /// One row of weights for each output, applied to columns of features or of scores.
-    fn applied(&self, value: &Value, weights: &[Vec<f64>], intercept: &[f64]) -> Result<Linear, ImportError> {
+    /// Refuses more scores than memory should be taken for.
+    pub(super) fn check_weights(&self, scores: usize) -> Result<(), ImportError> {
         let features = self.context.features;
-        if weights.len().saturating_mul(features) > MOST_WEIGHTS {
+        if scores.saturating_mul(features) > MOST_WEIGHTS {
             return self.refuse(format!(
-                " to {} columns of {features} features; {MOST_WEIGHTS} weights are possible",
-                weights.len()
+                " to {scores} columns of {features} features; {MOST_WEIGHTS} weights are possible"
             ));
         }
+        Ok(())
+    }
+
+    /// One row of weights for each output, applied to columns of features or of scores.
+    fn applied(&self, value: &Value, weights: &[Vec<f64>], intercept: &[f64]) -> Result<Linear, ImportError> {
+        self.check_weights(weights.len())?;
         match value {
-            Value::Features(columns) => Ok(Linear::new(columns, weights, intercept, features)),
+            Value::Features(columns) => Ok(Linear::new(columns, weights, intercept, self.context.features)),
             Value::Scores(scores) if scores.link.is_none() && !scores.vector => {
                 Ok(scores.linear.then(weights, intercept))
             }
