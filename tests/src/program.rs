@@ -16,6 +16,8 @@ pub struct Program {
 pub struct Ended {
     /// Whether it says that all went well.
     pub success: bool,
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
     /// What it printed.
     pub stdout: String,
     /// What else it had to say.
@@ -52,6 +54,7 @@ impl Program {
             .expect("the program starts");
         Ended {
             success: status.success(),
+            code: status.code(),
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
         }

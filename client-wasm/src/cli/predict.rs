@@ -112,11 +112,6 @@ fn ensure_same(found: u64, counted: u64) -> anyhow::Result<()> {
 impl Run<'_> {
     /// What there is to know before the first row is sent.
     fn announce(&self) {
-        if self.args.model.model_id.is_none() {
-            let (name, pin) = (&self.args.model.model, self.model.descriptor.pin());
-            self.screen
-                .note(&format!("model {name}, id {pin}; --model-id takes no other"));
-        }
         let Survey { rows, refused, .. } = self.survey;
         if *refused > 0 {
             let listed = self.survey.listed(SHOWN);
@@ -171,6 +166,12 @@ impl Run<'_> {
                 };
                 self.screen
                     .note(&format!("{scored} rows scored{rest}: {}", self.destination));
+                if self.args.model.model_id.is_none() {
+                    let (name, pin) = (&self.args.model.model, self.model.descriptor.pin());
+                    self.screen.note(&format!(
+                        "by {name}, model id {pin}; --model-id takes no other model"
+                    ));
+                }
                 Ok(())
             }
             Err(Trouble::Other(error)) => Err(Trouble::Other(error.context(writer.rest()))),

@@ -49,8 +49,10 @@ fn read_start(
     let cells: Vec<&str> = first.iter().collect();
     let second: Option<Vec<&str>> = second.as_ref().map(|line| line.iter().collect());
     let names = names(inputs);
-    let found = first_line(&cells, second.as_deref(), names.as_deref(), args.header())
-        .context("--no-header is short for --header no")?;
+    let found = match first_line(&cells, second.as_deref(), names.as_deref(), args.header()) {
+        Ok(found) => found,
+        Err(error) => bail!("{error}; --no-header is short for --header no"),
+    };
     reader.seek(start)?;
     let columns = match found {
         FirstLine::Header => {

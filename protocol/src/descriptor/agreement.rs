@@ -5,13 +5,13 @@
 //! doesn't differ here, and whoever pins a model pins this too.
 
 use super::{Feature, ImageShape, Inputs, ModelDescriptor, NormBound, Output};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Differences that a message shows; more are counted.
 const SHOWN: usize = 3;
 
-/// What it is about, and what is agreed. Names stand in quotes, and numbers are exact.
-pub(super) type Facts = BTreeMap<String, String>;
+/// What it is about, each once, and what is agreed. Names stand in quotes, and numbers are exact.
+pub(super) type Facts = Vec<(String, String)>;
 
 impl ModelDescriptor {
     /// Everything that is agreed to. What isn't here may change without a question: the id, texts for people, sizes, figures of quality.
@@ -34,7 +34,7 @@ impl ModelDescriptor {
             version: _,
         } = self;
         let mut facts = inputs.facts();
-        let mut add = |what: String, value: String| facts.insert(what, value);
+        let mut add = |what: String, value: String| facts.push((what, value));
         add("parameter set".into(), quoted(parameter_set));
         add("step of a level".into(), input_step.to_string());
         add("task".into(), task.name().into());
@@ -62,27 +62,19 @@ impl ModelDescriptor {
     /// How this differs, in what is agreed to, from what was agreed to; nothing if it doesn't.
     pub fn difference(&self, agreed: &Self) -> Option<String> {
         let (now, before) = (self.facts(), agreed.facts());
-        let gone = before.keys().filter(|what| !now.contains_key(*what));
-        let words =
-            |facts: &Facts, what: &String| facts.get(what).map_or("nothing", String::as_str).to_owned();
-        let differences: Vec<String> = now
-            .keys()
-            .chain(gone)
-            .filter(|what| now.get(*what) != before.get(*what))
+        let (is, was) = (by_name(&now), by_name(&before));
+        let names = now
+            .iter()
+            .chain(before.iter().filter(|(what, _)| !is.contains_key(what.as_str())));
+        let differences: Vec<String> = names
+            .map(|(what, _)| what.as_str())
+            .filter(|what| is.get(what) != was.get(what))
             .map(|what| {
-                format!(
-                    "{what}: {} before, {} now",
-                    words(&before, what),
-                    words(&now, what)
-                )
+                let [was, is] = [&was, &is].map(|facts| facts.get(what).copied().unwrap_or("nothing"));
+                format!("{what}: {was} before, {is} now")
             })
             .collect();
-        let shown = differences
-            .iter()
-            .take(SHOWN)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("; ");
+        let shown = differences[..differences.len().min(SHOWN)].join("; ");
         match differences.len() {
             0 => None,
             count if count > SHOWN => Some(format!("{shown}; and {} more differences", count - SHOWN)),
@@ -104,7 +96,7 @@ impl Inputs {
         } = self;
         let range = |min: f64, max: f64| format!("{} to {}", plain(min), plain(max));
         let mut facts = Facts::new();
-        let mut add = |what: String, value: String| facts.insert(what, value);
+        let mut add = |what: String, value: String| facts.push((what, value));
         add("number of features".into(), count.to_string());
         add("range of features".into(), range(*min, *max));
         add("levels".into(), levels.to_string());
@@ -130,6 +122,11 @@ impl Inputs {
         }
         facts
     }
+}
+
+fn by_name(facts: &Facts) -> HashMap<&str, &str> {
+    let pairs = facts.iter().map(|(what, value)| (what.as_str(), value.as_str()));
+    pairs.collect()
 }
 
 /// A text in quotes, in which nothing ends it or goes to a new line. The same on every platform, as a fingerprint has to be.

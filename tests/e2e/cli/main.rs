@@ -1,126 +1,18 @@
 //! The program `blindscore` over the real server: a whole file, bad files, and whatever happens on the way.
 
+mod agreement;
+mod rows;
+mod toy;
+
 use blindscore_protocol::ids::KeyId;
 use blindscore_server::model::Model;
 use blindscore_tests::{Gate, Passage, Program, Recorder, Server, digit};
-use safetensors::{Dtype, serialize, tensor::TensorView};
-use std::{collections::HashMap, fs, path::Path};
-use tempfile::TempDir;
-
-/// Rows of a table: two full requests, and a half.
-const ROWS: usize = 40;
-
-/// Has the table scored, with its names of rows.
-const PREDICT: [&str; 9] = [
-    "predict",
-    "--model",
-    "toy",
-    "--csv",
-    "rows.csv",
-    "--out",
-    "scores.csv",
-    "--id",
-    "who",
-];
-
-/// A folder with one linear model, `toy`, of three features and so many outputs.
-fn models(link: &str, coef: &[f64], labels: &str) -> TempDir {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let bytes: Vec<u8> = coef.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let outputs = coef.len() / 3;
-    let view = |shape, data| TensorView::new(Dtype::F64, shape, data).expect("a tensor");
-    let tensors = [
-        ("coef", view(vec![outputs, 3], &bytes)),
-        ("intercept", view(vec![outputs], &bytes[..8 * outputs])),
-    ];
-    let metadata = [
-        ("name", "toy"),
-        ("title", "A toy"),
-        ("labels", labels),
-        ("link", link),
-        ("input_min", "0"),
-        ("input_max", "9"),
-        ("input_levels", "10"),
-    ];
-    let metadata: HashMap<String, String> = metadata
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let file = serialize(tensors, Some(metadata)).expect("a model file");
-    fs::write(dir.path().join("toy.safetensors"), file).expect("written");
-    dir
-}
-
-fn classes(sign: f64) -> TempDir {
-    let coef = [1.0, 0.5, -0.3, -1.0, 0.2, 0.4, 0.1, -0.7, 0.6].map(|value| sign * value);
-    models("softmax", &coef, r#"["red", "green", "blue"]"#)
-}
-
-fn serve(models: &TempDir, more: &[&str]) -> Server {
-    let dir = models.path().to_string_lossy();
-    Server::start_with(&[&["--models-dir", &*dir], more].concat())
-}
-
-fn features(row: usize) -> [f64; 3] {
-    [row % 10, (3 * row + 1) % 10, (7 * row + 5) % 10].map(|value| value as f64)
-}
-
-/// A table of `ROWS` rows with a name for each.
-fn write_rows(path: &Path) {
-    let mut text = String::from("a,who,b,c\n");
-    for row in 0..ROWS {
-        let [a, b, c] = features(row);
-        text += &format!("{a},\"no, {row}\",{b},{c}\n");
-    }
-    fs::write(path, text).expect("written");
-}
-
-/// Header and lines of a file.
-fn read(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
-    let mut reader = csv::Reader::from_path(path).expect("the file is there");
-    let cells = |record: csv::StringRecord| record.iter().map(str::to_owned).collect();
-    let header = cells(reader.headers().expect("a header").clone());
-    let lines = reader
-        .records()
-        .map(|line| cells(line.expect("a line")))
-        .collect();
-    (header, lines)
-}
-
-/// Checks every line against the model in the clear.
-#[track_caller]
-fn check(path: &Path, models: &TempDir) {
-    let model = Model::load(&models.path().join("toy.safetensors")).expect("a model");
-    let (header, lines) = read(path);
-    assert_eq!(
-        header.join(" "),
-        "who label score_red score_green score_blue proba_red proba_green proba_blue"
-    );
-    assert_eq!(lines.len(), ROWS);
-    for (row, line) in lines.iter().enumerate() {
-        let scores = model.plain_scores(&features(row));
-        let weights: Vec<f64> = scores.iter().map(|score| score.exp()).collect();
-        let best = (0..3)
-            .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
-            .expect("three");
-        assert_eq!(line[0], format!("no, {row}"));
-        assert_eq!(line[1], ["red", "green", "blue"][best], "row {row}");
-        for class in 0..3 {
-            let number = |at: usize| line[at].parse::<f64>().expect("a number");
-            let error = (number(2 + class) - scores[class]).abs();
-            assert!(
-                error <= 7.0 * model.descriptor().score_error,
-                "row {row}: off by {error}"
-            );
-            let probability = weights[class] / weights.iter().sum::<f64>();
-            assert!((number(5 + class) - probability).abs() < 0.01, "row {row}");
-        }
-    }
-}
+use std::{fs, path::Path};
+use toy::{PREDICT, check, classes, features, models, read, serve, write_rows};
 
 #[test]
 fn the_whole_walk() {
-    let models = classes(1.0);
+    let models = classes();
     let server = serve(&models, &[]);
     let wire = Recorder::before(server.url());
     let program = Program::new(wire.url());
@@ -185,7 +77,7 @@ fn the_whole_walk() {
 
 #[test]
 fn a_bad_file_is_refused_before_anything_is_sent() {
-    let models = classes(1.0);
+    let models = classes();
     let server = serve(&models, &[]);
     let wire = Recorder::before(server.url());
     let program = Program::new(wire.url());
@@ -201,7 +93,7 @@ fn a_bad_file_is_refused_before_anything_is_sent() {
     let csv = program.home().join("rows.csv");
 
     fs::write(&csv, "a,b,c\n1,2,3\n4,x,9.5\n,1,2\n").expect("written");
-    let refused = run(&[]).expect_failure("nothing was sent");
+    let refused = run(&["--strict"]).expect_failure("nothing was sent");
     for line in [
         "row 2, column \"b\": \"x\" is not a number",
         "row 2, column \"c\": 9.5 is outside 0 to 9",
@@ -209,6 +101,8 @@ fn a_bad_file_is_refused_before_anything_is_sent() {
     ] {
         assert!(refused.stderr.contains(line), "{}", refused.stderr);
     }
+    fs::write(&csv, "a,b,c\n1,2,x\n4,,9.5\n").expect("written");
+    run(&[]).expect_failure("no row has a number for each feature, so nothing was sent");
     fs::write(&csv, "1,2,3\n").expect("written");
     run(&[]).expect_failure("--no-header");
     run(&["--no-header"]).expect_success();
@@ -251,7 +145,7 @@ const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconten
 
 #[test]
 fn a_busy_server_a_lost_key_and_a_broken_connection_cost_no_row() {
-    let models = classes(1.0);
+    let models = classes();
     let server = serve(&models, &[]);
     let (api, url) = (server.api(), server.url().to_owned());
     let keys = server.keys_dir();
@@ -291,29 +185,8 @@ fn a_busy_server_a_lost_key_and_a_broken_connection_cost_no_row() {
 }
 
 #[test]
-fn a_model_that_changes_on_the_way_scores_all_rows_again() {
-    let (old, new) = (classes(1.0), classes(-1.0));
-    let (before, after) = (serve(&old, &[]), serve(&new, &[]));
-    let moved = after.url().to_owned();
-    let gate = Gate::before(before.url(), move |number| match number {
-        1 => Passage::Move(moved.clone()),
-        _ => Passage::Forward,
-    });
-    let program = Program::new(gate.url());
-    write_rows(&program.home().join("rows.csv"));
-    program.run(&["keygen", "--model", "toy"]).expect_success();
-    let done = program.run(&PREDICT).expect_success();
-    assert!(
-        done.stderr.contains("all rows are scored again"),
-        "{}",
-        done.stderr
-    );
-    check(&program.home().join("scores.csv"), &new);
-}
-
-#[test]
 fn a_run_that_fails_says_what_there_is() {
-    let models = classes(1.0);
+    let models = classes();
     let server = serve(&models, &[]);
     let gate = Gate::before(server.url(), |number| match number {
         2 => Passage::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"),
