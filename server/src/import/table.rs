@@ -218,7 +218,7 @@ impl Table {
             (header, _) => {
                 let names = header
                     .as_ref()
-                    .map(|header| format!(" The header has {}", header.join(", ")));
+                    .map(|header| format!(" The header has {}", quoted(header)));
                 Err(TableError::Columns {
                     expected: count,
                     found: kept.len(),
