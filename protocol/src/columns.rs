@@ -4,9 +4,11 @@
 
 mod delimiter;
 mod first_line;
+mod quotes;
 
 pub use delimiter::{Delimiter, DelimiterError, find_delimiter, utf16};
 pub use first_line::{FirstLine, HeaderChoice, HeaderError, first_line, number};
+pub use quotes::QuoteScan;
 
 use std::collections::HashMap;
 

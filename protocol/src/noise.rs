@@ -167,11 +167,11 @@ mod tests {
 
     #[test]
     fn margin_of_the_shipped_set_is_what_the_documents_say() {
-        // ||w|| = 2^14.5 is what mnist-linear has.
-        let noise = ScoreNoise::predict(&LinearParams::N2048, 2f64.powi(29), true);
+        // The largest norm of an output of mnist-linear, as `inspect` shows by its margin.
+        let noise = ScoreNoise::predict(&LinearParams::N2048, 2f64.powi(32), true);
         let margin = noise.flooding_margin();
-        assert!(margin.rerandomisation > 14.0, "{margin:?}");
-        assert!(margin.query > 14.0, "{margin:?}");
+        assert!((margin.rerandomisation - 15.0).abs() < 0.1, "{margin:?}");
+        assert!((margin.query - 13.7).abs() < 0.5, "{margin:?}");
         assert!(
             noise.modulus_switch > noise.flooding,
             "the modulus switch should dominate: {noise:?}"

@@ -94,8 +94,7 @@ pub fn reproducible_stream(seed: [u8; SEED_BYTES]) -> MaskStream {
 pub const SAMPLER_SEED_BYTES: usize = 32;
 
 /// A CSPRNG (ChaCha20) for secrets, seeded by the platform: one for each key, query or response, so that nothing about one helps with
-/// another. Its state is wiped on drop.
-// Boxed: a move would leave a copy behind.
+/// another. Its state is wiped on drop; it is boxed, so that moves of the value leave no copies behind.
 pub struct Sampler(Box<ChaCha20Rng>);
 
 impl Sampler {

@@ -10,6 +10,7 @@ const BY_CODE: Record<string, string> = {
   store_full: "The server’s disk is full, so it can’t keep your public key.",
   store_unavailable: "The server can’t reach the place where it keeps keys.",
   internal: "Something broke on the server.",
+  model_changed: "The model is not the one that this page began with, so nothing more was sent to it. Reload the page to go on with the new one.",
   model_not_found: "This server has no digit model any more. Reload the page.",
   unsupported_format: "This page is older than the server. Reload it.",
   wasm_load: "The encryption code could not be loaded.",

@@ -3,7 +3,7 @@
 use crate::{args::PredictArgs, columns::Columns};
 use anyhow::{Context, bail, ensure};
 use blindscore_protocol::{
-    columns::{Delimiter, FirstLine, find_delimiter, first_line, utf16},
+    columns::{Delimiter, FirstLine, QuoteScan, find_delimiter, first_line, utf16},
     descriptor::Inputs,
 };
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
@@ -35,6 +35,21 @@ fn read_start(
         Some(delimiter) => delimiter,
         None => delimiter(&mut file, args, inputs)?,
     };
+    file.rewind()?;
+    let mut quotes = QuoteScan::new(delimiter);
+    let mut bytes = BufReader::new(&mut file);
+    loop {
+        let piece = bytes.fill_buf()?;
+        let length = piece.len();
+        if length == 0 {
+            break;
+        }
+        quotes.feed(piece);
+        bytes.consume(length);
+    }
+    if let Some(line) = quotes.unclosed() {
+        bail!("a quote in line {line} is never closed: all rows after it would be one cell");
+    }
     file.rewind()?;
     let mut reader = ReaderBuilder::new()
         .has_headers(false)

@@ -155,12 +155,21 @@ impl ParameterSet {
 
     /// Names of the sets of earlier versions. Keys of them are of no use any more: queries of `network-n704-k4` carried too little noise, and
     /// the others went with their wire format.
-    pub const RETIRED: [&str; 3] = ["linear-n2048", "linear-n2048-fine", "network-n704-k4"];
+    pub const RETIRED: [&str; 4] = [
+        "linear-n2048",
+        "linear-n2048-fine",
+        "network-n704-k4",
+        "network-n704-k4-v2",
+    ];
 
     /// The set with the same precision as one of an earlier version, for model files that were made for that.
     pub fn successor(retired: &str) -> Option<Self> {
-        let position = Self::RETIRED.iter().position(|name| *name == retired)?;
-        Self::ALL.get(position).copied()
+        match retired {
+            "linear-n2048" => Some(Self::Linear(LinearParams::N2048)),
+            "linear-n2048-fine" => Some(Self::Linear(LinearParams::N2048_FINE)),
+            "network-n704-k4" | "network-n704-k4-v2" => Some(Self::Network(NetworkParams::N704_K4)),
+            _ => None,
+        }
     }
 
     /// The set with this name.
@@ -239,7 +248,7 @@ mod tests {
         for name in ParameterSet::RETIRED {
             assert!(ParameterSet::by_name(name).is_none());
             let successor = ParameterSet::successor(name).unwrap();
-            assert_eq!(successor.name(), format!("{name}-v3"));
+            assert_eq!(successor.name(), format!("{}-v3", name.trim_end_matches("-v2")));
         }
     }
 

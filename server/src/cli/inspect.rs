@@ -152,7 +152,7 @@ fn write_parameters(out: &mut impl Write, set: &ParameterSet) -> io::Result<()> 
         let sent = format!("TUniform({bound}), bodies of {bits} bits: standard deviation 2^{noise:.2}");
         row(out, "", sent)?;
         let security = format!(
-            "{SECURITY_BITS} bits of security need 2^{floor:.2} at dimension {}: {:.2} bits less",
+            "{SECURITY_BITS} bits of security need 2^{floor:.2} at dimension {}; the noise is {:.2} bits above that",
             encryption.dimension(),
             noise - floor
         );

@@ -83,10 +83,22 @@ impl DailyBudget {
                 return Err(error.context(advice));
             }
         };
+        let today = Utc::now().date_naive();
         let counts = match accounts {
-            Some(kept) => Counts::from(kept),
+            Some(kept) => {
+                // A day's difference may be between clocks of two machines.
+                ensure!(
+                    today
+                        .checked_add_days(Days::new(1))
+                        .is_none_or(|tomorrow| kept.day <= tomorrow),
+                    "{} counts the queries of {}, and today is {today}: set the clock, or remove the file to count from zero",
+                    path.display(),
+                    kept.day
+                );
+                Counts::from(kept)
+            }
             None => Counts {
-                day: Utc::now().date_naive(),
+                day: today,
                 accounts: HashMap::new(),
             },
         };
@@ -128,10 +140,11 @@ impl DailyBudget {
             counts.turn_to(now.date_naive());
             let day = counts.day;
             let count = counts.accounts.entry(account.clone()).or_default();
-            if count.used + queries > self.limit.get() {
+            // More may have been used than there is now: the limit was lowered.
+            if count.used.saturating_add(queries) > self.limit.get() {
                 return Err(ApiError::BudgetSpent {
                     limit: self.limit.get(),
-                    left: self.limit.get() - count.used,
+                    left: self.limit.get().saturating_sub(count.used),
                     again: midnight_after(day),
                     wait: (midnight_after(day) - now).to_std().unwrap_or_default(),
                 });
@@ -195,7 +208,10 @@ impl DailyBudget {
         let ahead: Vec<(Account, u64)> = ahead
             .map(|(account, count)| {
                 let rounded = count.used.div_ceil(step) * step;
-                (account.clone(), rounded.min(self.limit.get()).max(count.kept))
+                (
+                    account.clone(),
+                    rounded.min(self.limit.get()).max(count.kept).max(count.used),
+                )
             })
             .collect();
         let kept = ahead.iter().map(|((tenant, model), queries)| KeptCount {
@@ -276,16 +292,15 @@ impl Counts {
 
 impl From<Kept> for Counts {
     fn from(kept: Kept) -> Self {
-        let accounts = kept.counts.into_iter().map(|count| {
-            let known = Count {
-                used: count.queries,
-                kept: count.queries,
-            };
-            ((count.tenant, count.model), known)
-        });
+        let mut accounts: HashMap<Account, Count> = HashMap::new();
+        for count in kept.counts {
+            let known = accounts.entry((count.tenant, count.model)).or_default();
+            known.used = known.used.max(count.queries);
+            known.kept = known.used;
+        }
         Self {
             day: kept.day,
-            accounts: accounts.collect(),
+            accounts,
         }
     }
 }
@@ -341,6 +356,11 @@ mod tests {
         date.and_hms_opt(12, 0, 0).unwrap().and_utc()
     }
 
+    /// Noon of today, as far as a file goes that is opened again.
+    fn today() -> DateTime<Utc> {
+        Utc::now().date_naive().and_hms_opt(12, 0, 0).unwrap().and_utc()
+    }
+
     #[actix_web::test]
     async fn a_budget_is_a_tenants_and_a_models_and_ends_with_the_day() {
         let folder = tempfile::tempdir().unwrap();
@@ -384,15 +404,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let one = tenant("one");
         let first = budget(folder.path(), 320).unwrap();
-        first.take_at(noon(1), &one, "churn", 12).await.unwrap().spend();
+        first.take_at(today(), &one, "churn", 12).await.unwrap().spend();
         // Killed: steps are ten queries, so that twenty count as sent.
         let second = budget(folder.path(), 320).unwrap();
-        assert!(second.take_at(noon(1), &one, "churn", 301).await.is_err());
-        second.take_at(noon(1), &one, "churn", 295).await.unwrap().spend();
+        assert!(second.take_at(today(), &one, "churn", 301).await.is_err());
+        second.take_at(today(), &one, "churn", 295).await.unwrap().spend();
         second.close().await.unwrap();
         let third = budget(folder.path(), 320).unwrap();
-        assert!(third.take_at(noon(1), &one, "churn", 6).await.is_err());
-        third.take_at(noon(1), &one, "churn", 5).await.unwrap().spend();
+        assert!(third.take_at(today(), &one, "churn", 6).await.is_err());
+        third.take_at(today(), &one, "churn", 5).await.unwrap().spend();
     }
 
     #[actix_web::test]
@@ -405,6 +425,26 @@ mod tests {
         assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 100);
     }
 
+    #[actix_web::test]
+    async fn a_lowered_limit_leaves_nothing_and_the_larger_of_two_counts_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = Utc::now().date_naive();
+        let counts =
+            r#"[{"tenant":"one","model":"churn","queries":90},{"tenant":"one","model":"churn","queries":0}]"#;
+        fs::write(
+            folder.path().join(FILE),
+            format!(r#"{{"day":"{day}","counts":{counts}}}"#),
+        )
+        .unwrap();
+        let budget = budget(folder.path(), 10).unwrap();
+        let refused = budget
+            .take_at(today(), &tenant("one"), "churn", 1)
+            .await
+            .err()
+            .unwrap();
+        assert!(refused.to_string().contains("0 are left"), "{refused}");
+    }
+
     #[test]
     fn a_file_that_is_none_is_refused_with_words() {
         let folder = tempfile::tempdir().unwrap();
@@ -413,5 +453,8 @@ mod tests {
             let error = format!("{:#}", budget(folder.path(), 1).err().unwrap());
             assert!(error.contains("remove it to count"), "{error}");
         }
+        fs::write(folder.path().join(FILE), r#"{"day":"2999-01-01","counts":[]}"#).unwrap();
+        let error = format!("{:#}", budget(folder.path(), 1).err().unwrap());
+        assert!(error.contains("set the clock"), "{error}");
     }
 }

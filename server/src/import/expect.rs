@@ -45,11 +45,12 @@ impl Expected {
     ///
     /// # Errors
     /// If it can't be read, or its columns are none of these.
-    pub fn read(path: &Path, model: &ModelDescriptor, options: &TableOptions) -> Result<Self, ImportError> {
+    pub fn read(path: &Path, model: &ModelDescriptor) -> Result<Self, ImportError> {
         let options = TableOptions {
             header: HeaderChoice::Yes,
             ignore: Vec::new(),
-            ..options.clone()
+            // The caller's is for the other file.
+            delimiter: None,
         };
         let mut table = Table::open(path, &options, None, None)?;
         let header: Vec<String> = table
@@ -154,9 +155,6 @@ impl Expected {
 
 /// What each column of a header says.
 fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, String, Column)>, ImportError> {
-    if let [only] = header {
-        return Ok(vec![(0, only.clone(), Column::Predicted)]);
-    }
     let labels: Vec<&str> = model.outputs.iter().map(|output| output.label.as_str()).collect();
     let classes: Vec<&str> = match &model.classes {
         Some(classes) => classes.iter().map(String::as_str).collect(),
@@ -182,6 +180,15 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
             Task::Multilabel | Task::Regression => place(&labels, name).map(Column::Output),
         }
     };
+    if let [only] = header {
+        // A column by itself is the answer, whatever it is called, unless its name says that it is something else.
+        let says = ["proba_", "score_", "predicted_"]
+            .iter()
+            .any(|prefix| only.starts_with(prefix));
+        if !says {
+            return Ok(vec![(0, only.clone(), Column::Predicted)]);
+        }
+    }
     let mut known = Vec::new();
     for (index, name) in header.iter().enumerate() {
         match column(name) {

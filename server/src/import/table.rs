@@ -1,14 +1,16 @@
 //! CSV files, by the rules that `blindscore predict` reads them by too.
 
 use blindscore_protocol::columns::{
-    ColumnError, Delimiter, DelimiterError, FirstLine, HeaderChoice, HeaderError, find_columns,
+    ColumnError, Delimiter, DelimiterError, FirstLine, HeaderChoice, HeaderError, QuoteScan, find_columns,
     find_delimiter, first_line, number, same_column, utf16,
 };
 use csv::StringRecord;
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 /// Bytes in which the first line has to end.
@@ -84,6 +86,9 @@ pub enum TableError {
     /// It isn't clear what separates columns.
     #[error(transparent)]
     Delimiter(#[from] DelimiterError),
+    /// All rows after a quote are one cell.
+    #[error("a quote in line {0} is never closed: all rows after it would be one cell")]
+    Quote(u64),
     /// No rows, or too many values.
     #[error("{0}")]
     Size(&'static str),
@@ -98,6 +103,22 @@ pub(super) struct Table {
     first: Vec<StringRecord>,
     width: usize,
     delimiter: Delimiter,
+    /// What the bytes that were read say of quotes.
+    quotes: Rc<RefCell<QuoteScan>>,
+}
+
+/// A file whose quotes are watched while it is read.
+struct Scanned<R> {
+    source: R,
+    quotes: Rc<RefCell<QuoteScan>>,
+}
+
+impl<R: io::Read> io::Read for Scanned<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.source.read(buffer)?;
+        self.quotes.borrow_mut().feed(&buffer[..length]);
+        Ok(length)
+    }
 }
 
 impl Table {
@@ -142,10 +163,14 @@ impl Table {
             Some(delimiter) => delimiter,
             None => find_delimiter(line, columns.map(|columns| columns + ignored))?,
         };
+        let quotes = Rc::new(RefCell::new(QuoteScan::new(delimiter)));
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .delimiter(delimiter.byte())
-            .from_reader(Box::new(source) as Box<dyn io::Read>);
+            .from_reader(Box::new(Scanned {
+                source,
+                quotes: quotes.clone(),
+            }) as Box<dyn io::Read>);
         let mut records = reader.into_records();
         let mut next = || records.next().transpose().map_err(failed);
         let Some(first) = next()? else {
@@ -166,6 +191,7 @@ impl Table {
             first: first.into_iter().chain(second).collect(),
             width,
             delimiter,
+            quotes,
         })
     }
 
@@ -232,6 +258,11 @@ impl Table {
     pub(super) fn rows(&mut self) -> impl Iterator<Item = Result<(u64, StringRecord), TableError>> {
         let path = self.path.clone();
         let first = std::mem::take(&mut self.first);
+        let quotes = self.quotes.clone();
+        // Known when the file has ended.
+        let unclosed = std::iter::once_with(move || quotes.borrow().unclosed())
+            .flatten()
+            .map(|line| Err(TableError::Quote(line)));
         first
             .into_iter()
             .map(Ok)
@@ -240,6 +271,7 @@ impl Table {
                 let record = record.map_err(|source| csv_error(&path, source))?;
                 Ok((record.position().map_or(0, csv::Position::line), record))
             })
+            .chain(unclosed)
     }
 
     /// What separates its cells.

@@ -2,7 +2,7 @@
 //!
 //! Tensors: `coef` `[outputs, features]` and `intercept` `[outputs]`, F64 or F32. Metadata (strings):
 //! `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`, `identity`), `input_min`, `input_max`,
-//! `input_levels`; optional `task` (`classification`, `multilabel`, `regression`; needed where several scores have the link `identity`), `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `parameter_set` (`linear-n2048` if not given), `features` (JSON array of names), `classes` (JSON array of the two
+//! `input_levels`; optional `task` (`classification`, `multilabel`, `regression`; needed where several scores have the link `identity`), `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `parameter_set` (`linear-n2048-v3` if not given), `features` (JSON array of names), `classes` (JSON array of the two
 //! labels between which a single output decides), `norm_centre` and `norm_max` (a ball that inputs lie in), `salt` (32 hexadecimal digits, secret like the weights; `import` makes one), and `input_rounding` (`true` if
 //! inputs don't come on the levels, so that rounding them is an error). Features with ranges of their own have them in the tensors
 //! `feature_min` and `feature_max` `[features]`.

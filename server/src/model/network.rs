@@ -6,6 +6,7 @@
 use super::{
     Model, ModelError, Plain,
     metadata::{Metadata, numbers},
+    quantise::two_digits_up,
 };
 use crate::engine::{
     Engine, IntegerNetwork, NetworkEngine,
@@ -70,7 +71,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         classes,
         link,
         sizes: Sizes::of(&set, features, network.biases.len()),
-        score_error: logit_scale * noise,
+        score_error: two_digits_up(logit_scale * noise),
         accuracy: metadata.accuracy()?,
         version: None,
     };

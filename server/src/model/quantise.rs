@@ -185,12 +185,19 @@ impl Domain {
 
 /// The range of a score as a descriptor gives it, from its least and largest value: the middle, and half the width.
 ///
-/// Exact ends would tell exact sums of the weights: `sum |w|` and `intercept + sum w / 2`. So the middle goes to a grid of between 1/128 and 1/256
-/// of the width, and the width up to that grid: about two decimal digits, for at most 1 % of precision.
+/// Exact ends would tell exact sums of the weights: `sum |w|` and `intercept + sum w / 2`. So half the width goes up to a grid of between 1/128 and
+/// 1/256 of itself, and the middle to the nearest half step of that: two to three decimal digits, for at most 1 % of precision.
 fn published_range(lowest: f64, highest: f64) -> (f64, f64) {
     let middle = (highest + lowest) / 2.0;
-    // A constant score still needs a range to be written in.
-    let half = ((highest - lowest) / 2.0).max(1e-6 * middle.abs().max(1.0)) * (1.0 + HEADROOM);
+    let width = (highest - lowest) / 2.0;
+    // A constant score still needs a range to be written in. Scores that vary little about a large mean are as precise as the mean's digits.
+    let least = 1e-6
+        * if width > 0.0 {
+            middle.abs()
+        } else {
+            middle.abs().max(1.0)
+        };
+    let half = width.max(least) * (1.0 + HEADROOM);
     let grid = 2f64.powf(half.log2().floor()) * GRID;
     let offset = (middle / (grid / 2.0)).round() * (grid / 2.0);
     let half_range = ((half + (middle - offset).abs()) / grid).ceil() * grid;
@@ -198,12 +205,13 @@ fn published_range(lowest: f64, highest: f64) -> (f64, f64) {
 }
 
 /// A number rounded up to two significant digits: the error of the scores depends on the weights too.
-fn two_digits_up(value: f64) -> f64 {
+pub(super) fn two_digits_up(value: f64) -> f64 {
     if !(value > 0.0 && value.is_finite()) {
         return value;
     }
     let unit = 10f64.powf(value.log10().floor() - 1.0);
-    (value / unit).ceil() * unit
+    // A value that has two digits already stays what it is.
+    (value / unit - 1e-9).ceil() * unit
 }
 
 struct QuantisedOutput {
@@ -346,7 +354,13 @@ mod tests {
 
     #[test]
     fn errors_are_published_with_two_digits() {
-        for (value, published) in [(0.0123, 0.013), (4.0, 4.0), (99.1, 100.0), (0.0, 0.0)] {
+        for (value, published) in [
+            (0.0123, 0.013),
+            (4.0, 4.0),
+            (0.07, 0.07),
+            (99.1, 100.0),
+            (0.0, 0.0),
+        ] {
             assert!((two_digits_up(value) - published).abs() < 1e-12, "{value}");
         }
     }

@@ -223,7 +223,7 @@ fn compared(
     };
     let expected = match (&args.expect, data) {
         (Some(path), Some(data)) => {
-            let expected = Expected::read(path, choice.model.descriptor(), &args.table_options());
+            let expected = Expected::read(path, choice.model.descriptor());
             let expected = expected.with_context(|| path.display().to_string())?;
             Some(expected.compare(data.rows(), choice)?)
         }
