@@ -260,11 +260,14 @@ mod tests {
             .flat_map(u16::to_le_bytes)
             .collect();
         let latin1 = b"gr\xf6\xdfe,b\n1,2\n";
-        for bytes in [&utf16[..], &latin1[..]] {
+        for (bytes, encoding) in [(&utf16[..], "UTF-16"), (&latin1[..], "another encoding")] {
             let error = parse_with(bytes, 2, None, &TableOptions::default())
                 .unwrap_err()
                 .to_string();
-            assert!(error.contains("not UTF-8: save it as"), "{error}");
+            assert!(
+                error.contains(encoding) && error.contains("not UTF-8: save it as"),
+                "{error}"
+            );
         }
         let comma = TableOptions {
             delimiter: Some(Delimiter::Comma),
