@@ -16,6 +16,7 @@ import {
   type KeyReport,
   type KeyStorage,
   memoryStorage,
+  ModelChangedError,
   type ModelDescriptor,
   NetworkError,
   normalizeDrawing,
@@ -46,12 +47,14 @@ const storages: KeyStorage[] = [new OneKey(), memoryStorage(), indexedDbStorage(
 
 const options: ConnectOptions = { model: "mnist-linear", fetch, wasm: address, signal };
 const client: Blindscore = await Blindscore.connect(new URL("https://scores.example"), options);
+const pinned: string = client.pin;
+await Blindscore.connect("https://scores.example", { model: "mnist-linear", id: pinned });
 for (const storage of storages) await Blindscore.connect("https://scores.example", { storage, secretKey: client.exportSecretKey() });
 
 const onProgress = ({ phase, fraction }: Progress): string => `${phase satisfies "generate" | "upload"} ${fraction.toFixed(2)}`;
 const report: KeyReport = await client.ensureKeys({ onProgress, signal });
 const times: number = report.keygenMs + report.uploadMs + report.publicKeyBytes;
-const news: boolean = report.generated || report.uploaded;
+const news: boolean = report.generated || report.uploaded || report.outdated;
 const id: string | null = client.keyId;
 export const keys = [times, news, id, report.keyId];
 
@@ -86,6 +89,7 @@ export function advice(error: unknown): string {
     const request: string | null = error.requestId;
     return `${error.status satisfies number} ${code} ${wait ?? 0} ${request ?? ""}`;
   }
+  if (error instanceof ModelChangedError) return error.difference;
   if (error instanceof InputError || error instanceof NetworkError || error instanceof StorageError) return error.message;
   // Codes are completed by editors, and codes that are not known yet are allowed.
   const known: (ClientErrorCode | ServerErrorCode)[] = ["feature_range", "key_not_found", "unsupported_format", "overloaded"];
