@@ -38,6 +38,7 @@ for (const source of sources) await init(source, { signal });
 await init(await WebAssembly.compileStreaming(fetch(address)));
 
 class OneKey implements KeyStorage {
+  readonly copies = false;
   readonly #keys = new Map<string, Uint8Array>();
   get = (name: string): Promise<Uint8Array | undefined> => Promise.resolve(this.#keys.get(name));
   set = (name: string, key: Uint8Array): Promise<void> => Promise.resolve(void this.#keys.set(name, key));
