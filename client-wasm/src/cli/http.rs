@@ -189,7 +189,8 @@ fn problem(status: u16, headers: &HeaderMap, body: &[u8]) -> HttpError {
         _ => title + &detail,
     };
     HttpError {
-        message,
+        // What a server says must not steer the terminal.
+        message: message.replace(char::is_control, " "),
         recovery: recovery.unwrap_or(if passing { Recovery::Retry } else { Recovery::None }),
         retry_after: headers
             .get("retry-after")
@@ -231,6 +232,8 @@ mod tests {
         let newer = r#"{"code": "quota", "title": "Too many", "recovery": "retry", "status": 429}"#;
         assert_eq!(read(429, "1", newer).recovery, Recovery::Retry);
         assert_eq!(read(429, "1", newer).to_string(), "Too many");
+        let steering = r#"{"title": "Clear\u001b[2J", "detail": "a\nb\u009b"}"#;
+        assert_eq!(read(400, "1", steering).to_string(), "Clear [2J: a b ");
         for (status, recovery) in [
             (502, Recovery::Retry),
             (429, Recovery::Retry),
