@@ -5,6 +5,10 @@
 //! stays far below one half, so that rounding gives the integers. Small code that vectorises on its own: a large FFT library would
 //! weigh more than all of the WebAssembly. Time does not depend on the secret.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use zeroize::Zeroizing;
 
 /// Bits of the lower limb.
@@ -35,12 +39,38 @@ impl Roots {
     }
 }
 
-/// Multiplies polynomials by the polynomials of one binary secret.
-pub(crate) struct BinaryProducts {
-    size: usize,
+/// What the transforms of one size have in common. Nothing secret.
+struct Transform {
     twist: Roots,
     /// For the passes over blocks of `N/2`, `N/4`, ..., 2 values.
     passes: Vec<Roots>,
+}
+
+impl Transform {
+    fn new(size: usize) -> Self {
+        let half = size / 2;
+        Self {
+            twist: Roots::new(half, size),
+            passes: (1..=half.ilog2())
+                .map(|pass| Roots::new(half >> pass, half >> pass))
+                .collect(),
+        }
+    }
+
+    /// Made once for each size: the sines took a fifth of the time of an encryption.
+    fn of(size: usize) -> Arc<Self> {
+        static MADE: Mutex<BTreeMap<usize, Arc<Transform>>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(size)
+            .or_insert_with(|| Arc::new(Self::new(size)))
+            .clone()
+    }
+}
+
+/// Multiplies polynomials by the polynomials of one binary secret.
+pub(crate) struct BinaryProducts {
+    size: usize,
+    transform: Arc<Transform>,
     secret: Vec<Spectrum>,
     limb: Spectrum,
     sums: [Spectrum; 2],
@@ -56,10 +86,7 @@ impl BinaryProducts {
         };
         let mut products = Self {
             size,
-            twist: Roots::new(half, size),
-            passes: (1..=half.ilog2())
-                .map(|pass| Roots::new(half >> pass, half >> pass))
-                .collect(),
+            transform: Transform::of(size),
             secret: Vec::new(),
             limb: zero(),
             sums: [zero(), zero()],
@@ -96,7 +123,7 @@ impl BinaryProducts {
         }
         self.limb = limb;
         for (shift, sum) in [0, LIMB_BITS].into_iter().zip(&mut self.sums) {
-            add_backward(&self.twist, &self.passes, out, sum, shift);
+            add_backward(&self.transform, out, sum, shift);
         }
     }
 
@@ -104,14 +131,14 @@ impl BinaryProducts {
         let (low, high) = polynomial.split_at(self.size / 2);
         let outputs = out.re.iter_mut().zip(out.im.iter_mut());
         for ((out_re, out_im), ((&low, &high), (&re, &im))) in
-            outputs.zip(low.iter().zip(high).zip(self.twist.values()))
+            outputs.zip(low.iter().zip(high).zip(self.transform.twist.values()))
         {
             let (low, high) = (value(low), value(high));
             *out_re = low * re - high * im;
             *out_im = low * im + high * re;
         }
         // Decimation in frequency: the values come out in bit-reversed order, and stay in it.
-        for roots in &self.passes {
+        for roots in &self.transform.passes {
             let len = roots.re.len();
             for (re, im) in out
                 .re
@@ -143,9 +170,9 @@ fn multiply_add(sum: &mut Spectrum, a: &Spectrum, b: &Spectrum) {
 }
 
 /// Adds the integers that `spectrum` stands for, times `2^shift`, to `out`, and leaves `spectrum` useless.
-fn add_backward(twist: &Roots, passes: &[Roots], out: &mut [u64], spectrum: &mut Spectrum, shift: u32) {
+fn add_backward(transform: &Transform, out: &mut [u64], spectrum: &mut Spectrum, shift: u32) {
     // Decimation in time, with the conjugates of the roots.
-    for roots in passes.iter().rev() {
+    for roots in transform.passes.iter().rev() {
         let len = roots.re.len();
         for (re, im) in spectrum
             .re
@@ -167,7 +194,11 @@ fn add_backward(twist: &Roots, passes: &[Roots], out: &mut [u64], spectrum: &mut
     let half = out.len() / 2;
     let scale = 1.0 / half as f64;
     let (low, high) = out.split_at_mut(half);
-    let values = spectrum.re.iter().zip(spectrum.im.iter()).zip(twist.values());
+    let values = spectrum
+        .re
+        .iter()
+        .zip(spectrum.im.iter())
+        .zip(transform.twist.values());
     for ((low, high), ((re, im), (w_re, w_im))) in low.iter_mut().zip(high).zip(values) {
         *low = low.wrapping_add(integer((re * w_re + im * w_im) * scale) << shift);
         *high = high.wrapping_add(integer((im * w_re - re * w_im) * scale) << shift);
