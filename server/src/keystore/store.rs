@@ -1,15 +1,18 @@
 use super::{
     error::{OpenError, StoreError},
-    local::Directory,
+    local::{Directory, PROBE},
     location::Location,
     quota::Quota,
-    tenant::Tenant,
+    tenant::{Tenant, TenantName},
 };
 use crate::telemetry;
 use blindscore_protocol::ids::KeyId;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::TryStreamExt;
+use futures_util::{
+    StreamExt, TryFutureExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path,
 };
@@ -23,12 +26,12 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// Written and read back to see whether the store works.
-const PROBE: &str = "probe";
 /// Bytes that are written: a block, so that a full disk shows.
 const PROBE_BYTES: usize = 4096;
 /// How long the result of a probe is believed.
 const PROBE_BELIEVED: Duration = Duration::from_secs(1);
+/// Keys that can be removed at the same moment, at most.
+const REMOVALS: usize = 16;
 /// A key in use is renewed when this part of its time to live has gone, so that use seldom costs a write.
 const RENEWED_AFTER: i32 = 8;
 
@@ -98,7 +101,9 @@ pub struct KeyStore {
     quota: Option<Quota>,
     /// Held where an expired object is replaced or swept, so that a sweep can't take a key just renewed.
     expired: Mutex<()>,
-    /// Bytes that there was no room for last: while it is so, a smaller probe would lie.
+    /// Held where a key is removed: of several removals at once, one finds it.
+    removals: [Mutex<()>; REMOVALS],
+    /// Length of the last key that there was no room for. Until there is, a smaller probe would succeed and tell nothing.
     lacking: AtomicUsize,
     /// When the store was last probed, and whether it worked.
     probed: Mutex<Option<(Instant, bool)>>,
@@ -121,6 +126,7 @@ impl KeyStore {
             policy,
             quota: policy.max_keys.map(Quota::new),
             expired: Mutex::new(()),
+            removals: Default::default(),
             lacking: AtomicUsize::new(0),
             probed: Mutex::new(None),
         };
@@ -131,18 +137,30 @@ impl KeyStore {
 
     /// Keeps a key's blob, which the caller has checked. When this returns, the key is safe.
     pub async fn put(&self, name: &KeyName, blob: Bytes) -> Result<Stored, StoreError> {
+        self.ensure_there().await?;
         let present = self.metadata(name).await?;
-        if let Some(record) = present.filter(KeyRecord::is_live) {
+        if let Some(record) = present.filter(KeyRecord::is_live)
+            && self.holds(name, &record, &blob).await?
+        {
             return Ok(Stored::Already(record));
         }
         if let (Some(quota), None) = (&self.quota, present) {
             quota.take(&name.tenant, self.count(&name.tenant)).await?;
         }
         let stored = self.write(name, blob, present.is_some()).await;
-        if let (Some(quota), Ok(Stored::Already(_)) | Err(_)) = (&self.quota, &stored) {
+        if let (Some(quota), None, Ok(Stored::Already(_)) | Err(_)) = (&self.quota, present, &stored) {
             quota.give_back(&name.tenant).await;
         }
         stored
+    }
+
+    /// Whether what is stored is this blob, and not what a damaged disk has made of it.
+    async fn holds(&self, name: &KeyName, record: &KeyRecord, blob: &Bytes) -> Result<bool, StoreError> {
+        if record.bytes != blob.len() as u64 {
+            return Ok(false);
+        }
+        let stored = self.read(name).await?;
+        Ok(stored.is_some_and(|(_, stored)| stored == *blob))
     }
 
     async fn write(&self, name: &KeyName, blob: Bytes, expired: bool) -> Result<Stored, StoreError> {
@@ -233,24 +251,25 @@ impl KeyStore {
 
     /// Removes a key, and says whether there was one that had not expired.
     pub async fn remove(&self, name: &KeyName) -> Result<bool, StoreError> {
+        let shard = usize::from(name.id.to_string().as_bytes()[0]) % REMOVALS;
+        let _one_at_a_time = self.removals[shard].lock().await;
         let present = self.metadata(name).await?;
-        let path = path(name);
-        found(self.bounded(self.objects.delete(&path)).await)?;
-        if let (Some(quota), Some(_)) = (&self.quota, present) {
+        let removed = found(self.bounded(self.objects.delete(&path(name))).await)?;
+        let (Some(record), Some(())) = (present, removed) else {
+            return Ok(false);
+        };
+        if let Some(quota) = &self.quota {
             quota.give_back(&name.tenant).await;
         }
-        Ok(present.is_some_and(|record| record.is_live()))
+        Ok(record.is_live())
     }
 
     /// Removes every expired key, and staging files that were left behind; returns how many keys there were.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         self.sweep_staging_files(false).await?;
         let mut removed = 0;
-        let mut listing = self.objects.list(None);
-        while let Some(listed) = self.bounded(listing.try_next()).await? {
-            let Some(id) = key_id(&listed) else {
-                continue;
-            };
+        let mut listing = self.list();
+        while let Some((id, listed)) = self.bounded(listing.try_next()).await? {
             if self.record(id, &listed).is_live() {
                 continue;
             }
@@ -272,11 +291,8 @@ impl KeyStore {
         useless: impl Fn(&[u8]) -> bool,
     ) -> Result<u64, StoreError> {
         let mut removed = 0;
-        let mut listing = self.objects.list(None);
-        while let Some(listed) = self.bounded(listing.try_next()).await? {
-            if key_id(&listed).is_none() {
-                continue;
-            }
+        let mut listing = self.list();
+        while let Some((_, listed)) = self.bounded(listing.try_next()).await? {
             let range = 0..listed.size.min(length as u64);
             let head = self
                 .bounded(self.objects.get_range(&listed.location, range))
@@ -303,12 +319,7 @@ impl KeyStore {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        if let Some(directory) = self.directory.clone() {
-            let asked = tokio::task::spawn_blocking(move || directory.is_there());
-            if !self.bounded(async { Ok(asked.await?) }).await? {
-                return Err(StoreError::Wrong("its lock file is gone"));
-            }
-        }
+        self.ensure_there().await?;
         let lacking = self.lacking.load(Ordering::Relaxed);
         if lacking > PROBE_BYTES {
             self.there_and_back(lacking).await?;
@@ -316,6 +327,17 @@ impl KeyStore {
         }
         // At last, so that a long probe doesn't stay.
         self.there_and_back(PROBE_BYTES).await
+    }
+
+    /// Fails if another directory has taken the place of the one that was opened.
+    async fn ensure_there(&self) -> Result<(), StoreError> {
+        if let Some(directory) = self.directory.clone() {
+            let asked = tokio::task::spawn_blocking(move || directory.is_there());
+            if !self.bounded(async { Ok(asked.await?) }).await? {
+                return Err(StoreError::Wrong("its lock file is gone"));
+            }
+        }
+        Ok(())
     }
 
     async fn there_and_back(&self, len: usize) -> Result<(), StoreError> {
@@ -346,6 +368,21 @@ impl KeyStore {
             tracing::info!(removed, "files of unfinished uploads removed");
         }
         Ok(())
+    }
+
+    /// All keys. Folders that are no tenant's, such as `lost+found`, are left alone.
+    fn list(&self) -> BoxStream<'_, object_store::Result<(KeyId, ObjectMeta)>> {
+        let top = self.objects.list_with_delimiter(None).map_ok(|top| {
+            let tenants = top.common_prefixes.into_iter().filter(|prefix| {
+                let name = prefix.filename();
+                name.is_some_and(|name| name.parse::<TenantName>().is_ok())
+            });
+            let of_tenants = stream::iter(tenants).flat_map(|tenant| self.objects.list(Some(&tenant)));
+            stream::iter(top.objects.into_iter().map(Ok)).chain(of_tenants)
+        });
+        top.try_flatten_stream()
+            .try_filter_map(async |listed| Ok(key_id(&listed).map(|id| (id, listed))))
+            .boxed()
     }
 
     /// How many keys of a tenant are stored, expired ones that weren't swept yet included.
@@ -531,5 +568,51 @@ mod tests {
             assert!(keys.remove(&name(&tenant, blob)).await.unwrap());
             keys.put(&name(&tenant, blob), blob.clone()).await.unwrap();
         }
+    }
+
+    #[actix_web::test]
+    async fn removals_at_once_give_back_one_place() {
+        let keys = store(TimeDelta::days(1), 2).await;
+        let blobs = [&b"1"[..], b"2", b"3", b"4"].map(Bytes::from_static);
+        let name = |blob: &Bytes| KeyName {
+            tenant: tenant("a"),
+            id: KeyId::of(blob),
+        };
+        keys.put(&name(&blobs[0]), blobs[0].clone()).await.unwrap();
+        keys.put(&name(&blobs[1]), blobs[1].clone()).await.unwrap();
+        let first = name(&blobs[0]);
+        let removed = future::join_all((0..60).map(|_| keys.remove(&first))).await;
+        assert_eq!(
+            removed
+                .into_iter()
+                .filter(|removed| *removed.as_ref().unwrap())
+                .count(),
+            1
+        );
+        keys.put(&name(&blobs[2]), blobs[2].clone()).await.unwrap();
+        let more = keys.put(&name(&blobs[3]), blobs[3].clone()).await;
+        assert!(matches!(more, Err(StoreError::QuotaReached(2))));
+    }
+
+    #[actix_web::test]
+    async fn a_damaged_key_is_replaced_by_the_next_upload() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Policy {
+            ttl: TimeDelta::days(1),
+            patience: Duration::from_secs(10),
+            max_keys: NonZeroU64::new(1),
+        };
+        let location = Location::Directory(folder.path().to_owned());
+        let keys = KeyStore::open(&location, policy).await.unwrap();
+        let name = name(Tenant::Anonymous);
+        keys.put(&name, BLOB).await.unwrap();
+        for damage in ["", "kex", "keyyy"] {
+            std::fs::write(folder.path().join(name.id.to_string()), damage).unwrap();
+            keys.put(&name, BLOB).await.unwrap();
+            let (_, stored) = keys.read(&name).await.unwrap().unwrap();
+            assert_eq!(stored, BLOB);
+        }
+        std::fs::create_dir(folder.path().join("lost+found")).unwrap();
+        assert_eq!(keys.sweep().await.unwrap(), 0);
     }
 }

@@ -1,3 +1,4 @@
+use super::local::OWN_NAMES;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -52,6 +53,11 @@ impl From<TenantName> for String {
 }
 
 impl TenantName {
+    /// Whether the key store has a file of its own by this name, so that the tenant could store nothing.
+    pub fn is_reserved(&self) -> bool {
+        OWN_NAMES.contains(&self.as_str())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

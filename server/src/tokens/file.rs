@@ -55,6 +55,12 @@ pub enum TokenFileError {
     /// No token has this id.
     #[error("no token has the id {0}")]
     Unknown(String),
+    /// The tenant's folder would be where the key store has a file.
+    #[error("a tenant can't be called {0}: the key store has a file of that name")]
+    Reserved(TenantName),
+    /// Something else lies where the lock should.
+    #[error("{0:?} is no plain file, so it can't be the lock of the tokens; remove it")]
+    Lock(PathBuf),
     /// The platform gives no randomness.
     #[error("no randomness: {0}")]
     Entropy(#[from] getrandom::Error),
@@ -88,6 +94,9 @@ impl TokenFile {
 
     /// Makes a token and keeps its hash.
     pub fn create(&self, tenant: TenantName, operator: bool) -> Result<(Token, Grant), TokenFileError> {
+        if tenant.is_reserved() {
+            return Err(TokenFileError::Reserved(tenant));
+        }
         let token = Token::generate()?;
         let sha256 = TokenHash::of(token.reveal());
         let grant = Grant {
@@ -125,7 +134,7 @@ impl TokenFile {
         };
         fs::create_dir_all(folder).map_err(|error| self.failed(error))?;
         // One at a time; the lock is another file because this one is replaced.
-        let lock = File::create(self.0.with_extension("lock")).map_err(|error| self.failed(error))?;
+        let lock = self.lock_file()?;
         lock.lock().map_err(|error| self.failed(error))?;
         let mut tokens = self.read()?.unwrap_or_default();
         let result = change(&mut tokens)?;
@@ -134,9 +143,32 @@ impl TokenFile {
         Ok(result)
     }
 
+    /// `NAME.lock` beside the file. Nothing that lies there is followed or changed.
+    fn lock_file(&self) -> Result<File, TokenFileError> {
+        let mut path = self.0.clone().into_os_string();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(TokenFileError::Lock(path));
+        }
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+            options.mode(0o600).custom_flags(flags.bits() as i32);
+        }
+        options
+            .open(&path)
+            .map_err(|source| TokenFileError::Io { path, source })
+    }
+
     fn replace(&self, folder: &Path, content: &Content) -> io::Result<()> {
         // Readable by its owner only.
         let mut file = NamedTempFile::new_in(folder)?;
+        #[cfg(unix)]
+        keep_owner(&self.0, folder, file.as_file())?;
         serde_json::to_writer_pretty(&mut file, content)?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
@@ -154,9 +186,83 @@ impl TokenFile {
     }
 }
 
+/// Gives a new file the owner and mode of the one that it replaces, or of the folder's owner: a server that runs as someone else than whoever
+/// makes and revokes tokens has to go on reading it.
+#[cfg(unix)]
+fn keep_owner(old: &Path, folder: &Path, new: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let (like, mode) = match fs::metadata(old) {
+        Ok(found) => {
+            let mode = found.permissions().mode();
+            (found, Some(mode))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (fs::metadata(folder)?, None),
+        Err(error) => return Err(error),
+    };
+    let mine = new.metadata()?;
+    if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
+        match fchown(new, Some(like.uid()), Some(like.gid())) {
+            // Only root may give files away. Who isn't could not have made the old one unreadable for its owner either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mine.uid() == like.uid() => {}
+            // A new file of someone who may write to the folder without owning it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mode.is_none() => {}
+            result => result?,
+        }
+    }
+    if let Some(mode) = mode {
+        new.set_permissions(fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn mode_and_owner_stay_when_tokens_change() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        let file = TokenFile::at(&path);
+        let (_, grant) = file.create("clinic".parse().unwrap(), false).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        // Only root may give it to someone else; for others the mode is what can be seen.
+        let given = chown(&path, Some(65534), Some(65534)).is_ok();
+        file.revoke(&grant.id).unwrap();
+        let now = fs::metadata(&path).unwrap();
+        assert_eq!(now.permissions().mode() & 0o777, 0o640);
+        assert!(!given || (now.uid(), now.gid()) == (65534, 65534));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_lies_where_the_lock_should_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        // A token file whose own name ends like a lock.
+        let path = folder.path().join("x.lock");
+        let file = TokenFile::at(&path);
+        file.create("a".parse().unwrap(), false).unwrap();
+        file.create("b".parse().unwrap(), false).unwrap();
+        assert_eq!(file.read().unwrap().unwrap().len(), 2);
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join("y.lock")).unwrap();
+        let refused = TokenFile::at(&folder.path().join("y")).create("a".parse().unwrap(), false);
+        assert!(matches!(refused, Err(TokenFileError::Lock(_))));
+        assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn tenants_that_could_store_nothing_get_no_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(&folder.path().join("tokens.json"));
+        for name in ["probe", "lock"] {
+            let refused = file.create(name.parse().unwrap(), false);
+            assert!(matches!(refused, Err(TokenFileError::Reserved(_))));
+        }
+    }
 
     #[test]
     fn tokens_are_kept_as_hashes_until_they_are_revoked() {
