@@ -7,13 +7,18 @@ use std::{
     time::SystemTime,
 };
 
-/// A model file as it was when the folder was read. Files are replaced by renaming, so that one with the same time and length is the same.
+/// A model file as it was when the folder was read. Files are replaced by renaming, so that one which is the same for the file system has the
+/// same content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ModelFile {
     path: PathBuf,
     name: VersionedName,
     length: u64,
     modified: SystemTime,
+    /// Another file has another one, whatever its times say; 0 where the system has no such numbers.
+    inode: u64,
+    /// When anything about the file last changed, in nanoseconds; it can't be set.
+    changed: i128,
 }
 
 /// The model files of a folder.
@@ -36,10 +41,18 @@ impl Folder {
             let Ok(metadata) = std::fs::metadata(&path) else {
                 continue;
             };
+            if !metadata.is_file() {
+                // A pipe would be waited for as long as nobody writes to it.
+                let source = std::io::Error::other("only plain files are served");
+                return Err(ModelError::Io { path, source });
+            }
+            let (inode, changed) = identity(&metadata);
             files.push(ModelFile {
                 name,
                 length: metadata.len(),
                 modified: metadata.modified().map_err(io)?,
+                inode,
+                changed,
                 path,
             });
         }
@@ -65,6 +78,18 @@ impl Folder {
             (is_newest || file.name.version > 0).then_some((file, is_newest))
         })
     }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &std::fs::Metadata) -> (u64, i128) {
+    use std::os::unix::fs::MetadataExt;
+    let changed = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+    (metadata.ino(), changed)
+}
+
+#[cfg(not(unix))]
+fn identity(_: &std::fs::Metadata) -> (u64, i128) {
+    (0, 0)
 }
 
 impl ModelFile {
@@ -93,6 +118,27 @@ impl ModelFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_the_same_length_and_time_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a@1.safetensors");
+        std::fs::write(&path, "old").unwrap();
+        let before = Folder::read(folder.path()).unwrap();
+        assert_eq!(before, Folder::read(folder.path()).unwrap());
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let new = folder.path().join("new");
+        std::fs::write(&new, "new").unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(&new)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        assert_ne!(before, Folder::read(folder.path()).unwrap());
+    }
 
     #[test]
     fn the_newest_version_of_each_name_is_found() {
