@@ -191,8 +191,11 @@ fn redacted(name: &str, value: &str) -> String {
         },
         "store" => match url::Url::parse(value) {
             Ok(mut url) => {
+                // These fail only for URLs that have no host, and so neither name nor password.
+                if !url.username().is_empty() {
+                    let _ = url.set_username(REDACTED);
+                }
                 if url.password().is_some() {
-                    // Fails only for URLs that have no host, and so no password.
                     let _ = url.set_password(Some(REDACTED));
                 }
                 if url.query().is_some() {

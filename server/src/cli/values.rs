@@ -1,6 +1,9 @@
 //! Values of options that have no type of their own elsewhere.
 
-use std::{str::FromStr, time::Duration};
+use crate::keystore::StoreOption;
+use anyhow::anyhow;
+use secrecy::{ExposeSecret, SecretString};
+use std::{convert::Infallible, str::FromStr, time::Duration};
 use url::Url;
 
 /// A time of 1 s to a day.
@@ -26,10 +29,39 @@ impl FromStr for Origin {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains('*') {
+            return Err("every origin has to be listed by itself: there are no patterns");
+        }
         let origin = text.parse::<Url>().map(|url| url.origin().ascii_serialization());
         match origin {
             Ok(origin) if origin == text => Ok(Self(origin)),
             _ => Err("an origin is needed, as in https://example.org"),
         }
     }
+}
+
+/// A setting of the key store that hasn't been read yet, so that no complaint about it shows what may be a credential.
+#[derive(Clone, Debug)]
+pub(super) struct Setting(SecretString);
+
+impl FromStr for Setting {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.into()))
+    }
+}
+
+/// Reads settings of the key store.
+pub(super) fn store_options(settings: &[Setting]) -> anyhow::Result<Vec<StoreOption>> {
+    let options = settings.iter().enumerate().map(|(index, Setting(text))| {
+        text.expose_secret().parse().map_err(|_| {
+            anyhow!(
+                "--store-options: the {}. of them isn't NAME=VALUE. Commas separate options, so a value that has one is given in the TOML file, or in \
+                 the platform's own variable",
+                index + 1
+            )
+        })
+    });
+    options.collect()
 }

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::{
     Error, Scope,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{RequestHead, ServiceRequest, ServiceResponse},
     http::header::{CACHE_CONTROL, HeaderValue},
     middleware::{Compress, Next, from_fn},
     web::{self, ServiceConfig},
@@ -15,10 +15,20 @@ use std::path::Path;
 
 /// Everything under `directory`, with `index.html` at `/`.
 pub(super) fn from_directory(config: &mut ServiceConfig, directory: &Path) {
+    let root = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    // What a link in the folder leads to is served only if it lies in the folder.
+    let within = move |path: &Path, _: &RequestHead| {
+        let found = root.join(path).canonicalize();
+        found.is_ok_and(|found| found.starts_with(&root))
+    };
     let site: Scope<_> = web::scope("")
         .wrap(from_fn(cache_policy))
         .wrap(Compress::default())
-        .service(Files::new("/", directory).index_file("index.html"));
+        .service(
+            Files::new("/", directory)
+                .index_file("index.html")
+                .path_filter(within),
+        );
     config.service(site);
 }
 

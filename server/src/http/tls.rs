@@ -1,4 +1,4 @@
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -22,8 +22,16 @@ impl TlsFiles {
             .and_then(Iterator::collect)
             .with_context(|| format!("reading the certificate {shown}"))?;
         anyhow::ensure!(!chain.is_empty(), "{shown} has no certificate");
-        let key = PrivateKeyDer::from_pem_file(&self.key)
-            .with_context(|| format!("reading the key {}", self.key.display()))?;
+        let shown = self.key.display();
+        let text = std::fs::read(&self.key).with_context(|| format!("reading the key {shown}"))?;
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+            let encrypted = text.windows(9).any(|word| word == b"ENCRYPTED");
+            if encrypted {
+                anyhow!("{shown} is encrypted: the server needs the key without a passphrase, in a file that only it can read")
+            } else {
+                anyhow!("{shown} has no private key in PEM: {error}")
+            }
+        })?;
         ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(chain, key)
