@@ -138,6 +138,19 @@ pub struct Sizes {
     pub response: usize,
 }
 
+/// Queries that one request may carry, whatever the model.
+pub const MAX_QUERIES: usize = 64;
+/// Bytes that the responses to one request may have together, unless it carries one query.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+
+impl Sizes {
+    /// Queries that one request to the model may carry: at most [`MAX_QUERIES`], and fewer if responses are so long that they would have
+    /// more than 8 MiB together.
+    pub fn queries_per_request(&self) -> usize {
+        (MAX_ANSWER_BYTES / self.response.max(1)).clamp(1, MAX_QUERIES)
+    }
+}
+
 /// What a server publishes about a model.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -61,6 +61,8 @@ problem_codes! {
     Unauthorized = "unauthorized", 401, None, "A valid token is needed";
     /// The token is valid, but not for this.
     Forbidden = "forbidden", 403, None, "This is not allowed";
+    /// The server isn't known by the name that the request gives it.
+    HostNotAllowed = "host_not_allowed", 403, None, "The server doesn't go by this name";
     /// The tenant may store no more keys.
     QuotaExceeded = "quota_exceeded", 403, None, "No more keys may be stored";
     /// No such path.

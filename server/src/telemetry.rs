@@ -27,7 +27,9 @@ pub const QUEUED: &str = "blindscore_queued_queries";
 pub const QUEUED_SECONDS: &str = "blindscore_queued_seconds";
 /// Memory that ready keys hold.
 pub const KEY_MEMORY: &str = "blindscore_key_memory_bytes";
-/// Memory that request bodies hold.
+/// How often the file of tokens couldn't be read.
+pub const TOKEN_ERRORS: &str = "blindscore_token_errors_total";
+/// Memory that uploads, queries and answers hold.
 pub const BODY_MEMORY: &str = "blindscore_body_memory_bytes";
 
 /// From a linear model's score to a request that waited till its deadline.
@@ -55,9 +57,14 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         MODEL_ERRORS,
         "Changes of the models' folder that could not be served"
     );
+    describe_counter!(TOKEN_ERRORS, "Times that the tokens could not be read");
     describe_gauge!(QUEUED, "Queries that wait or are scored");
     describe_gauge!(QUEUED_SECONDS, Unit::Seconds, "Expected time of what is queued");
     describe_gauge!(KEY_MEMORY, Unit::Bytes, "Memory of ready keys");
-    describe_gauge!(BODY_MEMORY, Unit::Bytes, "Memory of request bodies");
+    describe_gauge!(
+        BODY_MEMORY,
+        Unit::Bytes,
+        "Memory of uploads, queries and answers on their way"
+    );
     Ok(handle)
 }

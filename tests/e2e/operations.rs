@@ -56,7 +56,7 @@ fn metrics_count_what_happens_and_name_no_one() {
             1.0,
         ),
         ("blindscore_queued_queries".to_owned(), 0.0),
-        ("blindscore_body_memory_bytes".to_owned(), 0.0),
+        (r#"blindscore_body_memory_bytes{body="query"}"#.to_owned(), 0.0),
     ] {
         assert_eq!(metric(&api, &series), expected, "{series}");
     }
@@ -111,7 +111,7 @@ fn network_request(server: &Server) -> Vec<u8> {
     api.put_key(id, &blob).expect_status(201);
     let query = client.encrypt(&model, &digit(0)).expect("a picture").repeat(8);
     let head = format!(
-        "POST /v1/models/mnist-net/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n{KEY_HEADER}: {id}\r\n\
+        "POST /v1/models/mnist-net/score HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n{KEY_HEADER}: {id}\r\n\
          content-length: {}\r\n\r\n",
         query.len()
     );
@@ -147,7 +147,7 @@ fn work_for_clients_that_have_gone_is_not_begun() {
 
 #[test]
 fn a_stop_waits_for_what_is_in_progress_but_not_for_ever() {
-    let mut server = Server::start_with(&["--workers", "1", "--shutdown-seconds", "20"]);
+    let mut server = Server::start_with(&["--workers", "1", "--shutdown-seconds", "60"]);
     let request = network_request(&server);
     let mut stream = server.api().connect();
     stream.write_all(&request).expect("a request is sent");
@@ -165,7 +165,7 @@ fn a_stop_waits_for_what_is_in_progress_but_not_for_ever() {
     let mut server = Server::start_with(&["--shutdown-seconds", "1"]);
     let mut stalled = server.api().connect();
     let head = format!(
-        "PUT /v1/keys/{} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n",
+        "PUT /v1/keys/{} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n",
         "0".repeat(64)
     );
     stalled.write_all(head.as_bytes()).expect("a head is sent");
@@ -179,12 +179,12 @@ fn an_upload_that_stops_is_given_up_and_gives_its_memory_back() {
     let api = server.api();
     let mut stalled = api.connect();
     let head = format!(
-        "PUT /v1/keys/{} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n",
+        "PUT /v1/keys/{} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n",
         "0".repeat(64)
     );
     stalled.write_all(head.as_bytes()).expect("a head is sent");
     stalled.write_all(&[0; 1000]).expect("a part of the body is sent");
-    wait_until(|| metric(&api, "blindscore_body_memory_bytes") == 1000.0);
+    wait_until(|| metric(&api, r#"blindscore_body_memory_bytes{body="upload"}"#) == 1e6);
     let mut answer = String::new();
     // The server hangs up by itself.
     stalled.read_to_string(&mut answer).expect("an answer");
@@ -193,7 +193,10 @@ fn an_upload_that_stops_is_given_up_and_gives_its_memory_back() {
         answer.contains("\"request_timeout\"") && answer.contains("\"retry\""),
         "{answer}"
     );
-    assert_eq!(metric(&api, "blindscore_body_memory_bytes"), 0.0);
+    assert_eq!(
+        metric(&api, r#"blindscore_body_memory_bytes{body="upload"}"#),
+        0.0
+    );
 }
 
 #[test]

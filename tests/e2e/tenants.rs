@@ -323,6 +323,22 @@ fn with_a_certificate_it_speaks_tls() -> Result<()> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // HTTP/1.1 is agreed on, also with clients that would rather speak HTTP/2; with those that speak nothing else there is no connection.
+    let mut newer = config.clone();
+    newer.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let connection = rustls::ClientConnection::new(Arc::new(newer), "localhost".try_into()?)?;
+    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
+    stream.flush()?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+    stream.read_exact(&mut [0])?;
+    assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let mut only = config.clone();
+    only.alpn_protocols = vec![b"h2".to_vec()];
+    let connection = rustls::ClientConnection::new(Arc::new(only), "localhost".try_into()?)?;
+    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
+    let _ = stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert!(stream.read_exact(&mut [0]).is_err());
+
     let connection = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
     let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
     stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;

@@ -59,10 +59,10 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         &mut before,
         &format!("{SLOW} heads that arrive by the byte"),
         &address,
-        b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-slow: ",
+        b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
     )?;
     let head = format!(
-        "PUT /v1/keys/{} HTTP/1.1\r\nhost: x\r\ncontent-length: 10000000\r\n\r\n",
+        "PUT /v1/keys/{} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000000\r\n\r\n",
         "0".repeat(64)
     );
     slowly(
@@ -167,12 +167,12 @@ fn slowly(
 /// Bodies of 1 GiB, announced and not.
 fn gigabyte(report: &mut Report, probe: &Probe, before: &mut Times, address: &str) -> Result<()> {
     let announced = format!(
-        "PUT /v1/keys/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/keys/{} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
         "0".repeat(64),
         1 << 30
     );
     let chunked = format!(
-        "PUT /v1/keys/{} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+        "PUT /v1/keys/{} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n",
         "0".repeat(64)
     );
     let chunk = [b"10000\r\n", &[0; 0x1_0000][..], b"\r\n"].concat();

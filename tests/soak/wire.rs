@@ -86,7 +86,7 @@ impl Connection {
 /// A whole request to score one raw query.
 pub(crate) fn score_request(model: &str, key: KeyId, query: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST /v1/models/{model}/score HTTP/1.1\r\nhost: soak\r\ncontent-type: application/octet-stream\r\n\
+        "POST /v1/models/{model}/score HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n\
          {KEY_HEADER}: {key}\r\ncontent-length: {}\r\n\r\n",
         query.len()
     );
@@ -96,7 +96,7 @@ pub(crate) fn score_request(model: &str, key: KeyId, query: &[u8]) -> Vec<u8> {
 /// A whole request to upload a key.
 pub(crate) fn put_request(key: KeyId, blob: &[u8]) -> Vec<u8> {
     let head = format!(
-        "PUT /v1/keys/{key} HTTP/1.1\r\nhost: soak\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/keys/{key} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
         blob.len()
     );
     [head.as_bytes(), blob].concat()
@@ -104,5 +104,5 @@ pub(crate) fn put_request(key: KeyId, blob: &[u8]) -> Vec<u8> {
 
 /// A whole request without a body.
 pub(crate) fn request(method: &str, path: &str) -> Vec<u8> {
-    format!("{method} {path} HTTP/1.1\r\nhost: soak\r\n\r\n").into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }

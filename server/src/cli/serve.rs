@@ -1,7 +1,7 @@
-use super::values::{Origin, Seconds};
+use super::values::{Origin, Seconds, Setting, store_options};
 use crate::{
-    http::{self, DailyQueries, MAX_QUERIES, Rate, Settings, TlsFiles},
-    keystore::{Location, Policy, StoreOption},
+    http::{self, AllowedHosts, DailyQueries, Host, MAX_QUERIES, Rate, Settings, TlsFiles},
+    keystore::{Location, Policy},
     tokens::TokenFile,
 };
 use anyhow::{Context, bail};
@@ -101,6 +101,17 @@ pub(super) struct ServeArgs {
         num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false)]
     allow_unauthenticated: bool,
 
+    /// Names by which clients reach this server, as in scores.example or scores.example:8443. Without tokens, requests for other names are
+    /// refused (403): a page on the web could otherwise point its own name at this machine. Loopback names, and addresses if it listens on
+    /// one that isn't loopback, are always allowed
+    #[arg(
+        long,
+        env = "BLINDSCORE_ALLOWED_HOSTS",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    allowed_hosts: Vec<Host>,
+
     /// Queries a second that each tenant may send in the long run; no limit if 0
     #[arg(long, env = "BLINDSCORE_TENANT_RATE", value_name = "N", default_value_t = 0)]
     tenant_rate: u32,
@@ -136,7 +147,7 @@ pub(super) struct ServeArgs {
         value_delimiter = ',',
         hide_env_values = true
     )]
-    store_options: Vec<StoreOption>,
+    store_options: Vec<Setting>,
 
     /// How long the store may take for one operation
     #[arg(
@@ -182,8 +193,8 @@ pub(super) struct ServeArgs {
     )]
     deadline_seconds: Seconds,
 
-    /// Memory for request bodies, most of all uploads of keys, in MiB
-    #[arg(long, env = "BLINDSCORE_UPLOAD_MIB", value_name = "N", default_value_t = 128, value_parser = RangedU64ValueParser::<usize>::new().range(32..=1_048_576))]
+    /// Memory for what is on its way, in MiB: five eighths for keys that are uploaded, one for queries, two for answers
+    #[arg(long, env = "BLINDSCORE_UPLOAD_MIB", value_name = "N", default_value_t = 128, value_parser = RangedU64ValueParser::<usize>::new().range(64..=1_048_576))]
     upload_mib: usize,
 
     /// Connections at a time; more wait until one is closed
@@ -213,7 +224,7 @@ pub(super) struct ServeArgs {
         long,
         env = "BLINDSCORE_LOG",
         value_name = "FILTER",
-        default_value = "info,actix_server=warn"
+        default_value = "info,actix_server=warn,actix_http=off"
     )]
     log: String,
 }
@@ -250,7 +261,7 @@ impl ServeArgs {
             _ => bail!("--tls-cert and --tls-key go together"),
         };
         let store = match self.store {
-            Some(url) => Location::new(url, self.store_options).context("--store")?,
+            Some(url) => Location::new(url, store_options(&self.store_options)?).context("--store")?,
             None if self.store_options.is_empty() => Location::Directory(self.data_dir.join("keys")),
             None => bail!("--store-options are for a store that --store names"),
         };
@@ -267,6 +278,7 @@ impl ServeArgs {
             },
             tokens,
             allow_unauthenticated: self.allow_unauthenticated,
+            allowed_hosts: AllowedHosts::new(self.allowed_hosts, self.bind),
             models_dir: self.models_dir,
             web_dir: self.web_dir,
             workers,
@@ -279,7 +291,7 @@ impl ServeArgs {
             }),
             key_cache_bytes: self.key_cache_mib << 20,
             key_check: self.key_check_seconds.0,
-            upload_bytes: self.upload_mib << 20,
+            body_bytes: self.upload_mib << 20,
             max_connections: self.max_connections,
             shutdown: self.shutdown_seconds.0,
         })

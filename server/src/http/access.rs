@@ -12,8 +12,12 @@ use std::{
     future::{Ready, ready},
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 use subtle::{Choice, ConditionallySelectable};
+
+/// How long tokens stay valid when their file can't be read any more. After that nobody is let in: one of them may have been revoked.
+const BELIEVED: Duration = Duration::from_secs(300);
 
 /// Whether requests have to carry a token, and which tokens there are.
 pub(super) enum Access {
@@ -25,6 +29,8 @@ pub(super) enum Access {
         file: TokenFile,
         /// As read last.
         grants: RwLock<Arc<[Grant]>>,
+        /// Since when the file can't be read.
+        unread: RwLock<Option<Instant>>,
     },
 }
 
@@ -49,6 +55,7 @@ impl Access {
             Some(grants) => Ok(Self::Tokens {
                 file,
                 grants: RwLock::new(grants.into()),
+                unread: RwLock::default(),
             }),
             None if bind.ip().is_loopback() || allowed => Ok(Self::Anyone),
             None => Err(AccessError::Public(bind)),
@@ -57,11 +64,40 @@ impl Access {
 
     /// Reads the file again.
     pub(super) fn reload(&self) -> Result<(), TokenFileError> {
-        if let Self::Tokens { file, grants } = self {
-            let read = file.read()?.unwrap_or_default();
-            *grants.write().unwrap_or_else(PoisonError::into_inner) = read.into();
+        if let Self::Tokens { file, grants, unread } = self {
+            let read = file.read();
+            let mut unread = unread.write().unwrap_or_else(PoisonError::into_inner);
+            match read {
+                Ok(read) => {
+                    let read = read.unwrap_or_default();
+                    *grants.write().unwrap_or_else(PoisonError::into_inner) = read.into();
+                    *unread = None;
+                }
+                Err(error) => {
+                    unread.get_or_insert_with(Instant::now);
+                    return Err(error);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Fails while the file can't be read: what was revoked meanwhile is not known.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        match self.unread_for() {
+            Some(_) => Err(ApiError::TokensUnreadable),
+            None => Ok(()),
+        }
+    }
+
+    fn unread_for(&self) -> Option<Duration> {
+        match self {
+            Self::Anyone => None,
+            Self::Tokens { unread, .. } => {
+                let since = *unread.read().unwrap_or_else(PoisonError::into_inner);
+                since.map(|since| since.elapsed())
+            }
+        }
     }
 
     fn caller(&self, request: &HttpRequest) -> Result<Caller, ApiError> {
@@ -74,6 +110,9 @@ impl Access {
             }
             Self::Tokens { grants, .. } => grants.read().unwrap_or_else(PoisonError::into_inner).clone(),
         };
+        if self.unread_for().is_some_and(|time| time > BELIEVED) {
+            return Err(ApiError::TokensUnreadable);
+        }
         let token = request
             .headers()
             .get(AUTHORIZATION)
@@ -130,5 +169,39 @@ impl FromRequest for Caller {
             request.extensions_mut().insert(caller.tenant.clone());
         }
         ready(caller)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn an_unreadable_file_is_reported_at_once_and_closes_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        let file = TokenFile::at(&path);
+        let (token, _) = file.create("a".parse().unwrap(), false).unwrap();
+        let access = Access::new(file, "127.0.0.1:80".parse().unwrap(), false).unwrap();
+        let bearer = format!("Bearer {}", token.reveal());
+        let asked = TestRequest::default()
+            .insert_header(("authorization", bearer))
+            .to_http_request();
+        assert!(access.check().is_ok() && access.caller(&asked).is_ok());
+
+        let content = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "{").unwrap();
+        assert!(access.reload().is_err());
+        assert!(access.check().is_err() && access.caller(&asked).is_ok());
+        let Access::Tokens { unread, .. } = &access else {
+            panic!("there are tokens");
+        };
+        *unread.write().unwrap() = Instant::now().checked_sub(BELIEVED + Duration::from_secs(1));
+        assert!(matches!(access.caller(&asked), Err(ApiError::TokensUnreadable)));
+
+        std::fs::write(&path, content).unwrap();
+        access.reload().unwrap();
+        assert!(access.check().is_ok() && access.caller(&asked).is_ok());
     }
 }

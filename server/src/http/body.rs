@@ -1,4 +1,10 @@
-use super::{error::ApiError, estimate::Estimate};
+use super::{
+    error::ApiError,
+    estimate::Estimate,
+    pace::Pace,
+    room::{Guest, Place, Room, State},
+};
+use crate::keystore::Tenant;
 use actix_web::{
     HttpMessage, HttpRequest,
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -8,19 +14,21 @@ use blindscore_protocol::OCTET_STREAM;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
-/// How long a body may take to arrive, besides what its length takes at `SLOWEST`.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long nothing may arrive in the middle of a body.
 const STALL: Duration = Duration::from_secs(10);
+/// A body of which nothing has arrived for this long gives way to others.
+const IDLE: Duration = Duration::from_secs(2);
 /// Bodies longer than this are uploads of long keys.
 const LARGE: usize = 1 << 20;
-/// Bytes a second of the slowest connection that a network's key can be uploaded over.
-const SLOWEST: usize = 50_000;
+/// Memory is taken for this many times what has arrived.
+const AHEAD: usize = 4;
+/// And for this much at least.
+const FIRST: usize = 16 << 10;
 
 /// How a request's body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +56,11 @@ impl MediaType {
     }
 }
 
-/// Room for request bodies that are arriving or in use, all together.
+/// Room for request bodies of a kind that are arriving or in use.
 pub(super) struct Bodies {
-    room: Arc<Semaphore>,
-    bytes: usize,
+    room: Arc<Room>,
+    /// What there may be too many of.
+    full: &'static str,
     /// How long large ones take lately: after that time there is room again.
     taking: Estimate,
 }
@@ -60,115 +69,159 @@ pub(super) struct Bodies {
 pub(super) struct Body {
     /// All of it.
     pub(super) bytes: Bytes,
-    /// Counted as it arrives: a slow client holds only what it has sent.
-    _room: Option<OwnedSemaphorePermit>,
+    _place: Place,
+}
+
+/// A body on its way.
+struct Arriving {
+    progress: Mutex<Progress>,
+    leave: Notify,
+}
+
+struct Progress {
+    pace: Pace,
+    last: Instant,
+    complete: bool,
+}
+
+impl Arriving {
+    fn start() -> Self {
+        Self {
+            progress: Mutex::new(Progress {
+                pace: Pace::start(),
+                last: Instant::now(),
+                complete: false,
+            }),
+            leave: Notify::new(),
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Progress) -> T) -> T {
+        look(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Guest for Arriving {
+    fn state(&self) -> State {
+        self.with(|progress| {
+            let idle = progress.last.elapsed();
+            if progress.complete {
+                State::Working
+            } else if idle >= IDLE || progress.pace.is_slow() {
+                State::Idle(idle.max(progress.pace.elapsed()))
+            } else {
+                State::Moving
+            }
+        })
+    }
+
+    fn leave(&self) {
+        self.leave.notify_one();
+    }
 }
 
 impl Bodies {
     /// Room for `bytes` bytes.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize, full: &'static str) -> Self {
         Self {
-            room: Arc::new(Semaphore::new(bytes)),
-            bytes,
+            room: Room::new(bytes),
+            full,
             taking: Estimate::new(Duration::from_secs(2)),
         }
     }
 
-    /// Bytes held now.
+    /// Bytes held now, and promised to bodies that are arriving.
     pub(super) fn held(&self) -> usize {
-        self.bytes - self.room.available_permits()
+        self.room.taken()
     }
 
     /// Reads a body of at most `limit` bytes and shows each piece to `on_piece` as it arrives.
     ///
-    /// A body known to be too long is refused at once, without reading the rest; so is a large one when there is
-    /// little room left, which those that are arriving need.
+    /// A body known to be too long, or for which there is no room, is refused at once, without reading the rest.
     pub(super) async fn read(
         &self,
+        tenant: &Tenant,
         request: &HttpRequest,
         payload: web::Payload,
         limit: usize,
         on_piece: impl FnMut(&[u8]),
     ) -> Result<Body, ApiError> {
         let declared = match request.headers().get(CONTENT_LENGTH) {
-            None => 0,
-            Some(value) => value
-                .to_str()
-                .ok()
-                .and_then(|text| text.parse::<u64>().ok())
-                .ok_or_else(|| ApiError::Malformed("Content-Length is not a number".into()))?,
+            None => None,
+            Some(value) => Some(
+                value
+                    .to_str()
+                    .ok()
+                    .and_then(|text| text.parse::<u64>().ok())
+                    .ok_or_else(|| ApiError::Malformed("Content-Length is not a number".into()))?,
+            ),
         };
-        if declared > limit as u64 {
+        if declared.is_some_and(|declared| declared > limit as u64) {
             return Err(ApiError::TooLong { limit });
         }
         // A body of unknown length may be as long as is allowed.
-        let len = if declared == 0 { limit } else { declared as usize };
-        let free = self.room.available_permits();
-        if free < self.bytes / 4 && len > free / 16 {
-            return Err(self.full());
+        let longest = declared.map_or(limit, |declared| declared as usize);
+        let arriving = Arc::new(Arriving::start());
+        let place = self.room.take(tenant, longest, arriving.clone()).await;
+        let place = place.ok_or_else(|| self.full())?;
+        let bytes = tokio::select! {
+            bytes = collect(&arriving, payload, limit, longest, on_piece) => bytes?,
+            () = arriving.leave.notified() => return Err(self.full()),
+        };
+        let elapsed = arriving.with(|progress| {
+            progress.complete = true;
+            progress.pace.elapsed()
+        });
+        place.shrink_to(bytes.len());
+        if bytes.len() > LARGE {
+            self.taking.learn(elapsed);
         }
-        let started = Instant::now();
-        let body = self.collect(payload, limit, declared as usize, on_piece).await?;
-        if body.bytes.len() > LARGE {
-            self.taking.learn(started.elapsed());
-        }
-        Ok(body)
-    }
-
-    async fn collect(
-        &self,
-        mut payload: web::Payload,
-        limit: usize,
-        declared: usize,
-        mut on_piece: impl FnMut(&[u8]),
-    ) -> Result<Body, ApiError> {
-        let mut body = BytesMut::with_capacity(declared);
-        let mut room: Option<OwnedSemaphorePermit> = None;
-        let started = Instant::now();
-        loop {
-            let slowest = PATIENCE + Duration::from_secs((body.len() / SLOWEST) as u64);
-            let patience = slowest.saturating_sub(started.elapsed()).min(STALL);
-            let Ok(piece) = tokio::time::timeout(patience, payload.next()).await else {
-                return Err(ApiError::TimedOut(format!(
-                    "the body arrives too slowly: {} bytes within {} s",
-                    body.len(),
-                    started.elapsed().as_secs()
-                )));
-            };
-            let Some(piece) = piece else {
-                break;
-            };
-            let piece = piece.map_err(|error| ApiError::Malformed(format!("the body broke off: {error}")))?;
-            if body.len() + piece.len() > limit {
-                return Err(ApiError::TooLong { limit });
-            }
-            let more = self.take(piece.len()).await?;
-            match &mut room {
-                Some(room) => room.merge(more),
-                None => room = Some(more),
-            }
-            on_piece(&piece);
-            body.extend_from_slice(&piece);
-        }
-        Ok(Body {
-            bytes: body.freeze(),
-            _room: room,
-        })
-    }
-
-    /// Room for some more bytes. Not reading on is what slows the client down when there is none.
-    async fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let count = u32::try_from(bytes).map_err(|_| self.full())?;
-        match tokio::time::timeout(STALL, self.room.clone().acquire_many_owned(count)).await {
-            Ok(Ok(room)) => Ok(room),
-            _ => Err(self.full()),
-        }
+        Ok(Body { bytes, _place: place })
     }
 
     fn full(&self) -> ApiError {
         ApiError::Busy {
-            what: "too many uploads are in progress",
+            what: self.full,
             retry_after: self.taking.get(),
         }
+    }
+}
+
+async fn collect(
+    arriving: &Arriving,
+    mut payload: web::Payload,
+    limit: usize,
+    longest: usize,
+    mut on_piece: impl FnMut(&[u8]),
+) -> Result<Bytes, ApiError> {
+    let mut body = BytesMut::new();
+    loop {
+        let patience = arriving.with(|progress| progress.pace.left()).min(STALL);
+        let Ok(piece) = tokio::time::timeout(patience, payload.next()).await else {
+            return Err(ApiError::TimedOut(format!(
+                "the body arrives too slowly: {} bytes within {} s",
+                body.len(),
+                arriving.with(|progress| progress.pace.elapsed()).as_secs()
+            )));
+        };
+        let Some(piece) = piece else {
+            return Ok(body.freeze());
+        };
+        let piece = piece.map_err(|error| ApiError::Malformed(format!("the body broke off: {error}")))?;
+        let len = body.len() + piece.len();
+        if len > limit {
+            return Err(ApiError::TooLong { limit });
+        }
+        arriving.with(|progress| {
+            progress.pace.moved(piece.len());
+            progress.last = Instant::now();
+        });
+        on_piece(&piece);
+        if len > body.capacity() {
+            // As much as has come, a few times over: what a client announces costs nothing.
+            let wanted = (AHEAD * len).max(FIRST).min(longest).max(len);
+            body.reserve(wanted - body.len());
+        }
+        body.extend_from_slice(&piece);
     }
 }

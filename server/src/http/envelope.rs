@@ -88,9 +88,16 @@ fn count(method: &Method, route: &str, status: StatusCode, took: Duration) {
     histogram!(telemetry::REQUEST_SECONDS, "route" => route.to_owned()).record(took);
 }
 
-/// Replaces the body of an error that isn't a problem yet.
+/// Replaces the body of an error that isn't a problem yet. What a browser asks of the page's files on conditions, or by parts, and doesn't get, has
+/// a meaning of its own.
 fn with_problem(response: ServiceResponse) -> ServiceResponse {
     let status = response.status();
+    if matches!(
+        status,
+        StatusCode::NOT_ACCEPTABLE | StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE
+    ) {
+        return response;
+    }
     let is_problem = response
         .headers()
         .get(CONTENT_TYPE)

@@ -37,6 +37,11 @@ pub(super) enum ApiError {
     /// The token is valid, but not for this.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// A name that isn't this server's.
+    #[error(
+        "this server is not known as {0:?}; its operator may add the name with --allowed-hosts, or make tokens"
+    )]
+    HostNotAllowed(String),
     /// No such path.
     #[error("no resource has this path")]
     NotFound,
@@ -148,6 +153,9 @@ pub(super) enum ApiError {
     /// Queries can't be counted, so none may be scored.
     #[error("the server can't count queries at the moment")]
     CountsUnavailable,
+    /// Which tokens are valid isn't known.
+    #[error("the server can't read which tokens are valid; its log has the details")]
+    TokensUnreadable,
     /// Too much is being done already.
     #[error("{what}")]
     Busy {
@@ -186,6 +194,7 @@ impl ApiError {
             Self::MalformedKey(_) => ProblemCode::MalformedKey,
             Self::Unauthorized => ProblemCode::Unauthorized,
             Self::Forbidden(_) => ProblemCode::Forbidden,
+            Self::HostNotAllowed(_) => ProblemCode::HostNotAllowed,
             Self::NotFound => ProblemCode::NotFound,
             Self::ModelNotFound => ProblemCode::ModelNotFound,
             Self::KeyNotFound(_) => ProblemCode::KeyNotFound,
@@ -209,7 +218,7 @@ impl ApiError {
             },
             Self::RateLimited(_) => ProblemCode::RateLimited,
             Self::BudgetSpent { .. } => ProblemCode::QueryBudgetSpent,
-            Self::CountsUnavailable => ProblemCode::StoreUnavailable,
+            Self::TokensUnreadable | Self::CountsUnavailable => ProblemCode::StoreUnavailable,
             Self::Busy { .. } => ProblemCode::Overloaded,
             Self::Lost | Self::Score(_) => ProblemCode::Internal,
             Self::Framework(status) => framework_code(*status),

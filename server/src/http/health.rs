@@ -15,17 +15,18 @@ pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// The process can do its work, that is, the key store can be written and read.
+/// The process can do its work: the key store can be written and read, and the tokens can be read.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "operations",
     responses(
         (status = 200, description = "It can", body = String, content_type = "text/plain"),
-        (status = 503, description = "The key store can't", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The key store or the tokens can't", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {
+    service.access.check()?;
     service.keys.check().await?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
 }

@@ -75,8 +75,8 @@ pub(super) async fn put(
     let mut hash = Sha256::new();
     let limit = service.key_limit();
     let body = service
-        .bodies
-        .read(&request, payload, limit, |piece| hash.update(piece));
+        .uploads
+        .read(&key.tenant, &request, payload, limit, |piece| hash.update(piece));
     let body = body.await?;
     let actual = KeyId::from_digest(&hash.finalize().into());
     if actual != named {

@@ -23,7 +23,13 @@ pub(super) async fn metrics(service: Data<Service>, caller: Caller) -> Result<Ht
     gauge!(telemetry::QUEUED).set(service.pool.queued() as f64);
     gauge!(telemetry::QUEUED_SECONDS).set(service.pool.ahead().as_secs_f64());
     gauge!(telemetry::KEY_MEMORY).set(service.prepared.memory_bytes() as f64);
-    gauge!(telemetry::BODY_MEMORY).set(service.bodies.held() as f64);
+    for (what, bytes) in [
+        ("upload", service.uploads.held()),
+        ("query", service.queries.held()),
+        ("answer", service.answers.held()),
+    ] {
+        gauge!(telemetry::BODY_MEMORY, "body" => what).set(bytes as f64);
+    }
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(service.metrics.render()))

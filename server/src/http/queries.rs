@@ -10,8 +10,8 @@ use blindscore_protocol::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// Queries that one request may carry.
-pub const MAX_QUERIES: usize = 64;
+/// Queries that one request may carry, whatever the model.
+pub const MAX_QUERIES: usize = blindscore_protocol::descriptor::MAX_QUERIES;
 
 /// Bytes in JSON around a base64 string: quotes, comma, line break and indentation.
 const JSON_PER_QUERY: usize = 32;
@@ -29,14 +29,19 @@ pub(super) struct JsonRequest {
     pub(super) data: Vec<String>,
 }
 
+/// Queries that one request to a model may carry.
+fn most(model: &Model) -> usize {
+    model.descriptor().sizes.queries_per_request()
+}
+
 /// Longest valid raw body for a model.
 pub(super) fn raw_limit(model: &Model) -> usize {
-    MAX_QUERIES * query_len(model)
+    most(model) * query_len(model)
 }
 
 /// Longest valid JSON body for a model.
 pub(super) fn json_limit(model: &Model) -> usize {
-    JSON_ENVELOPE + MAX_QUERIES * (query_len(model).div_ceil(3) * 4 + JSON_PER_QUERY)
+    JSON_ENVELOPE + most(model) * (query_len(model).div_ceil(3) * 4 + JSON_PER_QUERY)
 }
 
 /// Splits a raw body into queries and checks each.
@@ -57,9 +62,9 @@ pub(super) fn from_base64(data: &[String], model: &Model, key: KeyId) -> Result<
             "data is empty: there is nothing to score".into(),
         ));
     }
-    if data.len() > MAX_QUERIES {
+    if data.len() > most(model) {
         return Err(ApiError::TooMany {
-            limit: MAX_QUERIES,
+            limit: most(model),
             found: data.len(),
         });
     }

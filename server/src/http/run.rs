@@ -1,9 +1,12 @@
 use super::{
     access::Access,
+    answer::Answers,
     body::Bodies,
     budget::DailyBudget,
+    connection::{self, Patience},
     envelope,
     error::ApiError,
+    hosts::{self, AllowedHosts},
     pool::ScoringPool,
     prepared::PreparedKeys,
     rate::{Rate, RateLimit},
@@ -20,8 +23,9 @@ use crate::{
     tokens::TokenFile,
 };
 use actix_cors::Cors;
+use actix_server::ServerBuilder;
 use actix_web::{
-    App, HttpResponse, HttpServer,
+    App, HttpResponse,
     http::{Method, header},
     middleware::{Condition, from_fn},
     web::{self, Data},
@@ -39,12 +43,12 @@ use std::{
 };
 use tokio::{signal, sync::Semaphore};
 
-/// Idle connections are kept this long; scoring clients come back often.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// A request's head has to arrive within this.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-/// A client whose body was refused has this long to read why before the connection is closed.
-const LINGER: Duration = Duration::from_secs(1);
+/// Scoring clients come back often.
+const PATIENCE: Patience = Patience {
+    keep_alive: Duration::from_secs(75),
+    head: Duration::from_secs(10),
+    linger: Duration::from_secs(1),
+};
 /// Files a server needs besides its connections.
 const OTHER_FILES: u64 = 1024;
 
@@ -65,6 +69,8 @@ pub struct Settings {
     pub tokens: TokenFile,
     /// Whether anyone on the network may use the service if there are no tokens.
     pub allow_unauthenticated: bool,
+    /// Names by which the server is reached.
+    pub allowed_hosts: AllowedHosts,
     /// Models besides the bundled ones.
     pub models_dir: Option<PathBuf>,
     /// The demo page's files.
@@ -83,8 +89,8 @@ pub struct Settings {
     pub key_cache_bytes: u64,
     /// How long a key is used before the store is asked again whether it is still there.
     pub key_check: Duration,
-    /// Memory for request bodies, in bytes.
-    pub upload_bytes: usize,
+    /// Memory for the bodies of requests and answers, in bytes, at least 64 MiB.
+    pub body_bytes: usize,
     /// Connections at a time.
     pub max_connections: usize,
     /// How long requests in progress may take to finish when the server is told to stop.
@@ -131,30 +137,25 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     allow_files(settings.max_connections as u64 + OTHER_FILES);
     let threads = available_parallelism()?.get();
     let (shared, origins) = (service.clone(), settings.cors_origins.clone());
-    let server = HttpServer::new(move || {
+    let hosts = Data::new(settings.allowed_hosts.clone());
+    let app = move || {
         App::new()
             .app_data(shared.clone())
+            .app_data(hosts.clone())
             .configure(|config| routes::all(config, settings.web_dir.as_deref()))
             .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NotFound)))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(hosts::wrap))
             .wrap(from_fn(envelope::wrap))
             .wrap(from_fn(unread::wrap))
-    })
-    .workers(threads)
-    .max_connections(settings.max_connections.div_ceil(threads))
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_PATIENCE)
-    .client_disconnect_timeout(LINGER)
-    .tcp_nodelay(true)
-    // A client that has closed its side has gone: its request leaves the queue.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(settings.shutdown.as_secs())
-    .shutdown_signal(told_to_stop());
-    let (server, scheme) = match tls {
-        Some(tls) => (server.listen_rustls_0_23(listener, tls)?, "https"),
-        None => (server.listen(listener)?, "http"),
     };
-    let server = server.run();
+    let server = ServerBuilder::new()
+        .workers(threads)
+        .max_concurrent_connections(settings.max_connections.div_ceil(threads))
+        .shutdown_timeout(settings.shutdown.as_secs())
+        .shutdown_signal(told_to_stop());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = connection::listen(server, listener, tls, PATIENCE, app)?.run();
 
     let budget = service.budget.clone();
     upkeep::start(&service.into_inner());
@@ -211,7 +212,9 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
             .as_ref()
             .map(DailyQueries::open)
             .transpose()?,
-        bodies: Bodies::new(settings.upload_bytes),
+        uploads: Bodies::new(settings.body_bytes / 8 * 5, "too many uploads are in progress"),
+        queries: Bodies::new(settings.body_bytes / 8, "too many queries are arriving"),
+        answers: Answers::new(settings.body_bytes / 4),
         metrics: telemetry::install().context("starting the metrics")?,
         checks: Semaphore::new(settings.workers),
     })

@@ -2,6 +2,7 @@
 
 use super::{
     access::Caller,
+    answer::{Answer, Form, Reserved},
     body::MediaType,
     error::ApiError,
     openapi::{BodyRefusal, Refusal},
@@ -11,20 +12,22 @@ use super::{
     service::{Service, parse_key_id},
 };
 use crate::{engine::ScoreError, keystore::KeyName, model::Model, telemetry};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, problem::Problem, wire::Query};
 use metrics::{counter, histogram};
 use rayon::prelude::*;
-use serde::Serialize;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 use utoipa::ToSchema;
 
+/// Media type of JSON.
+const JSON: &str = "application/json";
+
 /// JSON answer of `POST /v1/models/{model}/score`.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents what [`Form::Object`] writes")]
 pub(super) struct JsonResponse {
     /// Response blobs in base64, in the order of the queries.
     data: Vec<String>,
@@ -33,6 +36,7 @@ pub(super) struct JsonResponse {
 /// Response blobs and where the time went.
 struct Scored {
     blobs: Vec<Vec<u8>>,
+    reserved: Reserved,
     queue: Duration,
     key: Duration,
     score: Duration,
@@ -74,19 +78,16 @@ pub(super) async fn score(
         Some(MediaType::OctetStream) => {
             let key = named_key(&request)?;
             let limit = queries::raw_limit(model);
-            let body = service.bodies.read(&request, payload, limit, |_| ()).await?;
-            let queries = queries::from_raw(&body.bytes, model, key)?;
-            let scored = answer(&service, model, key_of(caller, key), queries).await?;
-            Ok(scored
-                .head()
-                .content_type(OCTET_STREAM)
-                .body(scored.blobs.concat()))
+            let body = service
+                .queries
+                .read(&caller.tenant, &request, payload, limit, |_| ());
+            let queries = queries::from_raw(&body.await?.bytes, model, key)?;
+            let scored = answer(&service, &request, model, key_of(caller, key), queries).await?;
+            Ok(scored.respond(OCTET_STREAM, Form::Raw))
         }
         Some(MediaType::Json) => {
             let scored = answer_json(&service, caller, model, &request, payload).await?;
-            Ok(scored.head().json(JsonResponse {
-                data: scored.base64(),
-            }))
+            Ok(scored.respond(JSON, Form::Object))
         }
         None => Err(ApiError::UnsupportedMediaType(
             "application/octet-stream or application/json",
@@ -120,7 +121,7 @@ pub(super) async fn score_default(
     }
     let model = &service.models().default_model().clone();
     let scored = answer_json(&service, caller, model, &request, payload).await?;
-    Ok(scored.head().json(scored.base64()))
+    Ok(scored.respond(JSON, Form::Array))
 }
 
 async fn answer_json(
@@ -131,12 +132,16 @@ async fn answer_json(
     payload: web::Payload,
 ) -> Result<Scored, ApiError> {
     let limit = queries::json_limit(model);
-    let body = service.bodies.read(request, payload, limit, |_| ()).await?;
+    let body = service
+        .queries
+        .read(&caller.tenant, request, payload, limit, |_| ());
+    let body = body.await?;
     let JsonRequest { key_id, data } = serde_json::from_slice(&body.bytes)
         .map_err(|error| ApiError::Malformed(format!("the JSON is not a score request: {error}")))?;
     let key = parse_key_id(&key_id, "key_id")?;
     let queries = queries::from_base64(&data, model, key)?;
-    answer(service, model, key_of(caller, key), queries).await
+    drop((body, data));
+    answer(service, request, model, key_of(caller, key), queries).await
 }
 
 fn key_of(caller: Caller, id: KeyId) -> KeyName {
@@ -149,6 +154,7 @@ fn key_of(caller: Caller, id: KeyId) -> KeyName {
 /// Scores checked queries on the pool.
 async fn answer(
     service: &Service,
+    request: &HttpRequest,
     model: &Arc<Model>,
     key: KeyName,
     queries: Vec<Query>,
@@ -165,6 +171,8 @@ async fn answer(
     };
     let expected = cost.get() * u32::try_from(count).unwrap_or(u32::MAX) + service.prepared.cost(&key);
     let admission = service.pool.admit(count, expected)?;
+    let bytes = count * model.descriptor().sizes.response;
+    let reserved = service.answers.reserve(&key.tenant, request, bytes).await?;
 
     let ready = service.prepared.get(&key, &service.keys, &service.pool);
     let ready = match tokio::time::timeout_at(deadline.into(), ready).await {
@@ -214,6 +222,7 @@ async fn answer(
     }
     Ok(Scored {
         blobs,
+        reserved,
         queue: done.waited,
         key: key_time,
         score: done.ran,
@@ -230,7 +239,7 @@ fn late(service: &Service) -> ApiError {
 
 impl Scored {
     /// 200, with the times in milliseconds in `Server-Timing`.
-    fn head(&self) -> HttpResponseBuilder {
+    fn respond(self, content_type: &'static str, form: Form) -> HttpResponse {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timing = format!(
             "queue;dur={:.3}, key;dur={:.3}, score;dur={:.3}",
@@ -238,13 +247,10 @@ impl Scored {
             milliseconds(self.key),
             milliseconds(self.score)
         );
-        let mut response = HttpResponse::Ok();
-        response.insert_header(("server-timing", timing));
-        response
-    }
-
-    fn base64(&self) -> Vec<String> {
-        self.blobs.iter().map(|blob| STANDARD.encode(blob)).collect()
+        HttpResponse::Ok()
+            .insert_header(("server-timing", timing))
+            .content_type(content_type)
+            .body(Answer::new(form, self.blobs, self.reserved))
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{
-    access::Access, body::Bodies, budget::DailyBudget, error::ApiError, estimate::Estimate,
+    access::Access, answer::Answers, body::Bodies, budget::DailyBudget, error::ApiError, estimate::Estimate,
     pool::ScoringPool, prepared::PreparedKeys, rate::RateLimit,
 };
 use crate::{
@@ -42,8 +42,12 @@ pub(super) struct Service {
     pub(super) rate: RateLimit,
     /// How many queries in a day.
     pub(super) budget: Option<Arc<DailyBudget>>,
-    /// Request bodies in memory.
-    pub(super) bodies: Bodies,
+    /// Keys that are being uploaded.
+    pub(super) uploads: Bodies,
+    /// Queries that are arriving.
+    pub(super) queries: Bodies,
+    /// Answers that are being read.
+    pub(super) answers: Answers,
     /// What this process has counted.
     pub(super) metrics: PrometheusHandle,
     /// Uploaded keys that are checked at a time, away from the threads that serve HTTP.

@@ -59,7 +59,7 @@ async fn keep_metrics(metrics: PrometheusHandle) {
     }
 }
 
-/// Reads the token file now and then. What can't be read changes nothing.
+/// Reads the token file now and then. What can't be read changes nothing at first: `Access` says for how long.
 async fn reload_tokens(service: Arc<Service>) {
     let mut interval = tokio::time::interval(TOKENS_INTERVAL);
     loop {
@@ -67,8 +67,11 @@ async fn reload_tokens(service: Arc<Service>) {
         let service = service.clone();
         match web::block(move || service.access.reload()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
-            Err(error) => tracing::error!(%error, "the tokens can't be read; those known stay valid"),
+            Ok(Err(error)) => {
+                counter!(telemetry::TOKEN_ERRORS).increment(1);
+                tracing::error!(%error, "the tokens can't be read; those known stay valid for five minutes");
+            }
+            Err(error) => tracing::error!(%error, "reading the tokens failed"),
         }
     }
 }

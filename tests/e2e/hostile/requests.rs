@@ -107,8 +107,9 @@ pub(crate) fn wrong_media_types(bench: &Bench) {
         .send("POST", "/score", &octets, &bench.query)
         .expect_problem(UnsupportedMediaType, "raw to /score");
     // A body without a type is raw bytes.
-    let none =
-        format!("PUT {key_path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let none = format!(
+        "PUT {key_path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
     assert!(bench.api.raw(none.as_bytes()).contains("\"key_hash_mismatch\""));
 
     // Parameters and case don't matter.

@@ -43,15 +43,17 @@ pub(crate) fn too_much(bench: &Bench) {
     ];
     for head in heads {
         // Refused for what it announces: not a byte of the body is sent.
-        let announced =
-            format!("{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000000000000\r\n\r\n");
+        let announced = format!(
+            "{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1000000000000\r\n\r\n"
+        );
         let answer = bench.api.raw(announced.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
         assert!(answer.contains("\"payload_too_large\""), "{answer}");
 
         // Not announced, and endless: refused as soon as it is too long.
         let mut stream = bench.api.connect();
-        let opening = format!("{head}\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
+        let opening =
+            format!("{head}\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
         stream.write_all(opening.as_bytes()).expect("the head is read");
         let chunk = [b"1000\r\n", &[b' '; 0x1000][..], b"\r\n"].concat();
         stream
@@ -73,7 +75,9 @@ pub(crate) fn too_much(bench: &Bench) {
 pub(crate) fn uploads_that_stop_half_way(bench: &Bench) {
     let key = &bench.stranger.public_key;
     let id = bench.stranger.id();
-    let head = format!("PUT /v1/keys/{id} HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n");
+    let head = format!(
+        "PUT /v1/keys/{id} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n"
+    );
     let openings = [
         format!("{head}content-length: {}\r\n\r\n", key.len()),
         format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n", key.len()),
@@ -106,9 +110,9 @@ pub(crate) fn bytes_that_are_not_http(bench: &Bench) {
         b"hello\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
-        b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-        b"POST /score HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-type: application/json\r\n\r\nzz\r\n",
+        b"POST /score HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
+        b"POST /score HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /score HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\ncontent-type: application/json\r\n\r\nzz\r\n",
         long.as_bytes(),
         many.as_bytes(),
     ];

@@ -1,0 +1,192 @@
+//! Answers to queries: long ones are written as the client reads them, and count until it has.
+
+use super::{
+    connection::Watch,
+    error::ApiError,
+    pace::Pace,
+    room::{Guest, Place, Room, State},
+};
+use crate::keystore::Tenant;
+use actix_web::{
+    HttpRequest,
+    body::{BodySize, MessageBody},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// A client that has read nothing for this long gives way to others.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Room for answers that clients haven't read yet.
+pub(super) struct Answers(Arc<Room>);
+
+/// Room for one.
+pub(super) struct Reserved {
+    place: Place,
+    reader: Arc<Reader>,
+}
+
+/// Who is to read an answer.
+struct Reader {
+    connection: Option<Arc<Watch>>,
+    written: AtomicBool,
+}
+
+impl Guest for Reader {
+    fn state(&self) -> State {
+        if !self.written.load(Ordering::Relaxed) {
+            return State::Working;
+        }
+        match self.connection.as_ref().and_then(|watch| watch.blocked_for()) {
+            Some(time) if time >= IDLE => State::Idle(time),
+            _ => State::Moving,
+        }
+    }
+
+    fn leave(&self) {
+        if let Some(watch) = &self.connection {
+            watch.give_up();
+        }
+    }
+}
+
+impl Answers {
+    /// Room for `bytes` bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Room::new(bytes))
+    }
+
+    /// Bytes that wait for their readers, or will.
+    pub(super) fn held(&self) -> usize {
+        self.0.taken()
+    }
+
+    /// Takes room for the answer to a request.
+    pub(super) async fn reserve(
+        &self,
+        tenant: &Tenant,
+        request: &HttpRequest,
+        bytes: usize,
+    ) -> Result<Reserved, ApiError> {
+        let reader = Arc::new(Reader {
+            connection: request.conn_data::<Arc<Watch>>().cloned(),
+            written: AtomicBool::new(false),
+        });
+        let place = self.0.take(tenant, bytes, reader.clone()).await;
+        let place = place.ok_or(ApiError::Busy {
+            what: "too many answers wait to be read",
+            retry_after: IDLE,
+        })?;
+        Ok(Reserved { place, reader })
+    }
+}
+
+/// How response blobs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One after the other.
+    Raw,
+    /// A JSON array of base64 strings.
+    Array,
+    /// The same in an object, as `data`.
+    Object,
+}
+
+impl Form {
+    /// What stands before, between and after the blobs.
+    fn around(self) -> [&'static str; 3] {
+        match self {
+            Self::Raw => ["", "", ""],
+            Self::Array => ["[\"", "\",\"", "\"]"],
+            Self::Object => ["{\"data\":[\"", "\",\"", "\"]}"],
+        }
+    }
+
+    fn len(self, blobs: &VecDeque<Vec<u8>>) -> usize {
+        let [before, between, after] = self.around();
+        let blob = |blob: &Vec<u8>| match self {
+            Self::Raw => blob.len(),
+            Self::Array | Self::Object => blob.len().div_ceil(3) * 4,
+        };
+        before.len() + blobs.iter().map(blob).sum::<usize>() + between.len() * (blobs.len() - 1) + after.len()
+    }
+}
+
+/// Response blobs on their way to the client.
+pub(super) struct Answer {
+    form: Form,
+    blobs: VecDeque<Vec<u8>>,
+    first: bool,
+    size: usize,
+    /// Since the first piece was asked for.
+    pace: Option<Pace>,
+    reserved: Reserved,
+}
+
+impl Answer {
+    /// At least one blob, in this form.
+    pub(super) fn new(form: Form, blobs: Vec<Vec<u8>>, reserved: Reserved) -> Self {
+        let blobs = VecDeque::from(blobs);
+        Self {
+            form,
+            size: form.len(&blobs),
+            blobs,
+            first: true,
+            pace: None,
+            reserved,
+        }
+    }
+
+    fn next_piece(&mut self) -> Option<Bytes> {
+        let blob = self.blobs.pop_front()?;
+        let [before, between, after] = self.form.around();
+        let start = if self.first { before } else { between };
+        let end = if self.blobs.is_empty() { after } else { "" };
+        self.first = false;
+        let held: usize = self.blobs.iter().map(Vec::len).sum();
+        self.reserved.place.shrink_to(held + blob.len());
+        Some(match self.form {
+            Form::Raw => blob.into(),
+            Form::Array | Form::Object => {
+                let mut text = String::with_capacity(start.len() + blob.len().div_ceil(3) * 4 + end.len());
+                text.push_str(start);
+                STANDARD.encode_string(&blob, &mut text);
+                text.push_str(end);
+                text.into()
+            }
+        })
+    }
+}
+
+impl MessageBody for Answer {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.size as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        self.reserved.reader.written.store(true, Ordering::Relaxed);
+        let pace = self.pace.get_or_insert_with(Pace::start);
+        // What was given out before has been read, or is in the connection's buffers.
+        if pace.left().is_zero() {
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        }
+        let piece = self.next_piece();
+        if let (Some(piece), Some(pace)) = (&piece, &mut self.pace) {
+            pace.moved(piece.len());
+        }
+        Poll::Ready(piece.map(Ok))
+    }
+}

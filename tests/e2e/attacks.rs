@@ -1,0 +1,264 @@
+//! What clients can make a server hold: the attacks themselves, bounded, with an honest client beside them.
+
+use anyhow::{Context, Result};
+use blindscore_client::ClientKey;
+use blindscore_protocol::problem::ProblemCode;
+use blindscore_tests::{Api, ModelUser, Server, User, command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// Beyond the cache and `--upload-mib`, for everything else.
+const MARGIN: u64 = 200_000_000;
+/// Longer than the time after which who doesn't move gives way.
+const IDLE: Duration = Duration::from_millis(2_500);
+
+fn token(data: &TempDir, tenant: &str) -> Result<String> {
+    let output = command()
+        .args(["token", "create", tenant, "--data-dir"])
+        .arg(data.path())
+        .output()?;
+    assert!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Imports a linear model of 8 features and 1,000 outputs, whose responses have 2.4 MB, as `wide`.
+fn wide_model(folder: &Path) -> Result<()> {
+    const SHAPES: [(usize, usize); 2] = [(8 * 1000, 8), (1000, 0)];
+    let weights: Vec<u8> = (0..SHAPES[0].0)
+        .flat_map(|i| ((i % 17) as f32 / 17.0 - 0.5).to_le_bytes())
+        .collect();
+    let intercept = vec![0; 4 * SHAPES[1].0];
+    let tensors = [
+        ("coef", vec![1000, 8], weights),
+        ("intercept", vec![1000], intercept),
+    ];
+    let views = tensors.iter().map(|(name, shape, data)| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data);
+        (*name, view.expect("a tensor"))
+    });
+    let file = folder.join("wide.safetensors");
+    let metadata = [("link".to_owned(), "softmax".to_owned())].into();
+    fs::write(&file, safetensors::serialize(views, Some(metadata))?)?;
+    let output = command()
+        .arg("import")
+        .arg(&file)
+        .args(["--name", "wide", "--input-min", "0", "--input-max", "1"])
+        .arg("--models-dir")
+        .arg(folder.join("models"))
+        .output()?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    Ok(())
+}
+
+/// Opens a connection and sends bytes, without reading.
+fn send(api: &Api, bytes: &[u8]) -> Result<TcpStream> {
+    let mut stream = api.connect();
+    stream.write_all(bytes)?;
+    Ok(stream)
+}
+
+/// Whether the server has closed a connection, or answers on it, within a moment.
+fn has_ended(stream: &TcpStream) -> bool {
+    let mut stream = stream.try_clone().expect("the same connection");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(1)))
+        .expect("a timeout can be set");
+    !matches!(
+        stream.read(&mut [0; 1 << 16]),
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+    )
+}
+
+#[test]
+fn answers_that_nobody_reads_stay_within_the_bound_and_give_way() -> Result<()> {
+    const UPLOAD_MIB: u64 = 64;
+    let folder = TempDir::new()?;
+    wide_model(folder.path())?;
+    let models = folder.path().join("models");
+    let server = Server::start_with(&[
+        "--models-dir",
+        models.to_str().context("a path")?,
+        "--upload-mib",
+        &UPLOAD_MIB.to_string(),
+    ]);
+    let api = server.api();
+    let honest = User::enrolled(&api);
+    honest.assert_scores(&api, 0);
+    let before = server.memory("VmRSS");
+
+    let wide = ModelUser::descriptor(&api, "wide");
+    let most = wide.sizes.queries_per_request();
+    assert!(most < 8, "{most} responses of {} bytes", wide.sizes.response);
+    let (client, public) = ClientKey::generate(wide.parse()?)?;
+    let (blob, id) = public.to_blob();
+    api.put_key(id, &blob).expect_status(201);
+    let query = client.encrypt(&wide, &[0.5; 8])?;
+    let post = |queries: usize| {
+        let head = format!(
+            "POST /v1/models/wide/score HTTP/1.1\r\nhost: localhost\r\nblindscore-key: {}\r\n\
+             content-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
+            id,
+            queries * query.len()
+        );
+        [head.into_bytes(), query.repeat(queries)].concat()
+    };
+    // More than may be asked for at once is refused.
+    let id_text = id.to_string();
+    let headers = [
+        ("blindscore-key", &*id_text),
+        ("content-type", "application/octet-stream"),
+    ];
+    api.send("POST", "/v1/models/wide/score", &headers, &query.repeat(most + 1))
+        .expect_problem(ProblemCode::PayloadTooLarge, "too many long answers");
+
+    let mut unread = Vec::new();
+    for round in 0..100 {
+        unread.push(send(&api, &post(most))?);
+        if round % 10 == 9 {
+            honest.assert_scores(&api, round);
+        }
+    }
+    thread::sleep(IDLE);
+    // Whoever doesn't read makes room for the next ones.
+    for _ in 0..10 {
+        unread.push(send(&api, &post(most))?);
+        thread::sleep(Duration::from_millis(50));
+        honest.assert_scores(&api, 1);
+    }
+    let grown = server.memory("VmHWM") - before;
+    assert!(
+        grown < (UPLOAD_MIB << 20) + MARGIN,
+        "{} MB more than before",
+        grown / 1_000_000
+    );
+    let answer = api.send("POST", "/v1/models/wide/score", &headers, &query);
+    answer.expect_status(200);
+    drop(unread);
+    honest.assert_scores(&api, 2);
+    Ok(())
+}
+
+#[test]
+fn stalled_uploads_of_one_tenant_keep_nobody_else_out() -> Result<()> {
+    const LEN: usize = 10_421_860;
+    let data = Arc::new(TempDir::new()?);
+    let (mallory, alice) = (token(&data, "mallory")?, token(&data, "alice")?);
+    let server = Server::on(data, &["--log", "warn"]);
+    let alice = server.api().with_token(&alice);
+    let user = User::enrolled(&alice);
+    user.assert_scores(&alice, 0);
+
+    let head = |number: usize| {
+        format!(
+            "PUT /v1/keys/{number:064x} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {mallory}\r\n\
+             content-type: application/octet-stream\r\ncontent-length: {LEN}\r\n\r\n"
+        )
+    };
+    // All but the last bytes at once, and then one now and then.
+    let part = vec![0; LEN - 100_000];
+    let mut uploads = Vec::new();
+    for number in 0..13 {
+        let mut stream = server.api().connect();
+        stream.set_write_timeout(Some(Duration::from_secs(20)))?;
+        // Those that find no room are refused while they send.
+        let _ = stream.write_all(head(number).as_bytes());
+        let _ = stream.write_all(&part);
+        uploads.push(stream);
+    }
+    for round in 0..3 {
+        thread::sleep(IDLE);
+        for stream in &mut uploads {
+            let _ = stream.write_all(&[0]);
+        }
+        user.assert_scores(&alice, round);
+        let another = User::new(&alice);
+        alice
+            .put_key(another.id(), &another.public_key)
+            .expect_status(201);
+    }
+    // A network's key finds room as well, as soon as someone has stalled.
+    thread::sleep(IDLE);
+    let network = ModelUser::descriptor(&alice, "mnist-net-small");
+    let (user, blob) = ModelUser::new(&network);
+    alice.put_key(user.id(), &blob).expect_status(201);
+    assert!(
+        uploads.iter().any(has_ended),
+        "someone has to have given way for it"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_a_client_announces_costs_nothing() -> Result<()> {
+    let server = Server::start();
+    let api = server.api();
+    let before = server.memory("VmSize");
+    let open: Vec<_> = (0..60)
+        .map(|number| {
+            let head = format!(
+                "PUT /v1/keys/{number:064x} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000000\r\n\r\nx"
+            );
+            send(&api, head.as_bytes())
+        })
+        .collect::<Result<_>>()?;
+    api.get("/v1/models").expect_status(200);
+    thread::sleep(Duration::from_millis(200));
+    let grown = server.memory("VmSize").saturating_sub(before);
+    // Threads that start meanwhile have stacks and heaps of their own.
+    assert!(grown < 450_000_000, "{} MB of addresses", grown / 1_000_000);
+    drop(open);
+    Ok(())
+}
+
+#[test]
+fn a_page_that_gives_its_own_name_to_this_machine_gets_nothing() -> Result<()> {
+    let server = Server::start();
+    let api = server.api();
+    let user = User::enrolled(&api);
+    let requests = [
+        "GET /v1/models HTTP/1.1\r\nhost: evil.example:9251".to_owned(),
+        "GET /metrics HTTP/1.1\r\nhost: evil.example".into(),
+        "GET http://evil.example/metrics HTTP/1.1\r\nhost: localhost".into(),
+        "GET / HTTP/1.1\r\nhost: evil.example".into(),
+        "OPTIONS /v1/models HTTP/1.1\r\norigin: http://evil.example\r\naccess-control-request-method: PUT\r\nhost: evil.example"
+            .into(),
+        format!("DELETE /v1/keys/{} HTTP/1.1\r\nhost: evil.example", user.id()),
+        format!("DELETE /v1/keys/{} HTTP/1.1\r\nhost: localhost.evil.example", user.id()),
+    ];
+    let cors = Server::start_with(&["--cors-origins", "http://evil.example"]);
+    for request in requests {
+        for server in [&server, &cors] {
+            let answer = server
+                .api()
+                .raw(format!("{request}\r\nconnection: close\r\n\r\n").as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{request}: {answer}");
+            assert!(answer.contains("\"host_not_allowed\""), "{answer}");
+            assert!(answer.to_ascii_lowercase().contains("x-request-id"), "{answer}");
+        }
+    }
+    user.assert_scores(&api, 0);
+
+    let named = Server::start_with(&["--allowed-hosts", "scores.example,other.example:81"]);
+    for (host, status) in [
+        ("scores.example:9", 200),
+        ("other.example:81", 200),
+        ("other.example", 403),
+        ("127.0.0.1", 200),
+    ] {
+        let request = format!("GET /v1/models HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = named.api().raw(request.as_bytes());
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{host}: {answer}"
+        );
+    }
+    Ok(())
+}
