@@ -10,7 +10,7 @@ pub use delimiter::{Delimiter, DelimiterError, find_delimiter, utf16};
 pub use first_line::{FirstLine, HeaderChoice, HeaderError, first_line, number};
 pub use quotes::QuoteScan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Why features have no columns.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,12 +63,13 @@ fn quoted(names: &[String]) -> String {
 /// skl2onnx has `_` in the place of whatever is neither a letter, a digit, `_` nor `+`, and before a digit at the start; its older versions
 /// know the letters of ASCII only, and no `+`.
 pub fn same_column(model_name: &str, header_name: &str) -> bool {
-    let blank_free = header_name.trim();
-    [header_name, blank_free].into_iter().any(|name| {
-        model_name == name
-            || model_name == renamed(name, |c| c.is_alphanumeric() || c == '+')
-            || model_name == renamed(name, |c| c.is_ascii_alphanumeric())
-    })
+    same_columns(header_name).any(|name| name == model_name)
+}
+
+/// All the names that the column of a table may have in a model.
+pub fn same_columns(header_name: &str) -> impl Iterator<Item = String> {
+    let own = [header_name, header_name.trim()].map(str::to_owned);
+    own.into_iter().chain(possible_names(header_name))
 }
 
 fn renamed(name: &str, kept: impl Fn(char) -> bool) -> String {
@@ -129,7 +130,8 @@ pub fn find_columns(names: &[&str], header: &[&str]) -> Result<Vec<usize>, Colum
     if missing.is_empty() {
         return unshared(names, header, found);
     }
-    let unused = others.iter().filter(|place| !found.contains(place));
+    let taken: HashSet<usize> = found.into_iter().collect();
+    let unused = others.iter().filter(|place| !taken.contains(place));
     Err(ColumnError::Missing {
         missing,
         header: unused.map(|&place| header[place].to_owned()).collect(),

@@ -1,6 +1,7 @@
 use super::Delimiter;
 
-/// Finds a quote that nothing closes: all rows after it would be one cell.
+/// Goes over a table's bytes before they are read as rows, and finds what rows don't show: a quote that nothing closes, so that all rows after it
+/// would be one cell; how long the longest row is, while it may still be too long for memory; and blank lines, which readers of CSV pass over.
 ///
 /// Cells are read as RFC 4180 says: a quote at the start of a cell opens it, two in a row are one, and any other closes it.
 #[derive(Clone, Debug)]
@@ -8,6 +9,12 @@ pub struct QuoteScan {
     delimiter: u8,
     state: State,
     line: u64,
+    /// Bytes of this row.
+    row: usize,
+    /// Whether one of them is part of a cell.
+    filled: bool,
+    longest: usize,
+    blank: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +37,10 @@ impl QuoteScan {
             delimiter: delimiter.byte(),
             state: State::Start,
             line: 1,
+            row: 0,
+            filled: false,
+            longest: 0,
+            blank: None,
         }
     }
 
@@ -45,8 +56,30 @@ impl QuoteScan {
                 _ if ends => State::Start,
                 _ => State::Bare,
             };
+            let ends_line = byte == b'\n' || byte == b'\r';
+            self.row += 1;
+            self.filled |= !ends_line;
+            self.longest = self.longest.max(self.row);
+            if byte == b'\n' && !self.filled {
+                self.blank.get_or_insert(self.line);
+            }
+            if ends_line && matches!(self.state, State::Start) {
+                self.row = 0;
+                // Of a line that ends in \r\n, the second one is still the same line's.
+                self.filled &= byte == b'\r';
+            }
             self.line += u64::from(byte == b'\n');
         }
+    }
+
+    /// Bytes of the longest row so far, with the line's end.
+    pub const fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// The first line so far that has nothing in it. In a table of one column it may be a row without a value.
+    pub const fn blank(&self) -> Option<u64> {
+        self.blank
     }
 
     /// At the end of the table: the line of the quote that is still open.
@@ -61,17 +94,37 @@ impl QuoteScan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::find_delimiter;
+
+    fn scanned(text: &str) -> QuoteScan {
+        let mut scan = QuoteScan::new(Delimiter::Comma);
+        for piece in text.as_bytes().chunks(3) {
+            scan.feed(piece);
+        }
+        scan
+    }
+
+    #[test]
+    fn blank_lines_and_long_rows_are_seen() {
+        for (text, blank) in [
+            ("a\n1\n2\n", None),
+            ("a\r\n1\r\n2\r\n", None),
+            ("a\n1\n2", None),
+            ("a\n1\n\n2\n", Some(3)),
+            ("a\r\n\r\n1\r\n\r\n", Some(2)),
+            ("1\n\n", Some(2)),
+            ("\n1\n", Some(1)),
+            ("a\n\"\"\n\"\n\n\"\n", None),
+        ] {
+            assert_eq!(scanned(text).blank(), blank, "{text:?}");
+        }
+        for (text, longest) in [("12,4\n123\n", 5), ("1\n12345", 5), ("1\n\"a\nb\nc\"\n1\n", 8)] {
+            assert_eq!(scanned(text).longest(), longest, "{text:?}");
+        }
+    }
 
     #[test]
     fn only_a_quote_that_nothing_closes_is_found() {
-        let scan = |text: &str| {
-            let mut scan = QuoteScan::new(find_delimiter("a,b", None).unwrap());
-            for piece in text.as_bytes().chunks(3) {
-                scan.feed(piece);
-            }
-            scan.unclosed()
-        };
+        let scan = |text: &str| scanned(text).unclosed();
         for fine in [
             "",
             "a,b\n1,2\n",
