@@ -6,7 +6,7 @@ use crate::{
     wire::{FORMAT_VERSION, PublicKey, Query, Response},
 };
 use serde::{Deserialize, Serialize};
-use std::ops::RangeInclusive;
+use std::{fmt::Debug, ops::RangeInclusive};
 
 mod agreement;
 #[cfg(test)]
@@ -72,7 +72,7 @@ fn older_side(served: &[u16]) -> &'static str {
     }
 }
 
-fn check<T: PartialOrd + ToString + Copy>(
+fn check<T: PartialOrd + Debug + Copy>(
     what: &'static str,
     value: T,
     allowed: &RangeInclusive<T>,
@@ -82,8 +82,9 @@ fn check<T: PartialOrd + ToString + Copy>(
     }
     Err(DescriptorError::OutOfRange {
         what,
-        value: value.to_string(),
-        allowed: format!("{} to {}", allowed.start().to_string(), allowed.end().to_string()),
+        // Numbers of hundreds of digits have an exponent so.
+        value: format!("{value:?}"),
+        allowed: format!("{:?} to {:?}", allowed.start(), allowed.end()),
     })
 }
 
@@ -204,6 +205,10 @@ impl ModelDescriptor {
         for output in &self.outputs {
             check("output offset", output.offset, &FINITE)?;
             check("output half_range", output.half_range, &POSITIVE)?;
+        }
+        check("score_error", self.score_error, &(0.0..=*FINITE.end()))?;
+        if let Some(accuracy) = self.accuracy {
+            check("accuracy", accuracy, &(0.0..=1.0))?;
         }
         self.check_task()?;
         Ok(set)
