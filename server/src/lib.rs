@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod engine;
+mod files;
 pub mod http;
 pub mod import;
 pub mod keystore;

@@ -1,5 +1,5 @@
 use crate::model::{Model, Plain, PredictedError, Registry};
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use blindscore_protocol::{
     descriptor::{Inputs, ModelDescriptor, NormBound},
     params::ParameterSet,
@@ -53,7 +53,13 @@ pub(super) fn run(args: InspectArgs) -> anyhow::Result<()> {
 
 fn find(args: &InspectArgs) -> anyhow::Result<Arc<Model>> {
     let path = Path::new(&args.model);
-    if path.is_file() {
+    if path.extension().is_some_and(|extension| extension == "onnx") {
+        bail!(
+            "{:?} is an ONNX file, and only model files that can be served are shown: make one of it with `blindscore-server import`",
+            args.model
+        );
+    }
+    if path.exists() && !path.is_dir() {
         return Ok(Arc::new(Model::load(path)?));
     }
     let registry = Registry::load(args.models_dir.as_deref())?;

@@ -28,9 +28,9 @@ pub struct Folder(Vec<ModelFile>);
 impl Folder {
     /// Lists the files. One that goes while they are listed doesn't count.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let io = |source| ModelError::Io {
+        let io = |cause| ModelError::Io {
             path: path.to_owned(),
-            source,
+            cause,
         };
         let mut files = Vec::new();
         for entry in std::fs::read_dir(path).map_err(io)? {

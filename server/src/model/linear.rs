@@ -9,13 +9,13 @@
 
 use super::{
     ModelError, Salt,
-    metadata::{Metadata, numbers, vector},
+    metadata::{Metadata, numbers, tensors, vector},
 };
 use blindscore_protocol::{
     descriptor::{FEATURES, Inputs, Link, NormBound, OUTPUTS, Task},
     params::LinearParams,
 };
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ pub struct LinearModel {
 impl LinearModel {
     /// Parses a safetensors file.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
-        let tensors = SafeTensors::deserialize(bytes)?;
+        let tensors = tensors(bytes)?;
         let metadata = Metadata::read(bytes)?;
         let (rows, features, coef) = match numbers(&tensors, "coef")? {
             (shape, values) if shape.len() == 2 => (shape[0], shape[1], values),

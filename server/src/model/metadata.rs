@@ -8,12 +8,39 @@ use blindscore_protocol::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{collections::HashMap, str::FromStr};
 
+/// Bytes of a file's header: long names of the most features, and as much again.
+const MOST_HEADER: u64 = 4 << 20;
+/// Values of a tensor: more than those of the largest weight matrix, of a linear model or of a projection network.
+const MOST_VALUES: usize = 20_000_000;
+
+/// The tensors of a file. Its header's length is checked before the header is read: in memory it is many times as long.
+pub(crate) fn tensors(file: &[u8]) -> Result<SafeTensors<'_>, ModelError> {
+    if let Some(length) = file.first_chunk().copied().map(u64::from_le_bytes)
+        && length > MOST_HEADER
+        && length < file.len() as u64
+    {
+        return Err(ModelError::Safetensors(format!(
+            "its header has {length} bytes; {MOST_HEADER} are possible"
+        )));
+    }
+    Ok(SafeTensors::deserialize(file)?)
+}
+
 /// Shape and values of a tensor of numbers without NaN or infinities.
 pub(crate) fn numbers(
     tensors: &SafeTensors<'_>,
     name: &'static str,
 ) -> Result<(Vec<usize>, Vec<f64>), ModelError> {
-    let tensor: TensorView<'_> = tensors.tensor(name)?;
+    let tensor: TensorView<'_> = tensors
+        .tensor(name)
+        .map_err(|_| ModelError::field(name, "is missing: there is no such tensor"))?;
+    let count = tensor.shape().iter().product::<usize>();
+    if count > MOST_VALUES {
+        return Err(ModelError::field(
+            name,
+            format!("has {count} values; {MOST_VALUES} are possible"),
+        ));
+    }
     let values: Vec<f64> = match tensor.dtype() {
         Dtype::F64 => tensor
             .data()
@@ -80,6 +107,7 @@ pub(crate) struct Metadata(HashMap<String, String>);
 
 impl Metadata {
     pub(crate) fn read(file: &[u8]) -> Result<Self, ModelError> {
+        tensors(file)?;
         let (_, header) = SafeTensors::read_metadata(file)?;
         Ok(Self(header.metadata().clone().unwrap_or_default()))
     }
@@ -202,7 +230,7 @@ impl Metadata {
             .map_err(|_| ModelError::field("link", "is not softmax, sigmoid, one-vs-rest or identity"))
     }
 
-    pub(super) fn accuracy(&self) -> Result<Option<f64>, ModelError> {
+    pub(crate) fn accuracy(&self) -> Result<Option<f64>, ModelError> {
         self.optional("accuracy", Self::number)
     }
 

@@ -11,19 +11,25 @@ mod version;
 
 pub use folder::{Folder, ModelFile};
 pub use linear::LinearModel;
-pub(crate) use metadata::{Metadata, numbers};
+pub(crate) use metadata::{Metadata, numbers, tensors};
 pub use quantise::{PredictedError, PredictedOutput, predict};
 pub use registry::{NoModel, Registry};
 pub use salt::Salt;
 pub use version::{NotAVersion, VersionedName, is_name};
 
-use crate::engine::{Engine, IntegerNetwork};
+use crate::{
+    engine::{Engine, IntegerNetwork},
+    files,
+};
 use blindscore_protocol::{descriptor::ModelDescriptor, params::ParameterSet};
 use safetensors::SafeTensors;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// Bytes of a model's file: the largest weight matrix in double precision, and half as much.
+pub(crate) const MOST_FILE: u64 = 200_000_000;
 
 /// A loaded model: what clients are told, what scores queries, and the plain model.
 pub struct Model {
@@ -65,7 +71,7 @@ pub enum Plain {
 impl Model {
     /// Reads, checks and prepares a model of any kind.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
-        let tensors = SafeTensors::deserialize(bytes)?;
+        let tensors = tensors(bytes)?;
         if is_network(&tensors) {
             return network::prepare(&tensors, bytes);
         }
@@ -79,9 +85,9 @@ impl Model {
 
     /// Reads, checks and prepares a model file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Io {
+        let bytes = files::read(path, MOST_FILE).map_err(|cause| ModelError::Io {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
         Self::from_safetensors(&bytes)
     }
@@ -169,12 +175,12 @@ impl Model {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file or folder can't be read.
-    #[error("can't read {path}: {source}")]
+    #[error("can't read {path}: {cause}")]
     Io {
         /// What was read.
         path: PathBuf,
         /// Why it failed.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// One of a folder's files.
     #[error("{path}: {cause}")]
@@ -186,7 +192,7 @@ pub enum ModelError {
     },
     /// Not a safetensors file.
     #[error("not a safetensors file: {0}")]
-    Safetensors(#[from] safetensors::SafeTensorError),
+    Safetensors(String),
     /// A tensor or metadata entry is missing or has another form.
     #[error("{name}: {problem}")]
     Field {
@@ -209,6 +215,13 @@ pub enum ModelError {
     /// Two models of one name.
     #[error("there are two models named {0:?}")]
     Duplicate(String),
+}
+
+// Its message has all that is known; as a source it would be told twice.
+impl From<safetensors::SafeTensorError> for ModelError {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Safetensors(error.to_string())
+    }
 }
 
 impl ModelError {
