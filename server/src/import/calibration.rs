@@ -1,11 +1,14 @@
 //! Examples of the features, as a CSV file.
 
-use super::table::{Table, TableError, TableOptions, cell, is_unused};
-use blindscore_protocol::columns::ColumnError;
+use super::{
+    bounds::MOST_VALUES,
+    table::{Table, TableError, TableOptions, cell},
+};
+use blindscore_protocol::columns::{ColumnError, same_columns};
 use std::{collections::HashSet, path::Path};
 
-/// Values that are kept, at most: 800 MB of them.
-const MOST_VALUES: usize = 100_000_000;
+/// Values that a row takes the room of, besides its own.
+const ROW: usize = 8;
 
 /// What a table's columns are to be.
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +66,16 @@ impl Calibration {
                 cell(record.get(column).unwrap_or_default(), line, called, delimiter)
             };
             rows.push(columns.iter().map(value).collect::<Result<Vec<f64>, _>>()?);
-            if rows.len().saturating_mul(wanted.count) > MOST_VALUES {
-                return Err(TableError::Size(
-                    "there are too many values; a sample of the rows will do",
-                ));
+            if rows.len().saturating_mul(wanted.count + ROW) > MOST_VALUES {
+                return Err(TableError::Size(format!(
+                    "there are more than {} rows of {} values, which is the most that is read; a sample of the rows will do",
+                    rows.len() - 1,
+                    wanted.count
+                )));
             }
         }
         if rows.is_empty() {
-            return Err(TableError::Size("there are no rows"));
+            return Err(TableError::Size("there are no rows".into()));
         }
         if let Some(header) = &header {
             check_names(
@@ -99,10 +104,7 @@ impl Calibration {
         Ok(Self {
             rows,
             names,
-            others: others
-                .into_iter()
-                .filter(|name| !is_unused(name, wanted.unused))
-                .collect(),
+            others: without(others, wanted.unused),
             has_header: header.is_some(),
         })
     }
@@ -132,6 +134,13 @@ impl Calibration {
         let every = self.rows.len().div_ceil(most.max(1)).max(1);
         self.rows.iter().step_by(every).map(Vec::as_slice).collect()
     }
+}
+
+/// The columns that the model doesn't know of.
+fn without(columns: Vec<String>, unused: &[String]) -> Vec<String> {
+    let unused: HashSet<&str> = unused.iter().map(String::as_str).collect();
+    let known = |column: &String| same_columns(column).any(|name| unused.contains(name.as_str()));
+    columns.into_iter().filter(|column| !known(column)).collect()
 }
 
 /// Clients find columns by these names, so each needs one of its own.
@@ -165,7 +174,7 @@ mod tests {
         options: &TableOptions,
     ) -> Result<Calibration, TableError> {
         let source: Box<dyn io::Read> = Box::new(io::Cursor::new(bytes.to_vec()));
-        let table = Table::read(Path::new("test"), source, options, names, Some(count))?;
+        let table = Table::read(source, options, names, Some(count))?;
         let owned: Option<Vec<String>> =
             names.map(|names| names.iter().map(|&name| name.to_owned()).collect());
         let wanted = Wanted {
@@ -297,6 +306,7 @@ mod tests {
         }
         assert!(matches!(parse("a,b\n", 2, None), Err(TableError::Size(_))));
         assert!(matches!(parse("", 2, None), Err(TableError::Size(_))));
-        assert!(matches!(parse("1,2\n3\n", 2, None), Err(TableError::Csv { .. })));
+        let error = parse("1,2\n3\n", 2, None).unwrap_err().to_string();
+        assert_eq!(error, "line 2 has 1 cells, the first line has 2");
     }
 }

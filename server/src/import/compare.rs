@@ -3,6 +3,7 @@
 use super::{
     Answer, Choice, Fitted, ImportError, bound,
     onnx::Graph,
+    quoted,
     reference::{Elements, NotRun, Reference},
 };
 use blindscore_client::Scores;
@@ -81,8 +82,9 @@ impl Allowed {
         }
         Err(Difference {
             what: what(),
-            theirs: theirs.to_string(),
-            ours: ours.to_string(),
+            // Large and small numbers have an exponent so.
+            theirs: format!("{theirs:?}"),
+            ours: format!("{ours:?}"),
         })
     }
 
@@ -200,7 +202,7 @@ fn differs(
             for (place, (holds, score)) in numbers.iter().zip(&scores.scores).enumerate() {
                 if (*holds != 0.0) != (*score > 0.0) && score.abs() > allowed.score(place) {
                     return Err(Difference {
-                        what: format!("whether {:?} holds", label(place)),
+                        what: format!("whether {} holds", quoted(label(place))),
                         theirs: (*holds != 0.0).to_string(),
                         ours: (*score > 0.0).to_string(),
                     });
@@ -221,7 +223,7 @@ fn differs(
             let mut largest = 0f64;
             for (&(place, factor), &theirs) in places.iter().zip(numbers) {
                 let ours = factor * scores.scores.get(place).copied().unwrap_or(f64::NAN);
-                let what = || format!("the score of {:?}", label(place));
+                let what = || format!("the score of {}", quoted(label(place)));
                 largest = largest.max(allowed.number(what, theirs, ours, allowed.score(place))?);
             }
             Ok(largest)

@@ -8,6 +8,7 @@
 //!
 //! Projection networks come trained and rounded; [`network`] names and checks them.
 
+mod bounds;
 mod calibration;
 mod choice;
 mod compare;
@@ -33,6 +34,7 @@ pub use tensors::read as read_safetensors;
 
 use crate::model::ModelError;
 use blindscore_protocol::descriptor::{Link, Task};
+use bounds::TooMuchWork;
 
 /// A linear model as it was fitted, and what its file tells besides.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,12 +49,16 @@ pub struct Fitted {
     pub assumed: Option<&'static str>,
     /// A name for each output, if the file has them.
     pub labels: Option<Vec<String>>,
+    /// Share of a test set that it gets right, if the file says so.
+    pub accuracy: Option<f64>,
     /// What the scores are for, if the file says so.
     pub task: Option<Task>,
     /// The two classes between which the only output decides, if it does.
     pub classes: Option<[String; 2]>,
     /// From scores to probabilities.
     pub link: Link,
+    /// Whether that is only what is usual, as the file says nothing of it.
+    pub assumed_link: bool,
     /// One row of weights for each output, for features as the caller has them: before any scaling.
     pub coef: Vec<Vec<f64>>,
     /// One intercept for each output.
@@ -83,9 +89,11 @@ impl Fitted {
             ranges: None,
             assumed: None,
             labels: None,
+            accuracy: None,
             task: None,
             classes: None,
             link,
+            assumed_link: false,
             coef,
             intercept,
             answers: Vec::new(),
@@ -123,6 +131,9 @@ pub enum ImportError {
     /// The graph isn't one that gives scores.
     #[error("{0}")]
     Graph(String),
+    /// It takes too long.
+    #[error(transparent)]
+    Work(#[from] TooMuchWork),
     /// The ranges of the features are not known.
     #[error(
         "the ranges of the features are not known: the model has no scaler that tells them. Give examples with --calibrate data.csv, or \
@@ -155,6 +166,26 @@ pub enum ImportError {
     /// The model can't be served.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+/// The first of some names, as they are shown in messages.
+pub(crate) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| quoted(name)).collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &more
+}
+
+/// A name in quotes, or its beginning.
+pub(crate) fn quoted(name: &str) -> String {
+    const SHOWN: usize = 60;
+    match name.char_indices().nth(SHOWN) {
+        None => format!("{name:?}"),
+        Some((end, _)) => format!("{:?}...", &name[..end]),
+    }
 }
 
 /// What the readers understand, for error messages.

@@ -1,7 +1,7 @@
 //! Trained projection networks (`models/net`): nothing is left to choose, but they get a name and are checked as serving does.
 
 use super::ImportError;
-use crate::model::{Model, ModelError, Salt, is_network};
+use crate::model::{Model, ModelError, Salt, is_network, tensors};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
@@ -28,7 +28,7 @@ pub struct Naming<'a> {
 impl Network {
     /// Whether a file has a network in it, and no linear model.
     pub fn is_in(bytes: &[u8]) -> bool {
-        SafeTensors::deserialize(bytes).is_ok_and(|tensors| is_network(&tensors))
+        tensors(bytes).is_ok_and(|tensors| is_network(&tensors))
     }
 
     /// Names and checks a network. Its tensors stay byte for byte what they are.
@@ -45,8 +45,8 @@ impl Network {
 /// The file with other strings in its header. They stand in order, so that the same network is always the same file.
 fn renamed(bytes: &[u8], naming: &Naming<'_>) -> Result<Vec<u8>, ModelError> {
     const LENGTH: usize = size_of::<u64>();
+    tensors(bytes)?;
     let (header_len, _) = SafeTensors::read_metadata(bytes)?;
-    SafeTensors::deserialize(bytes)?;
     let (header, data) = bytes[LENGTH..].split_at(header_len);
     let mut header: Map<String, Value> =
         serde_json::from_slice(header).map_err(safetensors::SafeTensorError::InvalidHeaderDeserialization)?;

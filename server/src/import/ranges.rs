@@ -84,7 +84,7 @@ impl Ranges {
         {
             let (min, max) = each[index];
             return Err(ImportError::Options(format!(
-                "the range of feature {index}, {min} to {max}, is empty or not finite"
+                "the range of feature {index}, {min:?} to {max:?}, is empty or not finite"
             )));
         }
         let mut ranges = Self {

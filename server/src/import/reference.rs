@@ -7,8 +7,12 @@ mod learning;
 mod standard;
 mod tensor;
 
-use super::{Fitted, onnx::Graph};
-use std::collections::HashMap;
+use super::{
+    Fitted,
+    bounds::{MOST_HELD, Work, megabytes},
+    onnx::{Graph, Uses, axes_in_words, type_name},
+};
+use std::collections::{HashMap, HashSet};
 use tensor::Tensor;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
 
@@ -16,6 +20,8 @@ pub(super) use tensor::Elements;
 
 /// Rows that are run at once where the graph takes any number: more than one, so that an operator which mixes rows shows.
 const ROWS: usize = 7;
+/// Elements of all inputs, where the graph takes so many rows at once and no others: those of the most features, a hundred times.
+const MOST_INPUT: usize = 1_638_400;
 
 /// Why a graph isn't run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,9 +38,13 @@ pub(super) type Answers = Vec<Elements>;
 /// A graph that is ready to be run on rows of the features of its model.
 pub(super) struct Reference<'a> {
     graph: &'a Graph,
+    /// The nodes that outputs depend on.
+    nodes: Vec<&'a NodeProto>,
+    uses: Uses<'a>,
     constants: HashMap<&'a str, Tensor>,
     inputs: Vec<Input>,
     rows: usize,
+    work: Work,
 }
 
 /// Where an input's columns come from.
@@ -52,11 +62,14 @@ impl<'a> Reference<'a> {
     /// If its inputs can't be made of features.
     pub(super) fn new(graph: &'a Graph, fitted: &Fitted, names: Option<&[String]>) -> Result<Self, NotRun> {
         let proto = graph.proto();
-        let constants: Vec<&str> = proto
+        let uses = graph.uses().map_err(|error| NotRun(error.to_string()))?;
+        let constants: HashSet<&str> = proto
             .initializer
             .iter()
             .map(|tensor| tensor.name.as_str())
             .collect();
+        let places: Option<HashMap<&str, usize>> =
+            names.map(|names| names.iter().map(String::as_str).zip(0..).collect());
         let (mut inputs, mut count, mut fixed) = (Vec::new(), 0, None);
         for info in proto
             .input
@@ -81,9 +94,13 @@ impl<'a> Reference<'a> {
                 .collect();
             let width = dims.get(1).copied().flatten().unwrap_or(1);
             fixed = fixed.or(dims.first().copied().flatten());
-            let features = match names {
+            // What the model takes was read before.
+            if width > fitted.count() {
+                return not_run(format!("input {:?} has {width} columns", info.name));
+            }
+            let features = match &places {
                 // Inputs of one column each are found by their names, others by their order.
-                Some(names) => vec![names.iter().position(|name| *name == info.name)],
+                Some(places) => vec![places.get(info.name.as_str()).copied()],
                 None => (count..count + width).map(Some).collect(),
             };
             count += features.iter().flatten().count();
@@ -99,16 +116,25 @@ impl<'a> Reference<'a> {
                 fitted.count()
             ));
         }
+        let rows = fixed.unwrap_or(ROWS);
+        if rows.saturating_mul(inputs.len().max(count)) > MOST_INPUT {
+            return not_run(format!("the graph takes {rows} rows at once, which are too many"));
+        }
         // Not all initializers are used, and those that aren't may be anything.
         let constants = proto
             .initializer
             .iter()
-            .filter_map(|tensor| Some((tensor.name.as_str(), Tensor::of(tensor).ok()?)));
+            .filter(|tensor| uses.contains_key(tensor.name.as_str()))
+            .filter_map(|tensor| Some((tensor.name.as_str(), Tensor::of(tensor).ok()?)))
+            .collect();
         Ok(Self {
             graph,
-            constants: constants.collect(),
+            nodes: graph.used_nodes(&uses).collect(),
+            uses,
+            constants,
             inputs,
-            rows: fixed.unwrap_or(ROWS),
+            rows,
+            work: Work::new(),
         })
     }
 
@@ -141,41 +167,73 @@ impl<'a> Reference<'a> {
     /// One run of the graph; the last row stands for rows that are missing.
     fn run_block(&self, block: &[&[f64]]) -> Result<Vec<Tensor>, NotRun> {
         let mut tensors: HashMap<&str, Tensor> = HashMap::new();
+        let mut left = self.uses.clone();
+        let mut held = 0u64;
         let last = block.len().saturating_sub(1);
         for input in &self.inputs {
             let rows = (0..self.rows).map(|row| block[row.min(last)]);
             tensors.insert(&input.name, input.tensor(rows, self.rows)?);
         }
-        for node in &self.graph.proto().node {
+        for node in &self.nodes {
             let operands = self.operands(node, &tensors);
-            let missing = node
-                .input
-                .iter()
-                .zip(&operands)
-                .any(|(name, found)| !name.is_empty() && found.is_none());
-            if missing {
-                continue;
+            let missing = node.input.iter().zip(&operands);
+            let mut missing = missing.filter(|(name, found)| !name.is_empty() && found.is_none());
+            if let Some((name, _)) = missing.next() {
+                return not_run(format!("{name:?} is given by no node"));
             }
-            // One that fails matters only if an output depends on it.
-            if let Ok(results) = run_node(node, &operands, self.graph.version()) {
-                tensors.extend(node.output.iter().map(String::as_str).zip(results));
+            let results = self
+                .run_node(node, &operands)
+                .map_err(|NotRun(why)| NotRun(format!("{} (node {:?}): {why}", node.op_type, node.name)))?;
+            for (name, tensor) in node.output.iter().zip(results) {
+                held += tensor.size();
+                tensors.insert(name, tensor);
+            }
+            if held > MOST_HELD {
+                return not_run(format!(
+                    "its tensors take more than {} at once",
+                    megabytes(MOST_HELD)
+                ));
+            }
+            for name in &node.input {
+                if let Some(left) = left.get_mut(name.as_str()) {
+                    *left = left.saturating_sub(1);
+                    if *left == 0
+                        && let Some(tensor) = tensors.remove(name.as_str())
+                    {
+                        held = held.saturating_sub(tensor.size());
+                    }
+                }
             }
         }
         let outputs = self.graph.proto().output.iter().map(|output| {
-            let Some(tensor) = tensors.get(output.name.as_str()) else {
-                return self.why_not(&output.name, &tensors);
+            let name = output.name.as_str();
+            let Some(tensor) = tensors.get(name).or_else(|| self.constants.get(name)) else {
+                return not_run(format!("{name:?} is given by no node"));
             };
             match tensor.rows() {
                 Some(rows) if rows == self.rows => Ok(tensor.clone()),
                 _ => not_run(format!(
-                    "output {:?} has shape {:?} for {} rows",
-                    output.name,
+                    "output {name:?} has shape {:?} for {} rows",
                     tensor.shape(),
                     self.rows
                 )),
             }
         });
         outputs.collect()
+    }
+
+    fn run_node(&self, node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, NotRun> {
+        let work = |factors: &[usize]| self.work.take(factors).map_err(|error| NotRun(error.to_string()));
+        work(&[multiplications(node, operands)])?;
+        let results = match node.domain.as_str() {
+            "ai.onnx.ml" => learning::run(node, operands)?,
+            "" | "ai.onnx" => vec![standard::run(node, operands, self.graph.version())?],
+            domain => return not_run(format!("its domain is {domain:?}")),
+        };
+        for tensor in &results {
+            work(&[tensor.count()])?;
+        }
+        Ok(results)
     }
 
     fn operands<'t>(
@@ -189,31 +247,6 @@ impl<'a> Reference<'a> {
                 .or_else(|| self.constants.get(name.as_str()))
         };
         node.input.iter().map(find).collect()
-    }
-
-    /// Why there is no such tensor: the first operator before it that failed.
-    fn why_not<T>(&self, name: &str, tensors: &HashMap<&str, Tensor>) -> Result<T, NotRun> {
-        let mut wanted = name;
-        for node in self.graph.proto().node.iter().rev() {
-            if !node.output.iter().any(|output| output == wanted) {
-                continue;
-            }
-            let operands = self.operands(node, tensors);
-            let missing = node.input.iter().zip(&operands);
-            let mut missing = missing.filter(|(name, found)| !name.is_empty() && found.is_none());
-            match missing.next() {
-                Some((input, _)) => wanted = input,
-                None => {
-                    return match run_node(node, &operands, self.graph.version()) {
-                        Err(NotRun(why)) => {
-                            not_run(format!("{} (node {:?}): {why}", node.op_type, node.name))
-                        }
-                        Ok(_) => not_run(format!("{wanted:?} is not given")),
-                    };
-                }
-            }
-        }
-        not_run(format!("{wanted:?} is given by no node"))
     }
 }
 
@@ -241,10 +274,18 @@ impl Input {
     }
 }
 
-fn run_node(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) -> Result<Vec<Tensor>, NotRun> {
-    match node.domain.as_str() {
-        "ai.onnx.ml" => learning::run(node, operands),
-        "" | "ai.onnx" => Ok(vec![standard::run(node, operands, version)?]),
-        domain => not_run(format!("its domain is {domain:?}")),
-    }
+/// How many numbers a node multiplies.
+fn multiplications(node: &NodeProto, operands: &[Option<&Tensor>]) -> usize {
+    let rows = |tensor: &Tensor| tensor.shape().first().copied().unwrap_or(1);
+    let first = operands.first().copied().flatten();
+    let count = match (node.op_type.as_str(), operands) {
+        ("MatMul" | "Gemm", [_, Some(second), ..]) => second.count(),
+        ("LinearClassifier" | "LinearRegressor", _) => node
+            .attribute
+            .iter()
+            .map(|attribute| attribute.floats.len())
+            .sum(),
+        _ => 0,
+    };
+    first.map_or(0, rows).saturating_mul(count)
 }

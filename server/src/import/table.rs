@@ -1,5 +1,10 @@
 //! CSV files, by the rules that `blindscore predict` reads them by too.
 
+use super::{
+    bounds::{MOST_COLUMNS, MOST_ROW, MOST_TABLE, megabytes},
+    listed, quoted,
+};
+use crate::files;
 use blindscore_protocol::columns::{
     ColumnError, Delimiter, DelimiterError, FirstLine, HeaderChoice, HeaderError, QuoteScan, find_columns,
     find_delimiter, first_line, number, same_column, utf16,
@@ -7,17 +12,11 @@ use blindscore_protocol::columns::{
 use csv::StringRecord;
 use std::{
     cell::RefCell,
-    fs::File,
+    collections::HashSet,
     io::{self, BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     rc::Rc,
 };
-
-/// Bytes in which the first line has to end.
-const FIRST: usize = 1 << 20;
-
-/// Names that a message shows, at most.
-const SHOWN: usize = 12;
 
 /// How the caller says that a table is to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,29 +33,32 @@ pub struct TableOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// It can't be read, or isn't CSV.
-    #[error("can't read {path}: {source}")]
-    Csv {
-        /// The file.
-        path: String,
-        /// Why.
-        source: csv::Error,
+    #[error("can't be read: {0}")]
+    Csv(String),
+    /// A row has more or fewer cells than the first one.
+    #[error("line {line} has {found} cells, the first line has {expected}")]
+    Width {
+        /// Line of the file, from 1.
+        line: u64,
+        /// Its cells.
+        found: u64,
+        /// Those of the first one.
+        expected: u64,
     },
+    /// A line of a table with one column is empty.
+    #[error("line {0} is blank, and may be a row whose value is missing: fill it in, or remove the line")]
+    Blank(u64),
     /// It isn't text in UTF-8.
-    #[error("{path} is {encoding}, not UTF-8: save it as \"CSV UTF-8\"")]
-    Encoding {
-        /// The file.
-        path: String,
-        /// What it is.
-        encoding: &'static str,
-    },
+    #[error("it is {0}, not UTF-8: save it as \"CSV UTF-8\"")]
+    Encoding(&'static str),
     /// A cell is no number.
-    #[error("row {row}, column {column}: {text:.40?} is not a number{hint}")]
+    #[error("row {row}, column {column}: {text} is not a number{hint}")]
     Cell {
         /// Line of the file, from 1.
         row: u64,
         /// Name of the column, or its number from 1.
         column: String,
-        /// What is there.
+        /// What is there, in quotes.
         text: String,
         /// What to do.
         hint: &'static str,
@@ -91,12 +93,11 @@ pub enum TableError {
     Quote(u64),
     /// No rows, or too many values.
     #[error("{0}")]
-    Size(&'static str),
+    Size(String),
 }
 
 /// A table, open at its first row.
 pub(super) struct Table {
-    path: PathBuf,
     records: csv::StringRecordsIntoIter<Box<dyn io::Read>>,
     header: Option<Vec<String>>,
     /// Rows that were read to see what the first line is.
@@ -111,12 +112,30 @@ pub(super) struct Table {
 struct Scanned<R> {
     source: R,
     quotes: Rc<RefCell<QuoteScan>>,
+    read: u64,
 }
 
 impl<R: io::Read> io::Read for Scanned<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.source.read(buffer)?;
-        self.quotes.borrow_mut().feed(&buffer[..length]);
+        self.read += length as u64;
+        if self.read > MOST_TABLE {
+            return Err(io::Error::other(format!(
+                "it has more than {}, which is the most that is read; a sample of the rows will do",
+                megabytes(MOST_TABLE)
+            )));
+        }
+        let mut quotes = self.quotes.borrow_mut();
+        quotes.feed(&buffer[..length]);
+        if quotes.longest() > MOST_ROW {
+            let most = megabytes(MOST_ROW as u64);
+            return Err(io::Error::other(match quotes.unclosed() {
+                Some(line) => format!(
+                    "the quote in line {line} isn't closed within {most}, the most that a row may have"
+                ),
+                None => format!("a row has more than {most}, which is the most that is read"),
+            }));
+        }
         Ok(length)
     }
 }
@@ -129,28 +148,26 @@ impl Table {
         names: Option<&[&str]>,
         columns: Option<usize>,
     ) -> Result<Self, TableError> {
-        let file = File::open(path).map_err(|error| TableError::Csv {
-            path: path.display().to_string(),
-            source: error.into(),
-        })?;
-        Self::read(path, Box::new(file), options, names, columns)
+        if path == Path::new("-") {
+            return Err(TableError::Csv(
+                "standard input is no table here, so write it into a file".into(),
+            ));
+        }
+        let file = files::open(path).map_err(|error| TableError::Csv(error.to_string()))?;
+        Self::read(Box::new(file), options, names, columns)
     }
 
     pub(super) fn read(
-        path: &Path,
         source: Box<dyn io::Read>,
         options: &TableOptions,
         names: Option<&[&str]>,
         columns: Option<usize>,
     ) -> Result<Self, TableError> {
-        let failed = |source| csv_error(path, source);
-        let mut source = BufReader::with_capacity(FIRST, source);
-        let start = source.fill_buf().map_err(|error| failed(error.into()))?;
+        // The first line is in it, whole.
+        let mut source = BufReader::with_capacity(MOST_ROW, source);
+        let start = source.fill_buf().map_err(|error| csv_error(error.into()))?;
         if utf16(start) {
-            return Err(TableError::Encoding {
-                path: path.display().to_string(),
-                encoding: "in UTF-16 (\"Unicode text\")",
-            });
+            return Err(TableError::Encoding("in UTF-16 (\"Unicode text\")"));
         }
         let line = start
             .split(|byte| [b'\n', b'\r'].contains(byte))
@@ -170,12 +187,19 @@ impl Table {
             .from_reader(Box::new(Scanned {
                 source,
                 quotes: quotes.clone(),
+                read: 0,
             }) as Box<dyn io::Read>);
         let mut records = reader.into_records();
-        let mut next = || records.next().transpose().map_err(failed);
+        let mut next = || records.next().transpose().map_err(csv_error);
         let Some(first) = next()? else {
-            return Err(TableError::Size("there are no rows"));
+            return Err(TableError::Size("there are no rows".into()));
         };
+        if first.len() > MOST_COLUMNS {
+            return Err(TableError::Size(format!(
+                "there are {} columns; {MOST_COLUMNS} are possible",
+                first.len()
+            )));
+        }
         let second = next()?;
         let cells: Vec<&str> = first.iter().collect();
         let second_cells: Option<Vec<&str>> = second.as_ref().map(|record| record.iter().collect());
@@ -185,7 +209,6 @@ impl Table {
         let width = first.len();
         let first = (!is_header).then_some(first);
         Ok(Self {
-            path: path.to_owned(),
             records,
             header,
             first: first.into_iter().chain(second).collect(),
@@ -216,8 +239,9 @@ impl Table {
             kept.retain(|&place| header[place].trim() != name.trim());
             if kept.len() == before {
                 return Err(TableError::Ignore(format!(
-                    "the header has no other column named {name:?}; it has {}",
-                    quoted(header)
+                    "the header has no other column named {}; it has {}",
+                    quoted(name),
+                    listed(header)
                 )));
             }
         }
@@ -235,8 +259,9 @@ impl Table {
         match (&self.header, names) {
             (Some(header), Some(names)) => {
                 let columns: Vec<&str> = kept.iter().map(|&place| header[place].as_str()).collect();
-                let found = find_columns(names, &columns)?;
-                let others = (0..kept.len()).filter(|place| !found.contains(place));
+                let found = find_columns(names, &columns).map_err(|error| needed(error, options))?;
+                let taken: HashSet<usize> = found.iter().copied().collect();
+                let others = (0..kept.len()).filter(|place| !taken.contains(place));
                 let others = others.map(|place| columns[place].trim().to_owned()).collect();
                 Ok((found.into_iter().map(|place| kept[place]).collect(), others))
             }
@@ -244,7 +269,7 @@ impl Table {
             (header, _) => {
                 let names = header
                     .as_ref()
-                    .map(|header| format!(" The header has {}", quoted(header)));
+                    .map(|header| format!(" The header has {}", listed(header)));
                 Err(TableError::Columns {
                     expected: count,
                     found: kept.len(),
@@ -256,22 +281,25 @@ impl Table {
 
     /// The rows, each with its line.
     pub(super) fn rows(&mut self) -> impl Iterator<Item = Result<(u64, StringRecord), TableError>> {
-        let path = self.path.clone();
         let first = std::mem::take(&mut self.first);
         let quotes = self.quotes.clone();
+        let one_column = self.width == 1;
         // Known when the file has ended.
-        let unclosed = std::iter::once_with(move || quotes.borrow().unclosed())
-            .flatten()
-            .map(|line| Err(TableError::Quote(line)));
+        let unseen = move || {
+            let quotes = quotes.borrow();
+            let blank = quotes.blank().filter(|_| one_column).map(TableError::Blank);
+            quotes.unclosed().map(TableError::Quote).or(blank)
+        };
+        let unseen = std::iter::once_with(unseen).flatten().map(Err);
         first
             .into_iter()
             .map(Ok)
             .chain(&mut self.records)
             .map(move |record| {
-                let record = record.map_err(|source| csv_error(&path, source))?;
+                let record = record.map_err(csv_error)?;
                 Ok((record.position().map_or(0, csv::Position::line), record))
             })
-            .chain(unclosed)
+            .chain(unseen)
     }
 
     /// What separates its cells.
@@ -280,16 +308,24 @@ impl Table {
     }
 }
 
-/// The first of some names.
-fn quoted(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
-    let more = if names.len() > SHOWN { ", ..." } else { "" };
-    shown.join(", ") + more
-}
-
-/// Whether a column that no feature has is one of those that the model knows and doesn't use.
-pub(super) fn is_unused(column: &str, unused: &[String]) -> bool {
-    unused.iter().any(|name| same_column(name, column))
+/// Where a feature has no column because the caller left it out, that is what is wrong.
+fn needed(error: ColumnError, options: &TableOptions) -> TableError {
+    if let ColumnError::Missing { missing, .. } = &error
+        && let Some((feature, column)) = missing.iter().find_map(|feature| {
+            let column = options
+                .ignore
+                .iter()
+                .find(|column| same_column(feature, column))?;
+            Some((feature, column))
+        })
+    {
+        return TableError::Ignore(format!(
+            "the column {} is the model's feature {}, which it needs",
+            quoted(column),
+            quoted(feature)
+        ));
+    }
+    error.into()
 }
 
 /// The number in a cell.
@@ -320,19 +356,24 @@ pub(super) fn cell(
         TableError::Cell {
             row,
             column: column(),
-            text: text.to_owned(),
+            text: quoted(text),
             hint,
         }
     })
 }
 
-fn csv_error(path: &Path, source: csv::Error) -> TableError {
-    let path = path.display().to_string();
-    match source.kind() {
-        csv::ErrorKind::Utf8 { .. } => TableError::Encoding {
-            path,
-            encoding: "in another encoding",
+fn csv_error(error: csv::Error) -> TableError {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { .. } => TableError::Encoding("in another encoding"),
+        csv::ErrorKind::UnequalLengths {
+            pos,
+            expected_len,
+            len,
+        } => TableError::Width {
+            line: pos.as_ref().map_or(0, csv::Position::line),
+            found: *len,
+            expected: *expected_len,
         },
-        _ => TableError::Csv { path, source },
+        _ => TableError::Csv(error.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! Attributes of the nodes of ONNX files.
 
-use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+use crate::import::bounds::MOST_NAME;
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 /// An operator's name, with its domain where that isn't ONNX's own.
 pub(super) fn operator(node: &NodeProto) -> String {
@@ -54,12 +55,32 @@ impl<'a> Attributes<'a> {
     pub(super) fn class_names(&self, strings: &str, ints: &str) -> Result<Option<Vec<String>>, &'static str> {
         let strings = self.strings(strings).filter(|names| !names.is_empty());
         let ints = self.ints(ints).filter(|names| !names.is_empty());
+        if strings.iter().flatten().any(|name| name.len() > MOST_NAME) {
+            return Err(" with a name of a class that has more than 1,000 bytes");
+        }
         match (strings, ints) {
             (Some(_), Some(_)) => Err(" with two lists of classes"),
             (Some(names), None) => Ok(Some(names)),
             (None, Some(numbers)) => Ok(Some(numbers.iter().map(i64::to_string).collect())),
             (None, None) => Ok(None),
         }
+    }
+}
+
+/// What ONNX calls the type of a tensor's elements.
+pub(in crate::import) fn type_name(kind: i32) -> String {
+    match DataType::try_from(kind) {
+        Ok(kind) => format!("{kind:?}").to_lowercase(),
+        Err(_) => format!("number {kind}, which ONNX doesn't have"),
+    }
+}
+
+/// A list of axes, in words.
+pub(in crate::import) fn axes_in_words(axes: Option<&[i64]>) -> String {
+    match axes {
+        None => "without axes".into(),
+        Some([axis]) => format!("along axis {axis}"),
+        Some(axes) => format!("along the axes {axes:?}"),
     }
 }
 

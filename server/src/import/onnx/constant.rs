@@ -1,10 +1,13 @@
 //! Constant tensors of ONNX files.
 
-use super::attributes::utf8;
+use super::attributes::{type_name, utf8};
+use blindscore_protocol::descriptor::OUTPUTS;
 use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 /// Values that a constant may have: more than the largest weight matrix.
 const MOST_VALUES: usize = 64_000_000;
+/// Integers that may be names of classes; more are numbers only.
+const MOST_NAMES: usize = *OUTPUTS.end();
 
 /// A constant tensor of numbers or strings.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +16,7 @@ pub(super) struct Constant {
     pub(super) shape: Vec<usize>,
     /// Its values, row by row; empty for strings.
     pub(super) numbers: Vec<f64>,
-    /// Its strings, or its integers as text: what labels are made of.
+    /// Its strings, or its integers as text, if they aren't too many: what labels are made of.
     pub(super) texts: Vec<String>,
 }
 
@@ -39,6 +42,16 @@ impl Constant {
                 Some(numbers.to_vec())
             }
             _ => None,
+        }
+    }
+
+    /// A tensor of integers.
+    pub(super) fn of_integers(shape: Vec<usize>, values: Vec<i64>) -> Self {
+        let (numbers, texts) = integers(values);
+        Self {
+            shape,
+            numbers,
+            texts,
         }
     }
 
@@ -74,7 +87,12 @@ impl Constant {
                 Vec::new(),
                 tensor.string_data.iter().map(|text| utf8(text)).collect(),
             ),
-            other => return Err(format!("has type {other:?}")),
+            _ => {
+                return Err(format!(
+                    "has elements of type {}, which isn't read",
+                    type_name(tensor.data_type)
+                ));
+            }
         };
         if numbers.len().max(texts.len()) != count {
             return Err(format!(
@@ -94,9 +112,10 @@ impl Constant {
 }
 
 fn integers(values: Vec<i64>) -> (Vec<f64>, Vec<String>) {
+    let named = if values.len() > MOST_NAMES { &[] } else { &*values };
     (
         values.iter().map(|&v| v as f64).collect(),
-        values.iter().map(i64::to_string).collect(),
+        named.iter().map(i64::to_string).collect(),
     )
 }
 

@@ -1,17 +1,18 @@
 //! Tensors whose data lies in a file beside the model, as PyTorch writes them (ONNX, "External Data").
 
+use crate::{
+    files,
+    import::bounds::{MOST_FILE, megabytes},
+};
 use std::{
-    fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Component, Path},
 };
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
 
-/// Bytes that one tensor may have: those of the largest weight matrix in double precision.
-const MOST_BYTES: u64 = 16_384 * 1_000 * 8;
-
-/// The tensor with its data, if they lie in a file of `folder`; the error says what is wrong with it.
-pub(super) fn loaded(mut tensor: TensorProto, folder: &Path) -> Result<TensorProto, String> {
+/// The tensor with its data, if they lie in a file of `folder`; the error says what is wrong with it. `left` are the bytes that all tensors
+/// together may still have.
+pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> Result<TensorProto, String> {
     if tensor.data_location() != DataLocation::External {
         return Ok(tensor);
     }
@@ -39,15 +40,22 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path) -> Result<TensorPro
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
     let path = folder.join(location);
     let failed = |error| format!("has its data in {}: {error}", path.display());
-    let mut file = File::open(&path).map_err(failed)?;
+    let mut file = files::open_unlinked(&path).map_err(failed)?;
     let rest = file.metadata().map_err(failed)?.len().saturating_sub(offset);
     let length = length.unwrap_or(rest);
-    if length > rest || length > MOST_BYTES {
+    if length > rest {
         return Err(format!(
-            "has {length} bytes of data at {offset} of {}, which has {rest} there; {MOST_BYTES} are possible",
+            "has {length} bytes of data at {offset} of {}, which has {rest} there",
             path.display()
         ));
     }
+    // Several tensors may have the same bytes of one file.
+    *left = left.checked_sub(length).ok_or_else(|| {
+        format!(
+            "has {length} bytes of data, with which the model has more than {}, which is the most that is read",
+            megabytes(MOST_FILE)
+        )
+    })?;
     let mut data = Vec::new();
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     file.take(length).read_to_end(&mut data).map_err(failed)?;
@@ -76,7 +84,7 @@ mod tests {
     fn data_are_read_from_beside_the_model_and_from_nowhere_else() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("data"), b"0123456789").unwrap();
-        let load = |entries: &[(&str, &str)]| loaded(tensor(entries), folder.path());
+        let load = |entries: &[(&str, &str)]| loaded(tensor(entries), folder.path(), &mut 10);
         let whole = load(&[("location", "data")]).unwrap();
         assert_eq!(whole.raw_data, b"0123456789");
         let part = load(&[("location", "data"), ("offset", "2"), ("length", "3")]).unwrap();
@@ -105,5 +113,10 @@ mod tests {
             let error = load(bad).unwrap_err();
             assert!(error.contains(words), "{bad:?}: {error}");
         }
+        let mut left = 19;
+        let whole = || tensor(&[("location", "data")]);
+        loaded(whole(), folder.path(), &mut left).unwrap();
+        let error = loaded(whole(), folder.path(), &mut left).unwrap_err();
+        assert!(error.contains("has 10 bytes of data"), "{error}");
     }
 }

@@ -1,9 +1,12 @@
 //! The features of a model: the inputs of its graph.
 
-use super::value::{Columns, Value};
+use super::{
+    value::{Columns, Value},
+    values::Values,
+};
 use crate::import::ImportError;
 use blindscore_protocol::descriptor::FEATURES;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use tract_onnx::pb::{
     GraphProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
 };
@@ -37,11 +40,7 @@ enum Kind {
 
 /// Makes the graph's inputs the features, and counts them: one input of many columns, or many of one column, which then have names. Named ones
 /// that no `used` tensor comes from are left out.
-pub(super) fn read(
-    graph: &GraphProto,
-    used: &HashSet<&str>,
-    values: &mut HashMap<String, Value>,
-) -> Result<Features, ImportError> {
+pub(super) fn read<'g>(graph: &'g GraphProto, values: &mut Values<'g>) -> Result<Features, ImportError> {
     // Older files list initializers among the inputs.
     let constants: HashSet<&str> = graph
         .initializer
@@ -65,7 +64,7 @@ pub(super) fn read(
         },
     };
     for input in &inputs {
-        let is_used = used.contains(input.name);
+        let is_used = values.is_used(input.name);
         if !is_used && named {
             features.unused.push(input.name.to_owned());
             continue;
@@ -82,31 +81,32 @@ pub(super) fn read(
             kind => {
                 let places = features.count..features.count + input.width;
                 features.count = places.end;
+                if !FEATURES.contains(&features.count) {
+                    return Err(too_many(features.count));
+                }
                 if let Some(names) = &mut features.names {
                     names.push(input.name.to_owned());
                 }
-                Value::Features(Columns::inputs(places, kind == Kind::Integer))
+                Value::Features(Columns::inputs(places, kind == Kind::Integer).into())
             }
         };
-        if values.insert(input.name.to_owned(), value).is_some() {
-            return Err(ImportError::Graph(format!(
-                "the model has two inputs {:?}",
-                input.name
-            )));
-        }
+        values.insert(input.name, value)?;
     }
     let has_text = inputs
         .iter()
-        .any(|input| input.kind == Kind::Text && used.contains(input.name));
+        .any(|input| input.kind == Kind::Text && values.is_used(input.name));
     if !FEATURES.contains(&features.count) && !has_text {
-        return Err(ImportError::Graph(format!(
-            "the model has {} features; {} to {} are possible",
-            features.count,
-            FEATURES.start(),
-            FEATURES.end()
-        )));
+        return Err(too_many(features.count));
     }
     Ok(features)
+}
+
+fn too_many(features: usize) -> ImportError {
+    ImportError::Graph(format!(
+        "the model has {features} features or more; {} to {} are possible",
+        FEATURES.start(),
+        FEATURES.end()
+    ))
 }
 
 /// An input of shape `[rows, columns]`.

@@ -1,6 +1,7 @@
 //! Weights and intercepts, with a scaler folded in.
 
-use super::value::{Columns, Scaling};
+use super::value::{Column, Columns, Scaling};
+use std::{collections::HashSet, rc::Rc};
 
 /// Standard deviations from the mean that a range from a StandardScaler reaches.
 const DEVIATIONS: f64 = 5.0;
@@ -16,8 +17,8 @@ pub(super) struct Linear {
     pub(super) coef: Vec<Vec<f64>>,
     /// One for each output.
     pub(super) intercept: Vec<f64>,
-    /// The features as they came in.
-    columns: Columns,
+    /// The features as they came in. Those of several maps side by side may be several times the same.
+    sources: Vec<Rc<Columns>>,
 }
 
 /// Two maps are the same if they give the same scores.
@@ -29,7 +30,12 @@ impl PartialEq for Linear {
 
 impl Linear {
     /// `weights` (one row for each output, one weight for each column) times the columns, plus `intercept`; for a model of so many features.
-    pub(super) fn new(columns: &Columns, weights: &[Vec<f64>], intercept: &[f64], features: usize) -> Self {
+    pub(super) fn new(
+        columns: &Rc<Columns>,
+        weights: &[Vec<f64>],
+        intercept: &[f64],
+        features: usize,
+    ) -> Self {
         let fold = |row: &Vec<f64>| {
             let mut folded = vec![0.0; features];
             for (weight, column) in row.iter().zip(&columns.columns) {
@@ -50,8 +56,15 @@ impl Linear {
                 .zip(intercept)
                 .map(|(row, intercept)| intercept + shift(row))
                 .collect(),
-            columns: columns.clone(),
+            sources: vec![columns.clone()],
         }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        let row = |row: &Vec<f64>| size_of::<Vec<f64>>() + size_of_val(&**row);
+        let sources = self.sources.iter().map(|columns| columns.size());
+        self.coef.iter().map(row).sum::<usize>() + size_of_val(&*self.intercept) + sources.sum::<usize>()
     }
 
     /// Outputs.
@@ -82,23 +95,24 @@ impl Linear {
         Self {
             coef: weights.iter().map(row).collect(),
             intercept: weights.iter().zip(intercept).map(constant).collect(),
-            columns: self.columns.clone(),
+            sources: self.sources.clone(),
         }
     }
 
     /// Each output times its factor, plus its offset.
-    pub(super) fn scaled(mut self, factors: &[f64], offsets: &[f64]) -> Self {
-        for (row, factor) in self.coef.iter_mut().zip(factors) {
+    pub(super) fn scaled(&self, factors: &[f64], offsets: &[f64]) -> Self {
+        let mut scaled = self.clone();
+        for (row, factor) in scaled.coef.iter_mut().zip(factors) {
             row.iter_mut().for_each(|weight| *weight *= factor);
         }
-        for ((intercept, factor), offset) in self.intercept.iter_mut().zip(factors).zip(offsets) {
+        for ((intercept, factor), offset) in scaled.intercept.iter_mut().zip(factors).zip(offsets) {
             *intercept = *intercept * factor + offset;
         }
-        self
+        scaled
     }
 
     /// All outputs with their signs changed.
-    pub(super) fn negated(self) -> Self {
+    pub(super) fn negated(&self) -> Self {
         let count = self.len();
         self.scaled(&vec![-1.0; count], &vec![0.0; count])
     }
@@ -108,18 +122,18 @@ impl Linear {
         Self {
             coef: places.iter().map(|&place| self.coef[place].clone()).collect(),
             intercept: places.iter().map(|&place| self.intercept[place]).collect(),
-            columns: self.columns.clone(),
+            sources: self.sources.clone(),
         }
     }
 
     /// The outputs of several maps, one after the other.
     pub(super) fn stacked(parts: &[&Self]) -> Self {
-        let mut columns: Vec<_> = parts
-            .iter()
-            .flat_map(|part| part.columns.columns.iter().copied())
-            .collect();
-        if parts.windows(2).all(|pair| pair[0].columns == pair[1].columns) {
-            columns.truncate(parts.first().map_or(0, |part| part.columns.len()));
+        let mut sources: Vec<Rc<Columns>> = Vec::new();
+        let mut known = HashSet::new();
+        for source in parts.iter().flat_map(|part| &part.sources) {
+            if known.insert(Rc::as_ptr(source)) {
+                sources.push(source.clone());
+            }
         }
         Self {
             coef: parts.iter().flat_map(|part| part.coef.iter().cloned()).collect(),
@@ -127,17 +141,13 @@ impl Linear {
                 .iter()
                 .flat_map(|part| part.intercept.iter().copied())
                 .collect(),
-            columns: Columns {
-                columns,
-                integers: false,
-            },
+            sources,
         }
     }
 
     /// One output, and its opposite before it: what decides between two classes.
-    pub(super) fn with_opposite(self) -> Self {
-        let negative = self.clone().negated();
-        Self::stacked(&[&negative, &self])
+    pub(super) fn with_opposite(&self) -> Self {
+        Self::stacked(&[&self.negated(), self])
     }
 
     /// The one output that decides between two classes, from two of which the first is the second one's opposite.
@@ -151,14 +161,13 @@ impl Linear {
         is_opposite.then(|| self.select(&[1]))
     }
 
+    fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.sources.iter().flat_map(|source| &source.columns)
+    }
+
     /// What is taken for granted about the ranges.
     pub(super) fn assumed(&self) -> &'static str {
-        if self
-            .columns
-            .columns
-            .iter()
-            .any(|column| column.scaling == Scaling::Interval)
-        {
+        if self.columns().any(|column| column.scaling == Scaling::Interval) {
             "what a MinMaxScaler maps to -1 to 1, and so to 0 to 1; one with another feature_range needs --calibrate"
         } else {
             "five standard deviations to both sides of the scaler's means"
@@ -169,13 +178,12 @@ impl Linear {
     /// interval. None if one of them was not scaled, or not used.
     pub(super) fn ranges(&self, count: usize) -> Option<Vec<(f64, f64)>> {
         // A scaler without deviations leaves all factors at one; of one with them, constant features have that.
-        let moved_only =
-            |column: &&super::value::Column| column.scaling == Scaling::Standard && column.scale == 1.0;
-        if self.columns.columns.iter().all(|column| moved_only(&column)) {
+        let moved_only = |column: &Column| column.scaling == Scaling::Standard && column.scale == 1.0;
+        if self.columns().all(moved_only) {
             return None;
         }
         let mut ranges: Vec<Option<(f64, f64)>> = vec![None; count];
-        for column in &self.columns.columns {
+        for column in self.columns() {
             let (low, high) = match column.scaling {
                 Scaling::None => continue,
                 Scaling::Standard => (-DEVIATIONS, DEVIATIONS),

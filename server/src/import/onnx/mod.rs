@@ -5,6 +5,7 @@
 
 mod attributes;
 mod constant;
+mod decoded;
 mod external;
 mod inputs;
 mod linear;
@@ -12,9 +13,14 @@ mod nodes;
 mod operators;
 mod outputs;
 mod value;
+mod values;
 
-use super::{Fitted, ImportError};
+use super::{
+    Fitted, ImportError,
+    bounds::{MOST_FILE, MOST_OUTPUTS, Work},
+};
 use attributes::operator;
+pub(super) use attributes::{axes_in_words, type_name};
 use constant::Constant;
 use nodes::Context;
 use operators::Versions;
@@ -23,8 +29,12 @@ use std::{
     collections::{HashMap, HashSet},
     path::Path,
 };
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use value::Value;
+use values::Values;
+
+/// How many times nodes that matter, and the graph's outputs, take each of its tensors.
+pub(super) type Uses<'g> = HashMap<&'g str, usize>;
 
 /// The graph of an ONNX model, with its tensors loaded.
 pub struct Graph {
@@ -38,6 +48,7 @@ impl Graph {
     /// # Errors
     /// If the bytes are no ONNX model of a version that is known, or its tensors can't be read.
     pub fn decode(bytes: &[u8], folder: &Path) -> Result<Self, ImportError> {
+        decoded::check(bytes)?;
         let model = ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))?;
         let versions = Versions::read(&model.opset_import)?;
         let mut graph = model
@@ -49,9 +60,10 @@ impl Graph {
                 "initializer {name:?} is sparse: export the model with dense tensors"
             )));
         }
+        let mut left = MOST_FILE.saturating_sub(bytes.len() as u64);
         for tensor in &mut graph.initializer {
             let name = tensor.name.clone();
-            *tensor = external::loaded(std::mem::take(tensor), folder)
+            *tensor = external::loaded(std::mem::take(tensor), folder, &mut left)
                 .map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
         }
         Ok(Self { graph, versions })
@@ -72,84 +84,91 @@ impl Graph {
     /// # Errors
     /// If it is none: the error names the operator, or the output.
     pub fn fitted(&self) -> Result<Fitted, ImportError> {
-        let used = self.used()?;
-        self.read(&used).map_err(|error| self.advised(error, &used))
+        let uses = self.uses()?;
+        self.read(&uses).map_err(|error| self.advised(error, &uses))
     }
 
     /// Where a node is refused that tells nothing of the kind of model, the advice is that of the first one that does.
-    fn advised(&self, mut error: ImportError, used: &HashSet<&str>) -> ImportError {
+    fn advised(&self, mut error: ImportError, uses: &Uses<'_>) -> ImportError {
         if let ImportError::Unsupported {
             hint: hint @ None, ..
         } = &mut error
         {
             let mut telling = self
-                .used_nodes(used)
+                .used_nodes(uses)
                 .filter(|node| operators::check(node).is_err());
             *hint = telling.find_map(operators::hint);
         }
         error
     }
 
-    fn used_nodes<'g>(&'g self, used: &'g HashSet<&str>) -> impl Iterator<Item = &'g NodeProto> {
-        let is_used = |node: &&NodeProto| node.output.iter().any(|name| used.contains(name.as_str()));
-        self.graph.node.iter().filter(is_used)
+    /// The nodes that outputs depend on, in their order.
+    pub(super) fn used_nodes<'g>(&'g self, uses: &Uses<'_>) -> impl Iterator<Item = &'g NodeProto> {
+        self.graph.node.iter().filter(|node| matters(node, uses))
     }
 
-    fn read(&self, used: &HashSet<&str>) -> Result<Fitted, ImportError> {
+    fn read(&self, uses: &Uses<'_>) -> Result<Fitted, ImportError> {
         let graph = &self.graph;
-        let mut values = constants(&graph.initializer, used)?;
-        let features = inputs::read(graph, used, &mut values)?;
+        let work = Work::new();
+        let mut values = Values::new(uses);
+        for tensor in &graph.initializer {
+            let name = tensor.name.as_str();
+            if values.is_used(name) {
+                let constant = Constant::of(tensor);
+                let constant =
+                    constant.map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
+                values.insert(name, Value::Constant(constant))?;
+            }
+        }
+        let features = inputs::read(graph, &mut values)?;
         let context = Context {
             features: features.count,
             rows: features.rows,
             versions: self.versions,
+            work: &work,
         };
-        for node in self.used_nodes(used) {
+        for node in self.used_nodes(uses) {
             let results = nodes::evaluate(node, &values, context)?;
-            for (name, value) in results.into_iter().filter(|(name, _)| !name.is_empty()) {
-                if values.insert(name.clone(), value).is_some() {
-                    return Err(ImportError::Graph(format!(
-                        "two tensors of the model are called {name:?}"
-                    )));
-                }
+            for (name, value) in node.output.iter().zip(results) {
+                work.take(&[usize::try_from(value.size()).unwrap_or(usize::MAX) / size_of::<f64>()])?;
+                values.insert(name, value)?;
             }
+            values.release(&node.input);
         }
         outputs::explain(graph, &values, features)
     }
 
     /// The tensors that outputs depend on. What none does changes nothing.
-    fn used(&self) -> Result<HashSet<&str>, ImportError> {
-        let mut used: HashSet<&str> = self
-            .graph
-            .output
-            .iter()
-            .map(|output| output.name.as_str())
-            .collect();
-        if used.len() < self.graph.output.len() {
+    pub(super) fn uses(&self) -> Result<Uses<'_>, ImportError> {
+        let outputs = &self.graph.output;
+        if outputs.len() > MOST_OUTPUTS {
+            return Err(ImportError::Graph(format!(
+                "the model has {} outputs; {MOST_OUTPUTS} are possible",
+                outputs.len()
+            )));
+        }
+        let names: HashSet<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+        if names.len() < outputs.len() {
             return Err(ImportError::Graph(
                 "two outputs of the model have one name".into(),
             ));
         }
+        let mut uses: Uses<'_> = names.into_iter().map(|name| (name, 1)).collect();
         // Nodes stand behind those that they depend on.
         for node in self.graph.node.iter().rev() {
-            if node.output.iter().any(|name| used.contains(name.as_str())) {
-                used.extend(node.input.iter().map(String::as_str));
+            if matters(node, &uses) {
+                for name in node.input.iter().filter(|name| !name.is_empty()) {
+                    *uses.entry(name).or_default() += 1;
+                }
             }
         }
-        Ok(used)
+        Ok(uses)
     }
 }
 
-/// The initializers that are used.
-fn constants(tensors: &[TensorProto], used: &HashSet<&str>) -> Result<HashMap<String, Value>, ImportError> {
-    let used = tensors
-        .iter()
-        .filter(|tensor| used.contains(tensor.name.as_str()));
-    let constants = used.map(|tensor| match Constant::of(tensor) {
-        Ok(constant) => Ok((tensor.name.clone(), Value::Constant(constant))),
-        Err(why) => Err(ImportError::Graph(format!("initializer {:?} {why}", tensor.name))),
-    });
-    constants.collect()
+/// Whether an output depends on a node.
+fn matters(node: &NodeProto, uses: &Uses<'_>) -> bool {
+    node.output.iter().any(|name| uses.contains_key(name.as_str()))
 }
 
 /// Refuses a node.

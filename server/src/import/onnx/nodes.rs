@@ -13,28 +13,30 @@ use super::{
     operators::{self, Versions},
     unsupported,
     value::{Scores, Value},
+    values::Values,
 };
-use crate::import::ImportError;
-use std::collections::HashMap;
+use crate::import::{ImportError, bounds::Work};
 use tract_onnx::pb::NodeProto;
 
 /// What all nodes of a graph have in common.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Context {
+pub(super) struct Context<'a> {
     /// Features of the model.
     pub(super) features: usize,
     /// Rows of the inputs, if the graph takes only so many at once.
     pub(super) rows: Option<usize>,
     /// Versions of the operators.
     pub(super) versions: Versions,
+    /// What may still be done.
+    pub(super) work: &'a Work,
 }
 
 /// The values of a node's outputs.
 pub(super) fn evaluate(
     node: &NodeProto,
-    values: &HashMap<String, Value>,
-    context: Context,
-) -> Result<Vec<(String, Value)>, ImportError> {
+    values: &Values<'_>,
+    context: Context<'_>,
+) -> Result<Vec<Value>, ImportError> {
     operators::check(node)?;
     let operand = |name: &String| match (values.get(name), name.as_str()) {
         (_, "") => Ok(&Value::Absent),
@@ -58,13 +60,13 @@ pub(super) fn evaluate(
         ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
         (_, operator) => vec![node.standard(operator)?],
     };
-    Ok(node.node.output.iter().cloned().zip(results).collect())
+    Ok(results)
 }
 
 struct Node<'a> {
     node: &'a NodeProto,
     operands: Vec<&'a Value>,
-    context: Context,
+    context: Context<'a>,
 }
 
 impl Node<'_> {

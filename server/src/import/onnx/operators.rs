@@ -189,7 +189,7 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
         if ![*kind, AttributeType::Undefined].contains(&attribute.r#type()) {
             return Err(unsupported(
                 node,
-                format!(" with {name:?} as {:?}", attribute.r#type()),
+                format!(" with {name:?} of another type than the specification's"),
             ));
         }
         if node.attribute[..index].iter().any(|other| other.name == name) {

@@ -4,10 +4,10 @@ use super::{
     inputs::Features,
     linear::Linear,
     value::{Held, HeldStep, Label, Scores, Value},
+    values::Values,
 };
-use crate::import::{Answer, Fitted, ImportError};
+use crate::import::{Answer, Fitted, ImportError, listed};
 use blindscore_protocol::descriptor::{Link, OUTPUTS, Task};
-use std::collections::HashMap;
 use tract_onnx::pb::GraphProto;
 
 /// The outputs of a graph by what they are, in the graph's order.
@@ -23,14 +23,16 @@ struct Heads {
     whole: Scores,
     /// For each output with scores, the place of its first column.
     starts: Vec<usize>,
-    /// Names of the outputs, where several of them are heads of their own.
+    /// Names of the columns, where several outputs are heads of their own.
     names: Option<Vec<String>>,
+    /// Whether each of these has one column.
+    single: bool,
 }
 
 /// The model whose answers the outputs are.
 pub(super) fn explain(
     graph: &GraphProto,
-    values: &HashMap<String, Value>,
+    values: &Values<'_>,
     features: Features,
 ) -> Result<Fitted, ImportError> {
     let outputs = Outputs::read(graph, values)?;
@@ -80,7 +82,7 @@ fn two(one: &str, other: &str) -> ImportError {
 }
 
 impl<'a> Outputs<'a> {
-    fn read(graph: &'a GraphProto, values: &'a HashMap<String, Value>) -> Result<Self, ImportError> {
+    fn read(graph: &'a GraphProto, values: &'a Values<'_>) -> Result<Self, ImportError> {
         let mut outputs = Self::default();
         for output in &graph.output {
             let name = output.name.as_str();
@@ -180,10 +182,21 @@ impl<'a> Outputs<'a> {
         for (index, part) in places {
             starts[index] = start(part);
         }
-        // Outputs of one column each are named; what several of one output are called isn't known.
-        let named = !rest.is_empty() && parts.iter().all(|(_, part)| part.len() == 1);
-        let names = named.then(|| parts.iter().map(|(name, _)| (*name).to_owned()).collect());
-        Ok(Some(Heads { whole, starts, names }))
+        let single = !rest.is_empty() && parts.iter().all(|(_, part)| part.len() == 1);
+        // Several columns of one output are counted behind its name. Those of one softmax are classes, which have names of their own.
+        let named = single || !rest.is_empty() && whole.independent();
+        let column = |(name, part): &(&str, Scores)| -> Vec<String> {
+            match part.len() {
+                1 => vec![(*name).to_owned()],
+                several => (0..several).map(|place| format!("{name}_{place}")).collect(),
+            }
+        };
+        Ok(Some(Heads {
+            names: named.then(|| parts.iter().flat_map(column).collect()),
+            whole,
+            starts,
+            single,
+        }))
     }
 
     /// What an output says of the fitted model.
@@ -218,6 +231,7 @@ impl Heads {
             whole,
             starts: Vec::new(),
             names: None,
+            single: false,
         }
     }
 
@@ -258,13 +272,13 @@ impl Heads {
         {
             return Err(ImportError::Graph(format!(
                 "the model's labels ({name:?}) are called {}, its scores {}",
-                label.names.join(", "),
-                names.join(", ")
+                listed(&label.names),
+                listed(names)
             )));
         }
         let decides = Self::halved(&label.linear, whole.link);
         let scored = Self::halved(&whole.linear, whole.link)
-            .or_else(|| (whole.len() == 1).then(|| whole.linear.clone()));
+            .or_else(|| (whole.len() == 1).then(|| Linear::clone(&whole.linear)));
         if let (Some(decides), Some(scored), Ok(classes)) =
             (&decides, scored, <[String; 2]>::try_from(label.names.clone()))
         {
@@ -331,14 +345,13 @@ impl Heads {
                 ["0", "1"].map(str::to_owned),
             ));
         }
-        let several_heads = self.names.is_some();
         let task = match whole.link {
             // Classes of a classifier, each with a probability of its own: it isn't said whether the largest one decides.
             Some(Link::Sigmoid) if named.is_some() => None,
             Some(Link::Sigmoid) => Some(Task::Multilabel),
             Some(_) => Some(Task::Classification),
             None if named.is_some() => Some(Task::Classification),
-            None if whole.regression || several_heads || whole.len() == 1 => Some(Task::Regression),
+            None if whole.regression || self.single || whole.len() == 1 => Some(Task::Regression),
             None => None,
         };
         Ok(Fitted {

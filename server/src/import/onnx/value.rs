@@ -2,7 +2,7 @@
 
 use super::{constant::Constant, linear::Linear};
 use blindscore_protocol::descriptor::Link;
-use std::ops::Range;
+use std::{ops::Range, rc::Rc};
 
 /// One of the features, scaled and shifted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +57,11 @@ impl Columns {
         self.columns.len()
     }
 
+    /// Bytes that they take.
+    pub(super) fn size(&self) -> usize {
+        size_of_val(&*self.columns)
+    }
+
     /// The same columns, all scaled in one way.
     pub(super) fn scaled_as(mut self, scaling: Scaling) -> Self {
         for column in &mut self.columns {
@@ -70,7 +75,7 @@ impl Columns {
 /// Scores, and what was made of them: a matrix of all rows, one column for each of `places`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scores {
-    pub(super) linear: Linear,
+    pub(super) linear: Rc<Linear>,
     /// None for raw scores.
     pub(super) link: Option<Link>,
     /// Which of the link's results the columns are. Without a link, or with independent ones, all of them in their order.
@@ -84,7 +89,8 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    pub(super) fn new(linear: Linear, link: Option<Link>) -> Self {
+    pub(super) fn new(linear: impl Into<Rc<Linear>>, link: Option<Link>) -> Self {
+        let linear = linear.into();
         Self {
             places: (0..linear.len()).collect(),
             linear,
@@ -95,7 +101,7 @@ impl Scores {
         }
     }
 
-    pub(super) fn raw(linear: Linear) -> Self {
+    pub(super) fn raw(linear: impl Into<Rc<Linear>>) -> Self {
         Self::new(linear, None)
     }
 
@@ -145,7 +151,7 @@ impl Scores {
             return None;
         }
         if first.independent() {
-            let linears: Vec<&Linear> = parts.iter().map(|part| &part.linear).collect();
+            let linears: Vec<&Linear> = parts.iter().map(|part| &*part.linear).collect();
             return Some(Self {
                 regression: parts.iter().all(|part| part.regression),
                 ..Self::new(Linear::stacked(&linears), first.link)
@@ -166,7 +172,7 @@ impl Scores {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Label {
     /// One score for each class.
-    pub(super) linear: Linear,
+    pub(super) linear: Rc<Linear>,
     /// Names of the classes.
     pub(super) names: Vec<String>,
     /// What the tensor's elements are.
@@ -185,7 +191,7 @@ pub(super) enum LabelElement {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Held {
     /// One score for each label; it holds where its score is positive.
-    pub(super) linear: Linear,
+    pub(super) linear: Rc<Linear>,
     pub(super) step: HeldStep,
 }
 
@@ -210,7 +216,7 @@ pub(super) enum Value {
     /// A column of text.
     Text(String),
     /// The features, each by itself.
-    Features(Columns),
+    Features(Rc<Columns>),
     /// Scores or probabilities.
     Scores(Scores),
     /// The sum over each row of these probabilities, in a column.
@@ -222,6 +228,26 @@ pub(super) enum Value {
 }
 
 impl Value {
+    /// Bytes that it takes, at most: parts may be shared with other values.
+    pub(super) fn size(&self) -> u64 {
+        let names =
+            |names: &[String]| -> usize { names.iter().map(|name| size_of::<String>() + name.len()).sum() };
+        let bytes = match self {
+            Self::Absent => 0,
+            Self::Constant(constant) => {
+                size_of_val(&*constant.numbers) + size_of_val(&*constant.shape) + names(&constant.texts)
+            }
+            Self::Text(name) => name.len(),
+            Self::Features(columns) => columns.size(),
+            Self::Scores(scores) | Self::Sum(scores) => {
+                scores.linear.size() + size_of_val(&*scores.places) + scores.names.as_deref().map_or(0, names)
+            }
+            Self::Label(label) => label.linear.size() + names(&label.names),
+            Self::Held(held) => held.linear.size(),
+        };
+        bytes as u64
+    }
+
     /// Words for it in messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {

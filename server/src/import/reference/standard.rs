@@ -1,8 +1,9 @@
 //! ONNX's own operators.
 
 use super::{
-    NotRun, not_run,
+    NotRun, axes_in_words, not_run,
     tensor::{Elements, Tensor},
+    type_name,
 };
 use tract_onnx::pb::{AttributeProto, NodeProto, tensor_proto::DataType};
 
@@ -91,7 +92,11 @@ fn cast(tensor: &Tensor, to: DataType) -> Result<Tensor, NotRun> {
             numbers.iter().map(|number| format!("{number}")).collect(),
         )),
         (Elements::Texts(_), DataType::String) => Ok(tensor.clone()),
-        _ => not_run(format!("from {:?} to {to:?}", tensor.kind())),
+        _ => not_run(format!(
+            "from {} to {}",
+            type_name(tensor.kind() as i32),
+            type_name(to as i32)
+        )),
     }
 }
 
@@ -152,7 +157,10 @@ fn reshape(tensor: &Tensor, target: &[i64], zero_is_zero: bool) -> Result<Tensor
             (Err(_), _) => usize::MAX,
         });
     }
-    let known: usize = shape.iter().filter(|size| **size != usize::MAX).product();
+    let known = shape
+        .iter()
+        .filter(|size| **size != usize::MAX)
+        .fold(1usize, |known, size| known.saturating_mul(*size));
     if let Some(open) = shape.iter_mut().find(|size| **size == usize::MAX) {
         if known == 0 || !tensor.count().is_multiple_of(known) {
             return not_run(format!("{:?} to {target:?}", tensor.shape()));
@@ -310,7 +318,7 @@ fn gather(tensor: &Tensor, places: &Tensor, axis: i64) -> Result<Tensor, NotRun>
 fn reduce_sum(node: &NodeProto, tensor: &Tensor, axes: Option<Vec<i64>>) -> Result<Tensor, NotRun> {
     let axis = match axes.as_deref() {
         Some(&[axis]) => tensor.axis(axis)?,
-        _ => return not_run(format!("along {axes:?}")),
+        _ => return not_run(axes_in_words(axes.as_deref())),
     };
     let (before, size, after) = tensor.around(axis);
     let numbers = tensor.as_numbers()?;

@@ -1,6 +1,6 @@
 //! Tensors of numbers or text.
 
-use super::{NotRun, not_run};
+use super::{NotRun, not_run, type_name};
 use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 /// A tensor.
@@ -22,6 +22,13 @@ pub(crate) enum Elements {
 
 /// The size of each dimension that two shapes broadcast to, and for every element its place in both.
 pub(super) type Pairs = (Vec<usize>, Vec<(usize, usize)>);
+
+/// Elements of a shape, if they can be counted.
+fn product(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size))
+}
 
 impl Tensor {
     pub(super) const fn numbers(shape: Vec<usize>, numbers: Vec<f64>, kind: DataType) -> Self {
@@ -83,9 +90,11 @@ impl Tensor {
                 .chunks_exact(4)
                 .map(|b| f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])))
                 .collect(),
-            _ => return not_run(format!("a constant of type {kind:?}")),
+            _ => {
+                return not_run(format!("a constant of type {}", type_name(proto.data_type)));
+            }
         };
-        if shape.iter().product::<usize>() != numbers.len() {
+        if product(&shape) != Some(numbers.len()) {
             return not_run("a constant that is cut off");
         }
         Ok(Self::numbers(shape, numbers, kind))
@@ -100,7 +109,19 @@ impl Tensor {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.shape.iter().product()
+        match &self.elements {
+            Elements::Numbers(numbers) => numbers.len(),
+            Elements::Texts(texts) => texts.len(),
+        }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn size(&self) -> u64 {
+        let bytes = match &self.elements {
+            Elements::Numbers(numbers) => size_of_val(&**numbers),
+            Elements::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+        };
+        bytes as u64
     }
 
     pub(super) const fn elements(&self) -> &Elements {
@@ -131,7 +152,7 @@ impl Tensor {
 
     /// The same elements in another shape.
     pub(super) fn in_shape(&self, shape: Vec<usize>) -> Result<Self, NotRun> {
-        if shape.iter().product::<usize>() != self.count() {
+        if product(&shape) != Some(self.count()) {
             return not_run(format!("{:?} doesn't fit {shape:?}", self.shape));
         }
         Ok(Self {

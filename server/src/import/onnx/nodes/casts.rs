@@ -2,13 +2,27 @@
 
 use super::Node;
 use crate::import::{
-    ImportError,
-    onnx::value::{Columns, Held, HeldStep, Label, LabelElement, Value},
+    ImportError, listed,
+    onnx::{
+        attributes::type_name,
+        value::{Columns, Held, HeldStep, Label, LabelElement, Value},
+    },
 };
+use std::rc::Rc;
 use tract_onnx::pb::tensor_proto::DataType;
 
 /// Whole numbers up to here are the same in single precision.
 const EXACT: i64 = 1 << 24;
+
+/// The same columns in a tensor of whole numbers, or of others.
+fn as_integers(columns: &Rc<Columns>, integers: bool) -> Value {
+    Value::Features(if columns.integers == integers {
+        columns.clone()
+    } else {
+        let columns = columns.columns.clone();
+        Columns { columns, integers }.into()
+    })
+}
 
 impl Node<'_> {
     pub(super) fn cast(&self, value: &Value) -> Result<Value, ImportError> {
@@ -31,18 +45,12 @@ impl Node<'_> {
 
     fn cast_to(&self, value: &Value, to: DataType) -> Result<Value, ImportError> {
         match (value, to) {
-            (Value::Features(columns), DataType::Float | DataType::Double) => Ok(Value::Features(Columns {
-                integers: false,
-                ..columns.clone()
-            })),
+            (Value::Features(columns), DataType::Float | DataType::Double) => Ok(as_integers(columns, false)),
             // Inputs that are whole numbers stay what they are.
             (Value::Features(columns), DataType::Int64 | DataType::Int32)
                 if columns.columns.iter().all(|column| column.whole) =>
             {
-                Ok(Value::Features(Columns {
-                    integers: true,
-                    ..columns.clone()
-                }))
+                Ok(as_integers(columns, true))
             }
             (Value::Scores(_) | Value::Sum(_), DataType::Float | DataType::Double) => Ok(value.clone()),
             (Value::Label(label), _) => self.cast_label(label, to),
@@ -56,8 +64,9 @@ impl Node<'_> {
                 DataType::Int64 | DataType::Int32 | DataType::Float | DataType::Double,
             ) => Ok(Value::Held(held.clone())),
             _ => self.refuse(format!(
-                " on {} to {to:?}, which rounds them: export the model without it",
-                value.kind()
+                " on {} to {}, which rounds them: export the model without it",
+                value.kind(),
+                type_name(to as i32)
             )),
         }
     }
@@ -80,8 +89,9 @@ impl Node<'_> {
             DataType::String if label.element != LabelElement::Float => LabelElement::Text,
             _ => {
                 return self.refuse(format!(
-                    " on labels to {to:?}, which can't hold {}: export the labels as they are",
-                    label.names.join(", ")
+                    " on labels to {}, which can't hold {}: export the labels as they are",
+                    type_name(to as i32),
+                    listed(&label.names)
                 ));
             }
         };

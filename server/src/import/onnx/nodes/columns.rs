@@ -4,6 +4,7 @@ use super::Node;
 use crate::import::{
     ImportError,
     onnx::{
+        attributes::axes_in_words,
         constant::Constant,
         value::{Column, Columns, Scaling, Scores, Value},
     },
@@ -69,7 +70,7 @@ impl Node<'_> {
                 Scaling::Standard,
             ),
             ("Div", false) => return self.refuse(" by zero"),
-            _ => return self.refuse(" by the features or scores"),
+            _ => return self.refuse(" of a constant by the features or scores: only by a constant is"),
         };
         self.moved(value, &factors, &offsets, scaling)
     }
@@ -84,16 +85,16 @@ impl Node<'_> {
     ) -> Result<Value, ImportError> {
         match value {
             Value::Features(columns) => {
-                let mut moved = columns.clone();
+                let mut moved = Columns::clone(columns);
                 for ((column, factor), offset) in moved.columns.iter_mut().zip(factors).zip(offsets) {
                     column.scale *= factor;
                     column.offset = column.offset * factor + offset;
                 }
                 moved.integers = false;
-                Ok(Value::Features(moved.scaled_as(scaling)))
+                Ok(Value::Features(moved.scaled_as(scaling).into()))
             }
             Value::Scores(scores) if scores.link.is_none() => Ok(Value::Scores(Scores {
-                linear: scores.linear.clone().scaled(factors, offsets),
+                linear: scores.linear.scaled(factors, offsets).into(),
                 names: None,
                 ..scores.clone()
             })),
@@ -174,7 +175,11 @@ impl Node<'_> {
                 let places: Vec<i64> = (place(start)..place(end)).collect();
                 self.select(value, &places)
             }
-            _ => self.refuse(format!("{} along the axes {axes:?}", self.what_it_gets())),
+            _ => self.refuse(format!(
+                "{} {}, with these bounds: only a range of columns in steps of one is",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            )),
         }
     }
 
@@ -198,10 +203,13 @@ impl Node<'_> {
             self.check_weights(chosen.len())?;
         }
         let selected = chosen.and_then(|chosen| match value {
-            Value::Features(columns) => Some(Value::Features(Columns {
-                columns: chosen.iter().map(|&place| columns.columns[place]).collect(),
-                ..columns.clone()
-            })),
+            Value::Features(columns) => {
+                let selected = Columns {
+                    columns: chosen.iter().map(|&place| columns.columns[place]).collect(),
+                    integers: columns.integers,
+                };
+                Some(Value::Features(selected.into()))
+            }
             Value::Scores(scores) => scores.select(&chosen).map(Value::Scores),
             _ => None,
         });
@@ -226,7 +234,7 @@ impl Node<'_> {
             if !integers && features.iter().any(|part| part.integers) {
                 return self.refuse(" of whole numbers and others");
             }
-            return Ok(Value::Features(joined(&features, integers)));
+            return Ok(Value::Features(joined(&features, integers).into()));
         }
         let parts: Option<Vec<&Scores>> = operands
             .iter()
@@ -255,7 +263,7 @@ impl Node<'_> {
         {
             return self.refuse(format!(" of {dimensions:?} columns"));
         }
-        Ok(Value::Features(joined(&features, false)))
+        Ok(Value::Features(joined(&features, false).into()))
     }
 
     /// The columns of several parts, if all of them are features.
@@ -263,7 +271,7 @@ impl Node<'_> {
         let parts: Option<Vec<&Columns>> = operands
             .iter()
             .map(|value| match value {
-                Value::Features(columns) => Some(columns),
+                Value::Features(columns) => Some(&**columns),
                 _ => None,
             })
             .collect();

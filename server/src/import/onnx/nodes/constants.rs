@@ -46,10 +46,10 @@ impl Node<'_> {
             Some(DataType::Float) => self.mapped(constant, |number| f64::from(number as f32)),
             Some(DataType::Double) => self.mapped(constant, |number| number),
             // As text they are what labels are made of.
-            Some(DataType::Int64 | DataType::Int32) if constant.integers().is_some() => Ok(Constant {
-                texts: constant.numbers.iter().map(|number| number.to_string()).collect(),
-                ..constant.clone()
-            }),
+            Some(DataType::Int64 | DataType::Int32) => match constant.integers() {
+                Some(numbers) => Ok(Constant::of_integers(constant.shape.clone(), numbers)),
+                None => self.refuse(" of a constant to a type that it doesn't fit"),
+            },
             _ => self.refuse(" of a constant to a type that it doesn't fit"),
         }
     }

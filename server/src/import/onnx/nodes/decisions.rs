@@ -2,13 +2,16 @@
 
 use super::Node;
 use crate::import::{
-    ImportError,
+    ImportError, listed,
     onnx::{
+        attributes::axes_in_words,
         constant::Constant,
+        linear::Linear,
         value::{Held, HeldStep, Label, LabelElement, Scores, Value},
     },
 };
 use blindscore_protocol::descriptor::Link;
+use std::rc::Rc;
 
 impl Node<'_> {
     /// Labels and scores.
@@ -31,9 +34,9 @@ impl Node<'_> {
             "SOFTMAX" => Some(Link::Softmax),
             other => return self.refuse(format!(" with post_transform {other}")),
         };
-        let linear = match (rows, names.len(), link) {
-            (rows, classes, _) if rows == classes && rows > 1 => linear,
-            (1, 2, Some(Link::Sigmoid)) => linear.with_opposite(),
+        let linear: Rc<Linear> = match (rows, names.len(), link) {
+            (rows, classes, _) if rows == classes && rows > 1 => linear.into(),
+            (1, 2, Some(Link::Sigmoid)) => linear.with_opposite().into(),
             (1, 2, _) => {
                 return self.refuse(
                     " with one row of coefficients for two classes and no logistic transform, for which runtimes give different \
@@ -134,7 +137,11 @@ impl Node<'_> {
         let keeps = self.attributes().int("keepdims", 1) == 1;
         if scores.link != Some(Link::Sigmoid) || scores.vector || !keeps || !self.along_rows(axes.as_deref())
         {
-            return self.refuse(format!("{} along the axes {axes:?}", self.what_it_gets()));
+            return self.refuse(format!(
+                "{} {}",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            ));
         }
         Ok(Value::Sum(scores.clone()))
     }
@@ -199,8 +206,8 @@ impl Node<'_> {
         if let Some(others) = scores.names.as_ref().filter(|others| **others != names) {
             return self.refuse(format!(
                 " calls the classes {}, the classifier before it {}",
-                names.join(", "),
-                others.join(", ")
+                listed(&names),
+                listed(others)
             ));
         }
         Ok(Value::Scores(Scores {
@@ -226,7 +233,7 @@ impl Node<'_> {
                 if scores.link == Some(Link::Sigmoid) && all(one, 1.0, scores.len()) && !scores.vector =>
             {
                 Ok(Value::Scores(Scores::new(
-                    scores.linear.clone().negated(),
+                    scores.linear.negated(),
                     Some(Link::Sigmoid),
                 )))
             }

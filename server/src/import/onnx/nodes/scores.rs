@@ -9,17 +9,20 @@ use crate::import::{
         value::{Scores, Value},
     },
 };
+use blindscore_protocol::descriptor::FEATURES;
 
 /// Weights for all features that are kept at once: those of the largest model.
 const MOST_WEIGHTS: usize = 16_384 * 1_000;
+/// Scores, in the middle of a graph: as many as there may be features.
+const MOST_SCORES: usize = *FEATURES.end();
 
 impl Node<'_> {
     /// Refuses more scores than memory should be taken for.
     pub(super) fn check_weights(&self, scores: usize) -> Result<(), ImportError> {
         let features = self.context.features;
-        if scores.saturating_mul(features) > MOST_WEIGHTS {
+        if scores > MOST_SCORES || scores.saturating_mul(features) > MOST_WEIGHTS {
             return self.refuse(format!(
-                " to {scores} columns of {features} features; {MOST_WEIGHTS} weights are possible"
+                " to {scores} columns of {features} features; {MOST_SCORES} columns and {MOST_WEIGHTS} weights are possible"
             ));
         }
         Ok(())
@@ -28,9 +31,19 @@ impl Node<'_> {
     /// One row of weights for each output, applied to columns of features or of scores.
     fn applied(&self, value: &Value, weights: &[Vec<f64>], intercept: &[f64]) -> Result<Linear, ImportError> {
         self.check_weights(weights.len())?;
+        let features = self.context.features;
         match value {
-            Value::Features(columns) => Ok(Linear::new(columns, weights, intercept, self.context.features)),
+            Value::Features(columns) => {
+                self.context
+                    .work
+                    .take(&[weights.len(), columns.len().max(features)])?;
+                Ok(Linear::new(columns, weights, intercept, features))
+            }
             Value::Scores(scores) if scores.link.is_none() && !scores.vector => {
+                // A row of few features takes some time, too.
+                self.context
+                    .work
+                    .take(&[weights.len(), scores.len(), features + 8])?;
                 Ok(scores.linear.then(weights, intercept))
             }
             _ => self.refuse(self.what_it_gets()),

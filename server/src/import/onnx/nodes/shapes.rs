@@ -4,6 +4,7 @@ use super::Node;
 use crate::import::{
     ImportError,
     onnx::{
+        attributes::axes_in_words,
         constant::Constant,
         value::{Held, HeldStep, Scores, Value},
     },
@@ -118,8 +119,9 @@ impl Node<'_> {
         match new {
             Some(new) => self.reshaped(value, new),
             None => self.refuse(format!(
-                " on {} along the axes {axes:?}, which doesn't keep rows and columns: export the model without it",
-                value.kind()
+                " on {} {}, which doesn't keep rows and columns: export the model without it",
+                value.kind(),
+                axes_in_words(Some(&axes))
             )),
         }
     }
