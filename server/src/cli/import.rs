@@ -1,8 +1,9 @@
 use crate::{
+    files,
     import::{Network, TableOptions},
-    model::{Registry, is_name},
+    model::{MOST_FILE, Registry, is_name},
 };
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::Task,
@@ -10,7 +11,7 @@ use blindscore_protocol::{
 use clap::Args;
 use report::Report;
 use std::{
-    fs,
+    collections::HashSet,
     io::{self, Write},
     path::PathBuf,
 };
@@ -104,8 +105,8 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "X", requires = "input_min", allow_negative_numbers = true)]
     input_max: Option<f64>,
 
-    /// Names of the outputs, or of the two classes between which one output decides
-    #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
+    /// Names of the outputs, or of the two classes between which one output decides. Blanks around a name don't count
+    #[arg(long, value_delimiter = ',', value_name = "A,B,...", value_parser = label)]
     labels: Option<Vec<String>>,
 
     /// What the scores are for, where the file leaves it open: values, one of several classes, or labels of which several may hold. Linear models only
@@ -136,6 +137,21 @@ impl ImportArgs {
     }
 }
 
+impl ImportArgs {
+    fn check_labels(&self) -> anyhow::Result<()> {
+        let mut seen = HashSet::new();
+        match self
+            .labels
+            .iter()
+            .flatten()
+            .find(|name| !seen.insert(name.as_str()))
+        {
+            Some(name) => bail!("--labels has the name {name:?} twice"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Imports a model and says what was chosen.
 pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
     ensure!(
@@ -144,12 +160,13 @@ pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
         args.name
     );
     let importing = || format!("importing {}", args.file.display());
-    let bytes = fs::read(&args.file).with_context(importing)?;
+    args.check_labels()?;
+    let bytes = files::read(&args.file, MOST_FILE).with_context(importing)?;
     let is_safetensors = args.file.extension().is_some_and(|found| found == "safetensors");
     let report = if is_safetensors && Network::is_in(&bytes) {
         network::import(&args, &bytes).with_context(importing)?
     } else {
-        linear::import(&args, &bytes)?
+        linear::import(&args, bytes)?
     };
     print(&args, &report)
 }
@@ -159,6 +176,14 @@ fn name(text: &str) -> Result<String, &'static str> {
     is_name(text)
         .then(|| text.to_owned())
         .ok_or("not made of a-z, 0-9 and '-'")
+}
+
+/// The name of an output.
+fn label(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a name is empty"),
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn task(text: &str) -> Result<Task, &'static str> {

@@ -2,19 +2,23 @@
 
 use super::{
     Choice, ImportError,
+    bounds::MOST_PREDICTIONS,
     compare::{Allowed, Compared, Difference},
+    listed, quoted,
     table::{Table, TableError, TableOptions},
 };
 use blindscore_client::Scores;
 use blindscore_protocol::{
     columns::{HeaderChoice, number},
-    descriptor::{ModelDescriptor, Task},
+    descriptor::{Link, ModelDescriptor, Task},
 };
 use csv::StringRecord;
 use std::path::Path;
 
 /// What the rounding of a model to single precision may change, as a share of a score's range, or of a probability.
 const SHARE: f64 = 1e-4;
+/// Numbers that a row's record takes the room of, besides its cells.
+const RECORD: usize = 24;
 
 /// What a column says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,11 +64,23 @@ impl Expected {
             .map(|name| name.trim().to_owned())
             .collect();
         let columns = columns(&header, model)?;
-        let rows = table
-            .rows()
-            .map(|row| Ok(row?.1))
-            .collect::<Result<_, TableError>>()?;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for row in table.rows() {
+            let (_, row) = row?;
+            bytes += row.as_slice().len() + (row.len() + RECORD) * size_of::<usize>();
+            if bytes > MOST_PREDICTIONS {
+                return Err(TableError::Size(format!(
+                    "its rows take more than {MOST_PREDICTIONS} bytes, which is the most that is read; give a sample of the rows, and the same \
+                     ones as --calibrate"
+                ))
+                .into());
+            }
+            rows.push(row);
+        }
         let only = <[String; 1]>::try_from(header).ok().map(|[name]| name);
+        if let Some(only) = &only {
+            check_single(only, rows.first(), model)?;
+        }
         Ok(Self { columns, rows, only })
     }
 
@@ -76,13 +92,15 @@ impl Expected {
         let (ours, theirs) = (rows.len(), self.rows.len());
         // pandas writes 0 above a column without a name, numpy nothing: the number of rows shows which it was.
         let first = self.only.iter().filter(|_| theirs + 1 == ours);
-        let records: Vec<StringRecord> = first
-            .map(|cell| StringRecord::from(vec![cell.clone()]))
-            .chain(self.rows.iter().cloned())
-            .collect();
+        let first: Option<StringRecord> = first.map(|cell| StringRecord::from(vec![cell.clone()])).next();
+        let records: Vec<&StringRecord> = first.iter().chain(&self.rows).collect();
         if ours != records.len() {
+            let header = match &self.only {
+                Some(only) => format!(" below its first line, {}", quoted(only)),
+                None => String::new(),
+            };
             return Err(ImportError::Options(format!(
-                "--expect has {theirs} rows, --calibrate has {ours}: it must say what is predicted for these same rows, in their order"
+                "--expect has {theirs} rows{header}, --calibrate has {ours}: it must say what is predicted for these same rows, in their order"
             )));
         }
         let model = choice.model.descriptor();
@@ -124,13 +142,13 @@ impl Expected {
 
 impl Expected {
     /// The columns, those with classes' names as probabilities if each row's numbers add up to one, else as scores.
-    fn resolved(&self, records: &[StringRecord], model: &ModelDescriptor) -> Vec<(usize, String, Column)> {
+    fn resolved(&self, records: &[&StringRecord], model: &ModelDescriptor) -> Vec<(usize, String, Column)> {
         let classes = || {
             self.columns
                 .iter()
                 .filter(|(_, _, column)| matches!(column, Column::Class(_)))
         };
-        let adds_up = |record: &StringRecord| {
+        let adds_up = |record: &&StringRecord| {
             let numbers: Option<Vec<f64>> =
                 classes().map(|(place, ..)| number(record.get(*place)?)).collect();
             numbers.is_some_and(|numbers| {
@@ -156,10 +174,7 @@ impl Expected {
 /// What each column of a header says.
 fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, String, Column)>, ImportError> {
     let labels: Vec<&str> = model.outputs.iter().map(|output| output.label.as_str()).collect();
-    let classes: Vec<&str> = match &model.classes {
-        Some(classes) => classes.iter().map(String::as_str).collect(),
-        None => labels.clone(),
-    };
+    let classes = names_of_classes(model);
     let place = |names: &[&str], name: &str| names.iter().position(|other| same_label(other, name));
     let column = |name: &str| {
         if ["predicted", "prediction", "predict", "label"].contains(&name) {
@@ -195,16 +210,73 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
             Some(column) => known.push((index, name.clone(), column)),
             // An index that pandas writes.
             None if index == 0 && (name.is_empty() || name == "row") => {}
+            None if header.iter().all(|name| number(name).is_some()) => {
+                return Err(ImportError::Options(format!(
+                    "the first line of --expect has numbers and no names, and with {} columns it isn't clear what they are. Put names above \
+                     them, as numpy.savetxt(..., delimiter=\",\", header=\"{}\", comments=\"\") does; the model's names are {}",
+                    header.len(),
+                    example(model, &classes, header.len()),
+                    listed_texts(&classes)
+                )));
+            }
             None => {
                 return Err(ImportError::Options(format!(
-                    "--expect has a column {name:?}, which is nothing that the model gives. Columns are predicted (or label), predicted_NAME, \
+                    "--expect has a column {}, which is nothing that the model gives. Columns are predicted (or label), predicted_NAME, \
                      proba_NAME and score_NAME; the model's names are {}",
-                    classes.join(", ")
+                    quoted(name),
+                    listed_texts(&classes)
                 )));
             }
         }
     }
     Ok(known)
+}
+
+/// Names for so many columns that lack them.
+fn example(model: &ModelDescriptor, names: &[&str], columns: usize) -> String {
+    let prefix = match model.task {
+        Task::Classification if model.link != Link::Identity => "proba_",
+        Task::Classification => "score_",
+        Task::Multilabel | Task::Regression => "predicted_",
+    };
+    let shown = names.iter().take(columns.min(3));
+    let shown: Vec<String> = shown.map(|name| format!("{prefix}{name}")).collect();
+    let more = if columns > shown.len() { ",..." } else { "" };
+    shown.join(",") + more
+}
+
+/// Refuses a column by itself whose cells are several numbers: numpy.savetxt puts blanks between them.
+fn check_single(
+    first: &str,
+    second: Option<&StringRecord>,
+    model: &ModelDescriptor,
+) -> Result<(), ImportError> {
+    let several = |text: &str| {
+        let mut numbers = text.split_whitespace().map(number);
+        numbers.clone().count() > 1 && numbers.all(|number| number.is_some())
+    };
+    let second = second.and_then(|row| row.get(0)).unwrap_or_default();
+    if model.task == Task::Classification && (several(first) || several(second)) {
+        let classes = names_of_classes(model);
+        return Err(ImportError::Options(format!(
+            "the rows of --expect have several numbers with blanks between them, which are read as one column. Separate them with commas and put \
+             names above them, as numpy.savetxt(..., delimiter=\",\", header=\"{}\", comments=\"\") does",
+            example(model, &classes, classes.len())
+        )));
+    }
+    Ok(())
+}
+
+/// The classes, or the outputs.
+fn names_of_classes(model: &ModelDescriptor) -> Vec<&str> {
+    match &model.classes {
+        Some(classes) => classes.iter().map(String::as_str).collect(),
+        None => model.outputs.iter().map(|output| output.label.as_str()).collect(),
+    }
+}
+
+fn listed_texts(names: &[&str]) -> String {
+    listed(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
 }
 
 /// Whether two names of a class are the same: as text, or as numbers, which other programs write as `1.0`.
@@ -233,7 +305,7 @@ fn differs(
     let differ = |what: String, ours: String| {
         Err(Difference {
             what,
-            theirs: format!("{text:?}"),
+            theirs: quoted(text),
             ours,
         })
     };
@@ -267,7 +339,7 @@ fn differs(
                 .collect();
             if cells.len() != scores.scores.len() {
                 return differ(
-                    format!("the number of values in {name:?}"),
+                    format!("the number of values in {}", quoted(name)),
                     scores.scores.len().to_string(),
                 );
             }

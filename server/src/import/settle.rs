@@ -1,6 +1,6 @@
 //! What the caller says of a fitted model, and what is left open by its file: names of outputs, and what the scores are for.
 
-use super::{Fitted, ImportError};
+use super::{Fitted, ImportError, bounds::MOST_NAME, listed, quoted};
 use blindscore_protocol::descriptor::{Link, Task};
 use std::collections::HashSet;
 
@@ -15,12 +15,28 @@ pub fn settle(
 ) -> Result<Settled, ImportError> {
     let rows = fitted.coef.len();
     if let Some(task) = task {
+        let two_classes = fitted.classes.is_some();
+        if fitted.assumed_link && fitted.task != Some(task) && !two_classes {
+            // What is usual gives way to what the caller says.
+            fitted.link = match task {
+                Task::Regression => Link::Identity,
+                Task::Multilabel => Link::Sigmoid,
+                Task::Classification => fitted.link,
+            };
+            fitted.task = None;
+        }
         if let Some(known) = fitted.task.filter(|known| *known != task)
             // A score without probabilities may decide by its sign, if the caller says so.
             && !(rows == 1 && fitted.link == Link::Identity && task == Task::Classification)
         {
+            let why = match &fitted.classes {
+                Some([negative, positive]) => {
+                    format!(", between {} and {}", quoted(negative), quoted(positive))
+                }
+                None => String::new(),
+            };
             return refuse(format!(
-                "--task is {}, but the model is for {}",
+                "--task is {}, but the model is for {}{why}",
                 task.name(),
                 known.name()
             ));
@@ -31,8 +47,10 @@ pub fn settle(
         relabel(&mut fitted, labels)?;
     }
     let Some(task) = fitted.task else {
+        let names = fitted.labels.as_ref();
+        let names = names.map_or_else(String::new, |names| format!(" ({})", listed(names)));
         return refuse(format!(
-            "the model gives {rows} scores and doesn't say what they are for: --task regression says that they are values, --task \
+            "the model gives {rows} scores{names} and doesn't say what they are for: --task regression says that they are values, --task \
              classification that the largest decides, and --task multilabel that each decides for itself"
         ));
     };
@@ -55,7 +73,18 @@ pub fn settle(
         .iter()
         .collect();
     if names.len() < fitted.classes.as_ref().map_or(rows, |_| 2) {
-        return refuse(format!("two outputs have one name: {}", labels.join(", ")));
+        return refuse(format!("two outputs have one name: {}", listed(&labels)));
+    }
+    let named = labels
+        .iter()
+        .chain(fitted.classes.iter().flatten())
+        .chain(fitted.features.iter().flatten());
+    if let Some(name) = named.into_iter().find(|name| name.len() > MOST_NAME) {
+        return refuse(format!(
+            "the name {} has {} bytes; {MOST_NAME} are possible",
+            quoted(name),
+            name.len()
+        ));
     }
     if let Some(features) = &fitted.features {
         if features.len() != fitted.count() {
@@ -67,7 +96,7 @@ pub fn settle(
         }
         let mut seen = HashSet::new();
         if let Some(name) = features.iter().find(|name| !seen.insert(name.as_str())) {
-            return refuse(format!("two features are called {name:?}"));
+            return refuse(format!("two features are called {}", quoted(name)));
         }
     }
     Ok(Settled { fitted, task, labels })

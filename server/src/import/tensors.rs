@@ -2,10 +2,10 @@
 //!
 //! Tensors `coef` `[outputs, features]` or `[features]`, and `intercept` `[outputs]` or `[]`; `feature_min` and `feature_max` `[features]` if
 //! the ranges are known. Metadata, all optional: `labels` (JSON array: one for each output, or two for one output), `features` (JSON array of
-//! names), `link`, `input_min` and `input_max`.
+//! names), `task`, `link`, `accuracy`, `input_min` and `input_max`.
 
 use super::{Fitted, ImportError};
-use crate::model::{Metadata, ModelError, numbers};
+use crate::model::{Metadata, ModelError, numbers, tensors};
 use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
 use safetensors::SafeTensors;
 
@@ -17,7 +17,7 @@ const KNOWN: [&str; 4] = ["coef", "intercept", "feature_min", "feature_max"];
 /// # Errors
 /// If it is no such file, or its shapes don't fit together.
 pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
-    let tensors = SafeTensors::deserialize(bytes).map_err(ModelError::from)?;
+    let tensors = tensors(bytes)?;
     let metadata = Metadata::read(bytes)?;
     check_known(&tensors, &metadata)?;
     let (shape, coef) = numbers(&tensors, "coef")?;
@@ -131,6 +131,8 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         labels,
         task,
         classes,
+        assumed_link: !has_link && !metadata.has("task"),
+        accuracy: metadata.accuracy()?,
         ..Fitted::new(
             link,
             coef.chunks_exact(features).map(<[f64]>::to_vec).collect(),

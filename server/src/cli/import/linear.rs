@@ -9,7 +9,10 @@ use crate::{
     model::{LinearModel, Salt},
 };
 use anyhow::{Context, bail, ensure};
-use blindscore_protocol::{descriptor::Task, params::LinearParams};
+use blindscore_protocol::{
+    descriptor::{Inputs, Task},
+    params::LinearParams,
+};
 use serde_json::json;
 use std::path::Path;
 
@@ -25,7 +28,7 @@ const MISSED: f64 = 7.0 / 6.0;
 const SHOWN: usize = 12;
 
 /// Chooses, measures and writes.
-pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> {
+pub(super) fn import(args: &ImportArgs, bytes: Vec<u8>) -> anyhow::Result<Report> {
     let widen = args.widen.unwrap_or(WIDEN);
     ensure!(
         widen >= 0.0 && widen.is_finite(),
@@ -37,7 +40,8 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
         "--max-error is {max_error}, not a share between 0 and 1"
     );
     let importing = || format!("importing {}", args.file.display());
-    let Source { fitted, graph } = read(args, bytes).with_context(importing)?;
+    let Source { fitted, graph } = read(args, &bytes).with_context(importing)?;
+    drop(bytes);
     let mut settled = settle(fitted.clone(), args.labels.as_deref(), args.task).with_context(importing)?;
     let wanted = Wanted {
         count: fitted.count(),
@@ -56,6 +60,10 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
     }
     let given = args.input_min.zip(args.input_max);
     let ranges = Ranges::find(&settled.fitted, given, data.as_ref(), widen)?;
+    if let (Some((min, max)), Some(data)) = (given, &data) {
+        let inputs = ranges.inputs(settled.fitted.features.as_deref(), MOST_LEVELS);
+        check_given(&inputs, data, (min, max))?;
+    }
     let names = settled.fitted.features.clone();
     let decides = settled.task == Task::Classification;
     let mut linear = linear(args, settled, &ranges)?;
@@ -99,6 +107,26 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
     report.entries(json!({ "unused_columns": fitted.unused }));
     comparisons.describe(&mut report);
     Ok(report)
+}
+
+/// Refuses a range that leaves out all rows: of a report's numbers, nothing would say that it is another one than was meant.
+fn check_given(inputs: &Inputs, data: &Calibration, (min, max): (f64, f64)) -> anyhow::Result<()> {
+    let rows = data.rows();
+    let outside = |row: &Vec<f64>| row.iter().position(|value| !(min..=max).contains(value));
+    let (Some(row), Some(feature)) = (rows.first(), rows.first().and_then(outside)) else {
+        return Ok(());
+    };
+    ensure!(
+        rows.iter().any(|row| outside(row).is_none()),
+        "all {} rows of the calibration data are out of range: --input-min is {min} and --input-max {max}, and {} of the first row is {}. \
+         Give the range that the features have, or none: it is then taken from the rows",
+        rows.len(),
+        inputs
+            .name(feature)
+            .map_or_else(|| format!("feature {feature}"), |name| format!("{name:?}")),
+        row[feature]
+    );
+    Ok(())
 }
 
 /// What was chosen.
@@ -273,7 +301,7 @@ fn linear(args: &ImportArgs, settled: Settled, ranges: &Ranges) -> anyhow::Resul
         classes: fitted.classes,
         link: fitted.link,
         input_rounding: true,
-        accuracy: None,
+        accuracy: fitted.accuracy,
         coef: fitted.coef,
         intercept: fitted.intercept,
     })

@@ -5,7 +5,7 @@ use crate::{
     import::{BOUND, Calibration, Naming, Network, Wanted},
     model::Salt,
 };
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use blindscore_protocol::descriptor::Inputs;
 use serde_json::json;
 
@@ -34,7 +34,7 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
                 names: names.as_deref(),
                 unused: &[],
             };
-            Calibration::read(path, wanted, &args.table_options())
+            Calibration::read(path, wanted, &args.table_options()).with_context(|| path.display().to_string())
         })
         .transpose()?;
     let agreement = agreement::measure(model, data.as_ref(), args.check_rows.unwrap_or(CHECK_ROWS))?;
