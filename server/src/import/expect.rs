@@ -17,6 +17,8 @@ use std::path::Path;
 
 /// What the rounding of a model to single precision may change, as a share of a score's range, or of a probability.
 const SHARE: f64 = 1e-4;
+/// Names of the column with the answer.
+const PREDICTED: [&str; 4] = ["predicted", "prediction", "predict", "label"];
 /// Numbers that a row's record takes the room of, besides its cells.
 const RECORD: usize = 24;
 
@@ -96,8 +98,10 @@ impl Expected {
         let records: Vec<&StringRecord> = first.iter().chain(&self.rows).collect();
         if ours != records.len() {
             let header = match &self.only {
-                Some(only) => format!(" below its first line, {}", quoted(only)),
-                None => String::new(),
+                Some(only) if !PREDICTED.contains(&only.as_str()) => {
+                    format!(" below its first line, {}", quoted(only))
+                }
+                _ => String::new(),
             };
             return Err(ImportError::Options(format!(
                 "--expect has {theirs} rows{header}, --calibrate has {ours}: it must say what is predicted for these same rows, in their order"
@@ -177,7 +181,7 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
     let classes = names_of_classes(model);
     let place = |names: &[&str], name: &str| names.iter().position(|other| same_label(other, name));
     let column = |name: &str| {
-        if ["predicted", "prediction", "predict", "label"].contains(&name) {
+        if PREDICTED.contains(&name) {
             return Some(Column::Predicted);
         }
         let after = |prefix: &str| name.strip_prefix(prefix);

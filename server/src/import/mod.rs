@@ -115,7 +115,7 @@ pub enum ImportError {
     /// An operator that has no place in a linear model, or not there.
     #[error(
         "{operator}{in_node} is not supported{why}.{advice}\nSupported are linear models: {SUPPORTED}",
-        in_node = if .node.is_empty() { String::new() } else { format!(" (node {:?})", .node) },
+        in_node = if .node.is_empty() { String::new() } else { format!(" (node {})", quoted(.node)) },
         advice = .hint.map(|hint| format!(" {hint}.")).unwrap_or_default()
     )]
     Unsupported {

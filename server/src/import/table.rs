@@ -18,6 +18,9 @@ use std::{
     rc::Rc,
 };
 
+/// Characters of a column's name in a message.
+const SHOWN: usize = 60;
+
 /// How the caller says that a table is to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
@@ -355,7 +358,11 @@ pub(super) fn cell(
         };
         TableError::Cell {
             row,
-            column: column(),
+            column: column()
+                .replace(char::is_control, " ")
+                .chars()
+                .take(SHOWN)
+                .collect(),
             text: quoted(text),
             hint,
         }

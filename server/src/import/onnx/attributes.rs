@@ -5,10 +5,13 @@ use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataT
 
 /// An operator's name, with its domain where that isn't ONNX's own.
 pub(super) fn operator(node: &NodeProto) -> String {
-    match node.domain.as_str() {
+    /// Characters: none of those that ONNX has is longer.
+    const MOST: usize = 80;
+    let name = match node.domain.as_str() {
         "" | "ai.onnx" => node.op_type.clone(),
         domain => format!("{domain}.{}", node.op_type),
-    }
+    };
+    name.chars().filter(|c| !c.is_control()).take(MOST).collect()
 }
 
 /// A node's attributes by name, with the defaults of the ONNX specification left to the caller.

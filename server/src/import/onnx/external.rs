@@ -2,7 +2,10 @@
 
 use crate::{
     files,
-    import::bounds::{MOST_FILE, megabytes},
+    import::{
+        bounds::{MOST_FILE, megabytes},
+        quoted,
+    },
 };
 use std::{
     io::{Read, Seek, SeekFrom},
@@ -25,7 +28,7 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> 
         Some(text) => text
             .parse::<u64>()
             .map(Some)
-            .map_err(|_| format!("has {key} {text:?} in its external data")),
+            .map_err(|_| format!("has {key} {} in its external data", quoted(text))),
     };
     let location = entry("location").ok_or("has external data without a location")?;
     // What a model says must not make this program read files elsewhere.
@@ -34,19 +37,20 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> 
         [Component::Normal(_)]
     ) {
         return Err(format!(
-            "has its data in {location:?}, which is no file beside the model"
+            "has its data in {}, which is no file beside the model",
+            quoted(location)
         ));
     }
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
     let path = folder.join(location);
-    let failed = |error| format!("has its data in {}: {error}", path.display());
+    let failed = |error| format!("has its data in {}: {error}", quoted(location));
     let mut file = files::open_unlinked(&path).map_err(failed)?;
     let rest = file.metadata().map_err(failed)?.len().saturating_sub(offset);
     let length = length.unwrap_or(rest);
     if length > rest {
         return Err(format!(
             "has {length} bytes of data at {offset} of {}, which has {rest} there",
-            path.display()
+            quoted(location)
         ));
     }
     // Several tensors may have the same bytes of one file.

@@ -17,7 +17,8 @@ mod values;
 
 use super::{
     Fitted, ImportError,
-    bounds::{MOST_FILE, MOST_OUTPUTS, Work},
+    bounds::{MOST_FILE, MOST_NAME, MOST_OUTPUTS, Work},
+    quoted,
 };
 use attributes::operator;
 pub(super) use attributes::{axes_in_words, type_name};
@@ -54,6 +55,7 @@ impl Graph {
         let mut graph = model
             .graph
             .ok_or_else(|| ImportError::NotOnnx("it has no graph".into()))?;
+        check_names(&graph)?;
         if let Some(sparse) = graph.sparse_initializer.first() {
             let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
             return Err(ImportError::Graph(format!(
@@ -163,6 +165,28 @@ impl Graph {
             }
         }
         Ok(uses)
+    }
+}
+
+/// Refuses names that no message could show.
+fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    let nodes = graph.node.iter().flat_map(|node| {
+        let own = [&node.name, &node.op_type, &node.domain];
+        own.into_iter().chain(&node.input).chain(&node.output)
+    });
+    let values = graph.input.iter().chain(&graph.output).map(|value| &value.name);
+    let tensors = graph.initializer.iter().map(|tensor| &tensor.name);
+    match nodes
+        .chain(values)
+        .chain(tensors)
+        .find(|name| name.len() > MOST_NAME)
+    {
+        None => Ok(()),
+        Some(name) => Err(ImportError::Graph(format!(
+            "the name {} has {} bytes; {MOST_NAME} are possible",
+            quoted(name),
+            name.len()
+        ))),
     }
 }
 

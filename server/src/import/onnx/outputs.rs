@@ -55,12 +55,7 @@ pub(super) fn explain(
         (Some((label, _)), Some((held, _))) => return Err(two(label, held)),
     };
     let rows = fitted.coef.len();
-    if !OUTPUTS.contains(&rows) {
-        return Err(ImportError::Graph(format!(
-            "the model has {rows} outputs; at most {} are possible",
-            OUTPUTS.end()
-        )));
-    }
+    check_count(rows)?;
     fitted.ranges = heads.whole.linear.ranges(features.count);
     fitted.assumed = Some(heads.whole.linear.assumed());
     fitted.answers = graph
@@ -71,6 +66,16 @@ pub(super) fn explain(
     fitted.features = features.names;
     fitted.unused = features.unused;
     Ok(fitted)
+}
+
+fn check_count(outputs: usize) -> Result<(), ImportError> {
+    if OUTPUTS.contains(&outputs) {
+        return Ok(());
+    }
+    Err(ImportError::Graph(format!(
+        "the model has {outputs} outputs or more; at most {} are possible",
+        OUTPUTS.end()
+    )))
 }
 
 /// Two outputs that aren't of one model.
@@ -133,7 +138,7 @@ impl<'a> Outputs<'a> {
     /// The scores of all outputs side by side, each once. Raw scores beside probabilities of them add nothing.
     fn heads(&self) -> Result<Option<Heads>, ImportError> {
         let mut parts: Vec<(&str, Scores)> = Vec::new();
-        let mut places = Vec::new();
+        let (mut places, mut columns) = (Vec::new(), 0);
         // Probabilities first: they decide what raw scores belong to.
         let (linked, raw): (Vec<_>, Vec<_>) =
             (0..self.scores.len()).partition(|&index| self.scores[index].1.link.is_some());
@@ -147,6 +152,9 @@ impl<'a> Outputs<'a> {
             let part = known.unwrap_or(parts.len());
             places.push((index, part));
             if known.is_none() {
+                // Each is compared with all before it.
+                columns += scores.len();
+                check_count(columns)?;
                 let matrix = Scores {
                     vector: false,
                     ..scores.clone()

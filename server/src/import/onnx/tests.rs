@@ -162,6 +162,41 @@ fn two_heads_are_two_targets_always_in_the_same_order() {
 }
 
 #[test]
+fn columns_of_several_heads_are_called_after_them() {
+    let graph = Builder::scores(3)
+        .floats("V", &[2, 1], &[3.0, 1.0])
+        .node(node("MatMul", &["x", "V"], &["rent"]))
+        .output("z")
+        .output("rent");
+    let fitted = compared(&graph);
+    let names = ["z_0", "z_1", "z_2", "rent"].map(str::to_owned);
+    assert_eq!((fitted.labels.as_deref(), fitted.task), (Some(&names[..]), None));
+    let error = settle(fitted, None, None).unwrap_err().to_string();
+    assert!(
+        error.contains(r#"4 scores ("z_0", "z_1", "z_2", "rent")"#),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_graph_that_takes_too_many_rows_at_once_is_not_run() {
+    let graph = |rows| {
+        let graph = Builder::scores(3).of_rows(rows);
+        graph.node(node("Softmax", &["z"], &["p"])).output("p")
+    };
+    compared(&graph(1_000));
+    let graph = Graph::decode(&graph(1 << 40).bytes(), Path::new("")).unwrap();
+    let fitted = graph.fitted().unwrap();
+    let why = compare(&graph, &fitted, &chosen(&fitted), None)
+        .unwrap()
+        .unwrap_err();
+    assert!(
+        why.to_string().contains("rows at once, which are too many"),
+        "{why}"
+    );
+}
+
+#[test]
 fn outputs_that_are_not_of_the_same_scores_are_named() {
     let softmax = |input: &str, output: &str| node("Softmax", &[input], &[output]);
     let other = || {
