@@ -1,3 +1,4 @@
+use super::plain;
 use crate::model::{Model, Plain, PredictedError, Registry};
 use anyhow::{anyhow, bail};
 use blindscore_protocol::{
@@ -88,7 +89,7 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
         .map(|output| output.label.as_str())
         .collect();
     let link = descriptor.link.name();
-    writeln!(out, "{}: {}", descriptor.name, descriptor.title)?;
+    writeln!(out, "{}: {}", descriptor.name, plain(&descriptor.title))?;
     row(out, "id", descriptor.id)?;
     row(
         out,
@@ -216,7 +217,7 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
         writeln!(
             out,
             "  {:<16}{range:>24}{:>12.2e}{:>12.2e}{:>12.2e}{:>13.1} bits",
-            output.label,
+            plain(&output.label),
             predicted.noise_std,
             predicted.rounding_std,
             predicted.std_dev(),
@@ -227,7 +228,7 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
 }
 
 fn row(out: &mut impl Write, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
-    writeln!(out, "  {name:<20}{value}")
+    writeln!(out, "  {name:<20}{}", plain(&value.to_string()))
 }
 
 fn as_json(model: &Model) -> Value {

@@ -37,6 +37,11 @@ enum Command {
     Token(token::TokenArgs),
 }
 
+/// A line that says what a file holds. Characters that steer a terminal are blanks in it.
+fn plain(line: &str) -> String {
+    line.replace(char::is_control, " ")
+}
+
 /// Runs what the command line says.
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {

@@ -19,6 +19,8 @@ pub(super) struct Agreement {
     pub(super) deviation: f64,
     /// Rows of the calibration data that clients would refuse.
     pub(super) refused: usize,
+    /// The others.
+    pub(super) accepted: usize,
     /// Median time of one score.
     pub(super) time: Duration,
 }
@@ -44,6 +46,7 @@ pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -
         largest_error: 0.0,
         deviation: 0.0,
         refused: refused.len(),
+        accepted: accepted.len(),
         time: Duration::ZERO,
     };
     let mut times = Vec::new();

@@ -1,7 +1,7 @@
 //! What an import came to, as a table or as JSON.
 
 use super::agreement::Agreement;
-use crate::{import::Calibration, model::Model};
+use crate::{cli::plain, import::Calibration, model::Model};
 use serde_json::{Map, Value, json};
 use std::{
     fmt::Display,
@@ -49,6 +49,7 @@ impl Report {
             same_decision,
             largest_error,
             refused,
+            accepted,
             ..
         } = agreement;
         if *rows > 1 {
@@ -65,7 +66,10 @@ impl Report {
         if *refused > 0 {
             measured.push(row(
                 "refused",
-                format!("{refused} calibration rows are out of range: clients refuse them"),
+                format!(
+                    "{refused} of {} calibration rows are out of range: clients refuse them",
+                    refused + accepted
+                ),
             ));
         }
         let mut report = Self {
@@ -132,13 +136,13 @@ impl Report {
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         for line in [&self.head].into_iter().chain(&self.chosen).chain(&self.measured) {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", plain(line))?;
         }
         if !self.table.is_empty() {
             writeln!(out)?;
         }
         for line in &self.table {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", plain(line))?;
         }
         Ok(())
     }
