@@ -28,12 +28,12 @@ fn rows(name: &str) -> Result<Vec<Vec<f64>>> {
     rows.collect()
 }
 
-fn text(path: &Path) -> Result<&str> {
+pub(super) fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path in UTF-8")
 }
 
 /// Imports a file that is right, and gives what was told of it.
-fn imported(file: &Path, name: &str, models: &Path, more: &[&str]) -> Result<Value> {
+pub(super) fn imported(file: &Path, name: &str, models: &Path, more: &[&str]) -> Result<Value> {
     let output = import(file, name, models, more);
     ensure!(
         output.status.success(),
@@ -44,7 +44,7 @@ fn imported(file: &Path, name: &str, models: &Path, more: &[&str]) -> Result<Val
 }
 
 /// Checks that a file is refused, in words with all of these, and that nothing was written.
-fn refused(file: &Path, more: &[&str], words: &[&str]) -> Result<()> {
+pub(super) fn refused(file: &Path, more: &[&str], words: &[&str]) -> Result<()> {
     let models = TempDir::new()?;
     let output = import(file, "refused", models.path(), more);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,6 +1,9 @@
 //! From a fitted model to a decrypted answer: `import`, `serve`, and the client, against what scikit-learn says.
 
 mod faults;
+mod hostile;
+mod onnx;
+mod words;
 
 use anyhow::{Context, Result};
 use blindscore_client::{ClientError, ClientKey, Scores};
