@@ -41,11 +41,6 @@ impl Folder {
             let Ok(metadata) = std::fs::metadata(&path) else {
                 continue;
             };
-            if !metadata.is_file() {
-                // A pipe would be waited for as long as nobody writes to it.
-                let source = std::io::Error::other("only plain files are served");
-                return Err(ModelError::Io { path, source });
-            }
             let (inode, changed) = identity(&metadata);
             files.push(ModelFile {
                 name,
