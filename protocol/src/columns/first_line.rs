@@ -62,8 +62,11 @@ pub fn number(cell: &str) -> Option<f64> {
 
 /// What the first line of a table is. `second` is the line after it, if there is one, and `names` are the model's features, if they have names.
 ///
-/// Text in every cell is a header, and so are numbers that are the names of the model's features, and 0, 1, 2, ... above numbers with a decimal
-/// point, which is how pandas calls columns without names. Other numbers are a row, unless they look like names.
+/// Text in every cell is a header, and so are the names of the model's features, some of which may be numbers, and 0, 1, 2, ... above numbers
+/// with a decimal point, which is how pandas calls columns without names. Other numbers are a row, unless they look like names.
+///
+/// Names that are all numbers say nothing. A server could choose such names to find out, by the number of rows that it gets, whether they are
+/// what the first row has.
 ///
 /// # Errors
 /// If it isn't clear, and the user didn't say.
@@ -78,14 +81,21 @@ pub fn first_line(
         HeaderChoice::No => return Ok(FirstLine::Row),
         HeaderChoice::Auto => {}
     }
-    if let Some(names) = names
-        && names.len() > 1
-        && find_columns(names, first).is_ok()
-    {
-        return Ok(FirstLine::Header);
-    }
     let is_text = |cell: &&&str| !is_missing(cell) && number(cell).is_none();
     let texts = first.iter().filter(is_text).count();
+    if let Some(names) = names
+        && names.len() > 1
+    {
+        if names.iter().all(|name| may_be_number(name)) {
+            if texts == 0 {
+                return Err(HeaderError::Unclear(
+                    "the model's features have numbers for names",
+                ));
+            }
+        } else if find_columns(names, first).is_ok() {
+            return Ok(FirstLine::Header);
+        }
+    }
     let missing = first.iter().filter(|cell| is_missing(cell)).count();
     let numbers: Vec<f64> = first.iter().filter_map(|cell| number(cell)).collect();
     if numbers.is_empty() && texts > 0 {
@@ -134,6 +144,12 @@ pub fn first_line(
     }
 }
 
+/// Whether a feature's name may be that of a column whose name is a number, as it is or as converters rename it (`_5_1` for `5.1`).
+fn may_be_number(name: &str) -> bool {
+    let in_number = |c: char| c.is_ascii_digit() || "_.eE+- ".contains(c);
+    name.contains(|c: char| c.is_ascii_digit()) && name.chars().all(in_number)
+}
+
 /// What stands where there is no value.
 fn is_missing(cell: &str) -> bool {
     let cell = cell.trim();
@@ -159,9 +175,8 @@ mod tests {
         for (first, second, names) in [
             ("a,b", "1,2", &[][..]),
             ("a,b,", "1,2,3", &[]),
-            ("2019,2020", "5,6", &["2019", "2020"]),
-            ("2019,2020", "5,6", &["_2019", "_2020"]),
-            ("id,2020,2019", "5,6,7", &["2019", "2020"]),
+            ("age,2020", "5,6", &["age", "2020"]),
+            ("age,2020", "5,6", &["age", "_2020"]),
             ("0,1", "1,2.5", &[]),
             (",0,1,2", "0,1.0,2.0,3.0", &[]),
         ] {
@@ -176,6 +191,22 @@ mod tests {
         ] {
             assert_eq!(auto(first, second, names), Ok(FirstLine::Row), "{first}");
         }
+    }
+
+    #[test]
+    fn a_server_that_chooses_numbers_for_names_does_not_see_what_the_first_row_has() {
+        let row = "5.1,-3e5";
+        for names in [["5.1", "-3e5"], ["_5_1", "_3e5"], [" 5.1", "7"], ["1", "2"]] {
+            for header in [row, "2,1", "2019,2020"] {
+                let error = auto(header, "1,2", &names).unwrap_err();
+                assert!(
+                    error.to_string().contains("numbers for names"),
+                    "{header}: {error}"
+                );
+            }
+            assert_eq!(auto("a,b", "1,2", &names), Ok(FirstLine::Header));
+        }
+        assert_eq!(auto(row, "1,2", &["e", "5.1"]), Ok(FirstLine::Row));
     }
 
     #[test]
