@@ -1,5 +1,5 @@
 use blindscore_protocol::{
-    descriptor::{DescriptorError, Inputs},
+    descriptor::{DescriptorError, Inputs, short},
     ids::{KeyId, ModelId},
     random::EntropyError,
     wire::WireError,
@@ -54,7 +54,7 @@ pub enum ClientError {
         actual: usize,
     },
     /// A feature is NaN, infinite, or outside the model's range.
-    #[error("feature {feature} is {value}, outside {min} to {max}")]
+    #[error("feature {feature} is {}, outside {} to {}", short(.value), short(.min), short(.max))]
     FeatureRange {
         /// Which one.
         feature: FeatureName,

@@ -6,16 +6,18 @@ use crate::{
     wire::{FORMAT_VERSION, PublicKey, Query, Response},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt::Debug, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive};
 
 mod agreement;
 #[cfg(test)]
 mod example;
 mod inputs;
+mod length;
 mod pin;
 mod task;
 
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
+pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
 pub use pin::{ModelPin, ParsePinError};
 pub use task::Task;
 
@@ -46,6 +48,16 @@ pub enum DescriptorError {
         /// What is wrong.
         problem: String,
     },
+    /// A name, or all of them together, are longer than the format allows.
+    #[error("{what} takes {bytes} bytes, more than {allowed}: shorten names and labels")]
+    TooLong {
+        /// The text, or the whole.
+        what: String,
+        /// Its length.
+        bytes: usize,
+        /// What would be right.
+        allowed: usize,
+    },
     /// A number is outside what the format allows.
     #[error("{what} is {value}, outside {allowed}")]
     OutOfRange {
@@ -72,7 +84,14 @@ fn older_side(served: &[u16]) -> &'static str {
     }
 }
 
-fn check<T: PartialOrd + Debug + Copy>(
+/// A number in few characters: 1e300, and not a one with 300 zeros.
+pub fn short(value: impl fmt::Debug) -> String {
+    // This form has an exponent for what is very large or small, and else a decimal point, which whole numbers need not have.
+    let text = format!("{value:?}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+fn check<T: PartialOrd + fmt::Debug + Copy>(
     what: &'static str,
     value: T,
     allowed: &RangeInclusive<T>,
@@ -82,9 +101,8 @@ fn check<T: PartialOrd + Debug + Copy>(
     }
     Err(DescriptorError::OutOfRange {
         what,
-        // Numbers of hundreds of digits have an exponent so.
-        value: format!("{value:?}"),
-        allowed: format!("{:?} to {:?}", allowed.start(), allowed.end()),
+        value: short(value),
+        allowed: format!("{} to {}", short(allowed.start()), short(allowed.end())),
     })
 }
 
@@ -194,6 +212,8 @@ pub struct ModelDescriptor {
 impl ModelDescriptor {
     /// Checks every number a client computes with, and gives the parameter set.
     pub fn parse(&self) -> Result<ParameterSet, DescriptorError> {
+        // First: messages of what follows show names.
+        self.check_length()?;
         if !self.formats.contains(&FORMAT_VERSION) {
             return Err(DescriptorError::NoCommonFormat(self.formats.clone()));
         }

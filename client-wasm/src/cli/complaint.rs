@@ -1,6 +1,6 @@
 //! What is wrong with a row, in words that its owner can act on.
 
-use blindscore_protocol::columns::number;
+use blindscore_protocol::{columns::number, descriptor::short};
 use std::fmt;
 
 /// Complaints that the output shows of one row; more are counted.
@@ -100,6 +100,7 @@ pub(crate) fn in_range(value: f64, (min, max): (f64, f64)) -> Result<f64, String
     if (min..=max).contains(&value) {
         Ok(value)
     } else {
+        let [value, min, max] = [value, min, max].map(short);
         Err(format!("{value} is outside {min} to {max}"))
     }
 }
@@ -122,6 +123,10 @@ mod tests {
             assert_eq!(cell(text), Err(words.to_owned()));
         }
         assert_eq!(in_range(11.0, (0.0, 10.0)), Err("11 is outside 0 to 10".into()));
+        assert_eq!(
+            in_range(1e308, (-1e300, 0.5)),
+            Err("1e308 is outside -1e300 to 0.5".into())
+        );
     }
 
     #[test]

@@ -1,0 +1,185 @@
+//! How long a descriptor may be: clients read no more of an answer than that.
+
+use super::{DescriptorError, Feature, Inputs, ModelDescriptor, Output, check};
+
+/// Bytes of JSON that a descriptor may take. The 16,384 features that a model may have find room in it under names of 170 bytes each.
+pub const DESCRIPTOR_BYTES: usize = 4 << 20;
+/// Bytes of a name, a label or a title.
+pub const TEXT_BYTES: usize = 1_000;
+
+/// Bytes of a feature in JSON besides its name: two numbers and their names.
+const FEATURE: usize = 80;
+/// Bytes of an output in JSON besides its label.
+const OUTPUT: usize = 100;
+/// Bytes of a version of the wire format, and a comma.
+const FORMAT: usize = 6;
+/// Bytes of everything that a descriptor has once, texts aside.
+const ONCE: usize = 1_000;
+
+impl ModelDescriptor {
+    /// Refuses a text that is too long, and a descriptor that may take too many bytes in JSON.
+    pub(super) fn check_length(&self) -> Result<(), DescriptorError> {
+        check("number of formats", self.formats.len(), &(1..=100))?;
+        for (what, text) in self.texts() {
+            at_most(what, text.len(), TEXT_BYTES)?;
+        }
+        at_most("the model's descriptor", self.json_bytes(), DESCRIPTOR_BYTES)
+    }
+
+    /// Every text there is, and what it is.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let names = self.inputs.features.iter().flatten();
+        let names =
+            names.filter_map(|Feature { name, .. }| Some(("the name of a feature", name.as_deref()?)));
+        let labels = self.outputs.iter();
+        let labels = labels.map(|Output { label, .. }| ("the label of an output", label.as_str()));
+        let classes = self
+            .classes
+            .iter()
+            .flatten()
+            .map(|class| ("the label of a class", class.as_str()));
+        [
+            ("the model's name", self.name.as_str()),
+            ("the model's title", &self.title),
+            ("the parameter set's name", &self.parameter_set),
+        ]
+        .into_iter()
+        .chain(names)
+        .chain(labels)
+        .chain(classes)
+    }
+
+    /// At least as many bytes as it takes in JSON without blanks.
+    fn json_bytes(&self) -> usize {
+        let Inputs { features, .. } = &self.inputs;
+        let texts: usize = self.texts().map(|(_, text)| quoted_bytes(text)).sum();
+        let features = features.as_ref().map_or(0, Vec::len);
+        ONCE + texts + FEATURE * features + OUTPUT * self.outputs.len() + FORMAT * self.formats.len()
+    }
+}
+
+/// Bytes of a text in JSON, quotes aside.
+fn quoted_bytes(text: &str) -> usize {
+    let bytes = |byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(bytes).sum()
+}
+
+fn at_most(what: &str, bytes: usize, allowed: usize) -> Result<(), DescriptorError> {
+    if bytes <= allowed {
+        return Ok(());
+    }
+    Err(DescriptorError::TooLong {
+        what: what.to_owned(),
+        bytes,
+        allowed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        descriptor::{FEATURES, NormBound, OUTPUTS, Sizes, example},
+        params::ParameterSet,
+    };
+
+    /// The most digits that a number can have.
+    const LONG: f64 = -2.2250738585072014e-308;
+
+    /// A descriptor with these numbers of features and outputs, under names as long as this one, with every number as long as it gets.
+    fn long(features: usize, outputs: usize, name: &str) -> ModelDescriptor {
+        let mut model = example::read(example::json());
+        let set = ParameterSet::ALL[0];
+        model.formats = vec![u16::MAX; 100];
+        model.parameter_set = set.name().to_owned();
+        model.inputs.count = features;
+        model.inputs.min = LONG;
+        model.inputs.max = LONG;
+        model.inputs.norm = Some(NormBound {
+            centre: LONG,
+            max: LONG,
+        });
+        let feature = Feature {
+            name: Some(name.to_owned()),
+            min: LONG,
+            max: LONG,
+        };
+        model.inputs.features = Some(vec![feature; features]);
+        let output = Output {
+            label: name.to_owned(),
+            offset: LONG,
+            half_range: LONG,
+        };
+        model.outputs = vec![output; outputs];
+        model.title = name.to_owned();
+        model.classes = Some([name.to_owned(), name.to_owned()]);
+        model.sizes = Sizes {
+            public_key: usize::MAX,
+            query: usize::MAX,
+            response: usize::MAX,
+        };
+        model.input_step = u64::MAX;
+        model.score_error = LONG;
+        model.accuracy = Some(LONG);
+        model.version = Some(u32::MAX);
+        model
+    }
+
+    #[test]
+    fn what_is_counted_is_at_least_what_json_takes() {
+        for name in ["", "x", "\u{1}\u{1f}\n\"\\\u{7f}ä", &"\0".repeat(500)] {
+            for (features, outputs) in [(1, 1), (700, 1), (1, 700)] {
+                let model = long(features, outputs, name);
+                let taken = serde_json::to_string(&model).unwrap().len();
+                let counted = model.json_bytes();
+                assert!(
+                    (taken..taken + taken / 3 + ONCE).contains(&counted),
+                    "{name:?}: {counted} for {taken}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_all_of_them_together_have_an_end() {
+        let most = |name: &str| long(*FEATURES.end(), *OUTPUTS.end(), name).check_length();
+        assert_eq!(most(&"x".repeat(160)), Ok(()));
+        let error = most(&"x".repeat(300)).unwrap_err().to_string();
+        assert!(error.contains("more than 4194304: shorten names"), "{error}");
+        assert_eq!(long(1, 1, &"x".repeat(TEXT_BYTES)).check_length(), Ok(()));
+        let error = long(1, 1, &"x".repeat(TEXT_BYTES + 1))
+            .check_length()
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("takes 1001 bytes, more than 1000"),
+            "{error}"
+        );
+        let mut formats = long(1, 1, "");
+        formats.formats.push(1);
+        assert!(formats.check_length().is_err());
+        formats.formats.clear();
+        assert!(formats.check_length().is_err());
+    }
+
+    #[test]
+    fn numbers_in_messages_are_short() {
+        let model = |min| {
+            let mut model = long(1, 1, "");
+            model.formats = vec![crate::wire::FORMAT_VERSION];
+            model.inputs.min = min;
+            model.parse().unwrap_err().to_string()
+        };
+        let words = model(-1e308);
+        assert_eq!(words, "inputs.min is -1e308, outside -1e300 to 1e300");
+        let words = crate::descriptor::short(12.0)
+            + " "
+            + &crate::descriptor::short(0.1)
+            + " "
+            + &crate::descriptor::short(7);
+        assert_eq!(words, "12 0.1 7");
+    }
+}
