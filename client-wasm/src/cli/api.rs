@@ -2,12 +2,14 @@
 
 use crate::{
     args::ModelArgs,
-    http::{Call, Http, HttpError},
+    http::{Call, Http},
     screen::Screen,
+    text::one_line,
+    trouble::HttpError,
 };
 use anyhow::{Context, bail};
 use blindscore_protocol::{
-    descriptor::{ModelDescriptor, Sizes},
+    descriptor::{DESCRIPTOR_BYTES, ModelDescriptor, Sizes},
     ids::KeyId,
     params::ParameterSet,
     problem::Recovery,
@@ -15,8 +17,10 @@ use blindscore_protocol::{
 use serde::{Deserialize, de::DeserializeOwned};
 use ureq::http::Method;
 
-/// Largest JSON that is read: the descriptor of 16,384 named features is smaller.
-const JSON_LIMIT: usize = 16 << 20;
+/// What a server tells of a key is shorter.
+const RECEIPT_LIMIT: usize = 1 << 16;
+/// Names of models that a message shows.
+const SHOWN: usize = 20;
 
 /// One server.
 pub(crate) struct Api(Http);
@@ -47,18 +51,26 @@ struct ModelName {
 }
 
 impl Api {
-    pub(crate) fn new(args: &ModelArgs, screen: Screen) -> Self {
-        Self(Http::new(args, screen))
+    pub(crate) fn new(args: &ModelArgs, screen: Screen) -> anyhow::Result<Self> {
+        Http::new(args, screen).map(Self)
     }
 
     /// What the server tells about the model, checked; if one is pinned, it is that one.
     pub(crate) fn model(&self, args: &ModelArgs) -> anyhow::Result<Model> {
         let name = &args.model;
-        let descriptor: ModelDescriptor = match self.get(&format!("/v1/models/{name}")) {
+        let descriptor: ModelDescriptor = match self.get(&format!("/v1/models/{name}"), DESCRIPTOR_BYTES) {
             Err(error) if error.recovery == Recovery::RefreshModel => {
-                let list: ModelList = self.get("/v1/models")?;
-                let names: Vec<_> = list.models.into_iter().map(|model| model.name).collect();
-                bail!("{error}; the server has {}", names.join(", "));
+                let Ok(ModelList { models }) = self.get("/v1/models", DESCRIPTOR_BYTES) else {
+                    bail!("{error}");
+                };
+                let names = models.iter().take(SHOWN).map(|model| one_line(&model.name));
+                let names = names.collect::<Vec<_>>().join(", ");
+                match models.len() {
+                    count if count > SHOWN => {
+                        bail!("{error}; the server has {names} and {} more", count - SHOWN)
+                    }
+                    _ => bail!("{error}; the server has {names}"),
+                }
             }
             answer => answer?,
         };
@@ -77,7 +89,7 @@ impl Api {
 
     /// What the server tells of a key, if it has it.
     pub(crate) fn key(&self, id: KeyId) -> Result<Option<Receipt>, HttpError> {
-        match self.get(&key_path(id)) {
+        match self.get(&key_path(id), RECEIPT_LIMIT) {
             Err(error) if error.recovery == Recovery::UploadKey => Ok(None),
             answer => answer.map(Some),
         }
@@ -90,7 +102,7 @@ impl Api {
             path: &key_path(id),
             key: None,
             body: blob,
-            limit: JSON_LIMIT,
+            limit: RECEIPT_LIMIT,
         })
     }
 
@@ -101,7 +113,7 @@ impl Api {
             path: &key_path(id),
             key: None,
             body: &[],
-            limit: JSON_LIMIT,
+            limit: RECEIPT_LIMIT,
         };
         match self.0.send(&call) {
             Err(error) if error.recovery == Recovery::UploadKey => Ok(false),
@@ -138,13 +150,13 @@ impl Api {
         Ok(body.chunks_exact(size).map(<[u8]>::to_vec).collect())
     }
 
-    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, HttpError> {
+    fn get<T: DeserializeOwned>(&self, path: &str, limit: usize) -> Result<T, HttpError> {
         self.json(Call {
             method: Method::GET,
             path,
             key: None,
             body: &[],
-            limit: JSON_LIMIT,
+            limit,
         })
     }
 

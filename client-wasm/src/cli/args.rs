@@ -4,7 +4,7 @@ use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::ModelPin,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
 use ureq::http::Uri;
 
@@ -53,8 +53,8 @@ Input: a CSV file in UTF-8, with cells separated by ',', ';' or tabs. With a hea
 that names its features, columns may stand in any order, under the names that the model's
 converter gave them or those before (`mean radius` is `mean_radius`); missing columns and ones
 that the model doesn't know are errors. Otherwise columns are taken in order. A first line of
-numbers is a row, unless it looks like names: then --header says what it is. Without a header,
---id and --ignore take numbers of columns, from 1.
+numbers is a row, unless it looks like names, or the model's features have numbers for names: then
+--header says what it is. Without a header, --id and --ignore take numbers of columns, from 1.
 
 Rows that can't be scored (a cell is empty or no number or outside the range of its feature, or
 there are too many or too few) don't stop the others. They get empty cells and the reason in a
@@ -76,8 +76,9 @@ A file is written to FILE.partial and renamed when it is complete. A pipe or a d
 standard output, gets everything at the end; nothing takes its place. All else that there is to say
 goes to standard error.
 
-A busy server is asked again, after the time that it says; a key that it has lost is made and
-uploaded anew. If the model is replaced on the way, all rows are scored again, so that one file
+A busy server is asked again, after the time that it says, as long as --max-wait allows; a key
+that it has lost is made and uploaded anew. Redirects are not followed: the message names the new
+address. If the model is replaced on the way, all rows are scored again, so that one file
 never mixes two models; but only if ranges, encoding and outputs are the same. If they aren't, the
 run ends and shows the difference: a server that may choose new ranges, and sees whether rows
 follow, finds out what is in them.
@@ -146,6 +147,27 @@ pub(crate) struct ModelArgs {
     /// Sent as `Authorization: Bearer TOKEN`; better given by the variable, which other users of the machine don't see
     #[arg(long, env = "BLINDSCORE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// How the server is reached, and for how long it is waited for.
+#[derive(Args)]
+pub(crate) struct ConnectionArgs {
+    /// PEM file with certificates of authorities that are trusted besides the usual ones: for a server whose
+    /// certificate a private authority has signed. SSL_CERT_FILE, if it is set, takes the place of the usual ones
+    #[arg(long, env = "BLINDSCORE_CA_CERT", value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
+
+    /// Seconds that a request may take, besides the time of its bytes at 50 kB/s; then it is tried again
+    #[arg(long, env = "BLINDSCORE_TIMEOUT", value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+
+    /// Seconds after which a request is given up for good, with all tries and all the pauses that a busy server asks
+    /// for
+    #[arg(long, env = "BLINDSCORE_MAX_WAIT", value_name = "SECONDS", default_value_t = 600, value_parser = value_parser!(u64).range(1..=86_400))]
+    pub(crate) max_wait: u64,
 }
 
 #[derive(Args)]
@@ -184,6 +206,11 @@ pub(crate) struct PredictArgs {
     /// Send nothing if a row can't be scored
     #[arg(long)]
     pub(crate) strict: bool,
+
+    /// Write the model's labels as the server gives them. Otherwise control characters in them are escaped, and one that
+    /// a spreadsheet would take for a formula has an apostrophe before it
+    #[arg(long)]
+    pub(crate) raw_labels: bool,
 }
 
 impl PredictArgs {

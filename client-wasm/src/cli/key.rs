@@ -5,6 +5,7 @@ use crate::{
     args::ModelArgs,
     keyfile,
     screen::Screen,
+    text::one_line,
 };
 use anyhow::{Context, bail, ensure};
 use blindscore_client::ClientKey;
@@ -22,7 +23,7 @@ pub(crate) struct Key {
 
 /// `blindscore keygen`
 pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
-    let model = Api::new(args, Screen::default()).model(args)?;
+    let model = Api::new(args, Screen::default())?.model(args)?;
     let path = keyfile::path(args, &model.set)?;
     remove_outdated(&path)?;
     let made = keyfile::create(&path, &ClientKey::generate_secret(model.set)?)?;
@@ -40,19 +41,19 @@ pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
 /// `blindscore upload-keys`
 pub(crate) fn upload(args: &ModelArgs) -> anyhow::Result<()> {
     let screen = Screen::default();
-    let api = Api::new(args, screen.clone());
+    let api = Api::new(args, screen.clone())?;
     let mut key = Key::open(args, &api.model(args)?)?;
     let receipt = key.ensure_uploaded(&api, &screen)?;
     println!("public key: {}", key.secret.key_id());
     if let Some(time) = receipt.expires_at {
-        println!("the server keeps it until {time}");
+        println!("the server keeps it until {}", one_line(&time));
     }
     Ok(())
 }
 
 /// `blindscore forget`
 pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
-    let api = Api::new(args, Screen::default());
+    let api = Api::new(args, Screen::default())?;
     let key = Key::open(args, &api.model(args)?)?;
     let id = key.secret.key_id();
     if id != KeyId::NONE && api.delete_key(id)? {

@@ -9,9 +9,12 @@ mod http;
 mod key;
 mod keyfile;
 mod predict;
+mod roots;
 mod screen;
 mod source;
 mod table;
+mod text;
+mod trouble;
 mod writer;
 
 use args::{Cli, Command};
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
         Command::Forget(args) => key::forget(&args).map(fine),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", text::lines(&format!("{error:#}")));
         ExitCode::FAILURE
     })
 }

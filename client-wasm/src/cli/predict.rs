@@ -4,10 +4,10 @@ use crate::{
     api::{Api, Model},
     args::PredictArgs,
     destination::Destination,
-    http::HttpError,
     key::Key,
     screen::Screen,
     table::{Row, Survey, Table},
+    trouble::HttpError,
     writer::{Writer, check_names},
 };
 use anyhow::{bail, ensure};
@@ -58,12 +58,12 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<u64> {
     let destination = Destination::of(&args.out)?;
     destination.spare(&args.csv)?;
     let screen = Screen::default();
-    let api = Api::new(&args.model, screen.clone());
+    let api = Api::new(&args.model, screen.clone())?;
     let model = api.model(&args.model)?;
     let inputs = &model.descriptor.inputs;
     // Nothing is sent, not even a key, before every row was looked at.
     let survey = Survey::of(args, inputs)?;
-    check_names(&survey.first_column, &model.descriptor)?;
+    check_names(&survey.first_column, &model.descriptor, args.raw_labels)?;
     let mut run = Run {
         api: &api,
         screen: &screen,
@@ -151,6 +151,7 @@ impl Run<'_> {
             first_column,
             &self.model.descriptor,
             *refused > 0,
+            self.args.raw_labels,
         )?;
         let bar = self.screen.bar("scoring", *rows);
         let scored = self.score_rows(&mut table, &mut writer, |count| bar.inc(count));

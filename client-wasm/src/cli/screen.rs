@@ -1,5 +1,6 @@
 //! What people see while they wait, on standard error.
 
+use crate::text::lines;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ pub(crate) struct Screen(MultiProgress);
 impl Screen {
     /// A line that stays.
     pub(crate) fn note(&self, text: &str) {
+        let text = lines(text);
         self.0.suspend(|| eprintln!("{text}"));
     }
 

@@ -1,6 +1,11 @@
 //! The CSV file of scores.
 
-use crate::{complaint::Refusal, destination::Destination, table::Row};
+use crate::{
+    complaint::Refusal,
+    destination::Destination,
+    table::Row,
+    text::{cell, plain},
+};
 use anyhow::{Context, ensure};
 use blindscore_client::Scores;
 use blindscore_protocol::descriptor::{ModelDescriptor, Task};
@@ -25,17 +30,21 @@ struct Layout {
     probabilities: usize,
     /// Some rows have a reason in place of scores.
     errors: bool,
+    /// Labels are written as the server gives them.
+    raw_labels: bool,
 }
 
 impl<'a> Writer<'a> {
-    /// Starts a file, with its header, in which `first` is the row's number or id. `errors` says that some rows have no scores.
+    /// Starts a file, with its header, in which `first` is the row's number or id. `errors` says that some rows have no scores, `raw_labels` that labels
+    /// are written as the server gives them.
     pub(crate) fn create(
         destination: &'a Destination,
         first: &str,
         model: &ModelDescriptor,
         errors: bool,
+        raw_labels: bool,
     ) -> anyhow::Result<Self> {
-        let layout = Layout::of(model, errors);
+        let layout = Layout::of(model, errors, raw_labels);
         let mut writer = Self {
             csv: csv::Writer::from_writer(destination.draft()?),
             layout,
@@ -86,8 +95,8 @@ impl<'a> Writer<'a> {
 }
 
 /// Refuses a first column that is called like one of scores.
-pub(crate) fn check_names(first: &str, model: &ModelDescriptor) -> anyhow::Result<()> {
-    let names = Layout::of(model, true).header(model);
+pub(crate) fn check_names(first: &str, model: &ModelDescriptor, raw_labels: bool) -> anyhow::Result<()> {
+    let names = Layout::of(model, true, raw_labels).header(model);
     ensure!(
         !names.iter().any(|name| name == first),
         "--id {first}: the output has a column of this name for something else; rename yours"
@@ -96,7 +105,7 @@ pub(crate) fn check_names(first: &str, model: &ModelDescriptor) -> anyhow::Resul
 }
 
 impl Layout {
-    fn of(model: &ModelDescriptor, errors: bool) -> Self {
+    fn of(model: &ModelDescriptor, errors: bool, raw_labels: bool) -> Self {
         let outputs = model.outputs.len();
         let scores = Scores::new(model, vec![0.0; outputs]);
         Self {
@@ -104,6 +113,7 @@ impl Layout {
             outputs,
             probabilities: scores.probabilities.len(),
             errors,
+            raw_labels,
         }
     }
 
@@ -116,7 +126,17 @@ impl Layout {
         // A score between two classes is the second one's.
         let scored = classes.as_ref().map_or(&outputs[..], |classes| &classes[1..]);
         let prefixed = |prefix: &'static str, labels: &[&str]| -> Vec<String> {
-            labels.iter().map(|label| format!("{prefix}_{label}")).collect()
+            let shown = |label: &str| {
+                if self.raw_labels {
+                    label.to_owned()
+                } else {
+                    plain(label)
+                }
+            };
+            labels
+                .iter()
+                .map(|label| format!("{prefix}_{}", shown(label)))
+                .collect()
         };
         let mut header = match self.task {
             Task::Classification => vec!["label".to_owned()],
@@ -135,9 +155,16 @@ impl Layout {
     }
 
     fn cells(self, scores: &Scores) -> Vec<String> {
+        let shown = |label: &str| {
+            if self.raw_labels {
+                label.to_owned()
+            } else {
+                cell(label)
+            }
+        };
         let holds = |score: &f64| u8::from(*score > 0.0).to_string();
         let mut cells: Vec<String> = match self.task {
-            Task::Classification => scores.label().map(str::to_owned).into_iter().collect(),
+            Task::Classification => scores.label().map(shown).into_iter().collect(),
             Task::Multilabel => scores.scores.iter().map(holds).collect(),
             Task::Regression => Vec::new(),
         };
@@ -178,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_no_formulas_unless_they_are_wanted_as_they_are() {
+        let model = model("classification", "identity", &["-1", "=cmd()\u{1b}"]);
+        let written = |raw| {
+            let layout = Layout::of(&model, false, raw);
+            let decided = |scores: [f64; 2]| layout.cells(&Scores::new(&model, scores.to_vec())).remove(0);
+            let header = layout.header(&model).join(" ");
+            [header, decided([1.0, 0.0]), decided([0.0, 1.0])]
+        };
+        assert_eq!(
+            written(false),
+            ["label score_-1 score_=cmd()\\u{1b}", "-1", "'=cmd()\\u{1b}"]
+        );
+        assert_eq!(
+            written(true),
+            ["label score_-1 score_=cmd()\u{1b}", "-1", "=cmd()\u{1b}"]
+        );
+    }
+
+    #[test]
     fn columns_for_each_kind_of_model() {
         for (task, link, labels, header, cells) in [
             (
@@ -211,7 +257,7 @@ mod tests {
             ),
         ] {
             let model = model(task, link, labels);
-            let layout = Layout::of(&model, false);
+            let layout = Layout::of(&model, false, false);
             assert_eq!(layout.header(&model).join(" "), header);
             let scores = Scores::new(&model, [-1.0, 1.0][..labels.len()].to_vec());
             let shown: Vec<String> = layout
@@ -221,7 +267,7 @@ mod tests {
                 .collect();
             assert_eq!(shown.join(" "), cells);
 
-            let layout = Layout::of(&model, true);
+            let layout = Layout::of(&model, true, false);
             let refused = layout.empty(&Refusal::of_row("too far"));
             let names = layout.header(&model);
             assert_eq!(

@@ -1,0 +1,90 @@
+//! Words of others, a server's above all, before they are shown or written.
+
+use blindscore_protocol::columns::number;
+
+/// Characters of a server's words that are shown.
+const SHOWN: usize = 600;
+
+/// A server's words, in one line of bounded length in which nothing steers a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown += "...";
+    }
+    plain(&shown)
+}
+
+/// Lines in which nothing steers a terminal.
+pub(crate) fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(plain).collect();
+    lines.join("\n")
+}
+
+/// A text with its control characters escaped, and those that turn the direction of what follows.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_mark(c) {
+            plain.extend(c.escape_unicode());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// A label for a cell of a CSV file: plain, and none that spreadsheets take for a formula. They do so with what starts with one of a few
+/// characters; numbers may, and stay what they are.
+pub(crate) fn cell(label: &str) -> String {
+    let plain = plain(label);
+    let starts = plain
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    if starts && number(&plain).is_none() {
+        return format!("'{plain}");
+    }
+    plain
+}
+
+/// Directions of text, and ends of lines that aren't control characters.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[2J\u{7}\u{9b}\nö"),
+            "a\\u{1b}[2J\\u{7}\\u{9b}\\u{a}ö"
+        );
+        assert_eq!(plain("\u{202e}txt.exe\u{2028}"), "\\u{202e}txt.exe\\u{2028}");
+        assert_eq!(lines("a\n\u{1b}b\n"), "a\n\\u{1b}b\n");
+        let long = one_line(&"ä".repeat(100_000));
+        assert!(long.chars().count() == SHOWN + 3 && long.ends_with("ä..."));
+    }
+
+    #[test]
+    fn no_label_is_a_formula() {
+        for (label, cell_of_it) in [
+            ("=HYPERLINK(\"http://a\")", "'=HYPERLINK(\"http://a\")"),
+            ("+a", "'+a"),
+            ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+            ("@SUM(1)", "'@SUM(1)"),
+            (" =1", "' =1"),
+            ("＝1", "'＝1"),
+            ("\t=1", "\\u{9}=1"),
+            ("-1", "-1"),
+            ("+1", "+1"),
+            ("-1e3", "-1e3"),
+            ("a=b", "a=b"),
+            ("'=", "'="),
+            ("", ""),
+        ] {
+            assert_eq!(cell(label), cell_of_it);
+        }
+    }
+}

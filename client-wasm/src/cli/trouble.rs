@@ -1,0 +1,195 @@
+//! Why a request failed, and what can be done about it.
+
+use crate::text::one_line;
+use blindscore_protocol::problem::Recovery;
+use serde::Deserialize;
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+use ureq::{Error, http::HeaderMap};
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(crate) struct HttpError {
+    message: String,
+    /// What can be done.
+    pub(crate) recovery: Recovery,
+    /// How long the server asks to wait.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What is read of problem details (RFC 9457). A server newer than this program may have codes that it doesn't know.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    title: String,
+    detail: String,
+    recovery: Option<Recovery>,
+}
+
+impl HttpError {
+    /// Nothing can be done about it.
+    pub(crate) fn of(message: String) -> Self {
+        Self {
+            message,
+            recovery: Recovery::None,
+            retry_after: None,
+        }
+    }
+
+    /// An answer that isn't what it should be.
+    pub(crate) fn nonsense(path: &str, problem: impl fmt::Display) -> Self {
+        // Some problems quote the answer.
+        let problem = one_line(&problem.to_string());
+        Self::of(format!("the answer to {path} makes no sense: {problem}"))
+    }
+
+    /// No whole answer.
+    pub(crate) fn unanswered(base: &str, path: &str, error: &Error) -> Self {
+        match error {
+            Error::BodyExceedsLimit(limit) => {
+                Self::nonsense(path, format!("it is longer than {limit} bytes"))
+            }
+            Error::Io(_) | Error::Timeout(_) | Error::ConnectionFailed => Self {
+                recovery: Recovery::Retry,
+                ..Self::of(format!("no answer from {base}: {error}"))
+            },
+            _ => Self::of(format!("no answer from {base}: {error}")),
+        }
+    }
+
+    /// An answer with an error's status.
+    pub(crate) fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+        let Problem {
+            title,
+            detail,
+            recovery,
+        } = serde_json::from_slice(body).unwrap_or_default();
+        let passing = status >= 500 || status == 429;
+        let message = match (title.is_empty(), detail.is_empty()) {
+            (true, true) => format!("the server answered with status {status}"),
+            (false, false) => format!("{title}: {detail}"),
+            _ => title + &detail,
+        };
+        Self {
+            message: one_line(&message),
+            recovery: recovery.unwrap_or(if passing { Recovery::Retry } else { Recovery::None }),
+            retry_after: headers
+                .get("retry-after")
+                .and_then(|value| value.to_str().ok())
+                .and_then(|value| retry_after(value, SystemTime::now())),
+        }
+    }
+
+    /// An answer that names another place. Whoever is there was not chosen by the user, who has to say so.
+    pub(crate) fn redirected(base: &str, path: &str, headers: &HeaderMap) -> Self {
+        let place = headers
+            .get("location")
+            .map(|place| String::from_utf8_lossy(place.as_bytes()));
+        let place = place.as_deref().unwrap_or("an address that it doesn't name");
+        let place = one_line(place.strip_suffix(path).unwrap_or(place));
+        Self::of(format!(
+            "{base} redirects to {place}: redirects are not followed. If that is the right server, give its address with --url"
+        ))
+    }
+
+    /// The same, where a further try would come too late.
+    pub(crate) fn too_late(mut self, delay: Duration, max_wait: Duration) -> Self {
+        let (delay, max_wait) = (delay.as_secs_f64(), max_wait.as_secs());
+        self.message += &format!(
+            "; to try again in {delay:.1} s would take longer in all than the {max_wait} s of --max-wait"
+        );
+        self
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+/// How long to wait: seconds or a date (RFC 9110, section 10.2.3).
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value.trim()).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_protocol::problem::ProblemCode;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        headers
+    }
+
+    fn read(status: u16, retry: &str, body: &str) -> HttpError {
+        HttpError::answered(status, &headers("retry-after", retry), body.as_bytes())
+    }
+
+    #[test]
+    fn problems_say_what_to_do() {
+        for &code in ProblemCode::ALL {
+            let text =
+                serde_json::to_string(&blindscore_protocol::problem::Problem::new(code, "why")).unwrap();
+            let error = read(code.status(), "7", &text);
+            assert_eq!(error.recovery, code.recovery());
+            assert_eq!(error.to_string(), format!("{}: why", code.title()));
+            assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+        }
+        let newer = r#"{"code": "quota", "title": "Too many", "recovery": "retry", "status": 429}"#;
+        assert_eq!(read(429, "1", newer).recovery, Recovery::Retry);
+        assert_eq!(read(429, "1", newer).to_string(), "Too many");
+        let steering = r#"{"title": "Clear\u001b[2J", "detail": "a\nb\u009b"}"#;
+        assert_eq!(
+            read(400, "1", steering).to_string(),
+            "Clear\\u{1b}[2J: a\\u{a}b\\u{9b}"
+        );
+        for (status, recovery) in [
+            (502, Recovery::Retry),
+            (429, Recovery::Retry),
+            (404, Recovery::None),
+        ] {
+            for body in ["", "<html>", "[]", "{}"] {
+                let error = read(status, "x", body);
+                assert_eq!(error.recovery, recovery);
+                assert!(error.to_string().contains(&status.to_string()), "{error}");
+                assert_eq!(error.retry_after, None);
+            }
+        }
+    }
+
+    #[test]
+    fn redirects_name_the_place() {
+        let to = |place: &str| {
+            let error = HttpError::redirected("http://a", "/v1/models/m", &headers("location", place));
+            assert_eq!(error.recovery, Recovery::None);
+            error.to_string()
+        };
+        assert!(to("https://b:1/x/v1/models/m").starts_with("http://a redirects to https://b:1/x: "));
+        assert!(to("/login").contains("redirects to /login: "));
+        let nowhere = HttpError::redirected("http://a", "/", &HeaderMap::new()).to_string();
+        assert!(nowhere.contains("doesn't name"), "{nowhere}");
+    }
+
+    #[test]
+    fn waits_are_seconds_or_dates() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let wait = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(wait("120"), Some(120));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        for bad in ["", "-1", "soon", "1.5"] {
+            assert_eq!(wait(bad), None, "{bad:?}");
+        }
+    }
+}
