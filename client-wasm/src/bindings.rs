@@ -5,7 +5,7 @@
 
 use crate::{ClientError, ClientKey, PublicKeyGeneration, check_features, drawing};
 use blindscore_protocol::{
-    descriptor::{ModelDescriptor, ModelPin},
+    descriptor::{DESCRIPTOR_BYTES, ModelDescriptor, ModelPin, Sizes},
     params::ParameterSet,
     wire::QueryId,
 };
@@ -30,7 +30,7 @@ impl From<ClientError> for JsValue {
 
 /// A parsed model descriptor.
 #[wasm_bindgen]
-pub struct Model(ModelDescriptor);
+pub struct Model(ModelDescriptor, ParameterSet);
 
 #[wasm_bindgen]
 impl Model {
@@ -43,13 +43,19 @@ impl Model {
                 &format!("the model descriptor can't be read: {error}"),
             )
         })?;
-        descriptor.parse().map_err(ClientError::from)?;
-        Ok(Self(descriptor))
+        let set = descriptor.parse().map_err(ClientError::from)?;
+        Ok(Self(descriptor, set))
     }
 
     /// Refuses features that can't be encrypted for it.
     pub fn check(&self, features: &[f64]) -> Result<(), JsValue> {
         Ok(check_features(&self.0.inputs, features)?)
+    }
+
+    /// Bytes of a response, whatever the server says they are.
+    #[wasm_bindgen(js_name = responseBytes)]
+    pub fn response_bytes(&self) -> usize {
+        Sizes::of(&self.1, self.0.inputs.count, self.0.outputs.len()).response
     }
 
     /// How it differs, in what is agreed to, from what was agreed to.
@@ -155,6 +161,12 @@ impl KeyGeneration {
     pub fn advance(&mut self, count: usize) -> f64 {
         self.0.advance(count)
     }
+}
+
+/// Bytes of JSON that a model's descriptor may take.
+#[wasm_bindgen(js_name = descriptorBytes)]
+pub fn descriptor_bytes() -> usize {
+    DESCRIPTOR_BYTES
 }
 
 /// Names of the parameter sets of earlier versions, whose keys are of no use any more.

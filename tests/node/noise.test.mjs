@@ -16,6 +16,7 @@ const TOLERANCE = 0.02;
 /** Number of the set; k and N of the ring that features are encrypted in; base-2 logarithm of the noise's bound; bits that travel. */
 const SETS = {
   "linear-n2048-v3": { number: 5, k: 1, n: 2048, bound: 17, bits: 48 },
+  "linear-n2048-fine-v3": { number: 6, k: 1, n: 2048, bound: 17, bits: 48 },
   "network-n704-k4-v3": { number: 7, k: 11, n: 64, bound: 50, bits: 18 },
 };
 
@@ -76,27 +77,47 @@ function errors(query, secret, set) {
   });
 }
 
-for (const model of ["mnist-linear", "mnist-net-small"]) {
-  test(`queries for ${model} carry the stated noise`, async () => {
-    const client = await blindscore.Blindscore.connect(url, { model });
-    await client.ensureKeys();
-    const set = SETS[client.model.parameter_set];
-    const bytes = client.exportSecretKey().subarray(HEADER);
+/** Queries of empty images as `predict` sends them, and the key that they are made with. */
+async function sent(model) {
+  const client = await blindscore.Blindscore.connect(url, { model });
+  await client.ensureKeys();
+  const [set, key] = [client.model.parameter_set, client.exportSecretKey()];
+  const queries = [];
+  for (let index = 0; index < QUERIES; index++) {
+    const { trace } = await client.predict(new Float64Array(FEATURES), { trace: true });
+    queries.push(trace.query);
+  }
+  await client.forget();
+  client.free();
+  return { set, key, queries };
+}
+
+/** The same as `encrypt` makes them, for a set that none of the server's models has. */
+async function made(parameter_set) {
+  const model = { ...(await (await fetch(`${url}/v1/models/mnist-linear`)).json()), parameter_set };
+  const { secretKey } = await blindscore.generateKeysAsync(model);
+  const queries = Array.from({ length: QUERIES }, () => blindscore.encrypt(model, secretKey, new Float64Array(FEATURES)));
+  return { set: parameter_set, key: secretKey, queries };
+}
+
+for (const [name, make] of [
+  ["mnist-linear", sent],
+  ["mnist-net-small", sent],
+  ["linear-n2048-fine-v3", made],
+]) {
+  test(`queries for ${name} carry the stated noise`, async () => {
+    const { set: parameters, key, queries } = await make(name);
+    const set = SETS[parameters];
+    const bytes = key.subarray(HEADER);
     const secret = Array.from({ length: set.k * set.n }, (_, index) => (bytes[index >> 3] >> (index & 7)) & 1);
-    const all = [];
-    for (let index = 0; index < QUERIES; index++) {
-      const { trace } = await client.predict(new Float64Array(FEATURES), { trace: true });
-      all.push(...errors(trace.query, secret, set));
-    }
-    await client.forget();
-    client.free();
+    const all = queries.flatMap((query) => errors(query, secret, set));
 
     const step = 2 ** (64 - set.bits);
     const stated = Math.sqrt((2 ** (2 * set.bound + 1) + 1) / 6 + step ** 2 / 12);
     const mean = all.reduce((sum, error) => sum + error, 0) / all.length;
     const variance = all.reduce((sum, error) => sum + (error - mean) ** 2, 0) / all.length;
     const [shift, ratio] = [mean / stated, Math.sqrt(variance) / stated];
-    console.log(`${model}: mean ${shift.toFixed(4)}, deviation ${ratio.toFixed(4)} of what is stated, ${all.length} samples`);
+    console.log(`${name}: mean ${shift.toFixed(4)}, deviation ${ratio.toFixed(4)} of what is stated, ${all.length} samples`);
     assert.ok(Math.abs(shift) < TOLERANCE, `the mean is ${shift} deviations`);
     assert.ok(Math.abs(ratio - 1) < TOLERANCE, `the deviation is ${ratio} of what is stated`);
   });

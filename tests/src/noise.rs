@@ -1,7 +1,8 @@
 //! The errors in blobs as they leave the client and the engine.
 //!
-//! They are found with the secret key and nothing of the code that made the blobs: masks are expanded from the blob's seed, products are
-//! sums over the secret's bits, and messages are worked out from the definitions in the wire format.
+//! They are found with the secret key, by sums over its bits in place of the fast products that made the blobs, and messages are worked out
+//! from the definitions in the wire format. How masks are expanded from seeds and how blobs are cut into parts is read by the code under test:
+//! what is wrong there in the same way on both sides isn't found here, but by the vectors that `tests/vectors/check.py` checks, without any of it.
 
 use blindscore_client::ClientKey;
 use blindscore_protocol::{

@@ -49,6 +49,7 @@ impl Program {
             .current_dir(self.home())
             .env("BLINDSCORE_URL", &self.url)
             .env("XDG_DATA_HOME", self.home().join("data"))
+            .env_remove("SSL_CERT_FILE")
             .envs(variables.iter().copied())
             .output()
             .expect("the program starts");

@@ -1,9 +1,10 @@
-import { BlindscoreError, InputError, ModelChangedError, rethrow } from "./errors.js";
+import { type Answer, serverTiming } from "./answer.js";
 import type { ModelDescriptor, Scores } from "./descriptor.js";
-import { type Answer, Http, serverTiming } from "./http.js";
+import { BlindscoreError, ModelChangedError, rethrow } from "./errors.js";
+import { Http } from "./http.js";
 import { type KeyReport, KeyRing, type Progress } from "./keyring.js";
 import { unpack, vector } from "./keys.js";
-import { type LoadedModel, Wanted } from "./model.js";
+import { modelPath, type LoadedModel, Wanted } from "./model.js";
 import type { KeyStorage } from "./storage.js";
 import { load, type WasmSource } from "./wasm.js";
 
@@ -26,6 +27,11 @@ export interface ConnectOptions {
   wasm?: WasmSource;
   /** Gives up connecting. */
   signal?: AbortSignal;
+  /**
+   * Milliseconds that a request may take, of this client's and of `connect` itself, besides the time that its bytes take at 50 kB/s; 60,000 if it
+   * is left out. Then the error has the code `timeout`.
+   */
+  timeout?: number;
 }
 
 /** A decrypted answer, with what it took. */
@@ -76,7 +82,7 @@ export class Blindscore {
    */
   static async connect(url: string | URL, options: ConnectOptions = {}): Promise<Blindscore> {
     const { signal } = options;
-    const http = new Http(String(url), options.fetch);
+    const http = new Http(String(url), options.fetch, options.timeout);
     const wanted = new Wanted(http, options.model, options.id);
     let model: LoadedModel | undefined;
     try {
@@ -234,7 +240,7 @@ export class Blindscore {
 
   /** Fetches the model again and goes on with it, if `check` lets it pass. */
   async #renew(check: (now: LoadedModel) => void, signal: AbortSignal | undefined): Promise<boolean> {
-    const model = await this.#wanted.fetch(signal, this.model);
+    const model = await this.#wanted.fetch(signal, this.#model);
     if (!model) return false;
     try {
       this.#assertAlive();
@@ -254,7 +260,7 @@ export class Blindscore {
     const started = performance.now();
     const query = rethrow(() => this.#keys.require().encrypt(this.#model.parsed, features));
     const encrypted = performance.now();
-    const { headers, body } = await this.#score(query, options.signal);
+    const { headers, body } = await this.#score(query, 1, options.signal);
     const received = performance.now();
     const scores = this.#decrypt(query, body);
     const decrypted = performance.now();
@@ -274,21 +280,25 @@ export class Blindscore {
   async #predictPart(part: Float64Array[], signal?: AbortSignal): Promise<Scores[]> {
     const secret = this.#keys.require();
     const queries = part.map((features) => rethrow(() => secret.encrypt(this.#model.parsed, features)));
-    const { body } = await this.#score(concatenated(queries), signal);
-    const size = body.length / part.length;
-    if (!Number.isInteger(size)) {
-      throw new InputError("malformed_blob", `${body.length} bytes are not ${part.length} responses`);
-    }
+    const { body } = await this.#score(concatenated(queries), queries.length, signal);
+    const size = body.length / queries.length;
     return queries.map((query, index) => this.#decrypt(query, body.subarray(index * size, (index + 1) * size)));
   }
 
-  #score(body: Uint8Array, signal?: AbortSignal): Promise<Answer> {
-    return this.#http.request(`/v1/models/${encodeURIComponent(this.model.name)}/score`, {
+  /** Sends queries, one after the other; gives as many responses. */
+  async #score(body: Uint8Array, count: number, signal?: AbortSignal): Promise<Answer> {
+    const size = count * this.#model.parsed.responseBytes();
+    const answer = await this.#http.request(`${modelPath(this.model.name)}/score`, {
       method: "POST",
       headers: { "content-type": "application/octet-stream", "blindscore-key": this.#keys.require().keyId() },
-      body: body as Uint8Array<ArrayBuffer>,
-      ...(signal && { signal }),
+      body,
+      limit: size,
+      signal,
     });
+    if (answer.body.length !== size) {
+      throw new BlindscoreError("malformed_answer", `${answer.body.length} bytes are not ${count} responses, which take ${size}`, "retry");
+    }
+    return answer;
   }
 
   /** Decrypts the response to a query, with the key and the model as they are now: either may have changed since the query was made. */

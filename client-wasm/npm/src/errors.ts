@@ -1,3 +1,5 @@
+import { escaped, quoted } from "./text.js";
+
 /** What can be done about an error: see `BlindscoreError.recovery`. */
 export type Recovery = "upload_key" | "refresh_model" | "retry" | "none";
 
@@ -21,7 +23,10 @@ export type ClientErrorCode =
   | "not_initialised"
   | "parameter_set_mismatch"
   | "query_mismatch"
+  | "redirected"
   | "storage"
+  | "timeout"
+  | "timeout_range"
   | "unsupported_format"
   | "unsupported_model"
   | "wasm_load";
@@ -86,7 +91,7 @@ export class InputError extends BlindscoreError {
   override readonly name: string = "InputError";
 }
 
-/** The server did not answer. */
+/** The server did not answer, or not in time. */
 export class NetworkError extends BlindscoreError {
   override readonly name: string = "NetworkError";
 }
@@ -109,7 +114,7 @@ export class ModelChangedError extends BlindscoreError {
     /** What differs, in words. */
     readonly difference: string,
   ) {
-    super("model_changed", `the model is not the one that was agreed to, so nothing was sent: ${difference}`);
+    super("model_changed", `the model is not the one that was agreed to, so nothing was sent: ${escaped(difference)}`);
   }
 }
 
@@ -137,7 +142,7 @@ const RECOVERIES: Record<string, Recovery> = {
   unsupported_format: "refresh_model",
   unsupported_model: "refresh_model",
 };
-const INPUT = new Set(["drawing_size", "feature_count", "feature_norm", "feature_range", "malformed_blob", "malformed_id", "parameter_set_mismatch"]);
+const INPUT = new Set(["drawing_size", "feature_count", "feature_norm", "feature_range", "malformed_blob", "malformed_id", "parameter_set_mismatch", "timeout_range"]);
 
 /** Errors of the WebAssembly side carry a `code`; all of them are about the arguments or the answer at hand. */
 export function fromWasm(error: unknown): unknown {
@@ -148,7 +153,8 @@ export function fromWasm(error: unknown): unknown {
   const code: unknown = (error as { code?: unknown }).code;
   if (typeof code !== "string") return error;
   const Kind = INPUT.has(code) ? InputError : BlindscoreError;
-  return new Kind(code, error.message, RECOVERIES[code] ?? "none", { cause: error });
+  // Some messages quote what the server gave.
+  return new Kind(code, quoted(error.message), RECOVERIES[code] ?? "none", { cause: error });
 }
 
 /** Runs `work` with the errors of the WebAssembly side made ours. */

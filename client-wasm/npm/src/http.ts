@@ -1,42 +1,74 @@
-import { BlindscoreError, NetworkError, type Recovery, ServerError } from "./errors.js";
+import { type Answer, isFine, problem, read, refuseRedirect, SMALL_BYTES, text } from "./answer.js";
+import { Deadline } from "./deadline.js";
+import { BlindscoreError, InputError, NetworkError } from "./errors.js";
+import { abortable } from "./shared.js";
+import { send } from "./upload.js";
 
-/** A whole answer. */
-export interface Answer {
-  status: number;
-  headers: Headers;
-  body: Uint8Array<ArrayBuffer>;
+/** Time for a request besides that of its bytes: a server answers within half of it, or says that it can't. */
+const TIMEOUT_MS = 60_000;
+/** Bytes that travel in a millisecond, at least. */
+const RATE = 50;
+
+/** What is asked. */
+export interface Call {
+  method?: "GET" | "POST" | "PUT" | "DELETE";
+  headers?: Record<string, string>;
+  body?: Uint8Array;
+  /** Asks for what the server has now, not for what is kept of an earlier answer. */
+  fresh?: boolean;
+  signal?: AbortSignal | undefined;
+  /** Bytes that the answer may have. */
+  limit: number | Promise<number>;
+  /** Statuses that are answers, besides the fine ones. */
+  expected?: number[];
 }
 
 /** Requests to one server; every failure becomes a `BlindscoreError`. */
 export class Http {
   readonly base: string;
   readonly #fetch: typeof fetch;
+  readonly #timeout: number;
   /** Browsers tell how an upload gets on through XMLHttpRequest only. */
   readonly #tellsProgress: boolean;
 
-  constructor(url: string, fetchFunction: typeof fetch | undefined) {
+  constructor(url: string, fetchFunction: typeof fetch | undefined, timeout = TIMEOUT_MS) {
+    if (!(timeout > 0)) throw new InputError("timeout_range", `the timeout is ${timeout}, not a number of milliseconds above 0`);
     this.base = url.replace(/\/+$/, "");
     // Called unbound, the browser's own fetch throws.
     this.#fetch = fetchFunction ?? globalThis.fetch.bind(globalThis);
+    this.#timeout = timeout;
     this.#tellsProgress = !fetchFunction && typeof XMLHttpRequest !== "undefined";
   }
 
-  /** Gives the answer if its status is fine or listed in `expected`. */
-  async request(path: string, init: RequestInit, expected: number[] = []): Promise<Answer> {
-    const answer = await this.#reached(init.signal, async () => {
-      const response = await this.#fetch(this.base + path, init);
-      const body = new Uint8Array(await response.arrayBuffer());
-      return { status: response.status, headers: response.headers, body };
+  /** Gives the answer if its status is fine or expected. */
+  async request(path: string, call: Call): Promise<Answer> {
+    const { method = "GET", headers = {}, body, fresh } = call;
+    const answer = await this.#within(call, async (deadline) => {
+      const response = await this.#fetch(this.base + path, {
+        method,
+        headers,
+        redirect: "manual",
+        signal: deadline.signal,
+        ...(body && { body: body as Uint8Array<ArrayBuffer> }),
+        ...(fresh && { cache: "no-cache" }),
+      });
+      try {
+        refuseRedirect(this.base, response);
+        return await this.#read(response, call, deadline);
+      } finally {
+        // Of what is not read to its end, nothing more is wanted.
+        if (response.body && !response.body.locked) void response.body.cancel().catch(() => {});
+      }
     });
-    if (isFine(answer) || expected.includes(answer.status)) return answer;
+    if (isFine(answer) || call.expected?.includes(answer.status)) return answer;
     throw problem(answer);
   }
 
-  /** Gives the JSON at `path`. */
-  async json<T>(path: string, init: RequestInit): Promise<T> {
-    const { body } = await this.request(path, init);
+  /** Gives the JSON at `path`, whatever it is. */
+  async json(path: string, call: Call): Promise<unknown> {
+    const { body } = await this.request(path, call);
     try {
-      return JSON.parse(text(body)) as T;
+      return JSON.parse(text(body)) as unknown;
     } catch (cause) {
       throw new BlindscoreError("malformed_answer", `${this.base}${path} did not answer with JSON`, "retry", { cause });
     }
@@ -50,114 +82,49 @@ export class Http {
     signal?: AbortSignal,
   ): Promise<Answer> {
     const headers = { "content-type": "application/octet-stream" };
+    const call: Call = { method: "PUT", headers, body, limit: SMALL_BYTES, signal };
     onProgress(0);
     let answer: Answer;
     if (this.#tellsProgress) {
-      answer = await this.#reached(signal, () => send(this.base + path, headers, body, onProgress, signal));
+      const url = this.base + path;
+      answer = await this.#within(call, (deadline) => send(url, headers, body, SMALL_BYTES, onProgress, deadline.signal));
       if (!isFine(answer)) throw problem(answer);
     } else {
-      const init = { method: "PUT", headers, body: body as Uint8Array<ArrayBuffer>, ...(signal && { signal }) };
-      answer = await this.request(path, init);
+      answer = await this.request(path, call);
     }
     onProgress(1);
     return answer;
   }
 
-  /** What `work` gives; if it fails and nobody aborted it, the server was not reached. */
-  async #reached(signal: AbortSignal | null | undefined, work: () => Promise<Answer>): Promise<Answer> {
+  /** Reads an answer, in more time the more it may be. */
+  async #read(response: Response, call: Call, deadline: Deadline): Promise<Answer> {
+    const { status, headers } = response;
+    if (isFine(response) || call.expected?.includes(status)) {
+      const limit = await call.limit;
+      deadline.extend(limit / RATE);
+      return { status, headers, body: await read(response, limit, deadline.signal) };
+    }
+    // What a proxy says may be long, or broken off: the status counts.
+    const body = await read(response, SMALL_BYTES, deadline.signal).catch(() => new Uint8Array());
+    return { status, headers, body };
+  }
+
+  /** What `work` gives. If it fails, nobody aborted it, and it doesn't say why, the server was not reached. */
+  async #within({ body, signal }: Call, work: (deadline: Deadline) => Promise<Answer>): Promise<Answer> {
+    const deadline = new Deadline(this.#timeout + (body?.length ?? 0) / RATE, signal);
+    const started = performance.now();
     try {
-      return await work();
+      return await abortable(work(deadline), deadline.signal);
     } catch (cause) {
-      if (signal?.aborted) throw cause;
+      if (signal?.aborted) throw signal.reason;
+      if (deadline.signal.aborted) {
+        const seconds = Math.round((performance.now() - started) / 1000);
+        throw new NetworkError("timeout", `the server at ${this.base} has not answered within ${seconds} s`, "retry", { cause });
+      }
+      if (cause instanceof BlindscoreError) throw cause;
       throw new NetworkError("network", `the server at ${this.base} can't be reached`, "retry", { cause });
+    } finally {
+      deadline.clear();
     }
   }
-}
-
-/** A PUT by XMLHttpRequest. */
-function send(
-  url: string,
-  headers: Record<string, string>,
-  body: Uint8Array,
-  onProgress: (fraction: number) => void,
-  signal?: AbortSignal,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
-    const request = new XMLHttpRequest();
-    const abort = () => request.abort();
-    signal?.addEventListener("abort", abort);
-    request.responseType = "arraybuffer";
-    request.onloadend = () => signal?.removeEventListener("abort", abort);
-    request.onload = () => {
-      const body = new Uint8Array(request.response as ArrayBuffer);
-      resolve({ status: request.status, headers: headersOf(request), body });
-    };
-    request.onerror = () => reject(new Error("the request failed"));
-    request.onabort = () => reject((signal?.reason as Error | undefined) ?? new Error("the request was aborted"));
-    request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / Math.max(total, 1));
-    request.open("PUT", url);
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    // Chromium sends a blob a quarter faster than the same bytes.
-    request.send(new Blob([body as Uint8Array<ArrayBuffer>]));
-  });
-}
-
-function headersOf(request: XMLHttpRequest): Headers {
-  const lines = request.getAllResponseHeaders().split("\r\n").filter(Boolean);
-  return new Headers(lines.map((line): [string, string] => {
-    const colon = line.indexOf(":");
-    return [line.slice(0, colon), line.slice(colon + 1).trim()];
-  }));
-}
-
-function isFine({ status }: Answer): boolean {
-  return status >= 200 && status < 300;
-}
-
-function text(body: Uint8Array): string {
-  return new TextDecoder().decode(body);
-}
-
-/** Reads problem details (RFC 9457), if that is what the server sent. */
-function problem({ status, headers, body }: Answer): ServerError {
-  const { code, detail, title, recovery } = details(body);
-  const fallback: Recovery = status >= 500 || status === 429 ? "retry" : "none";
-  return new ServerError(
-    typeof code === "string" ? code : `http_${status}`,
-    [title, detail].filter((part) => typeof part === "string").join(": ") || `the server answered ${status}`,
-    isRecovery(recovery) ? recovery : fallback,
-    status,
-    retryAfter(headers.get("retry-after")),
-    headers.get("x-request-id"),
-  );
-}
-
-/** A JSON object's fields, or none if the body isn't one. */
-export function details(body: Uint8Array): Record<string, unknown> {
-  try {
-    const parsed: unknown = JSON.parse(text(body));
-    return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
-}
-
-/** Milliseconds to wait, from seconds or a date (RFC 9110, section 10.2.3). */
-function retryAfter(value: string | null): number | null {
-  if (value === null) return null;
-  const wait = /^\d+$/.test(value) ? 1000 * Number(value) : Date.parse(value) - Date.now();
-  return Number.isFinite(wait) ? Math.max(0, wait) : null;
-}
-
-function isRecovery(value: unknown): value is Recovery {
-  return value === "upload_key" || value === "refresh_model" || value === "retry" || value === "none";
-}
-
-/** The duration that a `Server-Timing` header gives for a metric, in milliseconds. */
-export function serverTiming(header: string | null, metric: string): number | null {
-  const entry = header?.split(",").map((part) => part.trim().split(";")).find(([name]) => name === metric);
-  const duration = entry?.find((part) => part.trim().startsWith("dur="));
-  const value = Number(duration?.trim().slice("dur=".length) ?? NaN);
-  return Number.isFinite(value) ? value : null;
 }

@@ -1,7 +1,8 @@
+import { type Answer, details, SMALL_BYTES } from "./answer.js";
 import type { SecretKey } from "./blindscore.js";
 import { BlindscoreError, rethrow } from "./errors.js";
 import { generate } from "./generation.js";
-import { type Answer, details, type Http } from "./http.js";
+import type { Http } from "./http.js";
 import type { LoadedModel } from "./model.js";
 import { Shared } from "./shared.js";
 import type { KeyStorage } from "./storage.js";
@@ -116,8 +117,7 @@ export class KeyRing {
     await this.#ensuring.stop(new DOMException("the key was forgotten", "AbortError"));
     if (!this.#secret) await this.load();
     if (!this.#secret) return;
-    const init: RequestInit = { method: "DELETE", ...(signal && { signal }) };
-    await this.#http.request(`/v1/keys/${this.#secret.keyId()}`, init, [404]);
+    await this.#http.request(`/v1/keys/${this.#secret.keyId()}`, { method: "DELETE", limit: SMALL_BYTES, expected: [404], signal });
     await this.#storage?.delete(this.#storageName());
     this.#drop();
   }
@@ -187,7 +187,7 @@ export class KeyRing {
 
   /** What the server tells of a key, if it has it. */
   async #stored(keyId: string, signal: AbortSignal): Promise<Answer | undefined> {
-    const answer = await this.#http.request(`/v1/keys/${keyId}`, { signal }, [404]);
+    const answer = await this.#http.request(`/v1/keys/${keyId}`, { limit: SMALL_BYTES, expected: [404], signal });
     return answer.status === 404 ? undefined : answer;
   }
 
@@ -196,7 +196,8 @@ export class KeyRing {
     answer: Answer,
     done: Omit<KeyReport, "keyId" | "publicKeyBytes" | "expiresAt" | "outdated">,
   ): KeyReport {
-    const expires = Date.parse(String(details(answer.body).expires_at));
+    const { expires_at } = details(answer.body);
+    const expires = typeof expires_at === "string" ? Date.parse(expires_at) : NaN;
     return {
       keyId: secret.keyId(),
       publicKeyBytes: this.#model.descriptor.sizes.public_key,

@@ -3,15 +3,15 @@
 use blindscore_protocol::columns::number;
 
 /// Characters of a server's words that are shown.
-const SHOWN: usize = 600;
+const SHOWN: usize = 1_000;
 
 /// A server's words, in one line of bounded length in which nothing steers a terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() {
-        shown += "...";
+    let mut shown = text.char_indices().map(|(place, _)| place);
+    match shown.nth(SHOWN) {
+        Some(end) => plain(&text[..end]) + "...",
+        None => plain(text),
     }
-    plain(&shown)
 }
 
 /// Lines in which nothing steers a terminal.

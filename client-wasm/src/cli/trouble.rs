@@ -47,6 +47,12 @@ impl HttpError {
 
     /// No whole answer.
     pub(crate) fn unanswered(base: &str, path: &str, error: &Error) -> Self {
+        if let Some(problem) = certificate(error) {
+            return Self::of(format!(
+                "the certificate of {base} is not trusted: {problem}. If a private authority has signed it, give that one's certificate with \
+                 --ca-cert"
+            ));
+        }
         match error {
             Error::BodyExceedsLimit(limit) => {
                 Self::nonsense(path, format!("it is longer than {limit} bytes"))
@@ -111,6 +117,15 @@ impl fmt::Display for HttpError {
 }
 
 impl std::error::Error for HttpError {}
+
+/// What is wrong with the server's certificate, if that is what it is.
+fn certificate(error: &Error) -> Option<&rustls::CertificateError> {
+    let Error::Io(error) = error else { return None };
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(problem) => Some(problem),
+        _ => None,
+    }
+}
 
 /// How long to wait: seconds or a date (RFC 9110, section 10.2.3).
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {

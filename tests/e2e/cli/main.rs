@@ -1,6 +1,7 @@
 //! The program `blindscore` over the real server: a whole file, bad files, and whatever happens on the way.
 
 mod agreement;
+mod hostile;
 mod rows;
 mod toy;
 

@@ -46,7 +46,7 @@ class OneKey implements KeyStorage {
 }
 const storages: KeyStorage[] = [new OneKey(), memoryStorage(), indexedDbStorage(), indexedDbStorage("mine")];
 
-const options: ConnectOptions = { model: "mnist-linear", fetch, wasm: address, signal };
+const options: ConnectOptions = { model: "mnist-linear", fetch, wasm: address, signal, timeout: 20_000 };
 const client: Blindscore = await Blindscore.connect(new URL("https://scores.example"), options);
 const pinned: string = client.pin;
 await Blindscore.connect("https://scores.example", { model: "mnist-linear", id: pinned });
@@ -93,7 +93,7 @@ export function advice(error: unknown): string {
   if (error instanceof ModelChangedError) return error.difference;
   if (error instanceof InputError || error instanceof NetworkError || error instanceof StorageError) return error.message;
   // Codes are completed by editors, and codes that are not known yet are allowed.
-  const known: (ClientErrorCode | ServerErrorCode)[] = ["feature_range", "key_not_found", "unsupported_format", "overloaded"];
+  const known: (ClientErrorCode | ServerErrorCode)[] = ["feature_range", "key_not_found", "unsupported_format", "overloaded", "redirected", "timeout", "timeout_range"];
   const unknown: ErrorCode = "something_new";
   return [recovery, unknown, ...known].join(" ");
 }
