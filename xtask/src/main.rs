@@ -4,6 +4,7 @@ mod browser;
 mod command;
 mod demo;
 mod docs;
+mod fuzz;
 mod lighthouse;
 mod mnist;
 mod npm;
@@ -27,6 +28,8 @@ enum Xtask {
     Test,
     /// Measure a server under load, floods and failures
     Soak(servers::SoakArgs),
+    /// Look for inputs that break something
+    Fuzz(fuzz::FuzzArgs),
     /// Check formatting and lints
     Lint,
     /// Build the npm package: target/npm/blindscore-VERSION.tgz
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Demo(args) => demo::run(&args),
         Xtask::Test => test::run(),
         Xtask::Soak(args) => servers::soak(&args),
+        Xtask::Fuzz(args) => fuzz::run(&args),
         Xtask::Lint => test::lint(),
         Xtask::Npm => npm::build(),
         Xtask::Docs => docs::build(),

@@ -1,7 +1,7 @@
 use crate::{
     browser,
     command::{cargo, npm_install, say},
-    docs, mnist, npm, paths,
+    docs, fuzz, mnist, npm, paths,
     python::python,
     server::{self, Running},
     servers, web,
@@ -81,6 +81,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             Ok(())
         },
     )?;
+    drop(server);
+    fuzz::test()?;
     say("All tests passed");
     Ok(())
 }

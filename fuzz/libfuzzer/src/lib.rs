@@ -1,0 +1,1 @@
+//! Only its dependency counts: building it leaves `libfuzzer.a`.

@@ -1,0 +1,92 @@
+//! Blobs of every kind and parameter set, edited, with a checksum that is right: it keeps accidents out, and nobody who computes it.
+
+use crate::{edit, samples::SAMPLES, samples::Sample};
+use arbitrary::{Result, Unstructured};
+use blindscore_client::ClientKey;
+use blindscore_protocol::{
+    params::ParameterSet,
+    wire::{HEADER_BYTES, Header, Kind, PublicKey, Query, QueryId, Response},
+};
+use sha2::{Digest, Sha256};
+
+/// Where the header says how long the payload is.
+const LENGTH: usize = 12;
+/// Where its checksum stands.
+const CHECKSUM: usize = HEADER_BYTES - QueryId::BYTES;
+
+pub(crate) fn run(data: &[u8]) {
+    // An input that is too short says nothing.
+    let _ = read(&mut Unstructured::new(data));
+}
+
+fn read(input: &mut Unstructured<'_>) -> Result<()> {
+    // Networks' keys have 10 MB.
+    let set = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2][input.int_in_range(0..=15)?];
+    let sample = &SAMPLES[set];
+    let kind = input.int_in_range(0..=if set == 2 { 31 } else { 3 })?;
+    let mut blob = match kind {
+        0 => sample.public.clone(),
+        1 => sample.key.to_bytes().to_vec(),
+        kind if kind % 2 == 0 => sample.query.clone(),
+        _ => sample.response.clone(),
+    };
+    let (checksum, length) = (input.ratio(15, 16)?, input.ratio(1, 4)?);
+    edit::apply(input, &mut blob);
+    if length {
+        mend_length(&mut blob);
+    }
+    if checksum {
+        mend_checksum(&mut blob);
+    }
+    everywhere(&blob, sample);
+    Ok(())
+}
+
+fn mend_length(blob: &mut [u8]) {
+    let length = (blob.len().saturating_sub(HEADER_BYTES) as u64).to_le_bytes();
+    if let Some(field) = blob.get_mut(LENGTH..LENGTH + length.len()) {
+        field.copy_from_slice(&length);
+    }
+}
+
+fn mend_checksum(blob: &mut [u8]) {
+    if blob.len() >= HEADER_BYTES {
+        let digest = Sha256::new()
+            .chain_update(&blob[..CHECKSUM])
+            .chain_update(&blob[HEADER_BYTES..])
+            .finalize();
+        blob[CHECKSUM..HEADER_BYTES].copy_from_slice(&digest[..QueryId::BYTES]);
+    }
+}
+
+/// To every reader, whatever it was.
+fn everywhere(blob: &[u8], sample: &Sample) {
+    let linear = matches!(sample.model.set(), ParameterSet::Linear(_));
+    let _ = Header::kind_of(blob);
+    let _ = Header::is_of_earlier_format(blob);
+    for kind in [Kind::PublicKey, Kind::Query, Kind::Response, Kind::SecretKey] {
+        let _ = Header::peek(blob, kind);
+    }
+    let _ = QueryId::of(blob);
+    if let Ok(key) = PublicKey::from_blob(blob) {
+        assert!(key.to_blob().0 == blob, "a key is written as it was read");
+        if linear && key.set() == sample.model.set() {
+            sample.score_with(&key);
+        }
+    }
+    let (set, descriptor) = (sample.model.set(), sample.descriptor());
+    if let Ok(query) = Query::from_blob(blob, set.query_format(), descriptor.inputs.count)
+        && linear
+    {
+        let answer = sample.score(&query);
+        Response::from_blob(&answer, set.response_format(), descriptor.outputs.len())
+            .expect("a response can be read");
+    }
+    if let Ok(scores) = sample.decrypt(blob) {
+        let numbers = scores.scores.iter().chain(&scores.probabilities);
+        assert!(numbers.into_iter().all(|number| number.is_finite()), "{scores:?}");
+    }
+    if let Ok(key) = ClientKey::from_bytes(blob) {
+        assert_eq!(key.to_bytes().len(), blob.len());
+    }
+}

@@ -1,0 +1,106 @@
+//! Inputs that nobody would write, for everything that reads bytes from outside: one [`Target`] for each reader.
+//!
+//! Whatever the input, the code under test gives a value or an error. It doesn't panic, it ends soon, and it allocates no more than the
+//! target's bound. `cargo xtask fuzz` runs the targets under libFuzzer, which looks for inputs that reach new code. An input that broke
+//! something stays as a file in `seeds`, with which every later run starts.
+
+mod answers;
+mod blobs;
+mod descriptor;
+mod edit;
+mod http;
+mod model;
+mod onnx;
+mod program;
+mod rows;
+mod samples;
+mod server;
+mod settings;
+mod table;
+
+/// A reader of bytes from outside.
+pub struct Target {
+    /// What it is called.
+    pub name: &'static str,
+    /// Bytes that it may allocate over what [`Target::prepare`] leaves.
+    pub memory: usize,
+    /// Runs once, before the first input.
+    pub prepare: fn(),
+    /// Reads one input. It panics if something is wrong that isn't a panic by itself.
+    pub run: fn(&[u8]),
+}
+
+const MIB: usize = 1 << 20;
+
+/// Those that run in libFuzzer. The npm package has a script of its own (`npm.mjs`).
+pub const TARGETS: &[Target] = &[
+    // A network's key is 10 MB, and its coefficients are 17 MB.
+    Target {
+        name: "blobs",
+        memory: 128 * MIB,
+        prepare: samples::prepare,
+        run: blobs::run,
+    },
+    // A query of 16,384 features, and a response of 1,000 scores.
+    Target {
+        name: "descriptor",
+        memory: 64 * MIB,
+        prepare: samples::prepare,
+        run: descriptor::run,
+    },
+    Target {
+        name: "onnx",
+        memory: 512 * MIB,
+        prepare: onnx::prepare,
+        run: onnx::run,
+    },
+    Target {
+        name: "model",
+        memory: 256 * MIB,
+        prepare: || {},
+        run: model::run,
+    },
+    Target {
+        name: "table",
+        memory: 64 * MIB,
+        prepare: samples::prepare,
+        run: table::run,
+    },
+    Target {
+        name: "tokens",
+        memory: 16 * MIB,
+        prepare: || {},
+        run: settings::tokens,
+    },
+    Target {
+        name: "counts",
+        memory: 16 * MIB,
+        prepare: settings::prepare_counts,
+        run: settings::counts,
+    },
+    Target {
+        name: "config",
+        memory: 16 * MIB,
+        prepare: || {},
+        run: settings::config,
+    },
+    // What the documentation promises of a server, with the options of `server::OPTIONS`.
+    Target {
+        name: "http",
+        memory: server::MEMORY,
+        prepare: server::prepare,
+        run: http::run,
+    },
+    Target {
+        name: "rows",
+        memory: server::MEMORY,
+        prepare: server::prepare,
+        run: rows::run,
+    },
+    Target {
+        name: "answers",
+        memory: server::MEMORY,
+        prepare: answers::prepare,
+        run: answers::run,
+    },
+];

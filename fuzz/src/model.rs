@@ -1,0 +1,35 @@
+//! Model files (safetensors), as `serve` and `import` read them.
+
+use crate::samples::middle;
+use blindscore_server::{
+    import::{self, Naming, Network},
+    model::{LinearModel, Model, Salt},
+};
+
+pub(crate) fn run(data: &[u8]) {
+    if let Ok(model) = Model::from_safetensors(data) {
+        let descriptor = model.descriptor();
+        descriptor.parse().expect("clients can use what is served");
+        let features = middle(&descriptor.inputs);
+        let scores = model.plain_scores(&features);
+        assert_eq!(scores.len(), descriptor.outputs.len());
+        let _ = model.deviations(&features);
+    }
+    if let Ok(linear) = LinearModel::from_safetensors(data) {
+        let written = linear.to_safetensors().expect("a model file");
+        LinearModel::from_safetensors(&written).expect("what is written can be read");
+    }
+    let _ = import::read_safetensors(data);
+    let salt = Salt::none();
+    let naming = Naming {
+        name: "fuzzed",
+        title: None,
+        labels: None,
+        salt: &salt,
+    };
+    if Network::is_in(data)
+        && let Ok(network) = Network::read(data, &naming)
+    {
+        assert_eq!(network.model.descriptor().name, "fuzzed");
+    }
+}

@@ -1,0 +1,60 @@
+//! ONNX files: the whole way of `import`, up to the comparison with the file itself.
+
+use blindscore_protocol::{descriptor::Task, params::LinearParams};
+use blindscore_server::{
+    import::{MOST_LEVELS, Ranges, Settled, choose, compare, onnx::Graph, settle},
+    model::{LinearModel, Salt},
+};
+use std::{fs, sync::LazyLock};
+use tempfile::TempDir;
+
+/// A folder with a file that tensors may lie in, as one of the seeds' do.
+static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    fs::write(folder.path().join("model.onnx.data"), vec![0x3e; 2560]).expect("written");
+    folder
+});
+
+pub(crate) fn prepare() {
+    LazyLock::force(&FOLDER);
+}
+
+pub(crate) fn run(data: &[u8]) {
+    let Ok(graph) = Graph::decode(data, FOLDER.path()) else {
+        return;
+    };
+    let Ok(fitted) = graph.fitted() else { return };
+    let task = fitted.task.is_none().then_some(Task::Regression);
+    let Ok(Settled {
+        fitted: named,
+        task,
+        labels,
+    }) = settle(fitted.clone(), None, task)
+    else {
+        return;
+    };
+    let given = named.ranges.is_none().then_some((-1.0, 1.0));
+    let Ok(ranges) = Ranges::find(&named, given, None, 0.25) else {
+        return;
+    };
+    let linear = LinearModel {
+        params: LinearParams::N2048,
+        salt: Salt::none(),
+        name: "fuzzed".into(),
+        title: "fuzzed".into(),
+        inputs: ranges.inputs(named.features.as_deref(), MOST_LEVELS),
+        labels,
+        task,
+        classes: named.classes,
+        link: named.link,
+        input_rounding: true,
+        accuracy: None,
+        coef: named.coef,
+        intercept: named.intercept,
+    };
+    if let Ok(choice) = choose(linear, 1e-3) {
+        let _ = compare(&graph, &fitted, &choice, None);
+        let file = choice.linear.to_safetensors().expect("a model file");
+        LinearModel::from_safetensors(&file).expect("what is written can be read");
+    }
+}

@@ -1,0 +1,134 @@
+//! What honest clients and servers make, for each parameter set.
+
+use blindscore_client::{ClientKey, Scores};
+use blindscore_protocol::{
+    descriptor::{Inputs, Link, ModelDescriptor, Task},
+    params::{LinearParams, ParameterSet},
+    wire::{PublicKey, Query, QueryId},
+};
+use blindscore_server::{
+    engine::PreparedKey,
+    import::{Naming, Network},
+    model::{LinearModel, Model, Salt},
+};
+use std::sync::LazyLock;
+
+/// A key, a query and its answer.
+pub(crate) struct Sample {
+    pub(crate) model: Model,
+    /// The model's file, if it is linear.
+    pub(crate) file: Vec<u8>,
+    pub(crate) key: ClientKey,
+    pub(crate) public: Vec<u8>,
+    pub(crate) prepared: PreparedKey,
+    pub(crate) query: Vec<u8>,
+    pub(crate) response: Vec<u8>,
+}
+
+/// One for each of [`ParameterSet::ALL`].
+pub(crate) static SAMPLES: LazyLock<[Sample; 3]> = LazyLock::new(|| ParameterSet::ALL.map(Sample::new));
+
+/// Makes all of them.
+pub(crate) fn prepare() {
+    LazyLock::force(&SAMPLES);
+}
+
+/// The first one: of the set that most models have.
+pub(crate) fn usual() -> &'static Sample {
+    &SAMPLES[0]
+}
+
+const NETWORK: &[u8] = include_bytes!("../../tests/fixtures/models/digits-net/model.safetensors");
+
+impl Sample {
+    fn new(set: ParameterSet) -> Self {
+        let (model, file) = match set {
+            ParameterSet::Linear(params) => linear(params),
+            ParameterSet::Network(_) => (network(), Vec::new()),
+        };
+        let (key, public) = ClientKey::generate(set).expect("randomness");
+        let descriptor = model.descriptor();
+        let query = key
+            .encrypt(descriptor, &middle(&descriptor.inputs))
+            .expect("a query");
+        let mut sample = Self {
+            prepared: PreparedKey::new(&public),
+            public: public.to_blob().0,
+            response: Vec::new(),
+            model,
+            file,
+            key,
+            query,
+        };
+        sample.response = sample.score(&sample.read_query());
+        sample.decrypt(&sample.response).expect("a score");
+        sample
+    }
+
+    fn read_query(&self) -> Query {
+        let features = self.descriptor().inputs.count;
+        Query::from_blob(&self.query, self.model.set().query_format(), features).expect("a good query")
+    }
+
+    pub(crate) fn descriptor(&self) -> &ModelDescriptor {
+        self.model.descriptor()
+    }
+
+    pub(crate) fn score(&self, query: &Query) -> Vec<u8> {
+        let response = self.model.engine().score(query, &self.prepared);
+        response.expect("the key is of the model's set").to_blob()
+    }
+
+    pub(crate) fn decrypt(&self, response: &[u8]) -> Result<Scores, blindscore_client::ClientError> {
+        let query = QueryId::of(&self.query).expect("a good query");
+        self.key.decrypt(self.descriptor(), query, response)
+    }
+
+    /// Scores its query with another public key.
+    pub(crate) fn score_with(&self, key: &PublicKey) {
+        let prepared = PreparedKey::new(key);
+        let response = self.model.engine().score(&self.read_query(), &prepared);
+        let blob = response.expect("the key is of the model's set").to_blob();
+        // The wrong key gives wrong scores: they are numbers.
+        self.decrypt(&blob)
+            .expect("a response is whole, whatever the key");
+    }
+}
+
+/// A vector in the middle of all ranges.
+pub(crate) fn middle(inputs: &Inputs) -> Vec<f64> {
+    (0..inputs.count)
+        .map(|index| inputs.range(index))
+        .map(|(min, max)| min / 2.0 + max / 2.0)
+        .collect()
+}
+
+fn linear(params: LinearParams) -> (Model, Vec<u8>) {
+    let model = LinearModel {
+        params,
+        salt: Salt::none(),
+        name: "toy".into(),
+        title: "A toy".into(),
+        inputs: Inputs::uniform(3, 0.0, 9.0, 10),
+        labels: ["red", "green", "blue"].map(str::to_owned).to_vec(),
+        task: Task::Classification,
+        classes: None,
+        link: Link::Softmax,
+        input_rounding: true,
+        accuracy: None,
+        coef: vec![vec![1.0, 0.5, -0.3], vec![-1.0, 0.2, 0.4], vec![0.1, -0.7, 0.6]],
+        intercept: vec![1.0, 0.5, -0.3],
+    };
+    let file = model.to_safetensors().expect("a model file");
+    (Model::from_safetensors(&file).expect("a good model"), file)
+}
+
+fn network() -> Model {
+    let naming = Naming {
+        name: "net",
+        title: None,
+        labels: None,
+        salt: &Salt::none(),
+    };
+    Network::read(NETWORK, &naming).expect("a good network").model
+}
