@@ -265,7 +265,7 @@ impl Target {
             .arg(data.join("models"))
             .arg("--tokens")
             .arg(data.join("tokens.json"))
-            .args(["--key-cache-mib", "160", "--upload-mib", "32", "--log", "error"]);
+            .args(["--key-cache-mib", "160", "--upload-mib", "64", "--log", "error"]);
         finish(self.name, &mut command, input)
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{bail, ensure};
 use blindscore_client::{ClientError, Scores, check_features};
 use blindscore_protocol::{descriptor::Inputs, problem::Recovery, wire::QueryId};
 
-/// Queries in one request: a network takes some seconds for so many.
+/// Queries in one request, if the model takes so many: a network needs some seconds for them.
 const BATCH: usize = 16;
 /// Times that a run starts because the model has changed.
 const STARTS: usize = 3;
@@ -189,7 +189,9 @@ impl Run<'_> {
     ) -> Result<u64, Trouble> {
         let mut found = 0;
         loop {
-            let batch = table.next_rows(BATCH)?;
+            // Asked each time: the model may change between two requests.
+            let most = self.model.descriptor.sizes.queries_per_request();
+            let batch = table.next_rows(BATCH.min(most))?;
             if batch.is_empty() {
                 return Ok(found);
             }

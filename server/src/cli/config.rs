@@ -123,11 +123,15 @@ impl Layered {
 }
 
 /// Variables of the client's program, which may run in the same shell.
-const CLIENTS: [&str; 4] = [
+const CLIENTS: [&str; 8] = [
     "BLINDSCORE_URL",
     "BLINDSCORE_MODEL",
+    "BLINDSCORE_MODEL_ID",
     "BLINDSCORE_KEY",
     "BLINDSCORE_TOKEN",
+    "BLINDSCORE_CA_CERT",
+    "BLINDSCORE_TIMEOUT",
+    "BLINDSCORE_MAX_WAIT",
 ];
 
 /// Refuses variables that look like this program's and aren't: most likely a misspelt option.
