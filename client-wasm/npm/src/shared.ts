@@ -3,8 +3,9 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);
-    if (signal.aborted) return abort();
+    if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
+    // Also where nobody waits any more: else a failure would count as one that nobody has heard of.
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }
