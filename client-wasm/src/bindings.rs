@@ -55,7 +55,17 @@ impl Model {
     /// Bytes of a response, whatever the server says they are.
     #[wasm_bindgen(js_name = responseBytes)]
     pub fn response_bytes(&self) -> usize {
-        Sizes::of(&self.1, self.0.inputs.count, self.0.outputs.len()).response
+        self.sizes().response
+    }
+
+    /// Queries that one request may carry.
+    #[wasm_bindgen(js_name = queriesPerRequest)]
+    pub fn queries_per_request(&self) -> usize {
+        self.sizes().queries_per_request()
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes::of(&self.1, self.0.inputs.count, self.0.outputs.len())
     }
 
     /// How it differs, in what is agreed to, from what was agreed to.

@@ -244,3 +244,22 @@ test("whatever an answer says, what is thrown is the package's own", async () =>
   const { message } = await fails(connect(steering.address), "overloaded");
   assert.ok(message.startsWith("Clear\\u{1b}[2J: \\u{202e}xxx") && message.length < 1100, message);
 });
+
+test("a model of many outputs is asked in requests that it takes", async () => {
+  const outputs = Array.from({ length: 1000 }, (_, index) => ({ label: `${index}`, offset: 0, half_range: 1 }));
+  const lengths = [];
+  const wide = await hostile((request, response) => {
+    if (request.url === MODEL) response.end(JSON.stringify({ ...model, outputs, classes: undefined }));
+    else if (request.method === "POST") {
+      lengths.push(Number(request.headers["content-length"]) / model.sizes.query);
+      response.writeHead(500).end();
+    } else return false;
+    return true;
+  });
+  const client = await connect(wide.address);
+  await fails(client.predictMany(Array(16).fill(new Float64Array(784))), "http_500");
+  await client.forget();
+  client.free();
+  // Responses of 2.4 MB each, and 8 MiB of them at most.
+  assert.deepEqual(lengths, [3]);
+});

@@ -51,7 +51,7 @@ export interface Prediction extends Scores {
   trace?: { query: Uint8Array; response: Uint8Array };
 }
 
-/** Queries in one request of `predictMany`: a network takes some seconds for so many. */
+/** Queries in one request of `predictMany`, if the model takes so many: a network needs some seconds for them. */
 const BATCH = 16;
 
 /**
@@ -158,7 +158,10 @@ export class Blindscore {
     for (const features of values) this.#model.check(features);
     const scores: Scores[] = [];
     while (scores.length < values.length) {
-      const part = values.slice(scores.length, scores.length + BATCH);
+      this.#assertAlive();
+      // Asked each time: the model may change between two requests.
+      const most = Math.min(BATCH, this.#model.parsed.queriesPerRequest());
+      const part = values.slice(scores.length, scores.length + most);
       scores.push(...(await this.#recovering(() => this.#predictPart(part, options.signal), options.signal)));
       options.onProgress?.(scores.length);
     }
