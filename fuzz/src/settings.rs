@@ -27,7 +27,7 @@ pub(crate) fn config(data: &[u8]) {
     );
     let fine = matches!(ended.code, Some(0..=2));
     assert!(
-        fine && (ended.code == Some(0)) != (!ended.complaint.is_empty()),
+        fine && (ended.code == Some(0)) == ended.complaint.is_empty(),
         "{}",
         ended.complaint
     );
