@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Bytes that it may allocate: `--key-cache-mib`, `--upload-mib` and 200 MB.
-pub(crate) const MEMORY: usize = (160 + 32 + 200) << 20;
+pub(crate) const MEMORY: usize = (160 + 64 + 200) << 20;
 /// Time in which an honest request is answered, whatever else there is.
 const PATIENCE: Duration = Duration::from_secs(20);
 
