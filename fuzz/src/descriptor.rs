@@ -63,3 +63,19 @@ pub(crate) fn run(data: &[u8]) {
             .all(|p| (-1e-9..=1.0 + 1e-9).contains(p))
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_are_good() {
+        for seed in [
+            &include_bytes!("../seeds/descriptor/model.json")[..],
+            include_bytes!("../seeds/descriptor/two-classes.json"),
+        ] {
+            let descriptor: ModelDescriptor = serde_json::from_slice(seed).unwrap();
+            descriptor.parse().unwrap();
+        }
+    }
+}

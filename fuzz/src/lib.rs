@@ -104,3 +104,21 @@ pub const TARGETS: &[Target] = &[
         run: answers::run,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// What once broke something lies there too.
+    #[test]
+    fn seeds_break_nothing() {
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds");
+        for name in ["blobs", "descriptor", "onnx", "model", "table", "tokens"] {
+            let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+            for entry in fs::read_dir(format!("{seeds}/{name}")).unwrap() {
+                (target.run)(&fs::read(entry.unwrap().path()).unwrap());
+            }
+        }
+    }
+}

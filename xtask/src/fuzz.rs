@@ -234,6 +234,10 @@ impl Target {
             let path = fuzz.join("dictionaries").join(format!("{dictionary}.dict"));
             arguments.push(format!("-dict={}", path.display()));
         }
+        // What other programs do is not counted: libFuzzer would drop the seed. It can't choose between several of that kind.
+        if ["counts", "config"].contains(&self.name) {
+            arguments.extend(["-keep_seed=1", "-len_control=0"].map(str::to_owned));
+        }
         match input {
             Some(input) => arguments.push(std::path::absolute(input)?.display().to_string()),
             None => {
