@@ -57,7 +57,7 @@ pub(super) fn store_options(settings: &[Setting]) -> anyhow::Result<Vec<StoreOpt
     let options = settings.iter().enumerate().map(|(index, Setting(text))| {
         text.expose_secret().parse().map_err(|_| {
             anyhow!(
-                "--store-options: the {}. of them isn't NAME=VALUE. Commas separate options, so a value that has one is given in the TOML file, or in \
+                "--store-options: option {} is not NAME=VALUE. Commas separate options, so a value that has one is given in the TOML file, or in \
                  the platform's own variable",
                 index + 1
             )

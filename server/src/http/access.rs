@@ -68,10 +68,15 @@ impl Access {
             let read = file.read();
             let mut unread = unread.write().unwrap_or_else(PoisonError::into_inner);
             match read {
-                Ok(read) => {
-                    let read = read.unwrap_or_default();
+                Ok(Some(read)) => {
                     *grants.write().unwrap_or_else(PoisonError::into_inner) = read.into();
                     *unread = None;
+                }
+                // Nobody is let in any more, and somebody should know: perhaps a disk has gone.
+                Ok(None) => {
+                    *grants.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+                    unread.get_or_insert_with(Instant::now);
+                    return Err(TokenFileError::Gone(file.path().to_owned()));
                 }
                 Err(error) => {
                     unread.get_or_insert_with(Instant::now);
@@ -199,6 +204,10 @@ mod tests {
         };
         *unread.write().unwrap() = Instant::now().checked_sub(BELIEVED + Duration::from_secs(1));
         assert!(matches!(access.caller(&asked), Err(ApiError::TokensUnreadable)));
+
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(access.reload(), Err(TokenFileError::Gone(_))));
+        assert!(access.check().is_err() && access.caller(&asked).is_err());
 
         std::fs::write(&path, content).unwrap();
         access.reload().unwrap();

@@ -25,8 +25,11 @@ use std::{
     time::Duration,
 };
 
-/// A client that has read nothing for this long gives way to others.
-const IDLE: Duration = Duration::from_secs(2);
+/// A client that has read nothing for this long gives way to others. Who reads 250 kB/s may seem to pause for some seconds: the system tells of
+/// room only when there is much of it.
+const IDLE: Duration = Duration::from_secs(5);
+/// Bytes that are given to the connection at a time.
+const PIECE: usize = 64 << 10;
 
 /// Room for answers that clients haven't read yet.
 pub(super) struct Answers(Arc<Room>);
@@ -72,18 +75,19 @@ impl Answers {
         self.0.taken()
     }
 
-    /// Takes room for the answer to a request.
+    /// Takes room for the answer to a request: so many bytes of blobs, in this form.
     pub(super) async fn reserve(
         &self,
         tenant: &Tenant,
         request: &HttpRequest,
+        form: Form,
         bytes: usize,
     ) -> Result<Reserved, ApiError> {
         let reader = Arc::new(Reader {
             connection: request.conn_data::<Arc<Watch>>().cloned(),
             written: AtomicBool::new(false),
         });
-        let place = self.0.take(tenant, bytes, reader.clone()).await;
+        let place = self.0.take(tenant, form.encoded(bytes), reader.clone()).await;
         let place = place.ok_or(ApiError::Busy {
             what: "too many answers wait to be read",
             retry_after: IDLE,
@@ -113,13 +117,18 @@ impl Form {
         }
     }
 
+    /// Bytes that a blob of this length takes.
+    fn encoded(self, len: usize) -> usize {
+        match self {
+            Self::Raw => len,
+            Self::Array | Self::Object => len.div_ceil(3) * 4,
+        }
+    }
+
     fn len(self, blobs: &VecDeque<Vec<u8>>) -> usize {
         let [before, between, after] = self.around();
-        let blob = |blob: &Vec<u8>| match self {
-            Self::Raw => blob.len(),
-            Self::Array | Self::Object => blob.len().div_ceil(3) * 4,
-        };
-        before.len() + blobs.iter().map(blob).sum::<usize>() + between.len() * (blobs.len() - 1) + after.len()
+        let text: usize = blobs.iter().map(|blob| self.encoded(blob.len())).sum();
+        before.len() + text + between.len() * (blobs.len() - 1) + after.len()
     }
 }
 
@@ -128,6 +137,8 @@ pub(super) struct Answer {
     form: Form,
     blobs: VecDeque<Vec<u8>>,
     first: bool,
+    /// What is left of the blob that is being written, as it is written.
+    current: Bytes,
     size: usize,
     /// Since the first piece was asked for.
     pace: Option<Pace>,
@@ -143,23 +154,35 @@ impl Answer {
             size: form.len(&blobs),
             blobs,
             first: true,
+            current: Bytes::new(),
             pace: None,
             reserved,
         }
     }
 
     fn next_piece(&mut self) -> Option<Bytes> {
+        if self.current.is_empty() {
+            self.current = self.next_blob()?;
+        }
+        let piece = self.current.split_to(PIECE.min(self.current.len()));
+        if self.current.is_empty() {
+            let left = self.blobs.iter().map(|blob| self.form.encoded(blob.len()));
+            self.reserved.place.shrink_to(left.sum::<usize>() + piece.len());
+        }
+        Some(piece)
+    }
+
+    /// The next blob with what stands around it.
+    fn next_blob(&mut self) -> Option<Bytes> {
         let blob = self.blobs.pop_front()?;
         let [before, between, after] = self.form.around();
         let start = if self.first { before } else { between };
         let end = if self.blobs.is_empty() { after } else { "" };
         self.first = false;
-        let held: usize = self.blobs.iter().map(Vec::len).sum();
-        self.reserved.place.shrink_to(held + blob.len());
         Some(match self.form {
             Form::Raw => blob.into(),
             Form::Array | Form::Object => {
-                let mut text = String::with_capacity(start.len() + blob.len().div_ceil(3) * 4 + end.len());
+                let mut text = String::with_capacity(start.len() + self.form.encoded(blob.len()) + end.len());
                 text.push_str(start);
                 STANDARD.encode_string(&blob, &mut text);
                 text.push_str(end);

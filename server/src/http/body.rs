@@ -164,14 +164,16 @@ impl Bodies {
         let arriving = Arc::new(Arriving::start());
         let place = self.room.take(tenant, longest, arriving.clone()).await;
         let place = place.ok_or_else(|| self.full())?;
+        // It may have waited for its place.
+        arriving.with(|progress| {
+            progress.pace = Pace::start();
+            progress.last = Instant::now();
+        });
         let bytes = tokio::select! {
             bytes = collect(&arriving, payload, limit, longest, on_piece) => bytes?,
             () = arriving.leave.notified() => return Err(self.full()),
         };
-        let elapsed = arriving.with(|progress| {
-            progress.complete = true;
-            progress.pace.elapsed()
-        });
+        let elapsed = arriving.with(|progress| progress.pace.elapsed());
         place.shrink_to(bytes.len());
         if bytes.len() > LARGE {
             self.taking.learn(elapsed);
@@ -205,6 +207,7 @@ async fn collect(
             )));
         };
         let Some(piece) = piece else {
+            arriving.with(|progress| progress.complete = true);
             return Ok(body.freeze());
         };
         let piece = piece.map_err(|error| ApiError::Malformed(format!("the body broke off: {error}")))?;

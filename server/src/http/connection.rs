@@ -189,6 +189,12 @@ impl Watch {
             .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// The client has read something, but there is more for it.
+    fn moved(&self) {
+        let now = self.started.elapsed().as_millis() as u64 + 1;
+        self.blocked.store(now, Ordering::Relaxed);
+    }
+
     fn unblock(&self) {
         self.blocked.store(0, Ordering::Relaxed);
     }
@@ -227,7 +233,10 @@ impl Watched {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         match (written, &mut self.waiting) {
-            (Poll::Ready(count), Some(waiting)) => waiting.pace.moved(count),
+            (Poll::Ready(count), Some(waiting)) => {
+                waiting.pace.moved(count);
+                self.watch.moved();
+            }
             (Poll::Ready(_), None) => {}
             (Poll::Pending, waiting) => {
                 self.watch.block();

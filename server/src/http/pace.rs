@@ -12,20 +12,26 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Pace {
     started: Instant,
     bytes: u64,
+    /// Until when the bytes so far have paid.
+    paid: Instant,
 }
 
 impl Pace {
     /// From now on.
     pub(super) fn start() -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
+            started,
             bytes: 0,
+            paid: started,
         }
     }
 
     /// Some bytes have come or gone.
     pub(super) fn moved(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+        // However many come at once: a burst must not pay for minutes of silence.
+        self.paid = (self.paid + time_of(bytes as u64)).min(Instant::now() + GRACE);
     }
 
     /// How long it has been.
@@ -35,16 +41,37 @@ impl Pace {
 
     /// How long the client is waited for, if nothing more comes or goes.
     pub(super) fn left(&self) -> Duration {
-        (PATIENCE + self.due()).saturating_sub(self.elapsed())
+        (PATIENCE + time_of(self.bytes)).saturating_sub(self.elapsed())
     }
 
     /// Whether it is so slow that others come before it.
     pub(super) fn is_slow(&self) -> bool {
-        self.elapsed() > GRACE + self.due()
+        Instant::now() > self.paid + GRACE
     }
+}
 
-    /// What the bytes so far would have taken at `SLOWEST`.
-    fn due(&self) -> Duration {
-        Duration::from_millis(self.bytes * 1000 / SLOWEST)
+/// What bytes take at `SLOWEST`.
+fn time_of(bytes: u64) -> Duration {
+    Duration::from_micros(bytes.saturating_mul(1_000_000) / SLOWEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_pays_for_moments_only() {
+        let mut pace = Pace::start();
+        pace.moved(10_000_000);
+        assert!(!pace.is_slow());
+        // Another upload that is as old but has sent all of it long ago.
+        let ago = Duration::from_secs(20);
+        pace.started -= ago;
+        pace.paid -= ago;
+        assert!(pace.is_slow() && !pace.left().is_zero());
+        pace.moved(1);
+        assert!(pace.is_slow(), "a byte pays for nothing");
+        pace.moved(SLOWEST as usize * 30);
+        assert!(!pace.is_slow());
     }
 }

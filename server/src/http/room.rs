@@ -109,7 +109,8 @@ impl Room {
         } else {
             0
         };
-        taken.saturating_add(bytes) <= self.bytes - reserve
+        // Alone, everything fits that the room has place for.
+        taken == 0 && bytes <= self.bytes || taken.saturating_add(bytes) <= self.bytes - reserve
     }
 
     fn seat(
@@ -139,7 +140,11 @@ impl Room {
 
     /// Tells guests to leave until there will be room, and nobody if that can't be.
     fn make_room(&self, places: &mut Places, tenant: &Tenant, bytes: usize) -> bool {
-        let leaving = places.guests.values().filter(|held| held.leaving);
+        // Who was told to leave just as its body was complete stays until the server is done with it.
+        let leaving = places
+            .guests
+            .values()
+            .filter(|held| held.leaving && held.guest.state() != State::Working);
         let mut taken = places.taken - leaving.map(|held| held.bytes).sum::<usize>();
         let mut by_tenant: HashMap<Tenant, usize> = HashMap::new();
         let mut idle = Vec::new();

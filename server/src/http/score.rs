@@ -82,7 +82,7 @@ pub(super) async fn score(
                 .queries
                 .read(&caller.tenant, &request, payload, limit, |_| ());
             let queries = queries::from_raw(&body.await?.bytes, model, key)?;
-            let scored = answer(&service, &request, model, key_of(caller, key), queries).await?;
+            let scored = answer(&service, &request, Form::Raw, model, key_of(caller, key), queries).await?;
             Ok(scored.respond(OCTET_STREAM, Form::Raw))
         }
         Some(MediaType::Json) => {
@@ -141,7 +141,16 @@ async fn answer_json(
     let key = parse_key_id(&key_id, "key_id")?;
     let queries = queries::from_base64(&data, model, key)?;
     drop((body, data));
-    answer(service, request, model, key_of(caller, key), queries).await
+    // The two forms of JSON are as long, but for a few bytes.
+    answer(
+        service,
+        request,
+        Form::Object,
+        model,
+        key_of(caller, key),
+        queries,
+    )
+    .await
 }
 
 fn key_of(caller: Caller, id: KeyId) -> KeyName {
@@ -155,6 +164,7 @@ fn key_of(caller: Caller, id: KeyId) -> KeyName {
 async fn answer(
     service: &Service,
     request: &HttpRequest,
+    form: Form,
     model: &Arc<Model>,
     key: KeyName,
     queries: Vec<Query>,
@@ -172,7 +182,7 @@ async fn answer(
     let expected = cost.get() * u32::try_from(count).unwrap_or(u32::MAX) + service.prepared.cost(&key);
     let admission = service.pool.admit(count, expected)?;
     let bytes = count * model.descriptor().sizes.response;
-    let reserved = service.answers.reserve(&key.tenant, request, bytes).await?;
+    let reserved = service.answers.reserve(&key.tenant, request, form, bytes).await?;
 
     let ready = service.prepared.get(&key, &service.keys, &service.pool);
     let ready = match tokio::time::timeout_at(deadline.into(), ready).await {

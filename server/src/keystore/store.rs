@@ -17,6 +17,7 @@ use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path,
 };
 use std::{
+    hash::{BuildHasher, RandomState},
     num::NonZeroU64,
     sync::{
         Arc,
@@ -24,14 +25,14 @@ use std::{
     },
     time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// Bytes that are written: a block, so that a full disk shows.
 const PROBE_BYTES: usize = 4096;
 /// How long the result of a probe is believed.
 const PROBE_BELIEVED: Duration = Duration::from_secs(1);
 /// Keys that can be removed at the same moment, at most.
-const REMOVALS: usize = 16;
+const REMOVALS: usize = 256;
 /// A key in use is renewed when this part of its time to live has gone, so that use seldom costs a write.
 const RENEWED_AFTER: i32 = 8;
 
@@ -102,7 +103,7 @@ pub struct KeyStore {
     /// Held where an expired object is replaced or swept, so that a sweep can't take a key just renewed.
     expired: Mutex<()>,
     /// Held where a key is removed: of several removals at once, one finds it.
-    removals: [Mutex<()>; REMOVALS],
+    removals: (RandomState, Vec<Mutex<()>>),
     /// Length of the last key that there was no room for. Until there is, a smaller probe would succeed and tell nothing.
     lacking: AtomicUsize,
     /// When the store was last probed, and whether it worked.
@@ -126,7 +127,10 @@ impl KeyStore {
             policy,
             quota: policy.max_keys.map(Quota::new),
             expired: Mutex::new(()),
-            removals: Default::default(),
+            removals: (
+                RandomState::new(),
+                std::iter::repeat_with(Mutex::default).take(REMOVALS).collect(),
+            ),
             lacking: AtomicUsize::new(0),
             probed: Mutex::new(None),
         };
@@ -147,6 +151,11 @@ impl KeyStore {
         if let (Some(quota), None) = (&self.quota, present) {
             quota.take(&name.tenant, self.count(&name.tenant)).await?;
         }
+        // What is overwritten must not be removed meanwhile: its place would be given back, and the key be there.
+        let _no_removal = match present {
+            Some(_) => Some(self.removal(name).await),
+            None => None,
+        };
         let stored = self.write(name, blob, present.is_some()).await;
         if let (Some(quota), None, Ok(Stored::Already(_)) | Err(_)) = (&self.quota, present, &stored) {
             quota.give_back(&name.tenant).await;
@@ -159,8 +168,20 @@ impl KeyStore {
         if record.bytes != blob.len() as u64 {
             return Ok(false);
         }
-        let stored = self.read(name).await?;
-        Ok(stored.is_some_and(|(_, stored)| stored == *blob))
+        let path = path(name);
+        // Piece by piece: a second copy of a long key would be memory that nobody has counted.
+        let compared = async {
+            let mut pieces = self.objects.get(&path).await?.into_stream();
+            let mut rest = &blob[..];
+            while let Some(piece) = pieces.try_next().await? {
+                match rest.strip_prefix(&piece[..]) {
+                    Some(more) => rest = more,
+                    None => return Ok(false),
+                }
+            }
+            Ok(rest.is_empty())
+        };
+        Ok(found(self.bounded(compared).await)?.unwrap_or(false))
     }
 
     async fn write(&self, name: &KeyName, blob: Bytes, expired: bool) -> Result<Stored, StoreError> {
@@ -251,8 +272,11 @@ impl KeyStore {
 
     /// Removes a key, and says whether there was one that had not expired.
     pub async fn remove(&self, name: &KeyName) -> Result<bool, StoreError> {
-        let shard = usize::from(name.id.to_string().as_bytes()[0]) % REMOVALS;
-        let _one_at_a_time = self.removals[shard].lock().await;
+        // Most of what isn't there needs not wait for others.
+        if self.metadata(name).await?.is_none() {
+            return Ok(false);
+        }
+        let _one_at_a_time = self.removal(name).await;
         let present = self.metadata(name).await?;
         let removed = found(self.bounded(self.objects.delete(&path(name))).await)?;
         let (Some(record), Some(())) = (present, removed) else {
@@ -262,6 +286,13 @@ impl KeyStore {
             quota.give_back(&name.tenant).await;
         }
         Ok(record.is_live())
+    }
+
+    /// Waits for other removals of this key, and now and then for those of another.
+    async fn removal(&self, name: &KeyName) -> MutexGuard<'_, ()> {
+        let (state, locks) = &self.removals;
+        let index = state.hash_one(name) % locks.len() as u64;
+        locks[index as usize].lock().await
     }
 
     /// Removes every expired key, and staging files that were left behind; returns how many keys there were.

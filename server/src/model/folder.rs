@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-/// A model file as it was when the folder was read. Files are replaced by renaming, so that one which is the same for the file system has the
+/// A model file as it was when the folder was read. Files are replaced by renaming, so a file with the same inode and times has the
 /// same content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ModelFile {

@@ -52,6 +52,9 @@ pub enum TokenFileError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// There was a file, and there is none any more.
+    #[error("{0:?} is gone: nobody is let in without it")]
+    Gone(PathBuf),
     /// No token has this id.
     #[error("no token has the id {0}")]
     Unknown(String),
@@ -76,6 +79,11 @@ impl TokenFile {
     /// The file at a path, which need not be there yet.
     pub fn at(path: &Path) -> Self {
         Self(path.to_owned())
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// All grants, or `None` if there is no file: then no one has ever been given a token.
@@ -159,9 +167,25 @@ impl TokenFile {
             let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
             options.mode(0o600).custom_flags(flags.bits() as i32);
         }
-        options
-            .open(&path)
-            .map_err(|source| TokenFileError::Io { path, source })
+        let made = options.clone().create_new(true).open(&path);
+        let lock = match made {
+            Ok(lock) => {
+                // As the file itself: whoever runs the server may change tokens too. What was there before is given to nobody.
+                #[cfg(unix)]
+                if let Some(folder) = path.parent() {
+                    let folder = if folder == Path::new("") {
+                        Path::new(".")
+                    } else {
+                        folder
+                    };
+                    keep_owner(&self.0, folder, &lock).map_err(|error| self.failed(error))?;
+                }
+                Ok(lock)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&path),
+            Err(error) => Err(error),
+        };
+        lock.map_err(|source| TokenFileError::Io { path, source })
     }
 
     fn replace(&self, folder: &Path, content: &Content) -> io::Result<()> {
@@ -202,8 +226,11 @@ fn keep_owner(old: &Path, folder: &Path, new: &File) -> io::Result<()> {
     let mine = new.metadata()?;
     if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
         match fchown(new, Some(like.uid()), Some(like.gid())) {
-            // Only root may give files away. Who isn't could not have made the old one unreadable for its owner either.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mine.uid() == like.uid() => {}
+            // Only root may give files to others. Where the group may not read it anyway, it doesn't matter which that is.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && mine.uid() == like.uid()
+                    && mode.is_none_or(|mode| mode & 0o070 == 0) => {}
             // A new file of someone who may write to the folder without owning it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mode.is_none() => {}
             result => result?,
