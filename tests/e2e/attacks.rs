@@ -203,6 +203,36 @@ fn stalled_uploads_of_one_tenant_keep_nobody_else_out() -> Result<()> {
 }
 
 #[test]
+fn a_later_head_that_stops_half_way_is_not_waited_for() -> Result<()> {
+    let server = Server::start();
+    let api = server.api();
+    let mut stream = api.connect();
+    let whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(whole)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut patient = api.connect();
+    patient.write_all(whole)?;
+    stream.write_all(&whole[..20])?;
+    // The rest of the first answer, and then nothing.
+    let rest = stream.read_to_end(&mut Vec::new());
+    assert!(
+        !matches!(rest, Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)),
+        "the server waits for ever"
+    );
+    // Who has sent nothing since its answer may still do so.
+    patient.write_all(whole)?;
+    patient.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let mut answers = Vec::new();
+    let _ = patient.read_to_end(&mut answers);
+    let answers = String::from_utf8_lossy(&answers);
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    Ok(())
+}
+
+#[test]
 fn what_a_client_announces_costs_nothing() -> Result<()> {
     let server = Server::start();
     let api = server.api();

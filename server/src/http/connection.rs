@@ -17,7 +17,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -28,6 +28,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+/// How long the HTTP library has to say that a request is late, before the connection is closed without a word.
+const ANSWERED: Duration = Duration::from_secs(3);
 /// How long a client may take to agree on TLS.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -70,9 +72,9 @@ where
                 app().into_factory(),
                 |io: &Watched| io.watch.clone(),
             );
-            fn_service(|tcp: TcpStream| async move {
+            fn_service(move |tcp: TcpStream| async move {
                 let address = tcp.peer_addr().ok();
-                Ok::<_, actix_http::error::DispatchError>((Watched::new(tcp), address))
+                Ok::<_, actix_http::error::DispatchError>((Watched::new(tcp, patience), address))
             })
             .and_then(http)
         }),
@@ -91,9 +93,11 @@ where
                     let acceptor = acceptor.clone();
                     async move {
                         let address = tcp.peer_addr().ok();
-                        let agreed =
-                            tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(Watched::new(tcp)))
-                                .await;
+                        let agreed = tokio::time::timeout(
+                            HANDSHAKE_PATIENCE,
+                            acceptor.accept(Watched::new(tcp, patience)),
+                        )
+                        .await;
                         let io = agreed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut));
                         let io = io.flatten().map_err(actix_http::error::DispatchError::Io)?;
                         Ok((io, address))
@@ -153,6 +157,32 @@ pub(super) struct Watch {
     blocked: AtomicU64,
     given_up: AtomicBool,
     waker: AtomicWaker,
+    /// Requests whose heads have arrived.
+    begun: AtomicU64,
+    /// Requests that are answered now.
+    busy: AtomicUsize,
+    /// Milliseconds after `started` at which the last of them was answered.
+    idle: AtomicU64,
+}
+
+/// A request that is being answered, until its answer has been written.
+pub(super) struct InProgress(Arc<Watch>);
+
+impl InProgress {
+    /// From now on.
+    pub(super) fn begin(watch: &Arc<Watch>) -> Self {
+        watch.begun.fetch_add(1, Ordering::Relaxed);
+        watch.busy.fetch_add(1, Ordering::Relaxed);
+        Self(watch.clone())
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let now = self.0.started.elapsed().as_millis() as u64;
+        self.0.idle.store(now, Ordering::Relaxed);
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Watch {
@@ -162,6 +192,9 @@ impl Watch {
             blocked: AtomicU64::new(0),
             given_up: AtomicBool::new(false),
             waker: AtomicWaker::new(),
+            begun: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
+            idle: AtomicU64::new(0),
         }
     }
 
@@ -179,6 +212,14 @@ impl Watch {
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
         self.waker.wake();
+    }
+
+    /// Since when no request is answered; `None` while one is.
+    fn idle_since(&self) -> Option<Instant> {
+        if self.busy.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        Some(self.started + Duration::from_millis(self.idle.load(Ordering::Relaxed)))
     }
 
     fn block(&self) {
@@ -200,21 +241,49 @@ impl Watch {
     }
 }
 
-/// A TCP stream that fails when its other side doesn't read.
+/// A TCP stream that fails when its other side doesn't read, or doesn't go on with the head of a request.
 struct Watched {
     tcp: TcpStream,
     watch: Arc<Watch>,
+    patience: Patience,
     /// How fast the client reads, while it is what writing waits for.
     waiting: Option<Waiting>,
+    /// The head that is arriving.
+    head: Option<Head>,
+    reading: Timer,
 }
 
 struct Waiting {
     pace: Pace,
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
+}
+
+struct Head {
+    since: Instant,
+    /// Requests that had begun before it.
+    after: u64,
+}
+
+/// Something to wait for.
+struct Timer(Pin<Box<Sleep>>);
+
+impl Timer {
+    fn new() -> Self {
+        Self(Box::pin(tokio::time::sleep(Duration::ZERO)))
+    }
+
+    /// Whether a time has come; if not, the task is woken then.
+    fn has_come(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
+        let time = tokio::time::Instant::from_std(time);
+        if self.0.deadline() != time {
+            self.0.as_mut().reset(time);
+        }
+        self.0.as_mut().poll(context).is_ready()
+    }
 }
 
 impl Watched {
-    fn new(tcp: TcpStream) -> Self {
+    fn new(tcp: TcpStream, patience: Patience) -> Self {
         // Answers are short or written in large pieces: nothing is gained by waiting for more.
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY can't be set");
@@ -222,8 +291,37 @@ impl Watched {
         Self {
             tcp,
             watch: Arc::new(Watch::new()),
+            patience,
             waiting: None,
+            head: None,
+            reading: Timer::new(),
         }
+    }
+
+    /// Notes what came of a read, and says whether a head or a request is late.
+    ///
+    /// The HTTP library looks after the first head of a connection and after connections that send nothing; it answers those, so it has some
+    /// seconds more. What it leaves open are later heads that stop half way.
+    fn is_late(&mut self, arrived: bool, pending: bool, context: &mut Context<'_>) -> bool {
+        let begun = self.watch.begun.load(Ordering::Relaxed);
+        let Some(idle_since) = self.watch.idle_since() else {
+            self.head = None;
+            return false;
+        };
+        if self.head.as_ref().is_some_and(|head| head.after != begun) {
+            self.head = None;
+        }
+        if arrived {
+            self.head.get_or_insert_with(|| Head {
+                since: Instant::now(),
+                after: begun,
+            });
+        }
+        let allowed = match &self.head {
+            Some(head) => head.since + self.patience.head,
+            None => idle_since + self.patience.keep_alive,
+        };
+        pending && self.reading.has_come(allowed + ANSWERED, context)
     }
 
     /// Notes what came of a write.
@@ -242,11 +340,9 @@ impl Watched {
                 self.watch.block();
                 let waiting = waiting.get_or_insert_with(|| Waiting {
                     pace: Pace::start(),
-                    timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+                    timer: Timer::new(),
                 });
-                let left = waiting.pace.left();
-                waiting.timer.as_mut().reset(tokio::time::Instant::now() + left);
-                if left.is_zero() || waiting.timer.as_mut().poll(context).is_ready() {
+                if waiting.timer.has_come(waiting.pace.end(), context) {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
@@ -261,7 +357,14 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        pin!(&mut self.get_mut().tcp).poll_read(context, buffer)
+        let this = self.get_mut();
+        let filled = buffer.filled().len();
+        let read = pin!(&mut this.tcp).poll_read(context, buffer);
+        let arrived = buffer.filled().len() > filled;
+        if matches!(read, Poll::Ready(Err(_))) || !this.is_late(arrived, read.is_pending(), context) {
+            return read;
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

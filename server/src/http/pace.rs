@@ -39,9 +39,14 @@ impl Pace {
         self.started.elapsed()
     }
 
+    /// Until when the client is waited for, if nothing more comes or goes.
+    pub(super) fn end(&self) -> Instant {
+        self.started + PATIENCE + time_of(self.bytes)
+    }
+
     /// How long the client is waited for, if nothing more comes or goes.
     pub(super) fn left(&self) -> Duration {
-        (PATIENCE + time_of(self.bytes)).saturating_sub(self.elapsed())
+        self.end().saturating_duration_since(Instant::now())
     }
 
     /// Whether it is so slow that others come before it.

@@ -3,8 +3,10 @@
 //! When a handler answers without having read a chunked body to its end, and drops it, actix goes on reading and
 //! discarding it for as long as the client sends. If the body is still alive when the answer has been written, it
 //! closes the connection instead, after a moment in which the client can read the answer. So this middleware ties
-//! the life of the request's body to that of the response's.
+//! the life of the request's body to that of the response's. It also tells the connection when a request begins and when its answer has been
+//! written, since what arrives in between is no head of another one.
 
+use super::connection::{InProgress, Watch};
 use actix_web::{
     Error, HttpMessage,
     body::{BodySize, BoxBody, MessageBody},
@@ -18,6 +20,7 @@ use std::{
     cell::RefCell,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -26,19 +29,24 @@ pub(super) async fn wrap(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let in_progress = request.conn_data::<Arc<Watch>>().map(InProgress::begin);
     let payload = request.take_payload();
-    if matches!(payload, Payload::None) {
-        return Ok(next.call(request).await?.map_into_boxed_body());
-    }
-    let shared = SharedBody(Rc::new(RefCell::new(payload)));
-    request.set_payload(Payload::Stream {
-        payload: Box::pin(shared.clone()),
-    });
+    let shared = match payload {
+        Payload::None => None,
+        payload => {
+            let shared = SharedBody(Rc::new(RefCell::new(payload)));
+            request.set_payload(Payload::Stream {
+                payload: Box::pin(shared.clone()),
+            });
+            Some(shared)
+        }
+    };
     let response = next.call(request).await?.map_into_boxed_body();
     Ok(response.map_body(|_, body| {
         BoxBody::new(Answer {
             body,
             _request_body: shared,
+            _in_progress: in_progress,
         })
     }))
 }
@@ -58,7 +66,8 @@ impl Stream for SharedBody {
 /// A response's body, with the request's.
 struct Answer {
     body: BoxBody,
-    _request_body: SharedBody,
+    _request_body: Option<SharedBody>,
+    _in_progress: Option<InProgress>,
 }
 
 impl MessageBody for Answer {
