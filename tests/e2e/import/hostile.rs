@@ -323,9 +323,9 @@ fn an_accuracy_is_a_share() -> Result<()> {
     };
     for (accuracy, words) in [
         ("NaN", "accuracy is NaN"),
-        ("-5", "accuracy is -5.0"),
+        ("-5", "accuracy is -5,"),
         ("1e400", "accuracy is inf"),
-        ("1.01", "outside 0.0 to 1.0"),
+        ("1.01", "outside 0 to 1"),
         ("high", "\"high\" is not such a number"),
     ] {
         write(accuracy)?;
