@@ -179,7 +179,7 @@ async function attempt(seed) {
 
 let executions = 0;
 const end = Date.now() + seconds * 1000;
-let seed = again ?? Math.floor(Math.random() * 2 ** 32);
+let seed = again ?? Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const first = seed;
 try {
   do {

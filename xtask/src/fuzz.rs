@@ -109,15 +109,16 @@ pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     if targets.iter().any(|target| target.name == NPM) {
         npm::build()?;
     }
-    fuzz(&targets, args.seconds, args.input.as_deref())
+    fuzz(&targets, args.seconds, args.input.as_deref(), None)
 }
 
-/// All targets for a minute, as part of the tests; everything else has been built.
+/// All targets for a minute, as part of the tests; everything else has been built. Always the same inputs, as many as there is time for: what is
+/// new is for `cargo xtask fuzz` to find, and not for whoever has changed something else.
 pub(crate) fn test() -> anyhow::Result<()> {
-    fuzz(&TARGETS.iter().collect::<Vec<_>>(), SECONDS, None)
+    fuzz(&TARGETS.iter().collect::<Vec<_>>(), SECONDS, None, Some(1))
 }
 
-fn fuzz(targets: &[&Target], seconds: u64, input: Option<&Path>) -> anyhow::Result<()> {
+fn fuzz(targets: &[&Target], seconds: u64, input: Option<&Path>, seed: Option<u32>) -> anyhow::Result<()> {
     ensure!(cfg!(unix), "fuzzing runs on Linux and macOS");
     ensure!(
         input.is_none() || targets.len() == 1,
@@ -130,9 +131,9 @@ fn fuzz(targets: &[&Target], seconds: u64, input: Option<&Path>) -> anyhow::Resu
     for target in targets {
         let started = Instant::now();
         let report = if target.name == NPM {
-            npm_package(each, input)
+            npm_package(each, input, seed)
         } else {
-            target.run(&program, each, input)
+            target.run(&program, each, input, seed)
         };
         let mut report = report.with_context(|| format!("fuzzing {}", target.name))?;
         report.took = started.elapsed();
@@ -215,7 +216,13 @@ fn newest_library(builds: &Path) -> anyhow::Result<PathBuf> {
 }
 
 impl Target {
-    fn run(&self, program: &Path, time: Duration, input: Option<&Path>) -> anyhow::Result<Report> {
+    fn run(
+        &self,
+        program: &Path,
+        time: Duration,
+        input: Option<&Path>,
+        seed: Option<u32>,
+    ) -> anyhow::Result<Report> {
         let (fuzz, folder) = (paths::root()?.join("fuzz"), folder()?);
         let (corpus, crashes) = (folder.join("corpus").join(self.name), folder.join("crashes"));
         fs::create_dir_all(&corpus)?;
@@ -230,6 +237,9 @@ impl Target {
             // What a server says on standard output.
             "-close_fd_mask=1".to_owned(),
         ];
+        if let Some(seed) = seed {
+            arguments.push(format!("-seed={seed}"));
+        }
         if let Some(dictionary) = self.dictionary {
             let path = fuzz.join("dictionaries").join(format!("{dictionary}.dict"));
             arguments.push(format!("-dict={}", path.display()));
@@ -280,7 +290,7 @@ impl Target {
 }
 
 /// The packed npm package against a server that deviates.
-fn npm_package(time: Duration, input: Option<&Path>) -> anyhow::Result<Report> {
+fn npm_package(time: Duration, input: Option<&Path>, seed: Option<u32>) -> anyhow::Result<Report> {
     command::check_node()?;
     let server = Running::start()?;
     let mut command = Command::new("node");
@@ -290,6 +300,9 @@ fn npm_package(time: Duration, input: Option<&Path>) -> anyhow::Result<Report> {
         .env("BLINDSCORE_TARBALL", npm::tarball()?)
         .env("FUZZ_CRASHES", folder()?.join("crashes"))
         .env("FUZZ_SECONDS", time.as_secs().max(1).to_string());
+    if let Some(seed) = seed {
+        command.env("FUZZ_SEED", seed.to_string());
+    }
     if let Some(input) = input {
         command.env("FUZZ_INPUT", std::path::absolute(input)?);
     }
