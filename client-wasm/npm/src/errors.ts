@@ -35,6 +35,7 @@ export type ClientErrorCode =
 export type ServerErrorCode =
   | "forbidden"
   | "format_unsupported"
+  | "host_not_allowed"
   | "internal"
   | "key_hash_mismatch"
   | "key_mismatch"
