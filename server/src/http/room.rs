@@ -1,8 +1,8 @@
 //! Memory that clients make the server hold, and who gives way when it runs short.
 //!
-//! A place is taken for all of a body before its first byte, so that whatever was let in can finish. Where there is no room, those give way
-//! who hold a place without using it: clients that neither send nor read; then the tenants that hold most, until they hold no more than the
-//! newcomer would. So nobody is kept out by someone else's slow connections.
+//! A place is taken for all of a body before its first byte, so that whatever was let in can finish. Where there is no room, the
+//! first to give way are clients that hold a place without sending or reading, then clients of the tenants that hold most, until those hold no
+//! more than the newcomer would. So nobody is kept out by someone else's slow connections. What the server itself works on stays.
 
 use crate::keystore::Tenant;
 use std::{
