@@ -2,11 +2,12 @@
 //!
 //! A place is taken for all of a body before its first byte, so that whatever was let in can finish. Where there is no room, the
 //! first to give way are clients that hold a place without sending or reading, then clients of the tenants that hold most, until those hold no
-//! more than the newcomer would. So nobody is kept out by someone else's slow connections. What the server itself works on stays.
+//! more than the newcomer would. So nobody is kept out by someone else's slow connections. What the server itself works on stays; a
+//! newcomer whose tenant holds less waits a moment for it.
 
 use crate::keystore::Tenant;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BinaryHeap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -48,8 +49,12 @@ pub(super) struct Room {
 #[derive(Default)]
 struct Places {
     taken: usize,
+    /// Numbers guests and newcomers in the order they came.
     next: u64,
-    guests: HashMap<u64, Held>,
+    guests: BTreeMap<u64, Held>,
+    /// Bytes that each tenant's guests hold.
+    by_tenant: HashMap<Tenant, usize>,
+    waiting: BTreeMap<u64, Newcomer>,
 }
 
 struct Held {
@@ -59,9 +64,29 @@ struct Held {
     leaving: bool,
 }
 
+struct Newcomer {
+    tenant: Tenant,
+    bytes: usize,
+}
+
+/// What a newcomer can hope for when there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prospect {
+    /// There will be room soon: guests were told to leave, or the server is about to finish work for tenants that hold more.
+    Soon,
+    /// Nobody has to give way.
+    None,
+}
+
 /// A part of the room, given back on drop.
 pub(super) struct Place {
     room: Arc<Room>,
+    number: u64,
+}
+
+/// Someone who waits for a place, until dropped.
+struct Waiting<'a> {
+    room: &'a Room,
     number: u64,
 }
 
@@ -81,6 +106,8 @@ impl Room {
     }
 
     /// A place of `bytes` bytes, perhaps after others have left. `None` if there is no room.
+    ///
+    /// Among those who wait, the first is whoever's tenant holds least, then whoever came first.
     pub(super) async fn take(
         self: &Arc<Self>,
         tenant: &Tenant,
@@ -88,14 +115,21 @@ impl Room {
         guest: Arc<dyn Guest>,
     ) -> Option<Place> {
         let deadline = Instant::now() + LEAVING;
+        let waiting = self.wait(tenant, bytes);
         loop {
             let left = self.left.notified();
             {
                 let mut places = self.lock();
-                if self.fits(bytes, places.taken) {
-                    return Some(self.seat(&mut places, tenant, bytes, guest));
+                let taken =
+                    places.taken + places.promised(waiting.number, |other| self.competes(other, bytes));
+                if self.fits(bytes, taken) {
+                    places.seat(waiting.number, tenant, bytes, guest);
+                    return Some(Place {
+                        room: self.clone(),
+                        number: waiting.number,
+                    });
                 }
-                if !self.make_room(&mut places, tenant, bytes) {
+                if self.make_room(&mut places, tenant, bytes, taken) == Prospect::None {
                     return None;
                 }
             }
@@ -103,8 +137,27 @@ impl Room {
         }
     }
 
+    fn wait(&self, tenant: &Tenant, bytes: usize) -> Waiting<'_> {
+        let mut places = self.lock();
+        let number = places.next;
+        places.next += 1;
+        let tenant = tenant.clone();
+        places.waiting.insert(number, Newcomer { tenant, bytes });
+        Waiting { room: self, number }
+    }
+
+    fn is_large(&self, bytes: usize) -> bool {
+        bytes > self.bytes / LARGE
+    }
+
+    /// Whether someone who waits for `other` bytes may take what someone who waits for `bytes` could have: what is short has a reserve that
+    /// what is large can't use.
+    fn competes(&self, other: usize, bytes: usize) -> bool {
+        self.is_large(bytes) || !self.is_large(other)
+    }
+
     fn fits(&self, bytes: usize, taken: usize) -> bool {
-        let reserve = if bytes > self.bytes / LARGE {
+        let reserve = if self.is_large(bytes) {
             self.bytes / RESERVE
         } else {
             0
@@ -113,80 +166,58 @@ impl Room {
         taken == 0 && bytes <= self.bytes || taken.saturating_add(bytes) <= self.bytes - reserve
     }
 
-    fn seat(
-        self: &Arc<Self>,
-        places: &mut Places,
-        tenant: &Tenant,
-        bytes: usize,
-        guest: Arc<dyn Guest>,
-    ) -> Place {
-        let number = places.next;
-        places.next += 1;
-        places.taken += bytes;
-        places.guests.insert(
-            number,
-            Held {
-                tenant: tenant.clone(),
-                bytes,
-                guest,
-                leaving: false,
-            },
-        );
-        Place {
-            room: self.clone(),
-            number,
-        }
-    }
-
-    /// Tells guests to leave until there will be room, and nobody if that can't be.
-    fn make_room(&self, places: &mut Places, tenant: &Tenant, bytes: usize) -> bool {
-        // Who was told to leave just as its body was complete stays until the server is done with it.
-        let leaving = places
-            .guests
-            .values()
-            .filter(|held| held.leaving && held.guest.state() != State::Working);
-        let mut taken = places.taken - leaving.map(|held| held.bytes).sum::<usize>();
-        let mut by_tenant: HashMap<Tenant, usize> = HashMap::new();
+    /// Tells guests to leave until `bytes` will fit beside the rest of `taken`, and nobody if that can't be.
+    fn make_room(&self, places: &mut Places, tenant: &Tenant, bytes: usize, mut taken: usize) -> Prospect {
+        let mut holds = places.by_tenant.clone();
         let mut idle = Vec::new();
-        let mut moving = Vec::new();
-        for (number, held) in places.guests.iter().filter(|(_, held)| !held.leaving) {
-            *by_tenant.entry(held.tenant.clone()).or_default() += held.bytes;
+        // Each tenant's in the order they came.
+        let mut moving: HashMap<Tenant, Vec<u64>> = HashMap::new();
+        let mut working = Vec::new();
+        for (number, held) in &places.guests {
             match held.guest.state() {
-                State::Working => {}
-                State::Moving => moving.push(*number),
+                // Who was told to leave just as its body was complete stays until the server is done with it.
+                State::Working => working.push(&held.tenant),
+                _ if held.leaving => {
+                    taken -= held.bytes;
+                    leave(&mut holds, held);
+                }
+                State::Moving => moving.entry(held.tenant.clone()).or_default().push(*number),
                 State::Idle(time) => idle.push((time, *number)),
             }
         }
         let mut told = Vec::new();
-        idle.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, number) in idle {
-            if self.fits(bytes, taken) {
-                break;
-            }
+        idle.sort_unstable();
+        while !self.fits(bytes, taken)
+            && let Some((_, number)) = idle.pop()
+        {
             let held = &places.guests[&number];
             taken -= held.bytes;
-            if let Some(holds) = by_tenant.get_mut(&held.tenant) {
-                *holds -= held.bytes;
-            }
+            leave(&mut holds, held);
             told.push(number);
         }
-        let would_hold = by_tenant.get(tenant).copied().unwrap_or(0) + bytes;
+        let would_hold = holds.get(tenant).copied().unwrap_or(0) + bytes;
+        let largest = moving.iter().filter_map(|(tenant, numbers)| {
+            Some((holds.get(tenant).copied()?, *numbers.last()?, tenant.clone()))
+        });
+        let mut largest: BinaryHeap<_> = largest.collect();
         while !self.fits(bytes, taken) {
             // Of the tenant that holds most, whoever came last has least to lose.
-            let largest = moving
-                .iter()
-                .map(|number| (by_tenant[&places.guests[number].tenant], *number))
-                .max();
-            let Some((_, number)) = largest.filter(|(holds, _)| *holds > would_hold) else {
-                return false;
+            let Some((_, number, tenant)) = largest.pop().filter(|(holds, ..)| *holds > would_hold) else {
+                let owed = working
+                    .iter()
+                    .any(|tenant| holds.get(*tenant) > Some(&would_hold));
+                return if owed { Prospect::Soon } else { Prospect::None };
             };
-            moving.retain(|other| *other != number);
             let held = &places.guests[&number];
             taken -= held.bytes;
-            if let Some(holds) = by_tenant.get_mut(&held.tenant) {
-                *holds -= held.bytes;
-            }
+            let left = leave(&mut holds, held);
             told.push(number);
+            if let Some(numbers) = moving.get_mut(&tenant) {
+                numbers.pop();
+                if let Some(last) = numbers.last() {
+                    largest.push((left, *last, tenant));
+                }
+            }
         }
         for number in told {
             if let Some(held) = places.guests.get_mut(&number) {
@@ -194,7 +225,7 @@ impl Room {
                 held.guest.leave();
             }
         }
-        true
+        Prospect::Soon
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
@@ -202,18 +233,69 @@ impl Room {
     }
 }
 
+/// Takes a guest's bytes from its tenant's, and returns what is left.
+fn leave(holds: &mut HashMap<Tenant, usize>, held: &Held) -> usize {
+    let Some(bytes) = holds.get_mut(&held.tenant) else {
+        return 0;
+    };
+    *bytes -= held.bytes;
+    *bytes
+}
+
+impl Places {
+    /// Bytes that those will get who wait and come before this newcomer, as far as `competes` says that their bytes matter.
+    fn promised(&self, number: u64, competes: impl Fn(usize) -> bool) -> usize {
+        let turn = |number: u64, newcomer: &Newcomer| {
+            let holds = self.by_tenant.get(&newcomer.tenant).copied().unwrap_or(0);
+            (holds, number)
+        };
+        let own = self.waiting.get(&number).map(|own| turn(number, own));
+        let others = self
+            .waiting
+            .iter()
+            .filter(|(other, newcomer)| competes(newcomer.bytes) && Some(turn(**other, newcomer)) < own);
+        others.map(|(_, newcomer)| newcomer.bytes).sum()
+    }
+
+    fn seat(&mut self, number: u64, tenant: &Tenant, bytes: usize, guest: Arc<dyn Guest>) {
+        self.waiting.remove(&number);
+        self.taken += bytes;
+        *self.by_tenant.entry(tenant.clone()).or_default() += bytes;
+        let held = Held {
+            tenant: tenant.clone(),
+            bytes,
+            guest,
+            leaving: false,
+        };
+        self.guests.insert(number, held);
+    }
+
+    fn give_back(&mut self, tenant: &Tenant, bytes: usize) {
+        self.taken -= bytes;
+        if let Some(holds) = self.by_tenant.get_mut(tenant) {
+            *holds -= bytes;
+            if *holds == 0 {
+                self.by_tenant.remove(tenant);
+            }
+        }
+    }
+}
+
 impl Place {
     /// Gives back what isn't needed any more.
     pub(super) fn shrink_to(&self, bytes: usize) {
         let mut places = self.room.lock();
-        let Places { taken, guests, .. } = &mut *places;
-        if let Some(held) = guests.get_mut(&self.number)
-            && held.bytes > bytes
-        {
-            *taken -= held.bytes - bytes;
-            held.bytes = bytes;
-            self.room.left.notify_waiters();
-        }
+        let Some(held) = places.guests.get_mut(&self.number) else {
+            return;
+        };
+        let Some(less @ 1..) = held.bytes.checked_sub(bytes) else {
+            return;
+        };
+        held.bytes = bytes;
+        let tenant = held.tenant.clone();
+        places.give_back(&tenant, less);
+        drop(places);
+        self.room.left.notify_waiters();
     }
 }
 
@@ -221,10 +303,20 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.room.lock();
         if let Some(held) = places.guests.remove(&self.number) {
-            places.taken -= held.bytes;
+            places.give_back(&held.tenant, held.bytes);
         }
         drop(places);
         self.room.left.notify_waiters();
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let waited = self.room.lock().waiting.remove(&self.number).is_some();
+        // Who gives up may have been first.
+        if waited {
+            self.room.left.notify_waiters();
+        }
     }
 }
 
@@ -327,5 +419,92 @@ mod tests {
             let_in.extend(place);
         }
         assert_eq!(held.iter().flatten().count(), 4);
+    }
+
+    /// Starts to take a place, and waits until that has been refused or queued.
+    async fn ask(room: &Arc<Room>, tenant: &Tenant, bytes: usize) -> tokio::task::JoinHandle<Option<Place>> {
+        let (room, tenant) = (room.clone(), tenant.clone());
+        let asked = tokio::spawn(async move { room.take(&tenant, bytes, client(State::Moving)).await });
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        asked
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_less_waits_for_work_to_end() {
+        let room = Room::new(1000);
+        let (a, b) = (tenant("a"), tenant("b"));
+        let work = client(State::Working);
+        let first = room.take(&a, 400, work.clone()).await.unwrap();
+        let second = room.take(&a, 400, work.clone()).await.unwrap();
+        // The same tenant is refused at once, another one later.
+        assert!(ask(&room, &a, 400).await.is_finished());
+        let refused = ask(&room, &b, 400).await;
+        assert!(!refused.is_finished());
+        assert!(refused.await.unwrap().is_none());
+        let waits = ask(&room, &b, 400).await;
+        drop(first);
+        let place = waits.await.unwrap().unwrap();
+        assert_eq!(room.taken(), 800);
+        drop((place, second));
+        let places = room.lock();
+        assert_eq!((places.taken, places.by_tenant.len()), (0, 0));
+        assert!(places.waiting.is_empty() && places.guests.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_in_the_queue_is_who_holds_least_then_who_came_first() {
+        let room = Room::new(3000);
+        let [a, b, c] = ["a", "b", "c"].map(tenant);
+        let work = client(State::Working);
+        let _place = room.take(&a, 100, work.clone()).await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(room.take(&b, 800, work.clone()).await.unwrap());
+        }
+        let mut waiting = Vec::new();
+        for tenant in [&a, &c, &c] {
+            waiting.push(ask(&room, tenant, 700).await);
+        }
+        assert!(waiting.iter().all(|one| !one.is_finished()));
+        let done = |waiting: &[tokio::task::JoinHandle<_>]| {
+            waiting.iter().map(|one| one.is_finished()).collect::<Vec<_>>()
+        };
+        held.pop();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        // The first of `c`, which holds nothing, passes `a`.
+        assert_eq!(done(&waiting), [false, true, false]);
+        held.pop();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        // Now `c` holds more than `a`, and nobody holds more than it would then.
+        let mut places = Vec::new();
+        for one in waiting {
+            places.push(one.await.unwrap());
+        }
+        let seated: Vec<_> = places.iter().map(Option::is_some).collect();
+        assert_eq!(seated, [true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn many_who_move_give_way_in_time() {
+        const GUESTS: usize = 20_000;
+        let room = Room::new(GUESTS * 10);
+        let (a, b) = (tenant("a"), tenant("b"));
+        let mut held = Vec::new();
+        for _ in 0..GUESTS {
+            let guest = client(State::Moving);
+            held.push((room.take(&a, 10, guest.clone()).await.unwrap(), guest));
+        }
+        // A third of the room: thousands have to leave at once.
+        let asked = ask(&room, &b, GUESTS * 10 / 3).await;
+        let told = held.iter().filter(|(_, guest)| guest.1.load(Ordering::Relaxed));
+        assert_eq!(told.count(), GUESTS / 3 + GUESTS / 8 + 1);
+        held.retain(|(_, guest)| !guest.1.load(Ordering::Relaxed));
+        assert!(asked.await.unwrap().is_some());
     }
 }
