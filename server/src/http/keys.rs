@@ -66,12 +66,11 @@ pub(super) async fn put(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let key = key_name(caller, &request)?;
+    let key = asked_for(&service, caller, &request)?;
     let named = key.id;
     if MediaType::of(&request) != Some(MediaType::OctetStream) {
         return Err(ApiError::UnsupportedMediaType(OCTET_STREAM));
     }
-    service.rate.check(&key.tenant, 1)?;
     let mut hash = Sha256::new();
     let limit = service.key_limit();
     let body = service
@@ -127,7 +126,7 @@ pub(super) async fn get(
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let key = key_name(caller, &request)?;
+    let key = asked_for(&service, caller, &request)?;
     let id = key.id;
     let KeyRecord {
         bytes,
@@ -155,6 +154,7 @@ pub(super) async fn get(
         (status = 400, description = "This is no key id"),
         (status = 401, description = "A valid token is needed"),
         (status = 404, description = "Never uploaded, removed or expired"),
+        (status = 429, description = "The tenant asks too often"),
         (status = 503, description = "The store does not answer"),
     )
 )]
@@ -184,7 +184,7 @@ pub(super) async fn delete(
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let key = key_name(caller, &request)?;
+    let key = asked_for(&service, caller, &request)?;
     let present = service.keys.remove(&key).await?;
     service.prepared.forget(&key).await;
     if present {
@@ -194,11 +194,14 @@ pub(super) async fn delete(
     }
 }
 
-fn key_name(caller: Caller, request: &HttpRequest) -> Result<KeyName, ApiError> {
+/// The key that the request's path names. Each request that the store has to answer counts for the tenant's rate.
+fn asked_for(service: &Service, caller: Caller, request: &HttpRequest) -> Result<KeyName, ApiError> {
     let text = request.match_info().get("key_id").unwrap_or_default();
+    let id = parse_key_id(text, "the path's last part")?;
+    service.rate.check(&caller.tenant, 1)?;
     Ok(KeyName {
         tenant: caller.tenant,
-        id: parse_key_id(text, "the path's last part")?,
+        id,
     })
 }
 

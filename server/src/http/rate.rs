@@ -8,7 +8,7 @@ use governor::{
 };
 use std::num::NonZeroU32;
 
-/// Queries a tenant may send.
+/// Queries and requests about keys that a tenant may send.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// In the long run.
@@ -35,7 +35,7 @@ impl RateLimit {
         }
     }
 
-    /// Counts `units` (queries, or an upload as one), or says from when on there is room for them.
+    /// Counts `units` (queries, or a request about a key as one), or says from when on there is room for them.
     pub(super) fn check(&self, tenant: &Tenant, units: usize) -> Result<(), ApiError> {
         let (Some(limiter), Some(units)) =
             (&self.limiter, u32::try_from(units).ok().and_then(NonZeroU32::new))
