@@ -1,10 +1,11 @@
 //! Answers to queries: long ones are written as the client reads them, and count until it has.
 
 use super::{
-    connection::Watch,
     error::ApiError,
     pace::Pace,
     room::{Guest, Place, Room, State},
+    unread::PIECE,
+    watch::Watch,
 };
 use crate::keystore::Tenant;
 use actix_web::{
@@ -28,8 +29,6 @@ use std::{
 /// A client that has read nothing for this long gives way to others. Who reads 250 kB/s may seem to pause for some seconds: the system tells of
 /// room only when there is much of it.
 const IDLE: Duration = Duration::from_secs(5);
-/// Bytes that are given to the connection at a time.
-const PIECE: usize = 64 << 10;
 
 /// Room for answers that clients haven't read yet.
 pub(super) struct Answers(Arc<Room>);

@@ -25,9 +25,11 @@ mod run;
 mod score;
 mod service;
 mod site;
+mod stream;
 mod tls;
 mod unread;
 mod upkeep;
+mod watch;
 
 pub use hosts::{AllowedHosts, Host};
 pub use queries::MAX_QUERIES;

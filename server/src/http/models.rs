@@ -1,14 +1,17 @@
 //! `/v1/models`: what is served.
 
 use super::{access::Caller, error::ApiError, openapi::Refusal, service::Service};
+use crate::model::Registry;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch},
     web,
 };
 use blindscore_protocol::{descriptor::ModelDescriptor, problem::Problem};
+use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// Answer of `GET /v1/models`.
@@ -33,9 +36,7 @@ pub(super) struct Listing<'a> {
     )
 )]
 pub(super) async fn list(service: web::Data<Service>, _caller: Caller, request: HttpRequest) -> HttpResponse {
-    let models = service.models();
-    let models = models.iter().map(|model| model.descriptor()).collect();
-    tagged_json(&request, &Listing { models })
+    service.models().documents.listing.answer(&request)
 }
 
 /// One model.
@@ -61,31 +62,67 @@ pub(super) async fn get(
     _caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(tagged_json(&request, service.model(&request)?.descriptor()))
+    let models = service.models();
+    let name = &models.named(&request)?.descriptor().name;
+    let document = models.documents.descriptors.get(name);
+    Ok(document.ok_or(ApiError::ModelNotFound)?.answer(&request))
 }
 
-/// JSON with an `ETag` made from its bytes; 304 without a body if the client has it.
-fn tagged_json(request: &HttpRequest, value: &impl Serialize) -> HttpResponse {
-    let Ok(json) = serde_json::to_vec(value) else {
-        tracing::error!("a descriptor has no JSON form");
-        return HttpResponse::InternalServerError().finish();
-    };
-    let digest = Sha256::digest(&json);
-    let tag = EntityTag::new_strong(hex::encode(&digest[..16]));
-    let known = match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
-        Err(_) => false,
-    };
-    let mut response = if known {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
-    };
-    response.insert_header((ETAG, tag.to_string()));
-    response.insert_header((CACHE_CONTROL, "no-cache"));
-    if known {
-        return response.finish();
+/// What is said of the models, made once for each set of them.
+pub(super) struct Documents {
+    listing: Document,
+    /// By the names that models are served under.
+    descriptors: HashMap<String, Document>,
+}
+
+/// JSON and its `ETag`, made from its bytes.
+struct Document {
+    json: Bytes,
+    tag: EntityTag,
+}
+
+impl Documents {
+    /// Of these models.
+    pub(super) fn of(registry: &Registry) -> serde_json::Result<Self> {
+        let models = registry.iter().map(|model| model.descriptor()).collect();
+        let descriptors = registry.all().map(|model| {
+            let descriptor = model.descriptor();
+            Ok((descriptor.name.clone(), Document::of(descriptor)?))
+        });
+        Ok(Self {
+            listing: Document::of(&Listing { models })?,
+            descriptors: descriptors.collect::<serde_json::Result<_>>()?,
+        })
     }
-    response.content_type("application/json").body(json)
+}
+
+impl Document {
+    fn of(value: &impl Serialize) -> serde_json::Result<Self> {
+        let json = serde_json::to_vec(value)?;
+        let digest = Sha256::digest(&json);
+        Ok(Self {
+            tag: EntityTag::new_strong(hex::encode(&digest[..16])),
+            json: json.into(),
+        })
+    }
+
+    /// 200, or 304 without a body if the client has it.
+    fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let known = match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Any) => true,
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&self.tag)),
+            Err(_) => false,
+        };
+        let mut response = if known {
+            HttpResponse::NotModified()
+        } else {
+            HttpResponse::Ok()
+        };
+        response.insert_header((ETAG, self.tag.to_string()));
+        response.insert_header((CACHE_CONTROL, "no-cache"));
+        if known {
+            return response.finish();
+        }
+        response.content_type("application/json").body(self.json.clone())
+    }
 }

@@ -11,7 +11,7 @@ use super::{
     prepared::PreparedKeys,
     rate::{Rate, RateLimit},
     routes,
-    service::{Costs, Service},
+    service::{Costs, Served, Service},
     tls::TlsFiles,
     unread, upkeep,
 };
@@ -49,6 +49,8 @@ const PATIENCE: Patience = Patience {
     head: Duration::from_secs(10),
     linger: Duration::from_secs(1),
 };
+/// Memory for each connection that may hold some for a client that doesn't go on, in bytes of `--upload-mib`. Such a connection holds up to 0.4 MB.
+const BODY_BYTES_PER_STALLED: usize = 512 << 10;
 /// Files a server needs besides its connections.
 const OTHER_FILES: u64 = 1024;
 
@@ -154,8 +156,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         .max_concurrent_connections(settings.max_connections.div_ceil(threads))
         .shutdown_timeout(settings.shutdown.as_secs())
         .shutdown_signal(told_to_stop());
+    let stalled = settings.body_bytes / BODY_BYTES_PER_STALLED;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let server = connection::listen(server, listener, tls, PATIENCE, app)?.run();
+    let server = connection::listen(server, listener, tls, PATIENCE, stalled, app)?.run();
 
     let budget = service.budget.clone();
     upkeep::start(&service.into_inner());
@@ -195,7 +198,7 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
         .context("starting the scoring threads")?;
     Ok(Service {
         costs: Costs::default(),
-        models: RwLock::new(Arc::new(models)),
+        models: RwLock::new(Arc::new(Served::new(models).context("describing the models")?)),
         keys,
         prepared: PreparedKeys::new(
             settings.key_cache_bytes,

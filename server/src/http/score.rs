@@ -73,7 +73,7 @@ pub(super) async fn score(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let model = &service.model(&request)?;
+    let model = &service.models().named(&request)?.clone();
     match MediaType::of(&request) {
         Some(MediaType::OctetStream) => {
             let key = named_key(&request)?;
@@ -119,7 +119,7 @@ pub(super) async fn score_default(
     if MediaType::of(&request) != Some(MediaType::Json) {
         return Err(ApiError::UnsupportedMediaType("application/json"));
     }
-    let model = &service.models().default_model().clone();
+    let model = &service.models().registry.default_model().clone();
     let scored = answer_json(&service, caller, model, &request, payload).await?;
     Ok(scored.respond(JSON, Form::Array))
 }

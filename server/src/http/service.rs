@@ -1,6 +1,6 @@
 use super::{
     access::Access, answer::Answers, body::Bodies, budget::DailyBudget, error::ApiError, estimate::Estimate,
-    pool::ScoringPool, prepared::PreparedKeys, rate::RateLimit,
+    models::Documents, pool::ScoringPool, prepared::PreparedKeys, rate::RateLimit,
 };
 use crate::{
     keystore::KeyStore,
@@ -25,7 +25,7 @@ const FIRST_GUESS: Duration = Duration::from_millis(50);
 /// What every request handler works with.
 pub(super) struct Service {
     /// The models, as they are now: a changed folder gives another registry.
-    pub(super) models: RwLock<Arc<Registry>>,
+    pub(super) models: RwLock<Arc<Served>>,
     /// Uploaded keys.
     pub(super) keys: KeyStore,
     /// Keys in use.
@@ -52,6 +52,29 @@ pub(super) struct Service {
     pub(super) metrics: PrometheusHandle,
     /// Uploaded keys that are checked at a time, away from the threads that serve HTTP.
     pub(super) checks: Semaphore,
+}
+
+/// The models, and what is said of them.
+pub(super) struct Served {
+    pub(super) registry: Registry,
+    pub(super) documents: Documents,
+}
+
+impl Served {
+    /// These models.
+    pub(super) fn new(registry: Registry) -> serde_json::Result<Self> {
+        let documents = Documents::of(&registry)?;
+        Ok(Self { registry, documents })
+    }
+
+    /// The model that the request's path names.
+    pub(super) fn named(&self, request: &HttpRequest) -> Result<&Arc<Model>, ApiError> {
+        let address = request.match_info().get("model").unwrap_or_default();
+        self.registry.find(address).map_err(|why| match why {
+            NoModel::Retired { newest } => ApiError::ModelRetired { newest },
+            NoModel::Unknown => ApiError::ModelNotFound,
+        })
+    }
 }
 
 /// How much of the scoring pool a query takes, by model.
@@ -82,36 +105,29 @@ impl Costs {
 
 impl Service {
     /// The models, as they are now.
-    pub(super) fn models(&self) -> Arc<Registry> {
+    pub(super) fn models(&self) -> Arc<Served> {
         self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Serves other models from now on. Requests in progress end with the ones they began with.
-    pub(super) fn replace_models(&self, registry: Registry) {
-        self.costs.keep(&registry);
-        *self.models.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
+    pub(super) fn replace_models(&self, models: Served) {
+        self.costs.keep(&models.registry);
+        *self.models.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(models);
     }
 
     /// Bytes of the largest key that any of the models needs: what an upload may not exceed.
     pub(super) fn key_limit(&self) -> usize {
         let models = self.models();
-        let sizes = models.all().map(|model| model.descriptor().sizes.public_key);
+        let sizes = models
+            .registry
+            .all()
+            .map(|model| model.descriptor().sizes.public_key);
         sizes.max().unwrap_or(0)
     }
 
     /// Whether any of the models needs keys of this set.
     pub(super) fn uses(&self, set: ParameterSetId) -> bool {
-        self.models().all().any(|model| model.set().id() == set)
-    }
-
-    /// The model that the request's path names.
-    pub(super) fn model(&self, request: &HttpRequest) -> Result<Arc<Model>, ApiError> {
-        let address = request.match_info().get("model").unwrap_or_default();
-        match self.models().find(address) {
-            Ok(model) => Ok(model.clone()),
-            Err(NoModel::Retired { newest }) => Err(ApiError::ModelRetired { newest }),
-            Err(NoModel::Unknown) => Err(ApiError::ModelNotFound),
-        }
+        self.models().registry.all().any(|model| model.set().id() == set)
     }
 }
 

@@ -1,17 +1,21 @@
-//! Keeps an unread request body from being read for ever.
+//! Keeps an unread request body from being read for ever, and unread answers short.
 //!
 //! When a handler answers without having read a chunked body to its end, and drops it, actix goes on reading and
 //! discarding it for as long as the client sends. If the body is still alive when the answer has been written, it
 //! closes the connection instead, after a moment in which the client can read the answer. So this middleware ties
-//! the life of the request's body to that of the response's. It also tells the connection when a request begins and when its answer has been
-//! written, since what arrives in between is no head of another one.
+//! the life of the request's body to that of the response's.
+//!
+//! It also tells the connection when a request begins, when its handler wants more of its body and when its answer has been written: nothing else is
+//! read in between. And it gives the connection no more of an answer at a time than it writes at a time, or a client that reads nothing
+//! would make it hold a whole answer of any length.
 
-use super::connection::{InProgress, Watch};
+use super::watch::{Expected, InProgress, Watch};
 use actix_web::{
     Error, HttpMessage,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
+    http::header::CONTENT_LENGTH,
     middleware::Next,
 };
 use bytes::Bytes;
@@ -24,17 +28,32 @@ use std::{
     task::{Context, Poll},
 };
 
+/// Bytes of an answer that the connection gets at a time.
+pub(super) const PIECE: usize = 16 << 10;
+
 /// Middleware around everything that may read a body.
 pub(super) async fn wrap(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let in_progress = request.conn_data::<Arc<Watch>>().map(InProgress::begin);
     let payload = request.take_payload();
+    let declared = request.headers().get(CONTENT_LENGTH);
+    let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
+    let expected = match (&payload, declared) {
+        (Payload::None, _) => Expected::Nothing,
+        (_, Some(count)) => Expected::Bytes(count),
+        (_, None) => Expected::Unknown,
+    };
+    let in_progress = request
+        .conn_data::<Arc<Watch>>()
+        .map(|watch| Rc::new(InProgress::begin(watch, expected)));
     let shared = match payload {
         Payload::None => None,
         payload => {
-            let shared = SharedBody(Rc::new(RefCell::new(payload)));
+            let shared = SharedBody {
+                payload: Rc::new(RefCell::new(payload)),
+                in_progress: in_progress.clone(),
+            };
             request.set_payload(Payload::Stream {
                 payload: Box::pin(shared.clone()),
             });
@@ -45,6 +64,7 @@ pub(super) async fn wrap(
     Ok(response.map_body(|_, body| {
         BoxBody::new(Answer {
             body,
+            piece: Bytes::new(),
             _request_body: shared,
             _in_progress: in_progress,
         })
@@ -53,21 +73,34 @@ pub(super) async fn wrap(
 
 /// A request's body, for its handler and its response.
 #[derive(Clone)]
-struct SharedBody(Rc<RefCell<Payload>>);
+struct SharedBody {
+    payload: Rc<RefCell<Payload>>,
+    in_progress: Option<Rc<InProgress>>,
+}
 
 impl Stream for SharedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
+        let polled = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
+        if let Some(in_progress) = &self.in_progress {
+            match &polled {
+                Poll::Pending => in_progress.watch().want_more(),
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None | Some(Err(_))) => in_progress.watch().has_read_all(),
+            }
+        }
+        polled
     }
 }
 
 /// A response's body, with the request's.
 struct Answer {
     body: BoxBody,
+    /// What is left of the last piece of it.
+    piece: Bytes,
     _request_body: Option<SharedBody>,
-    _in_progress: Option<InProgress>,
+    _in_progress: Option<Rc<InProgress>>,
 }
 
 impl MessageBody for Answer {
@@ -81,6 +114,13 @@ impl MessageBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
+        if self.piece.is_empty() {
+            match Pin::new(&mut self.body).poll_next(context) {
+                Poll::Ready(Some(Ok(piece))) => self.piece = piece,
+                other => return other,
+            }
+        }
+        let len = self.piece.len().min(PIECE);
+        Poll::Ready(Some(Ok(self.piece.split_to(len))))
     }
 }

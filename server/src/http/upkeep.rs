@@ -1,6 +1,6 @@
 //! What a server does now and then, for as long as the process lives.
 
-use super::service::Service;
+use super::service::{Served, Service};
 use crate::telemetry;
 use actix_web::{rt, web};
 use blindscore_protocol::wire::{HEADER_BYTES, Header};
@@ -79,11 +79,16 @@ async fn reload_tokens(service: Arc<Service>) {
 /// Looks at the folder of models now and then. A folder with a model that can't be served changes nothing, and is tried again when a file changes.
 async fn reload_models(service: Arc<Service>) {
     let mut interval = tokio::time::interval(MODELS_INTERVAL);
-    let mut seen = service.models().folder();
+    let mut seen = service.models().registry.folder();
     loop {
         interval.tick().await;
         let (models, mut now) = (service.models(), seen.clone());
-        let reloaded = web::block(move || (models.reloaded(&mut now), now)).await;
+        let reloaded = web::block(move || {
+            let reloaded = models.registry.reloaded(&mut now).map_err(anyhow::Error::from);
+            let served = reloaded.and_then(|models| Ok(models.map(Served::new).transpose()?));
+            (served, now)
+        })
+        .await;
         let Ok((reloaded, now)) = reloaded else {
             tracing::error!("looking at the folder of models failed");
             continue;
@@ -92,7 +97,7 @@ async fn reload_models(service: Arc<Service>) {
         match reloaded {
             Ok(None) => {}
             Ok(Some(models)) => {
-                tracing::info!(models = ?models.names(), "models loaded anew");
+                tracing::info!(models = ?models.registry.names(), "models loaded anew");
                 service.replace_models(models);
             }
             Err(error) => {
