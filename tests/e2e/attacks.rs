@@ -3,12 +3,10 @@
 use anyhow::{Context, Result};
 use blindscore_client::ClientKey;
 use blindscore_protocol::problem::ProblemCode;
-use blindscore_tests::{Api, ModelUser, Server, User, command};
+use blindscore_tests::{Api, ModelUser, Server, User, token, wide_model};
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpStream,
-    path::Path,
     sync::Arc,
     thread,
     time::Duration,
@@ -23,44 +21,6 @@ const SILENT: Duration = Duration::from_millis(2_500);
 const DEAF: Duration = Duration::from_millis(5_500);
 /// For how long a burst may pay, and some more.
 const PAID: u64 = 12;
-
-fn token(data: &TempDir, tenant: &str) -> Result<String> {
-    let output = command()
-        .args(["token", "create", tenant, "--data-dir"])
-        .arg(data.path())
-        .output()?;
-    assert!(output.status.success(), "{output:?}");
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-/// Imports a linear model of 8 features and 1,000 outputs, whose responses have 2.4 MB, as `wide`.
-fn wide_model(folder: &Path) -> Result<()> {
-    const SHAPES: [(usize, usize); 2] = [(8 * 1000, 8), (1000, 0)];
-    let weights: Vec<u8> = (0..SHAPES[0].0)
-        .flat_map(|i| ((i % 17) as f32 / 17.0 - 0.5).to_le_bytes())
-        .collect();
-    let intercept = vec![0; 4 * SHAPES[1].0];
-    let tensors = [
-        ("coef", vec![1000, 8], weights),
-        ("intercept", vec![1000], intercept),
-    ];
-    let views = tensors.iter().map(|(name, shape, data)| {
-        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data);
-        (*name, view.expect("a tensor"))
-    });
-    let file = folder.join("wide.safetensors");
-    let metadata = [("link".to_owned(), "softmax".to_owned())].into();
-    fs::write(&file, safetensors::serialize(views, Some(metadata))?)?;
-    let output = command()
-        .arg("import")
-        .arg(&file)
-        .args(["--name", "wide", "--input-min", "0", "--input-max", "1"])
-        .arg("--models-dir")
-        .arg(folder.join("models"))
-        .output()?;
-    anyhow::ensure!(output.status.success(), "{output:?}");
-    Ok(())
-}
 
 /// Opens a connection and sends bytes, without reading.
 fn send(api: &Api, bytes: &[u8]) -> Result<TcpStream> {
@@ -85,8 +45,7 @@ fn has_ended(stream: &TcpStream) -> bool {
 fn answers_that_nobody_reads_stay_within_the_bound_and_give_way() -> Result<()> {
     const UPLOAD_MIB: u64 = 64;
     let folder = TempDir::new()?;
-    wide_model(folder.path())?;
-    let models = folder.path().join("models");
+    let models = wide_model(folder.path())?;
     let server = Server::start_with(&[
         "--models-dir",
         models.to_str().context("a path")?,
@@ -151,10 +110,86 @@ fn answers_that_nobody_reads_stay_within_the_bound_and_give_way() -> Result<()> 
 }
 
 #[test]
+fn requests_sent_ahead_take_no_memory() -> Result<()> {
+    const CONNECTIONS: usize = 300;
+    let server = Server::start_with(&["--upload-mib", "64"]);
+    let api = server.api();
+    let honest = User::enrolled(&api);
+    honest.assert_scores(&api, 0);
+    let before = server.memory("VmRSS");
+    let short = b"HEAD / HTTP/1.1\r\nhost:localhost\r\n\r\n".repeat(20_000);
+    let long = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2_000);
+    // Behind a request that takes its time as well: it waits for its body.
+    let token = [
+        &b"PUT /v1/keys/00 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n12345"[..],
+        &short,
+    ]
+    .concat();
+    let requests = [&short[..], &long, &token];
+    let mut open = Vec::new();
+    for number in 0..CONNECTIONS {
+        let mut stream = api.connect();
+        stream.set_write_timeout(Some(Duration::from_millis(50)))?;
+        // It blocks once the server reads no more.
+        let _ = stream.write_all(requests[number % requests.len()]);
+        open.push(stream);
+        if number % 50 == 0 {
+            honest.assert_scores(&api, number);
+        }
+    }
+    let grown = server.memory("VmHWM").saturating_sub(before);
+    assert!(grown < 100_000_000, "{} MB more than before", grown / 1_000_000);
+    honest.assert_scores(&api, 1);
+    // Those who read get every answer.
+    let mut stream = api.connect();
+    let few = 300;
+    let last = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let ahead = [&long[..long.len() / 2_000 * few], last].concat();
+    let mut sender = stream.try_clone()?;
+    let sending = thread::spawn(move || sender.write_all(&ahead));
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers)?;
+    sending.join().expect("no panic")?;
+    let count = answers.windows(12).filter(|part| part == b"HTTP/1.1 200");
+    assert_eq!(count.count(), few + 1);
+    drop(open);
+    Ok(())
+}
+
+#[test]
+fn a_long_head_is_not_held() -> Result<()> {
+    let server = Server::start();
+    let api = server.api();
+    let head = |len: usize| {
+        let value = "a".repeat(len);
+        format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {value}\r\n\r\n")
+    };
+    let answer = api.raw(head(30_000).as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(api.raw(head(50_000).as_bytes()), "");
+    // More of them than may be held: the first have to go, the last can still finish.
+    let server = Server::start_with(&["--upload-mib", "64"]);
+    let api = server.api();
+    let whole = head(20_000);
+    let (part, rest) = whole.as_bytes().split_at(15_000);
+    let mut open = (0..200).map(|_| send(&api, part)).collect::<Result<Vec<_>>>()?;
+    thread::sleep(Duration::from_millis(500));
+    let gone = open.iter().filter(|stream| has_ended(stream)).count();
+    assert_eq!(gone, 200 - 128);
+    let last = open.last_mut().context("a connection")?;
+    last.set_read_timeout(None)?;
+    last.write_all(rest)?;
+    let mut answer = String::new();
+    last.read_to_string(&mut answer)?;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    Ok(())
+}
+
+#[test]
 fn stalled_uploads_of_one_tenant_keep_nobody_else_out() -> Result<()> {
     const LEN: usize = 10_421_860;
     let data = Arc::new(TempDir::new()?);
-    let (mallory, alice) = (token(&data, "mallory")?, token(&data, "alice")?);
+    let (mallory, alice) = (token(data.path(), "mallory")?, token(data.path(), "alice")?);
     let server = Server::on(data, &["--log", "warn"]);
     let alice = server.api().with_token(&alice);
     let user = User::enrolled(&alice);

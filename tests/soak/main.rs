@@ -2,6 +2,7 @@
 //!
 //! Wrong answers end the program at once. Times are compared with bars, and a missed one makes the exit status 1.
 
+mod attacks;
 mod connections;
 mod faults;
 mod kill;
@@ -17,13 +18,14 @@ use std::process::ExitCode;
 
 type Measurement = fn(&mut Report) -> Result<()>;
 
-const ALL: [(&str, Measurement); 6] = [
+const ALL: [(&str, Measurement); 7] = [
     ("throughput", throughput::measure),
     ("overload", overload::measure),
     ("memory", memory::measure),
     ("kill", kill::measure),
     ("faults", faults::measure),
     ("connections", connections::measure),
+    ("attacks", attacks::measure),
 ];
 
 fn main() -> Result<ExitCode> {

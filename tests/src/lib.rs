@@ -12,6 +12,7 @@ mod server;
 mod stores;
 mod user;
 pub mod vectors;
+mod wide;
 
 pub use api::{Api, Reply};
 pub use client::{ModelUser, Oracle, answered};
@@ -19,6 +20,7 @@ pub use faults::{Fault, Faults};
 pub use gate::{Gate, Passage};
 pub use program::{Ended, Program};
 pub use proxy::Recorder;
-pub use server::{Server, command};
+pub use server::{Server, command, token};
 pub use stores::{ObjectStoreServer, python, servers};
 pub use user::{User, digit};
+pub use wide::wide_model;

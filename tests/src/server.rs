@@ -2,7 +2,7 @@ use crate::{Api, program::built};
 use std::{
     env,
     io::{BufRead, BufReader, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -138,6 +138,14 @@ impl Server {
         kilobytes.expect("a field in kB") * 1024
     }
 
+    /// Open files, connections among them.
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.process.id());
+        std::fs::read_dir(path)
+            .expect("the process lives, on Linux")
+            .count()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,6 +185,19 @@ impl Drop for Server {
 /// The server's program, without options from this process's environment.
 pub fn command() -> Command {
     without_options(Command::new(built("blindscore-server", "BLINDSCORE_SERVER_BIN")))
+}
+
+/// A new token of a tenant, for servers on this data directory.
+///
+/// # Errors
+/// If the server's program doesn't make one.
+pub fn token(data: &Path, tenant: &str) -> anyhow::Result<String> {
+    let output = command()
+        .args(["token", "create", tenant, "--data-dir"])
+        .arg(data)
+        .output()?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 pub(crate) fn without_options(mut command: Command) -> Command {

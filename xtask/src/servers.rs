@@ -30,7 +30,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 #[derive(Args)]
 pub(crate) struct SoakArgs {
-    /// Some of throughput, overload, memory, kill, faults, connections; all if not given
+    /// Some of throughput, overload, memory, kill, faults, connections, attacks; all if not given
     measurements: Vec<String>,
 }
 

@@ -1,0 +1,396 @@
+//! Clients that want to make a server hold memory or keep others out, each kind for a minute, with an honest client beside them.
+
+use crate::{
+    report::{Report, Times},
+    wire::{Connection, score_request},
+};
+use anyhow::{Context, Result, ensure};
+use blindscore_protocol::ids::KeyId;
+use blindscore_tests::{Api, ModelUser, Oracle, Server, token, wide_model};
+use std::{
+    io::{ErrorKind, Write},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+const UPLOAD_MIB: u64 = 128;
+/// Beyond the bodies that are counted, for everything else.
+const MARGIN: u64 = 200_000_000;
+/// How long each attack goes on, and how long the honest client is measured without one. `SOAK_ATTACK_SECONDS` for a shorter run.
+const SECONDS: u64 = 60;
+/// After it, nothing may be left.
+const AFTER: Duration = Duration::from_secs(30);
+const HONEST: &str = "mnist-linear";
+const NETWORK: &str = "mnist-net-small";
+/// Between the honest client's requests.
+const PACE: Duration = Duration::from_millis(5);
+/// Between two looks at connections that are held open.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What attackers do until they are told to stop.
+type Conduct = fn(&Field, &Until) -> Result<()>;
+
+struct Attack {
+    name: &'static str,
+    /// What is compared with it: the same requests from clients that behave, or nothing.
+    behaving: Option<Conduct>,
+    conduct: Conduct,
+}
+
+const ATTACKS: [Attack; 8] = [
+    Attack {
+        name: "100 answers of 7 MB that nobody reads",
+        behaving: Some(|field, until| long_answers(field, until, true)),
+        conduct: |field, until| long_answers(field, until, false),
+    },
+    Attack {
+        name: "13 uploads of one tenant that stop before their end",
+        behaving: None,
+        conduct: |field, until| {
+            let head = |number| field.upload_head(number, field.network_key.len());
+            let part = field.network_key.len() - 100_000;
+            held(
+                field,
+                until,
+                (13, 1),
+                |number| [&head(number), &field.network_key[..part]].concat(),
+                b"\0",
+            )
+        },
+    },
+    Attack {
+        name: "60 uploads that declare 10 MB and send a byte",
+        behaving: None,
+        conduct: |field, until| {
+            let head = |number| [&field.upload_head(number, field.network_key.len()), &b"x"[..]].concat();
+            held(field, until, (60, 10), head, b"")
+        },
+    },
+    Attack {
+        name: "200 connections that ask for descriptors and read nothing",
+        behaving: None,
+        conduct: |field, until| {
+            let request = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec();
+            held(field, until, (200, 5), |_| request.clone(), &request.repeat(4))
+        },
+    },
+    Attack {
+        name: "200 connections that send the shortest requests there are and read nothing",
+        behaving: None,
+        conduct: |field, until| {
+            let requests = b"HEAD / HTTP/1.1\r\nhost:localhost\r\n\r\n".repeat(500);
+            held(field, until, (200, 5), |_| Vec::new(), &requests)
+        },
+    },
+    Attack {
+        name: "1,000 heads of 120 kB without an end",
+        behaving: None,
+        conduct: |field, until| {
+            let head = [
+                &b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\nx-long: "[..],
+                &[b'a'; 120_000],
+            ]
+            .concat();
+            held(field, until, (1000, 20), |_| head.clone(), b"")
+        },
+    },
+    Attack {
+        name: "connections that speak HTTP/2: empty frames without end",
+        behaving: None,
+        conduct: |field, until| {
+            let opening = [
+                &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+                &[0, 0, 0, 4, 0, 0, 0, 0, 0],
+            ]
+            .concat();
+            let frames = [0, 0, 0, 0, 0, 0, 0, 0, 1].repeat(2000);
+            held(field, until, (20, 5), |_| opening.clone(), &frames)
+        },
+    },
+    Attack {
+        name: "clients that send a query to a network and hang up",
+        behaving: Some(|field, until| {
+            let mut connection = Connection::new(&field.url);
+            while until.goes_on() {
+                connection.send(&field.network_query)?;
+            }
+            Ok(())
+        }),
+        conduct: |field, until| {
+            while until.goes_on() {
+                drop(field.open(&field.network_query)?);
+                thread::sleep(Duration::from_millis(10));
+            }
+            Ok(())
+        },
+    },
+];
+
+/// Until when attackers go on.
+struct Until {
+    stop: AtomicBool,
+    sent: AtomicU64,
+}
+
+impl Until {
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What attackers need.
+struct Field {
+    url: String,
+    address: String,
+    token: String,
+    wide_query: Vec<u8>,
+    network_query: Vec<u8>,
+    network_key: Vec<u8>,
+}
+
+impl Field {
+    fn upload_head(&self, number: usize, len: usize) -> Vec<u8> {
+        let token = &self.token;
+        let head = format!(
+            "PUT /v1/keys/{number:064x} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/octet-stream\r\ncontent-length: {len}\r\n\r\n"
+        );
+        head.into_bytes()
+    }
+
+    /// Opens a connection and sends as much of `bytes` as the server takes.
+    fn open(&self, bytes: &[u8]) -> Result<TcpStream> {
+        let mut stream = TcpStream::connect(&self.address).context("connecting")?;
+        stream.set_write_timeout(Some(Duration::from_secs(1)))?;
+        // A server that takes no more has seen enough.
+        let _ = stream.write_all(bytes);
+        Ok(stream)
+    }
+}
+
+/// Keeps so many connections open, and opens at most so many at each look: the server is what is attacked, and not the processor that both share. Each sends its opening, and then `more` at each look. None reads. What the server closes is opened anew.
+fn held(
+    field: &Field,
+    until: &Until,
+    (count, pace): (usize, usize),
+    opening: impl Fn(usize) -> Vec<u8>,
+    more: &[u8],
+) -> Result<()> {
+    let mut streams: Vec<TcpStream> = Vec::new();
+    while until.goes_on() {
+        streams.retain(is_open);
+        for _ in 0..(count - streams.len()).min(pace) {
+            let stream = field.open(&opening(streams.len()))?;
+            until.sent.fetch_add(1, Ordering::Relaxed);
+            stream.set_nonblocking(true)?;
+            streams.push(stream);
+        }
+        if !more.is_empty() {
+            for stream in &mut streams {
+                let _ = stream.write(more);
+            }
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// Whether the server hasn't closed a connection whose answer nobody reads.
+fn is_open(stream: &TcpStream) -> bool {
+    if !matches!(stream.take_error(), Ok(None)) {
+        return false;
+    }
+    // Behind an answer the end isn't seen; such connections are taken for open until writing fails.
+    !matches!(stream.peek(&mut [0]), Ok(0))
+        && !matches!(stream.peek(&mut [0]), Err(error) if error.kind() != ErrorKind::WouldBlock)
+}
+
+/// Asks for long answers, some every second, and reads them at once or holds a hundred unread.
+fn long_answers(field: &Field, until: &Until, read: bool) -> Result<()> {
+    let mut unread = std::collections::VecDeque::new();
+    while until.goes_on() {
+        until.sent.fetch_add(1, Ordering::Relaxed);
+        if read {
+            Connection::new(&field.url).send(&field.wide_query)?;
+        } else {
+            unread.push_back(field.open(&field.wide_query)?);
+            if unread.len() > 100 {
+                unread.pop_front();
+            }
+        }
+        thread::sleep(Duration::from_millis(400));
+    }
+    Ok(())
+}
+
+/// Someone who scores, a little all the time.
+struct Honest {
+    user: ModelUser,
+    oracle: Oracle,
+    request: Vec<u8>,
+    url: String,
+}
+
+impl Honest {
+    fn run(&self, time: Duration) -> Result<Times> {
+        let mut connection = Connection::new(&self.url);
+        let mut times = Times::default();
+        let started = Instant::now();
+        while started.elapsed() < time {
+            let answer = connection.send(&self.request).context("the honest client")?;
+            ensure!(
+                answer.status == 200,
+                "the honest client got {}: {}",
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
+            );
+            ensure!(self.oracle.accepts(&self.user, 0, &answer.body), "a wrong score");
+            times.push(answer.took);
+            thread::sleep(PACE);
+        }
+        Ok(times)
+    }
+}
+
+pub(crate) fn measure(report: &mut Report) -> Result<()> {
+    let seconds = match std::env::var("SOAK_ATTACK_SECONDS") {
+        Ok(text) => text.parse().context("SOAK_ATTACK_SECONDS is a number")?,
+        Err(_) => SECONDS,
+    };
+    let time = Duration::from_secs(seconds);
+    let folder = TempDir::new()?;
+    let models = wide_model(folder.path())?;
+    for attack in &ATTACKS {
+        report.note("attack", attack.name);
+        measure_one(report, attack, &models, time)?;
+    }
+    Ok(())
+}
+
+fn measure_one(report: &mut Report, attack: &Attack, models: &std::path::Path, time: Duration) -> Result<()> {
+    let data = Arc::new(TempDir::new()?);
+    let (mallory, alice) = (token(data.path(), "mallory")?, token(data.path(), "alice")?);
+    let upload_mib = UPLOAD_MIB.to_string();
+    let server = Server::on(
+        data,
+        &[
+            "--log",
+            "error",
+            "--upload-mib",
+            &upload_mib,
+            "--models-dir",
+            models.to_str().context("a path")?,
+        ],
+    );
+    let field = field(&server, &server.api().with_token(&mallory), &mallory)?;
+    let honest = honest(&server, &server.api().with_token(&alice), &alice)?;
+    // Everything is loaded, and its pages are there.
+    honest.run(Duration::from_secs(1))?;
+    let (memory, files) = (server.memory("VmRSS"), server.open_files());
+    let mut before = match attack.behaving {
+        Some(conduct) => beside(&field, conduct, &honest, time)?.0,
+        None => honest.run(time / 2)?,
+    };
+    let (mut during, sent) = beside(&field, attack.conduct, &honest, time)?;
+    let peak = server.memory("VmHWM");
+    thread::sleep(AFTER);
+    let (held, left) = (server.memory("VmRSS"), server.open_files());
+    let mut after = honest.run(Duration::from_secs(2))?;
+
+    report.note("connections opened", sent);
+    report.note("honest, before", &before);
+    report.note("honest, during", &during);
+    let (old, new) = (before.quantile(0.99), during.quantile(0.99));
+    report.bar(
+        "p99 of the honest client",
+        format!("{:.2} times as long", new.as_secs_f64() / old.as_secs_f64()),
+        "2 times",
+        new <= 2 * old,
+    );
+    let mb = |bytes: u64| format!("{} MB", bytes / 1_000_000);
+    let bar = (UPLOAD_MIB << 20) + MARGIN;
+    let grown = peak.saturating_sub(memory);
+    report.bar(
+        "most memory, beyond what it was before",
+        mb(grown),
+        mb(bar),
+        grown <= bar,
+    );
+    let more = held.saturating_sub(memory);
+    let bar = 100_000_000;
+    report.bar("memory left 30 s after", mb(more), mb(bar), more <= bar);
+    report.bar(
+        "open files left 30 s after",
+        left.saturating_sub(files),
+        2,
+        left <= files + 2,
+    );
+    report.note(
+        "honest, p99 after",
+        format!("{:.2} ms", after.quantile(0.99).as_secs_f64() * 1e3),
+    );
+    Ok(())
+}
+
+/// The honest client's times while others do something else, and how many connections those opened.
+fn beside(field: &Field, conduct: Conduct, honest: &Honest, time: Duration) -> Result<(Times, u64)> {
+    let until = Until {
+        stop: AtomicBool::new(false),
+        sent: AtomicU64::new(0),
+    };
+    let times = thread::scope(|scope| {
+        let others = scope.spawn(|| conduct(field, &until));
+        let times = honest.run(time);
+        until.stop.store(true, Ordering::Relaxed);
+        others
+            .join()
+            .unwrap_or_else(|_| anyhow::bail!("an attacker panicked"))?;
+        times
+    })?;
+    Ok((times, until.sent.into_inner()))
+}
+
+fn field(server: &Server, api: &Api, token: &str) -> Result<Field> {
+    let enrolled = |model: &str, features: &[f64]| -> Result<(KeyId, Vec<u8>, Vec<u8>)> {
+        let model = ModelUser::descriptor(api, model);
+        let (user, blob) = ModelUser::new(&model);
+        api.put_key(user.id(), &blob).expect_status(201);
+        Ok((user.id(), blob, user.key.encrypt(&model, features)?))
+    };
+    let (id, _, query) = enrolled("wide", &[0.5; 8])?;
+    let wide_query = with_token(&score_request("wide", id, &query.repeat(3)), token);
+    let (id, network_key, query) = enrolled(NETWORK, &blindscore_tests::digit(0))?;
+    Ok(Field {
+        url: server.url().to_owned(),
+        address: server.url().trim_start_matches("http://").to_owned(),
+        token: token.to_owned(),
+        wide_query,
+        network_query: with_token(&score_request(NETWORK, id, &query), token),
+        network_key,
+    })
+}
+
+fn honest(server: &Server, api: &Api, token: &str) -> Result<Honest> {
+    let model = ModelUser::descriptor(api, HONEST);
+    let (user, blob) = ModelUser::new(&model);
+    api.put_key(user.id(), &blob).expect_status(201);
+    Ok(Honest {
+        oracle: Oracle::new(HONEST, 1),
+        request: with_token(&score_request(HONEST, user.id(), &user.query(0)), token),
+        url: server.url().to_owned(),
+        user,
+    })
+}
+
+/// A request with a token, behind its first line.
+fn with_token(request: &[u8], token: &str) -> Vec<u8> {
+    let line = request.windows(2).position(|two| two == b"\r\n").unwrap_or(0) + 2;
+    let token = format!("authorization: Bearer {token}\r\n");
+    [&request[..line], token.as_bytes(), &request[line..]].concat()
+}
