@@ -4,6 +4,7 @@ import type { Trouble } from "./messages";
 const BY_CODE: Record<string, string> = {
   offline: "You are offline. You can go on drawing; nothing can be scored until the connection is back.",
   network: "The server can’t be reached. It may be restarting.",
+  timeout: "The server doesn’t answer. It may be busy, or the connection slow.",
   overloaded: "The server is busy with other people’s drawings.",
   query_budget_spent: "The server scores no more drawings from here today.",
   rate_limited: "The server wants fewer requests from here for a moment.",

@@ -25,7 +25,7 @@ export class Recovery {
 
   /** Says what is wrong, and tries again after a while if that may help. `prefix` says what has not been done. */
   failed(trouble: Trouble, prefix = "") {
-    const offline = trouble.code === "network" && !navigator.onLine;
+    const offline = ["network", "timeout"].includes(trouble.code) && !navigator.onLine;
     this.#text.textContent = [prefix, advice(offline ? { ...trouble, code: "offline" } : trouble)].filter(Boolean).join(" ");
     this.#box.dataset.code = offline ? "offline" : trouble.code;
     this.#box.hidden = false;
