@@ -1,6 +1,6 @@
-//! Tables of features: which line is the header, what separates the cells, and which column is which feature.
+//! Tables of features: header, delimiter, and matching of columns to features.
 //!
-//! `import` and `predict` read tables by these rules, so that both take a file in the same way.
+//! `import` and `predict` share these rules, so that both read a file in the same way.
 
 mod delimiter;
 mod first_line;
@@ -12,21 +12,21 @@ pub use quotes::QuoteScan;
 
 use std::collections::{HashMap, HashSet};
 
-/// Why features have no columns.
+/// Why features can't be matched to columns.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnError {
-    /// Some features are not in the header.
+    /// Some features have no column in the header.
     #[error(
         "no column is called {}; the header has {}",
         quoted(.missing), quoted(.header)
     )]
     Missing {
-        /// Names of the features.
+        /// Names of the features without a column.
         missing: Vec<String>,
-        /// The columns that no feature has.
+        /// Names of the columns without a feature.
         header: Vec<String>,
     },
-    /// Several columns may be one feature.
+    /// Several columns may be the same feature.
     #[error(
         "the model's {name:?} may be any of the columns {}, which converters to ONNX call alike: rename them before the model is \
          exported, or leave out all but one",
@@ -35,18 +35,18 @@ pub enum ColumnError {
     Ambiguous {
         /// Name of the feature.
         name: String,
-        /// Names of the columns.
+        /// Names of the candidate columns.
         columns: Vec<String>,
     },
-    /// A column's name isn't its own.
+    /// Several columns share this name.
     #[error("the header has several columns called {0:?}")]
     TwoColumns(String),
-    /// A feature's name isn't its own.
+    /// Several features share this name.
     #[error("the model has several features called {0:?}")]
     TwoFeatures(String),
 }
 
-/// Names that a message shows, at most.
+/// Maximum number of names in a message.
 const SHOWN: usize = 12;
 
 fn quoted(names: &[String]) -> String {
@@ -58,15 +58,16 @@ fn quoted(names: &[String]) -> String {
     }
 }
 
-/// Whether a feature of the model may be the column of a table: by its own name, or by that which converters to ONNX give it.
+/// Returns whether a column of a table may be a feature of the model, by its own name or by the
+/// name that converters to ONNX give it.
 ///
-/// skl2onnx has `_` in the place of whatever is neither a letter, a digit, `_` nor `+`, and before a digit at the start; its older versions
-/// know the letters of ASCII only, and no `+`.
+/// skl2onnx writes `_` for every character other than a letter, a digit, `_` or `+`, and before a
+/// leading digit. Its older versions keep only ASCII letters, and no `+`.
 pub fn same_column(model_name: &str, header_name: &str) -> bool {
     same_columns(header_name).any(|name| name == model_name)
 }
 
-/// All the names that the column of a table may have in a model.
+/// Returns all the names that a column of a table may have in a model.
 pub fn same_columns(header_name: &str) -> impl Iterator<Item = String> {
     let own = [header_name, header_name.trim()].map(str::to_owned);
     own.into_iter().chain(possible_names(header_name))
@@ -78,13 +79,14 @@ fn renamed(name: &str, kept: impl Fn(char) -> bool) -> String {
     first.into_iter().chain(rest).collect()
 }
 
-/// For each of the model's features, the place of its column in the header, with blanks as they stand in the file.
+/// Returns, for each of the model's features, the index of its column in `header`, whose names keep
+/// the file's blanks.
 ///
-/// Names that are the same come first. Other columns count as converters rename them, but only where no other column may be meant: two
-/// features never share a column, and none is guessed.
+/// Identical names are matched first. Other columns are matched as converters rename them, but only
+/// if no other column may be meant: two features never share a column, and nothing is guessed.
 ///
 /// # Errors
-/// If a feature has no column, or more than one: the error names both sides.
+/// If a feature has no column, or more than one. The error names both sides.
 pub fn find_columns(names: &[&str], header: &[&str]) -> Result<Vec<usize>, ColumnError> {
     let mut places = HashMap::with_capacity(header.len());
     for (place, column) in header.iter().enumerate() {
@@ -99,7 +101,7 @@ pub fn find_columns(names: &[&str], header: &[&str]) -> Result<Vec<usize>, Colum
             return Err(ColumnError::TwoColumns((*name).to_owned()));
         }
     }
-    // Columns that are no feature by their own name may be one by another.
+    // Columns that match no feature by their own name may match one when renamed.
     let others: Vec<usize> = (0..header.len())
         .filter(|&place| !own.contains_key(header[place].trim()))
         .collect();
@@ -138,7 +140,7 @@ pub fn find_columns(names: &[&str], header: &[&str]) -> Result<Vec<usize>, Colum
     })
 }
 
-/// The names that a column may have in a model besides its own, each once.
+/// Returns the names that a column may have in a model besides its own, without duplicates.
 fn possible_names(column: &str) -> Vec<String> {
     let mut names: Vec<String> = [column, column.trim()]
         .into_iter()
@@ -154,7 +156,7 @@ fn possible_names(column: &str) -> Vec<String> {
     names
 }
 
-/// The places, if no two features have the same one.
+/// Returns the indices, if no two features have the same one.
 fn unshared(names: &[&str], header: &[&str], found: Vec<usize>) -> Result<Vec<usize>, ColumnError> {
     let mut taken = HashMap::with_capacity(found.len());
     for (name, &place) in names.iter().zip(&found) {
@@ -172,7 +174,7 @@ fn unshared(names: &[&str], header: &[&str], found: Vec<usize>) -> Result<Vec<us
 mod tests {
     use super::*;
 
-    /// As skl2onnx 1.20 renames these columns of a data frame.
+    /// Columns of a data frame, and the names that skl2onnx 1.20 gives them.
     const RENAMED: [(&str, &str); 9] = [
         ("mean radius", "mean_radius"),
         (" lead", "_lead"),
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn columns_that_may_be_meant_too_are_named() {
-        // Of "a-b" and "a_b", skl2onnx calls the first one "a_b", and the second one "a_b1".
+        // Given "a-b" and "a_b", skl2onnx calls the first one "a_b" and the second one "a_b1".
         let error = find_columns(&["a_b", "x"], &["a-b", "a_b", "x"]).unwrap_err();
         assert!(
             matches!(&error, ColumnError::Ambiguous { name, columns } if name == "a_b" && columns == &["a_b", "a-b"]),
@@ -220,12 +222,12 @@ mod tests {
         );
         let error = find_columns(&["a_b", "a_b1"], &["a-b", "a b"]).unwrap_err();
         assert!(matches!(error, ColumnError::Ambiguous { .. }), "{error}");
-        // A model that has its user's names knows both.
+        // A model with the user's own names tells them apart.
         assert_eq!(
             find_columns(&["a-b", "a b", "a_b"], &["a_b", "a b", "a-b"]),
             Ok(vec![2, 1, 0])
         );
-        // One column is never two features.
+        // One column never serves two features.
         let error = find_columns(&["größe", "gr__e"], &["größe", "y"]).unwrap_err();
         assert!(error.to_string().contains("\"gr__e\""), "{error}");
         let error = find_columns(&["gr_e", "gr+e"], &["gr+e"]).unwrap_err();

@@ -1,4 +1,5 @@
-//! What a server tells a client about a model. Of its weights, only about how large they are together: ranges of scores follow from them.
+//! Model descriptors: what a server tells a client about a model. Of the weights, they reveal only
+//! roughly how large they are together, because the ranges of scores follow from them.
 
 use crate::{
     ids::ModelId,
@@ -21,17 +22,17 @@ pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
 pub use pin::{ModelPin, ParsePinError};
 pub use task::Task;
 
-/// Features a model may have.
+/// Allowed number of features.
 pub const FEATURES: RangeInclusive<usize> = 1..=16_384;
-/// Scores a model may give.
+/// Allowed number of scores.
 pub const OUTPUTS: RangeInclusive<usize> = 1..=1_000;
-/// Levels an input may be quantised to.
+/// Allowed number of levels that an input is quantised to.
 pub const LEVELS: RangeInclusive<u32> = 2..=65_536;
 
-/// A descriptor that no client can work with.
+/// Why no client can work with a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
-    /// The parameter set is not known to this version.
+    /// This version doesn't know the parameter set.
     #[error("unknown parameter set {0:?}: this client is older than the server")]
     UnknownParameterSet(String),
     /// The server reads other versions of the wire format than this code writes.
@@ -40,42 +41,42 @@ pub enum DescriptorError {
         older = older_side(.0)
     )]
     NoCommonFormat(Vec<u16>),
-    /// Task, link, outputs and classes that don't fit together.
+    /// Task, link, outputs and classes don't fit together.
     #[error("a model for {task} {problem}")]
     Task {
-        /// The task.
+        /// Task of the model.
         task: &'static str,
-        /// What is wrong.
+        /// Description of the mismatch.
         problem: String,
     },
-    /// A name, or all of them together, are longer than the format allows.
+    /// A text, or the whole descriptor, is longer than the format allows.
     #[error("{what} takes {bytes} bytes, more than {allowed}: shorten names and labels")]
     TooLong {
-        /// The text, or the whole.
+        /// Name of the text, or of the whole.
         what: String,
-        /// Its length.
+        /// Length in bytes.
         bytes: usize,
-        /// What would be right.
+        /// Maximum length in bytes.
         allowed: usize,
     },
-    /// A number is outside what the format allows.
+    /// A number is outside the range that the format allows.
     #[error("{what} is {value}, outside {allowed}")]
     OutOfRange {
-        /// The field.
+        /// Name of the field.
         what: &'static str,
-        /// Its value.
+        /// Value of the field.
         value: String,
-        /// What would be right.
+        /// Allowed range.
         allowed: String,
     },
 }
 
-/// What a number from outside may be.
+/// Allowed range of a number from outside.
 const FINITE: RangeInclusive<f64> = -1e300..=1e300;
-/// What a width from outside may be.
+/// Allowed range of a width from outside.
 const POSITIVE: RangeInclusive<f64> = 1e-300..=1e300;
 
-/// Which of the two has to be updated.
+/// Returns which side has to be updated.
 fn older_side(served: &[u16]) -> &'static str {
     if served.iter().any(|&version| version > FORMAT_VERSION) {
         "the client"
@@ -84,9 +85,10 @@ fn older_side(served: &[u16]) -> &'static str {
     }
 }
 
-/// A number in few characters: 1e300, and not a one with 300 zeros.
+/// Formats a number in few characters: 1e300 rather than a one with 300 zeros.
 pub fn short(value: impl fmt::Debug) -> String {
-    // This form has an exponent for what is very large or small, and else a decimal point, which whole numbers need not have.
+    // Debug uses an exponent for very large or small numbers, and otherwise a decimal point, which
+    // whole numbers don't need.
     let text = format!("{value:?}");
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
@@ -106,23 +108,25 @@ fn check<T: PartialOrd + fmt::Debug + Copy>(
     })
 }
 
-/// How decrypted scores become probabilities.
+/// Link function, which turns decrypted scores into probabilities.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
     /// `exp(s_c) / sum exp(s)`: one of several classes.
     Softmax,
-    /// `1 / (1 + exp(-s))` of each score: two classes, or independent labels.
+    /// `1 / (1 + exp(-s))` for each score: two classes, or independent labels.
     Sigmoid,
-    /// The sigmoid of each score, divided by their sum: one of several classes, each fitted against the rest.
+    /// The sigmoid of each score, divided by their sum: one of several classes, each fitted against
+    /// the rest.
     OneVsRest,
-    /// No probabilities: scores are the answer (regression), or decide without them (support vector machines).
+    /// No probabilities: scores are the result (regression), or decide without them (support vector
+    /// machines).
     Identity,
 }
 
 impl Link {
-    /// Its name in descriptors and model files.
+    /// Returns the name in descriptors and model files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Softmax => "softmax",
@@ -141,78 +145,81 @@ pub struct Output {
     pub label: String,
     /// The score is `offset + half_range * phase`, with the phase of the response in `[-1, 1)`.
     pub offset: f64,
-    /// Half the width of the interval that no input can leave.
+    /// Half the width of the interval that contains the scores of all valid inputs.
     pub half_range: f64,
 }
 
-/// Sizes in bytes of what travels.
+/// Sizes of the blobs, in bytes.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
-    /// Public key, uploaded once.
+    /// Size of the public key, which is uploaded once.
     pub public_key: usize,
-    /// One query.
+    /// Size of one query.
     pub query: usize,
-    /// One response.
+    /// Size of one response.
     pub response: usize,
 }
 
-/// Queries that one request may carry, whatever the model.
+/// Maximum number of queries in one request, whatever the model.
 pub const MAX_QUERIES: usize = 64;
-/// Bytes that the responses to one request may have together, unless it carries one query.
+/// Maximum total size of the responses to one request, in bytes, unless it carries a single query.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 
 impl Sizes {
-    /// Queries that one request to the model may carry: at most [`MAX_QUERIES`], and fewer if responses are so long that they would have
-    /// more than 8 MiB together.
+    /// Returns the maximum number of queries in one request to the model: [`MAX_QUERIES`], or fewer
+    /// if the responses would exceed 8 MiB together.
     pub fn queries_per_request(&self) -> usize {
         (MAX_ANSWER_BYTES / self.response.max(1)).clamp(1, MAX_QUERIES)
     }
 }
 
-/// What a server publishes about a model.
+/// Description of a model that a server publishes.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelDescriptor {
-    /// Name in URLs.
+    /// Name of the model in URLs.
     pub name: String,
     /// Fingerprint of the content; queries carry it.
     pub id: ModelId,
-    /// A line for people.
+    /// One-line title for people.
     pub title: String,
     /// Versions of the wire format that the server reads ([`FORMAT_VERSION`]).
     pub formats: Vec<u16>,
     /// Name of the parameter set.
     pub parameter_set: String,
-    /// What goes in.
+    /// Features that the model takes.
     pub inputs: Inputs,
-    /// Torus element, as an integer, that one input level is encrypted as. At most 53 bits of it are used, so that JSON keeps it.
+    /// Torus element, as an integer, that encodes one input level. At most 53 of its bits are used,
+    /// so that JSON keeps it exact.
     pub input_step: u64,
-    /// What comes out.
+    /// Scores that the model gives.
     pub outputs: Vec<Output>,
-    /// What the scores are for.
+    /// Purpose of the scores.
     pub task: Task,
-    /// The two labels between which the sign of the only output decides, if that is what it does.
+    /// Labels of the two classes that the sign of the only output decides between, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<[String; 2]>,
-    /// From scores to probabilities.
+    /// Link function from scores to probabilities.
     pub link: Link,
-    /// Bytes on the wire.
+    /// Sizes of the blobs, in bytes.
     pub sizes: Sizes,
-    /// Predicted standard deviation of the error of a score, in units of the score; the largest over the outputs.
+    /// Predicted standard deviation of a score's error, in units of the score; the largest over the
+    /// outputs.
     pub score_error: f64,
-    /// Share of a public test set the model gets right, if it is known.
+    /// Share of a public test set that the model gets right, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// Which version of its name this is, where the server keeps versions; it stays at the address `name@version`. Not part of the fingerprint.
+    /// Version under the model's name, where the server keeps versions; it stays at the address
+    /// `name@version`. Not part of the fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
 }
 
 impl ModelDescriptor {
-    /// Checks every number a client computes with, and gives the parameter set.
+    /// Checks every number that a client computes with, and returns the parameter set.
     pub fn parse(&self) -> Result<ParameterSet, DescriptorError> {
-        // First: messages of what follows show names.
+        // Lengths come first, since later error messages show names.
         self.check_length()?;
         if !self.formats.contains(&FORMAT_VERSION) {
             return Err(DescriptorError::NoCommonFormat(self.formats.clone()));
@@ -236,7 +243,7 @@ impl ModelDescriptor {
 }
 
 impl Sizes {
-    /// Sizes for a model of this shape.
+    /// Returns the sizes for a model of this shape.
     pub fn of(set: &ParameterSet, features: usize, outputs: usize) -> Self {
         Self {
             public_key: PublicKey::blob_len(set),

@@ -1,12 +1,15 @@
-//! Straightening of handwritten characters: part of what a model expects of its inputs, so clients and plain models share it.
+//! Deskewing of handwritten characters. Some models expect deskewed inputs, so clients and
+//! plaintext models share this code.
 
-/// Weights below this, of all ink together, are no ink.
+/// Threshold below which an image's total ink, or its variance over rows, counts as zero.
 const NOTHING: f64 = 1e-9;
 
-/// Shears an image, rows of `width` ink values from 0 (paper), so that its main direction is upright, and moves its centre of mass to the
-/// pixel at `(width / 2, height / 2)`; bilinear. An image without ink stays as it is.
+/// Shears an image so that its main direction is upright, and moves its centre of mass to the pixel
+/// at `(width / 2, height / 2)`, with bilinear interpolation. The image is given in rows of `width`
+/// ink values, with 0 for paper. An image without ink is returned unchanged.
 ///
-/// The slant is the slope of the regression of columns on rows, `cov(x, y) / var(y)`, cut to at most one pixel per row.
+/// The slant is the slope of the regression of columns on rows, `cov(x, y) / var(y)`, clamped to
+/// one pixel per row.
 pub fn deskew(ink: &[f64], width: usize) -> Vec<f64> {
     let height = ink.len() / width.max(1);
     let pixels = || (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)));
@@ -51,7 +54,7 @@ mod tests {
 
     const SIDE: usize = 28;
 
-    /// A stroke two pixels wide, `slant` columns to the side per row.
+    /// Returns a stroke two pixels wide that leans `slant` columns per row.
     fn stroke(slant: f64) -> Vec<f64> {
         let mut ink = vec![0.0; SIDE * SIDE];
         for y in 5..23 {
@@ -71,7 +74,7 @@ mod tests {
     fn strokes_become_upright() {
         for slant in [-0.6, -0.2, 0.0, 0.3, 0.5] {
             let straight = deskew(&stroke(slant), SIDE);
-            // All but the ends of the stroke lies in the middle columns.
+            // All but the ends of the stroke is in the middle columns.
             let inside: f64 = straight
                 .iter()
                 .enumerate()

@@ -4,7 +4,7 @@ use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Text that should have been the hexadecimal form of an identifier.
+/// Error for text that is not an identifier in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} lowercase hexadecimal digits")]
 pub struct ParseIdError {
@@ -20,17 +20,17 @@ macro_rules! identifier {
         pub struct $name(pub [u8; $bytes]);
 
         impl $name {
-            /// Bytes of the identifier.
+            /// Length of the identifier, in bytes.
             pub const BYTES: usize = $bytes;
-            /// The all-zero value, which stands for "none" in a header.
+            /// All-zero value, which means "none" in a header.
             pub const NONE: Self = Self([0; $bytes]);
 
-            /// SHA-256 of `content`, cut to the identifier's length.
+            /// Returns the SHA-256 of `content`, truncated to the identifier's length.
             pub fn of(content: &[u8]) -> Self {
                 Self::from_digest(&Sha256::digest(content).into())
             }
 
-            /// The identifier for a SHA-256 digest computed elsewhere.
+            /// Returns the identifier for a SHA-256 digest computed elsewhere.
             pub fn from_digest(digest: &[u8; 32]) -> Self {
                 let mut bytes = [0; $bytes];
                 bytes.copy_from_slice(&digest[..$bytes]);
@@ -81,12 +81,13 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// Names a public key: SHA-256 of its whole blob. Queries, responses and exported secret keys carry it.
+    /// Id of a public key: the SHA-256 of its whole blob. Queries, responses and exported secret
+    /// keys carry it.
     KeyId, 32, "^[0-9a-f]{64}$"
 }
 
 identifier! {
-    /// Fingerprint of a model's content as clients see it; a query is bound to it.
+    /// Fingerprint of a model's content as clients see it; every query is bound to one.
     ModelId, 16, "^[0-9a-f]{32}$"
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a client can do about a problem.
+/// Action that a client can take after a problem.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,7 +19,7 @@ pub enum Recovery {
 
 macro_rules! problem_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $recovery:ident, $title:literal;)*) => {
-        /// Stable, machine-readable name of what went wrong.
+        /// Stable, machine-readable code of a problem.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum ProblemCode {
             $($(#[$doc])* #[serde(rename = $code)] $variant,)*
@@ -29,22 +29,22 @@ macro_rules! problem_codes {
             /// Every code, for documentation and tests.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The code as it stands in JSON.
+            /// Returns the code as it appears in JSON.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code),* }
             }
 
-            /// HTTP status that goes with it.
+            /// Returns the HTTP status that goes with the code.
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status),* }
             }
 
-            /// What the client can do.
+            /// Returns the action that the client can take.
             pub const fn recovery(self) -> Recovery {
                 match self { $(Self::$variant => Recovery::$recovery),* }
             }
 
-            /// One line for people, the same for every occurrence.
+            /// Returns a one-line title for people, the same for every occurrence.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title),* }
             }
@@ -53,25 +53,25 @@ macro_rules! problem_codes {
 }
 
 problem_codes! {
-    /// JSON of the wrong shape, base64 that isn't, a bad header or path.
+    /// JSON of the wrong shape, invalid base64, or a bad header or path.
     MalformedRequest = "malformed_request", 400, None, "The request is malformed";
-    /// A key upload that is not a whole public key of a supported format.
+    /// The uploaded key is not a whole public key of a supported format.
     MalformedKey = "malformed_key", 400, None, "The public key is malformed";
     /// No valid token came with the request.
     Unauthorized = "unauthorized", 401, None, "A valid token is needed";
-    /// The token is valid, but not for this.
+    /// The token is valid, but doesn't allow this request.
     Forbidden = "forbidden", 403, None, "This is not allowed";
-    /// The server isn't known by the name that the request gives it.
+    /// The request addresses the server by a name that is not one of its own.
     HostNotAllowed = "host_not_allowed", 403, None, "The server doesn't go by this name";
-    /// The tenant may store no more keys.
+    /// The tenant has reached its key quota.
     QuotaExceeded = "quota_exceeded", 403, None, "No more keys may be stored";
-    /// No such path.
+    /// The path doesn't exist.
     NotFound = "not_found", 404, None, "There is nothing here";
-    /// No such model.
+    /// The model doesn't exist.
     ModelNotFound = "model_not_found", 404, RefreshModel, "The model does not exist";
     /// The key is not stored: never uploaded, removed or expired.
     KeyNotFound = "key_not_found", 404, UploadKey, "The key is not stored here";
-    /// The path exists, the method doesn't.
+    /// The path exists, but doesn't take this method.
     MethodNotAllowed = "method_not_allowed", 405, None, "The method is not allowed here";
     /// The body didn't arrive in time.
     RequestTimeout = "request_timeout", 408, Retry, "The request took too long to arrive";
@@ -79,31 +79,31 @@ problem_codes! {
     KeyHashMismatch = "key_hash_mismatch", 409, UploadKey, "The key's hash is not its id";
     /// The key or query belongs to parameters that are no longer served.
     ParametersRetired = "parameters_retired", 410, RefreshModel, "The parameters are no longer served";
-    /// The blob is written in a version of the wire format that is not served.
+    /// The blob is in a version of the wire format that is not served.
     FormatUnsupported = "format_unsupported", 410, RefreshModel, "The format version is not served";
-    /// A version of a model that is no longer served.
+    /// The requested version of the model is no longer served.
     ModelRetired = "model_retired", 410, RefreshModel, "This version of the model is no longer served";
     /// The query was made for another version of the model.
     ModelChanged = "model_changed", 410, RefreshModel, "The query was made for another version of the model";
-    /// Larger than the largest valid request.
+    /// The body is larger than the largest valid request.
     PayloadTooLarge = "payload_too_large", 413, None, "The request is too large";
-    /// Neither raw bytes nor JSON.
+    /// The body is neither raw bytes nor JSON.
     UnsupportedMediaType = "unsupported_media_type", 415, None, "The media type is not supported";
-    /// A query blob that is not whole, or of another kind, version or length.
+    /// The query blob is incomplete, or of another kind, version or length.
     MalformedCiphertext = "malformed_ciphertext", 422, None, "The ciphertext is malformed";
-    /// The query was encrypted for another key than the one named.
+    /// The query was encrypted with another key than the one named.
     KeyMismatch = "key_mismatch", 422, None, "The query was encrypted for another key";
-    /// The tenant has asked for too much lately.
+    /// The tenant has exceeded its rate limit.
     RateLimited = "rate_limited", 429, Retry, "Too many requests";
-    /// The tenant has sent as many queries to this model as it may in a day.
+    /// The tenant has used up its daily queries to this model.
     QueryBudgetSpent = "query_budget_spent", 429, Retry, "The day's queries are spent";
     /// Something broke on the server.
     Internal = "internal", 500, Retry, "The server failed";
-    /// The store can't be reached.
+    /// The key store can't be reached.
     StoreUnavailable = "store_unavailable", 503, Retry, "The key store is unavailable";
-    /// The store answers, but has no room for another key.
+    /// The key store answers, but has no room for another key.
     StoreFull = "store_full", 503, Retry, "The key store is full";
-    /// Too much work is queued.
+    /// The queue is too long.
     Overloaded = "overloaded", 503, Retry, "The server is busy";
 }
 
@@ -125,23 +125,23 @@ impl utoipa::ToSchema for ProblemCode {}
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// A URN that names the code.
+    /// URN that names the code.
     #[serde(rename = "type")]
     pub kind: String,
-    /// [`ProblemCode::title`].
+    /// Title of the code ([`ProblemCode::title`]).
     pub title: String,
-    /// HTTP status.
+    /// HTTP status of the response.
     pub status: u16,
-    /// What was wrong with this request.
+    /// Description of what was wrong with this request.
     pub detail: String,
-    /// Stable code.
+    /// Stable, machine-readable code.
     pub code: ProblemCode,
-    /// What the client can do.
+    /// Action that the client can take.
     pub recovery: Recovery,
 }
 
 impl Problem {
-    /// A problem with words about this occurrence.
+    /// Creates a problem with the details of this occurrence.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:blindscore:problem:{}", code.as_str()),

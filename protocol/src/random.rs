@@ -1,4 +1,5 @@
-//! Randomness: seeds from the platform's CSPRNG, the masks that are expanded from public seeds, and secret samples.
+//! Randomness: seeds from the platform's CSPRNG, masks expanded from public seeds, and secret
+//! samples.
 
 use crate::{
     params::{ParameterSetId, TUniformBound},
@@ -11,23 +12,23 @@ use chacha20::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// The platform's random number generator failed; nothing secret may be made without it.
+/// Failure of the platform's random number generator. Nothing secret may be generated without it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the platform's random number generator failed: {0}")]
 pub struct EntropyError(#[from] getrandom::Error);
 
-/// Bytes of a public mask seed.
+/// Length of a public mask seed, in bytes.
 pub const SEED_BYTES: usize = 16;
 
-/// Starts what a mask seed is hashed with: the stream serves no other purpose.
+/// Domain prefix of the hash of a mask seed, so that the stream serves no other purpose.
 const MASK_DOMAIN: &[u8] = b"blindscore masks, ChaCha20, format 3";
 
-/// Seed of the masks of one blob. Public, and fresh for every blob.
+/// Seed of the masks of one blob. It is public, and fresh for every blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskSeed(pub [u8; SEED_BYTES]);
 
 impl MaskSeed {
-    /// A fresh seed from the platform's CSPRNG.
+    /// Draws a fresh seed from the platform's CSPRNG.
     pub fn fresh() -> Result<Self, EntropyError> {
         let mut bytes = [0; SEED_BYTES];
         getrandom::getrandom(&mut bytes)?;
@@ -42,7 +43,8 @@ impl MaskSeed {
         Ok((Self(*seed), rest))
     }
 
-    /// The mask coefficients of a blob of this kind and parameter set. No two kinds and no two sets share masks, whatever their seeds.
+    /// Returns the mask coefficients of a blob of this kind and parameter set. No two kinds and no
+    /// two sets share masks, whatever their seeds.
     pub fn stream(self, kind: Kind, set: ParameterSetId) -> MaskStream {
         let key = Sha256::new()
             .chain_update(MASK_DOMAIN)
@@ -54,21 +56,23 @@ impl MaskSeed {
     }
 }
 
-/// The mask coefficients of one seed, in order: polynomial after polynomial, ciphertext after ciphertext.
+/// Mask coefficients of one seed, in order: polynomial after polynomial, ciphertext after
+/// ciphertext.
 ///
-/// ChaCha20's key stream, as little-endian 64-bit integers, under the SHA-256 hash of a domain string, the blob's kind and parameter set, and
-/// the seed. Software makes it several times faster than AES, which matters in WebAssembly.
+/// The stream is the key stream of ChaCha20 as little-endian 64-bit integers. Its key is the
+/// SHA-256 hash of a domain string, the blob's kind and parameter set, and the seed. In software,
+/// ChaCha20 is several times faster than AES, which matters in WebAssembly.
 pub struct MaskStream(ChaCha20Rng);
 
 impl MaskStream {
-    /// The next coefficients.
+    /// Fills `masks` with the next coefficients.
     pub fn fill(&mut self, masks: &mut [u64]) {
         for mask in masks {
             *mask = self.0.next_u64();
         }
     }
 
-    /// The next `count` coefficients.
+    /// Returns the next `count` coefficients.
     pub fn next(&mut self, count: usize) -> Vec<u64> {
         let mut masks = vec![0; count];
         self.fill(&mut masks);
@@ -76,12 +80,13 @@ impl MaskStream {
     }
 }
 
-/// `count` uniform numbers, the same ones for the same seed: for tests and benchmarks, and for nothing that has to be secret.
+/// Returns `count` uniform numbers that depend only on the seed. For tests and benchmarks, never
+/// for secrets.
 pub fn reproducible(seed: [u8; SEED_BYTES], count: usize) -> Vec<u64> {
     reproducible_stream(seed).next(count)
 }
 
-/// As many of them as are wanted.
+/// Returns the stream that [`reproducible`] takes its numbers from.
 pub fn reproducible_stream(seed: [u8; SEED_BYTES]) -> MaskStream {
     let key = Sha256::new()
         .chain_update(b"blindscore, reproducible numbers")
@@ -90,22 +95,24 @@ pub fn reproducible_stream(seed: [u8; SEED_BYTES]) -> MaskStream {
     MaskStream(ChaCha20Rng::from_seed(key.into()))
 }
 
-/// Bytes of a sampler's seed.
+/// Length of a sampler's seed, in bytes.
 pub const SAMPLER_SEED_BYTES: usize = 32;
 
-/// A CSPRNG (ChaCha20) for secrets, seeded by the platform: one for each key, query or response, so that nothing about one helps with
-/// another. Its state is wiped on drop; it is boxed, so that moves of the value leave no copies behind.
+/// CSPRNG (ChaCha20) for secrets, seeded by the platform. Every key, query and response gets its
+/// own, so that nothing about one helps with another. The state is wiped on drop, and boxed so that
+/// moves of the value leave no copies behind.
 pub struct Sampler(Box<ChaCha20Rng>);
 
 impl Sampler {
-    /// Takes a 256-bit seed from the platform's CSPRNG.
+    /// Creates a sampler with a 256-bit seed from the platform's CSPRNG.
     pub fn new() -> Result<Self, EntropyError> {
         let mut seed = Zeroizing::new([0; SAMPLER_SEED_BYTES]);
         getrandom::getrandom(seed.as_mut_slice())?;
         Ok(Self::from_seed(&seed))
     }
 
-    /// The samples of a given seed, for known-answer tests: whoever knows the seed knows every secret made with it.
+    /// Creates a sampler with a given seed, for known-answer tests: whoever knows the seed knows
+    /// every secret made with it.
     pub fn from_seed(seed: &[u8; SAMPLER_SEED_BYTES]) -> Self {
         Self(Box::new(ChaCha20Rng::from_seed(*seed)))
     }
@@ -120,10 +127,10 @@ impl Sampler {
         }
     }
 
-    /// Adds independent noise to each of `out`.
+    /// Adds independent noise to each element of `out`.
     pub fn add_noise(&mut self, out: &mut [u64], bound: TUniformBound) {
         if bound.random_bits() <= u32::BITS {
-            // Half of the key stream: key generation spends much of its time on noise.
+            // Half of the key stream suffices, and key generation spends much of its time on noise.
             for value in out {
                 *value = value.wrapping_add(fold(u64::from(self.0.next_u32()), bound));
             }
@@ -134,14 +141,15 @@ impl Sampler {
         }
     }
 
-    /// One noise sample.
+    /// Returns one noise sample.
     pub fn noise(&mut self, bound: TUniformBound) -> u64 {
         fold(self.0.next_u64(), bound)
     }
 }
 
-/// TUniform(b) from [`TUniformBound::random_bits`] uniform bits, the lowest ones of `random`: `b + 1` bits rounded up by the lowest one, less
-/// `2^b`, in two's complement.
+/// Returns a TUniform(b) sample, given uniform bits in the lowest [`TUniformBound::random_bits`]
+/// bits of `random`: the upper `b + 1` of them, rounded up by the lowest one, minus `2^b`, in two's
+/// complement.
 fn fold(random: u64, bound: TUniformBound) -> u64 {
     let bits = random & ((1 << bound.random_bits()) - 1);
     ((bits >> 1) + (bits & 1)).wrapping_sub(1 << bound.log2())
@@ -153,7 +161,7 @@ mod tests {
 
     #[test]
     fn masks_are_what_they_always_were() {
-        // Stored keys depend on it. The same from OpenSSL's SHA-256 and ChaCha20.
+        // Stored keys depend on these values. OpenSSL's SHA-256 and ChaCha20 give the same ones.
         let masks = MaskSeed(*b"0123456789abcdef")
             .stream(Kind::Query, ParameterSetId(5))
             .next(3);
@@ -187,7 +195,8 @@ mod tests {
         assert_eq!(counts, [1, 2, 2, 2, 2, 2, 2, 2, 1]);
     }
 
-    /// Around the widths at which the sampler takes its random bits differently, and the bounds in use.
+    /// Covers the widths at which the sampler takes its random bits differently, and the bounds in
+    /// use.
     #[test]
     fn noise_has_the_stated_mean_and_deviation_at_every_bound() {
         const SAMPLES: usize = 100_000;
@@ -202,7 +211,7 @@ mod tests {
                 let noise = noise.iter().map(|&v| v as i64 as f64 / unit);
                 let mean = noise.clone().sum::<f64>() / SAMPLES as f64;
                 let deviation = (noise.map(|v| (v - mean).powi(2)).sum::<f64>() / SAMPLES as f64).sqrt();
-                // Five and more deviations of what is measured.
+                // The tolerances are at least five standard deviations of the estimates.
                 assert!(mean.abs() < 0.02, "TUniform({log2}): mean {mean} deviations");
                 assert!(
                     (deviation - 1.0).abs() < 0.02,

@@ -1,11 +1,9 @@
-//! The one piece of ring arithmetic that both sides need: single coefficients of a product, exactly.
+//! Ring arithmetic that both sides need: exact single coefficients of a product, and automorphisms.
 
-/// Coefficient `position` of `a * b` modulo `X^N + 1` and `2^64`, with `N` the common length.
+/// Returns coefficient `position` of `a * b` modulo `X^N + 1` and `2^64`, where `N` is the common
+/// length.
 ///
-/// Runs in time that depends only on `N`: either factor may be secret.
-///
-/// # Panics
-/// If the lengths differ or `position` is not below them.
+/// The running time depends only on `N`, since either factor may be secret.
 pub fn product_coefficient(a: &[u64], b: &[u64], position: usize) -> u64 {
     assert_eq!(a.len(), b.len());
     let dot = |a: &[u64], b: &[u64]| {
@@ -18,15 +16,12 @@ pub fn product_coefficient(a: &[u64], b: &[u64], position: usize) -> u64 {
     dot(a_low, b_low).wrapping_sub(dot(a_high, b_high))
 }
 
-/// `out = a(X^exponent)` modulo `X^N + 1`, for an odd exponent.
-///
-/// # Panics
-/// If the lengths differ.
+/// Computes `out = a(X^exponent)` modulo `X^N + 1`, for an odd exponent.
 pub fn automorphism(out: &mut [u64], a: &[u64], exponent: usize) {
     let n = a.len();
     assert_eq!(out.len(), n);
     for (index, coefficient) in a.iter().enumerate() {
-        // X^N = -1.
+        // X^N = -1: the sign changes with every wrap.
         let image = index * exponent % (2 * n);
         out[image % n] = if image < n {
             *coefficient

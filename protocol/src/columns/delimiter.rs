@@ -1,32 +1,32 @@
-//! What separates the cells of a table.
+//! Delimiter of a table's cells.
 
 use std::fmt;
 
-/// What may separate cells.
+/// Character that separates cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delimiter {
-    /// `,`
+    /// Comma, `,`.
     Comma,
-    /// `;`, as spreadsheets write where the comma is the decimal point.
+    /// `;`, which spreadsheets write where the comma is the decimal point.
     Semicolon,
-    /// A tab.
+    /// Tab character.
     Tab,
 }
 
-/// Why it isn't clear what separates cells.
+/// Why the delimiter can't be determined.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DelimiterError {
-    /// More than one thing may.
+    /// The first line has several possible delimiters.
     #[error(
         "the first line has {first} and {second}: --delimiter says which of them separates the columns (',', ';' or tab)"
     )]
     Several {
-        /// One of them.
+        /// One possible delimiter.
         first: Delimiter,
-        /// Another.
+        /// Another possible delimiter.
         second: Delimiter,
     },
-    /// Not such a character.
+    /// The text is not a delimiter.
     #[error("{0:?} is none of ',', ';' and tab")]
     Unknown(String),
 }
@@ -34,7 +34,7 @@ pub enum DelimiterError {
 impl Delimiter {
     const ALL: [Self; 3] = [Self::Comma, Self::Semicolon, Self::Tab];
 
-    /// Its character.
+    /// Returns the delimiter as a byte.
     pub const fn byte(self) -> u8 {
         match self {
             Self::Comma => b',',
@@ -67,11 +67,11 @@ impl std::str::FromStr for Delimiter {
     }
 }
 
-/// What separates the cells of a table with this first line. `columns` is how many there should be, if that is known: where a line has more than
-/// one delimiter, the one that makes so many cells is meant.
+/// Returns the delimiter of a table with this first line. `columns` is the expected number of
+/// columns, if known. If the line has several delimiters, the one that gives this number is chosen.
 ///
 /// # Errors
-/// If it isn't clear.
+/// If the delimiter is ambiguous.
 pub fn find_delimiter(line: &str, columns: Option<usize>) -> Result<Delimiter, DelimiterError> {
     let present: Vec<(Delimiter, usize)> = Delimiter::ALL
         .into_iter()
@@ -91,7 +91,7 @@ pub fn find_delimiter(line: &str, columns: Option<usize>) -> Result<Delimiter, D
     }
 }
 
-/// Cells of a line; what is in quotes doesn't separate.
+/// Counts the cells of a line; delimiters in quotes don't count.
 fn cells(line: &str, delimiter: Delimiter) -> usize {
     let mut quoted = false;
     let mut cells = 1;
@@ -102,7 +102,8 @@ fn cells(line: &str, delimiter: Delimiter) -> usize {
     cells
 }
 
-/// Whether a file that starts so is in UTF-16, as spreadsheets' "Unicode text" is.
+/// Returns whether a file that starts with these bytes is in UTF-16, like "Unicode text" from
+/// spreadsheets.
 pub fn utf16(start: &[u8]) -> bool {
     matches!(
         start,

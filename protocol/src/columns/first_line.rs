@@ -1,38 +1,38 @@
-//! Whether the first line of a table names the columns.
+//! Header detection: whether the first line of a table names the columns.
 
 use super::find_columns;
 
-/// What the user says of the first line.
+/// The user's choice of how to read the first line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HeaderChoice {
-    /// It names the columns.
+    /// The line names the columns.
     Yes,
-    /// It is a row like the others.
+    /// The line is a row like the others.
     No,
-    /// Nothing: the line has to show it.
+    /// No choice: the line's content decides.
     #[default]
     Auto,
 }
 
-/// What the first line is.
+/// Meaning of the first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstLine {
-    /// Names of the columns.
+    /// The line names the columns.
     Header,
-    /// A row like the others.
+    /// The line is a row like the others.
     Row,
 }
 
-/// Why that isn't clear.
+/// Why the meaning of the first line is unclear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// Numbers that may be names.
+    /// The line may be a header or a row, for this reason.
     #[error(
         "the first line may be names of columns or a row, because {0}: --header yes says that it names the columns, --header no that it is \
          a row"
     )]
     Unclear(&'static str),
-    /// No such choice.
+    /// The text is not a choice.
     #[error("{0:?} is none of yes, no and auto")]
     Unknown(String),
 }
@@ -50,26 +50,28 @@ impl std::str::FromStr for HeaderChoice {
     }
 }
 
-/// Fewest columns of which ever larger numbers are hardly a row.
+/// Number of steps between neighbouring numbers from which a rising line is hardly a row.
 const MANY: usize = 6;
 /// Whole numbers that may be years.
 const YEARS: std::ops::RangeInclusive<f64> = 1900.0..=2100.0;
 
-/// The number in a cell, if it is one: NaN and infinities are none.
+/// Returns the number in a cell, if it is one. NaN and infinities don't count.
 pub fn number(cell: &str) -> Option<f64> {
     cell.trim().parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// What the first line of a table is. `second` is the line after it, if there is one, and `names` are the model's features, if they have names.
+/// Determines the meaning of a table's first line. `second` is the line after it, if there is one;
+/// `names` are the names of the model's features, if they have any.
 ///
-/// Text in every cell is a header, and so are the names of the model's features, some of which may be numbers, and 0, 1, 2, ... above numbers
-/// with a decimal point, which is how pandas calls columns without names. Other numbers are a row, unless they look like names.
+/// A line is a header if it has only text, if it has the names of the model's features (some of
+/// which may be numbers), or if it counts 0, 1, 2, ... above numbers with a decimal point, which is
+/// how pandas names columns without names. Other numbers are a row, unless they look like names.
 ///
-/// Names that are all numbers say nothing. A server could choose such names to find out, by the number of rows that it gets, whether they are
-/// what the first row has.
+/// Names that are all numbers prove nothing. A server could choose such names to learn, from the
+/// number of rows that it receives, whether they are the values in the first row.
 ///
 /// # Errors
-/// If it isn't clear, and the user didn't say.
+/// If the meaning is unclear and the user made no choice.
 pub fn first_line(
     first: &[&str],
     second: Option<&[&str]>,
@@ -101,7 +103,7 @@ pub fn first_line(
     if numbers.is_empty() && texts > 0 {
         return Ok(FirstLine::Header);
     }
-    // An index that pandas writes has no name.
+    // The index column that pandas writes has no name.
     let named = if first.first().is_some_and(|cell| cell.trim().is_empty()) {
         &first[1..]
     } else {
@@ -144,13 +146,14 @@ pub fn first_line(
     }
 }
 
-/// Whether a feature's name may be that of a column whose name is a number, as it is or as converters rename it (`_5_1` for `5.1`).
+/// Returns whether a feature's name may belong to a column whose name is a number, either unchanged
+/// or as converters rename it (`_5_1` for `5.1`).
 fn may_be_number(name: &str) -> bool {
     let in_number = |c: char| c.is_ascii_digit() || "_.eE+- ".contains(c);
     name.contains(|c: char| c.is_ascii_digit()) && name.chars().all(in_number)
 }
 
-/// What stands where there is no value.
+/// Returns whether a cell stands for a missing value.
 fn is_missing(cell: &str) -> bool {
     let cell = cell.trim();
     cell.is_empty()

@@ -1,17 +1,21 @@
+//! Scan of a table's bytes for quotes, long rows and blank lines.
+
 use super::Delimiter;
 
-/// Goes over a table's bytes before they are read as rows, and finds what rows don't show: a quote that nothing closes, so that all rows after it
-/// would be one cell; how long the longest row is, while it may still be too long for memory; and blank lines, which readers of CSV pass over.
+/// Scans a table's bytes before they are read as rows, for what rows don't show: an unclosed quote,
+/// which would make all rows after it one cell; the length of the longest row, while it may still
+/// be too long for memory; and blank lines, which CSV readers skip.
 ///
-/// Cells are read as RFC 4180 says: a quote at the start of a cell opens it, two in a row are one, and any other closes it.
+/// Cells are read according to RFC 4180: a quote at the start of a cell opens it, two in a row are
+/// one, and any other closes it.
 #[derive(Clone, Debug)]
 pub struct QuoteScan {
     delimiter: u8,
     state: State,
     line: u64,
-    /// Bytes of this row.
+    /// Bytes of the current row so far.
     row: usize,
-    /// Whether one of them is part of a cell.
+    /// Whether any of them is part of a cell.
     filled: bool,
     longest: usize,
     blank: Option<u64>,
@@ -24,14 +28,14 @@ enum State {
     Quoted {
         since: u64,
     },
-    /// After a quote in a quoted cell: the end, or half of a doubled one.
+    /// After a quote in a quoted cell: the cell's end, or the first half of a doubled quote.
     Quote {
         since: u64,
     },
 }
 
 impl QuoteScan {
-    /// Starts with the first line.
+    /// Creates a scan that starts at the first line.
     pub const fn new(delimiter: Delimiter) -> Self {
         Self {
             delimiter: delimiter.byte(),
@@ -44,7 +48,7 @@ impl QuoteScan {
         }
     }
 
-    /// Goes over the next bytes of the table.
+    /// Scans the next bytes of the table.
     pub fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             let ends = byte == self.delimiter || byte == b'\n' || byte == b'\r';
@@ -65,24 +69,25 @@ impl QuoteScan {
             }
             if ends_line && matches!(self.state, State::Start) {
                 self.row = 0;
-                // Of a line that ends in \r\n, the second one is still the same line's.
+                // If a line ends in \r\n, the \n still belongs to the same line.
                 self.filled &= byte == b'\r';
             }
             self.line += u64::from(byte == b'\n');
         }
     }
 
-    /// Bytes of the longest row so far, with the line's end.
+    /// Returns the length of the longest row so far, in bytes, including the line ending.
     pub const fn longest(&self) -> usize {
         self.longest
     }
 
-    /// The first line so far that has nothing in it. In a table of one column it may be a row without a value.
+    /// Returns the number of the first blank line so far. In a table of one column it may be a row
+    /// without a value.
     pub const fn blank(&self) -> Option<u64> {
         self.blank
     }
 
-    /// At the end of the table: the line of the quote that is still open.
+    /// Returns the line of the quote that is still open at the end of the table.
     pub const fn unclosed(&self) -> Option<u64> {
         match self.state {
             State::Quoted { since } => Some(since),

@@ -1,20 +1,24 @@
-//! What somebody agrees to who uses a model: the ranges of its features, how they are encrypted, and what scores mean.
+//! Agreement between a model's user and its server: the ranges of its features, their encryption,
+//! and the meaning of its scores.
 //!
-//! A client refuses features that the descriptor has no place for, and so whether a query follows tells that they fit. A server that may
-//! change ranges on the way can halve them until it knows a feature. Clients therefore go on by themselves only with a descriptor that
-//! doesn't differ here, and whoever pins a model pins this too.
+//! A client refuses features outside the descriptor's ranges, so a query that arrives tells the
+//! server that they fit. A server that could change ranges midway could halve them until it knew a
+//! feature. Clients therefore continue automatically only with a descriptor that doesn't differ in
+//! these facts, and a pin covers them too.
 
 use super::{Feature, ImageShape, Inputs, ModelDescriptor, NormBound, Output};
 use std::collections::HashMap;
 
-/// Differences that a message shows; more are counted.
+/// Maximum number of differences in a message; the rest are counted.
 const SHOWN: usize = 3;
 
-/// What it is about, each once, and what is agreed. Names stand in quotes, and numbers are exact.
+/// Agreed facts: a subject, which occurs once, and its value. Names are in quotes, and numbers are
+/// exact.
 pub(super) type Facts = Vec<(String, String)>;
 
 impl ModelDescriptor {
-    /// Everything that is agreed to. What isn't here may change without a question: the id, texts for people, sizes, figures of quality.
+    /// Returns everything that is agreed to. The other fields may change without asking: the id,
+    /// texts for people, sizes, and quality figures.
     pub(super) fn facts(&self) -> Facts {
         let Self {
             name: _,
@@ -59,7 +63,7 @@ impl ModelDescriptor {
         facts
     }
 
-    /// How this differs, in what is agreed to, from what was agreed to; nothing if it doesn't.
+    /// Describes how this descriptor differs from an agreed one in its facts; `None` if it doesn't.
     pub fn difference(&self, agreed: &Self) -> Option<String> {
         let (now, before) = (self.facts(), agreed.facts());
         let (is, was) = (by_name(&now), by_name(&before));
@@ -129,7 +133,8 @@ fn by_name(facts: &Facts) -> HashMap<&str, &str> {
     pairs.collect()
 }
 
-/// A text in quotes, in which nothing ends it or goes to a new line. The same on every platform, as a fingerprint has to be.
+/// Quotes a text so that nothing in it ends the quotes or the line. The result is the same on every
+/// platform, as a fingerprint requires.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -144,7 +149,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A number in the shortest words that say it exactly; there is one zero.
+/// Formats a number exactly and as briefly as possible; both zeros become `0`.
 fn plain(value: f64) -> String {
     (value + 0.0).to_string()
 }

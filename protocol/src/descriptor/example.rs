@@ -1,9 +1,9 @@
-//! A descriptor to test with.
+//! Example descriptor for tests.
 
 use super::ModelDescriptor;
 use serde_json::{Value, json};
 
-/// A descriptor with one of everything.
+/// Returns the JSON of a descriptor with one of everything.
 pub(super) fn json() -> Value {
     json!({
         "name": "m", "id": "0".repeat(32), "title": "", "formats": [3], "parameter_set": "linear-n2048",
@@ -19,12 +19,12 @@ pub(super) fn json() -> Value {
     })
 }
 
-/// The descriptor that some JSON is.
+/// Parses a descriptor from JSON.
 pub(super) fn read(json: Value) -> ModelDescriptor {
     serde_json::from_value(json).unwrap()
 }
 
-/// The example with another value.
+/// Returns the example with one value replaced.
 pub(super) fn with(pointer: &str, value: Value) -> ModelDescriptor {
     let mut json = json();
     *json.pointer_mut(pointer).unwrap() = value;

@@ -1,76 +1,79 @@
-//! The features of a model: their ranges, and how a client rounds them.
+//! Features of a model: their ranges, and how a client rounds them.
 
 use super::{DescriptorError, FEATURES, FINITE, LEVELS, POSITIVE, check};
 use crate::deskew::deskew;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// The plane a feature vector is an image on.
+/// Shape of the image whose pixels are the features.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageShape {
-    /// Columns.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
-    /// Clients straighten the image before they round it ([`deskew`]); the smallest value is paper.
+    /// Whether clients deskew the image before they round it ([`deskew`]); the smallest value is
+    /// paper.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deskew: bool,
 }
 
-/// One feature with a range of its own.
+/// One feature with its own range.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
-    /// What it is called, if that is known.
+    /// Name of the feature, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Smallest value.
+    /// Smallest allowed value.
     pub min: f64,
-    /// Largest value.
+    /// Largest allowed value.
     pub max: f64,
 }
 
-/// A ball that feature vectors must lie in, besides their ranges.
+/// Ball that feature vectors must lie in, in addition to their ranges.
 ///
-/// Positions count from 0 at a feature's smallest value to 1 at its largest. Where many features are never extreme together, the ball
-/// keeps the scores in a much smaller interval than the ranges alone, and so makes them more precise.
+/// A feature's position runs from 0 at its smallest value to 1 at its largest. Where many features
+/// are never extreme at once, the ball confines the scores to a much smaller interval than the
+/// ranges alone, which makes them more precise.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NormBound {
     /// Position of the ball's centre in every feature's range, 0 to 1.
     pub centre: f64,
-    /// Largest Euclidean distance of a vector of positions from it.
+    /// Largest Euclidean distance of a vector of positions from the centre.
     pub max: f64,
 }
 
-/// The features a model takes and how a client rounds them.
+/// Features that a model takes, and how a client rounds them.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     /// Number of features.
     pub count: usize,
-    /// Smallest value of a feature; of all of them, if they have ranges of their own.
+    /// Smallest value of any feature.
     pub min: f64,
-    /// Largest value of a feature; of all of them, if they have ranges of their own.
+    /// Largest value of any feature.
     pub max: f64,
-    /// A feature at position `p` of its range, 0 to 1, is sent as the integer `round(p * (levels - 1))`.
+    /// A feature at position `p` of its range, 0 to 1, is sent as the integer
+    /// `round(p * (levels - 1))`.
     pub levels: u32,
-    /// Given when features have names or ranges of their own: one for each.
+    /// Names and ranges, one entry per feature, if features have names or ranges of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<Feature>>,
-    /// Given when vectors must also lie in a ball.
+    /// Ball that vectors must also lie in, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub norm: Option<NormBound>,
-    /// Given when the features are the pixels of an image, row by row.
+    /// Shape of the image, if the features are its pixels, row by row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageShape>,
 }
 
 impl Inputs {
-    /// Features that share one range.
+    /// Creates inputs whose features share one range.
     pub fn uniform(count: usize, min: f64, max: f64, levels: u32) -> Self {
         Self {
             count,
@@ -83,7 +86,7 @@ impl Inputs {
         }
     }
 
-    /// Smallest and largest value of a feature.
+    /// Returns the smallest and largest value of a feature.
     pub fn range(&self, index: usize) -> (f64, f64) {
         match self.features.as_ref().and_then(|features| features.get(index)) {
             Some(feature) => (feature.min, feature.max),
@@ -91,12 +94,13 @@ impl Inputs {
         }
     }
 
-    /// Name of a feature, if it has one.
+    /// Returns the name of a feature, if it has one.
     pub fn name(&self, index: usize) -> Option<&str> {
         self.features.as_ref()?.get(index)?.name.as_deref()
     }
 
-    /// Distance of a vector's positions from the ball's centre. The vector has `count` features.
+    /// Returns the distance of a vector's positions from the ball's centre. The vector must have
+    /// `count` features.
     pub fn distance(&self, features: &[f64], centre: f64) -> f64 {
         let square = |(index, value): (usize, &f64)| {
             let (min, max) = self.range(index);
@@ -105,7 +109,8 @@ impl Inputs {
         features.iter().enumerate().map(square).sum::<f64>().sqrt()
     }
 
-    /// The levels of features, `count` of them and all within their ranges: straightened if the model asks for it, then rounded.
+    /// Returns the levels of `count` features, all within their ranges: deskewed if the model asks
+    /// for it, then rounded.
     pub fn levels_of(&self, features: &[f64]) -> Vec<u32> {
         let top = f64::from(self.levels - 1);
         let level = |above: f64, width: f64| (above * (top / width)).round() as u32;
@@ -135,7 +140,7 @@ impl Inputs {
         }
     }
 
-    /// Checks every number a client computes with.
+    /// Checks every number that a client computes with.
     pub(super) fn check(&self) -> Result<(), DescriptorError> {
         check("inputs.count", self.count, &FEATURES)?;
         check("inputs.levels", self.levels, &LEVELS)?;
@@ -155,7 +160,7 @@ impl Inputs {
         if let Some(ImageShape { width, height, .. }) = self.image {
             let pixels = width.saturating_mul(height);
             check("image pixels", pixels, &(self.count..=self.count))?;
-            // Straightening moves ink between pixels.
+            // Deskewing moves ink between pixels, so they must share one range.
             check(
                 "ranges of an image's pixels",
                 self.features.iter().len(),

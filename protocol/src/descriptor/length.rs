@@ -1,23 +1,24 @@
-//! How long a descriptor may be: clients read no more of an answer than that.
+//! Length limits of a descriptor. Clients read no more of a response than this.
 
 use super::{DescriptorError, Feature, Inputs, ModelDescriptor, Output, check};
 
-/// Bytes of JSON that a descriptor may take. The 16,384 features that a model may have find room in it under names of 170 bytes each.
+/// Maximum size of a descriptor as JSON, in bytes. It has room for the maximum of 16,384 features
+/// with names of 170 bytes each.
 pub const DESCRIPTOR_BYTES: usize = 4 << 20;
-/// Bytes of a name, a label or a title.
+/// Maximum size of a name, a label or a title, in bytes.
 pub const TEXT_BYTES: usize = 1_000;
 
-/// Bytes of a feature in JSON besides its name: two numbers and their names.
+/// Size of a feature in JSON without its name, in bytes: two numbers and their keys.
 const FEATURE: usize = 80;
-/// Bytes of an output in JSON besides its label.
+/// Size of an output in JSON without its label, in bytes.
 const OUTPUT: usize = 100;
-/// Bytes of a version of the wire format, and a comma.
+/// Size of a version of the wire format and a comma, in bytes.
 const FORMAT: usize = 6;
-/// Bytes of everything that a descriptor has once, texts aside.
+/// Size of everything that a descriptor has once, without texts, in bytes.
 const ONCE: usize = 1_000;
 
 impl ModelDescriptor {
-    /// Refuses a text that is too long, and a descriptor that may take too many bytes in JSON.
+    /// Refuses texts that are too long, and descriptors that may take too many bytes in JSON.
     pub(super) fn check_length(&self) -> Result<(), DescriptorError> {
         check("number of formats", self.formats.len(), &(1..=100))?;
         for (what, text) in self.texts() {
@@ -26,7 +27,7 @@ impl ModelDescriptor {
         at_most("the model's descriptor", self.json_bytes(), DESCRIPTOR_BYTES)
     }
 
-    /// Every text there is, and what it is.
+    /// Returns every text of the descriptor, with a description.
     fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let names = self.inputs.features.iter().flatten();
         let names =
@@ -49,7 +50,7 @@ impl ModelDescriptor {
         .chain(classes)
     }
 
-    /// At least as many bytes as it takes in JSON without blanks.
+    /// Returns an upper bound on the size as JSON without blanks, in bytes.
     fn json_bytes(&self) -> usize {
         let Inputs { features, .. } = &self.inputs;
         let texts: usize = self.texts().map(|(_, text)| quoted_bytes(text)).sum();
@@ -58,7 +59,7 @@ impl ModelDescriptor {
     }
 }
 
-/// Bytes of a text in JSON, quotes aside.
+/// Returns the size of a text in JSON without its quotes, in bytes.
 fn quoted_bytes(text: &str) -> usize {
     let bytes = |byte| match byte {
         b'"' | b'\\' => 2,
@@ -87,10 +88,11 @@ mod tests {
         params::ParameterSet,
     };
 
-    /// The most digits that a number can have.
+    /// Number with as many digits as possible.
     const LONG: f64 = -2.2250738585072014e-308;
 
-    /// A descriptor with these numbers of features and outputs, under names as long as this one, with every number as long as it gets.
+    /// Returns a descriptor with these numbers of features and outputs, `name` as every text, and
+    /// every number as long as possible.
     fn long(features: usize, outputs: usize, name: &str) -> ModelDescriptor {
         let mut model = example::read(example::json());
         let set = ParameterSet::ALL[0];

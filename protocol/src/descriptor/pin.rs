@@ -1,24 +1,24 @@
-//! A model that somebody wants, and no other.
+//! Pins, which stand for one exact model.
 
 use super::ModelDescriptor;
 use crate::ids::{ModelId, ParseIdError};
 use core::{fmt, str::FromStr};
 use sha2::{Digest, Sha256};
 
-/// Bytes of a fingerprint.
+/// Length of a fingerprint, in bytes.
 const FINGERPRINT: usize = 16;
 
-/// A model that somebody wants, and no other.
+/// Pin of one exact model.
 ///
-/// The id alone is the server's word: one that deviates can keep it and change ranges. With the fingerprint, which clients make themselves of
-/// what is agreed to, it can't.
+/// The id alone is only the server's word: a server that deviates can keep it and change ranges. It
+/// can't with the fingerprint, which clients compute themselves from what is agreed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelPin {
     id: ModelId,
     fingerprint: Option<[u8; FINGERPRINT]>,
 }
 
-/// Text that pins no model.
+/// Error for text that is not a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a model's id is 32 lowercase hexadecimal digits; with its fingerprint, '-' and 32 more follow")]
 pub struct ParsePinError;
@@ -30,7 +30,7 @@ impl From<ParseIdError> for ParsePinError {
 }
 
 impl ModelPin {
-    /// Why a model is not the one that is pinned; nothing if it is.
+    /// Returns why a model is not the pinned one; `None` if it is.
     pub fn refusal(&self, model: &ModelDescriptor) -> Option<String> {
         if self.id != model.id {
             return Some(format!("the model's id is {}, and not {}", model.id, self.id));
@@ -62,7 +62,7 @@ impl FromStr for ModelPin {
 
     fn from_str(text: &str) -> Result<Self, ParsePinError> {
         let (id, fingerprint) = match text.split_once('-') {
-            // As strict as an id, and as long.
+            // A fingerprint is parsed as strictly as an id, and has the same length.
             Some((id, fingerprint)) => (id, Some(fingerprint.parse::<ModelId>()?.0)),
             None => (text, None),
         };
@@ -74,7 +74,7 @@ impl FromStr for ModelPin {
 }
 
 impl ModelDescriptor {
-    /// What pins this model.
+    /// Returns the pin of this model.
     pub fn pin(&self) -> ModelPin {
         ModelPin {
             id: self.id,

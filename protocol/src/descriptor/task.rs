@@ -1,23 +1,23 @@
-//! What a model's scores are for.
+//! Purpose of a model's scores.
 
 use super::{DescriptorError, Link, ModelDescriptor};
 use serde::{Deserialize, Serialize};
 
-/// What a model's scores are for.
+/// Purpose of a model's scores.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// They decide for one of several classes: one score for each, or one score between two classes.
+    /// The scores decide for one of several classes: one score for each, or one score between two.
     Classification,
-    /// Each decides for itself whether its label holds.
+    /// Each score decides on its own whether its label holds.
     Multilabel,
-    /// They are the answer.
+    /// The scores are the result.
     Regression,
 }
 
 impl Task {
-    /// Its name in descriptors and model files.
+    /// Returns the name in descriptors and model files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Classification => "classification",
@@ -26,7 +26,7 @@ impl Task {
         }
     }
 
-    /// The task of a model that doesn't say, if only one is possible.
+    /// Returns the task of a model that doesn't state one, if only one is possible.
     pub const fn implied(link: Link, outputs: usize, two_classes: bool) -> Option<Self> {
         match (link, outputs, two_classes) {
             (_, _, true) | (Link::Softmax | Link::OneVsRest, _, _) => Some(Self::Classification),
@@ -39,7 +39,8 @@ impl Task {
 }
 
 impl ModelDescriptor {
-    /// Task, link, outputs and classes must fit together, so that there is only one way to read the scores.
+    /// Checks that task, link, outputs and classes fit together, so that there is only one way to
+    /// read the scores.
     pub(super) fn check_task(&self) -> Result<(), DescriptorError> {
         let refuse = |problem: &str| {
             Err(DescriptorError::Task {

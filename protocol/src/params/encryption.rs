@@ -1,42 +1,47 @@
+//! Kinds of ciphertexts that a client sends, with their noise and security.
+
 use super::{KeptBits, LinearParams, NetworkParams, ParameterSet, TUniformBound, security_floor_log2_std};
 use crate::noise::{rounding, variance};
 use tfhe::core_crypto::prelude::{GlweDimension, PolynomialSize};
 
-/// One kind of ciphertext that a client sends: what security and noise are stated of, as it stands on the wire.
+/// One kind of ciphertext that a client sends, as it stands on the wire. Security and noise are
+/// stated per kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Encryption {
-    /// What is encrypted.
+    /// Name of the kind.
     pub what: &'static str,
-    /// `k` of the secret's ring.
+    /// GLWE dimension `k` of the secret.
     pub glwe_dimension: GlweDimension,
-    /// `N` of the secret's ring.
+    /// Polynomial size `N` of the secret.
     pub polynomial_size: PolynomialSize,
-    /// Noise that is added.
+    /// Noise added at encryption.
     pub noise: TUniformBound,
-    /// Bits of the bodies that travel; the rest is rounded away.
+    /// Bits of each body coefficient that are sent; the rest is rounded away.
     pub bits: KeptBits,
 }
 
 impl Encryption {
-    /// Dimension of the secret, `k N`, which the security depends on.
+    /// Returns the dimension of the secret, `k N`, which the security depends on.
     pub const fn dimension(&self) -> usize {
         self.glwe_dimension.0 * self.polynomial_size.0
     }
 
-    /// Standard deviation, as a fraction of the torus, of the error that whoever has the secret key finds in a body on the wire: noise and
-    /// rounding. Its mean is zero.
+    /// Returns the standard deviation, as a fraction of the torus, of the error that the holder of
+    /// the secret key finds in a body on the wire: noise plus rounding. The mean is zero.
     pub fn std_dev(&self) -> f64 {
         (variance(self.noise) + rounding(self.bits)).sqrt()
     }
 
-    /// Base-2 logarithm of the least standard deviation that is secure at this dimension.
+    /// Returns the base-2 logarithm of the smallest standard deviation that is secure at this
+    /// dimension.
     pub fn floor_log2_std(&self) -> f64 {
         security_floor_log2_std(self.dimension())
     }
 }
 
 impl ParameterSet {
-    /// Every kind of ciphertext that a client sends: those of a query first, then those of a public key in their order.
+    /// Returns every kind of ciphertext that a client sends: first those of a query, then those of
+    /// a public key in wire order.
     pub fn encryptions(&self) -> Vec<Encryption> {
         match self {
             Self::Linear(params) => linear(params),

@@ -1,44 +1,50 @@
+//! Parameters of linear models.
+
 use super::{KeptBits, MODULUS_BITS, ParameterSetId, QueryFormat, ResponseFormat, TUniformBound};
 use tfhe::core_crypto::prelude::{DecompositionBaseLog, GlweDimension, PolynomialSize};
 
-/// Everything that fixes the cryptography of linear scoring.
+/// Cryptographic parameters of linear scoring.
 ///
-/// The public key holds two seeded GLWE encryptions under the secret `s(X)`: one of zero, from which the
-/// server makes its own fresh encryptions of zero, and one of `s(-X) * 2^64 / 2^base_log`, a one-level
-/// key-switching key for the automorphism `X -> -X`, with which it packs two scores into one ciphertext
-/// (Chen, Dai, Kim, Song, "Efficient Homomorphic Conversion Between (Ring) LWE Ciphertexts", ACNS 2021, section 3).
+/// The public key holds two seeded GLWE encryptions under the secret `s(X)`. The first encrypts
+/// zero; the server makes its own fresh encryptions of zero from it. The second encrypts
+/// `s(-X) * 2^64 / 2^base_log`; it is a one-level key-switching key for the automorphism `X -> -X`,
+/// with which the server packs two scores into one ciphertext (Chen, Dai, Kim, Song, "Efficient
+/// Homomorphic Conversion Between (Ring) LWE Ciphertexts", ACNS 2021, section 3).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinearParams {
     /// Identifier on the wire.
     pub id: ParameterSetId,
     /// Name in descriptors and messages.
     pub name: &'static str,
-    /// `k`.
+    /// GLWE dimension `k`.
     pub glwe_dimension: GlweDimension,
-    /// `N`.
+    /// Polynomial size `N`.
     pub polynomial_size: PolynomialSize,
-    /// Noise of every encryption that hides something: queries, public key, and the server's mask noise.
+    /// Noise of every encryption that hides something: queries, public key, and the server's mask
+    /// noise.
     pub noise: TUniformBound,
-    /// Body coefficients of a query.
+    /// Bits kept of each body coefficient of a query.
     pub query_bits: KeptBits,
-    /// Body coefficients of the encryption of zero in the public key.
+    /// Bits kept of each body coefficient of the public key's encryption of zero.
     pub zero_bits: KeptBits,
-    /// Body coefficients of the automorphism key in the public key.
+    /// Bits kept of each body coefficient of the public key's automorphism key.
     pub automorphism_bits: KeptBits,
-    /// Decomposition of the one-level automorphism key switch.
+    /// Decomposition base of the one-level automorphism key switch.
     pub automorphism_base_log: DecompositionBaseLog,
-    /// Mask and body coefficients of a response, after the modulus switch.
+    /// Bits kept of each mask and body coefficient of a response, after the modulus switch.
     pub response_bits: KeptBits,
-    /// Noise that the server adds to each score of a response, to drown what the other noises tell.
+    /// Flooding noise that the server adds to each score of a response, to hide what the other
+    /// noise reveals.
     pub flooding: TUniformBound,
 }
 
 impl LinearParams {
-    /// `k = 1, N = 2048`.
+    /// Set with `k = 1, N = 2048`.
     ///
-    /// `noise`: TUniform(17) has a standard deviation of 2^-47.8, on the safe side of the curve's 2^-48.3.
-    /// `query_bits` keeps the rounding of a body (2^-49.8) under that noise. `zero_bits` and
-    /// `automorphism_bits` share the 20 kB a public key may take; `response_bits` is the precision of the scores.
+    /// `noise`: TUniform(17) has a standard deviation of 2^-47.8, on the safe side of the curve's
+    /// 2^-48.3. `query_bits` keeps the rounding error of a body (2^-49.8) below that noise.
+    /// `zero_bits` and `automorphism_bits` share the 20 kB that a public key may take.
+    /// `response_bits` is the precision of the scores.
     pub const N2048: Self = Self {
         id: ParameterSetId(5),
         name: "linear-n2048-v3",
@@ -53,8 +59,9 @@ impl LinearParams {
         flooding: TUniformBound::new(48),
     };
 
-    /// The same with scores that are eight times finer where they have a ciphertext of their own, and three times where two share one (there
-    /// the key switch decides), for responses that are a sixth larger and a flooding margin that is at least three bits smaller.
+    /// The same set with finer scores: eight times finer in a ciphertext of their own, three times
+    /// finer where two share one (there the key switch dominates). Responses are a sixth larger,
+    /// and the flooding margin is at least three bits smaller.
     pub const N2048_FINE: Self = Self {
         id: ParameterSetId(6),
         name: "linear-n2048-fine-v3",
@@ -63,22 +70,23 @@ impl LinearParams {
         ..Self::N2048
     };
 
-    /// `N` as a plain count of coefficients.
+    /// Returns `N` as a plain count of coefficients.
     pub const fn n(&self) -> usize {
         self.polynomial_size.0
     }
 
-    /// Dimension of the secret, `k N`, which the security depends on.
+    /// Returns the dimension of the secret, `k N`, which the security depends on.
     pub const fn secret_dimension(&self) -> usize {
         self.glwe_dimension.0 * self.polynomial_size.0
     }
 
-    /// Ciphertexts in a query of `features` values: one polynomial carries `N` of them.
+    /// Returns the number of ciphertexts in a query of `features` values, `N` of them per
+    /// polynomial.
     pub const fn query_ciphertexts(&self, features: usize) -> usize {
         features.div_ceil(self.n())
     }
 
-    /// Format of a query.
+    /// Returns the format of a query.
     pub const fn query_format(&self) -> QueryFormat {
         QueryFormat {
             set: self.id,
@@ -86,7 +94,7 @@ impl LinearParams {
         }
     }
 
-    /// Format of a response: each ciphertext holds two scores.
+    /// Returns the format of a response, with two scores per ciphertext.
     pub const fn response_format(&self) -> ResponseFormat {
         ResponseFormat {
             set: self.id,
@@ -97,7 +105,7 @@ impl LinearParams {
         }
     }
 
-    /// Factor `2^64 / 2^base_log` by which the automorphism key's message is scaled.
+    /// Returns the factor `2^64 / 2^base_log` by which the automorphism key's message is scaled.
     pub const fn automorphism_gadget(&self) -> u64 {
         1 << (MODULUS_BITS as usize - self.automorphism_base_log.0)
     }

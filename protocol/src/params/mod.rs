@@ -1,4 +1,4 @@
-//! Parameter sets and the security curve they are held to.
+//! Parameter sets and the security curve that they must meet.
 
 mod encryption;
 mod linear;
@@ -11,22 +11,23 @@ pub use network::NetworkParams;
 use core::fmt;
 use tfhe::core_crypto::prelude::{CiphertextModulus, DynamicDistribution, StandardDev};
 
-/// Bits of the ciphertext modulus: `q = 2^64`, arithmetic wraps natively.
+/// Bits of the ciphertext modulus `q = 2^64`; arithmetic wraps natively.
 pub const MODULUS_BITS: u32 = u64::BITS;
 
-/// Smallest noise, as the base-2 logarithm of a standard deviation on the torus, that gives 132 bits
-/// of security to a binary secret of `dimension` coefficients with `q = 2^64`.
+/// Returns the smallest noise, as the base-2 logarithm of a standard deviation on the torus, that
+/// gives 132 bits of security to a binary secret of `dimension` coefficients with `q = 2^64`.
 ///
 /// Source: the security-curve fit of Concrete (Zama) against the lattice estimator,
-/// `max(-0.024891456582633045 n + 2.65734593837534, 2 - 64)`, valid for `n > 450`.
-/// For a GLWE ciphertext `n = k N`.
+/// `max(-0.024891456582633045 n + 2.65734593837534, 2 - 64)`, valid for `n > 450`. For a GLWE
+/// ciphertext `n = k N`.
 pub fn security_floor_log2_std(dimension: usize) -> f64 {
     const SLOPE: f64 = -0.024891456582633045;
     const BIAS: f64 = 2.65734593837534;
     (SLOPE * dimension as f64 + BIAS).max(2.0 - f64::from(MODULUS_BITS))
 }
 
-/// Identifier of a parameter set on the wire. Never reused: a changed set gets a new number, and a name with the wire format it came with.
+/// Identifier of a parameter set on the wire. It is never reused: a changed set gets a new number,
+/// and a name with the wire format that it came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParameterSetId(pub u32);
 
@@ -36,12 +37,13 @@ impl fmt::Display for ParameterSetId {
     }
 }
 
-/// Number of most significant bits of each coefficient that travel; the rest is rounded away.
+/// Number of most significant bits of each coefficient that are sent; the rest is rounded away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptBits(pub u32);
 
 impl KeptBits {
-    /// Rounds a torus element to the nearest multiple of `2^(64 - bits)`, as an integer below `2^bits`.
+    /// Rounds a torus element to the nearest multiple of `2^(64 - bits)`, returned as an integer
+    /// below `2^bits`.
     #[inline]
     pub fn round(self, torus: u64) -> u64 {
         let dropped = MODULUS_BITS - self.0;
@@ -51,110 +53,111 @@ impl KeptBits {
         torus.wrapping_add(1 << (dropped - 1)) >> dropped
     }
 
-    /// The torus element that an integer made by [`KeptBits::round`] stands for.
+    /// Returns the torus element that an integer from [`KeptBits::round`] stands for.
     #[inline]
     pub fn expand(self, kept: u64) -> u64 {
         kept << (MODULUS_BITS - self.0)
     }
 }
 
-/// Base-2 logarithm of the bound of a TUniform distribution: integers in `[-2^b, 2^b]`, the two ends
-/// half as likely as the others. Its variance is `(2^(2b+1) + 1) / 6`.
+/// Base-2 logarithm of the bound of a TUniform distribution: integers in `[-2^b, 2^b]`, with the
+/// two ends half as likely as the others. Its variance is `(2^(2b+1) + 1) / 6`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TUniformBound(u32);
 
 impl TUniformBound {
-    /// From the base-2 logarithm of the bound.
+    /// Creates a bound from its base-2 logarithm.
     ///
     /// # Panics
-    /// If 64 random bits are too few for a sample: above 61.
+    /// If `log2` is above 61: a sample must take fewer than 64 random bits.
     pub const fn new(log2: u32) -> Self {
         assert!(log2 <= MODULUS_BITS - 3);
         Self(log2)
     }
 
-    /// Base-2 logarithm of the bound.
+    /// Returns the base-2 logarithm of the bound.
     pub const fn log2(self) -> u32 {
         self.0
     }
 
-    /// Uniform bits that one sample takes.
+    /// Returns the number of uniform bits that one sample takes.
     pub(crate) const fn random_bits(self) -> u32 {
         self.0 + 2
     }
 
-    /// Standard deviation as a fraction of the torus.
+    /// Returns the standard deviation as a fraction of the torus.
     pub fn std_dev(self) -> StandardDev {
         let variance = (2f64.powi(2 * self.0 as i32 + 1) + 1.0) / 6.0;
         StandardDev(variance.sqrt() / 2f64.powi(MODULUS_BITS as i32))
     }
 
-    /// The distribution as tfhe samples it.
+    /// Returns the distribution in tfhe's terms.
     pub fn distribution(self) -> DynamicDistribution<u64> {
         DynamicDistribution::new_t_uniform(self.0)
     }
 }
 
-/// `q = 2^64`, wrapping natively.
+/// Returns the modulus `q = 2^64`, which wraps natively.
 pub fn modulus() -> CiphertextModulus<u64> {
     CiphertextModulus::new_native()
 }
 
-/// What both sides know of a query before it is there.
+/// Format of a query, known to both sides in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueryFormat {
-    /// Parameter set.
+    /// Parameter set of the query.
     pub set: ParameterSetId,
-    /// Body coefficients, one for each feature.
+    /// Bits kept of each body coefficient; each feature has one.
     pub bits: KeptBits,
 }
 
-/// What both sides know of a response before it is there.
+/// Format of a response, known to both sides in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseFormat {
-    /// Parameter set.
+    /// Parameter set of the response.
     pub set: ParameterSetId,
-    /// Mask and body coefficients.
+    /// Bits kept of each mask and body coefficient.
     pub bits: KeptBits,
-    /// Mask coefficients of one ciphertext.
+    /// Number of mask coefficients in one ciphertext.
     pub mask_len: usize,
-    /// Scores in one ciphertext.
+    /// Number of scores in one ciphertext.
     pub scores: usize,
-    /// Coefficients of the phase from one score to the next.
+    /// Distance from one score to the next, in coefficients of the phase.
     pub stride: usize,
 }
 
 impl ResponseFormat {
-    /// Ciphertexts in a response of `outputs` scores.
+    /// Returns the number of ciphertexts in a response of `outputs` scores.
     pub const fn ciphertexts(&self, outputs: usize) -> usize {
         outputs.div_ceil(self.scores)
     }
 }
 
-/// A known parameter set of any kind.
+/// Known parameter set of either kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ParameterSet {
-    /// For linear models.
+    /// Set for linear models.
     Linear(LinearParams),
-    /// For projection networks.
+    /// Set for projection networks.
     Network(NetworkParams),
 }
 
 impl ParameterSet {
-    /// Every set this version can use.
+    /// Every set that this version supports.
     pub const ALL: [Self; 3] = [
         Self::Linear(LinearParams::N2048),
         Self::Linear(LinearParams::N2048_FINE),
         Self::Network(NetworkParams::N704_K4),
     ];
 
-    /// The set with this identifier.
+    /// Returns the set with this identifier.
     pub fn by_id(id: ParameterSetId) -> Option<Self> {
         Self::ALL.into_iter().find(|set| set.id() == id)
     }
 
-    /// Names of the sets of earlier versions. Keys of them are of no use any more: queries of `network-n704-k4` carried too little noise, and
-    /// the others went with their wire format.
+    /// Names of the sets of earlier versions. Their keys can't be used any more: queries of
+    /// `network-n704-k4` carried too little noise, and the others were dropped with their wire
+    /// format.
     pub const RETIRED: [&str; 4] = [
         "linear-n2048",
         "linear-n2048-fine",
@@ -162,7 +165,8 @@ impl ParameterSet {
         "network-n704-k4-v2",
     ];
 
-    /// The set with the same precision as one of an earlier version, for model files that were made for that.
+    /// Returns the set that has the same precision as a retired one, for model files made for the
+    /// latter.
     pub fn successor(retired: &str) -> Option<Self> {
         match retired {
             "linear-n2048" => Some(Self::Linear(LinearParams::N2048)),
@@ -172,12 +176,12 @@ impl ParameterSet {
         }
     }
 
-    /// The set with this name.
+    /// Returns the set with this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|set| set.name() == name)
     }
 
-    /// Identifier on the wire.
+    /// Returns the identifier on the wire.
     pub const fn id(&self) -> ParameterSetId {
         match self {
             Self::Linear(set) => set.id,
@@ -185,7 +189,7 @@ impl ParameterSet {
         }
     }
 
-    /// Name in descriptors and messages.
+    /// Returns the name in descriptors and messages.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Linear(set) => set.name,
@@ -193,7 +197,7 @@ impl ParameterSet {
         }
     }
 
-    /// Bits of its secret keys.
+    /// Returns the number of bits in a secret key.
     pub const fn secret_bits(&self) -> usize {
         match self {
             Self::Linear(set) => set.secret_dimension(),
@@ -201,7 +205,7 @@ impl ParameterSet {
         }
     }
 
-    /// Format of its queries.
+    /// Returns the format of queries.
     pub const fn query_format(&self) -> QueryFormat {
         match self {
             Self::Linear(set) => set.query_format(),
@@ -209,7 +213,7 @@ impl ParameterSet {
         }
     }
 
-    /// Format of its responses.
+    /// Returns the format of responses.
     pub const fn response_format(&self) -> ResponseFormat {
         match self {
             Self::Linear(set) => set.response_format(),

@@ -1,14 +1,15 @@
-//! Torus elements cut to their most significant bits and packed without gaps, least significant bit first.
+//! Bit packing: torus elements cut to their most significant bits, without gaps, least significant
+//! bit first.
 
 use super::WireError;
 use crate::params::KeptBits;
 
-/// Bytes that `count` coefficients take.
+/// Returns the number of bytes that `count` coefficients take.
 pub(super) const fn packed_len(count: usize, kept: KeptBits) -> usize {
     (count * kept.0 as usize).div_ceil(8)
 }
 
-/// Appends `coefficients`, rounded to the bits that are kept, to `out`; the last byte is padded with zeros.
+/// Appends `coefficients`, rounded to the kept bits, to `out`; the last byte is padded with zeros.
 pub(super) fn pack(out: &mut Vec<u8>, coefficients: &[u64], kept: KeptBits) {
     out.reserve(packed_len(coefficients.len(), kept));
     let (mut pending, mut pending_bits) = (0u128, 0);
@@ -26,7 +27,7 @@ pub(super) fn pack(out: &mut Vec<u8>, coefficients: &[u64], kept: KeptBits) {
     }
 }
 
-/// Reads `count` coefficients. The caller has checked that `bytes` is [`packed_len`] long.
+/// Reads `count` coefficients. The caller must have checked that `bytes` is [`packed_len`] long.
 pub(super) fn unpack(bytes: &[u8], count: usize, kept: KeptBits) -> Result<Vec<u64>, WireError> {
     assert_eq!(bytes.len(), packed_len(count, kept), "callers split by length");
     let mask = (1u128 << kept.0) - 1;

@@ -1,4 +1,4 @@
-//! The header every blob starts with.
+//! Header at the start of every blob.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | 52 | 16 | id of the model it belongs to; zeros in keys |
 //! | 68 | 16 | SHA-256 of header (up to here) and payload, first 16 bytes |
 //!
-//! The checksum finds accidents. It is no authentication: anyone can compute it.
+//! The checksum detects accidents. It does not authenticate: anyone can compute it.
 
 use crate::{
     ids::{KeyId, ModelId},
@@ -19,25 +19,25 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 
-/// Bytes before the payload.
+/// Length of the header, in bytes.
 pub const HEADER_BYTES: usize = 84;
-/// Version of the format that this code writes and reads.
+/// Version of the wire format that this code writes and reads.
 pub const FORMAT_VERSION: u16 = 3;
 
 const MAGIC: [u8; 4] = *b"BLSC";
 const CHECKED: usize = 68;
 
-/// What a blob holds.
+/// Kind of a blob's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Kind {
-    /// Public key for linear models.
+    /// Public key, for linear models or projection networks.
     PublicKey = 1,
-    /// Encrypted features.
+    /// Query with encrypted features.
     Query = 2,
-    /// Encrypted scores.
+    /// Response with encrypted scores.
     Response = 3,
-    /// The client's secret key; never leaves it except as the user's own export.
+    /// The client's secret key, which leaves the client only as the user's own export.
     SecretKey = 4,
 }
 
@@ -49,40 +49,40 @@ impl Kind {
     }
 }
 
-/// Why bytes are not the blob they should be.
+/// Why bytes are not the expected blob.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// Fewer bytes than a header.
+    /// The blob is shorter than a header.
     #[error("{0} bytes are less than the {HEADER_BYTES} of a header")]
     Truncated(usize),
-    /// The first four bytes are others.
+    /// The first four bytes are not the magic bytes.
     #[error("not a Blindscore blob: the magic bytes are missing")]
     BadMagic,
-    /// Another format version.
+    /// The blob has another format version.
     #[error("the blob has format version {0}, only {FORMAT_VERSION} is supported{advice}", advice = advice(*.0))]
     UnsupportedVersion(u16),
-    /// A blob of another kind.
+    /// The blob is of another kind.
     #[error("expected a blob of kind {expected:?}, got kind number {found}")]
     WrongKind {
-        /// What the place takes.
+        /// Kind that the caller expects.
         expected: Kind,
-        /// What the header says.
+        /// Kind number in the header.
         found: u16,
     },
-    /// A parameter set that this code does not know or the place does not take.
+    /// The parameter set is unknown, or not the expected one.
     #[error("parameter set {0} is not the expected one")]
     WrongParameterSet(ParameterSetId),
-    /// The number of bytes, or the length in the header, is not the one that the kind and model demand.
+    /// The length of the payload, or the length in the header, doesn't fit the kind and model.
     #[error("the payload should be {expected} bytes; the header says {declared} and {actual} are there")]
     WrongLength {
-        /// By kind, parameter set and model.
+        /// Length that follows from kind, parameter set and model.
         expected: usize,
-        /// By the header.
+        /// Length in the header.
         declared: u64,
-        /// What arrived.
+        /// Length that arrived.
         actual: usize,
     },
-    /// The checksum differs: some byte was changed on the way.
+    /// The checksum differs: some byte was changed in transit.
     #[error("the checksum does not match: the blob was damaged")]
     BadChecksum,
     /// A field that has to be zero isn't, or padding bits are set.
@@ -90,7 +90,7 @@ pub enum WireError {
     ReservedBits,
 }
 
-/// What to do about a blob of another version.
+/// Returns what to do about a blob of another version.
 fn advice(version: u16) -> &'static str {
     if version < FORMAT_VERSION {
         ": it was made by an earlier version, whose keys are of no use any more; make a new key (SECURITY.md says why)"
@@ -99,30 +99,31 @@ fn advice(version: u16) -> &'static str {
     }
 }
 
-/// A checked header.
+/// Header that has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the blob holds.
+    /// Kind of the blob's content.
     pub kind: Kind,
-    /// Under which parameters.
+    /// Parameter set of the blob.
     pub params: ParameterSetId,
-    /// The key it belongs to.
+    /// Key that the blob belongs to.
     pub key: KeyId,
-    /// The model it belongs to.
+    /// Model that the blob belongs to.
     pub model: ModelId,
 }
 
-/// Names a query: the checksum in its header, which is the start of a SHA-256 hash of all its other bytes.
+/// Id of a query: the checksum in its header, which is the start of a SHA-256 hash of all its other
+/// bytes.
 ///
-/// A response carries the id of the query it answers, so that a mix-up is noticed.
+/// A response carries the id of the query that it answers, so that a mix-up is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueryId(pub(super) [u8; QueryId::BYTES]);
 
 impl QueryId {
-    /// Bytes of the id.
+    /// Length of the id, in bytes.
     pub const BYTES: usize = HEADER_BYTES - CHECKED;
 
-    /// The id of a query's blob.
+    /// Returns the id of a query's blob.
     ///
     /// # Errors
     /// If it isn't the start of a query of this format.
@@ -133,7 +134,7 @@ impl QueryId {
 }
 
 impl Header {
-    /// Header and payload as one blob.
+    /// Joins header and payload into one blob.
     pub fn seal(&self, payload: &[u8]) -> Vec<u8> {
         let mut blob = Vec::with_capacity(HEADER_BYTES + payload.len());
         blob.extend_from_slice(&MAGIC);
@@ -149,7 +150,8 @@ impl Header {
         blob
     }
 
-    /// Reads magic, version, kind and parameter set from the first bytes of a blob: enough to know how long it must be.
+    /// Checks magic, version and kind in the first bytes of a blob and returns the parameter set:
+    /// enough to know how long the blob must be.
     pub fn peek(blob: &[u8], expected: Kind) -> Result<ParameterSetId, WireError> {
         if blob.len() < HEADER_BYTES {
             return Err(WireError::Truncated(blob.len()));
@@ -171,20 +173,21 @@ impl Header {
         Ok(ParameterSetId(u32::from_le_bytes(array(blob, 8))))
     }
 
-    /// What a blob that starts like this holds, whatever its version.
+    /// Returns the kind of a blob that starts with these bytes, whatever its version.
     pub fn kind_of(head: &[u8]) -> Option<Kind> {
         let is_blob = head.len() >= HEADER_BYTES && head[..4] == MAGIC;
         is_blob.then(|| Kind::from_u16(u16::from_le_bytes(array(head, 6))))?
     }
 
-    /// Whether a blob that starts like this is a whole version older than this code writes: nobody can use it any more.
+    /// Returns whether a blob that starts with these bytes has an older format version than this
+    /// code writes: nobody can use it any more.
     pub fn is_of_earlier_format(head: &[u8]) -> bool {
         head.len() >= HEADER_BYTES
             && head[..4] == MAGIC
             && u16::from_le_bytes(array(head, 4)) < FORMAT_VERSION
     }
 
-    /// Checks a whole blob and splits it.
+    /// Checks a whole blob and splits it into header and payload.
     pub fn open(
         blob: &[u8],
         kind: Kind,
@@ -222,7 +225,7 @@ fn checksum(head: &[u8], payload: &[u8]) -> [u8; QueryId::BYTES] {
     array(&digest, 0)
 }
 
-/// The `L` bytes at `offset`; callers have checked the length.
+/// Returns the `L` bytes at `offset`. The caller must have checked the length.
 fn array<const L: usize>(bytes: &[u8], offset: usize) -> [u8; L] {
     let mut out = [0; L];
     out.copy_from_slice(&bytes[offset..offset + L]);

@@ -1,3 +1,5 @@
+//! Public key for linear models.
+
 use super::{
     bits,
     envelope::{HEADER_BYTES, Kind, WireError},
@@ -8,7 +10,8 @@ use crate::{
     random::{MaskSeed, MaskStream, SEED_BYTES},
 };
 
-/// Public key for a linear model: two seeded GLWE encryptions under the client's secret, bodies only.
+/// Public key for a linear model: two seeded GLWE encryptions under the client's secret, bodies
+/// only.
 ///
 /// The masks are the first `2N` coefficients expanded from [`LinearPublicKey::seed`].
 #[derive(Clone, Debug, PartialEq)]
@@ -32,17 +35,17 @@ impl LinearPublicKey {
         SEED_BYTES + Self::zero_len(params) + bits::packed_len(params.n(), params.automorphism_bits)
     }
 
-    /// Bytes of a key under `params`.
+    /// Returns the size of a key under `params`, in bytes.
     pub const fn blob_len(params: &LinearParams) -> usize {
         HEADER_BYTES + Self::payload_len(params)
     }
 
-    /// The masks of both ciphertexts.
+    /// Returns the masks of both ciphertexts.
     pub fn masks(&self) -> MaskStream {
         self.seed.stream(Kind::PublicKey, self.params.id)
     }
 
-    /// The blob. Rounds the bodies to the bits that travel.
+    /// Returns the blob, with the bodies rounded to the bits that are sent.
     pub(super) fn to_blob(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(Self::payload_len(&self.params));
         payload.extend_from_slice(&self.seed.0);
@@ -55,7 +58,7 @@ impl LinearPublicKey {
         seal(self.params.id, &payload)
     }
 
-    /// Reads a whole key.
+    /// Reads a key from its whole blob.
     pub(super) fn from_blob(blob: &[u8], params: LinearParams) -> Result<Self, WireError> {
         let payload = open(blob, params.id, Self::payload_len(&params))?;
         let (seed, bodies) = MaskSeed::split_from(payload)?;

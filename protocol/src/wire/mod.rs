@@ -1,8 +1,9 @@
-//! The blobs that travel.
+//! Wire format of blobs.
 //!
-//! Each is an [`envelope`] of 84 bytes and a payload whose exact length follows from the kind, the parameter set and
-//! the model. Readers check the length against what they expect *before* they allocate or decode anything; after
-//! that no payload can fail: every bit pattern is a ciphertext of something.
+//! Each is an [`envelope`] of 84 bytes and a payload whose exact length follows from the kind, the
+//! parameter set and the model. Readers check the length *before* they allocate or decode anything.
+//! Once checksum and padding are right too, no payload can fail: every bit pattern is a ciphertext
+//! of something.
 
 mod bits;
 pub mod envelope;

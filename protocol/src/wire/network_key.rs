@@ -1,3 +1,5 @@
+//! Evaluation key for projection networks.
+
 use super::{
     bits,
     envelope::{HEADER_BYTES, Kind, WireError},
@@ -8,21 +10,26 @@ use crate::{
     random::{MaskSeed, MaskStream, SEED_BYTES},
 };
 
-/// Public key for a projection network: seeded GLWE encryptions, bodies only.
+/// Evaluation key for a projection network: seeded GLWE encryptions, bodies only.
 ///
-/// For each bit `b` of the input secret the rows of a GGSW encryption, `-b s_i * gadget` for each polynomial `s_i` of the secret, then
-/// `b * gadget`; for each automorphism of packing the rows `s_i(X^g) * gadget` of a key-switching key; and `k` encryptions of zero.
-/// Then, in the ring that features are encrypted in, as many encryptions of zero as its `k`.
-/// The masks are one stream, expanded from [`NetworkPublicKey::seed`].
+/// In the output ring, in this order:
+///
+/// - for each bit `b` of the input secret, the rows of a GGSW encryption: `-b s_i * gadget` for
+///   each polynomial `s_i` of the secret, then `b * gadget`;
+/// - for each packing automorphism, the rows `s_i(X^g) * gadget` of a key-switching key;
+/// - `k` encryptions of zero.
+///
+/// Then, in the input ring, as many encryptions of zero as its `k`. The masks are one stream,
+/// expanded from [`NetworkPublicKey::seed`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkPublicKey {
     /// Parameters of the key.
     pub params: NetworkParams,
     /// Public seed of all masks.
     pub seed: MaskSeed,
-    /// `N` body coefficients of each ciphertext in the ring of scores.
+    /// `N` body coefficients of each ciphertext in the output ring.
     pub bodies: Vec<u64>,
-    /// `N` body coefficients of each encryption of zero in the ring of features.
+    /// `N` body coefficients of each encryption of zero in the input ring.
     pub input_zeros: Vec<u64>,
 }
 
@@ -41,22 +48,23 @@ impl NetworkPublicKey {
         bits::packed_len(Self::coefficients(params), params.key_bits)
     }
 
-    /// As many encryptions of zero as the ring of features has polynomials in a mask.
+    /// Returns the number of body coefficients in the input ring: `N` for each polynomial of a
+    /// mask.
     const fn input_coefficients(params: &NetworkParams) -> usize {
         params.input_lwe_dimension().0
     }
 
-    /// Bytes of a key under `params`.
+    /// Returns the size of a key under `params`, in bytes.
     pub const fn blob_len(params: &NetworkParams) -> usize {
         HEADER_BYTES + Self::payload_len(params)
     }
 
-    /// The masks of all ciphertexts: those of the ring of scores first.
+    /// Returns the masks of all ciphertexts, those in the output ring first.
     pub fn masks(&self) -> MaskStream {
         self.seed.stream(Kind::PublicKey, self.params.id)
     }
 
-    /// The blob. Rounds the bodies to the bits that travel.
+    /// Returns the blob, with the bodies rounded to the bits that are sent.
     pub(super) fn to_blob(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(Self::payload_len(&self.params));
         payload.extend_from_slice(&self.seed.0);
@@ -65,7 +73,7 @@ impl NetworkPublicKey {
         seal(self.params.id, &payload)
     }
 
-    /// Reads a whole key.
+    /// Reads a key from its whole blob.
     pub(super) fn from_blob(blob: &[u8], params: NetworkParams) -> Result<Self, WireError> {
         let payload = open(blob, params.id, Self::payload_len(&params))?;
         let (seed, bodies) = MaskSeed::split_from(payload)?;

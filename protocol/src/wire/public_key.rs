@@ -1,3 +1,5 @@
+//! Public key of either kind.
+
 use super::{
     envelope::{Header, Kind, WireError},
     linear_key::LinearPublicKey,
@@ -8,17 +10,17 @@ use crate::{
     params::{ParameterSet, ParameterSetId},
 };
 
-/// What a client uploads once, so that the server can score its queries.
+/// Public key, which a client uploads once so that the server can score its queries.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PublicKey {
-    /// For linear models.
+    /// Key for linear models.
     Linear(LinearPublicKey),
-    /// For projection networks.
+    /// Evaluation key for projection networks.
     Network(NetworkPublicKey),
 }
 
 impl PublicKey {
-    /// Parameters of the key.
+    /// Returns the parameters of the key.
     pub fn set(&self) -> ParameterSet {
         match self {
             Self::Linear(key) => ParameterSet::Linear(key.params),
@@ -26,7 +28,7 @@ impl PublicKey {
         }
     }
 
-    /// Bytes of a key of this set.
+    /// Returns the size of a key of this set, in bytes.
     pub const fn blob_len(set: &ParameterSet) -> usize {
         match set {
             ParameterSet::Linear(params) => LinearPublicKey::blob_len(params),
@@ -34,7 +36,7 @@ impl PublicKey {
         }
     }
 
-    /// The blob and its id. Rounds the bodies to the bits that travel.
+    /// Returns the blob, with the bodies rounded to the bits that are sent, and its id.
     pub fn to_blob(&self) -> (Vec<u8>, KeyId) {
         let blob = match self {
             Self::Linear(key) => key.to_blob(),
@@ -44,7 +46,7 @@ impl PublicKey {
         (blob, id)
     }
 
-    /// Reads a whole key.
+    /// Reads a key from its whole blob.
     pub fn from_blob(blob: &[u8]) -> Result<Self, WireError> {
         let id = Header::peek(blob, Kind::PublicKey)?;
         match ParameterSet::by_id(id) {
@@ -57,7 +59,7 @@ impl PublicKey {
     }
 }
 
-/// A payload as the blob of a public key, which belongs to no other key and no model.
+/// Wraps a payload as the blob of a public key, which belongs to no other key and no model.
 pub(super) fn seal(set: ParameterSetId, payload: &[u8]) -> Vec<u8> {
     let header = Header {
         kind: Kind::PublicKey,
@@ -68,7 +70,7 @@ pub(super) fn seal(set: ParameterSetId, payload: &[u8]) -> Vec<u8> {
     header.seal(payload)
 }
 
-/// The payload of a public key's blob.
+/// Checks the blob of a public key and returns its payload.
 pub(super) fn open(blob: &[u8], set: ParameterSetId, payload_len: usize) -> Result<&[u8], WireError> {
     let (header, payload) = Header::open(blob, Kind::PublicKey, set, payload_len)?;
     if header.key != KeyId::NONE || header.model != ModelId::NONE {

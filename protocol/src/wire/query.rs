@@ -1,3 +1,5 @@
+//! Encrypted features.
+
 use super::{
     bits,
     envelope::{HEADER_BYTES, Header, Kind, QueryId, WireError},
@@ -8,23 +10,25 @@ use crate::{
     random::{MaskSeed, MaskStream, SEED_BYTES},
 };
 
-/// Encrypted features: seeded GLWE ciphertexts of which only the body coefficients that carry a feature travel.
+/// Encrypted features: seeded GLWE ciphertexts, of which only the body coefficients that carry a
+/// feature are sent.
 ///
-/// Feature `i` is coefficient `i mod N` of ciphertext `i / N`; the masks are the first `k N * ceil(F / N)`
-/// coefficients expanded from the seed, with `k` and `N` of the parameter set. It is read from a blob; [`Query::seal`] makes one.
+/// Feature `i` is coefficient `i mod N` of ciphertext `i / N`. The masks are the first
+/// `k N * ceil(F / N)` coefficients expanded from the seed, with `k` and `N` of the parameter set.
+/// [`Query::seal`] makes the blob that a query is read from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
-    /// Its form.
+    /// Format of the query.
     pub format: QueryFormat,
     /// Id of the public key that belongs to the encryption key.
     pub key: KeyId,
-    /// Model that the features are for.
+    /// Id of the model that the features are for.
     pub model: ModelId,
-    /// Its id, which the response repeats.
+    /// Id of the query, which the response repeats.
     pub id: QueryId,
     /// Public seed of the masks.
     pub seed: MaskSeed,
-    /// One body coefficient for each feature.
+    /// Body coefficients, one per feature.
     pub bodies: Vec<u64>,
 }
 
@@ -33,17 +37,18 @@ impl Query {
         SEED_BYTES + bits::packed_len(features, format.bits)
     }
 
-    /// Bytes of a query of `features` values.
+    /// Returns the size of a query of `features` values, in bytes.
     pub const fn blob_len(format: QueryFormat, features: usize) -> usize {
         HEADER_BYTES + Self::payload_len(format, features)
     }
 
-    /// The masks, as many as are wanted.
+    /// Returns the stream of masks.
     pub fn masks(&self) -> MaskStream {
         self.seed.stream(Kind::Query, self.format.set)
     }
 
-    /// The blob of encrypted features: `bodies` has one coefficient for each, and is rounded to the bits that travel.
+    /// Returns the blob of encrypted features: `bodies` has one coefficient for each, and is
+    /// rounded to the bits that are sent.
     pub fn seal(format: QueryFormat, key: KeyId, model: ModelId, seed: MaskSeed, bodies: &[u64]) -> Vec<u8> {
         let mut payload = Vec::with_capacity(Self::payload_len(format, bodies.len()));
         payload.extend_from_slice(&seed.0);

@@ -1,3 +1,5 @@
+//! Encrypted scores.
+
 use super::{
     bits,
     envelope::{HEADER_BYTES, Header, Kind, QueryId, WireError},
@@ -7,22 +9,23 @@ use crate::{
     params::ResponseFormat,
 };
 
-/// Encrypted scores: the query's id, then ciphertexts after the modulus switch, with only those body coefficients that carry a score.
+/// Encrypted scores: the query's id, then ciphertexts after the modulus switch, with only the body
+/// coefficients that carry a score.
 ///
-/// Score `c` stands in ciphertext `c / scores`, at coefficient `(c mod scores) * stride` of its phase.
+/// Score `c` is in ciphertext `c / scores`, at coefficient `(c mod scores) * stride` of its phase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// Its form.
+    /// Format of the response.
     pub format: ResponseFormat,
-    /// Id of the public key it was made with.
+    /// Id of the public key that the response was made with.
     pub key: KeyId,
-    /// Model that gave the scores.
+    /// Id of the model that gave the scores.
     pub model: ModelId,
-    /// The query that it answers.
+    /// Id of the query that the response answers.
     pub query: QueryId,
-    /// The mask coefficients of each ciphertext, one after the other.
+    /// Mask coefficients of each ciphertext, one ciphertext after the other.
     pub masks: Vec<u64>,
-    /// One body coefficient for each score.
+    /// Body coefficients, one per score.
     pub bodies: Vec<u64>,
 }
 
@@ -39,12 +42,12 @@ impl Response {
         QueryId::BYTES + Self::masks_bytes(format, outputs) + bits::packed_len(outputs, format.bits)
     }
 
-    /// Bytes of a response of `outputs` scores.
+    /// Returns the size of a response of `outputs` scores, in bytes.
     pub const fn blob_len(format: ResponseFormat, outputs: usize) -> usize {
         HEADER_BYTES + Self::payload_len(format, outputs)
     }
 
-    /// The blob. Rounds to the bits that travel; the engine has centred the rounding.
+    /// Returns the blob, rounded to the bits that are sent; the engine has centred the rounding.
     pub fn to_blob(&self) -> Vec<u8> {
         let format = self.format;
         let mut payload = Vec::with_capacity(Self::payload_len(format, self.bodies.len()));
@@ -78,7 +81,8 @@ impl Response {
         })
     }
 
-    /// Mask of the ciphertext that holds score `output`, and the coefficient of the phase it is at.
+    /// Returns the mask of the ciphertext that holds score `output`, and the score's coefficient in
+    /// the phase.
     pub fn place(&self, output: usize) -> (&[u64], usize) {
         let ciphertext = output / self.format.scores;
         let mask = &self.masks[ciphertext * self.format.mask_len..][..self.format.mask_len];

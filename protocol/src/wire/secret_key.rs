@@ -1,3 +1,5 @@
+//! Exported secret keys.
+
 use super::envelope::{HEADER_BYTES, Header, Kind, WireError};
 use crate::{
     ids::{KeyId, ModelId},
@@ -6,16 +8,16 @@ use crate::{
 use core::fmt;
 use zeroize::Zeroizing;
 
-/// The exported form of a secret key: its bits and the id of the public key made with it.
+/// Exported form of a secret key: its bits and the id of the public key made with it.
 ///
-/// It is the only blob that must not travel. Debug shows no bits, and memory is wiped on drop.
+/// It is the only blob that must not be sent. Debug shows no bits, and memory is wiped on drop.
 #[derive(Clone)]
 pub struct SecretKeyBits {
     /// Parameters of the key.
     pub set: ParameterSet,
-    /// Id of the public key that belongs to it.
+    /// Id of the public key made with it.
     pub key: KeyId,
-    /// One coefficient, 0 or 1, for each secret bit: all of the set's secrets, one after the other.
+    /// Secret bits, one coefficient (0 or 1) each: all of the set's secrets, one after the other.
     pub bits: Zeroizing<Vec<u64>>,
 }
 
@@ -33,12 +35,12 @@ impl SecretKeyBits {
         set.secret_bits().div_ceil(8)
     }
 
-    /// Bytes of an exported key.
+    /// Returns the size of an exported key, in bytes.
     pub const fn blob_len(set: &ParameterSet) -> usize {
         HEADER_BYTES + Self::payload_len(set)
     }
 
-    /// The blob, wiped on drop.
+    /// Returns the blob, which is wiped on drop.
     pub fn to_blob(&self) -> Zeroizing<Vec<u8>> {
         let mut payload = Zeroizing::new(vec![0u8; Self::payload_len(&self.set)]);
         for (index, bit) in self.bits.iter().enumerate() {
@@ -53,7 +55,7 @@ impl SecretKeyBits {
         Zeroizing::new(header.seal(&payload))
     }
 
-    /// Reads an exported key.
+    /// Reads an exported key from its whole blob.
     pub fn from_blob(blob: &[u8]) -> Result<Self, WireError> {
         let id = Header::peek(blob, Kind::SecretKey)?;
         let set = ParameterSet::by_id(id).ok_or(WireError::WrongParameterSet(id))?;
