@@ -1,6 +1,6 @@
-//! The thin layer that `wasm-bindgen` shows to JavaScript. The npm package's shell wraps it; nobody else should call it.
+//! Thin `wasm-bindgen` layer for JavaScript. The npm package wraps it; nothing else should call it.
 
-// wasm-bindgen exports what is public, from wherever it stands.
+// wasm-bindgen exports every public item, wherever it is.
 #![allow(unreachable_pub)]
 
 use crate::{ClientError, ClientKey, PublicKeyGeneration, check_features, drawing};
@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::ImageData;
 use zeroize::Zeroizing;
 
-/// A JavaScript `Error` with a `code`.
+/// Returns a JavaScript `Error` with a `code`.
 fn throw(code: &str, message: &str) -> JsValue {
     let error = js_sys::Error::new(message);
     // Setting a property of an object made here can't fail.
@@ -28,13 +28,13 @@ impl From<ClientError> for JsValue {
     }
 }
 
-/// A parsed model descriptor.
+/// Parsed model descriptor.
 #[wasm_bindgen]
 pub struct Model(ModelDescriptor, ParameterSet);
 
 #[wasm_bindgen]
 impl Model {
-    /// Parses the JSON text that the server gave.
+    /// Parses the JSON text that the server sent.
     #[wasm_bindgen(constructor)]
     pub fn new(json: &str) -> Result<Model, JsValue> {
         let descriptor: ModelDescriptor = serde_json::from_str(json).map_err(|error| {
@@ -47,18 +47,18 @@ impl Model {
         Ok(Self(descriptor, set))
     }
 
-    /// Refuses features that can't be encrypted for it.
+    /// Refuses features that can't be encrypted for this model.
     pub fn check(&self, features: &[f64]) -> Result<(), JsValue> {
         Ok(check_features(&self.0.inputs, features)?)
     }
 
-    /// Bytes of a response, whatever the server says they are.
+    /// Returns the size of a response in bytes, whatever the server claims.
     #[wasm_bindgen(js_name = responseBytes)]
     pub fn response_bytes(&self) -> usize {
         self.sizes().response
     }
 
-    /// Queries that one request may carry.
+    /// Returns the maximum number of queries in one request.
     #[wasm_bindgen(js_name = queriesPerRequest)]
     pub fn queries_per_request(&self) -> usize {
         self.sizes().queries_per_request()
@@ -68,24 +68,24 @@ impl Model {
         Sizes::of(&self.1, self.0.inputs.count, self.0.outputs.len())
     }
 
-    /// How it differs, in what is agreed to, from what was agreed to.
+    /// Describes how the model differs from an agreed one in what is agreed to.
     pub fn difference(&self, agreed: &Model) -> Option<String> {
         self.0.difference(&agreed.0)
     }
 
-    /// What pins it: its id and a fingerprint of what is agreed to.
+    /// Returns the pin: the model's id and a fingerprint of what is agreed to.
     pub fn pin(&self) -> String {
         self.0.pin().to_string()
     }
 }
 
-/// The model that a caller wants, and no other.
+/// Pin of the exact model that a caller wants.
 #[wasm_bindgen]
 pub struct Pin(ModelPin);
 
 #[wasm_bindgen]
 impl Pin {
-    /// Reads an id, with or without a fingerprint.
+    /// Parses an id, with or without a fingerprint.
     #[wasm_bindgen(constructor)]
     pub fn new(text: &str) -> Result<Pin, JsValue> {
         match text.parse() {
@@ -94,32 +94,34 @@ impl Pin {
         }
     }
 
-    /// Why a model is not the pinned one.
+    /// Returns why a model is not the pinned one.
     pub fn refusal(&self, model: &Model) -> Option<String> {
         self.0.refusal(&model.0)
     }
 }
 
-/// A secret key.
+/// A client's secret key.
 #[wasm_bindgen]
 pub struct SecretKey(ClientKey);
 
 #[wasm_bindgen]
 impl SecretKey {
-    /// A new secret key, without a public key.
+    /// Generates a secret key, without a public key.
     pub fn generate(model: &Model) -> Result<SecretKey, JsValue> {
         let set = model.0.parse().map_err(ClientError::from)?;
         Ok(Self(ClientKey::generate_secret(set).map_err(ClientError::from)?))
     }
 
-    /// Reads an exported key. The copy of it in this memory is this function's to wipe; of a slice it wouldn't be.
+    /// Reads an exported key. Takes a `Vec` so that this function owns the copy in WebAssembly's
+    /// memory and can wipe it; a slice couldn't be wiped.
     #[wasm_bindgen(js_name = fromBytes)]
     pub fn from_bytes(bytes: Vec<u8>) -> Result<SecretKey, JsValue> {
         let bytes = Zeroizing::new(bytes);
         Ok(Self(ClientKey::from_bytes(&bytes)?))
     }
 
-    /// The exported form, in JavaScript's memory alone: a `Vec` would be left behind in this one.
+    /// Returns the exported form, in JavaScript's memory only: a `Vec` would leave a copy in
+    /// WebAssembly's memory.
     #[wasm_bindgen(js_name = toBytes)]
     pub fn to_bytes(&self) -> Uint8Array {
         Uint8Array::from(self.0.to_bytes().as_slice())
@@ -133,24 +135,25 @@ impl SecretKey {
         ))
     }
 
-    /// The blob of the public key, finished; the key id changes.
+    /// Finishes the public key and returns its blob; the key id changes.
     #[wasm_bindgen(js_name = finishPublicKey)]
     pub fn finish_public_key(&mut self, generation: KeyGeneration) -> Vec<u8> {
         self.0.finish_public_key(generation.0).1
     }
 
-    /// Id of the public key last made, in hexadecimal.
+    /// Returns the id of the last public key made, in hexadecimal.
     #[wasm_bindgen(js_name = keyId)]
     pub fn key_id(&self) -> String {
         self.0.key_id().to_string()
     }
 
-    /// A query blob.
+    /// Encrypts features into a query blob.
     pub fn encrypt(&self, model: &Model, features: &[f64]) -> Result<Vec<u8>, JsValue> {
         Ok(self.0.encrypt(&model.0, features)?)
     }
 
-    /// `[index, score 0, ..., probability 0, ...]` of the response blob to a query blob; the index is -1 if the model doesn't decide between classes.
+    /// Decrypts the response blob to a query blob into `[index, score 0, ..., probability 0, ...]`.
+    /// The index is -1 if the model doesn't decide between classes.
     pub fn decrypt(&self, model: &Model, query: &[u8], response: &[u8]) -> Result<Vec<f64>, JsValue> {
         let query = QueryId::of(query).map_err(ClientError::from)?;
         let scores = self.0.decrypt(&model.0, query, response)?;
@@ -161,37 +164,37 @@ impl SecretKey {
     }
 }
 
-/// A public key in the making.
+/// Public key that is being generated.
 #[wasm_bindgen]
 pub struct KeyGeneration(PublicKeyGeneration);
 
 #[wasm_bindgen]
 impl KeyGeneration {
-    /// Makes so many groups of ciphertexts; gives the share that is done.
+    /// Generates `count` more groups of ciphertexts and returns the share that is done.
     pub fn advance(&mut self, count: usize) -> f64 {
         self.0.advance(count)
     }
 }
 
-/// Bytes of JSON that a model's descriptor may take.
+/// Returns the maximum size of a model's descriptor as JSON, in bytes.
 #[wasm_bindgen(js_name = descriptorBytes)]
 pub fn descriptor_bytes() -> usize {
     DESCRIPTOR_BYTES
 }
 
-/// Names of the parameter sets of earlier versions, whose keys are of no use any more.
+/// Returns the names of the parameter sets of earlier versions, whose keys can't be used any more.
 #[wasm_bindgen(js_name = retiredParameterSets)]
 pub fn retired_parameter_sets() -> Vec<String> {
     ParameterSet::RETIRED.map(str::to_owned).to_vec()
 }
 
-/// 28x28 pixels like MNIST's from ink of any size, or nothing if there is no ink.
+/// Converts ink of any size to 28x28 pixels like MNIST's. Returns nothing if there is no ink.
 #[wasm_bindgen(js_name = normalizeDrawing)]
 pub fn normalize_drawing(ink: &[u8], width: usize, height: usize) -> Option<Vec<u8>> {
     drawing::normalize(ink, width, height)
 }
 
-/// The same from a canvas: ink is what is dark and opaque.
+/// Does the same for a canvas, where ink is dark and opaque.
 #[wasm_bindgen(js_name = normalizeImageData)]
 pub fn normalize_image_data(image: &ImageData) -> Option<Vec<u8>> {
     let ink: Vec<u8> = image

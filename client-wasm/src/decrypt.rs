@@ -1,3 +1,5 @@
+//! Decryption of responses.
+
 use crate::{ClientError, ClientKey};
 use blindscore_protocol::{
     descriptor::{Link, ModelDescriptor, Task},
@@ -5,23 +7,25 @@ use blindscore_protocol::{
     wire::{QueryId, Response},
 };
 
-/// A decrypted answer.
+/// Decrypted response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
-    /// One score for each output, in the model's own units.
+    /// Scores in the model's own units, one per output.
     pub scores: Vec<f64>,
-    /// The scores through the model's link function: one for each output, or for each of two classes; none if the link is the identity.
+    /// Scores after the model's link function: one per output, or one for each of two classes.
+    /// Empty if the link is the identity.
     pub probabilities: Vec<f64>,
-    /// The class that the scores decide for; none if the model doesn't classify.
+    /// Class that the scores decide for; `None` if the model doesn't classify.
     pub decision: Option<Decision>,
 }
 
-/// One of a model's classes.
+/// Decision for one of a model's classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Position of the largest score. Where one score decides between two classes, 1 if it is positive.
+    /// Position of the largest score. If one score decides between two classes: 1 if it is
+    /// positive, otherwise 0.
     pub index: usize,
-    /// The class's name.
+    /// Name of the class.
     pub label: String,
 }
 
@@ -29,8 +33,9 @@ impl ClientKey {
     /// Decrypts the response of `model` to a query.
     ///
     /// # Errors
-    /// If the response is damaged, or answers another query, or names another key or another version of the model. That finds accidents: a
-    /// server that deviates can make any key's holder decrypt any scores.
+    /// If the response is damaged, answers another query, or names another key or another version
+    /// of the model. These checks find accidents: a server that deviates can make the holder of any
+    /// key decrypt any scores.
     pub fn decrypt(
         &self,
         model: &ModelDescriptor,
@@ -70,7 +75,7 @@ impl ClientKey {
 }
 
 impl Scores {
-    /// What a model's scores, one for each output, say: probabilities and decision.
+    /// Derives probabilities and decision from a model's scores, one per output.
     pub fn new(model: &ModelDescriptor, scores: Vec<f64>) -> Self {
         let probabilities = apply(model.link, &scores);
         let decided = |index: usize, label: &String| Decision {
@@ -98,12 +103,12 @@ impl Scores {
         }
     }
 
-    /// Position of the class that is decided for.
+    /// Returns the position of the chosen class.
     pub fn index(&self) -> Option<usize> {
         self.decision.as_ref().map(|decision| decision.index)
     }
 
-    /// Name of the class that is decided for.
+    /// Returns the name of the chosen class.
     pub fn label(&self) -> Option<&str> {
         self.decision.as_ref().map(|decision| decision.label.as_str())
     }
@@ -128,7 +133,7 @@ fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
     }
 }
 
-/// Divides by the sum; where all are zero, all are alike.
+/// Divides by the sum; if all weights are zero, they become equal.
 fn normalised(weights: Vec<f64>) -> Vec<f64> {
     let sum: f64 = weights.iter().sum();
     if sum > 0.0 {

@@ -1,21 +1,23 @@
-//! From a drawing of any size to an image like MNIST's.
+//! Conversion of a drawing of any size to an image like MNIST's.
 //!
-//! MNIST's digits were scaled, keeping their proportions, to fit a box of 20x20 pixels, with antialiasing, and put
-//! into 28x28 pixels with their centre of mass in the middle (LeCun, Cortes, Burges, "The MNIST database").
-//! Everything that shows drawn digits to a model trained on MNIST has to do the same.
+//! MNIST's digits were scaled, keeping their proportions, to fit a box of 20x20 pixels, with
+//! antialiasing, and put into 28x28 pixels with their centre of mass in the middle (LeCun, Cortes,
+//! Burges, "The MNIST database"). Drawn digits must be prepared in the same way for a model trained
+//! on MNIST.
 
 /// Rows and columns of the result.
 pub const SIDE: usize = 28;
-/// The larger side of the drawing's bounding box, in pixels of the result.
+/// Larger side of the drawing's bounding box, in pixels of the result.
 const BOX: f64 = 20.0;
-/// Where the centre of mass goes, in pixels from the edge: the middle of pixel 14.
+/// Position of the centre of mass, in pixels from the edge: the middle of pixel 14.
 const CENTRE: f64 = 14.5;
-/// Ink weaker than this is no part of the bounding box.
+/// Weakest ink that counts for the bounding box and the centre of mass.
 const FAINT: u8 = 16;
 
-/// Scales and centres `ink` (0 is paper, 255 is full ink; rows of `width` pixels) into 28x28 pixels.
+/// Scales and centres `ink` (0 is paper, 255 is full ink; rows of `width` pixels) into 28x28
+/// pixels.
 ///
-/// Gives `None` if there is no ink, or if `ink` isn't `width * height` long.
+/// Returns `None` if there is no ink, or if `ink` isn't `width * height` long.
 pub fn normalize(ink: &[u8], width: usize, height: usize) -> Option<Vec<u8>> {
     if width.checked_mul(height)? != ink.len() {
         return None;
@@ -46,14 +48,15 @@ pub fn normalize(ink: &[u8], width: usize, height: usize) -> Option<Vec<u8>> {
     Some(image.collect())
 }
 
-/// How much ink an RGBA pixel (alpha not multiplied in) of a dark drawing on light or clear paper shows.
+/// Returns the ink of an RGBA pixel (alpha not premultiplied) of a dark drawing on light or clear
+/// paper.
 pub fn ink([red, green, blue, alpha]: [u8; 4]) -> u8 {
     // Luma of ITU-R BT.601, in thousandths.
     let luma = (299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue)) / 1000;
     ((255 - luma) * u32::from(alpha) / 255) as u8
 }
 
-/// Where the ink is.
+/// Bounding box and centre of mass of the ink.
 struct Extent {
     x: (usize, usize),
     y: (usize, usize),
@@ -85,14 +88,14 @@ impl Extent {
     }
 }
 
-/// The interval of source pixels that one row or column of the result covers.
+/// Interval of source pixels that one row or column of the result covers.
 struct Coverage {
     start: f64,
     end: f64,
 }
 
 impl Coverage {
-    /// The intervals of all rows (or columns), cut to the source's `len` pixels.
+    /// Returns the intervals of all rows (or columns), clipped to the source's `len` pixels.
     fn all(centre: f64, pixel: f64, len: usize) -> Vec<Self> {
         let edge = |index: usize| (centre + (index as f64 - CENTRE) * pixel).clamp(0.0, len as f64);
         (0..SIDE)
@@ -103,7 +106,7 @@ impl Coverage {
             .collect()
     }
 
-    /// Source pixels and the share of each that is covered.
+    /// Returns the source pixels, and the share of each that is covered.
     fn weights(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
         (self.start as usize..self.end.ceil() as usize).map(|pixel| {
             let from = self.start.max(pixel as f64);
@@ -118,7 +121,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A filled rectangle.
+    /// Returns the image of a filled rectangle.
     fn rectangle(size: usize, x: usize, y: usize, w: usize, h: usize) -> Vec<u8> {
         (0..size * size)
             .map(|i| {

@@ -1,3 +1,5 @@
+//! Encryption of features.
+
 use crate::{
     ClientError, ClientKey,
     error::FeatureName,
@@ -11,16 +13,16 @@ use blindscore_protocol::{
 use zeroize::Zeroizing;
 
 impl ClientKey {
-    /// Encrypts a feature vector for `model`: a query blob with a fresh seed and fresh noise.
+    /// Encrypts a feature vector for `model` into a query blob, with a fresh seed and fresh noise.
     ///
     /// # Errors
-    /// If the vector has the wrong length or a value the model has no level for, or the key is of another
-    /// parameter set. Nothing is ever clamped or padded silently.
+    /// If the vector has the wrong length or a value that the model has no level for, or the key
+    /// has another parameter set. Nothing is clamped or padded silently.
     pub fn encrypt(&self, model: &ModelDescriptor, features: &[f64]) -> Result<Vec<u8>, ClientError> {
         self.encrypt_with(model, features, Randomness::fresh()?)
     }
 
-    /// The same with given randomness.
+    /// Encrypts a feature vector with given randomness.
     pub(crate) fn encrypt_with(
         &self,
         model: &ModelDescriptor,
@@ -64,16 +66,18 @@ impl ClientKey {
     }
 }
 
-/// Rounds each feature, after the straightening that the model asks for, to its nearest level, `0` to `levels - 1`.
+/// Rounds each feature to its nearest level, `0` to `levels - 1`, after deskewing if the model asks
+/// for it.
 fn quantise(inputs: &Inputs, features: &[f64]) -> Result<Zeroizing<Vec<u32>>, ClientError> {
     check_features(inputs, features)?;
     Ok(Zeroizing::new(inputs.levels_of(features)))
 }
 
-/// Refuses the vectors that [`ClientKey::encrypt`] would.
+/// Refuses the vectors that [`ClientKey::encrypt`] would refuse.
 ///
 /// # Errors
-/// If the number of features is not the model's, one of them is not a number in its range, or all together they are too far out.
+/// If the number of features is not the model's, a feature is not a number in its range, or the
+/// features together are too far out.
 pub fn check_features(inputs: &Inputs, features: &[f64]) -> Result<(), ClientError> {
     if features.len() != inputs.count {
         return Err(ClientError::FeatureCount {

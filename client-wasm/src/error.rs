@@ -1,3 +1,5 @@
+//! Errors of the client.
+
 use blindscore_protocol::{
     descriptor::{DescriptorError, Inputs, short},
     ids::{KeyId, ModelId},
@@ -6,12 +8,12 @@ use blindscore_protocol::{
 };
 use std::fmt;
 
-/// A feature in words: its position, and its name if it has one.
+/// Feature named in a message: its position, and its name if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureName {
     /// Position in the vector, from 0.
     pub index: usize,
-    /// What the model calls it.
+    /// Name that the model gives the feature.
     pub name: Option<String>,
 }
 
@@ -33,32 +35,32 @@ impl fmt::Display for FeatureName {
     }
 }
 
-/// Why a client can't do what it was asked. No variant holds anything secret.
+/// Why a client operation failed. No variant holds anything secret.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Bytes that are not the blob they should be.
+    /// The bytes are not the expected blob.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// A model descriptor that can't be used.
+    /// The model descriptor can't be used.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
-    /// No randomness, so no keys and no encryption.
+    /// There is no randomness, so no keys and no encryption.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The feature vector has another length than the model takes.
+    /// The feature vector's length is not the one that the model takes.
     #[error("the model takes {expected} features, got {actual}")]
     FeatureCount {
-        /// What the descriptor says.
+        /// Number of features in the descriptor.
         expected: usize,
-        /// What was given.
+        /// Number of features given.
         actual: usize,
     },
     /// A feature is NaN, infinite, or outside the model's range.
     #[error("feature {feature} is {}, outside {} to {}", short(.value), short(.min), short(.max))]
     FeatureRange {
-        /// Which one.
+        /// Feature that is out of range.
         feature: FeatureName,
-        /// What was given.
+        /// Value that was given.
         value: f64,
         /// Smallest allowed value.
         min: f64,
@@ -71,42 +73,42 @@ pub enum ClientError {
          allowed"
     )]
     FeatureNorm {
-        /// From the centre, in widths of the ranges.
+        /// Distance from the centre, in widths of the ranges.
         distance: f64,
-        /// The model's bound.
+        /// Maximum distance that the model allows.
         max: f64,
     },
     /// The model needs keys of another parameter set.
     #[error("the model uses parameter set {model}, the key {key}")]
     ParameterSet {
-        /// Of the model.
+        /// Parameter set of the model.
         model: &'static str,
-        /// Of the key.
+        /// Parameter set of the key.
         key: &'static str,
     },
-    /// A response that was made with another key.
+    /// The response was made with another key.
     #[error("the response belongs to key {found}, not to this key, {expected}")]
     WrongKey {
-        /// This key.
+        /// Id of this key.
         expected: KeyId,
-        /// The response's.
+        /// Id in the response.
         found: KeyId,
     },
-    /// A response of another model or another version of it.
+    /// The response comes from another model or another version of it.
     #[error("the response comes from model {found}, not from {expected}")]
     WrongModel {
-        /// The descriptor's.
+        /// Id in the descriptor.
         expected: ModelId,
-        /// The response's.
+        /// Id in the response.
         found: ModelId,
     },
-    /// A response to another query.
+    /// The response answers another query.
     #[error("the response answers another query than the one that was sent")]
     WrongQuery,
 }
 
 impl ClientError {
-    /// Stable, machine-readable name.
+    /// Returns the stable, machine-readable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Wire(WireError::UnsupportedVersion(_))

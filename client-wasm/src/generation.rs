@@ -1,3 +1,5 @@
+//! Generation of public keys.
+
 use crate::{
     ClientKey,
     seeded::{Randomness, Ring, SeededEncryption},
@@ -10,19 +12,21 @@ use blindscore_protocol::{
 };
 use zeroize::Zeroizing;
 
-/// A public key in the making. A network's takes a while: in steps, a caller can show progress, do something else in between, or give up.
+/// Public key that is being generated. A network's takes long, so it is made in steps: the caller
+/// can show progress, do other work in between, or give up.
 pub struct PublicKeyGeneration {
     secret: SecretKeyBits,
     seed: MaskSeed,
     encryption: SeededEncryption,
     noise: TUniformBound,
     bodies: Vec<u64>,
-    /// Groups of ciphertexts that are done: one for each GGSW ciphertext, each automorphism, and the encryptions of zero.
+    /// Groups of ciphertexts that are done: one for each GGSW ciphertext, one for each
+    /// automorphism, and one for the encryptions of zero.
     done: usize,
 }
 
 impl PublicKeyGeneration {
-    /// Starts a key for a secret.
+    /// Starts a public key for a secret key.
     pub(crate) fn new(key: &ClientKey, randomness: Randomness) -> Self {
         let noise = match key.set() {
             ParameterSet::Linear(params) => params.noise,
@@ -39,7 +43,8 @@ impl PublicKeyGeneration {
         }
     }
 
-    /// Makes up to `count` more groups of ciphertexts, each some tenths of a millisecond's work. Gives the share that is done, 1 at the end.
+    /// Generates up to `count` more groups of ciphertexts, each a few tenths of a millisecond of
+    /// work. Returns the share that is done, 1 at the end.
     pub fn advance(&mut self, count: usize) -> f64 {
         let total = self.groups();
         for _ in 0..count.min(total - self.done) {
@@ -53,7 +58,7 @@ impl PublicKeyGeneration {
         self.done as f64 / total as f64
     }
 
-    /// Makes what is missing. `features` is the ring that features are encrypted in.
+    /// Generates the rest of the key. `features` is the secret that features are encrypted under.
     pub(crate) fn finish(mut self, features: Ring<'_>) -> PublicKey {
         self.advance(usize::MAX);
         let (seed, mut bodies) = (self.seed, self.bodies);
@@ -91,7 +96,7 @@ impl PublicKeyGeneration {
         }
     }
 
-    /// Zero, then `s(-X)` times the gadget.
+    /// Returns the next messages: zero, then `s(-X)` times the gadget.
     fn linear_messages(&self, params: &LinearParams) -> Zeroizing<Vec<u64>> {
         let n = params.n();
         let mut message = Zeroizing::new(vec![0; n]);
@@ -103,7 +108,8 @@ impl PublicKeyGeneration {
         message
     }
 
-    /// The rows of a GGSW ciphertext, or `s_i(X^g)` times the gadget, or zeros.
+    /// Returns the next messages: the rows of a GGSW ciphertext, `s_i(X^g)` times the gadget, or
+    /// zeros.
     fn network_messages(&self, params: &NetworkParams) -> Zeroizing<Vec<u64>> {
         let n = params.size.0;
         let (input, output) = self.secret.bits.split_at(params.input_lwe_dimension().0);

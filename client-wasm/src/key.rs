@@ -1,3 +1,5 @@
+//! Secret keys of clients.
+
 use crate::{
     ClientError, PublicKeyGeneration,
     seeded::{Randomness, Ring},
@@ -11,9 +13,9 @@ use blindscore_protocol::{
 use core::fmt;
 use zeroize::Zeroizing;
 
-/// A client's secret key, and the id of the public key that was last made from it.
+/// A client's secret key, and the id of the last public key made from it.
 ///
-/// Wiped from memory on drop; Debug shows only the id.
+/// Memory is wiped on drop; Debug shows only the id.
 pub struct ClientKey(SecretKeyBits);
 
 impl fmt::Debug for ClientKey {
@@ -23,7 +25,7 @@ impl fmt::Debug for ClientKey {
 }
 
 impl ClientKey {
-    /// Makes a secret key from the platform's CSPRNG, and its first public key.
+    /// Generates a secret key from the platform's CSPRNG, and its first public key.
     pub fn generate(set: ParameterSet) -> Result<(Self, PublicKey), EntropyError> {
         let mut key = Self::generate_secret(set)?;
         let generation = key.start_public_key()?;
@@ -31,7 +33,7 @@ impl ClientKey {
         Ok((key, public))
     }
 
-    /// Makes a secret key alone.
+    /// Generates a secret key without a public key.
     pub fn generate_secret(set: ParameterSet) -> Result<Self, EntropyError> {
         Ok(Self::secret_from(set, &mut Sampler::new()?))
     }
@@ -46,13 +48,14 @@ impl ClientKey {
         })
     }
 
-    /// Starts a new public key, with fresh masks and noise: the first one, or another for when the server no longer has the one this key
-    /// was used with.
+    /// Starts a new public key with fresh masks and noise: the first one, or a replacement when the
+    /// server no longer has the last one.
     pub fn start_public_key(&self) -> Result<PublicKeyGeneration, EntropyError> {
         Ok(PublicKeyGeneration::new(self, Randomness::fresh()?))
     }
 
-    /// Makes what is missing of a public key that this key started. Gives it with its blob; [`ClientKey::key_id`] changes to its id.
+    /// Generates the rest of a public key that this key started. Returns it with its blob;
+    /// [`ClientKey::key_id`] changes to its id.
     pub fn finish_public_key(&mut self, generation: PublicKeyGeneration) -> (PublicKey, Vec<u8>) {
         let public = generation.finish(self.feature_ring());
         let (blob, id) = public.to_blob();
@@ -65,12 +68,13 @@ impl ClientKey {
         Ok(Self(SecretKeyBits::from_blob(blob)?))
     }
 
-    /// The exported form, some hundred bytes. Whoever has it reads everything encrypted with this key.
+    /// Returns the exported form, a few hundred bytes. Whoever has it can read everything encrypted
+    /// with this key.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         self.0.to_blob()
     }
 
-    /// Id of the public key last made from this key.
+    /// Returns the id of the last public key made from this key.
     pub fn key_id(&self) -> KeyId {
         self.0.key
     }
@@ -79,12 +83,12 @@ impl ClientKey {
         &self.0
     }
 
-    /// Parameters of the key.
+    /// Returns the parameters of the key.
     pub fn set(&self) -> ParameterSet {
         self.0.set
     }
 
-    /// What features are encrypted with.
+    /// Returns the secret that features are encrypted under.
     pub(crate) fn feature_ring(&self) -> Ring<'_> {
         match &self.0.set {
             ParameterSet::Linear(_) => self.score_ring(),
@@ -96,7 +100,7 @@ impl ClientKey {
         }
     }
 
-    /// What scores are encrypted with.
+    /// Returns the secret that scores are encrypted under.
     pub(crate) fn score_ring(&self) -> Ring<'_> {
         match &self.0.set {
             ParameterSet::Linear(params) => Ring {

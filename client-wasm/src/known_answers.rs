@@ -1,5 +1,5 @@
-//! Keys and queries from given seeds. Whoever knows the seeds knows every secret made with them: this is for known-answer tests, and in no
-//! build that ships.
+//! Keys and queries from given seeds, for known-answer tests. Whoever knows the seeds knows every
+//! secret made with them, so no build that ships contains this module.
 
 use crate::{ClientError, ClientKey, PublicKeyGeneration, seeded::Randomness};
 use blindscore_protocol::{
@@ -8,7 +8,7 @@ use blindscore_protocol::{
     random::{MaskSeed, SAMPLER_SEED_BYTES, Sampler},
 };
 
-/// What one blob is made with besides keys and messages.
+/// Seeds of all the randomness in one blob.
 #[derive(Clone, Copy, Debug)]
 pub struct Seeds {
     /// Seed of the masks.
@@ -27,20 +27,20 @@ impl From<Seeds> for Randomness {
 }
 
 impl ClientKey {
-    /// The secret key of a sampler's seed, without a public key.
+    /// Returns the secret key of a sampler's seed, without a public key.
     pub fn secret_from_seed(set: ParameterSet, sampler: &[u8; SAMPLER_SEED_BYTES]) -> Self {
         Self::secret_from(set, &mut Sampler::from_seed(sampler))
     }
 
-    /// Starts the public key of some seeds.
+    /// Starts the public key of given seeds.
     pub fn start_public_key_from(&self, seeds: Seeds) -> PublicKeyGeneration {
         PublicKeyGeneration::new(self, seeds.into())
     }
 
-    /// The query of some seeds.
+    /// Returns the query of given seeds.
     ///
     /// # Errors
-    /// As [`ClientKey::encrypt`].
+    /// Same as [`ClientKey::encrypt`].
     pub fn encrypt_from(
         &self,
         model: &ModelDescriptor,

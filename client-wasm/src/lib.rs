@@ -1,14 +1,14 @@
 //! Blindscore's client: keys, encryption of features, decryption of scores.
 //!
-//! Pure Rust, no I/O: the same code runs natively and, through a thin layer of bindings, as WebAssembly in the
-//! npm package `blindscore`. Transport is the caller's.
+//! Pure Rust without I/O. The same code runs natively and, through a thin layer of bindings, as
+//! WebAssembly in the npm package `blindscore`. The caller provides the transport.
 //!
 //! ```
 //! use blindscore_client::ClientKey;
 //! use blindscore_protocol::params::{LinearParams, ParameterSet};
 //!
 //! let (key, public_key) = ClientKey::generate(ParameterSet::Linear(LinearParams::N2048))?;
-//! let (blob, id) = public_key.to_blob(); // goes to the server, once
+//! let (blob, id) = public_key.to_blob(); // uploaded to the server once
 //! assert_eq!(id, key.key_id());
 //! # Ok::<(), blindscore_client::ClientError>(())
 //! ```

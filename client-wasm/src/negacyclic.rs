@@ -1,9 +1,11 @@
-//! Exact products with binary secrets: what key generation spends its time on.
+//! Exact products with binary secrets, the main cost of key generation.
 //!
-//! A negacyclic FFT in f64 (Klemsa, "Fast and Error-Free Negacyclic Integer Convolution using Extended Fourier Transform",
-//! <https://eprint.iacr.org/2021/480>) of two limbs of 32 bits: no sum of `k N <= 2^11` terms exceeds 2^42, and the error of a transform
-//! stays far below one half, so that rounding gives the integers. Small code that vectorises on its own: a large FFT library would
-//! weigh more than all of the WebAssembly. Time does not depend on the secret.
+//! A negacyclic FFT in f64 (Klemsa, "Fast and Error-Free Negacyclic Integer Convolution using
+//! Extended Fourier Transform", <https://eprint.iacr.org/2021/480>) of two limbs of 32 bits: no sum
+//! of `k N <= 2^11` terms exceeds 2^42, and the error of a transform stays far below one half, so
+//! that rounding gives the integers. The code is small and vectorises on its own; a large FFT
+//! library would be bigger than the whole WebAssembly module. The running time does not depend on
+//! the secret.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +16,7 @@ use zeroize::Zeroizing;
 /// Bits of the lower limb.
 const LIMB_BITS: u32 = 32;
 
-/// The spectrum of a polynomial of `N` coefficients: `N/2` complex values.
+/// Spectrum of a polynomial of `N` coefficients: `N/2` complex values.
 struct Spectrum {
     re: Zeroizing<Vec<f64>>,
     im: Zeroizing<Vec<f64>>,
@@ -27,7 +29,7 @@ struct Roots {
 }
 
 impl Roots {
-    /// `exp(i pi j / half)` for `j < half`.
+    /// Returns `exp(i pi j / half)` for `j < count`.
     fn new(count: usize, half: usize) -> Self {
         let angles = (0..count).map(|j| std::f64::consts::PI * j as f64 / half as f64);
         let (re, im) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
@@ -39,10 +41,10 @@ impl Roots {
     }
 }
 
-/// What the transforms of one size have in common. Nothing secret.
+/// Roots shared by all transforms of one size. They are not secret.
 struct Transform {
     twist: Roots,
-    /// For the passes over blocks of `N/2`, `N/4`, ..., 2 values.
+    /// Roots for the passes over blocks of `N/2`, `N/4`, ..., 2 values.
     passes: Vec<Roots>,
 }
 
@@ -57,7 +59,8 @@ impl Transform {
         }
     }
 
-    /// Made once for each size: the sines took a fifth of the time of an encryption.
+    /// Returns the transform of a size, made only once: the sines took a fifth of an encryption's
+    /// time.
     fn of(size: usize) -> Arc<Self> {
         static MADE: Mutex<BTreeMap<usize, Arc<Transform>>> = Mutex::new(BTreeMap::new());
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +80,8 @@ pub(crate) struct BinaryProducts {
 }
 
 impl BinaryProducts {
-    /// For a secret of polynomials of `size` coefficients, 0 or 1. The size is a power of two, at least 4.
+    /// Prepares a secret of polynomials of `size` coefficients, 0 or 1. The size must be a power of
+    /// two, at least 4.
     pub(crate) fn new(secret: &[u64], size: usize) -> Self {
         let half = size / 2;
         let zero = || Spectrum {
@@ -102,7 +106,7 @@ impl BinaryProducts {
     /// Adds `sum over i of mask_i s_i` to `out`, exactly modulo 2^64.
     pub(crate) fn add_to(&mut self, out: &mut [u64], mask: &[u64]) {
         let low = |x: u64| f64::from(x as u32 as i32);
-        // What is left when the lower limb, with its sign, is taken away.
+        // Remainder after subtracting the signed lower limb.
         let high = |x: u64| f64::from((x.wrapping_add(1 << (LIMB_BITS - 1)) >> LIMB_BITS) as u32 as i32);
         for sum in &mut self.sums {
             sum.re.fill(0.0);
@@ -169,7 +173,7 @@ fn multiply_add(sum: &mut Spectrum, a: &Spectrum, b: &Spectrum) {
     }
 }
 
-/// Adds the integers that `spectrum` stands for, times `2^shift`, to `out`, and leaves `spectrum` useless.
+/// Adds the integers that `spectrum` stands for, times `2^shift`, to `out`. Destroys `spectrum`.
 fn add_backward(transform: &Transform, out: &mut [u64], spectrum: &mut Spectrum, shift: u32) {
     // Decimation in time, with the conjugates of the roots.
     for roots in transform.passes.iter().rev() {
@@ -205,7 +209,8 @@ fn add_backward(transform: &Transform, out: &mut [u64], spectrum: &mut Spectrum,
     }
 }
 
-/// The integer nearest to a number below 2^51 in absolute value: adding 1.5 * 2^52 leaves it in the low bits of the mantissa.
+/// Returns the integer nearest to a number below 2^51 in absolute value: adding 1.5 * 2^52 leaves
+/// it in the low bits of the mantissa.
 fn integer(x: f64) -> u64 {
     const MAGIC: f64 = 1.5 * (1u64 << 52) as f64;
     (x + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits())

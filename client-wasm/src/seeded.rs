@@ -1,3 +1,5 @@
+//! GLWE encryption with masks from a public seed.
+
 use crate::negacyclic::BinaryProducts;
 use blindscore_protocol::{
     params::TUniformBound,
@@ -6,25 +8,25 @@ use blindscore_protocol::{
 use tfhe::core_crypto::prelude::{GlweDimension, PolynomialSize};
 use zeroize::Zeroizing;
 
-/// A GLWE secret: `k` polynomials of `N` coefficients.
+/// GLWE secret: `k` polynomials of `N` coefficients.
 #[derive(Clone, Copy)]
 pub(crate) struct Ring<'a> {
     pub(crate) dimension: GlweDimension,
     pub(crate) size: PolynomialSize,
-    /// `k N` coefficients, 0 or 1.
+    /// The `k N` coefficients, 0 or 1.
     pub(crate) secret: &'a [u64],
 }
 
-/// What one blob is made with besides keys and messages.
+/// Randomness of one blob.
 pub(crate) struct Randomness {
     /// Public seed of the masks.
     pub(crate) seed: MaskSeed,
-    /// Where noise and secrets come from.
+    /// Source of noise and secrets.
     pub(crate) sampler: Sampler,
 }
 
 impl Randomness {
-    /// From the platform's CSPRNG.
+    /// Draws randomness from the platform's CSPRNG.
     pub(crate) fn fresh() -> Result<Self, EntropyError> {
         Ok(Self {
             seed: MaskSeed::fresh()?,
@@ -33,8 +35,8 @@ impl Randomness {
     }
 }
 
-/// Encrypts polynomial after polynomial, with masks from one public seed: GLWE ciphertexts `(a, sum_i a_i s_i + m + e)`, of which only
-/// the bodies are kept.
+/// Encrypts one polynomial after another, with masks from one public seed, as GLWE ciphertexts
+/// `(a, sum_i a_i s_i + m + e)`, of which only the bodies are kept.
 pub(crate) struct SeededEncryption {
     products: BinaryProducts,
     masks: MaskStream,
@@ -44,7 +46,7 @@ pub(crate) struct SeededEncryption {
 }
 
 impl SeededEncryption {
-    /// Takes masks and noise from where they are now.
+    /// Creates an encryption that continues `masks` and `sampler` from their current state.
     pub(crate) fn new(ring: Ring<'_>, masks: MaskStream, sampler: Sampler) -> Self {
         Self {
             products: BinaryProducts::new(ring.secret, ring.size.0),
@@ -55,7 +57,7 @@ impl SeededEncryption {
         }
     }
 
-    /// Goes on in another ring.
+    /// Continues under another secret.
     pub(crate) fn switch(self, ring: Ring<'_>) -> Self {
         Self::new(ring, self.masks, self.sampler)
     }
@@ -94,7 +96,7 @@ mod tests {
             };
             let masks = || MaskSeed([2; 16]).stream(Kind::Query, ParameterSetId(0));
             let noise = TUniformBound::new(noise);
-            // Enough for the mean of the noise to be within a fifth of what is allowed.
+            // Enough samples for the mean of the noise to be within a fifth of the tolerance.
             let messages = reproducible([3; 16], (1 << 16) / size * size);
             let mut bodies = Vec::new();
             SeededEncryption::new(ring, masks(), Sampler::new().unwrap()).encrypt(

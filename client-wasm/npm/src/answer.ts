@@ -1,28 +1,28 @@
 import { BlindscoreError, type Recovery, ServerError } from "./errors.js";
 import { quoted } from "./text.js";
 
-/** A whole answer. */
+/** Response of the server, read completely. */
 export interface Answer {
   status: number;
   headers: Headers;
   body: Uint8Array<ArrayBuffer>;
 }
 
-/** Problem details are shorter, and so is what a server tells of a key. */
+/** Maximum size of problem details and of a key's receipt, in bytes. */
 export const SMALL_BYTES = 1 << 16;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const CODE = /^[a-z][a-z0-9_]{0,63}$/;
 
-/** An answer that goes on for longer than it may. */
+/** Returns the error for a response that is longer than allowed. */
 export function tooLong(limit: number): BlindscoreError {
   return new BlindscoreError("malformed_answer", `the server's answer is longer than ${limit} bytes`, "retry");
 }
 
-/** Reads a body of at most so many bytes, as they are when they are decompressed. */
+/** Reads a body of at most `limit` bytes, counted after decompression. */
 export async function read(response: Response, limit: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   if (!response.body) {
-    // No body; or an own `fetch` that has no streams, and has all of it already.
+    // No body, or a custom `fetch` without streams, which has all of it already.
     const whole = new Uint8Array(await response.arrayBuffer());
     if (whole.length > limit) throw tooLong(limit);
     return whole;
@@ -31,7 +31,8 @@ export async function read(response: Response, limit: number, signal: AbortSigna
   const cancel = () => void reader.cancel().catch(() => {});
   signal.addEventListener("abort", cancel, { once: true });
   try {
-    // Copied together at once: a body may come byte by byte, and an object for each would take far more room.
+    // Collected in one array: a body may arrive byte by byte, and an object per chunk would take
+    // far more memory.
     let bytes = new Uint8Array(Math.min(limit, 1 << 14));
     let length = 0;
     for (;;) {
@@ -53,10 +54,10 @@ export async function read(response: Response, limit: number, signal: AbortSigna
   }
 }
 
-/** Refuses to go elsewhere: whoever is there was not chosen by the caller. */
+/** Refuses redirects: the caller has not chosen the other server. */
 export function refuseRedirect(base: string, { status, type, redirected, headers, url }: Response): void {
   if (type !== "opaqueredirect" && !REDIRECTS.has(status) && !redirected) return;
-  // Browsers don't tell.
+  // Browsers don't reveal the target.
   const place = headers.get("location") ?? (redirected ? url : "another address");
   throw new BlindscoreError(
     "redirected",
@@ -87,7 +88,7 @@ export function problem({ status, headers, body }: Answer): ServerError {
   );
 }
 
-/** A JSON object's fields, or none if the body isn't one. */
+/** Returns the fields of a JSON object, or none if the body isn't one. */
 export function details(body: Uint8Array): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(text(body));
@@ -97,7 +98,7 @@ export function details(body: Uint8Array): Record<string, unknown> {
   }
 }
 
-/** Milliseconds to wait, from seconds or a date (RFC 9110, section 10.2.3). */
+/** Returns the milliseconds to wait, from seconds or a date (RFC 9110, section 10.2.3). */
 function retryAfter(value: string | null): number | null {
   if (value === null) return null;
   const wait = /^\d+$/.test(value) ? 1000 * Number(value) : Date.parse(value) - Date.now();
@@ -108,7 +109,7 @@ function isRecovery(value: unknown): value is Recovery {
   return value === "upload_key" || value === "refresh_model" || value === "retry" || value === "none";
 }
 
-/** The duration that a `Server-Timing` header gives for a metric, in milliseconds. */
+/** Returns the duration that a `Server-Timing` header gives for a metric, in milliseconds. */
 export function serverTiming(header: string | null, metric: string): number | null {
   const entry = header?.split(",").map((part) => part.trim().split(";")).find(([name]) => name === metric);
   const duration = entry?.find((part) => part.trim().startsWith("dur="));

@@ -8,62 +8,74 @@ import { modelPath, type LoadedModel, Wanted } from "./model.js";
 import type { KeyStorage } from "./storage.js";
 import { load, type WasmSource } from "./wasm.js";
 
-/** What `Blindscore.connect` takes. */
+/** Options of `Blindscore.connect`. */
 export interface ConnectOptions {
-  /** Name of the model, or `name@version` to stay with a version; the server's first one if it is left out. */
+  /**
+   * Name of the model, or `name@version` to stay with one version. Default: the server's first
+   * model.
+   */
   model?: string;
   /**
-   * Pins the model: a client's `pin`, or the `id` of a descriptor. Any other model is refused with the code `model_changed`. An id alone is the
-   * server's word; the `pin` also holds a fingerprint of what was agreed to, which the client makes itself.
+   * Pins the model: a client's `pin`, or the `id` of a descriptor. Any other model is refused with
+   * the code `model_changed`. An id alone relies on the server's word; a `pin` also holds a
+   * fingerprint of what was agreed to, which the client computes itself.
    */
   id?: string;
-  /** A key from `exportSecretKey`, to go on with instead of making a new one. It is copied; the array stays as it is, and yours to wipe. */
+  /**
+   * Existing key from `exportSecretKey`, used instead of a new one. The array is copied and left
+   * unchanged; wiping it is up to you.
+   */
   secretKey?: Uint8Array;
-  /** Where the secret key is kept between visits, such as `indexedDbStorage()`; nowhere if it is left out. */
+  /** Storage for the secret key between visits, such as `indexedDbStorage()`. Default: none. */
   storage?: KeyStorage;
-  /** Used instead of the global `fetch`. */
+  /** Replacement for the global `fetch`. */
   fetch?: typeof fetch;
-  /** Where to take the WebAssembly from, if not from the package. */
+  /** Source of the WebAssembly. Default: the package. */
   wasm?: WasmSource;
-  /** Gives up connecting. */
+  /** Aborts connecting. */
   signal?: AbortSignal;
   /**
-   * Milliseconds that a request may take, of this client's and of `connect` itself, besides the time that its bytes take at 50 kB/s; 60,000 if it
-   * is left out. Then the error has the code `timeout`.
+   * Time limit in milliseconds for each request of `connect` and of this client, plus the time that
+   * the request's bytes take at 50 kB/s. Default: 60,000. A request that exceeds it fails with the
+   * code `timeout`.
    */
   timeout?: number;
 }
 
-/** A decrypted answer, with what it took. */
+/** Decrypted answer, with timings and sizes. */
 export interface Prediction extends Scores {
-  /** Milliseconds. */
+  /** Durations in milliseconds. */
   timings: {
     encryptMs: number;
-    /** The whole request, network and server. */
+    /** Duration of the whole request, network and server included. */
     requestMs: number;
-    /** What the server says it spent on scoring. */
+    /** Time that the server reports for scoring. */
     serverMs: number | null;
     decryptMs: number;
   };
-  /** Sizes on the wire. */
+  /** Sizes on the wire, in bytes. */
   bytes: { query: number; response: number };
-  /** The bytes on the wire, when asked for. */
+  /** Bytes on the wire, if `trace` was set. */
   trace?: { query: Uint8Array; response: Uint8Array };
 }
 
-/** Queries in one request of `predictMany`, if the model takes so many: a network needs some seconds for them. */
+/**
+ * Maximum number of queries in one request of `predictMany`, if the model takes that many: a
+ * network needs a few seconds for them.
+ */
 const BATCH = 16;
 
 /**
- * A model on a server that scores encrypted features, and the key to them.
+ * Client for one model, with the key to its answers. The server that hosts the model sees only
+ * encrypted features.
  *
- * The secret key never leaves this object, except by `exportSecretKey` and into the `storage`.
+ * The secret key leaves this object only through `exportSecretKey` and into the `storage`.
  */
 export class Blindscore {
   readonly #http: Http;
   readonly #keys: KeyRing;
   readonly #wanted: Wanted;
-  /** What the caller has agreed to, by `connect` or `refresh`. */
+  /** Model that the caller has agreed to, by `connect` or `refresh`. */
   #model: LoadedModel;
   #freed = false;
 
@@ -75,10 +87,10 @@ export class Blindscore {
   }
 
   /**
-   * Loads the WebAssembly and asks the server for the model. Makes no keys yet.
+   * Loads the WebAssembly and fetches the model. Makes no keys yet.
    *
-   * Who goes on with the client agrees to what its `model` says, ranges included: whether a query follows tells the server that features lie
-   * in them. Look at it, or give the `id`.
+   * By using the client you agree to its `model`, ranges included: whether a query follows tells
+   * the server whether features lie in them. Check the model, or pass its `id`.
    */
   static async connect(url: string | URL, options: ConnectOptions = {}): Promise<Blindscore> {
     const { signal } = options;
@@ -98,27 +110,32 @@ export class Blindscore {
     }
   }
 
-  /** What the server tells about the model. */
+  /** Descriptor of the model, as the server sent it. */
   get model(): ModelDescriptor {
     return this.#model.descriptor;
   }
 
-  /** What `connect({ id })` takes to be given this model and no other: its id, and a fingerprint of what was agreed to. */
+  /**
+   * Pin of the model: its id, and a fingerprint of what was agreed to. Pass it as `connect({ id })`
+   * to accept this model and no other.
+   */
   get pin(): string {
     this.#assertAlive();
     return this.#model.pin;
   }
 
-  /** Id of the public key in use, once there is one. */
+  /** Id of the public key in use, or `null` before there is one. */
   get keyId(): string | null {
     return this.#keys.secret?.keyId() ?? null;
   }
 
   /**
-   * Makes sure that there is a secret key and that the server stores its public key. Does what is missing, and only that;
-   * `predict` calls it by itself. Calls at the same time share one run; it is aborted when all of their signals are.
+   * Ensures that there is a secret key and that the server stores its public key. Does only what is
+   * missing; `predict` calls it automatically. Concurrent calls share one run, which is aborted
+   * when all of their signals are.
    *
-   * If the server has lost the public key of an imported secret key, a new one is made for it, and `keyId` changes.
+   * If the server has lost the public key of an imported secret key, a new one is made, and `keyId`
+   * changes.
    */
   async ensureKeys(
     options: { onProgress?: (progress: Progress) => void; signal?: AbortSignal } = {},
@@ -128,11 +145,12 @@ export class Blindscore {
   }
 
   /**
-   * Encrypts the features, has the server score them, decrypts the scores.
+   * Encrypts the features, has the server score them, and decrypts the scores.
    *
-   * Uploads the public key first if that has not happened. What can be recovered from is, once: a public key that the server has lost is
-   * made and uploaded again, and a model that was replaced by one of the same ranges, encoding and outputs is asked in its place. If they
-   * differ, the error is a `ModelChangedError`, and nothing more is sent.
+   * Uploads the public key first if necessary. Recovers from two failures, once each: a public key
+   * that the server has lost is made and uploaded again, and a model that was replaced by one with
+   * the same ranges, encoding and outputs is used in its place. If they differ, a
+   * `ModelChangedError` is thrown, and nothing more is sent.
    */
   async predict(
     features: ArrayLike<number>,
@@ -145,9 +163,10 @@ export class Blindscore {
   }
 
   /**
-   * Predicts for many feature vectors, some in each request. All of them are checked before the first one is sent.
+   * Predicts for many feature vectors, several in each request. Checks all of them before it sends
+   * the first one.
    *
-   * Keys are made and uploaded, and errors recovered from, as for `predict`.
+   * Makes and uploads keys, and recovers from failures, like `predict`.
    */
   async predictMany(
     list: readonly ArrayLike<number>[],
@@ -159,7 +178,7 @@ export class Blindscore {
     const scores: Scores[] = [];
     while (scores.length < values.length) {
       this.#assertAlive();
-      // Asked each time: the model may change between two requests.
+      // Computed each time: the model may change between two requests.
       const most = Math.min(BATCH, this.#model.parsed.queriesPerRequest());
       const part = values.slice(scores.length, scores.length + most);
       scores.push(...(await this.#recovering(() => this.#predictPart(part, options.signal), options.signal)));
@@ -169,10 +188,12 @@ export class Blindscore {
   }
 
   /**
-   * Asks the server for the model again, and agrees to it as it is now; look at `model` before anything else is predicted. The key stays, unless
-   * the model has other parameters now. Gives whether anything has changed.
+   * Fetches the model again and agrees to it as it is now; check `model` before you predict
+   * anything else. The key is kept, unless the model now has other parameters. Returns whether
+   * anything has changed.
    *
-   * Don't call it in answer to each `model_changed` and go on with the same features: a server could then find them by narrowing ranges.
+   * Don't call it after every `model_changed` to continue with the same features: a server could
+   * find them by narrowing ranges.
    */
   async refresh(options: { signal?: AbortSignal } = {}): Promise<boolean> {
     this.#assertAlive();
@@ -180,23 +201,28 @@ export class Blindscore {
   }
 
   /**
-   * The secret key as some hundred bytes, for `connect({ secretKey })`. Whoever has them can read every query and answer made with this key:
-   * keep them out of logs, cookies and anything that is sent, and `fill(0)` the array when you have put them where they belong.
+   * Returns the secret key as a few hundred bytes, for `connect({ secretKey })`. Whoever has them
+   * can read every query and answer made with this key: keep them out of logs, cookies and anything
+   * that is sent, and `fill(0)` the array once you have stored them.
    */
   exportSecretKey(): Uint8Array {
     this.#assertAlive();
     return this.#keys.require().toBytes();
   }
 
-  /** Deletes the public key on the server, and the secret key here and in the storage. The object can be used on; it makes new keys. */
+  /**
+   * Deletes the public key on the server, and the secret key here and in the storage. The client
+   * remains usable and will make new keys.
+   */
   async forget(options: { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertAlive();
     await this.#keys.forget(options.signal);
   }
 
   /**
-   * Wipes the secret key, and what was computed from it, from the WebAssembly's memory. It stays in a storage, and in arrays that
-   * `exportSecretKey` gave or that `connect` was given; features and scores aren't wiped. The object can't be used afterwards.
+   * Wipes the secret key, and what was computed from it, from the WebAssembly's memory. The key
+   * stays in a storage, and in arrays returned by `exportSecretKey` or passed to `connect`;
+   * features and scores aren't wiped. The object can't be used afterwards.
    */
   free(): void {
     if (this.#freed) return;
@@ -206,12 +232,15 @@ export class Blindscore {
     this.#wanted.free();
   }
 
-  /** The same as `free`, for `using`. */
+  /** Calls `free`, for `using`. */
   [Symbol.dispose](): void {
     this.free();
   }
 
-  /** Does `work` with the public key on the server. Each kind of trouble that something can be done about is met once. */
+  /**
+   * Runs `work` with the public key on the server. Recovers from each recoverable kind of failure
+   * once.
+   */
   async #recovering<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const met = new Set<string>();
     for (;;) {
@@ -227,7 +256,7 @@ export class Blindscore {
     }
   }
 
-  /** Does what a recovery asks for; false if nothing here can help. */
+  /** Carries out a recovery; returns false if nothing here can help. */
   async #recovered(recovery: string, signal: AbortSignal | undefined): Promise<boolean> {
     if (recovery === "refresh_model") return this.#renew((now) => this.#agreed(now), signal);
     if (recovery !== "upload_key") return false;
@@ -235,13 +264,16 @@ export class Blindscore {
     return true;
   }
 
-  /** Whether another query follows must not depend on ranges that nobody has agreed to. */
+  /**
+   * Throws if the model differs in what was agreed to: whether another query follows must not
+   * depend on ranges that nobody has agreed to.
+   */
   #agreed(now: LoadedModel): void {
     const difference = now.parsed.difference(this.#model.parsed);
     if (difference !== undefined) throw new ModelChangedError(difference);
   }
 
-  /** Fetches the model again and goes on with it, if `check` lets it pass. */
+  /** Fetches the model again and continues with it if `check` doesn't throw. */
   async #renew(check: (now: LoadedModel) => void, signal: AbortSignal | undefined): Promise<boolean> {
     const model = await this.#wanted.fetch(signal, this.#model);
     if (!model) return false;
@@ -288,7 +320,7 @@ export class Blindscore {
     return queries.map((query, index) => this.#decrypt(query, body.subarray(index * size, (index + 1) * size)));
   }
 
-  /** Sends queries, one after the other; gives as many responses. */
+  /** Sends `count` concatenated queries and returns as many responses. */
   async #score(body: Uint8Array, count: number, signal?: AbortSignal): Promise<Answer> {
     const size = count * this.#model.parsed.responseBytes();
     const answer = await this.#http.request(`${modelPath(this.model.name)}/score`, {
@@ -304,7 +336,10 @@ export class Blindscore {
     return answer;
   }
 
-  /** Decrypts the response to a query, with the key and the model as they are now: either may have changed since the query was made. */
+  /**
+   * Decrypts the response to a query with the current key and model: either may have changed since
+   * the query was made.
+   */
   #decrypt(query: Uint8Array, response: Uint8Array): Scores {
     this.#assertAlive();
     const secret = this.#keys.require();

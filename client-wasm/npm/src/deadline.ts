@@ -1,7 +1,10 @@
-/** Timers wait no longer than this. */
+/** Longest delay that timers support. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-/** The time that some work may take, and its caller's patience: whichever ends first aborts the `signal`. */
+/**
+ * Time limit of some work combined with its caller's signal: whichever ends first aborts the
+ * `signal`.
+ */
 export class Deadline {
   readonly #stop = new AbortController();
   readonly #caller: AbortSignal | undefined;
@@ -21,7 +24,7 @@ export class Deadline {
     return this.#stop.signal;
   }
 
-  /** Gives more time. */
+  /** Extends the time limit. */
   extend(ms: number): void {
     clearTimeout(this.#timer);
     this.#end += ms;
@@ -29,7 +32,7 @@ export class Deadline {
     this.#timer = setTimeout(() => this.#stop.abort(new DOMException("it took too long", "TimeoutError")), left);
   }
 
-  /** The work is over. */
+  /** Ends the time limit, once the work is done. */
   clear(): void {
     clearTimeout(this.#timer);
     this.#caller?.removeEventListener("abort", this.#giveUp);

@@ -1,10 +1,10 @@
-/** What a server tells about a model. */
+/** Description of a model, as the server publishes it. */
 export interface ModelDescriptor {
-  /** Name in addresses; of a pinned version `name@version`. */
+  /** Name in addresses; `name@version` for a fixed version. */
   name: string;
-  /** Fingerprint; changes with the model's content. */
+  /** Fingerprint of the model's content, which changes with it. */
   id: string;
-  /** A line for people. */
+  /** One-line title for people. */
   title: string;
   /** Versions of the wire format that the server reads. */
   formats: number[];
@@ -13,51 +13,60 @@ export interface ModelDescriptor {
   inputs: {
     /** Number of features. */
     count: number;
-    /** Smallest and largest allowed value of a feature; of all of them, if they have ranges of their own. */
+    /** Smallest and largest allowed value of any feature. */
     min: number;
     max: number;
-    /** When features have names or ranges of their own: one for each. */
+    /** Names and ranges, one per feature, if features have names or ranges of their own. */
     features?: { name?: string; min: number; max: number }[];
-    /** When features must also lie in a ball: positions in their ranges, 0 to 1, at most `max` away from `centre`. */
+    /**
+     * Ball that features must also lie in, if there is one: positions in their ranges, 0 to 1, at
+     * most `max` away from `centre`.
+     */
     norm?: { centre: number; max: number };
-    /** A feature is rounded to one of this many values. */
+    /** Number of values that a feature is rounded to. */
     levels: number;
-    /** When the features are the pixels of an image, row by row. */
+    /** Shape of the image, if the features are its pixels, row by row. */
     image?: {
       width: number;
       height: number;
-      /** `encrypt` straightens the image first. */
+      /** Whether `encrypt` deskews the image first. */
       deskew?: boolean;
     };
   };
-  /** What one level of a feature is encrypted as. */
+  /** Torus element that encodes one level of a feature. */
   input_step: number;
-  /** One for each score: its name, and how a decrypted number becomes a score. */
+  /** One entry per score: its name, and how a decrypted number becomes a score. */
   outputs: { label: string; offset: number; half_range: number }[];
-  /** What the scores are for: one of several classes, labels that each hold or not, or values. */
+  /** Purpose of the scores: one of several classes, labels that each hold or not, or values. */
   task: "classification" | "multilabel" | "regression";
-  /** The two labels between which the sign of the only score decides, if that is what it does. */
+  /** Labels of the two classes that the sign of the only score decides between, if it does. */
   classes?: [string, string];
-  /** How scores become probabilities. */
+  /** Link function from scores to probabilities. */
   link: "softmax" | "sigmoid" | "one-vs-rest" | "identity";
-  /** Bytes on the wire. */
+  /** Sizes on the wire, in bytes. */
   sizes: { public_key: number; query: number; response: number };
   /** Standard deviation of a decrypted score's error, in the score's units. */
   score_error: number;
-  /** Share of a public test set that the model gets right. */
+  /** Share of a public test set that the model gets right, if known. */
   accuracy?: number;
-  /** Which version of its name it is, where the server keeps versions. */
+  /** Version under the model's name, where the server keeps versions. */
   version?: number;
 }
 
-/** A decrypted answer. */
+/** Decrypted answer. */
 export interface Scores {
-  /** The class that the scores decide for; null if the model isn't one for classification. */
+  /** Class that the scores decide for; `null` if the model doesn't classify. */
   label: string | null;
-  /** Its position; where one score decides between two classes, 1 if it is positive. */
+  /**
+   * Position of that class. If one score decides between two classes: 1 if it is positive,
+   * otherwise 0.
+   */
   index: number | null;
-  /** One score for each output, in the model's units. */
+  /** Scores in the model's units, one per output. */
   scores: Float64Array;
-  /** The scores through the model's link function: one for each output or for each of two classes; none if the link is `identity`. */
+  /**
+   * Scores after the model's link function: one per output, or one for each of two classes. Empty
+   * if the link is `identity`.
+   */
   probabilities: Float64Array;
 }

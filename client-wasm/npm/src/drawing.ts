@@ -2,11 +2,12 @@ import { InputError } from "./errors.js";
 import { loaded } from "./wasm.js";
 
 /**
- * Brings a drawing of any size into the form of MNIST's digits: scaled to a box of 20x20 pixels, antialiased, with its centre of
- * mass in the middle of 28x28 pixels.
+ * Converts a drawing of any size to the form of MNIST's digits: scaled to a box of 20x20 pixels,
+ * antialiased, with its centre of mass in the middle of 28x28 pixels.
  *
- * Takes ink (0 is paper, 255 is full ink), row by row, or a canvas's `ImageData` with dark ink on light or clear paper.
- * Gives 784 bytes, or `null` when there is no ink. `init()` must have been awaited.
+ * Takes ink (0 is paper, 255 is full ink), row by row, or a canvas's `ImageData` with dark ink on
+ * light or clear paper. Returns 784 bytes, or `null` if there is no ink. `init()` must have been
+ * awaited.
  */
 export function normalizeDrawing(ink: Uint8ClampedArray | Uint8Array, width: number, height: number): Uint8Array | null;
 export function normalizeDrawing(image: ImageData): Uint8Array | null;

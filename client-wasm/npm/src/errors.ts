@@ -1,9 +1,9 @@
 import { escaped, quoted } from "./text.js";
 
-/** What can be done about an error: see `BlindscoreError.recovery`. */
+/** Action that can help after an error; see `BlindscoreError.recovery`. */
 export type Recovery = "upload_key" | "refresh_model" | "retry" | "none";
 
-/** Codes of errors that this package finds by itself. */
+/** Codes of errors that this package detects. */
 export type ClientErrorCode =
   | "drawing_size"
   | "feature_count"
@@ -31,7 +31,7 @@ export type ClientErrorCode =
   | "unsupported_model"
   | "wasm_load";
 
-/** Codes that a Blindscore server gives in its problem details. */
+/** Codes that a Blindscore server sends in its problem details. */
 export type ServerErrorCode =
   | "forbidden"
   | "format_unsupported"
@@ -61,25 +61,28 @@ export type ServerErrorCode =
   | "unsupported_media_type";
 
 /**
- * Stable name of what went wrong. Servers newer than this package may give codes that are not listed, and something between here and the
- * server, such as a proxy, may give only a status: `http_502`.
+ * Stable, machine-readable code of an error. Servers newer than this package may send codes that
+ * are not listed here, and an intermediary such as a proxy may send only a status: `http_502`.
  */
 export type ErrorCode = ClientErrorCode | ServerErrorCode | `http_${number}` | (string & {});
 
 /**
- * Every error this package throws, whether it comes from the server, the network or the client's own checks.
+ * Base class of every error that this package throws, whether it comes from the server, the network
+ * or the client's own checks.
  *
- * `code` is stable and meant for programs, `message` for people. No error holds features, scores or keys, save the one feature that an
- * `InputError` complains of.
+ * `code` is stable and meant for programs, `message` for people. No error holds features, scores or
+ * keys, except for the one feature that an `InputError` reports.
  */
 export class BlindscoreError extends Error {
   override readonly name: string = "BlindscoreError";
 
   constructor(
-    /** Stable name of what went wrong, such as `key_not_found` or `feature_range`. */
+    /** Stable, machine-readable code, such as `key_not_found` or `feature_range`. */
     readonly code: ErrorCode,
     message: string,
-    /** What can be done: upload the key again, fetch the model again, repeat later, or nothing. */
+    /**
+     * Action that can help: upload the key again, fetch the model again, repeat later, or nothing.
+     */
     readonly recovery: Recovery = "none",
     options?: ErrorOptions,
   ) {
@@ -87,39 +90,41 @@ export class BlindscoreError extends Error {
   }
 }
 
-/** The caller gave features, a drawing or bytes that can't be used. Nothing was sent. */
+/** Unusable features, drawing or bytes from the caller. Nothing was sent. */
 export class InputError extends BlindscoreError {
   override readonly name: string = "InputError";
 }
 
-/** The server did not answer, or not in time. */
+/** No answer from the server, or not in time. */
 export class NetworkError extends BlindscoreError {
   override readonly name: string = "NetworkError";
 }
 
-/** The storage for secret keys failed. */
+/** Failure of the storage for secret keys. */
 export class StorageError extends BlindscoreError {
   override readonly name: string = "StorageError";
 }
 
 /**
- * The server's model is not the one that was agreed to, by `connect` or `refresh`, or by its `id`. Nothing was sent to it.
+ * The server's model is not the one that was agreed to, by `connect` or `refresh`, or by its `id`.
+ * Nothing was sent to it.
  *
- * Whether a client goes on with ranges that the server has just chosen would tell the server whether features lie in them. So it is for
- * people to look at the difference: `refresh()`, or another `id`, agrees to it.
+ * A client that continued with ranges that the server has just chosen would tell the server whether
+ * features lie in them. People should therefore look at the difference; `refresh()`, or another
+ * `id`, agrees to it.
  */
 export class ModelChangedError extends BlindscoreError {
   override readonly name: string = "ModelChangedError";
 
   constructor(
-    /** What differs, in words. */
+    /** Description of what differs. */
     readonly difference: string,
   ) {
     super("model_changed", `the model is not the one that was agreed to, so nothing was sent: ${escaped(difference)}`);
   }
 }
 
-/** The server answered with an error. */
+/** Error response from the server. */
 export class ServerError extends BlindscoreError {
   override readonly name: string = "ServerError";
 
@@ -127,11 +132,11 @@ export class ServerError extends BlindscoreError {
     code: ErrorCode,
     message: string,
     recovery: Recovery,
-    /** HTTP status. */
+    /** HTTP status of the response. */
     readonly status: number,
-    /** How long the server asks to wait before the request is repeated, in milliseconds. */
+    /** Time that the server asks to wait before a retry, in milliseconds. */
     readonly retryAfterMs: number | null = null,
-    /** Name of the request in the server's log. */
+    /** Id of the request in the server's log. */
     readonly requestId: string | null = null,
   ) {
     super(code, message, recovery);
@@ -145,7 +150,10 @@ const RECOVERIES: Record<string, Recovery> = {
 };
 const INPUT = new Set(["drawing_size", "feature_count", "feature_norm", "feature_range", "malformed_blob", "malformed_id", "parameter_set_mismatch", "timeout_range"]);
 
-/** Errors of the WebAssembly side carry a `code`; all of them are about the arguments or the answer at hand. */
+/**
+ * Converts an error from the WebAssembly. Such errors carry a `code`, and concern the arguments or
+ * the answer at hand.
+ */
 export function fromWasm(error: unknown): unknown {
   if (error instanceof BlindscoreError || !(error instanceof Error)) return error;
   if (error instanceof WebAssembly.RuntimeError) {
@@ -154,11 +162,11 @@ export function fromWasm(error: unknown): unknown {
   const code: unknown = (error as { code?: unknown }).code;
   if (typeof code !== "string") return error;
   const Kind = INPUT.has(code) ? InputError : BlindscoreError;
-  // Some messages quote what the server gave.
+  // Some messages quote the server.
   return new Kind(code, quoted(error.message), RECOVERIES[code] ?? "none", { cause: error });
 }
 
-/** Runs `work` with the errors of the WebAssembly side made ours. */
+/** Runs `work` and converts errors from the WebAssembly. */
 export function rethrow<T>(work: () => T): T {
   try {
     return work();

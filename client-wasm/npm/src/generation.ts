@@ -1,12 +1,12 @@
 import type { KeyGeneration, SecretKey } from "./blindscore.js";
 import { rethrow } from "./errors.js";
 
-/** Groups of ciphertexts between two looks at the clock: a few milliseconds' work. */
+/** Groups of ciphertexts between two checks of the clock: a few milliseconds of work. */
 const STEP = 4;
-/** How long to work before the event loop gets a turn. */
+/** Milliseconds to work before yielding to the event loop. */
 const TURN_MS = 12;
 
-/** Makes a public key all at once. */
+/** Generates a public key without yielding. */
 export function generateNow(secret: SecretKey, onProgress: (fraction: number) => void): Uint8Array {
   return use(secret.startPublicKey(), (generation) => {
     while (advance(generation, onProgress) < 1);
@@ -14,7 +14,9 @@ export function generateNow(secret: SecretKey, onProgress: (fraction: number) =>
   });
 }
 
-/** Makes a public key in steps, so that the thread stays responsive and the work can be aborted. */
+/**
+ * Generates a public key in steps, so that the thread stays responsive and the work can be aborted.
+ */
 export async function generate(
   secret: SecretKey,
   onProgress: (fraction: number) => void,
@@ -54,7 +56,7 @@ function advance(generation: KeyGeneration, onProgress: (fraction: number) => vo
   return fraction;
 }
 
-/** Lets other events happen. Timers would be held up for 4 ms each. */
+/** Yields to the event loop. A timer would wait 4 ms each time. */
 function turn(): Promise<void> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();

@@ -4,43 +4,48 @@ import { BlindscoreError, InputError, NetworkError } from "./errors.js";
 import { abortable } from "./shared.js";
 import { send } from "./upload.js";
 
-/** Time for a request besides that of its bytes: a server answers within half of it, or says that it can't. */
+/**
+ * Time limit of a request, plus the time that its bytes take: a server answers or refuses within
+ * half of it.
+ */
 const TIMEOUT_MS = 60_000;
-/** Bytes that travel in a millisecond, at least. */
+/** Lowest transfer rate to allow for, in bytes per millisecond. */
 const RATE = 50;
 
-/** What is asked. */
+/** Content of a request. */
 export interface Call {
   method?: "GET" | "POST" | "PUT" | "DELETE";
   headers?: Record<string, string>;
   body?: Uint8Array;
-  /** Asks for what the server has now, not for what is kept of an earlier answer. */
+  /** Whether to revalidate a cached response with the server. */
   fresh?: boolean;
   signal?: AbortSignal | undefined;
-  /** Bytes that the answer may have. */
+  /** Maximum size of the response's body, in bytes. */
   limit: number | Promise<number>;
-  /** Statuses that are answers, besides the fine ones. */
+  /** Statuses to return as answers, in addition to 2xx. */
   expected?: number[];
 }
 
-/** Requests to one server; every failure becomes a `BlindscoreError`. */
+/** Requests to one server. Every failure becomes a `BlindscoreError`. */
 export class Http {
   readonly base: string;
   readonly #fetch: typeof fetch;
   readonly #timeout: number;
-  /** Browsers tell how an upload gets on through XMLHttpRequest only. */
+  /**
+   * Whether to upload with XMLHttpRequest, the only way in which browsers report upload progress.
+   */
   readonly #tellsProgress: boolean;
 
   constructor(url: string, fetchFunction: typeof fetch | undefined, timeout = TIMEOUT_MS) {
     if (!(timeout > 0)) throw new InputError("timeout_range", `the timeout is ${timeout}, not a number of milliseconds above 0`);
     this.base = url.replace(/\/+$/, "");
-    // Called unbound, the browser's own fetch throws.
+    // The browser's own fetch throws when it is called unbound.
     this.#fetch = fetchFunction ?? globalThis.fetch.bind(globalThis);
     this.#timeout = timeout;
     this.#tellsProgress = !fetchFunction && typeof XMLHttpRequest !== "undefined";
   }
 
-  /** Gives the answer if its status is fine or expected. */
+  /** Sends a request. Returns the answer if its status is 2xx or expected. */
   async request(path: string, call: Call): Promise<Answer> {
     const { method = "GET", headers = {}, body, fresh } = call;
     const answer = await this.#within(call, async (deadline) => {
@@ -56,7 +61,7 @@ export class Http {
         refuseRedirect(this.base, response);
         return await this.#read(response, call, deadline);
       } finally {
-        // Of what is not read to its end, nothing more is wanted.
+        // The rest of an unread body isn't needed.
         if (response.body && !response.body.locked) void response.body.cancel().catch(() => {});
       }
     });
@@ -64,7 +69,7 @@ export class Http {
     throw problem(answer);
   }
 
-  /** Gives the JSON at `path`, whatever it is. */
+  /** Fetches the JSON at `path`, unchecked. */
   async json(path: string, call: Call): Promise<unknown> {
     const { body } = await this.request(path, call);
     try {
@@ -74,7 +79,7 @@ export class Http {
     }
   }
 
-  /** PUTs bytes, and tells how far it is where the platform does. */
+  /** Uploads bytes with PUT. Reports progress where the platform does. */
   async upload(
     path: string,
     body: Uint8Array,
@@ -96,7 +101,7 @@ export class Http {
     return answer;
   }
 
-  /** Reads an answer, in more time the more it may be. */
+  /** Reads a response. The time limit grows with the maximum size. */
   async #read(response: Response, call: Call, deadline: Deadline): Promise<Answer> {
     const { status, headers } = response;
     if (isFine(response) || call.expected?.includes(status)) {
@@ -104,12 +109,15 @@ export class Http {
       deadline.extend(limit / RATE);
       return { status, headers, body: await read(response, limit, deadline.signal) };
     }
-    // What a proxy says may be long, or broken off: the status counts.
+    // A proxy's body may be long or truncated: the status counts.
     const body = await read(response, SMALL_BYTES, deadline.signal).catch(() => new Uint8Array());
     return { status, headers, body };
   }
 
-  /** What `work` gives. If it fails, nobody aborted it, and it doesn't say why, the server was not reached. */
+  /**
+   * Runs `work` within the time limit. A failure without a reason of its own, which nobody aborted,
+   * means that the server was not reached.
+   */
   async #within({ body, signal }: Call, work: (deadline: Deadline) => Promise<Answer>): Promise<Answer> {
     const deadline = new Deadline(this.#timeout + (body?.length ?? 0) / RATE, signal);
     const started = performance.now();

@@ -8,45 +8,45 @@ import { Shared } from "./shared.js";
 import type { KeyStorage } from "./storage.js";
 import { loaded } from "./wasm.js";
 
-/** How far `ensureKeys` is. */
+/** Progress of `ensureKeys`. */
 export interface Progress {
-  /** Making the public key, or uploading it. */
+  /** Whether the public key is being generated or uploaded. */
   phase: "generate" | "upload";
-  /** From 0 to 1, within the phase. */
+  /** Share of the phase that is done, from 0 to 1. */
   fraction: number;
 }
 
-/** What `ensureKeys` found or did. */
+/** Result of `ensureKeys`. */
 export interface KeyReport {
   /** Id of the public key that the server stores now. */
   keyId: string;
-  /** Whether a secret key was made just now. */
+  /** Whether this call made a secret key. */
   generated: boolean;
   /**
-   * Whether secret keys of an earlier version were in the storage. They are of no use any more, SECURITY.md of the project says why, and were
-   * deleted.
+   * Whether the storage had secret keys of an earlier version. They can't be used any more (the
+   * project's SECURITY.md says why), and were deleted.
    */
   outdated: boolean;
-  /** Whether the public key was uploaded just now. */
+  /** Whether this call uploaded the public key. */
   uploaded: boolean;
   /** Milliseconds spent on making keys. */
   keygenMs: number;
   /** Milliseconds spent on the upload. */
   uploadMs: number;
-  /** Size of the public key. */
+  /** Size of the public key, in bytes. */
   publicKeyBytes: number;
-  /** When the server will delete the public key, unless it says nothing of that. */
+  /** Time when the server will delete the public key; `null` if the server doesn't say. */
   expiresAt: Date | null;
 }
 
-/** The key of one client: the secret half here and in a storage, the public half on the server. */
+/** Key of one client: the secret half here and in a storage, the public half on the server. */
 export class KeyRing {
   readonly #http: Http;
   readonly #storage: KeyStorage | undefined;
   readonly #ensuring = new Shared<KeyReport, Progress>((tell, signal) => this.#ensure(tell, signal));
   #model: LoadedModel;
   #secret: SecretKey | undefined;
-  /** Kept until it is uploaded. */
+  /** Public key, kept until it is uploaded. */
   #publicKey: Uint8Array | undefined;
   #onServer = false;
   #outdated = false;
@@ -61,23 +61,23 @@ export class KeyRing {
     return this.#secret;
   }
 
-  /** Whether the server has the public key, as far as is known here. */
+  /** Whether the server has the public key, as far as this client knows. */
   get onServer(): boolean {
     return this.#onServer;
   }
 
-  /** The secret key; throws if there is none. */
+  /** Returns the secret key; throws if there is none. */
   require(): SecretKey {
     if (!this.#secret) throw new BlindscoreError("no_key", "there is no key yet: await ensureKeys() first");
     return this.#secret;
   }
 
-  /** Takes over an exported key. */
+  /** Imports an exported key. */
   take(bytes: Uint8Array): void {
     this.#secret = rethrow(() => loaded().SecretKey.fromBytes(bytes));
   }
 
-  /** Takes the secret key from the storage, if there is one that can be read. */
+  /** Loads the secret key from the storage, if there is one that can be read. */
   async load(): Promise<void> {
     for (const set of loaded().retiredParameterSets()) await this.#deleteOutdated(this.#storageName(set));
     const bytes = await this.#storage?.get(this.#storageName());
@@ -85,24 +85,27 @@ export class KeyRing {
     try {
       this.#secret = loaded().SecretKey.fromBytes(bytes);
     } catch {
-      // Of an older version, or damaged: of no use any more.
+      // From an older version, or damaged: it can't be used any more.
       await this.#deleteOutdated(this.#storageName());
     } finally {
       this.#wipe(bytes);
     }
   }
 
-  /** Makes sure that there is a key for the model and that the server has its public half. Calls at the same time share one run. */
+  /**
+   * Ensures that there is a key for the model and that the server has its public half. Concurrent
+   * calls share one run.
+   */
   ensure(listener: (progress: Progress) => void, signal: AbortSignal | undefined): Promise<KeyReport> {
     return this.#ensuring.join(listener, signal);
   }
 
-  /** The server said that it has lost the public key. */
+  /** Records that the server has lost the public key. */
   lost(): void {
     this.#onServer = false;
   }
 
-  /** Goes on with another descriptor: with the same key, if it has the same parameters. */
+  /** Switches to another descriptor. The key is kept if the parameters are the same. */
   async adopt(model: LoadedModel): Promise<void> {
     const fits = model.descriptor.parameter_set === this.#model.descriptor.parameter_set;
     this.#model = model;
@@ -122,7 +125,7 @@ export class KeyRing {
     this.#drop();
   }
 
-  /** Wipes the secret key here. */
+  /** Wipes the secret key in memory. */
   free(): void {
     void this.#ensuring.stop(new DOMException("the client was freed", "AbortError"));
     this.#drop();
@@ -135,7 +138,7 @@ export class KeyRing {
   }
 
   async #ensure(tell: (progress: Progress) => void, signal: AbortSignal): Promise<KeyReport> {
-    // Another client of the same models may have made a key meanwhile.
+    // Another client of the same models may have stored a key since.
     if (!this.#secret) await this.load();
     const stored = this.#secret && (await this.#stored(this.#secret.keyId(), signal));
     if (this.#secret && stored) {
@@ -161,7 +164,7 @@ export class KeyRing {
     return this.#report(secret, receipt, { generated, uploaded: true, ...times });
   }
 
-  /** Deletes what is in the storage under a name that nothing will be read from. */
+  /** Deletes a key that can't be used any more from the storage, if it is there. */
   async #deleteOutdated(name: string): Promise<void> {
     const bytes = await this.#storage?.get(name);
     if (!bytes) return;
@@ -180,12 +183,14 @@ export class KeyRing {
     }
   }
 
-  /** Overwrites what passed between here and the storage, unless the storage keeps that array itself. */
+  /**
+   * Overwrites an array passed to or from the storage, unless the storage keeps that array itself.
+   */
   #wipe(bytes: Uint8Array): void {
     if (this.#storage?.copies) bytes.fill(0);
   }
 
-  /** What the server tells of a key, if it has it. */
+  /** Fetches the receipt of a key, if the server has the key. */
   async #stored(keyId: string, signal: AbortSignal): Promise<Answer | undefined> {
     const answer = await this.#http.request(`/v1/keys/${keyId}`, { limit: SMALL_BYTES, expected: [404], signal });
     return answer.status === 404 ? undefined : answer;
@@ -207,7 +212,7 @@ export class KeyRing {
     };
   }
 
-  /** One key serves all models of a parameter set. */
+  /** Returns the key's name in the storage. One key serves all models of a parameter set. */
   #storageName(set = this.#model.descriptor.parameter_set): string {
     return `${this.#http.base} ${set}`;
   }

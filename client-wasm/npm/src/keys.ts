@@ -5,20 +5,24 @@ import { generate, generateNow } from "./generation.js";
 import { LoadedModel } from "./model.js";
 import { load, loaded } from "./wasm.js";
 
-/** A secret key and its public key, as bytes. */
+/** Secret key and its public key, as bytes. */
 export interface KeyPair {
-  /** Decrypts everything. Keep it where only its owner can read it, and never send it anywhere. */
+  /**
+   * Secret key, which decrypts everything. Keep it where only its owner can read it, and never send
+   * it anywhere.
+   */
   secretKey: Uint8Array;
-  /** Goes to the server: `PUT /v1/keys/{keyId}`. */
+  /** Public key to upload: `PUT /v1/keys/{keyId}`. */
   publicKey: Uint8Array;
-  /** SHA-256 of the public key, in hexadecimal. */
+  /** Id of the public key: its SHA-256, in hexadecimal. */
   keyId: string;
 }
 
 /**
- * Makes keys for models of this one's parameter set. `init()` must have been awaited.
+ * Generates keys for models that share this model's parameter set. `init()` must have been awaited.
  *
- * A network's take about half a second, in which the thread does nothing else: call it in a worker, or use `generateKeysAsync`.
+ * Keys for a network take about half a second, during which the thread is blocked: call this in a
+ * worker, or use `generateKeysAsync`.
  */
 export function generateKeys(
   model: ModelDescriptor,
@@ -29,7 +33,10 @@ export function generateKeys(
   );
 }
 
-/** The same in steps of some milliseconds, so that the thread stays responsive. Loads the WebAssembly by itself. */
+/**
+ * Generates keys like `generateKeys`, but in steps of a few milliseconds, so that the thread stays
+ * responsive. Loads the WebAssembly automatically.
+ */
 export async function generateKeysAsync(
   model: ModelDescriptor,
   { onProgress = () => {}, signal }: { onProgress?: (fraction: number) => void; signal?: AbortSignal } = {},
@@ -43,7 +50,7 @@ export async function generateKeysAsync(
   }
 }
 
-/** Encrypts one feature vector: the body of a score request. */
+/** Encrypts one feature vector. Returns the body of a score request. */
 export function encrypt(model: ModelDescriptor, secretKey: Uint8Array, features: ArrayLike<number>): Uint8Array {
   const values = vector(features);
   return withModel(model, ({ parsed }) =>
@@ -51,7 +58,10 @@ export function encrypt(model: ModelDescriptor, secretKey: Uint8Array, features:
   );
 }
 
-/** Decrypts one response. Throws if it belongs to another key or model, or was damaged. */
+/**
+ * Decrypts the response to a query. Throws if it belongs to another query, key or model, or was
+ * damaged.
+ */
 export function decrypt(
   model: ModelDescriptor,
   secretKey: Uint8Array,
@@ -63,7 +73,7 @@ export function decrypt(
   );
 }
 
-/** `[index, scores..., probabilities...]` as an object. */
+/** Converts `[index, scores..., probabilities...]` to an object. */
 export function unpack(model: ModelDescriptor, flat: Float64Array): Scores {
   const count = model.outputs.length;
   const decided = flat[0] ?? -1;
@@ -72,12 +82,14 @@ export function unpack(model: ModelDescriptor, flat: Float64Array): Scores {
   return { label, index, scores: flat.slice(1, 1 + count), probabilities: flat.slice(1 + count) };
 }
 
-/** Features as the WebAssembly takes them; refuses what isn't a list of numbers. */
+/**
+ * Converts features to the form that the WebAssembly takes. Refuses anything but a list of numbers.
+ */
 export function vector(features: ArrayLike<number>): Float64Array {
   const copy = new Float64Array(features.length);
   for (let index = 0; index < features.length; index++) {
     const value: unknown = features[index];
-    // An undefined or a string would become NaN or 0 in a Float64Array without a word.
+    // A Float64Array would silently turn undefined or a string into NaN or a number.
     if (typeof value !== "number") {
       throw new InputError("feature_range", `feature ${index} is ${String(value)}, not a number`);
     }

@@ -4,30 +4,30 @@ import { BlindscoreError, ModelChangedError, rethrow } from "./errors.js";
 import type { Http } from "./http.js";
 import { load, loaded } from "./wasm.js";
 
-/** A descriptor, checked by the WebAssembly. */
+/** Descriptor that the WebAssembly has checked. */
 export class LoadedModel {
   readonly descriptor: ModelDescriptor;
   readonly parsed: Model;
-  /** To the letter. */
+  /** Exact JSON text of the descriptor. */
   readonly text: string;
 
-  /** Takes whatever a server may give. */
+  /** Checks a descriptor, which may be anything that a server sends. */
   constructor(descriptor: unknown) {
     this.text = written(descriptor);
     this.parsed = rethrow(() => new (loaded().Model)(this.text));
-    // It has every field that it must have, by name or by place.
+    // All required fields are present, by name or by position.
     this.descriptor = descriptor as ModelDescriptor;
     if (hasNames(this.descriptor)) return;
     this.parsed.free();
     throw unreadable("there is a list in the place of an object");
   }
 
-  /** Refuses what encryption would. */
+  /** Refuses features that can't be encrypted. */
   check(features: Float64Array): void {
     rethrow(() => this.parsed.check(features));
   }
 
-  /** What pins it. */
+  /** Pin of the model. */
   get pin(): string {
     return this.parsed.pin();
   }
@@ -37,7 +37,10 @@ export class LoadedModel {
   }
 }
 
-/** Asks a server for the model that a caller wants. If one is pinned, no other is given. */
+/**
+ * The model that a caller wants, fetched from a server. If it is pinned, any other model is
+ * refused.
+ */
 export class Wanted {
   readonly #http: Http;
   readonly #id: string | undefined;
@@ -50,7 +53,7 @@ export class Wanted {
     this.#id = id;
   }
 
-  /** Asks for the model. Gives nothing if it is the same, to the letter, as `known`. */
+  /** Fetches the model. Returns nothing if its text is the same as that of `known`. */
   async fetch(signal: AbortSignal | undefined): Promise<LoadedModel>;
   async fetch(signal: AbortSignal | undefined, known: LoadedModel): Promise<LoadedModel | undefined>;
   async fetch(signal: AbortSignal | undefined, known?: LoadedModel): Promise<LoadedModel | undefined> {
@@ -58,7 +61,7 @@ export class Wanted {
     const id = this.#id;
     if (id !== undefined) this.#pin ??= rethrow(() => new (loaded().Pin)(id));
     const model = new LoadedModel(descriptor);
-    // Who left the choice to the server stays with what it chose.
+    // A caller who left the choice to the server stays with its choice.
     this.#name ??= model.descriptor.name;
     const refusal = this.#pin?.refusal(model.parsed);
     if (refusal === undefined && model.text !== known?.text) return model;
@@ -72,16 +75,16 @@ export class Wanted {
   }
 }
 
-/** Where a model of this name is. */
+/** Returns the path of the model with this name. */
 export function modelPath(name: string): string {
-  // Half a character has no form in an address.
+  // Lone surrogates can't be encoded in an address.
   return `/v1/models/${encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, "\ufffd"))}`;
 }
 
-/** Asks a server for a model: the named one, or its first. What it gives is not checked yet. */
+/** Fetches a model: the named one, or the server's first. The result is not checked yet. */
 async function describe(http: Http, name: string | undefined, signal: AbortSignal | undefined): Promise<unknown> {
   const limit = load(undefined, signal).then((bindings) => bindings.descriptorBytes());
-  // Whether it loads is the caller's business too.
+  // The caller handles a failure to load as well.
   limit.catch(() => {});
   const call = { fresh: true, limit, signal };
   if (name !== undefined) return http.json(modelPath(name), call);
@@ -92,20 +95,20 @@ async function describe(http: Http, name: string | undefined, signal: AbortSigna
   return models[0] as unknown;
 }
 
-/** JSON again. */
+/** Converts the descriptor back to JSON. */
 function written(descriptor: unknown): string {
   let text: unknown;
   try {
     text = JSON.stringify(descriptor);
   } catch (cause) {
-    // Nested too deeply, for example.
+    // For example because it is nested too deeply.
     throw unreadable(String(cause), cause);
   }
   if (typeof text !== "string") throw unreadable("there is none");
   return text;
 }
 
-/** Whether everything that has fields has them by name: the WebAssembly takes lists as well. */
+/** Returns whether every object has its fields by name: the WebAssembly also takes lists. */
 function hasNames(descriptor: ModelDescriptor): boolean {
   if ([descriptor, descriptor.inputs, descriptor.sizes].some(Array.isArray)) return false;
   const { features, norm, image } = descriptor.inputs;

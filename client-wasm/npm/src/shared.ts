@@ -1,11 +1,11 @@
-/** Lets the caller stop waiting for `promise` when its signal says so; the work itself goes on. */
+/** Lets the caller stop waiting for `promise` when its signal aborts; the work itself continues. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
-    // Also where nobody waits any more: else a failure would count as one that nobody has heard of.
+    // Handled even if nobody waits any more: otherwise a failure would be an unhandled rejection.
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }
@@ -17,22 +17,25 @@ interface Run<T, P> {
   waiting: number;
 }
 
-/** Work that callers at the same time share. Each may give up by itself; when the last one does, the work is aborted. */
+/**
+ * Work that concurrent callers share. Each can stop waiting on its own; when the last one does, the
+ * work is aborted.
+ */
 export class Shared<T, P> {
   readonly #work: (tell: (progress: P) => void, signal: AbortSignal) => Promise<T>;
   #run: Run<T, P> | undefined;
-  /** Ends when the last run has, whether it was aborted or not: two never work at a time. */
+  /** Settles when the last run has ended, aborted or not: two runs never work at once. */
   #ended: Promise<unknown> = Promise.resolve();
 
   constructor(work: (tell: (progress: P) => void, signal: AbortSignal) => Promise<T>) {
     this.#work = work;
   }
 
-  /** Waits for the run under way, or for a new one. */
+  /** Waits for the current run, or for a new one. */
   async join(listener: (progress: P) => void, signal: AbortSignal | undefined): Promise<T> {
     signal?.throwIfAborted();
     const run = (this.#run ??= this.#start());
-    // A function of its own: two callers may pass the same one.
+    // A separate function per caller: two callers may pass the same one.
     const hear = (progress: P) => listener(progress);
     run.listeners.add(hear);
     run.waiting += 1;
@@ -45,7 +48,7 @@ export class Shared<T, P> {
     }
   }
 
-  /** Aborts the run under way, for all who wait, and waits for its end. */
+  /** Aborts the current run for all who wait, and waits until it has ended. */
   async stop(reason: unknown): Promise<void> {
     this.#abort(reason);
     await this.#ended;

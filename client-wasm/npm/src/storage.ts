@@ -1,28 +1,33 @@
 import { StorageError } from "./errors.js";
 
 /**
- * Where secret keys are kept between visits. `connect` looks for a key there, `ensureKeys` puts it there once its public key is on the
- * server, and `forget` deletes it. Names are chosen by the client: the server's address and the parameter set.
+ * Storage for secret keys between visits. `connect` looks for a key there, `ensureKeys` stores it
+ * once its public key is on the server, and `forget` deletes it. The client chooses the names: the
+ * server's address and the parameter set.
  *
  * Whoever can read the storage can read every query and answer made with the key.
  */
 export interface KeyStorage {
   /**
-   * Whether `get` gives and `set` keeps copies, as those here do. If so, the client fills with zeros the arrays that it was given or has
-   * passed, once it is done with them. If not, they are the storage's, and stay as they are.
+   * Whether `get` returns and `set` stores copies, as in the storages here. If so, the client
+   * overwrites its arrays with zeros once it is done with them. If not, the arrays belong to the
+   * storage and stay unchanged.
    */
   readonly copies?: boolean;
-  /** The key of this name, if there is one. */
+  /** Returns the key of this name, if there is one. */
   get(name: string): Promise<Uint8Array | undefined>;
-  /** Keeps a key, in place of an older one. */
+  /** Stores a key, in place of an older one. */
   set(name: string, secretKey: Uint8Array): Promise<void>;
-  /** Deletes a key; one that isn't there counts as deleted. */
+  /** Deletes a key. Does nothing if it isn't there. */
   delete(name: string): Promise<void>;
 }
 
 const STORE = "secret-keys";
 
-/** Keeps keys in IndexedDB, where every script of the page's origin can read them, and nobody else's. */
+/**
+ * Creates a storage in IndexedDB. Every script of the page's origin can read the keys; no other
+ * origin can.
+ */
 export function indexedDbStorage(database = "blindscore"): KeyStorage {
   let opening: Promise<IDBDatabase> | undefined;
 
@@ -31,7 +36,7 @@ export function indexedDbStorage(database = "blindscore"): KeyStorage {
       const request = indexedDB.open(database, 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE);
       request.onsuccess = () => {
-        // Another page wants to delete or upgrade the database.
+        // Another page needs to delete or upgrade the database.
         request.result.onversionchange = () => {
           request.result.close();
           opening = undefined;
@@ -72,7 +77,7 @@ export function indexedDbStorage(database = "blindscore"): KeyStorage {
   };
 }
 
-/** Keeps keys as long as the page or program runs. */
+/** Creates a storage that keeps keys as long as the page or program runs. */
 export function memoryStorage(): KeyStorage {
   const keys = new Map<string, Uint8Array>();
   return {

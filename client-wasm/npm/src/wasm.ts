@@ -4,13 +4,18 @@ import { WASM_INTEGRITY } from "./integrity.js";
 import { abortable } from "./shared.js";
 
 /**
- * Where to take the WebAssembly from, if not from the package: an address, a response, its bytes, or a compiled module.
+ * Source of the WebAssembly, if not the package: an address, a response, its bytes, or a compiled
+ * module.
  *
- * It has to be this version's `blindscore.wasm`. From an address nothing else is taken: its hash is part of the package.
+ * It must be this version's `blindscore.wasm`. Anything else at an address is refused: the file's
+ * hash is part of the package.
  */
 export type WasmSource = string | URL | Response | BufferSource | WebAssembly.Module;
 
-/** Where the package's own file is: beside this one, where browsers and bundlers find it. Node's entry point reads it instead. */
+/**
+ * Source of the package's own file: beside this one, where browsers and bundlers find it. Node's
+ * entry point reads the file instead.
+ */
 export const packaged: { source: () => WasmSource | Promise<WasmSource> } = {
   source: () => new URL("./blindscore_bg.wasm", import.meta.url),
 };
@@ -20,7 +25,7 @@ let ready: typeof bindings | undefined;
 
 /**
  * Loads the WebAssembly. Idempotent: later calls wait for the first one, or try again if it failed.
- * `Blindscore.connect` calls it by itself.
+ * `Blindscore.connect` calls it automatically.
  */
 export async function init(source?: WasmSource, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
   await load(source, signal);
@@ -41,7 +46,7 @@ async function instantiate(source: WasmSource | undefined): Promise<typeof bindi
   return (ready = bindings);
 }
 
-/** The bindings, for functions that can't wait. */
+/** Returns the bindings, for functions that can't wait. */
 export function loaded(): typeof bindings {
   if (!ready) throw new BlindscoreError("not_initialised", "call and await init() first");
   return ready;

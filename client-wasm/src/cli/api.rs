@@ -1,4 +1,4 @@
-//! The calls of the HTTP API.
+//! Calls of the HTTP API.
 
 use crate::{
     args::ModelArgs,
@@ -17,26 +17,26 @@ use blindscore_protocol::{
 use serde::{Deserialize, de::DeserializeOwned};
 use ureq::http::Method;
 
-/// What a server tells of a key is shorter.
+/// Maximum size of a receipt, in bytes.
 const RECEIPT_LIMIT: usize = 1 << 16;
-/// Names of models that a message shows.
+/// Maximum number of model names in a message.
 const SHOWN: usize = 20;
 
-/// One server.
+/// API of one server.
 pub(crate) struct Api(Http);
 
-/// A model as the server describes it, and what its numbers mean.
+/// Model as the server describes it, with its parameter set.
 pub(crate) struct Model {
-    /// What it is asked for by: the server's word for it may be another.
+    /// Name that the user asked for; the server may call the model something else.
     name: String,
     pub(crate) descriptor: ModelDescriptor,
     pub(crate) set: ParameterSet,
 }
 
-/// What a server tells of a stored key.
+/// Receipt for a key that the server stores.
 #[derive(Deserialize)]
 pub(crate) struct Receipt {
-    /// When the server will delete it (RFC 3339).
+    /// Time when the server will delete the key (RFC 3339).
     pub(crate) expires_at: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Api {
         Http::new(args, screen).map(Self)
     }
 
-    /// What the server tells about the model, checked; if one is pinned, it is that one.
+    /// Fetches the model and checks its descriptor, and its pin if one is given.
     pub(crate) fn model(&self, args: &ModelArgs) -> anyhow::Result<Model> {
         let name = &args.model;
         let descriptor: ModelDescriptor = match self.get(&format!("/v1/models/{name}"), DESCRIPTOR_BYTES) {
@@ -87,7 +87,7 @@ impl Api {
         })
     }
 
-    /// What the server tells of a key, if it has it.
+    /// Fetches the receipt of a key, if the server has the key.
     pub(crate) fn key(&self, id: KeyId) -> Result<Option<Receipt>, HttpError> {
         match self.get(&key_path(id), RECEIPT_LIMIT) {
             Err(error) if error.recovery == Recovery::UploadKey => Ok(None),
@@ -106,7 +106,7 @@ impl Api {
         })
     }
 
-    /// Removes a key; gives whether it was there.
+    /// Removes a key and returns whether it was there.
     pub(crate) fn delete_key(&self, id: KeyId) -> Result<bool, HttpError> {
         let call = Call {
             method: Method::DELETE,
@@ -121,7 +121,7 @@ impl Api {
         }
     }
 
-    /// Scores `count` queries for `key` that stand one after the other; gives their responses.
+    /// Scores `count` concatenated queries for `key` and returns their responses.
     pub(crate) fn score(
         &self,
         model: &Model,

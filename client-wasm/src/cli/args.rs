@@ -1,4 +1,4 @@
-//! What the command line may say.
+//! Command-line arguments.
 
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
@@ -99,8 +99,8 @@ Responses to this key that have not been decrypted yet can't be read any more.";
 
 /// Have a server score your data without showing it the data.
 ///
-/// Makes keys, encrypts rows, decrypts scores. The secret key stays in a file on this machine; the server gets a public key and
-/// ciphertexts.
+/// Generates keys, encrypts rows and decrypts scores. The secret key stays in a file on this
+/// machine; the server gets a public key and ciphertexts.
 #[derive(Parser)]
 #[command(name = "blindscore", version, max_term_width = 100, after_help = WALK)]
 pub(crate) struct Cli {
@@ -110,21 +110,21 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a secret key for a model, in a file
+    /// Generate a secret key for a model and store it in a file
     #[command(after_help = KEYGEN)]
     Keygen(ModelArgs),
-    /// Make the public key and give it to the server
+    /// Generate the public key and upload it to the server
     #[command(after_help = UPLOAD)]
     UploadKeys(ModelArgs),
-    /// Encrypt the rows of a CSV file, have them scored, decrypt the scores
+    /// Encrypt the rows of a CSV file, have them scored, and decrypt the scores
     #[command(after_help = PREDICT)]
     Predict(PredictArgs),
-    /// Delete the public key on the server, and the secret key here
+    /// Delete the public key on the server and the secret key on this machine
     #[command(after_help = FORGET)]
     Forget(ModelArgs),
 }
 
-/// Which model on which server, and which key.
+/// Model, server and key of a command.
 #[derive(Args)]
 pub(crate) struct ModelArgs {
     /// Address of the server
@@ -135,16 +135,17 @@ pub(crate) struct ModelArgs {
     #[arg(long, env = "BLINDSCORE_MODEL", value_name = "NAME", value_parser = model_name)]
     pub(crate) model: String,
 
-    /// Take this model and no other: the id that `keygen` and `predict` say
+    /// Accept only the model with this id, which `keygen` and `predict` print
     #[arg(long, env = "BLINDSCORE_MODEL_ID", value_name = "ID", value_parser = str::parse::<ModelPin>)]
     pub(crate) model_id: Option<ModelPin>,
 
-    /// File of the secret key; whoever has it reads every query and every score. Not given: a file for each server
-    /// and parameter set, in the user's data directory
+    /// File of the secret key; whoever has it can read every query and every score. Default: one
+    /// file for each server and parameter set, in the user's data directory
     #[arg(long, env = "BLINDSCORE_KEY", value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Sent as `Authorization: Bearer TOKEN`; better given by the variable, which other users of the machine don't see
+    /// Token to send as `Authorization: Bearer TOKEN`; prefer the variable, which other users of
+    /// the machine can't see
     #[arg(long, env = "BLINDSCORE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
 
@@ -152,20 +153,22 @@ pub(crate) struct ModelArgs {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// How the server is reached, and for how long it is waited for.
+/// Trust and time limits of the connection to the server.
 #[derive(Args)]
 pub(crate) struct ConnectionArgs {
-    /// PEM file with certificates of authorities that are trusted besides the usual ones: for a server whose
-    /// certificate a private authority has signed. SSL_CERT_FILE, if it is set, takes the place of the usual ones
+    /// PEM file with certificates of authorities to trust in addition to the usual ones, for a
+    /// server whose certificate a private authority has signed. SSL_CERT_FILE, if it is set,
+    /// replaces the usual ones
     #[arg(long, env = "BLINDSCORE_CA_CERT", value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
 
-    /// Seconds that a request may take, besides the time of its bytes at 50 kB/s; then it is tried again
+    /// Time limit of each try of a request in seconds, plus the time that its bytes take at 50
+    /// kB/s; after that the request is retried
     #[arg(long, env = "BLINDSCORE_TIMEOUT", value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
 
-    /// Seconds after which a request is given up for good, with all tries and all the pauses that a busy server asks
-    /// for
+    /// Time limit of a request in seconds, including all retries and the pauses that a busy server
+    /// asks for
     #[arg(long, env = "BLINDSCORE_MAX_WAIT", value_name = "SECONDS", default_value_t = 600, value_parser = value_parser!(u64).range(1..=86_400))]
     pub(crate) max_wait: u64,
 }
@@ -175,19 +178,20 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Rows to score
+    /// CSV file with the rows to score
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: PathBuf,
 
-    /// Where the scores go; a file that is there is replaced, unless it is the input; - is standard output
+    /// File for the scores; an existing file is replaced, unless it is the input; - is standard
+    /// output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 
-    /// Column that goes into the output as it is, in place of the row's number
+    /// Column to copy into the output unchanged, in place of the row's number
     #[arg(long, value_name = "COLUMN")]
     pub(crate) id: Option<String>,
 
-    /// Columns that are no features
+    /// Columns that are not features
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
 
@@ -195,26 +199,27 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "yes|no|auto", default_value = "auto", value_parser = str::parse::<HeaderChoice>)]
     header: HeaderChoice,
 
-    /// The first line is a row: the same as --header no
+    /// Take the first line as a row: same as --header no
     #[arg(long, conflicts_with = "header")]
     no_header: bool,
 
-    /// What separates cells: ',', ';' or tab; not given: what the first line has
+    /// Delimiter of cells: ',', ';' or tab. Default: the one in the first line
     #[arg(long, value_name = "CHARACTER", value_parser = str::parse::<Delimiter>)]
     pub(crate) delimiter: Option<Delimiter>,
 
-    /// Send nothing if a row can't be scored
+    /// Send nothing if any row can't be scored
     #[arg(long)]
     pub(crate) strict: bool,
 
-    /// Write the model's labels as the server gives them. Otherwise control characters in them are escaped, and one that
-    /// a spreadsheet would take for a formula has an apostrophe before it
+    /// Write the model's labels exactly as the server sends them. By default, control characters in
+    /// them are escaped, and a label that a spreadsheet would take for a formula gets a leading
+    /// apostrophe
     #[arg(long)]
     pub(crate) raw_labels: bool,
 }
 
 impl PredictArgs {
-    /// What is said of the first line.
+    /// Returns the user's choice of how to read the first line.
     pub(crate) fn header(&self) -> HeaderChoice {
         if self.no_header {
             HeaderChoice::No
@@ -224,7 +229,7 @@ impl PredictArgs {
     }
 }
 
-/// An address without a slash at its end.
+/// Parses a server's address and removes the slash at its end.
 fn server_url(text: &str) -> Result<String, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (uri.scheme_str(), uri.host(), uri.query()) {
@@ -233,7 +238,7 @@ fn server_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name that can stand in a path as it is.
+/// Parses a model's name, which must fit into a URL path unescaped.
 fn model_name(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if text.is_empty() || text.starts_with('.') || !text.chars().all(fine) {

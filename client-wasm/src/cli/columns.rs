@@ -1,4 +1,4 @@
-//! Which column of a CSV file is which feature.
+//! Matching of a CSV file's columns to features.
 
 use crate::args::PredictArgs;
 use anyhow::{bail, ensure};
@@ -9,24 +9,24 @@ use blindscore_protocol::{
 use csv::StringRecord;
 use std::collections::{BTreeMap, HashSet};
 
-/// Names of columns that a message shows.
+/// Maximum number of column names in a message.
 const SHOWN: usize = 12;
 
-/// Where the features stand in a line, and what people call them.
+/// Positions of the features in a line, and their names in messages.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
-    /// Cells in a line.
+    /// Number of cells in a line.
     pub(crate) count: usize,
-    /// For each feature of the model, its place in a line.
+    /// Position in a line, for each feature of the model.
     pub(crate) features: Vec<usize>,
-    /// For each feature, the name of its column.
+    /// Name of the column, for each feature of the model.
     pub(crate) names: Vec<String>,
-    /// The column that goes into the output: its place, and its name there.
+    /// Position and name of the column that is copied into the output.
     pub(crate) id: Option<(usize, String)>,
 }
 
 impl Columns {
-    /// All columns in order, save those that the arguments name by their numbers, from 1.
+    /// Takes all columns in order, except those that the arguments name by number, from 1.
     pub(crate) fn without_header(count: usize, inputs: &Inputs, args: &PredictArgs) -> anyhow::Result<Self> {
         let mut places: BTreeMap<String, usize> =
             (0..count).map(|place| ((place + 1).to_string(), place)).collect();
@@ -52,7 +52,7 @@ impl Columns {
         })
     }
 
-    /// By name, if the model has names; else in order.
+    /// Finds columns by name if the model has names, otherwise takes them in order.
     pub(crate) fn from_header(
         header: &StringRecord,
         names: Option<&[&str]>,
@@ -93,7 +93,8 @@ impl Columns {
     }
 }
 
-/// Takes the columns that are no features out of those that may be; gives the place of the one that goes into the output.
+/// Removes the columns that are not features from `places`. Returns the position of the one that is
+/// copied into the output.
 fn take(
     places: &mut BTreeMap<String, usize>,
     args: &PredictArgs,
@@ -110,7 +111,8 @@ fn take(
     Ok(id)
 }
 
-/// The place of each feature among those that are left. None of these may be left over: it could be a feature by another name.
+/// Returns the position of each feature among the remaining columns. No column may be left over: it
+/// could be a feature under another name.
 fn by_name(names: &[&str], header: &StringRecord, rest: &[usize]) -> anyhow::Result<Vec<usize>> {
     let columns: Vec<&str> = rest.iter().map(|&place| &header[place]).collect();
     let found = match find_columns(names, &columns) {
@@ -149,7 +151,7 @@ fn listed(header: &StringRecord, places: &[usize]) -> String {
     }
 }
 
-/// A hint, where a header of one column shows that something else separates its columns.
+/// Returns a hint if a header of one column shows that its columns are separated by something else.
 fn separated(header: &StringRecord) -> &'static str {
     match header.get(0) {
         Some(only) if header.len() == 1 && only.trim().contains(['|', ' ', ':']) => {

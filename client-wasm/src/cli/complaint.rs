@@ -1,15 +1,15 @@
-//! What is wrong with a row, in words that its owner can act on.
+//! Complaints about a row, worded so that its owner can act on them.
 
 use blindscore_protocol::{columns::number, descriptor::short};
 use std::fmt;
 
-/// Complaints that the output shows of one row; more are counted.
+/// Maximum number of complaints that the output shows for one row; the rest are counted.
 const SHOWN: usize = 5;
 
-/// One thing that is wrong with a row.
+/// One problem of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Complaint {
-    /// Name of the column, if it is about one.
+    /// Name of the column, if the problem is in one.
     column: Option<String>,
     problem: String,
 }
@@ -18,12 +18,12 @@ pub(crate) struct Complaint {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) complaints: Vec<Complaint>,
-    /// Not every feature has a number, whatever the ranges are.
+    /// Whether some feature has no number, regardless of ranges.
     pub(crate) unreadable: bool,
 }
 
 impl Complaint {
-    /// About one cell.
+    /// Creates a complaint about one cell.
     pub(crate) fn of_column(name: &str, problem: String) -> Self {
         Self {
             column: Some(name.to_owned()),
@@ -31,7 +31,7 @@ impl Complaint {
         }
     }
 
-    /// About the whole row.
+    /// Creates a complaint about the whole row.
     pub(crate) fn of_row(problem: impl fmt::Display) -> Self {
         Self {
             column: None,
@@ -39,7 +39,7 @@ impl Complaint {
         }
     }
 
-    /// With the row that it is about.
+    /// Formats the complaint with its row.
     pub(crate) fn at(&self, row: u64) -> String {
         let mark = if self.column.is_some() { ',' } else { ':' };
         format!("row {row}{mark} {self}")
@@ -56,7 +56,7 @@ impl fmt::Display for Complaint {
 }
 
 impl Refusal {
-    /// Of a row that isn't what it should be as a whole.
+    /// Refuses a row that is malformed as a whole.
     pub(crate) fn of_row(problem: impl fmt::Display) -> Self {
         Self {
             complaints: vec![Complaint::of_row(problem)],
@@ -78,7 +78,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The number in a cell.
+/// Parses the number in a cell.
 pub(crate) fn cell(text: &str) -> Result<f64, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -95,7 +95,7 @@ pub(crate) fn cell(text: &str) -> Result<f64, String> {
     })
 }
 
-/// A number in its range.
+/// Checks that a number is in its range.
 pub(crate) fn in_range(value: f64, (min, max): (f64, f64)) -> Result<f64, String> {
     if (min..=max).contains(&value) {
         Ok(value)

@@ -1,4 +1,4 @@
-//! Where scores go: into a file that is there whole or not at all, or down a pipe.
+//! Destinations of scores: a file that appears complete or not at all, or a pipe.
 
 use anyhow::{Context, bail, ensure};
 use std::{
@@ -8,18 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A place for scores.
+/// Destination of scores.
 pub(crate) enum Destination {
-    /// A file, written beside its place and renamed when it is complete.
+    /// File, written under another name and renamed when it is complete.
     File { path: PathBuf, partial: PathBuf },
     /// Standard output.
     Stdout,
-    /// A pipe or a device, which nothing may take the place of.
+    /// Pipe or device, which must not be replaced by a file.
     Stream(PathBuf),
 }
 
 impl Destination {
-    /// What `--out` means.
+    /// Interprets `--out`.
     pub(crate) fn of(out: &Path) -> anyhow::Result<Self> {
         let stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
         if stdout.iter().any(|path| out.as_os_str() == OsStr::new(path)) {
@@ -27,12 +27,13 @@ impl Destination {
         }
         match fs::metadata(out) {
             Ok(found) if found.is_dir() => bail!("{} is a folder: --out needs a file", out.display()),
-            // What another file descriptor leads to may look like a file, and isn't to be replaced either.
+            // The target of another file descriptor may look like a file, but must not be replaced
+            // either.
             Ok(found) if !found.is_file() || out.starts_with("/dev/fd") || out.starts_with("/proc") => {
                 Ok(Self::Stream(out.to_owned()))
             }
             _ => {
-                // Through a link, so that it goes on leading there.
+                // Resolves a link, so that the link itself is kept.
                 let path = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
                 let mut partial = path.clone().into_os_string();
                 partial.push(".partial");
@@ -57,7 +58,8 @@ impl Destination {
         Ok(())
     }
 
-    /// Where lines are written until all of them are there. A pipe gets nothing before: what it has got can't be taken back if the model changes.
+    /// Opens the draft that collects all lines. A pipe gets nothing earlier: lines that it has
+    /// received can't be taken back if the model changes.
     pub(crate) fn draft(&self) -> anyhow::Result<File> {
         match self {
             Self::File { partial, .. } => {
@@ -67,7 +69,7 @@ impl Destination {
         }
     }
 
-    /// Puts the finished draft where it belongs.
+    /// Moves the finished draft to the destination.
     pub(crate) fn take(&self, mut draft: File) -> anyhow::Result<()> {
         let done = match self {
             Self::File { path, partial } => draft.sync_all().and_then(|()| fs::rename(partial, path)),
@@ -80,7 +82,7 @@ impl Destination {
         done.with_context(|| format!("can't write {self}"))
     }
 
-    /// What there is of so many lines if it ends here, in words.
+    /// Describes what is left of the output if the run ends after `rows` rows.
     pub(crate) fn rest(&self, rows: u64, flushed: bool) -> String {
         match (rows, self) {
             (0, _) => "no row was scored".to_owned(),
@@ -93,7 +95,7 @@ impl Destination {
     }
 }
 
-/// A path, from here if it is below.
+/// Returns a path relative to the current folder, if it is below it.
 fn name(path: &Path) -> &Path {
     let here = std::env::current_dir().and_then(fs::canonicalize);
     here.ok()

@@ -1,4 +1,4 @@
-//! Requests that are repeated while that may help.
+//! HTTP requests with retries.
 
 use crate::{args::ModelArgs, roots, screen::Screen, trouble::HttpError};
 use anyhow::Context;
@@ -15,37 +15,37 @@ use ureq::{
 };
 use zeroize::Zeroizing;
 
-/// Times that a server is asked again which has never answered: its address may be wrong.
+/// Retries while a server has never answered: its address may be wrong.
 const FIRST_TRIES: usize = 3;
-/// Problem details are shorter.
+/// Maximum size of problem details, in bytes.
 const PROBLEM_LIMIT: usize = 1 << 16;
-/// Bytes that travel in a second, at least.
+/// Lowest transfer rate to allow for, in bytes per second.
 const RATE: f64 = 50_000.0;
 
-/// One server.
+/// Connection settings of one server.
 pub(crate) struct Http {
     agent: Agent,
     base: String,
     token: Option<Zeroizing<String>>,
     backoff: ExponentialBuilder,
-    /// For one try, besides the time of its bytes.
+    /// Time limit of one try, plus the time that its bytes take.
     timeout: Duration,
-    /// For all tries of a request, and the pauses between them.
+    /// Time limit of a request, including all retries and pauses.
     max_wait: Duration,
     screen: Screen,
-    /// Whether there was any answer yet.
+    /// Whether the server has ever answered.
     known: Cell<bool>,
 }
 
-/// A request.
+/// Content of a request.
 pub(crate) struct Call<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
-    /// The public key that the body was encrypted for.
+    /// Public key that the body was encrypted for.
     pub(crate) key: Option<KeyId>,
-    /// Empty for none.
+    /// Request body; empty for none.
     pub(crate) body: &'a [u8],
-    /// Bytes that the answer may have.
+    /// Maximum size of the response's body, in bytes.
     pub(crate) limit: usize,
 }
 
@@ -53,7 +53,7 @@ impl Http {
     pub(crate) fn new(args: &ModelArgs, screen: Screen) -> anyhow::Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // Another place may be anybody's.
+            // A redirect may lead to anyone.
             .max_redirects(0)
             .timeout_connect(Some(Duration::from_secs(10)))
             .tls_config(roots::tls(args.connection.ca_cert.as_deref())?)
@@ -80,7 +80,8 @@ impl Http {
         })
     }
 
-    /// Gives the body of the answer. Asks again while the server, or the network, may do better the next time.
+    /// Sends a request and returns the body of the response. Retries while the server or the
+    /// network may recover.
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, HttpError> {
         let started = Instant::now();
         let left = || self.max_wait.saturating_sub(started.elapsed());
@@ -149,7 +150,7 @@ impl Http {
         let limit = if fine { call.limit } else { PROBLEM_LIMIT };
         let body = answer.body_mut().with_config().limit(limit as u64).read_to_vec();
         if !fine {
-            // What a proxy says may be long, or broken off: the status counts.
+            // A proxy's body may be long or truncated: the status counts.
             let body = body.unwrap_or_default();
             return Err(HttpError::answered(status.as_u16(), answer.headers(), &body));
         }

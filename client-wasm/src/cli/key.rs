@@ -1,4 +1,4 @@
-//! The key of one user: the secret half in a file, the public half on the server.
+//! A user's key: the secret half in a file, the public half on the server.
 
 use crate::{
     api::{Api, Model, Receipt},
@@ -12,16 +12,16 @@ use blindscore_client::ClientKey;
 use blindscore_protocol::ids::KeyId;
 use std::path::{Path, PathBuf};
 
-/// Steps of a bar for a key in the making.
+/// Number of steps of the progress bar for a public key.
 const STEPS: u64 = 1000;
 
-/// A secret key, from its file.
+/// Secret key and the path of its file.
 pub(crate) struct Key {
     pub(crate) secret: ClientKey,
     path: PathBuf,
 }
 
-/// `blindscore keygen`
+/// Runs `blindscore keygen`.
 pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
     let model = Api::new(args, Screen::default())?.model(args)?;
     let path = keyfile::path(args, &model.set)?;
@@ -38,7 +38,7 @@ pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `blindscore upload-keys`
+/// Runs `blindscore upload-keys`.
 pub(crate) fn upload(args: &ModelArgs) -> anyhow::Result<()> {
     let screen = Screen::default();
     let api = Api::new(args, screen.clone())?;
@@ -51,7 +51,7 @@ pub(crate) fn upload(args: &ModelArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `blindscore forget`
+/// Runs `blindscore forget`.
 pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
     let api = Api::new(args, Screen::default())?;
     let key = Key::open(args, &api.model(args)?)?;
@@ -66,7 +66,7 @@ pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes keys of earlier versions, and says so.
+/// Removes keys of earlier versions and reports it.
 fn remove_outdated(path: &Path) -> anyhow::Result<()> {
     for removed in keyfile::remove_outdated(path)? {
         eprintln!(
@@ -79,7 +79,7 @@ fn remove_outdated(path: &Path) -> anyhow::Result<()> {
 }
 
 impl Key {
-    /// Reads the key for a model.
+    /// Opens the key for a model.
     pub(crate) fn open(args: &ModelArgs, model: &Model) -> anyhow::Result<Self> {
         let path = keyfile::path(args, &model.set)?;
         remove_outdated(&path)?;
@@ -99,7 +99,7 @@ impl Key {
         Ok(Self { secret, path })
     }
 
-    /// Makes and uploads a public key, unless the server has one.
+    /// Generates and uploads a public key, unless the server has one.
     pub(crate) fn ensure_uploaded(&mut self, api: &Api, screen: &Screen) -> anyhow::Result<Receipt> {
         let id = self.secret.key_id();
         if id != KeyId::NONE
@@ -110,11 +110,11 @@ impl Key {
         self.upload_new(api, screen)
     }
 
-    /// Makes a new public key, uploads it, and keeps its id with the secret key.
+    /// Generates a new public key, uploads it, and stores its id with the secret key.
     pub(crate) fn upload_new(&mut self, api: &Api, screen: &Screen) -> anyhow::Result<Receipt> {
         let mut generation = self.secret.start_public_key()?;
         let bar = screen.bar("making the public key", STEPS);
-        // A quick one needs no bar.
+        // A key that is done at once needs no bar.
         let mut share = generation.advance(10);
         while share < 1.0 {
             bar.set_position((share * STEPS as f64) as u64);

@@ -1,4 +1,4 @@
-//! The secret key's file: only its owner may read it, and it is there whole or not at all.
+//! File of the secret key: only its owner can read it, and it is complete or absent.
 
 use crate::args::ModelArgs;
 use anyhow::Context;
@@ -16,10 +16,11 @@ use std::{
 use tempfile::{NamedTempFile, PersistError};
 use zeroize::Zeroizing;
 
-/// Exported keys are some hundred bytes.
+/// Maximum size of a key file, in bytes; exported keys are a few hundred bytes.
 const LIMIT: u64 = 1 << 16;
 
-/// Where the key for a model of this set is: as the arguments say, or one for each server and parameter set.
+/// Returns the path of the key for a model of this set: from the arguments, or one for each server
+/// and parameter set.
 pub(crate) fn path(args: &ModelArgs, set: &ParameterSet) -> anyhow::Result<PathBuf> {
     if let Some(path) = &args.key {
         return Ok(path.clone());
@@ -33,8 +34,9 @@ pub(crate) fn path(args: &ModelArgs, set: &ParameterSet) -> anyhow::Result<PathB
         .join(format!("{}.key", set.name())))
 }
 
-/// Removes keys of earlier versions: the one at `path`, and those of retired parameter sets beside it. Nothing can be done with them any more, and
-/// what a network's key encrypted was protected less well than it should have been (SECURITY.md). Gives the paths.
+/// Removes keys of earlier versions: the one at `path`, and those of retired parameter sets beside
+/// it. They can't be used any more, and a network's key protected inputs less well than it should
+/// have (SECURITY.md). Returns the removed paths.
 pub(crate) fn remove_outdated(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let retired = ParameterSet::RETIRED.map(|name| path.with_file_name(format!("{name}.key")));
     let mut removed = Vec::new();
@@ -47,7 +49,7 @@ pub(crate) fn remove_outdated(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
-/// Whether a file is a whole key of an earlier format.
+/// Returns whether a file is a secret key of an earlier format.
 fn is_outdated(path: &Path) -> anyhow::Result<bool> {
     let reading = || format!("can't read {}", path.display());
     let file = match File::open(path) {
@@ -63,7 +65,7 @@ fn is_outdated(path: &Path) -> anyhow::Result<bool> {
     Ok(Header::is_of_earlier_format(&head) && Header::kind_of(&head) == Some(Kind::SecretKey))
 }
 
-/// A server's address as the name of a folder.
+/// Converts a server's address to the name of a folder.
 fn folder(url: &str) -> String {
     let address = url.split_once("://").map_or(url, |(_, address)| address);
     let kept = |c: char| {
@@ -76,7 +78,7 @@ fn folder(url: &str) -> String {
     address.to_ascii_lowercase().chars().map(kept).collect()
 }
 
-/// Reads the key, if the file is there.
+/// Reads the key, if the file exists.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Option<ClientKey>> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -84,7 +86,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<ClientKey>> {
             .with_context(|| format!("can't read {}", path.display()))?
             .take(LIMIT),
     };
-    // Reserved at once: growing would leave copies of the secret behind.
+    // Reserved up front: growing would leave copies of the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT as usize + 1));
     file.read_to_end(&mut bytes)
         .with_context(|| format!("can't read {}", path.display()))?;
@@ -93,7 +95,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<ClientKey>> {
     Ok(Some(key))
 }
 
-/// Writes a new key; gives whether there was none.
+/// Writes a new key unless there is one already; returns whether it did.
 pub(crate) fn create(path: &Path, key: &ClientKey) -> anyhow::Result<bool> {
     store(path, key, |file| match file.persist_noclobber(path) {
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -101,7 +103,7 @@ pub(crate) fn create(path: &Path, key: &ClientKey) -> anyhow::Result<bool> {
     })
 }
 
-/// Writes a key in place of what was there.
+/// Writes a key in place of an existing one.
 pub(crate) fn replace(path: &Path, key: &ClientKey) -> anyhow::Result<()> {
     store(path, key, |file| file.persist(path).map(drop))
 }
@@ -117,7 +119,7 @@ fn store<T>(
     };
     let stored = || -> io::Result<T> {
         fs::create_dir_all(folder)?;
-        // Readable by its owner only, on Unix, from the start.
+        // On Unix, readable only by its owner from the start.
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(&key.to_bytes())?;
         file.as_file().sync_all()?;
@@ -130,7 +132,7 @@ fn store<T>(
     stored().with_context(|| format!("can't write {}", path.display()))
 }
 
-/// Removes the key.
+/// Removes the key file.
 pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
     fs::remove_file(path).with_context(|| format!("can't remove {}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The program `blindscore`: scores a whole CSV file on a server that can't read it.
+//! Program `blindscore`, which scores a whole CSV file on a server that can't read it.
 
 mod api;
 mod args;
@@ -21,7 +21,7 @@ use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Some rows were not scored, and the rest were.
+/// Exit code if some rows could not be scored, but the others were.
 const SOME_ROWS_REFUSED: u8 = 3;
 
 fn main() -> ExitCode {

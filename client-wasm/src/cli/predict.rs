@@ -1,4 +1,5 @@
-//! `blindscore predict`: rows in, scores out, and whatever can go wrong on the way.
+//! `blindscore predict`: scores the rows of a file, and recovers from a lost key or a changed
+//! model.
 
 use crate::{
     api::{Api, Model},
@@ -14,16 +15,17 @@ use anyhow::{bail, ensure};
 use blindscore_client::{ClientError, Scores, check_features};
 use blindscore_protocol::{descriptor::Inputs, problem::Recovery, wire::QueryId};
 
-/// Queries in one request, if the model takes so many: a network needs some seconds for them.
+/// Maximum number of queries in one request, if the model takes that many: a network needs a few
+/// seconds for them.
 const BATCH: usize = 16;
-/// Times that a run starts because the model has changed.
+/// Maximum number of times that a run starts because the model has changed.
 const STARTS: usize = 3;
-/// Complaints that are shown before the first row is sent.
+/// Maximum number of complaints shown before the first row is sent.
 const SHOWN: usize = 3;
 
 /// Why rows were not scored.
 enum Trouble {
-    /// The server has another model than the rows before were scored with.
+    /// The server's model is not the one that earlier rows were scored with.
     ModelChanged(HttpError),
     Other(anyhow::Error),
 }
@@ -34,13 +36,13 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
     }
 }
 
-/// What was sent, and what came back.
+/// Queries sent, and the responses to them.
 struct Exchange {
     queries: Vec<Vec<u8>>,
     responses: Result<Vec<Vec<u8>>, HttpError>,
 }
 
-/// One model and one key, for a whole file.
+/// Scoring of a whole file with one model and one key.
 struct Run<'a> {
     api: &'a Api,
     screen: &'a Screen,
@@ -49,11 +51,11 @@ struct Run<'a> {
     survey: &'a Survey,
     model: Model,
     key: Key,
-    /// What is sent in the place of rows that the model has no place for.
+    /// Features sent in place of rows that the model can't take.
     blank: Vec<f64>,
 }
 
-/// Scores a file; gives the number of rows that could not be.
+/// Scores a file and returns the number of rows that could not be scored.
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<u64> {
     let destination = Destination::of(&args.out)?;
     destination.spare(&args.csv)?;
@@ -61,7 +63,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<u64> {
     let api = Api::new(&args.model, screen.clone())?;
     let model = api.model(&args.model)?;
     let inputs = &model.descriptor.inputs;
-    // Nothing is sent, not even a key, before every row was looked at.
+    // Nothing is sent, not even a key, before every row has been checked.
     let survey = Survey::of(args, inputs)?;
     check_names(&survey.first_column, &model.descriptor, args.raw_labels)?;
     let mut run = Run {
@@ -86,7 +88,8 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<u64> {
     Ok(survey.refused)
 }
 
-/// Features that every model of these inputs takes: each at the least, or in the middle of the ball.
+/// Returns features that every model with these inputs takes: each at its minimum, or at the centre
+/// of the ball.
 fn blank(inputs: &Inputs) -> anyhow::Result<Vec<f64>> {
     let centre = inputs.norm.map_or(0.0, |norm| norm.centre);
     let feature = |index| {
@@ -100,7 +103,7 @@ fn blank(inputs: &Inputs) -> anyhow::Result<Vec<f64>> {
     Ok(blank)
 }
 
-/// The file is read twice.
+/// Checks that both passes over the file found the same number of rows.
 fn ensure_same(found: u64, counted: u64) -> anyhow::Result<()> {
     ensure!(
         found == counted,
@@ -110,7 +113,7 @@ fn ensure_same(found: u64, counted: u64) -> anyhow::Result<()> {
 }
 
 impl Run<'_> {
-    /// What there is to know before the first row is sent.
+    /// Tells the user, before the first row is sent, which rows can't be scored.
     fn announce(&self) {
         let Survey { rows, refused, .. } = self.survey;
         if *refused > 0 {
@@ -121,8 +124,9 @@ impl Run<'_> {
         }
     }
 
-    /// Takes the model as it is now in the place of that which the rows were checked against, if nothing differs that was agreed to. Whether rows
-    /// are sent again must not depend on ranges that the server has chosen since.
+    /// Replaces the model that the rows were checked against with the server's current one, if
+    /// nothing that was agreed to differs. Whether rows are sent again must not depend on ranges
+    /// that the server has chosen since.
     fn renew(&mut self, error: &HttpError) -> anyhow::Result<()> {
         let now = self.api.model(&self.args.model)?;
         if let Some(difference) = now.descriptor.difference(&self.model.descriptor) {
@@ -180,7 +184,7 @@ impl Run<'_> {
         }
     }
 
-    /// Scores what is left of a table; gives the number of rows.
+    /// Scores the rest of a table and returns the number of rows.
     fn score_rows(
         &mut self,
         table: &mut Table<'_>,
@@ -189,7 +193,7 @@ impl Run<'_> {
     ) -> Result<u64, Trouble> {
         let mut found = 0;
         loop {
-            // Asked each time: the model may change between two requests.
+            // The model may allow fewer queries than `BATCH`.
             let most = self.model.descriptor.sizes.queries_per_request();
             let batch = table.next_rows(BATCH.min(most))?;
             if batch.is_empty() {
@@ -206,7 +210,7 @@ impl Run<'_> {
         }
     }
 
-    /// Scores some rows; if the server has lost the key, with a new one.
+    /// Scores some rows; if the server has lost the key, retries with a new one.
     fn score_batch(&mut self, rows: &[Row]) -> Result<Vec<Scores>, Trouble> {
         let mut exchange = self.ask(rows)?;
         if let Err(error) = &exchange.responses
@@ -229,8 +233,9 @@ impl Run<'_> {
         Ok(scores?)
     }
 
-    /// Encrypts rows and has them scored. The server can't tell from what it gets how many of them lie in the ranges that it states: in the
-    /// place of each one that doesn't goes a blank one, and the answer to it is dropped.
+    /// Encrypts rows and has them scored. A blank row is sent in place of each row that the model
+    /// can't take, and its response is dropped, so that the server can't tell how many rows are in
+    /// the ranges that it states.
     fn ask(&self, rows: &[Row]) -> Result<Exchange, ClientError> {
         let secret = &self.key.secret;
         let encrypt = |row: &Row| {

@@ -1,14 +1,15 @@
-//! Which authorities may sign a server's certificate.
+//! Certificate authorities that are trusted to sign a server's certificate.
 
 use anyhow::{Context, ensure};
 use rustls::{RootCertStore, pki_types::CertificateDer};
 use std::{env, fs, path::Path};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// Names a file of authorities that are trusted in place of the usual ones, as it does for OpenSSL and curl.
+/// Variable with a file of authorities to trust instead of the usual ones, as for OpenSSL and curl.
 const USUAL: &str = "SSL_CERT_FILE";
 
-/// The usual authorities, or those of `SSL_CERT_FILE`; and those in the file besides, if one is given.
+/// Returns a TLS configuration that trusts the usual authorities, or those of `SSL_CERT_FILE`, plus
+/// those in the given file.
 pub(crate) fn tls(more: Option<&Path>) -> anyhow::Result<TlsConfig> {
     let usual = env::var_os(USUAL).filter(|path| !path.is_empty());
     let config = TlsConfig::builder();
@@ -28,7 +29,7 @@ pub(crate) fn tls(more: Option<&Path>) -> anyhow::Result<TlsConfig> {
     Ok(config.root_certs(RootCerts::new_with_certs(&roots)).build())
 }
 
-/// The certificates in a PEM file.
+/// Reads the certificates in a PEM file.
 fn read(path: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
     let shown = path.display();
     let text = fs::read(path).with_context(|| format!("can't read {shown}"))?;
@@ -44,7 +45,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
         "{shown} has no certificate in PEM (a block of -----BEGIN CERTIFICATE-----)"
     );
     for (place, certificate) in (1..).zip(&found) {
-        // Such a one would be left out without a word.
+        // An unusable certificate would otherwise be skipped silently.
         RootCertStore::empty()
             .add(CertificateDer::from(certificate.der()))
             .with_context(|| format!("certificate {place} in {shown} can't be read"))?;

@@ -1,4 +1,4 @@
-//! A CSV file, open at its first row: what it is encoded in, what separates its cells, whether it has a header.
+//! CSV input, opened at its first row: encoding, delimiter and header.
 
 use crate::{args::PredictArgs, columns::Columns};
 use anyhow::{Context, bail, ensure};
@@ -12,10 +12,10 @@ use std::{
     io::{BufRead, BufReader, Read, Seek},
 };
 
-/// Longest first line that is looked at.
+/// Maximum length of a first line that is inspected, in bytes.
 const FIRST_LINE: u64 = 16 << 20;
 
-/// The reader, before the first row, and the columns.
+/// Opens the file and returns a reader at the first row, and the columns.
 pub(crate) fn open(args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<(Reader<File>, Columns)> {
     let path = &args.csv;
     let file = File::open(path).with_context(|| format!("can't read {}", path.display()))?;
@@ -79,12 +79,12 @@ fn read_start(
     Ok((reader, columns))
 }
 
-/// The names of the model's features, if all of them have one.
+/// Returns the names of the model's features, if all of them have one.
 fn names(inputs: &Inputs) -> Option<Vec<&str>> {
     (0..inputs.count).map(|index| inputs.name(index)).collect()
 }
 
-/// What the first line that isn't empty shows.
+/// Finds the delimiter in the first line that isn't empty.
 fn delimiter(file: &mut File, args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<Delimiter> {
     let mut lines = BufReader::new(file.take(FIRST_LINE));
     let mut line = Vec::new();
@@ -115,5 +115,5 @@ fn next_line(reader: &mut Reader<File>) -> anyhow::Result<Option<StringRecord>> 
     }
 }
 
-/// What to do about it.
+/// Message for text that is not in UTF-8, with its remedy.
 pub(crate) const NOT_UTF8: &str = "is not in UTF-8: save the file as CSV in UTF-8";

@@ -12,40 +12,40 @@ use blindscore_protocol::descriptor::Inputs;
 use csv::{ByteRecord, StringRecord};
 use std::{fmt::Write, fs::File};
 
-/// Complaints that are listed; more are counted.
+/// Maximum number of complaints listed; the rest are counted.
 const LISTED: usize = 100;
 
-/// A CSV file, open at its first row.
+/// CSV file, opened at its first row.
 pub(crate) struct Table<'a> {
     reader: csv::Reader<File>,
     columns: Columns,
     inputs: &'a Inputs,
-    /// Rows read so far.
+    /// Number of rows read so far.
     rows: u64,
 }
 
-/// One line of a table.
+/// One row of a table.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Row {
-    /// From 1.
+    /// Number of the row, from 1.
     pub(crate) number: u64,
-    /// What the id column says, if there is one.
+    /// Cell in the id column, if there is one.
     pub(crate) id: Option<String>,
-    /// As many as the model takes, and such as it takes; or why not.
+    /// Features that the model takes, or why there are none.
     pub(crate) features: Result<Vec<f64>, Refusal>,
 }
 
-/// What a whole table has.
+/// Result of checking a whole table.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// Name of the output's first column.
     pub(crate) first_column: String,
     pub(crate) rows: u64,
-    /// Rows that the model has no place for.
+    /// Rows that the model can't take.
     pub(crate) refused: u64,
-    /// Of these, rows in which not every feature has a number.
+    /// Rows among these in which not every feature has a number.
     unreadable: u64,
-    /// What is wrong with them, one line for each cell.
+    /// Complaints about these rows, one line per cell.
     complaints: Vec<String>,
     found: usize,
 }
@@ -61,7 +61,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Up to `count` rows more.
+    /// Reads up to `count` more rows.
     pub(crate) fn next_rows(&mut self, count: usize) -> anyhow::Result<Vec<Row>> {
         let mut rows = Vec::new();
         while rows.len() < count
@@ -128,11 +128,11 @@ impl<'a> Table<'a> {
 }
 
 impl Survey {
-    /// Looks at every row.
+    /// Checks every row.
     ///
     /// # Errors
-    /// If nothing of the file can be scored, whatever the ranges are: then it is another table than it was taken for. With `--strict`, if
-    /// any row can't be scored.
+    /// If no row can be scored whatever the ranges are: then the file is not the table that it was
+    /// taken for. With `--strict`, if any row can't be scored.
     pub(crate) fn of(args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<Self> {
         let mut table = Table::open(args, inputs)?;
         let first = table.columns.id.as_ref().map_or("row", |(_, name)| name);
@@ -170,7 +170,7 @@ impl Survey {
             .extend(lines.map(|complaint| complaint.at(row.number)));
     }
 
-    /// The first complaints, a line for each, and how many more there are.
+    /// Lists the first `count` complaints, one per line, and how many more there are.
     pub(crate) fn listed(&self, count: usize) -> String {
         let mut text = String::new();
         for complaint in self.complaints.iter().take(count) {

@@ -1,11 +1,11 @@
-//! Words of others, a server's above all, before they are shown or written.
+//! Text from others, above all from a server, made safe to show or write.
 
 use blindscore_protocol::columns::number;
 
-/// Characters of a server's words that are shown.
+/// Maximum number of characters of a server's text to show.
 const SHOWN: usize = 1_000;
 
-/// A server's words, in one line of bounded length in which nothing steers a terminal.
+/// Returns a server's text as one line of bounded length that can't control a terminal.
 pub(crate) fn one_line(text: &str) -> String {
     let mut shown = text.char_indices().map(|(place, _)| place);
     match shown.nth(SHOWN) {
@@ -14,13 +14,13 @@ pub(crate) fn one_line(text: &str) -> String {
     }
 }
 
-/// Lines in which nothing steers a terminal.
+/// Returns lines that can't control a terminal.
 pub(crate) fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(plain).collect();
     lines.join("\n")
 }
 
-/// A text with its control characters escaped, and those that turn the direction of what follows.
+/// Escapes control characters, and characters that change the direction of the text after them.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -33,8 +33,8 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
-/// A label for a cell of a CSV file: plain, and none that spreadsheets take for a formula. They do so with what starts with one of a few
-/// characters; numbers may, and stay what they are.
+/// Returns a label for a cell of a CSV file: plain, and never a formula to spreadsheets, which take
+/// text with certain first characters for one. Numbers may start with these, and stay as they are.
 pub(crate) fn cell(label: &str) -> String {
     let plain = plain(label);
     let starts = plain
@@ -46,7 +46,8 @@ pub(crate) fn cell(label: &str) -> String {
     plain
 }
 
-/// Directions of text, and ends of lines that aren't control characters.
+/// Returns whether a character sets the direction of text, or ends a line without being a control
+/// character.
 fn is_mark(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,4 @@
-//! Why a request failed, and what can be done about it.
+//! Errors of HTTP requests, and possible recoveries.
 
 use crate::text::one_line;
 use blindscore_protocol::problem::Recovery;
@@ -13,13 +13,14 @@ use ureq::{Error, http::HeaderMap};
 #[derive(Debug)]
 pub(crate) struct HttpError {
     message: String,
-    /// What can be done.
+    /// Recovery that may help.
     pub(crate) recovery: Recovery,
-    /// How long the server asks to wait.
+    /// Time that the server asks to wait.
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// What is read of problem details (RFC 9457). A server newer than this program may have codes that it doesn't know.
+/// Fields read from problem details (RFC 9457). The code is not read: a server newer than this
+/// program may have codes that it doesn't know.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Problem {
@@ -29,7 +30,7 @@ struct Problem {
 }
 
 impl HttpError {
-    /// Nothing can be done about it.
+    /// Creates an error without a recovery.
     pub(crate) fn of(message: String) -> Self {
         Self {
             message,
@@ -38,14 +39,14 @@ impl HttpError {
         }
     }
 
-    /// An answer that isn't what it should be.
+    /// Creates the error for a malformed response.
     pub(crate) fn nonsense(path: &str, problem: impl fmt::Display) -> Self {
-        // Some problems quote the answer.
+        // Some problems quote the response.
         let problem = one_line(&problem.to_string());
         Self::of(format!("the answer to {path} makes no sense: {problem}"))
     }
 
-    /// No whole answer.
+    /// Creates the error for a missing or incomplete response.
     pub(crate) fn unanswered(base: &str, path: &str, error: &Error) -> Self {
         if let Some(problem) = certificate(error) {
             return Self::of(format!(
@@ -65,7 +66,7 @@ impl HttpError {
         }
     }
 
-    /// An answer with an error's status.
+    /// Creates the error for a response with an error status.
     pub(crate) fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let Problem {
             title,
@@ -88,7 +89,8 @@ impl HttpError {
         }
     }
 
-    /// An answer that names another place. Whoever is there was not chosen by the user, who has to say so.
+    /// Creates the error for a redirect. The user has not chosen the new place, and has to confirm
+    /// it.
     pub(crate) fn redirected(base: &str, path: &str, headers: &HeaderMap) -> Self {
         let place = headers
             .get("location")
@@ -100,7 +102,7 @@ impl HttpError {
         ))
     }
 
-    /// The same, where a further try would come too late.
+    /// Adds that another retry would come too late.
     pub(crate) fn too_late(mut self, delay: Duration, max_wait: Duration) -> Self {
         let (delay, max_wait) = (delay.as_secs_f64(), max_wait.as_secs());
         self.message += &format!(
@@ -118,7 +120,7 @@ impl fmt::Display for HttpError {
 
 impl std::error::Error for HttpError {}
 
-/// What is wrong with the server's certificate, if that is what it is.
+/// Returns the problem with the server's certificate, if that is the cause.
 fn certificate(error: &Error) -> Option<&rustls::CertificateError> {
     let Error::Io(error) = error else { return None };
     match error.get_ref()?.downcast_ref()? {
@@ -127,7 +129,7 @@ fn certificate(error: &Error) -> Option<&rustls::CertificateError> {
     }
 }
 
-/// How long to wait: seconds or a date (RFC 9110, section 10.2.3).
+/// Parses the time to wait: seconds or a date (RFC 9110, section 10.2.3).
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));

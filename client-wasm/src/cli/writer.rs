@@ -1,4 +1,4 @@
-//! The CSV file of scores.
+//! CSV file of scores.
 
 use crate::{
     complaint::Refusal,
@@ -11,10 +11,10 @@ use blindscore_client::Scores;
 use blindscore_protocol::descriptor::{ModelDescriptor, Task};
 use std::fs::File;
 
-/// Name of the column of reasons.
+/// Name of the column with reasons.
 const ERROR: &str = "error";
 
-/// Writes scores where they stay until all of them are there.
+/// Writes scores to a draft until all of them are there.
 pub(crate) struct Writer<'a> {
     csv: csv::Writer<File>,
     layout: Layout,
@@ -22,21 +22,22 @@ pub(crate) struct Writer<'a> {
     written: u64,
 }
 
-/// What stands in a line, besides the row's number or id.
+/// Cells of a line, besides the row's number or id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
     task: Task,
     outputs: usize,
     probabilities: usize,
-    /// Some rows have a reason in place of scores.
+    /// Whether some rows have a reason in place of scores.
     errors: bool,
-    /// Labels are written as the server gives them.
+    /// Whether labels are written as the server sends them.
     raw_labels: bool,
 }
 
 impl<'a> Writer<'a> {
-    /// Starts a file, with its header, in which `first` is the row's number or id. `errors` says that some rows have no scores, `raw_labels` that labels
-    /// are written as the server gives them.
+    /// Starts a file with its header, whose first column is `first`, the row's number or id.
+    /// `errors` says whether some rows have no scores; `raw_labels`, whether labels are written as
+    /// the server sends them.
     pub(crate) fn create(
         destination: &'a Destination,
         first: &str,
@@ -58,12 +59,12 @@ impl<'a> Writer<'a> {
         Ok(writer)
     }
 
-    /// One line of scores.
+    /// Writes a line of scores.
     pub(crate) fn write(&mut self, row: &Row, scores: &Scores) -> anyhow::Result<()> {
         self.line(row, self.layout.cells(scores))
     }
 
-    /// One line without, and why.
+    /// Writes a line without scores, and the reason.
     pub(crate) fn refuse(&mut self, row: &Row, refusal: &Refusal) -> anyhow::Result<()> {
         ensure!(
             self.layout.errors,
@@ -80,21 +81,21 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Puts the whole file in its place.
+    /// Moves the whole file to its destination.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         let draft = self.csv.into_inner().map_err(|error| error.into_error());
         let draft = draft.with_context(|| format!("can't write {}", self.destination))?;
         self.destination.take(draft)
     }
 
-    /// What there is of it, in words.
+    /// Describes what is left of the output.
     pub(crate) fn rest(&mut self) -> String {
         let flushed = self.csv.flush().is_ok();
         self.destination.rest(self.written, flushed)
     }
 }
 
-/// Refuses a first column that is called like one of scores.
+/// Refuses a first column that has the name of another column of the output.
 pub(crate) fn check_names(first: &str, model: &ModelDescriptor, raw_labels: bool) -> anyhow::Result<()> {
     let names = Layout::of(model, true, raw_labels).header(model);
     ensure!(
@@ -123,7 +124,7 @@ impl Layout {
             .classes
             .as_ref()
             .map(|classes| classes.iter().map(String::as_str).collect());
-        // A score between two classes is the second one's.
+        // A score between two classes belongs to the second one.
         let scored = classes.as_ref().map_or(&outputs[..], |classes| &classes[1..]);
         let prefixed = |prefix: &'static str, labels: &[&str]| -> Vec<String> {
             let shown = |label: &str| {

@@ -1,3 +1,5 @@
+//! Tests of reading tables.
+
 use super::*;
 use crate::args::{Cli, Command};
 use clap::Parser;
@@ -195,7 +197,7 @@ fn what_is_no_table_of_features_is_refused() {
 }
 
 proptest! {
-    /// Whatever the file holds: rows that can be encrypted, or words.
+    /// Any file gives rows that can be encrypted, or an error.
     #[test]
     fn any_bytes_are_rows_or_an_error(content: Vec<u8>, no_header: bool) {
         let (_dir, path) = file(content);
