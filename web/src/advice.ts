@@ -1,4 +1,4 @@
-// Words for errors: what happened, and what happens next.
+// Error messages for people: what happened, and what happens next.
 import type { Trouble } from "./messages";
 
 const BY_CODE: Record<string, string> = {

@@ -1,8 +1,9 @@
-// The client of one model, and its key. What can be recovered from, the client recovers from by itself; what changed thereby is told.
+// Client of one model, and its key. The client recovers automatically where it can; the page is
+// told what has changed.
 import { Blindscore, indexedDbStorage, memoryStorage, type KeyReport, type KeyStorage, type Prediction } from "blindscore";
 import type { FromWorker } from "./messages";
 
-/** Whether keys outlive the page: not where the browser refuses to store anything. */
+/** Whether keys outlive the page; false where the browser refuses to store anything. */
 let kept = true;
 const storage = withFallback(indexedDbStorage(), memoryStorage());
 
@@ -19,7 +20,7 @@ export class Connection {
     this.#modelChanged = modelChanged;
   }
 
-  /** Connects, and makes and uploads the key as far as that is missing. */
+  /** Connects, then makes and uploads the key if necessary. */
   async keyed(signal?: AbortSignal): Promise<void> {
     const client = await this.#connected();
     if (this.#keyId !== null) return;
@@ -30,7 +31,9 @@ export class Connection {
     this.#tell(report);
   }
 
-  /** Scores the values of a drawing, or of an empty sheet, which nobody has drawn. Needs the key. */
+  /**
+   * Scores the features of a drawing, or of a blank sheet that nobody has drawn on. Needs the key.
+   */
   async predict(features: Float64Array, signal: AbortSignal, blank = false): Promise<Prediction> {
     const client = await this.#connected();
     const { id, sizes } = client.model;
@@ -46,7 +49,7 @@ export class Connection {
     return prediction;
   }
 
-  /** Deletes the key, here and on the server, also one of an earlier visit. */
+  /** Deletes the key here and on the server, even if it is from an earlier visit. */
   async forget() {
     const client = await this.#connected();
     await client.forget();

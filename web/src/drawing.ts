@@ -1,7 +1,7 @@
-// The sheet that a person draws on. Ink is the alpha channel, so the paper's colour is the style sheet's business.
+// Sheet to draw on. Ink is the alpha channel, so the style sheet alone sets the paper's colour.
 import type { Drawing } from "./messages";
 
-/** Pen width as a fraction of the sheet: about the stroke of an MNIST digit. */
+/** Pen width as a fraction of the sheet: about the stroke width of an MNIST digit. */
 const PEN = 0.08;
 
 interface Point {
@@ -9,13 +9,13 @@ interface Point {
   y: number;
 }
 
-/** A stroke, or a whole image put on the sheet. */
+/** Stroke, or a whole image placed on the sheet. */
 type Mark = Point[] | CanvasImageSource;
 
 export interface DrawingEvents {
-  /** A stroke begins. */
+  /** A stroke or an image begins. */
   started(): void;
-  /** A stroke is done. */
+  /** A stroke or an image is complete. */
   finished(): void;
 }
 
@@ -24,7 +24,7 @@ export class DrawingSheet {
   #context: CanvasRenderingContext2D;
   #events: DrawingEvents;
   #pointer: number | null = null;
-  /** What was on the sheet after each change, the present last. */
+  /** Content of the sheet after each change, the current one last. */
   #history: Mark[][] = [[]];
 
   constructor(canvas: HTMLCanvasElement, events: DrawingEvents) {
@@ -44,7 +44,7 @@ export class DrawingSheet {
     return this.#marks.length === 0;
   }
 
-  /** Whether there is a change to take back. */
+  /** Whether there is a change to undo. */
   get undoable(): boolean {
     return this.#history.length > 1;
   }
@@ -57,7 +57,7 @@ export class DrawingSheet {
     this.#dot(stroke);
   }
 
-  /** Draws on from the last position. */
+  /** Continues the stroke from the last position. */
   extend(x: number, y: number) {
     const stroke = this.#stroke;
     if (!stroke) return;
@@ -77,20 +77,20 @@ export class DrawingSheet {
     this.#redraw();
   }
 
-  /** Takes back the last stroke, image or clearing. */
+  /** Undoes the last stroke, image or clearing. */
   undo() {
     if (!this.undoable) return;
     this.#history.pop();
     this.#redraw();
   }
 
-  /** Clears the sheet, and what `undo` would bring back. */
+  /** Clears the sheet and the undo history. */
   wipe() {
     this.#history = [[]];
     this.#redraw();
   }
 
-  /** Puts a finished image on the sheet, in place of everything else: no smoothing, so no ink is added. */
+  /** Replaces the sheet's content with an image, without smoothing, so that no ink is added. */
   show(image: CanvasImageSource) {
     this.#events.started();
     this.#history.push([image]);
@@ -98,7 +98,7 @@ export class DrawingSheet {
     this.#events.finished();
   }
 
-  /** The ink on the sheet. */
+  /** Returns the ink on the sheet. */
   ink(): Drawing {
     const { width, height } = this.#canvas;
     const { data } = this.#context.getImageData(0, 0, width, height);
@@ -137,7 +137,10 @@ export class DrawingSheet {
     this.#context.fill();
   }
 
-  /** Up to the middle of the segment that ends at `at`: a curve through the middles of the segments, smooth at every joint. */
+  /**
+   * Draws up to the middle of the segment that ends at `at`: a curve through the middles of the
+   * segments, smooth at every joint.
+   */
   #curve(stroke: Point[], at: number) {
     const [last, next] = [stroke[at - 1]!, stroke[at]!];
     const from = middle(stroke[at - 2] ?? last, last);
@@ -148,7 +151,7 @@ export class DrawingSheet {
     this.#context.stroke();
   }
 
-  /** The second half of the last segment. */
+  /** Draws the second half of the last segment. */
   #tip(stroke: Point[]) {
     const last = stroke.at(-1)!;
     const from = middle(stroke.at(-2) ?? last, last);

@@ -1,4 +1,4 @@
-// What each side sees: the normalised digit here, the bytes on the wire there.
+// Data that each side sees: the normalised digit here, the bytes on the wire there.
 import { byId } from "./dom";
 import { bytes, duration } from "./format";
 import type { Answer } from "./messages";

@@ -1,4 +1,4 @@
-// The tray of examples: the first test images of MNIST, and some that the models misread.
+// Tray of examples: the first test images of MNIST, and some that the models misread.
 import { make } from "./dom";
 import data from "./examples.json";
 import url from "./examples.bin?url";
@@ -7,13 +7,13 @@ import { inkCanvas } from "./raster";
 const PIXELS = 28 * 28;
 const STEPS: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
-/** A test image of MNIST. */
+/** Test image of MNIST. */
 export interface Example {
   /** Position in the test set. */
   index: number;
-  /** What it is, by MNIST. */
+  /** Digit that it shows, according to MNIST. */
   label: string;
-  /** Models that misread it, and as what. */
+  /** Models that misread it, and the digit that each of them reads. */
   misread?: { model: string; read: string }[];
 }
 
@@ -22,7 +22,7 @@ export class Examples {
   #toggle: HTMLButtonElement;
   #loaded = false;
   #chosen: (image: HTMLCanvasElement, example: Example) => void;
-  /** Title of a model. */
+  /** Returns the title of a model. */
   #title: (model: string) => string;
 
   constructor(
@@ -91,7 +91,7 @@ export class Examples {
     return button;
   }
 
-  /** One tab stop a group; arrows, Home and End move within it. */
+  /** Handles keys in a group, which is a single tab stop: arrows, Home and End move within it. */
   #key(event: KeyboardEvent) {
     if (event.key === "Escape") {
       void this.#open(false);

@@ -1,4 +1,4 @@
-// What there is to know about the key of this page.
+// Facts about the page's key.
 import { byId } from "./dom";
 import { bytes, clock, day } from "./format";
 import type { KeyFacts } from "./messages";
@@ -17,7 +17,7 @@ export class KeyCard {
     this.#forget.disabled = false;
   }
 
-  /** While the server is being asked. */
+  /** Disables the button while the server deletes the key. */
   forgetting() {
     this.#forget.disabled = true;
   }

@@ -1,4 +1,4 @@
-// What the server knows: everything it was sent from this page, counted as it left.
+// Server's knowledge: everything that this page has sent, counted as it was sent.
 import { byId, make } from "./dom";
 import { bytes, clock, count, day, size } from "./format";
 import type { KeyFacts, Sent } from "./messages";
@@ -11,11 +11,11 @@ interface Queries {
 
 export class ServerKnowledge {
   #list = byId("knows-list");
-  /** By key id: models of the same parameters share a key. */
+  /** Keys by id: models with the same parameters share a key. */
   #keys = new Map<string, KeyFacts>();
   #queries = new Map<string, Queries>();
   #last: Date | null = null;
-  /** Title of a model. */
+  /** Returns the title of a model. */
   #title: (model: string) => string;
 
   constructor(title: (model: string) => string) {
@@ -39,7 +39,7 @@ export class ServerKnowledge {
     this.#show();
   }
 
-  /** The keys are deleted; that it was asked stays known. */
+  /** Removes the keys, which the server has deleted; it still knows about the queries. */
   forgotten() {
     this.#keys.clear();
     this.#show();

@@ -14,9 +14,12 @@ import { Session } from "./session";
 import { Status } from "./status";
 import { Timings } from "./timings";
 
-/** Time after the last stroke before the drawing is scored: next to nothing where answers are fast, else long enough for another stroke. */
+/**
+ * Time between the last stroke and scoring: minimal where answers are fast, otherwise long enough
+ * for another stroke.
+ */
 const PAUSE_MS = { fast: 40, slow: 250 };
-/** An answer within this is a fast one. */
+/** Longest time of an answer that counts as fast. */
 const FAST_MS = 60;
 
 const status = new Status();
@@ -25,10 +28,10 @@ const timings = new Timings();
 const keyCard = new KeyCard();
 const keys = new Map<string, KeyFacts>();
 
-/** `?model=` names a model, which the page then stays with. */
+/** Model from `?model=`, which the page then keeps. */
 const asked = new URLSearchParams(location.search).get("model");
 let mayChange = asked === null;
-/** The example on the sheet, if nothing was drawn on it. */
+/** Example on the sheet, if nothing was drawn on it. */
 let example: Example | null = null;
 
 const session = new Session(asked, {
@@ -85,7 +88,7 @@ const session = new Session(asked, {
     status.say("Forgotten: your keys are deleted on the server and here. Draw to make new ones.");
   },
   failed(trouble) {
-    // An answer to something else would only mislead.
+    // An answer to something else would be misleading.
     if (!session.forgetting) takeAwayAnswer();
     recovery.failed(trouble, session.forgetting ? "Nothing is forgotten yet." : "");
     keyCard.keep();
@@ -111,7 +114,7 @@ const recovery = new Recovery(() => {
   else session.score(sheet.ink());
 });
 
-/** Goes on with another model: with the drawing that is there, if there is one. */
+/** Switches to another model and scores the current drawing, if there is one. */
 function use(model: string) {
   session.use(model);
   showModel();
@@ -119,7 +122,7 @@ function use(model: string) {
   if (!sheet.blank) session.score(sheet.ink());
 }
 
-/** What the page says about the model in use and its key. */
+/** Shows facts about the model in use and its key. */
 function showModel() {
   const model = choice.of(session.model);
   if (!model) return;
@@ -135,7 +138,7 @@ function showModel() {
   timings.keys(facts);
 }
 
-/** Prepares the best model in the background, unless that would cost a visitor who pays by the byte. */
+/** Prepares the best model in the background, unless the visitor wants to save data. */
 function prepareBetter() {
   const better = choice.better(session.model);
   const { connection } = navigator as Navigator & { connection?: { saveData?: boolean } };
@@ -144,7 +147,7 @@ function prepareBetter() {
   session.warm(better.name);
 }
 
-/** Compares an answer with what the example is. */
+/** Compares an answer with the example's label. */
 function judge(answer: string, label: string): string {
   return answer === label ? `Right: MNIST calls it a ${label}` : `Wrong: MNIST calls it a ${label}`;
 }
@@ -183,7 +186,7 @@ function takeAwayAnswer() {
   clearEvidence();
 }
 
-/** Takes away everything that comes from a drawing. */
+/** Removes everything that comes from a drawing. */
 function wipe() {
   clearTimeout(timer);
   example = null;

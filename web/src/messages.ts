@@ -1,20 +1,20 @@
-// What the page and its worker say to each other.
+// Messages between the page and its worker.
 
-/** Greyscale ink, 0 for paper and 255 for full ink, one byte a pixel. */
+/** Greyscale ink, from 0 for paper to 255 for full ink, one byte per pixel. */
 export interface Drawing {
   pixels: Uint8Array<ArrayBuffer>;
   width: number;
   height: number;
 }
 
-/** A model that reads digits. */
+/** Model that reads digits. */
 export interface ModelFacts {
   name: string;
   title: string;
   labels: string[];
   accuracy: number | null;
   publicKeyBytes: number;
-  /** Models of the same set share a key. */
+  /** Name of the parameter set; models with the same one share a key. */
   parameterSet: string;
 }
 
@@ -32,11 +32,11 @@ export interface KeyFacts {
   kept: boolean;
 }
 
-/** Something that the server got from this page and can remember. */
+/** Query that the server received from this page and can remember. */
 export interface Sent {
   model: string;
   bytes: number;
-  /** Made by the page to see how long the model takes, not drawn by anyone. */
+  /** Whether the page made the query to measure the model, without a drawing. */
   blank: boolean;
 }
 
@@ -47,9 +47,9 @@ export interface Answer {
   probabilities: Float64Array;
   timings: { encryptMs: number; requestMs: number; serverMs: number | null; decryptMs: number };
   bytes: { query: number; response: number };
-  /** The drawing, centred and scaled: 784 values. */
+  /** Drawing, centred and scaled: 784 values. */
   normalized: Uint8Array;
-  /** The bytes on the wire. */
+  /** Query as sent; like `response`, the bytes on the wire. */
   query: Uint8Array;
   response: Uint8Array;
 }
@@ -58,7 +58,7 @@ export interface Trouble {
   code: string;
   recovery: "upload_key" | "refresh_model" | "retry" | "none";
   message: string;
-  /** How long the server asks to wait. */
+  /** Time that the server asks to wait. */
   retryAfterMs: number | null;
 }
 

@@ -1,9 +1,12 @@
-// The choice between the server's models.
+// Choice between the server's models.
 import { byId, make } from "./dom";
 import { duration, percent, size } from "./format";
 import type { ModelFacts, Phase } from "./messages";
 
-/** What distinguishes a model: "Handwritten digits, neural network" is a neural network. */
+/**
+ * Returns the distinctive part of a title: "Neural network" for "Handwritten digits, neural
+ * network".
+ */
 export function short(title: string): string {
   const part = title.slice(title.indexOf(",") + 1).trim();
   return part.charAt(0).toUpperCase() + part.slice(1);
@@ -12,7 +15,7 @@ export function short(title: string): string {
 export interface ModelEvents {
   /** The visitor chose a model. */
   chosen(model: string): void;
-  /** The visitor doesn't want the key that is being made in the background. */
+  /** The visitor stopped the key generation in the background. */
   stopped(): void;
 }
 
@@ -26,7 +29,7 @@ interface Card {
 export class ModelChoice {
   #field = byId("models");
   #cards = new Map<string, Card>();
-  /** How long each model took last time. */
+  /** Duration of each model's last answer. */
   #times = new Map<string, number>();
   #events: ModelEvents;
 
@@ -44,12 +47,14 @@ export class ModelChoice {
     }
   }
 
-  /** The facts of a model. */
+  /** Returns the facts about a model. */
   of(model: string | null): ModelFacts | undefined {
     return model === null ? undefined : this.#cards.get(model)?.facts;
   }
 
-  /** The most accurate model with another key than `used`, to be prepared while that one is in use. */
+  /**
+   * Returns the most accurate model with another key than `used`, to be prepared in the background.
+   */
   better(used: string | null): ModelFacts | undefined {
     const accuracy = (model: ModelFacts | undefined) => model?.accuracy ?? 0;
     const all = [...this.#cards.values()].map(({ facts }) => facts);
@@ -68,12 +73,12 @@ export class ModelChoice {
     if (card?.stop.hidden) this.note(model);
   }
 
-  /** Time of the last answer, if there was one. */
+  /** Returns the duration of the model's last answer, if there was one. */
   time(model: string | null): number | undefined {
     return model === null ? undefined : this.#times.get(model);
   }
 
-  /** Its key is being made in the background. */
+  /** Shows the progress of a model's key in the background. */
   warming(model: string, phase: Phase, fraction: number) {
     const doing = phase === "generate" ? "making its key" : "uploading its key";
     this.note(model, `${doing}: ${Math.floor(100 * fraction)}\u00a0%`);
@@ -81,7 +86,7 @@ export class ModelChoice {
     if (card) card.stop.hidden = false;
   }
 
-  /** Nothing is made for it in the background any more. */
+  /** Shows that the work on a model's key in the background has ended. */
   settled(model: string) {
     const card = this.#cards.get(model);
     if (!card) return;
@@ -90,7 +95,7 @@ export class ModelChoice {
     this.note(model);
   }
 
-  /** Writes beside a model, or what there is to know about it. */
+  /** Shows a text beside a model, or by default the facts about it. */
   note(model: string, text?: string) {
     const card = this.#cards.get(model);
     if (!card) return;

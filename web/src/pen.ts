@@ -1,4 +1,5 @@
-// Drawing with a keyboard: arrow keys move the pen, Space lowers or lifts it, U takes back, Delete clears.
+// Drawing with the keyboard: arrow keys move the pen, Space lowers or lifts it, U undoes, Delete
+// clears.
 import type { DrawingSheet } from "./drawing";
 
 const STEP = 1 / 28;

@@ -1,6 +1,6 @@
-// Bytes as pixels.
+// Bytes shown as pixels.
 
-/** Fills `canvas` with greyscale bytes, one a pixel, `width` a row. */
+/** Fills `canvas` with greyscale bytes, one per pixel, `width` per row. */
 export function showBytes(canvas: HTMLCanvasElement, bytes: Uint8Array, width: number) {
   const height = Math.max(1, Math.ceil(bytes.length / width));
   canvas.width = width;
@@ -13,12 +13,12 @@ export function showBytes(canvas: HTMLCanvasElement, bytes: Uint8Array, width: n
   canvas.getContext("2d")!.putImageData(image, 0, 0);
 }
 
-/** Fills `canvas` with noise: a square just large enough for the bytes. */
+/** Fills `canvas` with bytes that look like noise, as a square just large enough for them. */
 export function showSquare(canvas: HTMLCanvasElement, bytes: Uint8Array) {
   showBytes(canvas, bytes, Math.max(1, Math.ceil(Math.sqrt(bytes.length))));
 }
 
-/** A canvas with ink as black of that opacity, 28 x 28. */
+/** Returns a canvas of 28 x 28 pixels that shows ink as black of that opacity. */
 export function inkCanvas(ink: Uint8Array, canvas = document.createElement("canvas")): HTMLCanvasElement {
   canvas.width = canvas.height = 28;
   const image = new ImageData(28, 28);

@@ -1,4 +1,4 @@
-// What becomes of a failure: words for it, and another try where one may help, later and later.
+// Handling of failures: a message, and retries with backoff where they may help.
 import { advice } from "./advice";
 import { byId } from "./dom";
 import type { Trouble } from "./messages";
@@ -14,7 +14,7 @@ export class Recovery {
   #failures = 0;
   #ticking = 0;
 
-  /** `again` repeats what failed. */
+  /** `again` repeats the action that failed. */
   constructor(again: () => void) {
     this.#again = again;
     byId("retry").addEventListener("click", () => this.#try());
@@ -23,7 +23,9 @@ export class Recovery {
     });
   }
 
-  /** Says what is wrong, and tries again after a while if that may help. `prefix` says what has not been done. */
+  /**
+   * Shows what is wrong, and retries later if that may help. `prefix` says what has not been done.
+   */
   failed(trouble: Trouble, prefix = "") {
     const offline = ["network", "timeout"].includes(trouble.code) && !navigator.onLine;
     this.#text.textContent = [prefix, advice(offline ? { ...trouble, code: "offline" } : trouble)].filter(Boolean).join(" ");
@@ -35,19 +37,22 @@ export class Recovery {
     else this.#next.textContent = "";
   }
 
-  /** Something has worked, or is being tried. */
+  /** Hides the message once something works or is being tried. */
   quiet() {
     this.#stop();
     this.#box.hidden = true;
   }
 
-  /** It works again: the next failure is a first one. */
+  /** Resets the backoff, since everything works again. */
   recovered() {
     this.#failures = 0;
     this.quiet();
   }
 
-  /** What the server asks for, or twice as long each time, so that a crowd of pages doesn't come back at once. */
+  /**
+   * Returns the server's `Retry-After`, or a randomised wait that doubles each time, so that many
+   * pages don't return at once.
+   */
   #wait(retryAfterMs: number | null): number {
     const grown = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures);
     this.#failures += 1;

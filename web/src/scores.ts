@@ -1,4 +1,4 @@
-// The answer, and the ten scores as bars.
+// Answer, and the ten scores as bars.
 import { byId, make } from "./dom";
 import { percent, signed } from "./format";
 import type { Answer } from "./messages";
@@ -22,7 +22,7 @@ export class Scores {
     this.clear();
   }
 
-  /** Makes one bar a label. */
+  /** Makes one bar per label. */
   label(labels: string[]) {
     if (labels.join() === this.#bars.map((bar) => bar.row.dataset.label).join()) return;
     this.#bars = labels.map((label) => {
@@ -43,7 +43,7 @@ export class Scores {
     this.#container.replaceChildren(...this.#bars.map((bar) => bar.row));
   }
 
-  /** With a verdict on it, if it is known what was asked. */
+  /** Shows an answer, with a verdict if the right one is known. */
   show(answer: Answer, verdict: string) {
     this.#answer.textContent = answer.label;
     this.#verdict.textContent = verdict;

@@ -1,11 +1,11 @@
-// One visitor's conversation with the worker. Only the newest request counts; older ones are cancelled.
+// A visitor's session with the worker. Only the newest request counts; older ones are cancelled.
 import type { Answer, Drawing, FromWorker, KeyFacts, ModelFacts, Phase, Sent, ToWorker, Trouble } from "./messages";
 
 export type State = "preparing" | "ready" | "scoring" | "answered" | "error";
 
 export interface Listener {
   state(state: State): void;
-  /** Of the model in use, or of one that is being prepared in the background. */
+  /** Progress of the model in use, or of one that is being prepared in the background. */
   progress(model: string, phase: Phase, fraction: number): void;
   models(models: ModelFacts[]): void;
   keys(model: string, keys: KeyFacts): void;
@@ -29,7 +29,7 @@ export class Session {
   #wantsAnswer = false;
   #forgetting = false;
 
-  /** With a model, or the server's first one. */
+  /** Starts with this model, or with the server's first one. */
   constructor(model: string | null, listener: Listener) {
     this.#model = model;
     this.#listener = listener;
@@ -51,19 +51,19 @@ export class Session {
     return this.#model;
   }
 
-  /** Whether the last thing that was asked for is to forget everything. */
+  /** Whether the newest request is to forget everything. */
   get forgetting(): boolean {
     return this.#forgetting;
   }
 
-  /** Makes keys ahead of the first drawing. */
+  /** Makes keys before the first drawing. */
   prepare() {
     this.#wantsAnswer = false;
     this.#enter("preparing");
     this.#say({ type: "prepare", id: this.#next(), model: this.#model });
   }
 
-  /** Goes on with another model. */
+  /** Switches to another model. */
   use(model: string) {
     this.#model = model;
     this.#say({ type: "cancel" });
@@ -75,19 +75,19 @@ export class Session {
     this.#say({ type: "warm", model });
   }
 
-  /** Gives up making keys in the background. */
+  /** Stops making keys in the background. */
   cool() {
     this.#say({ type: "cool" });
   }
 
-  /** Scores a drawing, in place of any older one. */
+  /** Scores a drawing in place of any older one. */
   score(drawing: Drawing) {
     this.#wantsAnswer = true;
     this.#enter(this.#model !== null && this.#keyed.has(this.#model) ? "scoring" : "preparing");
     this.#say({ type: "score", id: this.#next(), model: this.#model, drawing }, [drawing.pixels.buffer]);
   }
 
-  /** Drops the request under way. */
+  /** Drops the current request. */
   cancel() {
     const preparing = this.#state === "preparing";
     this.#wantsAnswer = false;
@@ -99,7 +99,7 @@ export class Session {
     }
   }
 
-  /** Deletes the keys, on the server and here. */
+  /** Deletes the keys here and on the server. */
   forget() {
     this.#wantsAnswer = false;
     const id = this.#next();

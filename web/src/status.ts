@@ -1,4 +1,4 @@
-// The line under the sheet, what a screen reader hears, and what the visitor should know besides.
+// Status line under the sheet, announcements for screen readers, and notices to the visitor.
 import { byId } from "./dom";
 import { percent } from "./format";
 import type { Answer, Phase } from "./messages";
@@ -43,7 +43,7 @@ export class Status {
     this.#announce.textContent = text;
   }
 
-  /** Shows something that has happened, until the next stroke. */
+  /** Shows a notice until the next stroke. */
   notice(text: string) {
     this.#notice.textContent = text;
     this.#notice.hidden = text === "";

@@ -1,4 +1,4 @@
-// How long each step took, as text and as bars on one scale.
+// Duration of each step, as text and as bars on one scale.
 import { byId, make } from "./dom";
 import { duration } from "./format";
 import type { Answer, KeyFacts } from "./messages";

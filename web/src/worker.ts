@@ -1,4 +1,4 @@
-// Everything secret happens here: keys, normalising, encrypting, decrypting.
+// All secret work: keys, normalising, encrypting, decrypting.
 import { BlindscoreError, NetworkError, normalizeDrawing, ServerError, type ModelDescriptor } from "blindscore";
 import { Connection } from "./connection";
 import type { Drawing, FromWorker, ModelFacts, ToWorker, Trouble } from "./messages";
@@ -12,7 +12,7 @@ function say(message: FromWorker) {
   postMessage(message);
 }
 
-/** The digit models that the server has; a failed question is asked again. */
+/** Returns the server's digit models. A failed request is retried at the next call. */
 function models(): Promise<ModelFacts[]> {
   listing ??= list().catch((error: unknown) => {
     listing = null;
@@ -50,14 +50,15 @@ async function descriptors(): Promise<ModelDescriptor[]> {
   return models;
 }
 
-/** The connection to a model, or to the first one. */
+/** Returns the connection to a model, or to the first one. */
 async function connection(model: string | null): Promise<Connection> {
   const name = model ?? (await models())[0]!.name;
   let found = connections.get(name);
   if (!found) {
     const relist = () => {
       listing = null;
-      // What the page shows may be old until the next question; nothing else depends on it.
+      // On failure, the page may show old facts until the next request; nothing else depends on
+      // them.
       models().catch(() => {});
     };
     connections.set(name, (found = new Connection(name, say, relist)));
@@ -71,7 +72,10 @@ async function prepare(id: number, model: string | null) {
   say({ type: "prepared", id });
 }
 
-/** Scores a drawing in place of an older one. Making keys goes on whatever is drawn meanwhile. */
+/**
+ * Scores a drawing in place of an older one. Key generation continues even if something else is
+ * drawn.
+ */
 async function score(id: number, model: string | null, drawing: Drawing) {
   current.abort();
   const { signal } = (current = new AbortController());
@@ -93,7 +97,7 @@ async function score(id: number, model: string | null, drawing: Drawing) {
   }
 }
 
-/** Gets a model's key ready in the background. */
+/** Prepares a model's key in the background. */
 async function warm(model: string) {
   const { signal } = warming;
   try {
@@ -102,19 +106,20 @@ async function warm(model: string) {
     await tryBlank(model, all, signal);
     say({ type: "warmed", model });
   } catch {
-    // Choosing the model tries again, and says what is wrong.
+    // Choosing the model tries again and shows the error.
     say({ type: "cooled", model });
   }
 }
 
 /**
- * Has an empty sheet scored by a model and those that share its key: the server then has the key at hand, so that the first drawing need not
- * wait, and the page knows how long each takes.
+ * Has a blank sheet scored by a model and those that share its key. The server then has the key
+ * ready, so that the first drawing needn't wait, and the page knows each model's latency.
  */
 async function tryBlank(model: string, all: ModelFacts[], signal: AbortSignal) {
   const set = all.find(({ name }) => name === model)?.parameterSet;
   const others = all.filter(({ name, parameterSet }) => name !== model && parameterSet === set);
-  // Once more at the end: the first one also waits for the server to prepare the key.
+  // The first model is measured again at the end: its first query also waits for the server to
+  // prepare the key.
   for (const name of [model, ...others.map(({ name }) => name), model]) {
     const to = await connection(name);
     await to.keyed(signal);
@@ -130,7 +135,7 @@ function cool() {
 async function forget(id: number) {
   current.abort();
   cool();
-  // Also keys of earlier visits, which no connection has asked for yet.
+  // Includes keys of earlier visits, which no connection has asked for yet.
   for (const { name } of await models()) await (await connection(name)).forget();
   connections.clear();
   say({ type: "forgotten", id });
