@@ -1,6 +1,7 @@
-//! `mnist-linear` on one core, from key generation to decrypted scores; the plaintext matrix product is the baseline.
+//! Benchmarks of `mnist-linear` on one core, from key generation to decrypted scores. The baseline
+//! is the plaintext matrix product.
 //!
-//! Read the figures as ratios within one run: `cargo xtask bench`.
+//! Compare the figures only as ratios within one run: `cargo xtask bench`.
 
 use blindscore_client::ClientKey;
 use blindscore_protocol::wire::{PublicKey, Query};

@@ -1,6 +1,7 @@
-//! A projection network: blind rotations on one core, with tfhe's as the baseline, and whole scores of `mnist-net`.
+//! Benchmarks of a projection network: blind rotations on one core, with tfhe's as the baseline,
+//! and whole scores of `mnist-net`.
 //!
-//! Read the figures as ratios within one run: `cargo xtask bench`.
+//! Compare the figures only as ratios within one run: `cargo xtask bench`.
 
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
@@ -22,10 +23,11 @@ use tfhe::core_crypto::{
     fft_impl::fft64::crypto::bootstrap::batch_blind_rotate_assign_scratch, prelude::*,
 };
 
-/// Projections of one thread of two that score `mnist-net`.
+/// Projections per thread when two threads score `mnist-net`.
 const BATCH: usize = 64;
 
-/// What tfhe's blind rotation takes.
+/// A mod-switched LWE ciphertext and log2 of its modulus, in the form that tfhe's blind rotation
+/// takes.
 struct Switched<'a>(&'a Rotation, u32);
 
 impl ModulusSwitchedLweCiphertext<usize> for Switched<'_> {
@@ -46,7 +48,7 @@ impl ModulusSwitchedLweCiphertext<usize> for Switched<'_> {
     }
 }
 
-/// The time does not depend on what is in a key.
+/// Times both rotations with dummy keys, whose content does not affect the time.
 fn rotations(c: &mut Criterion) {
     let params = NetworkParams::N704_K4;
     let (n, rows, bits) = (params.size.0, params.ggsw_rows(), params.input_lwe_dimension().0);

@@ -1,5 +1,6 @@
-//! Can a client that guesses a network, but for one weight, check its guess by one response? It scores its query with each guess, and takes the
-//! one whose scores are next to the response's. docs/security.md has the result.
+//! Measures whether a client that knows a network except for one weight can check a guess of that
+//! weight by one response. It scores its query with each guess and picks the guess whose scores are
+//! closest to the response's. Results are in docs/security.md.
 //!
 //! `cargo run --release -p blindscore-server --example guesses`
 
@@ -17,7 +18,7 @@ use std::path::Path;
 
 const GUESSES: usize = 32;
 const RESPONSES: usize = 10;
-/// Runs of one query, and of fresh encryptions of the same features.
+/// Runs of one query, and as many runs of fresh encryptions of the same features.
 const RUNS: usize = 40;
 
 fn main() -> anyhow::Result<()> {
@@ -32,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         bail!("the key is not a network's")
     };
     let key = NetworkKey::new(&public);
-    // An upright bar, and nothing at the edges.
+    // An upright bar, away from the edges.
     let features: Vec<f64> = (0..784)
         .map(|i| {
             f64::from(u8::from(
@@ -92,13 +93,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Root mean square difference.
+/// Returns the root mean square difference.
 fn distance(a: &[f64], b: &[f64]) -> f64 {
     let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2));
     (squares.sum::<f64>() / a.len() as f64).sqrt()
 }
 
-/// Deviation of scores about their mean.
+/// Returns the standard deviation of scores about their mean.
 fn spread(all: &[Vec<f64>]) -> f64 {
     let outputs = all.first().map_or(0, Vec::len);
     let mean: Vec<f64> = (0..outputs)

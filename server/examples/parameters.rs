@@ -1,7 +1,9 @@
-//! Compares parameter sets for `mnist-net`: time of a blind rotation, sizes, predicted noise, and what that noise does to the model's answers
-//! (simulated: Gaussian noise on projections and scores of the plain model).
+//! Compares parameter sets for `mnist-net`: time of a blind rotation, sizes, predicted noise, and
+//! the effect of that noise on the model's answers (simulated: Gaussian noise on projections and
+//! scores of the plain model).
 //!
-//! `cargo run --release -p blindscore-server --example parameters -- target/mnist` prints a table; the folder holds MNIST's test set.
+//! `cargo run --release -p blindscore-server --example parameters -- target/mnist` prints a table;
+//! the folder holds MNIST's test set.
 
 use anyhow::Context;
 use blindscore_protocol::{
@@ -18,10 +20,11 @@ use std::{fs, path::Path, time::Instant};
 use tfhe::core_crypto::prelude::{DecompositionBaseLog, GlweDimension, PolynomialSize};
 
 const IMAGES: usize = 10_000;
-/// Rotations whose time is measured, after as many that are not.
+/// Timed rotations, after as many for warm-up.
 const BATCH: usize = 32;
 
-/// `n = k_in N_in`, input noise, `k`, `N`, noise, base, bits of the key.
+/// `k_in` and `N_in` (`n = k_in N_in`), input noise, `k`, `N`, noise, log2 of the base, bits of the
+/// key.
 type Candidate = (usize, usize, u32, usize, usize, u32, usize, u32);
 
 const CANDIDATES: [Candidate; 8] = [
@@ -95,16 +98,17 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Bits by which a noise is above the 132-bit curve; below it, a set is out of the question.
+/// Returns the bits by which a noise exceeds the 132-bit security curve. A negative margin rules
+/// out a parameter set.
 fn margin(noise: TUniformBound, dimension: usize) -> f64 {
     noise.std_dev().0.log2() - security_floor_log2_std(dimension)
 }
 
-/// Standard deviations.
+/// Standard deviations of the noise.
 struct Noise {
-    /// Of each projection, in units of p.
+    /// Per projection, in units of `p`.
     projections: Vec<f64>,
-    /// Of each logit, from rotations, packing and the modulus switch.
+    /// Per logit, from rotations, packing and the modulus switch.
     logits: Vec<f64>,
 }
 
@@ -131,7 +135,7 @@ impl Noise {
     }
 }
 
-/// Standard normal numbers, reproducible.
+/// Generator of reproducible standard normal numbers.
 struct Normal(MaskStream);
 
 impl Normal {
@@ -143,7 +147,7 @@ impl Normal {
     }
 }
 
-/// How many images are read rightly, and how many as without noise.
+/// Counts the images classified correctly, and those classified as without noise.
 fn simulate(network: &IntegerNetwork, noise: &Noise, images: &[Vec<i64>], labels: &[u8]) -> (usize, usize) {
     let mut normal = Normal(reproducible_stream([9; 16]));
     let (mut right, mut agree) = (0, 0);
@@ -181,7 +185,8 @@ fn best(logits: &[f64]) -> usize {
         .map_or(0, |(index, _)| index)
 }
 
-/// Seconds of one rotation on one core, and bytes of the key in memory. What is in a key does not matter for the time.
+/// Returns the seconds per rotation on one core, and the bytes of the key in memory. The content of
+/// the dummy key does not affect the time.
 fn measure(params: NetworkParams) -> (f64, usize) {
     let mut random = reproducible_stream([1; 16]);
     let key = BootstrapKey::new(params, |row| random.fill(row));
@@ -207,7 +212,7 @@ fn measure(params: NetworkParams) -> (f64, usize) {
     )
 }
 
-/// The test images as the model takes them, and their labels.
+/// Reads the test images, as the model's input levels, and their labels.
 fn mnist(folder: &Path, model: &Model) -> anyhow::Result<(Vec<Vec<i64>>, Vec<u8>)> {
     let read = |name: &str| {
         fs::read(folder.join(name)).with_context(|| format!("{} has no {name}", folder.display()))

@@ -1,14 +1,15 @@
-//! Exact products of a 64-bit polynomial with a binary one.
+//! Exact products of a 64-bit polynomial and a binary polynomial.
 
 use super::fourier::{Ring, Spectrum, multiply};
 
-/// Bits of the lower of the two limbs.
+/// Width of the low limb, in bits.
 const LIMB_BITS: u32 = 32;
 
-/// A polynomial of torus elements, ready for exact products with binary polynomials.
+/// A polynomial of torus elements, transformed for exact products with binary polynomials.
 ///
-/// An f64 FFT of 64-bit coefficients is off by about 2^-46 of the torus, more than the noise that an encryption
-/// of zero needs. Two limbs of 32 bits keep every sum of `N` terms below 2^43, which f64 holds exactly.
+/// An f64 FFT of 64-bit coefficients errs by about 2^-46 of the torus, more than the noise of an
+/// encryption of zero. With two 32-bit limbs, every sum of `N` terms stays below 2^43, which f64
+/// holds exactly.
 pub(super) struct ExactMultiplier {
     low: Spectrum,
     high: Spectrum,
@@ -32,7 +33,7 @@ impl ExactMultiplier {
         multiplier
     }
 
-    /// Adds the product with the binary polynomial whose spectrum is `binary` to `out`.
+    /// Adds the product with the binary polynomial of spectrum `binary` to `out`.
     pub(super) fn multiply_add(
         &self,
         ring: &mut Ring,
@@ -54,7 +55,7 @@ impl ExactMultiplier {
     }
 }
 
-/// Memory for one product.
+/// Scratch memory for one product.
 pub(super) struct Scratch {
     spectrum: Spectrum,
     product: Vec<u64>,

@@ -1,4 +1,4 @@
-//! Negacyclic products through tfhe's f64 FFT.
+//! Negacyclic products with tfhe's f64 FFT.
 
 use tfhe::core_crypto::{
     commons::computation_buffers::ComputationBuffers,
@@ -9,10 +9,10 @@ use tfhe::core_crypto::{
     prelude::{Fft, Polynomial, PolynomialSize},
 };
 
-/// A polynomial of `N` real coefficients as its `N/2` complex values.
+/// Transform of a polynomial with `N` real coefficients: `N/2` complex values.
 pub(super) type Spectrum = FourierPolynomialOwned;
 
-/// Transforms for one polynomial size, with the scratch memory of one thread.
+/// FFT for one polynomial size, with the scratch memory of one thread.
 pub(super) struct Ring {
     fft: Fft,
     size: PolynomialSize,
@@ -36,7 +36,7 @@ impl Ring {
         FourierPolynomial::new(self.size)
     }
 
-    /// Transforms torus elements; the result is scaled to `[-1/2, 1/2)`.
+    /// Transforms torus elements, scaled to `[-1/2, 1/2)`.
     pub(super) fn forward_torus(&mut self, out: &mut Spectrum, coefficients: &[u64]) {
         let polynomial = Polynomial::from_container(coefficients);
         let fft = self.fft.as_view();
@@ -50,7 +50,8 @@ impl Ring {
         fft.forward_as_integer(out.as_mut_view(), polynomial.as_view(), self.scratch.stack());
     }
 
-    /// Adds the torus elements that `spectrum` stands for to `coefficients`, and leaves `spectrum` useless.
+    /// Adds the inverse transform of `spectrum`, as torus elements, to `coefficients`. Overwrites
+    /// `spectrum`.
     pub(super) fn add_backward(&mut self, coefficients: &mut [u64], spectrum: &mut Spectrum) {
         let mut polynomial = Polynomial::from_container(coefficients);
         let fft = self.fft.as_view();
@@ -62,14 +63,14 @@ impl Ring {
     }
 }
 
-/// `out = a * b`, value by value.
+/// `out = a * b`, pointwise.
 pub(super) fn multiply(out: &mut Spectrum, a: &Spectrum, b: &Spectrum) {
     for ((out, a), b) in values(out, a, b) {
         *out = a * b;
     }
 }
 
-/// `out += a * b`, value by value.
+/// `out += a * b`, pointwise.
 pub(super) fn multiply_add(out: &mut Spectrum, a: &Spectrum, b: &Spectrum) {
     for ((out, a), b) in values(out, a, b) {
         *out += a * b;

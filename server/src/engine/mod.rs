@@ -1,7 +1,7 @@
-//! Scoring on ciphertexts. Knows nothing of HTTP or files.
+//! Scoring on ciphertexts, independent of HTTP and files.
 //!
-//! - [`linear`]: scalar products, no bootstrapping;
-//! - [`network`]: projection networks, one programmable bootstrapping for each projection.
+//! - [`linear`]: scalar products, without bootstrapping;
+//! - [`network`]: projection networks, with one programmable bootstrapping per projection.
 
 mod exact;
 mod fourier;
@@ -18,35 +18,36 @@ use blindscore_protocol::{
 pub use linear::{IntegerOutput, LinearEngine, LinearKey};
 pub use network::{IntegerNetwork, NetworkEngine, NetworkKey};
 
-/// What scores queries of one model.
+/// Scoring engine of one model.
 pub enum Engine {
-    /// A linear model.
+    /// Engine of a linear model.
     Linear(LinearEngine),
-    /// A projection network.
+    /// Engine of a projection network.
     Network(Box<NetworkEngine>),
 }
 
-/// A public key in the form that scoring needs.
+/// A client's public key, expanded and transformed for scoring.
 pub enum PreparedKey {
-    /// For linear models.
+    /// Key for linear models.
     Linear(LinearKey),
-    /// For projection networks.
+    /// Evaluation key for projection networks.
     Network(Box<NetworkKey>),
 }
 
-/// Why a query was not scored.
+/// Reason why a query was not scored.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum ScoreError {
-    /// No randomness.
+    /// The platform provides no randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The key is of another parameter set than the model.
+    /// The key has another parameter set than the model.
     #[error("the key is of another parameter set than the model")]
     WrongKey,
 }
 
 impl PreparedKey {
-    /// Expands and transforms a key: a fraction of a millisecond for a linear model's, a fraction of a second for a network's.
+    /// Expands and transforms a key, in a fraction of a millisecond for linear models and a
+    /// fraction of a second for networks.
     pub fn new(key: &PublicKey) -> Self {
         match key {
             PublicKey::Linear(key) => Self::Linear(LinearKey::new(key)),
@@ -54,7 +55,7 @@ impl PreparedKey {
         }
     }
 
-    /// Parameters of the key.
+    /// Returns the key's parameter set.
     pub fn set(&self) -> ParameterSet {
         match self {
             Self::Linear(key) => ParameterSet::Linear(key.params()),
@@ -62,7 +63,7 @@ impl PreparedKey {
         }
     }
 
-    /// Bytes of memory that a key of `set` holds.
+    /// Returns the size of a prepared key of `set` in memory, in bytes.
     pub fn memory_bytes(set: ParameterSet) -> usize {
         match set {
             ParameterSet::Linear(params) => LinearKey::memory_bytes(params),
@@ -72,15 +73,16 @@ impl PreparedKey {
 }
 
 impl Engine {
-    /// Whether one query keeps all threads of the pool busy.
+    /// Returns whether a single query keeps all threads of the pool busy.
     pub fn uses_all_threads(&self) -> bool {
         matches!(self, Self::Network(_))
     }
 
-    /// Scores one query that was read for this model. A network uses all threads of the rayon pool it is called on.
+    /// Scores one query that was parsed for this model. A network uses all threads of the rayon
+    /// pool it is called on.
     ///
     /// # Errors
-    /// If the key is of another parameter set, or the platform gives no randomness.
+    /// If the key has another parameter set, or the platform provides no randomness.
     pub fn score(&self, query: &Query, key: &PreparedKey) -> Result<Response, ScoreError> {
         match (self, key) {
             (Self::Linear(engine), PreparedKey::Linear(key)) => Ok(engine.score(query, key)?),

@@ -1,29 +1,31 @@
-//! Centred rounding: what rounding a mask is expected to change in the phase goes into the body.
+//! Centred rounding: the body absorbs the expected phase error from rounding the mask.
 //!
-//! Rounding a mask coefficient by `r` changes the phase by `r` times a secret coefficient. A binary coefficient is 1/2 on
-//! average, so the mean of that change is known without the secret, and only `r (s - 1/2)` remains: half the variance.
+//! Rounding a mask coefficient by `r` changes the phase by `r` times a secret coefficient. A binary
+//! coefficient is 1/2 on average, so the mean of that change is known without the secret, and only
+//! `r (s - 1/2)` remains: half the variance.
 
 use blindscore_protocol::params::KeptBits;
 
-/// Which polynomial the rounded mask is multiplied by.
+/// Secret polynomial that the rounded mask is multiplied by.
 #[derive(Clone, Copy)]
 pub(super) enum Secret {
-    /// `s(X)`: every coefficient is 1/2 on average.
+    /// `s(X)`: all coefficients are 1/2 on average.
     Key,
     /// `s(-X)`: 1/2 at even coefficients, -1/2 at odd ones.
     Image,
 }
 
-/// Coefficient `position` of `residuals` times the mean of the secret.
+/// Returns coefficient `position` of `residuals` times the mean of the secret.
 ///
-/// The residuals are smaller than 2^48 in absolute value, so their sum fits.
+/// The residuals are below 2^48 in absolute value, so their sum fits.
 pub(super) fn expected_product(residuals: &[u64], secret: Secret, position: usize) -> u64 {
     let sum: i64 = residuals
         .iter()
         .enumerate()
         .map(|(index, &residual)| {
             let wraps = index > position;
-            // N is even, so the parity of the secret's index is that of the difference, wrapped or not.
+            // N is even, so the parity of the secret's index is that of the difference, wrapped or
+            // not.
             let odd_image = matches!(secret, Secret::Image) && index.abs_diff(position) % 2 == 1;
             if wraps != odd_image {
                 -(residual as i64)
@@ -35,8 +37,8 @@ pub(super) fn expected_product(residuals: &[u64], secret: Secret, position: usiz
     (sum / 2) as u64
 }
 
-/// What rounding `mask`, a polynomial, to the bits that are kept is expected to take from coefficient `position` of the phase's
-/// body: subtract it there.
+/// Returns the expected phase errors at `positions` from rounding `mask` to `kept` bits. Subtract
+/// them from the body.
 pub(super) fn expected_loss(
     kept: KeptBits,
     mask: &[u64],

@@ -1,10 +1,10 @@
-//! Integer weights, ready for scalar products with encrypted features.
+//! Integer weights, transformed for scalar products with encrypted features.
 
 use super::fourier::{Ring, Spectrum, multiply_add};
 
-/// Weights for features that lie in the coefficients of polynomials, `N` in each.
+/// Weights of features that are packed into the coefficients of polynomials, `N` per polynomial.
 ///
-/// The product with `W(X) = w_0 - sum_i w_i X^(N-i)` has the scalar product as its coefficient 0.
+/// Coefficient 0 of the product with `W(X) = w_0 - sum_i w_i X^(N-i)` is the scalar product.
 pub(super) struct Weights {
     /// `W` for each polynomial of features.
     spectra: Vec<Spectrum>,
@@ -12,7 +12,7 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Transforms weights; `n` is the ring's `N`.
+    /// Transforms weights for a ring of degree `n`.
     pub(super) fn new(ring: &mut Ring, n: usize, weights: &[i64]) -> Self {
         let integers: Vec<u64> = weights.iter().map(|&w| w as u64).collect();
         let spectra = integers.chunks(n).map(|block| {
@@ -33,7 +33,7 @@ impl Weights {
         }
     }
 
-    /// Adds the product with masks, one for each polynomial of features, to `out`.
+    /// Adds the product with `masks`, one per polynomial of features, to `out`.
     pub(super) fn add_mask_product<'a>(
         &self,
         ring: &mut Ring,
@@ -47,7 +47,8 @@ impl Weights {
         ring.add_backward(out, &mut sum);
     }
 
-    /// Coefficient 0 of the product with the bodies, plus `start`. It is the only one needed, and exact in integers.
+    /// Returns coefficient 0 of the product with the bodies, plus `start`: the only one needed, and
+    /// exact in integers.
     pub(super) fn body_product(&self, bodies: &[u64], start: u64) -> u64 {
         let pairs = bodies.iter().zip(&self.integers);
         pairs.fold(start, |sum, (body, weight)| {

@@ -1,42 +1,43 @@
-//! What a file may ask for: bounds on its bytes, its parts, and on what is computed of it. They are counted before memory is taken, and stand in
-//! `import --help`.
+//! Bounds on what a file may demand: its bytes, its parts, and the work done for it. They are
+//! checked before memory is allocated, and are listed in `import --help`.
 
 use std::cell::Cell;
 
-/// Bytes of a model's file, and of the files with its tensors together.
+/// Largest model file, and largest sum of the files with its tensors, in bytes.
 pub(crate) use crate::model::MOST_FILE;
-/// Bytes that the decoded parts of an ONNX file take besides.
+/// Most bytes that the decoded parts of an ONNX file take in addition.
 pub(crate) const MOST_DECODED: u64 = 600_000_000;
-/// Nodes of a graph.
+/// Most nodes of a graph.
 pub(crate) const MOST_NODES: usize = 100_000;
-/// Messages within messages of a file.
+/// Deepest nesting of messages in a file.
 pub(crate) const MOST_DEPTH: usize = 32;
-/// Outputs of a graph, most of which have to be parts of one answer.
+/// Most outputs of a graph, most of which must be parts of one answer.
 pub(crate) const MOST_OUTPUTS: usize = 2_000;
-/// Bytes of the values that are held at once while a graph is read: seven of the largest weight matrix.
+/// Most bytes of values held at once while a graph is read: seven times the largest weight matrix.
 pub(crate) const MOST_HELD: u64 = 1_000_000_000;
-/// Multiplications to read a graph, or to run it: two of the largest principal component analysis before a classifier.
+/// Most multiplications to read a graph, or to run it: twice those of the largest principal
+/// component analysis before a classifier.
 pub(crate) const MOST_WORK: u64 = 1 << 35;
-/// Bytes of a name of a class or a feature.
+/// Longest name of a class or a feature, in bytes.
 pub(crate) const MOST_NAME: usize = 1_000;
 
-/// Bytes of one row of a table, in which the first line has to end, too.
+/// Longest row of a table, in bytes. The first line must end within it, too.
 pub(crate) const MOST_ROW: usize = 4_000_000;
-/// Columns of a table.
+/// Most columns of a table.
 pub(crate) const MOST_COLUMNS: usize = 65_536;
-/// Bytes of a table.
+/// Largest table, in bytes.
 pub(crate) const MOST_TABLE: u64 = 4_000_000_000;
-/// Values that are kept of a table: 400 MB of them.
+/// Most values kept of a table: 400 MB.
 pub(crate) const MOST_VALUES: usize = 50_000_000;
-/// Bytes of the predictions that are kept of a table.
+/// Most bytes of predictions kept of a table.
 pub(crate) const MOST_PREDICTIONS: usize = 200_000_000;
 
-/// Bytes in words.
+/// Formats a number of bytes in megabytes.
 pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes / 1_000_000)
 }
 
-/// Counts what work is done, and refuses more than is allowed.
+/// Budget of multiplications for one file.
 #[derive(Debug)]
 pub(crate) struct Work(Cell<u64>);
 
@@ -45,7 +46,7 @@ impl Work {
         Self(Cell::new(MOST_WORK))
     }
 
-    /// Takes the product of some numbers off what is left.
+    /// Deducts the product of `factors` from the budget.
     pub(crate) fn take(&self, factors: &[usize]) -> Result<(), TooMuchWork> {
         let product = factors
             .iter()
@@ -55,7 +56,7 @@ impl Work {
     }
 }
 
-/// More work than is done for one file.
+/// The file exceeds its budget of multiplications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model's graph takes more than {MOST_WORK} multiplications, which is the most that is done for one file"

@@ -1,4 +1,4 @@
-//! Examples of the features, as a CSV file.
+//! Examples of the features, from a CSV file.
 
 use super::{
     bounds::MOST_VALUES,
@@ -7,17 +7,17 @@ use super::{
 use blindscore_protocol::columns::{ColumnError, same_columns};
 use std::{collections::HashSet, path::Path};
 
-/// Values that a row takes the room of, besides its own.
+/// Overhead of a row, in values.
 const ROW: usize = 8;
 
-/// What a table's columns are to be.
+/// Columns expected of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// The model's features.
+    /// Number of the model's features.
     pub count: usize,
-    /// Their names, if they have some.
+    /// Names of the features, if they have any.
     pub names: Option<&'a [String]>,
-    /// Columns that the model knows and doesn't use.
+    /// Columns that the model knows but does not use.
     pub unused: &'a [String],
 }
 
@@ -31,10 +31,11 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Reads a file. Where both its header and the model have names, columns are found by name, else by their order.
+    /// Reads a file. Columns are matched by name if both its header and the model have names, else
+    /// by position.
     ///
     /// # Errors
-    /// If it can't be read, a cell isn't a number, or the columns aren't the model's.
+    /// If it can't be read, a cell isn't a number, or the columns don't match the model.
     pub fn read(path: &Path, wanted: Wanted<'_>, options: &TableOptions) -> Result<Self, TableError> {
         let names: Option<Vec<&str>> = wanted
             .names
@@ -85,7 +86,7 @@ impl Calibration {
                     .collect::<Vec<_>>(),
             )?;
         }
-        // 0, 1, 2, ... is how pandas calls columns without names.
+        // pandas calls unnamed columns 0, 1, 2, ...
         let counted = |names: &Vec<String>| {
             names
                 .iter()
@@ -109,41 +110,41 @@ impl Calibration {
         })
     }
 
-    /// What the header calls the features, in the model's order.
+    /// Returns the header's names of the features, in the model's order.
     pub fn names(&self) -> Option<&[String]> {
         self.names.as_deref()
     }
 
-    /// Columns that are none of the model's.
+    /// Returns the columns that don't belong to the model.
     pub fn others(&self) -> &[String] {
         &self.others
     }
 
-    /// Whether the first line named the columns.
+    /// Returns whether the first line named the columns.
     pub const fn has_header(&self) -> bool {
         self.has_header
     }
 
-    /// The rows; never none.
+    /// Returns the rows, at least one.
     pub fn rows(&self) -> &[Vec<f64>] {
         &self.rows
     }
 
-    /// Some of the rows, at most so many, spread over the file, which may be sorted.
+    /// Returns at most `most` rows, spread over the file because it may be sorted.
     pub fn sample(&self, most: usize) -> Vec<&[f64]> {
         let every = self.rows.len().div_ceil(most.max(1)).max(1);
         self.rows.iter().step_by(every).map(Vec::as_slice).collect()
     }
 }
 
-/// The columns that the model doesn't know of.
+/// Returns the columns that the model doesn't know.
 fn without(columns: Vec<String>, unused: &[String]) -> Vec<String> {
     let unused: HashSet<&str> = unused.iter().map(String::as_str).collect();
     let known = |column: &String| same_columns(column).any(|name| unused.contains(name.as_str()));
     columns.into_iter().filter(|column| !known(column)).collect()
 }
 
-/// Clients find columns by these names, so each needs one of its own.
+/// Checks that names are unique and not empty, because clients match columns by name.
 fn check_names(names: &[&str]) -> Result<(), TableError> {
     let mut seen = HashSet::new();
     for name in names {

@@ -1,55 +1,56 @@
-//! How finely inputs are rounded.
+//! Choice of the parameter set and of the number of input levels.
 
 use super::ImportError;
 use crate::model::{LinearModel, Model, ModelError, PredictedOutput, predict};
 use blindscore_protocol::{descriptor::Link, params::LinearParams};
 
-/// Bits of an input, least and most.
+/// Allowed bits per input.
 const BITS: std::ops::RangeInclusive<u32> = 4..=16;
-/// Levels of an input, at most.
+/// Most levels of an input.
 pub const MOST_LEVELS: u32 = 1 << *BITS.end();
-/// Finer levels than those that add a tenth to the other errors' variance gain nothing.
+/// Input rounding's share of the other errors' variance below which finer levels gain nothing.
 const WORTHWHILE: f64 = 0.1;
-/// Times that the scores' range may be larger before features get ranges of their own.
+/// Factor by which a shared range may widen the scores' range before features get their own ranges.
 const MUCH: f64 = 1.5;
-/// Standard deviations that an error stays within: one in five hundred million is larger.
+/// Bound of an error in standard deviations; one error in five hundred million exceeds it.
 pub const BOUND: f64 = 6.0;
-/// Largest error of a probability with which the usual parameter set is taken.
+/// Largest error of a probability with which the default parameter set is chosen.
 const PROBABILITY: f64 = 1e-3;
 
 /// A model that is ready to be written and served.
 pub struct Choice {
-    /// What is written.
+    /// Model to write.
     pub linear: LinearModel,
-    /// What is served.
+    /// Model to serve.
     pub model: Model,
-    /// The error to expect of each output.
+    /// Predicted error of each output.
     pub predicted: Vec<PredictedOutput>,
 }
 
 impl Choice {
-    /// The largest error, as a share of its output's range, that a score will have: six standard deviations.
+    /// Returns the largest error of a score, six standard deviations, as a share of its output's
+    /// range.
     pub fn worst(&self) -> f64 {
         self.predicted.iter().map(relative).fold(0.0, f64::max)
     }
 
-    /// The largest error of a probability, if the model has probabilities: six standard deviations.
+    /// Returns the largest error of a probability, six standard deviations, if the model has any.
     pub fn probability_error(&self) -> Option<f64> {
         probability_error(self.linear.link, &self.predicted)
     }
 
-    /// The largest error of a score in its own units: six standard deviations.
+    /// Returns the largest error of a score, six standard deviations, in its own units.
     pub fn stated_error(&self) -> f64 {
         self.predicted.iter().map(bound).fold(0.0, f64::max)
     }
 }
 
-/// Chooses the parameter set and the number of levels of the inputs: the first set with which both the scores and the probabilities are precise
-/// enough, and as many levels as make the scores more precise. Finer levels cost neither bytes nor time; the weights' rounding follows from the
-/// parameter set.
+/// Chooses the parameter set and the number of input levels: the first set that is precise enough
+/// for both scores and probabilities, and as many levels as make the scores more precise. Finer
+/// levels cost neither bytes nor time; the weights' rounding follows from the parameter set.
 ///
 /// # Errors
-/// If the scores' error, six standard deviations, would be more than `max_error` of their range.
+/// If the scores' error, six standard deviations, exceeds `max_error` of their range.
 pub fn choose(linear: LinearModel, max_error: f64) -> Result<Choice, ImportError> {
     let (linear, predicted) = finest_needed(linear, max_error)?;
     if let Some(worst) = predicted
@@ -77,7 +78,8 @@ pub fn choose(linear: LinearModel, max_error: f64) -> Result<Choice, ImportError
     })
 }
 
-/// The model with the first parameter set that is precise enough; if none is, with the last one that has the flooding margin.
+/// Returns the model with the first parameter set that is precise enough, or else with the last one
+/// that reaches the flooding margin.
 fn finest_needed(
     linear: LinearModel,
     max_error: f64,
@@ -101,14 +103,15 @@ fn finest_needed(
     Ok((chosen, predicted))
 }
 
-/// The model with as many levels as are worthwhile.
+/// Returns the model with as many levels as are worthwhile.
 fn with_levels(mut linear: LinearModel) -> Result<(LinearModel, Vec<PredictedOutput>), ModelError> {
     linear.input_rounding = true;
     let mut bits = *BITS.start();
     loop {
         linear.inputs.levels = 1 << bits;
         let predicted = predict(&linear)?;
-        // Each bit more halves the error of rounding the inputs, and leaves the others about as they are.
+        // Each additional bit halves the input rounding error and leaves the others about
+        // unchanged.
         let missing = |output: &PredictedOutput| {
             let others = output.error.noise_std.hypot(output.error.rounding_std);
             (output.error.input_std / (others * WORTHWHILE.sqrt()))
@@ -123,8 +126,9 @@ fn with_levels(mut linear: LinearModel) -> Result<(LinearModel, Vec<PredictedOut
     }
 }
 
-/// Of two models that differ in the ranges of their features only, the one with a `shared` range, which refuses fewer rows, unless ranges of their
-/// `own` make the scores' range, and with it their error, much smaller.
+/// Prefers the model with one `shared` range, which refuses fewer rows, unless the features' `own`
+/// ranges shrink the scores' range, and with it their error, by more than `MUCH`. The models differ
+/// in these ranges only.
 ///
 /// # Errors
 /// If one of them can't be served.
@@ -140,10 +144,12 @@ pub fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<LinearMode
     })
 }
 
-/// The largest error of a probability, six standard deviations; none if there are no probabilities.
+/// Returns the largest error of a probability, six standard deviations; `None` without
+/// probabilities.
 ///
-/// A sigmoid's slope is at most 1/4. Of a softmax, `dp = p ((1 - p) ds - sum_j p_j ds_j)`, whose deviation for independent errors `ds` is at most
-/// `p (1 - p) sqrt(2)`, and likewise for one against the rest.
+/// A sigmoid's slope is at most 1/4. For a softmax, `dp = p ((1 - p) ds - sum_j p_j ds_j)`, whose
+/// standard deviation for independent errors `ds` is at most `p (1 - p) sqrt(2)`; likewise for
+/// one-vs-rest.
 fn probability_error(link: Link, predicted: &[PredictedOutput]) -> Option<f64> {
     let slope = match link {
         Link::Identity => return None,
@@ -153,12 +159,12 @@ fn probability_error(link: Link, predicted: &[PredictedOutput]) -> Option<f64> {
     Some(slope * predicted.iter().map(bound).fold(0.0, f64::max))
 }
 
-/// The largest error of an output's score, in its units: six standard deviations.
+/// Returns the largest error of an output's score, six standard deviations, in its own units.
 pub fn bound(output: &PredictedOutput) -> f64 {
     BOUND * output.error.std_dev()
 }
 
-/// The same as a share of the score's range.
+/// Returns the same as a share of the score's range.
 fn relative(output: &PredictedOutput) -> f64 {
     bound(output) / (2.0 * output.half_range)
 }

@@ -1,4 +1,5 @@
-//! The model that is to be served against the file that it was made of, and against what the caller's own program says.
+//! Comparison of the model to be served with the file it was made from, and with the caller's own
+//! predictions.
 
 use super::{
     Answer, Choice, Fitted, ImportError, bound,
@@ -9,31 +10,31 @@ use super::{
 use blindscore_client::Scores;
 use blindscore_protocol::descriptor::{Inputs, ModelDescriptor, Task};
 
-/// Rows that are compared, at most.
+/// Most rows compared.
 pub const MOST_ROWS: usize = 500;
-/// Rows that are drawn if there are no examples.
+/// Rows drawn if there are no examples.
 const DRAWN: usize = 200;
-/// What single precision may change, as a share of a score or its range.
+/// Tolerance for single precision, as a share of a score or its range.
 const SINGLE: f64 = 1e-5;
 
-/// What a comparison came to.
+/// Result of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compared {
-    /// Rows that were compared, all of them alike.
+    /// Compared rows, all of which agree.
     pub rows: usize,
     /// Largest difference of a score or a probability.
     pub largest: f64,
-    /// Of these, rows on which the decision was too close to be compared.
+    /// Rows among these whose decision was too close to be compared.
     pub close: usize,
 }
 
-/// How far apart two answers may be.
+/// Allowed differences between two answers.
 pub(super) struct Allowed {
     scores: Vec<f64>,
     probabilities: f64,
 }
 
-/// Where two answers differ.
+/// A difference between two answers.
 pub(super) struct Difference {
     pub(super) what: String,
     pub(super) theirs: String,
@@ -53,7 +54,7 @@ impl Allowed {
         }
     }
 
-    /// Whether a decision is closer than what the scores may be off.
+    /// Returns whether a decision is closer than the allowed error of the scores.
     pub(super) fn is_close(&self, scores: &[f64]) -> bool {
         match scores {
             [score] => score.abs() <= self.scores[0],
@@ -82,7 +83,7 @@ impl Allowed {
         }
         Err(Difference {
             what: what(),
-            // Large and small numbers have an exponent so.
+            // Debug format, which writes large and small numbers with an exponent.
             theirs: format!("{theirs:?}"),
             ours: format!("{ours:?}"),
         })
@@ -97,10 +98,12 @@ impl Allowed {
     }
 }
 
-/// Runs the file's graph in the clear on `rows`, or on rows drawn within the ranges, and compares all that it gives.
+/// Runs the file's graph in the clear on `rows`, or on rows drawn within the ranges, and compares
+/// all its outputs.
 ///
 /// # Errors
-/// The outer one if an answer differs by more than the stated error; the inner one if the graph can't be run, with the reason.
+/// Outer: an answer differs by more than the stated error. Inner: the reason why the graph can't be
+/// run.
 pub fn compare(
     graph: &Graph,
     fitted: &Fitted,
@@ -157,7 +160,7 @@ pub fn compare(
     }
 }
 
-/// The largest difference between what an output of the graph says and the model's answer.
+/// Returns the largest difference between an output of the graph and the model's answer.
 fn differs(
     answer: &Answer,
     elements: &Elements,
@@ -179,7 +182,7 @@ fn differs(
                 Elements::Texts(texts) => texts.first().cloned().unwrap_or_default(),
                 Elements::Numbers(numbers) => numbers.first().map_or_else(String::new, f64::to_string),
             };
-            // The file's own names: the caller may have given others.
+            // The file's own names; the caller may have given others.
             let names = match (&fitted.classes, &fitted.labels) {
                 (Some(classes), _) => classes.to_vec(),
                 (None, Some(labels)) => labels.clone(),
@@ -236,7 +239,7 @@ fn differs(
     }
 }
 
-/// Rows within the ranges, always the same ones.
+/// Draws rows within the ranges, always the same ones.
 fn draw(inputs: &Inputs, whole: &[bool]) -> Vec<Vec<f64>> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut share = move || {

@@ -1,4 +1,4 @@
-//! What the caller's own program predicts for the calibration rows.
+//! Predictions of the caller's own program for the calibration rows.
 
 use super::{
     Choice, ImportError,
@@ -15,25 +15,26 @@ use blindscore_protocol::{
 use csv::StringRecord;
 use std::path::Path;
 
-/// What the rounding of a model to single precision may change, as a share of a score's range, or of a probability.
+/// Tolerance for rounding a model to single precision, as a share of the range of a score or a
+/// probability.
 const SHARE: f64 = 1e-4;
 /// Names of the column with the answer.
 const PREDICTED: [&str; 4] = ["predicted", "prediction", "predict", "label"];
-/// Numbers that a row's record takes the room of, besides its cells.
+/// Overhead of a row's record, in words, besides its cells.
 const RECORD: usize = 24;
 
-/// What a column says.
+/// Meaning of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Column {
-    /// The decision, or with a regression of one target its value; a JSON list where there are several.
+    /// Decision, or value of a regression with one target; a JSON list for several outputs.
     Predicted,
-    /// The value of one target, or whether one label holds.
+    /// Value of one target, or whether one label holds.
     Output(usize),
-    /// A class's probability.
+    /// Probability of a class.
     Probability(usize),
-    /// A class's score.
+    /// Score of a class.
     Score(usize),
-    /// A class's score or probability: the numbers show which.
+    /// Score or probability of a class; the numbers show which.
     Class(usize),
 }
 
@@ -41,21 +42,21 @@ enum Column {
 pub struct Expected {
     columns: Vec<(usize, String, Column)>,
     rows: Vec<StringRecord>,
-    /// What stands above the only column: its name, or a prediction.
+    /// First line of a single column: its name, or a prediction.
     only: Option<String>,
 }
 
 impl Expected {
-    /// Reads a file for a model: columns `predicted` or `label`, `predicted_NAME`, `proba_NAME`, `score_NAME` or the names of the outputs, or a
-    /// single column whatever it is called.
+    /// Reads a file for a model. Columns are `predicted` or `label`, `predicted_NAME`,
+    /// `proba_NAME`, `score_NAME`, or the names of the outputs. A single column may have any name.
     ///
     /// # Errors
-    /// If it can't be read, or its columns are none of these.
+    /// If it can't be read, or has other columns.
     pub fn read(path: &Path, model: &ModelDescriptor) -> Result<Self, ImportError> {
         let options = TableOptions {
             header: HeaderChoice::Yes,
             ignore: Vec::new(),
-            // The caller's is for the other file.
+            // The caller's delimiter applies to the other file.
             delimiter: None,
         };
         let mut table = Table::open(path, &options, None, None)?;
@@ -89,10 +90,11 @@ impl Expected {
     /// Compares all rows with the model in the clear.
     ///
     /// # Errors
-    /// If there are more or fewer rows, or one of them differs by more than the stated error.
+    /// If the number of rows differs, or a row differs by more than the stated error.
     pub fn compare(&self, rows: &[Vec<f64>], choice: &Choice) -> Result<Compared, ImportError> {
         let (ours, theirs) = (rows.len(), self.rows.len());
-        // pandas writes 0 above a column without a name, numpy nothing: the number of rows shows which it was.
+        // pandas writes 0 above an unnamed column, numpy nothing; the number of rows tells them
+        // apart.
         let first = self.only.iter().filter(|_| theirs + 1 == ours);
         let first: Option<StringRecord> = first.map(|cell| StringRecord::from(vec![cell.clone()])).next();
         let records: Vec<&StringRecord> = first.iter().chain(&self.rows).collect();
@@ -145,7 +147,8 @@ impl Expected {
 }
 
 impl Expected {
-    /// The columns, those with classes' names as probabilities if each row's numbers add up to one, else as scores.
+    /// Returns the columns. Those with names of classes are probabilities if each row adds up to
+    /// one, else scores.
     fn resolved(&self, records: &[&StringRecord], model: &ModelDescriptor) -> Vec<(usize, String, Column)> {
         let classes = || {
             self.columns
@@ -165,7 +168,7 @@ impl Expected {
         let resolve = |(place, name, column): &(usize, String, Column)| {
             let column = match column {
                 Column::Class(class) if shares => Column::Probability(*class),
-                // One score is that of the second of two classes.
+                // A single score is that of the second of two classes.
                 Column::Class(class) => Column::Score((*class).min(last)),
                 other => other.clone(),
             };
@@ -175,7 +178,7 @@ impl Expected {
     }
 }
 
-/// What each column of a header says.
+/// Returns the meaning of each column of a header.
 fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, String, Column)>, ImportError> {
     let labels: Vec<&str> = model.outputs.iter().map(|output| output.label.as_str()).collect();
     let classes = names_of_classes(model);
@@ -200,7 +203,7 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
         }
     };
     if let [only] = header {
-        // A column by itself is the answer, whatever it is called, unless its name says that it is something else.
+        // A single column is the answer, whatever its name, unless its prefix says otherwise.
         let says = ["proba_", "score_", "predicted_"]
             .iter()
             .any(|prefix| only.starts_with(prefix));
@@ -212,7 +215,7 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
     for (index, name) in header.iter().enumerate() {
         match column(name) {
             Some(column) => known.push((index, name.clone(), column)),
-            // An index that pandas writes.
+            // An index written by pandas.
             None if index == 0 && (name.is_empty() || name == "row") => {}
             None if header.iter().all(|name| number(name).is_some()) => {
                 return Err(ImportError::Options(format!(
@@ -236,7 +239,7 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
     Ok(known)
 }
 
-/// Names for so many columns that lack them.
+/// Returns example names for `columns` unnamed columns.
 fn example(model: &ModelDescriptor, names: &[&str], columns: usize) -> String {
     let prefix = match model.task {
         Task::Classification if model.link != Link::Identity => "proba_",
@@ -249,7 +252,8 @@ fn example(model: &ModelDescriptor, names: &[&str], columns: usize) -> String {
     shown.join(",") + more
 }
 
-/// Refuses a column by itself whose cells are several numbers: numpy.savetxt puts blanks between them.
+/// Refuses a single column whose cells hold several numbers: numpy.savetxt puts blanks between
+/// them.
 fn check_single(
     first: &str,
     second: Option<&StringRecord>,
@@ -271,7 +275,7 @@ fn check_single(
     Ok(())
 }
 
-/// The classes, or the outputs.
+/// Returns the names of the classes, or else of the outputs.
 fn names_of_classes(model: &ModelDescriptor) -> Vec<&str> {
     match &model.classes {
         Some(classes) => classes.iter().map(String::as_str).collect(),
@@ -283,7 +287,8 @@ fn listed_texts(names: &[&str]) -> String {
     listed(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
 }
 
-/// Whether two names of a class are the same: as text, or as numbers, which other programs write as `1.0`.
+/// Returns whether two names of a class are the same: as text, as truth values, or as numbers,
+/// which other programs write as `1.0`.
 fn same_label(one: &str, other: &str) -> bool {
     let truth = |text: &str| match text {
         "True" | "true" => Some(1.0),
@@ -296,7 +301,7 @@ fn same_label(one: &str, other: &str) -> bool {
             .is_some_and(|(one, other)| one == other)
 }
 
-/// The difference between a cell and the model's answer.
+/// Returns the difference between a cell and the model's answer.
 fn differs(
     text: &str,
     name: &str,

@@ -1,12 +1,15 @@
-//! From a fitted model to one that is served: ONNX or safetensors in, a model file out.
+//! Conversion of a fitted model to a served one: ONNX or safetensors in, a model file out.
 //!
-//! 1. [`onnx`] or [`tensors`] read the file as a [`Fitted`] linear model, in floating point, with the scaler folded into its weights;
-//! 2. [`ranges`] finds the range of every feature, from the scaler, from calibration data, or from the caller;
-//! 3. [`settle`] puts the caller's labels in the place of the file's;
+//! 1. [`onnx`] or [`tensors`] reads the file as a [`Fitted`] linear model, in floating point, with
+//!    the scaler folded into its weights;
+//! 2. [`ranges`] finds the range of every feature, from the caller, from calibration data, or from
+//!    the scaler;
+//! 3. [`settle`] replaces the file's labels by the caller's;
 //! 4. [`choice`] rounds inputs and weights as coarsely as the allowed error permits;
-//! 5. [`compare`] holds that against the file itself, run in the clear by [`reference`], and [`expect`] against what the caller's own program says.
+//! 5. [`compare`] checks the result against the file itself, run in the clear by [`reference`], and
+//!    [`expect`] against predictions of the caller's own program.
 //!
-//! Projection networks come trained and rounded; [`network`] names and checks them.
+//! Projection networks are imported trained and rounded; [`network`] names and checks them.
 
 mod bounds;
 mod calibration;
@@ -36,52 +39,52 @@ use crate::model::ModelError;
 use blindscore_protocol::descriptor::{Link, Task};
 use bounds::TooMuchWork;
 
-/// A linear model as it was fitted, and what its file tells besides.
+/// A fitted linear model and the other content of its file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
     /// Names of the features, if the file has them.
     pub features: Option<Vec<String>>,
-    /// Names of columns that the file knows and doesn't use.
+    /// Names of columns that the file knows but does not use.
     pub unused: Vec<String>,
-    /// The range of each feature that the file's scaler implies, or that it gives.
+    /// Range of each feature, given in the file or implied by its scaler.
     pub ranges: Option<Vec<(f64, f64)>>,
-    /// What is taken for granted about these ranges.
+    /// Assumption behind these ranges.
     pub assumed: Option<&'static str>,
-    /// A name for each output, if the file has them.
+    /// One label per output, if the file has them.
     pub labels: Option<Vec<String>>,
-    /// Share of a test set that it gets right, if the file says so.
+    /// Accuracy on a test set, as a share, if the file states it.
     pub accuracy: Option<f64>,
-    /// What the scores are for, if the file says so.
+    /// Purpose of the scores, if the file states it.
     pub task: Option<Task>,
-    /// The two classes between which the only output decides, if it does.
+    /// Classes between which a single output decides, if it does.
     pub classes: Option<[String; 2]>,
-    /// From scores to probabilities.
+    /// Link function from scores to probabilities.
     pub link: Link,
-    /// Whether that is only what is usual, as the file says nothing of it.
+    /// Whether the link is only the usual one, because the file does not state it.
     pub assumed_link: bool,
-    /// One row of weights for each output, for features as the caller has them: before any scaling.
+    /// One row of weights per output, for features before any scaling.
     pub coef: Vec<Vec<f64>>,
-    /// One intercept for each output.
+    /// One intercept per output.
     pub intercept: Vec<f64>,
-    /// What each output of the file's graph is of this model, in the graph's order.
+    /// Meaning of each output of the file's graph, in the graph's order.
     pub answers: Vec<Answer>,
 }
 
-/// What an output of a graph is of the model that is made of it.
+/// Meaning of a graph's output for the model made from it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// The class decided for.
+    /// Class decided for.
     Label,
     /// For each of several labels, whether it holds.
     Held,
-    /// Probabilities, by their places.
+    /// Probabilities, by index.
     Probabilities(Vec<usize>),
-    /// Scores, by their places, each with a factor.
+    /// Scores, by index, each with a factor.
     Scores(Vec<(usize, f64)>),
 }
 
 impl Fitted {
-    /// Scores through a link, and nothing else that is known.
+    /// Creates a model of scores and a link, with nothing else known.
     pub fn new(link: Link, coef: Vec<Vec<f64>>, intercept: Vec<f64>) -> Self {
         Self {
             features: None,
@@ -100,19 +103,19 @@ impl Fitted {
         }
     }
 
-    /// Number of features.
+    /// Returns the number of features.
     pub fn count(&self) -> usize {
         self.coef.first().map_or(0, Vec::len)
     }
 }
 
-/// Why a file can't be imported.
+/// Reason why a file can't be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Not a file of the kind that its name says.
+    /// The file is not an ONNX model.
     #[error("not an ONNX model: {0}")]
     NotOnnx(String),
-    /// An operator that has no place in a linear model, or not there.
+    /// A linear model has no such operator, or not at this place.
     #[error(
         "{operator}{in_node} is not supported{why}.{advice}\nSupported are linear models: {SUPPORTED}",
         in_node = if .node.is_empty() { String::new() } else { format!(" (node {})", quoted(.node)) },
@@ -121,32 +124,32 @@ pub enum ImportError {
     Unsupported {
         /// `op_type`, with its domain.
         operator: String,
-        /// The node's name.
+        /// Name of the node.
         node: String,
-        /// What is wrong with it, if it is more than that it's there.
+        /// Problem with the operator, unless its mere presence is the problem.
         why: String,
-        /// What its users call it, and what to do instead.
+        /// Users' name for it, and an alternative.
         hint: Option<&'static str>,
     },
-    /// The graph isn't one that gives scores.
+    /// The graph does not give scores.
     #[error("{0}")]
     Graph(String),
-    /// It takes too long.
+    /// The graph takes too much work.
     #[error(transparent)]
     Work(#[from] TooMuchWork),
-    /// The ranges of the features are not known.
+    /// The ranges of the features are unknown.
     #[error(
         "the ranges of the features are not known: the model has no scaler that tells them. Give examples with --calibrate data.csv, or \
          --input-min and --input-max if all features share a range"
     )]
     NoRanges,
-    /// Numbers that contradict each other.
+    /// Options or numbers contradict each other.
     #[error("{0}")]
     Options(String),
     /// A table can't be used.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Nothing that may be chosen is precise enough.
+    /// No possible choice is precise enough.
     #[error(
         "no rounding meets --max-error {max_error}: with {levels} levels the error would be {reached:.2e} of the range of output \
          {output:?}{hint}"
@@ -154,13 +157,13 @@ pub enum ImportError {
     TooCoarse {
         /// Allowed share of the score range.
         max_error: f64,
-        /// The finest rounding tried.
+        /// Levels of the finest rounding tried.
         levels: u32,
-        /// Its error.
+        /// Error of that rounding.
         reached: f64,
-        /// The worst output.
+        /// Output with the largest error.
         output: String,
-        /// What may help.
+        /// Possible remedy.
         hint: &'static str,
     },
     /// The model can't be served.
@@ -168,7 +171,7 @@ pub enum ImportError {
     Model(#[from] ModelError),
 }
 
-/// The first of some names, as they are shown in messages.
+/// Lists the first of some names for a message.
 pub(crate) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| quoted(name)).collect();
@@ -179,7 +182,7 @@ pub(crate) fn listed(names: &[String]) -> String {
     shown.join(", ") + &more
 }
 
-/// A name in quotes, or its beginning.
+/// Quotes a name, or its beginning.
 pub(crate) fn quoted(name: &str) -> String {
     const SHOWN: usize = 60;
     match name.char_indices().nth(SHOWN) {
@@ -188,7 +191,7 @@ pub(crate) fn quoted(name: &str) -> String {
     }
 }
 
-/// What the readers understand, for error messages.
+/// Operators that the readers support, for error messages.
 pub(crate) const SUPPORTED: &str = "scalers (Scaler, or Mul, Add, Sub and Div with constants) and Concat or FeatureVectorizer of columns, then one LinearClassifier, \
 LinearRegressor, Gemm, or MatMul with Add, or several one after the other, then Softmax, Sigmoid or Normalizer (L1), and what makes labels of that \
 (ArgMax, ArrayFeatureExtractor, ZipMap, and Cast and Reshape that change nothing)";

@@ -1,4 +1,5 @@
-//! Trained projection networks (`models/net`): nothing is left to choose, but they get a name and are checked as serving does.
+//! Import of trained projection networks (`models/net`): nothing is left to choose, but they get a
+//! name and pass the checks of serving.
 
 use super::ImportError;
 use crate::model::{Model, ModelError, Salt, is_network, tensors};
@@ -7,34 +8,34 @@ use serde_json::{Map, Value};
 
 /// A network that is ready to be written and served.
 pub struct Network {
-    /// What is served.
+    /// Model to serve.
     pub model: Model,
-    /// The model file.
+    /// Content of the model file.
     pub content: Vec<u8>,
 }
 
-/// What a network is called from now on.
+/// New name of a network, and its other new metadata.
 pub struct Naming<'a> {
     /// Name in addresses.
     pub name: &'a str,
-    /// A line for people; the file's, or else the name, if not given.
+    /// Human-readable title of one line; by default the file's, or else the name.
     pub title: Option<&'a str>,
-    /// A name for each output; the file's if not given.
+    /// One label per output; by default the file's.
     pub labels: Option<&'a [String]>,
-    /// What its id is salted with.
+    /// Salt of the id.
     pub salt: &'a Salt,
 }
 
 impl Network {
-    /// Whether a file has a network in it, and no linear model.
+    /// Returns whether a file holds a network rather than a linear model.
     pub fn is_in(bytes: &[u8]) -> bool {
         tensors(bytes).is_ok_and(|tensors| is_network(&tensors))
     }
 
-    /// Names and checks a network. Its tensors stay byte for byte what they are.
+    /// Names and checks a network. Its tensors stay the same, byte for byte.
     ///
     /// # Errors
-    /// If it is no such file, or it can't be served.
+    /// If the file holds no network, or the network can't be served.
     pub fn read(bytes: &[u8], naming: &Naming<'_>) -> Result<Self, ImportError> {
         let content = renamed(bytes, naming)?;
         let model = Model::from_safetensors(&content)?;
@@ -42,7 +43,8 @@ impl Network {
     }
 }
 
-/// The file with other strings in its header. They stand in order, so that the same network is always the same file.
+/// Returns the file with new strings in its header. They are sorted, so that the same network
+/// always gives the same file.
 fn renamed(bytes: &[u8], naming: &Naming<'_>) -> Result<Vec<u8>, ModelError> {
     const LENGTH: usize = size_of::<u64>();
     tensors(bytes)?;
@@ -68,7 +70,7 @@ fn renamed(bytes: &[u8], naming: &Naming<'_>) -> Result<Vec<u8>, ModelError> {
         }
     }
     let mut header = Value::from(header).to_string().into_bytes();
-    // Tensors start at a multiple of eight.
+    // Tensors start at a multiple of eight bytes.
     header.resize(header.len().next_multiple_of(LENGTH), b' ');
     let length = (header.len() as u64).to_le_bytes();
     Ok([&length, &*header, data].concat())

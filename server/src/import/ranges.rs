@@ -1,17 +1,17 @@
-//! The range of every feature.
+//! Ranges of the features.
 
 use super::{Calibration, Fitted, ImportError};
 use blindscore_protocol::descriptor::{Feature, Inputs, NormBound};
 use std::fmt;
 
-/// Where ranges come from.
+/// Source of the ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeSource {
-    /// The caller said.
+    /// Caller's options.
     Given,
     /// Examples of the features.
     Calibration,
-    /// The model's file: its scaler, or what it says itself.
+    /// The model's file: its scaler, or ranges stated in it.
     File,
 }
 
@@ -25,26 +25,28 @@ impl fmt::Display for RangeSource {
     }
 }
 
-/// The allowed features.
+/// Allowed values of the features.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranges {
-    /// Smallest and largest value of each.
+    /// Smallest and largest value of each feature.
     each: Vec<(f64, f64)>,
-    /// A ball that they lie in besides.
+    /// Ball that bounds them, too.
     norm: Option<NormBound>,
-    /// Where this comes from.
+    /// Source of the ranges.
     pub source: RangeSource,
-    /// What is taken for granted about it.
+    /// Assumption behind the ranges.
     pub assumed: Option<&'static str>,
 }
 
 impl Ranges {
-    /// Finds them: what is `given` for all features, else from the calibration data, else from the file.
+    /// Finds the ranges: as `given` for all features, else from the calibration data, else from the
+    /// file.
     ///
-    /// Ranges from data are made wider by `widen` times their width to both sides, and so is the ball around all rows.
+    /// Ranges from data are widened on both sides by `widen` times their width, and so is the ball
+    /// around all rows.
     ///
     /// # Errors
-    /// If nothing tells them.
+    /// If there is no source, or a range is empty or not finite.
     pub fn find(
         fitted: &Fitted,
         given: Option<(f64, f64)>,
@@ -64,8 +66,9 @@ impl Ranges {
         })
     }
 
-    /// The same with one range for all features, for ranges from calibration data. It is the better one for features of a kind, such as counts of
-    /// words: a rare one's own range, from the few rows that have it, would be too narrow for others.
+    /// Returns the same with one range for all features, if the ranges are from calibration data.
+    /// It suits features of one kind, such as word counts: a rare word's own range, from the few
+    /// rows that have it, would be too narrow for other rows.
     pub fn shared(&self, calibration: Option<&Calibration>, widen: f64) -> Option<Self> {
         let data = calibration.filter(|_| self.source == RangeSource::Calibration)?;
         let whole = self.inputs(None, 2);
@@ -97,7 +100,7 @@ impl Ranges {
         Ok(ranges)
     }
 
-    /// As a descriptor has them.
+    /// Returns the ranges in a descriptor's form.
     pub fn inputs(&self, names: Option<&[String]>, levels: u32) -> Inputs {
         let uniform = self.each.windows(2).all(|pair| pair[0] == pair[1]);
         let features = self.each.iter().enumerate().map(|(index, &(min, max))| Feature {
@@ -123,7 +126,8 @@ impl Ranges {
         }
     }
 
-    /// The smaller of the balls around the data, centred on the low ends or the middles of the ranges; none if it leaves nothing out.
+    /// Returns the smaller of the balls around the data, centred on the low ends or the middles of
+    /// the ranges; `None` if it excludes nothing.
     fn ball(&self, data: &Calibration, widen: f64) -> Option<NormBound> {
         let inputs = self.inputs(None, 2);
         let diagonal = (self.each.len() as f64).sqrt();
@@ -134,7 +138,7 @@ impl Ranges {
                 .map(|row| inputs.distance(row, centre))
                 .fold(0.0, f64::max);
             let max = farthest * (1.0 + widen);
-            // Of the box, the ball leaves out what is farther from the centre.
+            // The ball excludes those parts of the box that are farther from the centre.
             (max < diagonal * centre.max(1.0 - centre)).then_some(NormBound { centre, max })
         };
         let balls = [0.0, 0.5]
@@ -145,7 +149,7 @@ impl Ranges {
     }
 }
 
-/// The ranges of the data, made wider.
+/// Returns the ranges of the data, widened.
 fn observed(data: &Calibration, count: usize, widen: f64) -> Vec<(f64, f64)> {
     let range = |index: usize| {
         let values = data.rows().iter().map(|row| row[index]);
@@ -155,7 +159,7 @@ fn observed(data: &Calibration, count: usize, widen: f64) -> Vec<(f64, f64)> {
         );
         let (min, max) = opened((min, max));
         let more = widen * (max - min);
-        // What was never negative, such as a count or a frequency, stays so.
+        // Features that are never negative, such as counts and frequencies, stay so.
         (
             if min >= 0.0 {
                 (min - more).max(0.0)
@@ -168,7 +172,7 @@ fn observed(data: &Calibration, count: usize, widen: f64) -> Vec<(f64, f64)> {
     (0..count).map(range).collect()
 }
 
-/// A value that is always the same still needs a range.
+/// Widens an empty range: a constant feature still needs one.
 fn opened((min, max): (f64, f64)) -> (f64, f64) {
     if min < max {
         (min, max)

@@ -1,7 +1,9 @@
-//! ONNX graphs run in the clear, number by number, as the ONNX specification says.
+//! Reference interpreter: runs ONNX graphs in the clear, number by number, following the ONNX
+//! specification.
 //!
-//! What [`super::onnx`] makes of a graph is compared with this. So the two share no code but the decoding of the file: a mistake of the one is not
-//! a mistake of the other. Everything is computed in double precision; text is kept as text.
+//! It checks the models that [`super::onnx`] makes of graphs, so the two share no code except for
+//! decoding the file: a mistake in one is not a mistake in the other. All numbers are in double
+//! precision; text stays text.
 
 mod learning;
 mod standard;
@@ -18,12 +20,14 @@ use tract_onnx::pb::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dime
 
 pub(super) use tensor::Elements;
 
-/// Rows that are run at once where the graph takes any number: more than one, so that an operator which mixes rows shows.
+/// Rows per run of a graph that takes any number: more than one, to notice an operator that mixes
+/// rows.
 const ROWS: usize = 7;
-/// Elements of all inputs, where the graph takes so many rows at once and no others: those of the most features, a hundred times.
+/// Most elements of all inputs of a graph that takes a fixed number of rows: a hundred times the
+/// most features.
 const MOST_INPUT: usize = 1_638_400;
 
-/// Why a graph isn't run.
+/// Reason why a graph can't be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotRun(String);
@@ -32,13 +36,13 @@ fn not_run<T>(why: impl Into<String>) -> Result<T, NotRun> {
     Err(NotRun(why.into()))
 }
 
-/// What a graph gives for one row: one entry for each of its outputs, in their order.
+/// Outputs of a graph for one row, in the graph's order.
 pub(super) type Answers = Vec<Elements>;
 
-/// A graph that is ready to be run on rows of the features of its model.
+/// A graph that is ready to run on rows of its model's features.
 pub(super) struct Reference<'a> {
     graph: &'a Graph,
-    /// The nodes that outputs depend on.
+    /// Nodes that outputs depend on.
     nodes: Vec<&'a NodeProto>,
     uses: Uses<'a>,
     constants: HashMap<&'a str, Tensor>,
@@ -47,16 +51,16 @@ pub(super) struct Reference<'a> {
     work: Work,
 }
 
-/// Where an input's columns come from.
+/// An input of the graph and the source of its columns.
 struct Input {
     name: String,
     kind: DataType,
-    /// Places of its columns among the features; none for a column that the model doesn't use.
+    /// Feature index of each column; `None` for a column that the model doesn't use.
     features: Vec<Option<usize>>,
 }
 
 impl<'a> Reference<'a> {
-    /// Finds the inputs of a graph among the features of the model that was made of it.
+    /// Matches the inputs of a graph with the features of the model made from it.
     ///
     /// # Errors
     /// If its inputs can't be made of features.
@@ -94,12 +98,12 @@ impl<'a> Reference<'a> {
                 .collect();
             let width = dims.get(1).copied().flatten().unwrap_or(1);
             fixed = fixed.or(dims.first().copied().flatten());
-            // What the model takes was read before.
+            // The number of features is known from the import.
             if width > fitted.count() {
                 return not_run(format!("input {:?} has {width} columns", info.name));
             }
             let features = match &places {
-                // Inputs of one column each are found by their names, others by their order.
+                // Inputs of one column each are matched by name, others by order.
                 Some(places) => vec![places.get(info.name.as_str()).copied()],
                 None => (count..count + width).map(Some).collect(),
             };
@@ -120,7 +124,7 @@ impl<'a> Reference<'a> {
         if rows.saturating_mul(inputs.len().max(count)) > MOST_INPUT {
             return not_run(format!("the graph takes {rows} rows at once, which are too many"));
         }
-        // Not all initializers are used, and those that aren't may be anything.
+        // Unused initializers may have any type.
         let constants = proto
             .initializer
             .iter()
@@ -138,7 +142,7 @@ impl<'a> Reference<'a> {
         })
     }
 
-    /// For each feature, whether its input is of whole numbers.
+    /// Returns, for each feature, whether its input takes whole numbers.
     pub(super) fn whole_features(&self) -> Vec<bool> {
         let mut whole: Vec<(usize, bool)> = Vec::new();
         for input in &self.inputs {
@@ -149,10 +153,10 @@ impl<'a> Reference<'a> {
         whole.into_iter().map(|(_, integer)| integer).collect()
     }
 
-    /// What the graph gives for each of some rows of features.
+    /// Returns the graph's outputs for each of some rows of features.
     ///
     /// # Errors
-    /// If it has an operator that isn't known here, or a row can't be its input.
+    /// If it has an unknown operator, or a row does not fit its inputs.
     pub(super) fn run(&self, rows: &[&[f64]]) -> Result<Vec<Answers>, NotRun> {
         let mut answers = Vec::with_capacity(rows.len());
         for block in rows.chunks(self.rows) {
@@ -164,7 +168,7 @@ impl<'a> Reference<'a> {
         Ok(answers)
     }
 
-    /// One run of the graph; the last row stands for rows that are missing.
+    /// Runs the graph once, with copies of the last row in place of missing rows.
     fn run_block(&self, block: &[&[f64]]) -> Result<Vec<Tensor>, NotRun> {
         let mut tensors: HashMap<&str, Tensor> = HashMap::new();
         let mut left = self.uses.clone();
@@ -274,7 +278,7 @@ impl Input {
     }
 }
 
-/// How many numbers a node multiplies.
+/// Returns the number of multiplications of a node.
 fn multiplications(node: &NodeProto, operands: &[Option<&Tensor>]) -> usize {
     let rows = |tensor: &Tensor| tensor.shape().first().copied().unwrap_or(1);
     let first = operands.first().copied().flatten();

@@ -1,13 +1,14 @@
-//! What the caller says of a fitted model, and what is left open by its file: names of outputs, and what the scores are for.
+//! Labels and task of a fitted model: the caller's, or else the file's.
 
 use super::{Fitted, ImportError, bounds::MOST_NAME, listed, quoted};
 use blindscore_protocol::descriptor::{Link, Task};
 use std::collections::HashSet;
 
-/// The model with the caller's `labels` in the place of the file's, and the `task` that the caller gives, or the file's.
+/// Returns the model with the caller's `labels` instead of the file's, and with the caller's
+/// `task`, or else the file's.
 ///
 /// # Errors
-/// If they don't fit the model, or nobody says what its scores are for.
+/// If they don't fit the model, or its task remains unknown.
 pub fn settle(
     mut fitted: Fitted,
     labels: Option<&[String]>,
@@ -17,7 +18,7 @@ pub fn settle(
     if let Some(task) = task {
         let two_classes = fitted.classes.is_some();
         if fitted.assumed_link && fitted.task != Some(task) && !two_classes {
-            // What is usual gives way to what the caller says.
+            // An assumed link gives way to the caller's task.
             fitted.link = match task {
                 Task::Regression => Link::Identity,
                 Task::Multilabel => Link::Sigmoid,
@@ -57,7 +58,7 @@ pub fn settle(
     let labels = match (&fitted.labels, &fitted.classes) {
         (_, Some([_, positive])) => vec![positive.clone()],
         (Some(labels), None) => labels.clone(),
-        // As scikit-learn and PyTorch count classes.
+        // Counted from 0, as in scikit-learn and PyTorch.
         (None, None) => (0..rows).map(|index| index.to_string()).collect(),
     };
     if labels.len() != rows {
@@ -102,14 +103,14 @@ pub fn settle(
     Ok(Settled { fitted, task, labels })
 }
 
-/// A model of which everything is known but its precision.
+/// A model with everything known except its precision.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    /// The model.
+    /// The fitted model.
     pub fitted: Fitted,
-    /// What its scores are for.
+    /// Purpose of the scores.
     pub task: Task,
-    /// A name for each output.
+    /// One label per output.
     pub labels: Vec<String>,
 }
 
@@ -117,7 +118,7 @@ fn refuse<T>(words: String) -> Result<T, ImportError> {
     Err(ImportError::Options(words))
 }
 
-/// Puts the caller's labels in the place of the file's.
+/// Replaces the file's labels by the caller's.
 fn relabel(fitted: &mut Fitted, labels: &[String]) -> Result<(), ImportError> {
     let rows = fitted.coef.len();
     match (rows, fitted.link, labels) {

@@ -1,4 +1,4 @@
-//! CSV files, by the rules that `blindscore predict` reads them by too.
+//! CSV files, read by the same rules as in `blindscore predict`.
 
 use super::{
     bounds::{MOST_COLUMNS, MOST_ROW, MOST_TABLE, megabytes},
@@ -18,24 +18,24 @@ use std::{
     rc::Rc,
 };
 
-/// Characters of a column's name in a message.
+/// Longest column name in a message, in characters.
 const SHOWN: usize = 60;
 
-/// How the caller says that a table is to be read.
+/// Caller's options for reading a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
     /// Whether the first line names the columns.
     pub header: HeaderChoice,
-    /// What separates cells, if it is given.
+    /// Delimiter of cells, if given.
     pub delimiter: Option<Delimiter>,
-    /// Columns that are no features.
+    /// Columns that are not features.
     pub ignore: Vec<String>,
 }
 
-/// Why a table can't be used.
+/// Reason why a table can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// It can't be read, or isn't CSV.
+    /// The file can't be read, or isn't CSV.
     #[error("can't be read: {0}")]
     Csv(String),
     /// A row has more or fewer cells than the first one.
@@ -43,75 +43,75 @@ pub enum TableError {
     Width {
         /// Line of the file, from 1.
         line: u64,
-        /// Its cells.
+        /// Cells of this line.
         found: u64,
-        /// Those of the first one.
+        /// Cells of the first line.
         expected: u64,
     },
     /// A line of a table with one column is empty.
     #[error("line {0} is blank, and may be a row whose value is missing: fill it in, or remove the line")]
     Blank(u64),
-    /// It isn't text in UTF-8.
+    /// The file isn't text in UTF-8.
     #[error("it is {0}, not UTF-8: save it as \"CSV UTF-8\"")]
     Encoding(&'static str),
-    /// A cell is no number.
+    /// A cell is not a number.
     #[error("row {row}, column {column}: {text} is not a number{hint}")]
     Cell {
         /// Line of the file, from 1.
         row: u64,
         /// Name of the column, or its number from 1.
         column: String,
-        /// What is there, in quotes.
+        /// Content of the cell, in quotes.
         text: String,
-        /// What to do.
+        /// Possible remedy.
         hint: &'static str,
     },
-    /// Features have no columns of their own.
+    /// Features lack a column of their own.
     #[error(transparent)]
     Names(#[from] ColumnError),
-    /// Columns are too few or too many.
+    /// There are too few or too many columns.
     #[error(
         "there are {found} columns, the model has {expected} features. --ignore A,B leaves out columns that are none, such as an index or \
          what is to be predicted; --delimiter says what separates columns.{columns}"
     )]
     Columns {
-        /// The model's features.
+        /// Number of the model's features.
         expected: usize,
-        /// The file's columns.
+        /// Number of the file's columns.
         found: usize,
-        /// Their names, in words.
+        /// Names of the columns, as a sentence.
         columns: String,
     },
     /// Columns can't be left out.
     #[error("--ignore: {0}")]
     Ignore(String),
-    /// It isn't clear what the first line is.
+    /// It is unclear whether the first line is a header.
     #[error(transparent)]
     Header(#[from] HeaderError),
-    /// It isn't clear what separates columns.
+    /// It is unclear what delimits columns.
     #[error(transparent)]
     Delimiter(#[from] DelimiterError),
-    /// All rows after a quote are one cell.
+    /// A quote is never closed, so all rows after it are one cell.
     #[error("a quote in line {0} is never closed: all rows after it would be one cell")]
     Quote(u64),
-    /// No rows, or too many values.
+    /// There are no rows, or too many values.
     #[error("{0}")]
     Size(String),
 }
 
-/// A table, open at its first row.
+/// A table, opened at its first row.
 pub(super) struct Table {
     records: csv::StringRecordsIntoIter<Box<dyn io::Read>>,
     header: Option<Vec<String>>,
-    /// Rows that were read to see what the first line is.
+    /// Rows read to tell whether the first line is a header.
     first: Vec<StringRecord>,
     width: usize,
     delimiter: Delimiter,
-    /// What the bytes that were read say of quotes.
+    /// State of the quotes in the bytes read so far.
     quotes: Rc<RefCell<QuoteScan>>,
 }
 
-/// A file whose quotes are watched while it is read.
+/// Reader that scans for quotes.
 struct Scanned<R> {
     source: R,
     quotes: Rc<RefCell<QuoteScan>>,
@@ -144,7 +144,8 @@ impl<R: io::Read> io::Read for Scanned<R> {
 }
 
 impl Table {
-    /// Opens a file; `names` are the model's features, if they have names, and `columns` how many columns are to be expected.
+    /// Opens a file. `names` are the model's features, if they have names, and `columns` is the
+    /// expected number of columns.
     pub(super) fn open(
         path: &Path,
         options: &TableOptions,
@@ -166,7 +167,7 @@ impl Table {
         names: Option<&[&str]>,
         columns: Option<usize>,
     ) -> Result<Self, TableError> {
-        // The first line is in it, whole.
+        // The buffer holds the whole first line.
         let mut source = BufReader::with_capacity(MOST_ROW, source);
         let start = source.fill_buf().map_err(|error| csv_error(error.into()))?;
         if utf16(start) {
@@ -221,12 +222,12 @@ impl Table {
         })
     }
 
-    /// The header's names, with blanks as they stand in the file.
+    /// Returns the header's names, with blanks as in the file.
     pub(super) fn header(&self) -> Option<&[String]> {
         self.header.as_deref()
     }
 
-    /// Places of the columns that aren't to be ignored.
+    /// Returns the indices of the columns that aren't ignored.
     pub(super) fn kept(&self, ignore: &[String]) -> Result<Vec<usize>, TableError> {
         let Some(header) = &self.header else {
             return match ignore {
@@ -251,7 +252,7 @@ impl Table {
         Ok(kept)
     }
 
-    /// Where each of the features has its column, and the names of columns that none has.
+    /// Returns the column of each feature, and the names of columns without a feature.
     pub(super) fn features(
         &self,
         count: usize,
@@ -282,12 +283,12 @@ impl Table {
         }
     }
 
-    /// The rows, each with its line.
+    /// Returns the rows, each with its line number.
     pub(super) fn rows(&mut self) -> impl Iterator<Item = Result<(u64, StringRecord), TableError>> {
         let first = std::mem::take(&mut self.first);
         let quotes = self.quotes.clone();
         let one_column = self.width == 1;
-        // Known when the file has ended.
+        // Only known at the end of the file.
         let unseen = move || {
             let quotes = quotes.borrow();
             let blank = quotes.blank().filter(|_| one_column).map(TableError::Blank);
@@ -305,13 +306,13 @@ impl Table {
             .chain(unseen)
     }
 
-    /// What separates its cells.
+    /// Returns the delimiter of cells.
     pub(super) const fn delimiter(&self) -> Delimiter {
         self.delimiter
     }
 }
 
-/// Where a feature has no column because the caller left it out, that is what is wrong.
+/// Converts the error: a column that the caller left out is the cause if a feature needs it.
 fn needed(error: ColumnError, options: &TableOptions) -> TableError {
     if let ColumnError::Missing { missing, .. } = &error
         && let Some((feature, column)) = missing.iter().find_map(|feature| {
@@ -331,7 +332,7 @@ fn needed(error: ColumnError, options: &TableOptions) -> TableError {
     error.into()
 }
 
-/// The number in a cell.
+/// Parses the number in a cell.
 pub(super) fn cell(
     text: &str,
     row: u64,

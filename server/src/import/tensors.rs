@@ -1,7 +1,8 @@
 //! Fitted models as safetensors files that three lines of numpy can write.
 //!
-//! Tensors `coef` `[outputs, features]` or `[features]`, and `intercept` `[outputs]` or `[]`; `feature_min` and `feature_max` `[features]` if
-//! the ranges are known. Metadata, all optional: `labels` (JSON array: one for each output, or two for one output), `features` (JSON array of
+//! Tensors: `coef` `[outputs, features]` or `[features]`, `intercept` `[outputs]` or `[]`, and
+//! `feature_min` and `feature_max` `[features]` if the ranges are known. Metadata, all optional:
+//! `labels` (JSON array: one per output, or two for a single output), `features` (JSON array of
 //! names), `task`, `link`, `accuracy`, `input_min` and `input_max`.
 
 use super::{Fitted, ImportError};
@@ -9,13 +10,13 @@ use crate::model::{Metadata, ModelError, numbers, tensors};
 use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
 use safetensors::SafeTensors;
 
-/// The tensors of a linear model.
+/// Tensors of a linear model.
 const KNOWN: [&str; 4] = ["coef", "intercept", "feature_min", "feature_max"];
 
-/// Reads a file.
+/// Reads a fitted model.
 ///
 /// # Errors
-/// If it is no such file, or its shapes don't fit together.
+/// If the file is malformed, or its shapes don't fit together.
 pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
     let tensors = tensors(bytes)?;
     let metadata = Metadata::read(bytes)?;
@@ -79,12 +80,12 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
                 format!("has {} names for {rows} outputs", labels.len()),
             ));
         }
-        // As frameworks count classes.
+        // Counted from 0, as in frameworks.
         (1, Link::Sigmoid, None) if !metadata.has("task") => (None, Some(["0", "1"].map(str::to_owned))),
         (_, _, labels) => (labels, None),
     };
     let task = match (metadata.has("task"), &labels) {
-        // Several scores with names are those of classes, as numpy's recipe writes them.
+        // Several named scores belong to classes, as in the numpy recipe.
         (false, Some(labels)) if link == Link::Identity && labels.len() > 1 => Some(Task::Classification),
         (false, _) => Task::implied(link, rows, classes.is_some()),
         (true, _) => Some(metadata.task(link, rows, classes.is_some())?),
@@ -141,7 +142,8 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
     })
 }
 
-/// Refuses what would be passed over: tensors that this code knows nothing of, and entries that say that inputs are changed before.
+/// Refuses content that would be ignored: unknown tensors, and entries that say that inputs are
+/// transformed first.
 fn check_known(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<(), ImportError> {
     if let Some(name) = tensors.names().into_iter().find(|name| !KNOWN.contains(name)) {
         return Err(ImportError::Options(format!(

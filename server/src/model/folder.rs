@@ -7,26 +7,28 @@ use std::{
     time::SystemTime,
 };
 
-/// A model file as it was when the folder was read. Files are replaced by renaming, so a file with the same inode and times has the
-/// same content.
+/// A model file as found when the folder was read. Files are replaced by renaming, so the same
+/// inode and times mean the same content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ModelFile {
     path: PathBuf,
     name: VersionedName,
     length: u64,
     modified: SystemTime,
-    /// Another file has another one, whatever its times say; 0 where the system has no such numbers.
+    /// Inode, which differs for a replaced file whatever its times say; 0 where the system has
+    /// none.
     inode: u64,
-    /// When anything about the file last changed, in nanoseconds; it can't be set.
+    /// Time of the last change to the file or its metadata, in nanoseconds. Unlike `modified`, it
+    /// can't be set.
     changed: i128,
 }
 
-/// The model files of a folder.
+/// Model files of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder(Vec<ModelFile>);
 
 impl Folder {
-    /// Lists the files. One that goes while they are listed doesn't count.
+    /// Lists the files. Files deleted meanwhile are skipped.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let io = |cause| ModelError::Io {
             path: path.to_owned(),
@@ -55,13 +57,14 @@ impl Folder {
         Ok(Self(files))
     }
 
-    /// The newest version of a name; 0 if there is none with a number.
+    /// Returns the newest version of a name; 0 if no file of this name has a version.
     pub fn newest(&self, name: &str) -> u32 {
         let versions = self.0.iter().filter(|file| file.name.name == name);
         versions.map(|file| file.name.version).max().unwrap_or(0)
     }
 
-    /// The files that are served, and whether each is the newest of its name. A file without a version is served if there is none with one.
+    /// Returns the files to serve, and whether each is the newest of its name. A file without a
+    /// version is served only if its name has no versions.
     pub(super) fn served(&self) -> impl Iterator<Item = (&ModelFile, bool)> {
         let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
         for file in &self.0 {
@@ -91,7 +94,7 @@ impl ModelFile {
     /// Reads, checks and prepares the model.
     ///
     /// # Errors
-    /// If it can't be served, or a file with a version has another model's name.
+    /// If the model can't be served, or a versioned file holds a model of another name.
     pub(super) fn load(&self) -> Result<Model, ModelError> {
         let in_file = |cause| ModelError::InFile {
             path: self.path.clone(),

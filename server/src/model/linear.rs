@@ -1,11 +1,21 @@
 //! Linear models as safetensors files.
 //!
-//! Tensors: `coef` `[outputs, features]` and `intercept` `[outputs]`, F64 or F32. Metadata (strings):
-//! `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`, `identity`), `input_min`, `input_max`,
-//! `input_levels`; optional `task` (`classification`, `multilabel`, `regression`; needed where several scores have the link `identity`), `image` (`WIDTHxHEIGHT`), `accuracy` (a share), `parameter_set` (`linear-n2048-v3` if not given), `features` (JSON array of names), `classes` (JSON array of the two
-//! labels between which a single output decides), `norm_centre` and `norm_max` (a ball that inputs lie in), `salt` (32 hexadecimal digits, secret like the weights; `import` makes one), and `input_rounding` (`true` if
-//! inputs don't come on the levels, so that rounding them is an error). Features with ranges of their own have them in the tensors
-//! `feature_min` and `feature_max` `[features]`.
+//! Tensors: `coef` `[outputs, features]` and `intercept` `[outputs]`, F64 or F32. If features have
+//! ranges of their own: `feature_min` and `feature_max` `[features]`.
+//!
+//! Metadata (strings): `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`,
+//! `one-vs-rest`, `identity`), `input_levels`, and `input_min` and `input_max` unless features have
+//! ranges of their own. Optional:
+//! - `task` (`classification`, `multilabel`, `regression`; required if the link does not imply it,
+//!   as for several scores with the link `identity`);
+//! - `image` (`WIDTHxHEIGHT`) and `deskew` (`true` if images are deskewed);
+//! - `accuracy` (a share);
+//! - `parameter_set` (`linear-n2048-v3` by default);
+//! - `features` (JSON array of names);
+//! - `classes` (JSON array of the two labels between which a single output decides);
+//! - `norm_centre` and `norm_max` (a ball that contains the inputs);
+//! - `salt` (32 hexadecimal digits, as secret as the weights; `import` generates it);
+//! - `input_rounding` (`true` if inputs lie between levels, so that rounding them is an error).
 
 use super::{
     ModelError, Salt,
@@ -19,34 +29,34 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A linear model as it was fitted: `scores = coef * x + intercept`, in floating point.
+/// A linear model as fitted, in floating point: `scores = coef * x + intercept`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearModel {
-    /// Parameter set to score it with.
+    /// Parameter set for scoring.
     pub params: LinearParams,
-    /// Keeps guesses of the weights from being checked by the id.
+    /// Salt of the id, so that the id can't confirm guesses of the weights.
     pub salt: Salt,
     /// Name in URLs.
     pub name: String,
-    /// A line for people.
+    /// Human-readable title of one line.
     pub title: String,
-    /// What goes in.
+    /// Features: number, ranges and levels.
     pub inputs: Inputs,
-    /// A name for each output.
+    /// One label per output.
     pub labels: Vec<String>,
-    /// What the scores are for.
+    /// Purpose of the scores.
     pub task: Task,
-    /// The two labels between which the only output decides, if it does.
+    /// Labels between which a single output decides, if it does.
     pub classes: Option<[String; 2]>,
-    /// From scores to probabilities.
+    /// Link function from scores to probabilities.
     pub link: Link,
-    /// Whether inputs have to be rounded to their levels, which then counts as an error of the scores.
+    /// Whether inputs must be rounded to their levels, which then counts as an error of the scores.
     pub input_rounding: bool,
-    /// Share of a public test set it gets right.
+    /// Accuracy on a public test set, as a share.
     pub accuracy: Option<f64>,
-    /// One row of weights for each output.
+    /// One row of weights per output.
     pub coef: Vec<Vec<f64>>,
-    /// One intercept for each output.
+    /// One intercept per output.
     pub intercept: Vec<f64>,
 }
 
@@ -92,7 +102,7 @@ impl LinearModel {
         })
     }
 
-    /// Writes the file that [`Self::from_safetensors`] reads.
+    /// Serialises to a file that [`Self::from_safetensors`] can read.
     ///
     /// # Errors
     /// If the model has more numbers than a file can describe.
@@ -121,7 +131,7 @@ impl LinearModel {
 
     fn metadata(&self) -> BTreeMap<String, String> {
         let Inputs { min, max, levels, .. } = self.inputs;
-        // Strings and lists of them have a JSON form.
+        // Strings and lists of strings always have a JSON form.
         let json = |value: Value| value.to_string();
         let mut entries = vec![
             ("parameter_set", self.params.name.to_owned()),
@@ -158,7 +168,7 @@ impl LinearModel {
             .collect()
     }
 
-    /// The scores of the fitted model, in floating point: what encrypted scores are compared with.
+    /// Returns the fitted model's scores in floating point, the reference for encrypted scores.
     pub fn float_scores(&self, features: &[f64]) -> Vec<f64> {
         let dot = |row: &Vec<f64>| row.iter().zip(features).map(|(w, x)| w * x).sum::<f64>();
         self.coef

@@ -1,4 +1,4 @@
-//! What the model files of all kinds have in common: strings in the header, and tensors of numbers.
+//! Common parts of all model files: strings in the header, and tensors of numbers.
 
 use super::{ModelError, Salt, is_name};
 use blindscore_protocol::{
@@ -8,12 +8,14 @@ use blindscore_protocol::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{collections::HashMap, str::FromStr};
 
-/// Bytes of a file's header: long names of the most features, and as much again.
+/// Largest header of a file, in bytes: long names for the most features, and as much again.
 const MOST_HEADER: u64 = 4 << 20;
-/// Values of a tensor: more than those of the largest weight matrix, of a linear model or of a projection network.
+/// Most values of a tensor: more than the largest weight matrix of a linear model or a projection
+/// network.
 const MOST_VALUES: usize = 20_000_000;
 
-/// The tensors of a file. Its header's length is checked before the header is read: in memory it is many times as long.
+/// Parses the tensors of a file. Checks the header's length first, because a parsed header takes
+/// many times as much memory.
 pub(crate) fn tensors(file: &[u8]) -> Result<SafeTensors<'_>, ModelError> {
     if let Some(length) = file.first_chunk().copied().map(u64::from_le_bytes)
         && length > MOST_HEADER
@@ -26,7 +28,7 @@ pub(crate) fn tensors(file: &[u8]) -> Result<SafeTensors<'_>, ModelError> {
     Ok(SafeTensors::deserialize(file)?)
 }
 
-/// Shape and values of a tensor of numbers without NaN or infinities.
+/// Returns shape and values of a tensor of numbers. Refuses NaN and infinities.
 pub(crate) fn numbers(
     tensors: &SafeTensors<'_>,
     name: &'static str,
@@ -87,7 +89,7 @@ pub(crate) fn numbers(
     }
 }
 
-/// A tensor of `count` numbers.
+/// Returns a tensor of `count` numbers.
 pub(super) fn vector(
     tensors: &SafeTensors<'_>,
     name: &'static str,
@@ -102,7 +104,7 @@ pub(super) fn vector(
     }
 }
 
-/// The strings in a file's header.
+/// Strings in a file's header.
 pub(crate) struct Metadata(HashMap<String, String>);
 
 impl Metadata {
@@ -112,7 +114,7 @@ impl Metadata {
         Ok(Self(header.metadata().clone().unwrap_or_default()))
     }
 
-    /// The model's name, which stands in URLs.
+    /// Returns the model's name, which is part of URLs.
     pub(super) fn name(&self) -> Result<String, ModelError> {
         let name = self.get("name")?;
         if !is_name(name) {
@@ -124,8 +126,8 @@ impl Metadata {
         Ok(name.to_owned())
     }
 
-    /// Ranges, names and rounding of the features: one range for all in the metadata, or one for each in the tensors
-    /// `feature_min` and `feature_max`.
+    /// Returns ranges, names and levels of the features. One range for all features is in the
+    /// metadata, one for each in the tensors `feature_min` and `feature_max`.
     pub(super) fn inputs(&self, tensors: &SafeTensors<'_>, count: usize) -> Result<Inputs, ModelError> {
         let names: Option<Vec<String>> = self.optional_json("features")?;
         if let Some(names) = &names
@@ -168,7 +170,7 @@ impl Metadata {
         })
     }
 
-    /// The parameter set of a linear model.
+    /// Returns the parameter set of a linear model.
     pub(super) fn linear_params(&self) -> Result<LinearParams, ModelError> {
         if !self.has("parameter_set") {
             return Ok(LinearParams::N2048);
@@ -183,7 +185,7 @@ impl Metadata {
         }
     }
 
-    /// What the id is salted with.
+    /// Returns the salt of the id.
     pub(super) fn salt(&self) -> Result<Salt, ModelError> {
         match self.optional(Salt::ENTRY, |this, name| Salt::parse(this.get(name)?))? {
             Some(salt) => Ok(salt),
@@ -191,7 +193,7 @@ impl Metadata {
         }
     }
 
-    /// What the scores are for.
+    /// Returns the purpose of the scores: the entry `task`, or the one that the link implies.
     pub(crate) fn task(&self, link: Link, outputs: usize, two_classes: bool) -> Result<Task, ModelError> {
         if self.has("task") {
             return serde_json::from_value(self.get("task")?.into())
@@ -208,12 +210,12 @@ impl Metadata {
         })
     }
 
-    /// The two labels between which a single output decides.
+    /// Returns the two labels between which a single output decides.
     pub(super) fn classes(&self) -> Result<Option<[String; 2]>, ModelError> {
         self.optional_json("classes")
     }
 
-    /// A label for each output.
+    /// Returns one label per output.
     pub(crate) fn labels(&self, outputs: usize) -> Result<Vec<String>, ModelError> {
         let labels: Vec<String> = self.json("labels")?;
         if labels.len() != outputs {
@@ -234,12 +236,12 @@ impl Metadata {
         self.optional("accuracy", Self::number)
     }
 
-    /// Whether there is such an entry.
+    /// Returns whether the header has this entry.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// An entry in JSON, if there is one.
+    /// Parses an entry as JSON, if present.
     pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
         &self,
         name: &'static str,

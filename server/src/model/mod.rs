@@ -1,4 +1,4 @@
-//! Models: files, quantisation, and the registry that a server answers from.
+//! Models: files, quantisation, and the registry of a server.
 
 mod folder;
 mod linear;
@@ -28,48 +28,49 @@ use std::{
     sync::Arc,
 };
 
-/// Bytes of a model's file: the largest weight matrix in double precision, and half as much.
+/// Largest model file, in bytes: the largest weight matrix in double precision, and half as much
+/// again.
 pub(crate) const MOST_FILE: u64 = 200_000_000;
 
-/// A loaded model: what clients are told, what scores queries, and the plain model.
+/// A loaded model: its description for clients, its engine, and the plain model.
 pub struct Model {
     descriptor: ModelDescriptor,
     set: ParameterSet,
-    /// Shared by the addresses of one model.
+    /// Shared by all addresses of one model.
     scoring: Arc<Scoring>,
 }
 
-/// What does not depend on the address.
+/// Parts of a model that do not depend on its address.
 struct Scoring {
     engine: Engine,
     plain: Plain,
 }
 
-/// Whether a model file has a projection network in it.
+/// Returns whether a model file holds a projection network.
 pub(crate) fn is_network(tensors: &SafeTensors<'_>) -> bool {
     tensors.tensor("threshold").is_ok()
 }
 
-/// The model in the clear, which encrypted scores are compared with.
+/// The model in the clear, the reference for encrypted scores.
 pub enum Plain {
-    /// As it was fitted, in floating point.
+    /// A linear model as fitted, in floating point.
     Linear {
-        /// The model.
+        /// The fitted model.
         model: Box<LinearModel>,
-        /// The error to expect of each decrypted score.
+        /// Predicted error of each decrypted score.
         predicted: Vec<PredictedError>,
     },
-    /// In integers.
+    /// A projection network in integers.
     Network {
-        /// The network.
+        /// The integer network.
         network: IntegerNetwork,
-        /// Logits are multiplied by it to give scores.
+        /// Score of a logit of 1.
         logit_scale: f64,
     },
 }
 
 impl Model {
-    /// Reads, checks and prepares a model of any kind.
+    /// Parses, checks and prepares a model of any kind.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
         let tensors = tensors(bytes)?;
         if is_network(&tensors) {
@@ -100,12 +101,13 @@ impl Model {
         }
     }
 
-    /// Says which version of its name it is. Its id stays: it is the content's.
+    /// Sets the version. The id stays, because it depends on the content only.
     fn set_version(&mut self, version: u32) {
         self.descriptor.version = Some(version);
     }
 
-    /// The same at the address `name@version`, which stays when a newer version comes.
+    /// Returns the same model at the address `name@version`, which stays when a newer version
+    /// comes.
     fn as_version(&self, version: u32) -> Self {
         let mut descriptor = self.descriptor.clone();
         descriptor.name = VersionedName::new(&descriptor.name, version).to_string();
@@ -116,27 +118,28 @@ impl Model {
         }
     }
 
-    /// What clients are told.
+    /// Returns the model's description for clients.
     pub fn descriptor(&self) -> &ModelDescriptor {
         &self.descriptor
     }
 
-    /// What scores queries.
+    /// Returns the scoring engine.
     pub fn engine(&self) -> &Engine {
         &self.scoring.engine
     }
 
-    /// The parameter set of its keys.
+    /// Returns the parameter set of the model's keys.
     pub fn set(&self) -> ParameterSet {
         self.set
     }
 
-    /// The model in the clear.
+    /// Returns the model in the clear.
     pub fn plain(&self) -> &Plain {
         &self.scoring.plain
     }
 
-    /// Predicted standard deviation of each decrypted score from [`Self::plain_scores`].
+    /// Returns the predicted standard deviation of each decrypted score from
+    /// [`Self::plain_scores`].
     pub fn deviations(&self, features: &[f64]) -> Vec<f64> {
         match &self.scoring.plain {
             Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
@@ -158,7 +161,7 @@ impl Model {
         levels.into_iter().map(i64::from).collect()
     }
 
-    /// Scores in the clear: what encrypted scores are compared with.
+    /// Returns scores in the clear, the reference for encrypted scores.
     pub fn plain_scores(&self, features: &[f64]) -> Vec<f64> {
         match &self.scoring.plain {
             Plain::Linear { model, .. } => model.float_scores(features),
@@ -171,53 +174,53 @@ impl Model {
     }
 }
 
-/// Why a model can't be served.
+/// Reason why a model can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file or folder can't be read.
     #[error("can't read {path}: {cause}")]
     Io {
-        /// What was read.
+        /// File or folder.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the read.
         cause: std::io::Error,
     },
-    /// One of a folder's files.
+    /// A file of a folder can't be served.
     #[error("{path}: {cause}")]
     InFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Problem with the model in it.
         cause: Box<ModelError>,
     },
-    /// Not a safetensors file.
+    /// The file is not a safetensors file.
     #[error("not a safetensors file: {0}")]
     Safetensors(String),
-    /// A tensor or metadata entry is missing or has another form.
+    /// A tensor or metadata entry is missing or malformed.
     #[error("{name}: {problem}")]
     Field {
-        /// The tensor or metadata entry.
+        /// Tensor or metadata entry.
         name: &'static str,
-        /// What is wrong with it.
+        /// Problem with the entry.
         problem: String,
     },
-    /// The numbers are beyond what the format allows.
+    /// The model exceeds the limits of a descriptor.
     #[error(transparent)]
     Descriptor(#[from] blindscore_protocol::descriptor::DescriptorError),
-    /// No parameter set is precise enough.
+    /// The parameter set is not precise enough.
     #[error("{place}: {problem}")]
     Precision {
-        /// The output or the layer.
+        /// Output or layer.
         place: String,
-        /// What can't be met, with the numbers.
+        /// Unmet requirement, with its numbers.
         problem: String,
     },
-    /// Two models of one name.
+    /// Two models have the same name.
     #[error("there are two models named {0:?}")]
     Duplicate(String),
 }
 
-// Its message has all that is known; as a source it would be told twice.
+// The message already has all details; as a source it would be printed twice.
 impl From<safetensors::SafeTensorError> for ModelError {
     fn from(error: safetensors::SafeTensorError) -> Self {
         Self::Safetensors(error.to_string())

@@ -1,7 +1,9 @@
-//! Projection networks as safetensors files: integers, made by `models/net/train.py` and `fit_table.py`.
+//! Projection networks as safetensors files of integers, made by `models/net/train.py` and
+//! `fit_table.py`.
 //!
-//! Tensors: `w` `[projections, features]`, `b` `[projections]`, `width` `[projections]`, `threshold` `[projections, reads]` in units of
-//! 1/256, `v` `[outputs, projections, reads]`, `bias` `[outputs]`. Metadata: as for linear models, and `range`, `max_logit`, `logit_scale`.
+//! Tensors: `w` `[projections, features]`, `b` `[projections]`, `width` `[projections]`,
+//! `threshold` `[projections, reads]` in units of 1/256, `v` `[outputs, projections, reads]`,
+//! `bias` `[outputs]`. Metadata: as for linear models, plus `range`, `max_logit` and `logit_scale`.
 
 use super::{
     Model, ModelError, Plain,
@@ -21,20 +23,20 @@ use blindscore_protocol::{
 };
 use safetensors::SafeTensors;
 
-/// The parameters of every network.
+/// Parameters of every network.
 pub(super) const PARAMS: NetworkParams = NetworkParams::N704_K4;
-/// Projections a network may have.
+/// Allowed numbers of projections.
 const PROJECTIONS: std::ops::RangeInclusive<usize> = 1..=1_024;
-/// Reads a projection may have.
+/// Allowed numbers of reads per projection.
 const READS: std::ops::RangeInclusive<usize> = 1..=64;
-/// Integers lie between plus and minus this: sums of their products with features are exact.
+/// Largest absolute value of an integer, for which sums of products with features are exact.
 const LARGEST: f64 = 2_147_483_648.0;
-/// Largest deviation of the noise on a projection, whose range is from -1 to 1.
+/// Largest standard deviation of the noise on a projection, whose range is from -1 to 1.
 const PROJECTION_NOISE: f64 = 0.04;
-/// Largest deviation of the noise on a logit, as a share of the largest logit.
+/// Largest standard deviation of the noise on a logit, as a share of the largest logit.
 const LOGIT_NOISE: f64 = 0.05;
 
-/// Reads, checks and prepares a network.
+/// Parses, checks and prepares a network.
 pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, ModelError> {
     let params = PARAMS;
     let set = ParameterSet::Network(params);
@@ -52,7 +54,8 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
     let half_range = logit_scale * 2f64.powi(63) / network.amplitude();
     let descriptor = ModelDescriptor {
         name: metadata.name()?,
-        // The file holds everything that responses depend on, except what the code makes of it, and a salt if it was imported.
+        // The file holds everything that responses depend on except the code, and a salt if it was
+        // imported.
         id: ModelId::of(&[params.name.as_bytes(), file].concat()),
         title: metadata.get("title")?.to_owned(),
         formats: vec![FORMAT_VERSION],
@@ -138,7 +141,7 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerNetwork
     })
 }
 
-/// A tensor's numbers, if it has the expected shape.
+/// Returns a tensor's values if it has the expected shape.
 fn shaped<T>(
     name: &'static str,
     (shape, values): (Vec<usize>, Vec<T>),
@@ -151,7 +154,7 @@ fn shaped<T>(
     Err(ModelError::field(name, problem))
 }
 
-/// Shape and values of a tensor of integers, whatever its type.
+/// Returns shape and values of a tensor of integers, whatever its type.
 fn integers(tensors: &SafeTensors<'_>, name: &'static str) -> Result<(Vec<usize>, Vec<i64>), ModelError> {
     let (shape, values) = numbers(tensors, name)?;
     match values.iter().find(|v| v.fract() != 0.0 || v.abs() > LARGEST) {
@@ -178,13 +181,14 @@ fn squared_norm(values: &[i64]) -> f64 {
     values.iter().map(|&v| (v as f64).powi(2)).sum()
 }
 
-/// Deviation of the noise on a projection, whose range is from -1 to 1.
+/// Returns the standard deviation of the noise on a projection, whose range is from -1 to 1.
 pub(super) fn projection_noise(params: &NetworkParams, projection: &IntegerProjection) -> f64 {
-    // The torus is four wide.
+    // The torus spans four units of a projection.
     NetworkNoise::projection(params, squared_norm(&projection.weights)).sqrt() * 4.0
 }
 
-/// Refuses a network that the parameters are not precise enough for. Gives the deviation of a logit's noise.
+/// Refuses a network that the parameters are not precise enough for. Returns the standard deviation
+/// of a logit's noise.
 fn check(params: &NetworkParams, network: &IntegerNetwork) -> Result<f64, ModelError> {
     for (h, projection) in network.projections.iter().enumerate() {
         let noise = projection_noise(params, projection);
@@ -224,7 +228,7 @@ mod tests {
 
     const SMALL: &[u8] = include_bytes!("../../../models/net/mnist-net-small.safetensors");
 
-    /// The bundled small network with all values of an 8-bit tensor replaced.
+    /// Returns the bundled small network with all values of an 8-bit tensor replaced.
     fn with(name: &str, value: u8) -> Vec<u8> {
         let file = SafeTensors::deserialize(SMALL).unwrap();
         let (_, header) = SafeTensors::read_metadata(SMALL).unwrap();

@@ -1,4 +1,4 @@
-//! From floating-point weights to integers on the torus.
+//! Quantisation of floating-point weights to integers on the torus.
 
 use super::{LinearModel, Model, ModelError, Plain, Salt};
 use crate::engine::{Engine, IntegerOutput, LinearEngine};
@@ -10,52 +10,53 @@ use blindscore_protocol::{
     wire::FORMAT_VERSION,
 };
 
-/// A score may take the inner part of the torus; what is left keeps rounding and noise from wrapping around.
+/// Relative margin around a score's range, so that rounding and noise don't wrap around the torus.
 const HEADROOM: f64 = 1.0 / 256.0;
-/// Steps of a published range, as a share of the power of two below half its width.
+/// Grid of a published range, relative to the power of two below half its width.
 const GRID: f64 = 1.0 / 128.0;
-/// The least flooding margin, in bits, with which a model is served.
+/// Smallest flooding margin, in bits, with which a model is served.
 const LEAST_MARGIN: f64 = 8.0;
-/// A score in a query's product is a torus element of at most a quarter: packing doubles it to a half.
+/// Largest torus element of a score before packing, which doubles it to half the torus.
 const QUARTER: f64 = (1u64 << 62) as f64;
 
-/// What the error of one decrypted score will be.
+/// Predicted error of one decrypted score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PredictedError {
     /// Noise, as variances on the torus.
     pub noise: ScoreNoise,
-    /// Standard deviation that the noise gives the score, in its own units.
+    /// Standard deviation of the score from the noise, in the score's units.
     pub noise_std: f64,
-    /// Bound of the root mean square error from rounding the weights, in the score's units, with all inputs as far out as they may be.
+    /// Bound on the root mean square error from rounding the weights, in the score's units, for the
+    /// largest allowed inputs.
     pub rounding_std: f64,
-    /// Standard deviation from rounding the inputs to their levels, where they don't come on them.
+    /// Standard deviation from rounding the inputs to their levels; 0 if they lie on levels.
     pub input_std: f64,
 }
 
 impl PredictedError {
-    /// Standard deviation of all together.
+    /// Returns the standard deviation of all errors together.
     pub fn std_dev(&self) -> f64 {
         self.noise_std.hypot(self.rounding_std).hypot(self.input_std)
     }
 }
 
-/// The error to expect of one output.
+/// Predicted error of one output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PredictedOutput {
-    /// Its name.
+    /// Label of the output.
     pub label: String,
-    /// Half the width of the interval that no input can leave.
+    /// Half the width of an interval that contains the score of every input.
     pub half_range: f64,
-    /// The largest integer weight's magnitude.
+    /// Largest magnitude of an integer weight.
     pub largest_weight: u64,
-    /// Where its error comes from.
+    /// Error by source.
     pub error: PredictedError,
 }
 
 /// Predicts the errors of a model's outputs without preparing it.
 ///
 /// # Errors
-/// As for preparing it.
+/// Same as for preparing it.
 pub fn predict(float: &LinearModel) -> Result<Vec<PredictedOutput>, ModelError> {
     let domain = Domain::of(&float.inputs);
     let step = domain.input_step(&float.params, float.coef.len());
@@ -77,10 +78,10 @@ pub fn predict(float: &LinearModel) -> Result<Vec<PredictedOutput>, ModelError> 
     outputs.collect()
 }
 
-/// Quantises a model for its parameter set, and prepares its engine.
+/// Quantises a model for its parameter set and prepares its engine.
 ///
 /// # Errors
-/// If its numbers are out of range, or the precision or the flooding margin can't be had.
+/// If its numbers are out of range, or the precision or the flooding margin is out of reach.
 pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
     let params = float.params;
     let set = ParameterSet::Linear(params);
@@ -125,15 +126,16 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
     Ok(Model::new(descriptor, set, engine, plain))
 }
 
-/// Where the vectors of levels lie that a client may send: in a box, and perhaps in a ball around a vector of equal levels.
+/// Vectors of levels that a client may send: a box, perhaps cut by a ball around a vector of equal
+/// levels.
 struct Domain {
-    /// The largest level.
+    /// Largest level.
     top: f64,
-    /// The level that distances count from.
+    /// Level from which distances count.
     centre: i64,
-    /// Largest Euclidean distance from there.
+    /// Largest Euclidean distance from the centre.
     radius: f64,
-    /// Whether the ball cuts something off the box.
+    /// Whether a ball bounds the inputs, besides the box.
     is_ball: bool,
 }
 
@@ -151,24 +153,28 @@ impl Domain {
             Some(NormBound { centre, max }) => Self {
                 top,
                 centre: (centre * top).round() as i64,
-                // Rounding moves each level by up to a half, and the centre too unless it is an end of the ranges.
+                // Rounding moves each level by up to a half, and the centre too unless it is an end
+                // of the ranges.
                 radius: max * top + diagonal * (0.5 + (centre * top - (centre * top).round()).abs()),
                 is_ball: true,
             },
         }
     }
 
-    /// Chooses the torus step of one input level: the largest, so that weights and with them the query's noise stay small, with which
-    /// rounding the weights costs at most half of the precision that the response has anyway.
+    /// Chooses the torus step of one input level, as its log2: the largest step for which rounding
+    /// the weights costs at most half of the response's own precision. A large step keeps the
+    /// weights, and with them the query's noise, small.
     fn input_step(&self, params: &LinearParams, outputs: usize) -> u32 {
         let response_std = ScoreNoise::predict(params, 0.0, outputs > 1).std_dev() * 2f64.powi(64);
-        // In the product, before packing doubles it: half the response's deviation, and half of that.
+        // Half the response's standard deviation; halved again, because packing doubles the
+        // product.
         let allowed = response_std / 4.0;
         let per_unit_of_step = self.radius / 12f64.sqrt();
         (allowed / per_unit_of_step).log2().floor().clamp(1.0, 62.0) as u32
     }
 
-    /// The least and the largest value of `sum_i weights_i * (level_i - centre)`: in the box, and in the ball by Cauchy and Schwarz.
+    /// Returns the least and the largest value of `sum_i weights_i * (level_i - centre)`: in the
+    /// box, and in the ball by Cauchy-Schwarz.
     fn interval(&self, weights: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
         let centre = self.centre as f64;
         let negative: f64 = weights.clone().map(|w| w.min(0.0)).sum();
@@ -183,14 +189,17 @@ impl Domain {
     }
 }
 
-/// The range of a score as a descriptor gives it, from its least and largest value: the middle, and half the width.
+/// Returns the range of a score for its descriptor, from its least and largest value: the middle,
+/// and half the width.
 ///
-/// Exact ends would tell exact sums of the weights: `sum |w|` and `intercept + sum w / 2`. So half the width goes up to a grid of between 1/128 and
-/// 1/256 of itself, and the middle to the nearest half step of that: two to three decimal digits, for at most 1 % of precision.
+/// Exact ends would reveal exact sums of the weights: `sum |w|` and `intercept + sum w / 2`. So
+/// half the width is rounded up to a grid of between 1/128 and 1/256 of itself, and the middle to
+/// the nearest half step of the grid: two to three decimal digits, for at most 1 % of precision.
 fn published_range(lowest: f64, highest: f64) -> (f64, f64) {
     let middle = (highest + lowest) / 2.0;
     let width = (highest - lowest) / 2.0;
-    // A constant score still needs a range to be written in. Scores that vary little about a large mean are as precise as the mean's digits.
+    // A constant score still needs a nonzero range. Scores that vary little about a large mean are
+    // as precise as the mean's digits.
     let least = 1e-6
         * if width > 0.0 {
             middle.abs()
@@ -204,13 +213,14 @@ fn published_range(lowest: f64, highest: f64) -> (f64, f64) {
     (offset, half_range)
 }
 
-/// A number rounded up to two significant digits: the error of the scores depends on the weights too.
+/// Rounds a number up to two significant digits, because the error of the scores depends on the
+/// weights too.
 pub(super) fn two_digits_up(value: f64) -> f64 {
     if !(value > 0.0 && value.is_finite()) {
         return value;
     }
     let unit = 10f64.powf(value.log10().floor() - 1.0);
-    // A value that has two digits already stays what it is.
+    // Keeps a value that already has two digits.
     (value / unit - 1e-9).ceil() * unit
 }
 
@@ -228,7 +238,8 @@ impl QuantisedOutput {
         input_step_log2: u32,
     ) -> Result<Self, ModelError> {
         let row = &float.coef[index];
-        // The score is base + sum_i weight_i * level_i = middle + sum_i weight_i * (level_i - centre).
+        // The score is base + sum_i weight_i * level_i = middle + sum_i weight_i * (level_i -
+        // centre).
         let weights = row.iter().enumerate().map(|(index, coef)| {
             let (min, max) = float.inputs.range(index);
             coef * ((max - min) / domain.top)
@@ -252,7 +263,8 @@ impl QuantisedOutput {
         let scale = QUARTER / half_range / step;
         let rounded: Vec<i64> = weights.iter().map(|w| (w * scale).round() as i64).collect();
         let middle_phase = (middle - offset) / half_range * QUARTER;
-        // Weights are rounded after the centre was chosen, so that their errors count by the distance from it.
+        // The intercept makes up for rounded weights at the centre, so their errors count by the
+        // distance from it.
         let at_centre = rounded
             .iter()
             .fold(0i64, |sum, w| sum.wrapping_add(w.wrapping_mul(domain.centre)));
@@ -260,14 +272,14 @@ impl QuantisedOutput {
             weights: rounded,
             intercept: (middle_phase.round() as i64).wrapping_sub(at_centre << input_step_log2) as u64,
         };
-        // Scores share ciphertexts in pairs; the last of an odd number is alone.
+        // Pairs of scores share a ciphertext; the last of an odd number has its own.
         let packed = index + 1 < float.coef.len() || index % 2 == 1;
         let squared_norm = integers.weights.iter().map(|&w| (w as f64).powi(2)).sum();
         let noise = ScoreNoise::predict(&float.params, squared_norm, packed);
         let input_rounding = weights.iter().map(|w| w * w).sum::<f64>() / 12.0;
         let predicted = PredictedError {
             noise,
-            // The phase, doubled, fills [-1/2, 1/2) of the torus with [-half_range, half_range).
+            // Doubled, the phase fills [-1/2, 1/2) of the torus with [-half_range, half_range).
             noise_std: 2.0 * half_range * noise.std_dev(),
             rounding_std: half_range * (step * domain.radius / 12f64.sqrt()) / QUARTER,
             input_std: if float.input_rounding {
@@ -289,7 +301,8 @@ impl QuantisedOutput {
         Ok(output)
     }
 
-    /// No input that is allowed may bring the phase, with six deviations of noise, out of the half torus.
+    /// Refuses an output whose phase, with six standard deviations of noise, could leave the half
+    /// torus on an allowed input, or whose flooding margin is too small.
     fn check(&self, domain: &Domain, middle_phase: f64, step: f64) -> Result<(), ModelError> {
         let refuse = |problem| {
             Err(ModelError::Precision {
@@ -317,7 +330,8 @@ impl QuantisedOutput {
     }
 }
 
-/// Changes when anything changes that a query or a response depends on. The salt keeps whoever guesses weights from checking the guess.
+/// Hashes everything that a query or a response depends on. The salt keeps the id from confirming
+/// guesses of the weights.
 fn fingerprint(descriptor: &ModelDescriptor, integers: &[IntegerOutput], salt: &Salt) -> ModelId {
     // A struct of numbers and strings always serialises.
     let mut content = serde_json::to_vec(descriptor).unwrap_or_default();

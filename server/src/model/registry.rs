@@ -1,3 +1,5 @@
+//! Registry of the models that a server offers, by name and version.
+
 use super::{
     Metadata, Model, ModelError, VersionedName,
     folder::{Folder, ModelFile},
@@ -9,43 +11,44 @@ use std::{
     sync::Arc,
 };
 
-/// The models that every build carries; the first is the default one of `POST /score`.
+/// Models in every build; the first is the default of `POST /score`.
 const BUNDLED: [&[u8]; 3] = [
     include_bytes!("../../../models/mnist-linear.safetensors"),
     include_bytes!("../../../models/net/mnist-net.safetensors"),
     include_bytes!("../../../models/net/mnist-net-small.safetensors"),
 ];
 
-/// All models of a server, by name. Immutable once loaded: a folder that has changed gives another registry.
+/// All models of a server, by name. Immutable once loaded: a changed folder gives a new registry.
 pub struct Registry {
-    /// What is served under plain names: of each name the newest version.
+    /// Newest version of each name, served under the plain name.
     newest: BTreeMap<String, Arc<Model>>,
-    /// What is served as `name@version`, by its name and version.
+    /// Models served as `name@version`, by name and version.
     pinned: BTreeMap<(String, u32), Arc<Model>>,
     default: Arc<Model>,
     bundled: Vec<Arc<Model>>,
     folder: Option<(PathBuf, Folder)>,
-    /// What each file of the folder was loaded as.
+    /// Models loaded from the folder, by file.
     loaded: BTreeMap<ModelFile, Arc<Model>>,
 }
 
-/// Why an address has no model.
+/// Reason why an address has no model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoModel {
-    /// There is no such name, or no such version yet.
+    /// The name does not exist, or not yet in this version.
     Unknown,
-    /// There was such a version: a newer one is served.
+    /// A newer version has replaced this one.
     Retired {
-        /// The newest one.
+        /// Newest version of the name.
         newest: u32,
     },
 }
 
 impl Registry {
-    /// Loads the bundled models and those of a folder: every `NAME@VERSION.safetensors`, and every `FILE.safetensors` that has no versions.
+    /// Loads the bundled models and those of a folder: every `NAME@VERSION.safetensors`, and every
+    /// `FILE.safetensors` without versions.
     ///
     /// # Errors
-    /// If one of them can't be served: a server does not start with half of its models.
+    /// If one of them can't be served: a server does not start with only some of its models.
     pub fn load(models_dir: Option<&Path>) -> Result<Self, ModelError> {
         let bundled = BUNDLED
             .into_iter()
@@ -57,16 +60,17 @@ impl Registry {
         Self::build(bundled, folder, &BTreeMap::new())
     }
 
-    /// Whether every server has a model of this name.
+    /// Returns whether a bundled model has this name.
     pub fn is_bundled(name: &str) -> bool {
         let named = |file: &&[u8]| Metadata::read(file)?.name().map(|found| found == name);
         BUNDLED.iter().any(|file| named(file).unwrap_or(false))
     }
 
-    /// The registry of the folder as it is now, with the models of unchanged files shared; none if no file has changed.
+    /// Returns a registry of the folder as it is now, which shares the models of unchanged files,
+    /// or `None` if no file has changed since `seen`.
     ///
     /// # Errors
-    /// If one of the models can't be served. This registry stays as good as it was.
+    /// If one of the models can't be served. This registry remains valid.
     pub fn reloaded(&self, seen: &mut Folder) -> Result<Option<Self>, ModelError> {
         let Some((path, _)) = &self.folder else {
             return Ok(None);
@@ -79,7 +83,7 @@ impl Registry {
         Self::build(self.bundled.clone(), Some((path.clone(), now)), &self.loaded).map(Some)
     }
 
-    /// The folder's files as they were loaded.
+    /// Returns the folder's files as loaded.
     pub fn folder(&self) -> Folder {
         self.folder
             .as_ref()
@@ -132,10 +136,10 @@ impl Registry {
         }
     }
 
-    /// The model at an address: `churn` is the newest version, `churn@2` this one.
+    /// Returns the model at an address: `churn` is the newest version, `churn@2` always version 2.
     ///
     /// # Errors
-    /// If there is none.
+    /// If the address has no model.
     pub fn find(&self, address: &str) -> Result<&Arc<Model>, NoModel> {
         if let Some(model) = self.newest.get(address) {
             return Ok(model);
@@ -155,22 +159,22 @@ impl Registry {
         }
     }
 
-    /// The default model.
+    /// Returns the default model.
     pub fn default_model(&self) -> &Arc<Model> {
         &self.default
     }
 
-    /// Whether any address has the model of this id.
+    /// Returns whether any address has the model with this id.
     pub fn has(&self, id: ModelId) -> bool {
         self.all().any(|model| model.descriptor().id == id)
     }
 
-    /// Everything that is served, under each of its addresses.
+    /// Returns all models, under each of their addresses.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.newest.values().chain(self.pinned.values())
     }
 
-    /// What is served, in words: each name, with its version if it has one.
+    /// Returns the names as text, with the version of each if it has one.
     pub fn names(&self) -> Vec<String> {
         let name = |model: &Arc<Model>| {
             let descriptor = model.descriptor();
@@ -179,7 +183,7 @@ impl Registry {
         self.iter().map(name).collect()
     }
 
-    /// The newest version of every model, by name.
+    /// Returns the newest version of every model, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.newest.values()
     }

@@ -1,22 +1,26 @@
+//! Names of models with versions.
+
 use std::{fmt, path::Path};
 
-/// Name and version of a model: `churn@2`, and `churn@2.safetensors` as a file. A file without a version counts as version 0.
+/// Name and version of a model: `churn@2`, and `churn@2.safetensors` as a file. Version 0 stands
+/// for no version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VersionedName {
-    /// The name in addresses.
+    /// Name in addresses.
     pub name: String,
-    /// Counted from 1.
+    /// Version, counted from 1; 0 for none.
     pub version: u32,
 }
 
-/// Whether a model may have this name, which stands in addresses and file names: a-z, 0-9 and `-`.
+/// Returns whether a model may have this name, which is part of addresses and file names: a-z, 0-9
+/// and `-`.
 pub fn is_name(text: &str) -> bool {
     let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !text.is_empty() && text.bytes().all(fine)
 }
 
 impl VersionedName {
-    /// A version of a model.
+    /// Combines a name and a version.
     pub fn new(name: &str, version: u32) -> Self {
         Self {
             name: name.to_owned(),
@@ -24,7 +28,7 @@ impl VersionedName {
         }
     }
 
-    /// Of a model file; none if it isn't one.
+    /// Parses the name of a model file; `None` if the file isn't one.
     pub fn of_file(path: &Path) -> Option<Self> {
         let is_model = path
             .extension()
@@ -34,7 +38,7 @@ impl VersionedName {
             .flatten()
     }
 
-    /// Name of its file.
+    /// Returns the name of the file.
     pub fn file_name(&self) -> String {
         format!("{self}.safetensors")
     }
@@ -49,7 +53,7 @@ impl fmt::Display for VersionedName {
     }
 }
 
-/// Not a name with a version.
+/// The text is not a name with a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a model's name with a version, such as churn@2")]
 pub struct NotAVersion;
@@ -61,7 +65,7 @@ impl std::str::FromStr for VersionedName {
         let Some((name, version)) = text.split_once('@') else {
             return Ok(Self::new(text, 0));
         };
-        // One way to write a number, so that no two files are one version.
+        // A version has a single spelling, so that no two files have the same version.
         let version: u32 = version.parse().map_err(|_| NotAVersion)?;
         let parsed = Self::new(name, version);
         if version == 0 || parsed.to_string() != text {

@@ -1,10 +1,12 @@
+//! Public keys of linear models, prepared for scoring.
+
 use crate::engine::{
     exact::ExactMultiplier,
     fourier::{Ring, Spectrum},
 };
 use blindscore_protocol::{params::LinearParams, wire::LinearPublicKey};
 
-/// A linear model's public key in the form that scoring needs: masks expanded and transformed.
+/// A linear model's public key, with masks expanded and transformed for scoring.
 pub struct LinearKey {
     pub(super) params: LinearParams,
     /// Mask of the encryption of zero.
@@ -18,7 +20,7 @@ pub struct LinearKey {
 }
 
 impl LinearKey {
-    /// Expands the masks and transforms them; takes a fraction of a millisecond.
+    /// Expands and transforms the masks, in a fraction of a millisecond.
     pub fn new(key: &LinearPublicKey) -> Self {
         let params = key.params;
         let mut ring = Ring::new(params.polynomial_size);
@@ -35,12 +37,12 @@ impl LinearKey {
         }
     }
 
-    /// Parameters of the key.
+    /// Returns the key's parameters.
     pub fn params(&self) -> LinearParams {
         self.params
     }
 
-    /// Bytes of memory that a key holds: five polynomials of `N` words of 8 bytes.
+    /// Returns the size of a key in memory, in bytes: five polynomials of `N` 8-byte words.
     pub fn memory_bytes(params: LinearParams) -> usize {
         size_of::<Self>() + 5 * params.n() * size_of::<u64>()
     }

@@ -1,13 +1,14 @@
-//! Scoring a linear model on ciphertexts.
+//! Scoring of linear models on ciphertexts.
 //!
 //! For each output `c` the engine
-//! 1. multiplies the query by `W_c(X) = w_0 - sum_i w_i X^(N-i)`, so that coefficient 0 of the phase is the
-//!    scalar product, and adds the intercept;
-//! 2. adds a fresh encryption of zero under the client's public key: without it the mask would be the query's mask
-//!    times `W_c`, and the client would read the weights off by a division;
-//! 3. packs pairs of scores into one ciphertext, adds flooding noise, and rounds to the response's precision.
+//! 1. multiplies the query by `W_c(X) = w_0 - sum_i w_i X^(N-i)`, so that coefficient 0 of the
+//!    phase is the scalar product, and adds the intercept;
+//! 2. adds a fresh encryption of zero under the client's public key: otherwise the mask would be
+//!    the query's mask times `W_c`, and the client could recover the weights by a division;
+//! 3. packs pairs of scores into one ciphertext, adds flooding noise, and rounds to the response's
+//!    precision.
 //!
-//! Steps after the second see only masks that are pseudo-random to the client, so they can leak nothing more.
+//! After step 2 all masks are pseudorandom to the client, so later steps leak nothing more.
 
 mod key;
 mod packing;
@@ -32,13 +33,13 @@ use packing::{Packed, Unpacked};
 /// Integer weights and intercept of one output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IntegerOutput {
-    /// One weight for each feature.
+    /// One weight per feature.
     pub weights: Vec<i64>,
-    /// Torus element that is added to the scalar product.
+    /// Torus element added to the scalar product.
     pub intercept: u64,
 }
 
-/// A linear model in the form that scoring needs.
+/// A linear model, transformed for scoring.
 pub struct LinearEngine {
     params: LinearParams,
     features: usize,
@@ -51,7 +52,7 @@ struct PreparedOutput {
 }
 
 impl LinearEngine {
-    /// Transforms the weights. Every output must have the same, positive number of weights.
+    /// Transforms the weights. All outputs must have the same number of weights, at least one.
     pub fn new(params: LinearParams, outputs: &[IntegerOutput]) -> Self {
         let mut ring = Ring::new(params.polynomial_size);
         let prepared = outputs.iter().map(|output| PreparedOutput {
@@ -68,11 +69,11 @@ impl LinearEngine {
     /// Scores one query.
     ///
     /// # Errors
-    /// If the platform gives no randomness.
+    /// If the platform provides no randomness.
     ///
     /// # Panics
-    /// If query and key are of other parameters or another number of features than the model: callers check both
-    /// when they read the blobs.
+    /// If the query or the key has other parameters than the model, or the query another number of
+    /// features. Callers check both when they parse the blobs.
     pub fn score(&self, query: &Query, key: &LinearKey) -> Result<Response, EntropyError> {
         let mut ring = Ring::new(self.params.polynomial_size);
         let mut sampler = Sampler::new()?;
@@ -97,7 +98,7 @@ impl LinearEngine {
         })
     }
 
-    /// Step 1: query times weights, plus intercept.
+    /// Step 1: multiplies the query by the weights and adds the intercepts.
     fn products(&self, ring: &mut Ring, query: &Query) -> Vec<Unpacked> {
         assert_eq!(
             (query.format.set, query.bodies.len()),
@@ -124,7 +125,7 @@ impl LinearEngine {
         self.outputs.iter().map(product).collect()
     }
 
-    /// Step 3: packing, flooding, centring of the modulus switch (whose rounding the wire format does).
+    /// Step 3: packs, floods, and centres the modulus switch. The wire format does the rounding.
     fn pack(
         &self,
         ring: &mut Ring,
@@ -151,8 +152,8 @@ impl LinearEngine {
     }
 }
 
-/// Step 2: to each ciphertext its own encryption of zero, `(a u + e1, b u)` with a fresh binary `u`; the flooding noise
-/// that follows is the body's error.
+/// Step 2: adds to each ciphertext an encryption of zero of its own, `(a u + e1, b u)` with a fresh
+/// binary `u`. The flooding noise added later is the body's error.
 fn rerandomise(
     ring: &mut Ring,
     sampler: &mut Sampler,

@@ -1,8 +1,9 @@
-//! Two scores into one ciphertext.
+//! Packing of two scores into one ciphertext.
 //!
-//! With `phi: X -> -X`, the coefficients 0 and 1 of `c1 + X c2 + phi(c1 - X c2)` are twice the coefficient 0
-//! of `c1` and of `c2`: everything else that is odd, or even, cancels (Chen, Dai, Kim, Song, ACNS 2021, section 3.2,
-//! with one level). `phi(c)` is an encryption under `s(-X)`; one key switch, with a one-level decomposition, brings it back.
+//! With `phi: X -> -X`, coefficients 0 and 1 of `c1 + X c2 + phi(c1 - X c2)` are twice coefficient
+//! 0 of `c1` and of `c2`: odd coefficients of `c1` and even ones of `X c2` cancel (Chen, Dai, Kim,
+//! Song, ACNS 2021, section 3.2, with one level). `phi(c)` is an encryption under `s(-X)`; one key
+//! switch, with a one-level decomposition, returns it to `s`.
 
 use super::key::LinearKey;
 use crate::engine::{
@@ -11,20 +12,20 @@ use crate::engine::{
 };
 use blindscore_protocol::{params::MODULUS_BITS, ring::product_coefficient};
 
-/// Ciphertexts whose coefficient 0 is a score: a mask of `N` coefficients, and that one body coefficient.
+/// A ciphertext with a score at coefficient 0: a mask of `N` coefficients and one body coefficient.
 pub(super) struct Unpacked {
     pub(super) mask: Vec<u64>,
     pub(super) body: u64,
 }
 
-/// A ciphertext whose first coefficients are scores, doubled.
+/// A ciphertext with scores, doubled, at its first coefficients.
 pub(super) struct Packed {
     pub(super) mask: Vec<u64>,
     pub(super) bodies: Vec<u64>,
 }
 
 impl Packed {
-    /// A single score, doubled like a packed one.
+    /// Doubles a single score, as packing does.
     pub(super) fn single(mut one: Unpacked) -> Self {
         for coefficient in &mut one.mask {
             *coefficient = coefficient.wrapping_mul(2);
@@ -40,7 +41,7 @@ impl Packed {
         let base_log = key.params.automorphism_base_log.0;
         let gadget = key.params.automorphism_gadget();
         let n = key.params.n();
-        // sum = A1 + X A2; the key switch works on phi(A1 - X A2).
+        // sum = A1 + X A2; the key switch applies to phi(A1 - X A2).
         let mut sum = Vec::with_capacity(n);
         let mut digits = Vec::with_capacity(n);
         let mut residuals = Vec::with_capacity(n);
@@ -63,7 +64,7 @@ impl Packed {
             residuals.push(image.wrapping_sub((digit as u64).wrapping_mul(gadget)));
         }
 
-        // phi(c) - digits * (a, b), of which the body is needed at two coefficients only.
+        // phi(c) - digits * (a, b). Only two coefficients of the body are needed.
         let bodies = [(0, first.body), (1, second.body)].map(|(position, body)| {
             body.wrapping_mul(2)
                 .wrapping_sub(product_coefficient(&key.automorphism_body, &digits, position))

@@ -1,5 +1,8 @@
-//! Fresh encryptions of zero under the input secret: without them the rounding before a rotation, and with it half of a score's noise, would
-//! be a function of the query and the projection's weights, which a client could work out for any weights it guesses.
+//! Fresh encryptions of zero under the input secret.
+//!
+//! Without them, the rounding before a blind rotation, and with it half of a score's noise, would
+//! be a function of the query and the projection's weights. A client could compute that function
+//! for any guess of the weights.
 
 use super::projection::Projected;
 use crate::engine::fourier::{Ring, Spectrum, multiply_add};
@@ -9,17 +12,17 @@ use blindscore_protocol::{
     ring::product_coefficient,
 };
 
-/// A public key's encryptions of zero in the ring of features, `k` of them.
+/// The evaluation key's `k` encryptions of zero in the ring of features.
 pub(super) struct InputZeros {
     params: NetworkParams,
-    /// For each polynomial of a mask, that of each encryption.
+    /// Spectra of the masks, by polynomial of the mask, then by encryption.
     masks: Vec<Vec<Spectrum>>,
-    /// For each encryption, its body.
+    /// Bodies, one per encryption.
     bodies: Vec<Vec<u64>>,
 }
 
 impl InputZeros {
-    /// Transforms the masks, which come next in the key's stream.
+    /// Expands the masks from the key's stream, where they come next, and transforms them.
     pub(super) fn new(params: NetworkParams, stream: &mut MaskStream, bodies: &[u64]) -> Self {
         let (k, n) = (params.input_dimension.0, params.input_size.0);
         let mut ring = Ring::new(params.input_size);
@@ -38,8 +41,9 @@ impl InputZeros {
         }
     }
 
-    /// Adds a fresh encryption of zero to an LWE ciphertext under the input secret: coefficient 0 of `sum_j u_j (a_j, b_j) + e`, with binary
-    /// polynomials `u_j`. The noise of a query hides the FFT's rounding, 2^-40 and less of the torus.
+    /// Adds a fresh encryption of zero to an LWE ciphertext under the input secret: coefficient 0
+    /// of `sum_j u_j (a_j, b_j) + e`, with binary polynomials `u_j`. The query's noise hides the
+    /// FFT's rounding errors, at most 2^-40 of the torus.
     pub(super) fn add_to(&self, ring: &mut Ring, sampler: &mut Sampler, ciphertext: &mut Projected) {
         let n = self.params.input_size.0;
         let mut u = vec![0; n];
@@ -72,7 +76,7 @@ impl InputZeros {
             .wrapping_add(sampler.noise(self.params.input_noise));
     }
 
-    /// Words of 8 bytes that they take in memory.
+    /// Returns the size in memory, in 8-byte words.
     pub(super) const fn words(params: NetworkParams) -> usize {
         let (k, n) = (params.input_dimension.0, params.input_size.0);
         k * (k + 1) * n

@@ -1,20 +1,22 @@
+//! Evaluation keys of projection networks, prepared for scoring.
+
 use super::{fresh::InputZeros, packing::PackingKey, rotation::BootstrapKey};
 use crate::engine::{exact::ExactMultiplier, fourier::Ring};
 use blindscore_protocol::{params::NetworkParams, wire::NetworkPublicKey};
 
-/// A projection network's public key in the form that scoring needs: masks expanded, GGSW ciphertexts transformed.
+/// A projection network's evaluation key, with masks expanded and GGSW ciphertexts transformed.
 pub struct NetworkKey {
     pub(super) params: NetworkParams,
     pub(super) bootstrap: BootstrapKey,
     pub(super) packing: PackingKey,
-    /// `k` encryptions of zero: masks of `k` polynomials each, and a body.
+    /// `k` encryptions of zero, each with a mask of `k` polynomials and a body.
     pub(super) zeros: Vec<(Vec<ExactMultiplier>, Vec<u64>)>,
     /// Encryptions of zero in the ring of features.
     pub(super) input_zeros: InputZeros,
 }
 
 impl NetworkKey {
-    /// Expands the masks and transforms them; takes a fraction of a second.
+    /// Expands the masks and transforms the ciphertexts, in a fraction of a second.
     pub fn new(key: &NetworkPublicKey) -> Self {
         let params = key.params;
         let (k, n) = (params.dimension.0, params.size.0);
@@ -23,7 +25,7 @@ impl NetworkKey {
         let mut row = |out: &mut [u64]| {
             let (mask, body) = out.split_at_mut(k * n);
             masks.fill(mask);
-            // The key has as many bodies as its parameters say; it was read so.
+            // The number of bodies was checked against the parameters when the key was parsed.
             body.copy_from_slice(bodies.next().unwrap_or_default());
         };
         let bootstrap = BootstrapKey::new(params, &mut row);
@@ -49,12 +51,13 @@ impl NetworkKey {
         }
     }
 
-    /// Parameters of the key.
+    /// Returns the key's parameters.
     pub fn params(&self) -> NetworkParams {
         self.params
     }
 
-    /// Bytes of memory that a key holds: `(k+1)^2 N` words of 8 bytes for each input bit, and little else.
+    /// Returns the size of a key in memory, in bytes: `(k+1)^2 N` 8-byte words per input bit, and
+    /// little else.
     pub fn memory_bytes(params: NetworkParams) -> usize {
         let (k, n) = (params.dimension.0, params.size.0);
         let packing = params.packing_log2 as usize * k * (k + 1) * n;

@@ -1,12 +1,15 @@
-//! Scoring a projection network: `logits_c = bias_c + sum_h sum_k v[c,h,k] f_h(p_h + t[h,k])` with `p_h = (w_h x + b_h) / R`.
+//! Scoring of projection networks: `logits_c = bias_c + sum_h sum_k v[c,h,k] f_h(p_h + t[h,k])`
+//! with `p_h = (w_h x + b_h) / R`.
 //!
-//! 1. The first layer multiplies the query with each projection's weights in the small ring ([`projection`]); the result is an LWE
-//!    ciphertext of `p_h` under the key's input secret, with `|p| < 1` on half of the torus. It gets a fresh encryption of zero ([`fresh`])
-//!    before it is rounded.
-//! 2. One blind rotation for each projection, of the test polynomial of its ramp `f_h`, in batches, one on each thread ([`rotation`]).
-//!    Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`: the `K` thresholds of a projection cost no further rotation.
-//! 3. The output layer adds the reads up, with small integers, in the Fourier domain ([`output`]), packs the scores ([`packing`]), adds a fresh
-//!    encryption of zero, and rounds.
+//! 1. The first layer multiplies the query by each projection's weights in the small ring
+//!    ([`projection`]). The result is an LWE ciphertext of `p_h` under the input secret, with
+//!    `|p| < 1` on half of the torus. It gets a fresh encryption of zero ([`fresh`]) before the
+//!    modulus switch.
+//! 2. One blind rotation per projection rotates the test polynomial of its ramp `f_h`, in one batch
+//!    per thread ([`rotation`]). Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`, so the
+//!    `K` thresholds of a projection cost no further rotations.
+//! 3. The output layer sums the reads, weighted by small integers, in the Fourier domain
+//!    ([`output`]), packs the scores ([`packing`]), adds a fresh encryption of zero, and rounds.
 
 mod fresh;
 mod key;
@@ -30,41 +33,41 @@ use projection::Projection;
 use rayon::prelude::*;
 pub use rotation::{BootstrapKey, Rotation};
 
-/// A projection network in integers.
+/// A projection network with integer weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IntegerNetwork {
-    /// Its projections.
+    /// Projections of the first layer.
     pub projections: Vec<IntegerProjection>,
-    /// One bias for each output, in units of the logits.
+    /// One bias per output, in units of the logits.
     pub biases: Vec<f64>,
-    /// `R`: projections are divided by it.
+    /// `R`, the divisor of projections.
     pub range: f64,
-    /// No logit, less its bias, is larger: it sets how much of the torus a unit takes.
+    /// Largest absolute value of a logit without its bias. It sets the share of the torus per unit.
     pub max_logit: f64,
 }
 
-/// One projection and what is read off it.
+/// One projection and its reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IntegerProjection {
-    /// One weight for each feature.
+    /// One weight per feature.
     pub weights: Vec<i64>,
-    /// Added to the inner product.
+    /// Bias added to the inner product.
     pub bias: i64,
     /// Half the width of the ramp `f(p) = clip(p / width, -1, 1)`.
     pub width: f64,
-    /// Where `f` is read: thresholds in units of 1/256.
+    /// Offsets from `p` at which `f` is read, in units of 1/256.
     pub thresholds: Vec<i64>,
-    /// For each output, one weight for each read.
+    /// For each output, one weight per read.
     pub reads: Vec<Vec<i64>>,
 }
 
-/// Thresholds are multiples of its inverse.
+/// Steps of a threshold per unit of `p`.
 pub const THRESHOLD_STEPS: i64 = 256;
 /// Share of the torus, on either side of zero, that the largest logit takes.
 const SPAN: f64 = 0.45;
 
 impl IntegerNetwork {
-    /// `f(p)` of one projection, continued as the ring continues it: `f(p + 2) = -f(p)`.
+    /// Returns `f(p)` of one projection, continued as in the ring: `f(p + 2) = -f(p)`.
     pub fn activation(width: f64, p: f64) -> f64 {
         let turns = (p + 1.0).div_euclid(2.0);
         let value = ((p - 2.0 * turns) / width).clamp(-1.0, 1.0);
@@ -75,7 +78,7 @@ impl IntegerNetwork {
         }
     }
 
-    /// The plain model on integer features.
+    /// Evaluates the plain model on integer features.
     pub fn logits(&self, features: &[i64]) -> Vec<f64> {
         let mut logits = self.biases.clone();
         for projection in &self.projections {
@@ -84,8 +87,9 @@ impl IntegerNetwork {
         logits
     }
 
-    /// Variance of each logit that noise of the projections causes; `deviation` gives a projection's, in units of `p`. Each is moved by it to
-    /// either side, to see what its ramps make of it.
+    /// Returns the variance that projection noise causes in each logit. `deviation` gives a
+    /// projection's standard deviation in units of `p`; each projection is shifted by it in both
+    /// directions to see the effect on its ramps.
     pub fn spread(&self, features: &[i64], deviation: impl Fn(&IntegerProjection) -> f64) -> Vec<f64> {
         let mut variances = vec![0.0; self.biases.len()];
         let mut difference = variances.clone();
@@ -101,26 +105,27 @@ impl IntegerNetwork {
         variances
     }
 
-    /// `p` of one projection.
+    /// Returns `p` of one projection.
     fn position(&self, projection: &IntegerProjection, features: &[i64]) -> f64 {
         let terms = features.iter().zip(&projection.weights);
         let sum = projection.bias + terms.map(|(x, w)| x * w).sum::<i64>();
         sum as f64 / self.range
     }
 
-    /// Torus element of one unit of `w x + b`: `|p| < 1` takes half of the torus. Cut to what JSON keeps exactly.
+    /// Returns the torus element of one unit of `w x + b`, for which `|p| < 1` takes half of the
+    /// torus. It is truncated to a number that JSON represents exactly.
     pub fn input_step(&self) -> u64 {
         (2f64.powi(62) / self.range).round() as u64 & !0xfff
     }
 
-    /// Torus element of one unit of a logit.
+    /// Returns the torus element of one unit of a logit.
     pub fn amplitude(&self) -> f64 {
         (SPAN * 2f64.powi(64) / self.max_logit).floor()
     }
 }
 
 impl IntegerProjection {
-    /// Adds `factor` times what is read at `p` to the logits.
+    /// Adds the reads at `p`, times `factor`, to the logits.
     fn add_reads(&self, p: f64, factor: f64, logits: &mut [f64]) {
         for (read, threshold) in self.thresholds.iter().enumerate() {
             let shifted = p + *threshold as f64 / THRESHOLD_STEPS as f64;
@@ -132,7 +137,7 @@ impl IntegerProjection {
     }
 }
 
-/// A projection network in the form that scoring needs.
+/// A projection network, transformed for scoring.
 pub struct NetworkEngine {
     params: NetworkParams,
     features: usize,
@@ -141,7 +146,8 @@ pub struct NetworkEngine {
 }
 
 impl NetworkEngine {
-    /// Transforms weights and test polynomials. All projections must have the same, positive number of features.
+    /// Transforms weights and test polynomials. All projections must have the same number of
+    /// features, at least one.
     pub fn new(params: NetworkParams, network: &IntegerNetwork) -> Self {
         let step = network.input_step();
         let amplitude = network.amplitude();
@@ -163,10 +169,10 @@ impl NetworkEngine {
     /// Scores one query, on all threads of the rayon pool it is called on.
     ///
     /// # Errors
-    /// If the platform gives no randomness.
+    /// If the platform provides no randomness.
     ///
     /// # Panics
-    /// If the query has another number of features than the model, or is of another parameter set.
+    /// If the query has another parameter set, or another number of features, than the model.
     pub fn score(&self, query: &Query, key: &NetworkKey) -> Result<Response, EntropyError> {
         assert_eq!(
             (query.format.set, query.bodies.len()),

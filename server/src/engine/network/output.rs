@@ -1,4 +1,4 @@
-//! The output layer: sums of reads with small integer weights, a fresh encryption of zero, and the response.
+//! The output layer: weighted sums of reads, a fresh encryption of zero, and the response.
 
 use super::{IntegerNetwork, NetworkKey, THRESHOLD_STEPS};
 use crate::engine::{
@@ -13,15 +13,16 @@ use blindscore_protocol::{
     wire::{Query, Response},
 };
 
-/// Output weights as polynomials: coefficient 0 of a rotated test polynomial times `sum_k v_k X^(-j_k)` is the sum of its reads at `j_k`.
+/// Output weights as polynomials. Coefficient 0 of a rotated test polynomial times
+/// `sum_k v_k X^(-j_k)` is the weighted sum of its reads at `j_k`.
 pub(super) struct OutputLayer {
-    /// For each projection, for each output.
+    /// Spectra of the weights, by projection, then by output.
     spectra: Vec<Vec<Spectrum>>,
-    /// Torus elements.
+    /// Biases as torus elements.
     biases: Vec<u64>,
 }
 
-/// The sum over some projections: for each output, the `k + 1` polynomials of a GLWE ciphertext.
+/// Sum over some of the projections: for each output, the `k + 1` polynomials of a GLWE ciphertext.
 pub(super) struct Partial(Vec<Vec<u64>>);
 
 impl OutputLayer {
@@ -61,7 +62,7 @@ impl OutputLayer {
         }
     }
 
-    /// Sums up the rotated test polynomials of the projections from `first` on.
+    /// Sums the reads of the rotated test polynomials of projections `first` and up.
     pub(super) fn sum(&self, params: &NetworkParams, first: usize, rotated: &[u64]) -> Partial {
         let n = params.size.0;
         let polynomials = params.dimension.0 + 1;
@@ -90,7 +91,8 @@ impl OutputLayer {
         Partial(sums.into_iter().map(to_coefficients).collect())
     }
 
-    /// Adds partial sums and biases, packs the scores, and adds a fresh encryption of zero to each ciphertext.
+    /// Adds up partial sums and biases, packs the scores, and adds a fresh encryption of zero to
+    /// each ciphertext.
     pub(super) fn finish(
         &self,
         params: &NetworkParams,
@@ -141,8 +143,8 @@ impl OutputLayer {
     }
 }
 
-/// Adds a fresh encryption of zero, `sum_i u_i (a_i, b_i) + e` with binary polynomials `u_i`, to a ciphertext: to its whole mask, and to its
-/// body at the positions that are sent.
+/// Adds a fresh encryption of zero, `sum_i u_i (a_i, b_i) + e` with binary polynomials `u_i`, to a
+/// ciphertext: to its whole mask, and to its body at the positions sent.
 fn add_fresh_zero(
     ring: &mut Ring,
     key: &NetworkKey,

@@ -1,9 +1,11 @@
-//! Scores into one ciphertext.
+//! Packing of up to 16 scores into one ciphertext.
 //!
-//! A ciphertext whose coefficient 0 is a score becomes a sixteenth part of one. For polynomials `a`, `b` whose coefficients at multiples of
-//! `2 d` matter, those of `a + X^d b + phi(a - X^d b)` at multiples of `d` are twice those of `a` and `b` in turn, with
-//! `phi: X -> X^(N/d + 1)`, which keeps `X^(2 d)` and negates `X^d` (Chen, Dai, Kim, Song, ACNS 2021, algorithm 2). `phi(c)` is an
-//! encryption under `phi(s)`; a key switch brings it back. What stands at other coefficients is of no use and never leaves the server.
+//! Each level merges pairs of ciphertexts. For polynomials `a` and `b`, of which the coefficients
+//! at multiples of `2 d` matter, the coefficients of `a + X^d b + phi(a - X^d b)` at multiples of
+//! `d` are alternately twice those of `a` and of `b`. Here `phi: X -> X^(N/d + 1)` keeps `X^(2 d)`
+//! and negates `X^d` (Chen, Dai, Kim, Song, ACNS 2021, algorithm 2). `phi(c)` is an encryption
+//! under `phi(s)`; a key switch returns it to `s`. All other coefficients are unused and never
+//! leave the server.
 
 use crate::engine::fourier::{Ring, Spectrum, multiply_add};
 use blindscore_protocol::{
@@ -11,15 +13,15 @@ use blindscore_protocol::{
     ring::automorphism,
 };
 
-/// Key-switching keys from `s(X^g)` to `s`, for each exponent `g` of packing.
+/// Key-switching keys from `s(X^g)` to `s`, for each Galois element `g` of packing.
 pub(super) struct PackingKey {
     params: NetworkParams,
-    /// For each exponent, for each polynomial of the secret, a GLWE ciphertext.
+    /// GLWE ciphertexts, by Galois element, then by polynomial of the secret.
     levels: Vec<Vec<Vec<Spectrum>>>,
 }
 
 impl PackingKey {
-    /// Transforms a key; `next_row` fills in one GLWE ciphertext after the other.
+    /// Transforms a key. `next_row` fills in its GLWE ciphertexts one after the other.
     pub(super) fn new(params: NetworkParams, ring: &mut Ring, mut next_row: impl FnMut(&mut [u64])) -> Self {
         let n = params.size.0;
         let mut row = vec![0; params.ggsw_rows() * n];
@@ -41,10 +43,11 @@ impl PackingKey {
         }
     }
 
-    /// Packs GLWE ciphertexts: coefficient 0 of the phase of `ciphertexts[j]` becomes coefficient `j N / 2^levels` of the result's.
-    /// No more than `2^levels`, and at least one.
+    /// Packs 1 to `2^levels` GLWE ciphertexts. Coefficient 0 of the phase of `ciphertexts[j]`
+    /// becomes coefficient `j N / 2^levels` of the phase of the result.
     pub(super) fn pack(&self, ring: &mut Ring, mut ciphertexts: Vec<Vec<u64>>) -> Vec<u64> {
-        // Every level doubles. What the division makes wrong by a multiple of 2^-levels comes out as whole turns of the torus.
+        // Every level doubles, so divide first. Errors of the division, multiples of 2^-levels of
+        // the torus, become whole turns.
         for coefficient in ciphertexts.iter_mut().flatten() {
             *coefficient >>= self.params.packing_log2;
         }

@@ -1,4 +1,4 @@
-//! The first layer: from encrypted features to one LWE ciphertext for each projection, without a key switch.
+//! The first layer: encrypted features to one LWE ciphertext per projection, without a key switch.
 
 use super::{IntegerNetwork, IntegerProjection, rotation::Rotation};
 use crate::engine::{
@@ -10,15 +10,15 @@ use blindscore_protocol::{
     wire::Query,
 };
 
-/// One projection in the form that scoring needs.
+/// One projection, transformed for scoring.
 pub(super) struct Projection {
     weights: Weights,
     bias: u64,
-    /// `f` at `2 i / N` for `i < N`, times the amplitude.
+    /// Test polynomial: `f` at `2 i / N` for `i < N`, times the amplitude.
     pub(super) test: Vec<u64>,
 }
 
-/// The masks of a query: for each ciphertext its `k` polynomials.
+/// Transforms the masks of a query: `k` polynomials per ciphertext.
 pub(super) fn query_spectra(params: &NetworkParams, query: &Query) -> Vec<Vec<Spectrum>> {
     let (k, n) = (params.input_dimension.0, params.input_size.0);
     let mut ring = Ring::new(params.input_size);
@@ -56,7 +56,7 @@ impl Projection {
         }
     }
 
-    /// The LWE ciphertext of `w x + b` under the input secret.
+    /// Returns the LWE ciphertext of `w x + b` under the input secret.
     pub(super) fn apply(
         &self,
         params: &NetworkParams,
@@ -85,21 +85,21 @@ impl Projection {
     }
 }
 
-/// An LWE ciphertext of a projection.
+/// LWE ciphertext of a projection, before the modulus switch.
 pub(super) struct Projected {
     pub(super) mask: Vec<u64>,
     pub(super) body: u64,
 }
 
 impl Projected {
-    /// Switches to the `2N` steps of a rotation, centred: a secret bit is 1/2 on average, so half the rounding of the mask
-    /// is made up for in the body.
+    /// Switches the modulus to `2N`, centred: a secret bit is 1/2 on average, so the body absorbs
+    /// half of the mask's rounding errors.
     pub(super) fn switch(&self, params: &NetworkParams) -> Rotation {
         let steps = KeptBits(params.rotation_log2());
         let mut loss = 0i64;
         let mask = self.mask.iter().map(|&coefficient| {
             let rounded = steps.round(coefficient);
-            // Below 2^54 in absolute value, halved: hundreds of them fit.
+            // Below 2^54 in absolute value after halving, so a sum of hundreds fits.
             loss += coefficient.wrapping_sub(steps.expand(rounded)) as i64 / 2;
             rounded as usize
         });

@@ -1,41 +1,44 @@
-//! Blind rotations, in batches: each GGSW ciphertext of the key is loaded once for a batch.
+//! Batched blind rotations: each GGSW ciphertext of the key is loaded once per batch.
 //!
-//! `accumulator += GGSW(s_i) * (accumulator X^(a_i) - accumulator)` for each bit `s_i` of the input secret (Chillotti, Gama, Georgieva,
-//! Izabachène, J. Cryptology 2020, algorithm 3). One external product is `k + 1` transforms of decomposed polynomials, `(k + 1)^2`
-//! products of spectra, and `k + 1` transforms back.
+//! For each bit `s_i` of the input secret,
+//! `accumulator += GGSW(s_i) * (accumulator X^(a_i) - accumulator)` (Chillotti, Gama, Georgieva,
+//! Izabachène, J. Cryptology 2020, algorithm 3). One external product takes `k + 1` forward
+//! transforms of decomposed polynomials, `(k + 1)^2` products of spectra, and `k + 1` inverse
+//! transforms.
 
 use super::transform::{Scratch, Transform, Values, rotate_into, zeros};
 use blindscore_protocol::params::NetworkParams;
 use pulp::{Arch, Simd, WithSimd};
 use tfhe_fft::c64;
 
-/// Accumulators that are rotated together: the more, the less often the key is read; 64 of them take 1.3 MB.
+/// Accumulators per batch. A larger batch reads the key less often; 64 accumulators take 1.3 MB.
 const BATCH: usize = 64;
-/// Accumulators whose spectra are multiplied while a part of a GGSW ciphertext is in the first-level cache.
+/// Accumulators multiplied while a block of a GGSW ciphertext is in the L1 cache.
 const GROUP: usize = 4;
-/// Complex values between spectra, so that they don't all fall into the same lines of the first-level cache: a whole number of the
-/// largest vectors.
+/// Padding between spectra, in complex values, so that they don't all map to the same L1 cache
+/// lines. A multiple of the widest SIMD vector.
 const PADDING: usize = 4;
 
-/// An LWE ciphertext in steps of a rotation: `2N` of them make the torus.
+/// A mod-switched LWE ciphertext: coefficients modulo `2N`.
 pub struct Rotation {
-    /// One coefficient for each bit of the input secret.
+    /// Mask, one coefficient per bit of the input secret.
     pub mask: Vec<usize>,
-    /// The body.
+    /// Body, a single coefficient.
     pub body: usize,
 }
 
-/// GGSW encryptions of the bits of the input secret, transformed.
+/// GGSW encryptions of the input secret's bits, transformed.
 pub struct BootstrapKey {
     params: NetworkParams,
     transform: Transform,
-    /// For each bit, for each block of `LANES` frequencies, for each column, for each row, real and then imaginary parts: in the order
-    /// that external products read them.
+    /// Complex values by bit, then by block of one SIMD vector of frequencies, column, and row: the
+    /// order in which external products read them.
     values: Values,
 }
 
 impl BootstrapKey {
-    /// Transforms a key of `n` GGSW ciphertexts. `next_row` fills in one GLWE ciphertext after the other, `(k + 1) N` coefficients each.
+    /// Transforms a key of `n` GGSW ciphertexts. `next_row` fills in its GLWE ciphertexts one after
+    /// the other, `(k + 1) N` coefficients each.
     pub fn new(params: NetworkParams, mut next_row: impl FnMut(&mut [u64])) -> Self {
         let (n, rows) = (params.size.0, params.ggsw_rows());
         let transform = Transform::new(n);
@@ -64,11 +67,11 @@ impl BootstrapKey {
         }
     }
 
-    /// Rotates each test polynomial by its ciphertext's phase. Gives the GLWE ciphertexts one after the other, `(k + 1) N` coefficients
-    /// each.
+    /// Rotates each test polynomial by the phase of its ciphertext. Returns the GLWE ciphertexts
+    /// one after the other, `(k + 1) N` coefficients each.
     ///
     /// # Panics
-    /// If masks, test polynomials and key don't have the same parameters.
+    /// If masks, test polynomials and key have different parameters.
     pub fn rotate(&self, inputs: &[Rotation], tests: &[&[u64]]) -> Vec<u64> {
         let n = self.params.size.0;
         let mask_len = self.params.output_lwe_dimension().0;
@@ -93,21 +96,21 @@ impl BootstrapKey {
         accumulators
     }
 
-    /// Bytes of memory that a key holds, but for a few tables.
+    /// Returns the size of a key in memory, in bytes, except for a few tables.
     pub fn memory_bytes(params: NetworkParams) -> usize {
         let rows = params.ggsw_rows();
         params.input_lwe_dimension().0 * rows * rows * params.size.0 / 2 * size_of::<c64>()
     }
 }
 
-/// All external products of a batch, compiled for each kind of vectors.
+/// All external products of a batch, compiled for each SIMD instruction set.
 struct Steps<'a, const ROWS: usize> {
     key: &'a BootstrapKey,
     accumulators: &'a mut [u64],
     inputs: &'a [Rotation],
     scratch: Scratch,
     rotated: Vec<u64>,
-    /// Of a group of accumulators: the spectra of their digits, then of the products.
+    /// Spectra of a group of accumulators: of their digits, then of the products.
     spectra: Values,
 }
 
@@ -171,8 +174,9 @@ impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
     }
 }
 
-/// Replaces the `ROWS` spectra of each accumulator by their products with a GGSW ciphertext: `out[c] = sum over r of in[r] * ggsw[r][c]`,
-/// frequency by frequency. Each part of the GGSW ciphertext is used for all accumulators while it is in the first-level cache.
+/// Replaces the `ROWS` spectra of each accumulator by their products with a GGSW ciphertext:
+/// `out[c] = sum over r of in[r] * ggsw[r][c]`, frequency by frequency. Each block of the GGSW
+/// ciphertext serves all accumulators while it is in the L1 cache.
 #[inline(always)]
 fn multiply<S: Simd, const ROWS: usize>(simd: S, spectra: &mut [c64], stride: usize, ggsw: &[c64]) {
     let (spectra, _) = S::as_mut_simd_c64s(spectra);
@@ -192,7 +196,7 @@ fn multiply<S: Simd, const ROWS: usize>(simd: S, spectra: &mut [c64], stride: us
     }
 }
 
-/// The number of complex values in this processor's vectors.
+/// Number of complex values in this processor's SIMD vectors.
 struct Lanes;
 
 impl WithSimd for Lanes {

@@ -1,8 +1,9 @@
-//! The negacyclic transform of the rotated ring, and the products in it: what a blind rotation spends its time on.
+//! The negacyclic transform of the accumulators' ring: the hot path of a blind rotation.
 //!
-//! A polynomial of `N` real coefficients is folded into `N/2` complex ones, `p_j + i p_(j+N/2)`, twisted by the `2N`-th roots of unity and
-//! transformed (Klemsa, "Fast and Error-Free Negacyclic Integer Convolution using Extended Fourier Transform",
-//! <https://eprint.iacr.org/2021/480>). The transforms are `tfhe-fft`'s; what is around them is fused into single passes.
+//! A polynomial of `N` real coefficients is folded into `N/2` complex ones, `p_j + i p_(j+N/2)`,
+//! twisted by the `2N`-th roots of unity and transformed (Klemsa, "Fast and Error-Free Negacyclic
+//! Integer Convolution using Extended Fourier Transform", <https://eprint.iacr.org/2021/480>).
+//! `tfhe-fft` provides the transforms; the steps around them are fused into single passes.
 
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use dyn_stack::{PodBuffer, PodStack};
@@ -19,12 +20,12 @@ pub(super) fn zeros(len: usize) -> Values {
     AVec::from_iter(CACHELINE_ALIGN, std::iter::repeat_n(c64::default(), len))
 }
 
-/// Transforms for one `N`.
+/// Negacyclic transforms for one `N`.
 pub(super) struct Transform {
     plan: Plan,
     /// `exp(i pi j / N)`.
     twist: Twist,
-    /// Their conjugates, divided by `N/2`.
+    /// Conjugates of `twist`, divided by `N/2`.
     untwist: Twist,
 }
 
@@ -41,12 +42,12 @@ impl Twist {
     }
 }
 
-/// Scratch memory of one thread's transforms.
+/// Scratch memory for the transforms of one thread.
 pub(super) struct Scratch(PodBuffer);
 
 impl Transform {
-    /// Chooses the fastest plan for `size`, a power of two, on this machine; takes some milliseconds. Spectra of one plan mean nothing
-    /// to another.
+    /// Picks the fastest plan for `size`, a power of two, on this machine, within some
+    /// milliseconds. Spectra are only valid with the plan that made them.
     pub(super) fn new(size: usize) -> Self {
         Self {
             plan: Plan::new(size / 2, Method::Measure(Duration::from_millis(5))),
@@ -71,8 +72,9 @@ impl Transform {
         self.plan.fwd(out, PodStack::new(&mut scratch.0));
     }
 
-    /// Transforms the signed digit, of `base_log` bits, of each coefficient of `p X^steps - p`, for `steps < 2N`:
-    /// what a one-level decomposition keeps (Chillotti, Gama, Georgieva, Izabachène, J. Cryptology 2020, section 3).
+    /// Transforms the signed `base_log`-bit digit of each coefficient of `p X^steps - p`, for
+    /// `steps < 2N`: a one-level decomposition (Chillotti, Gama, Georgieva, Izabachène, J.
+    /// Cryptology 2020, section 3).
     ///
     /// `rotated` is scratch memory of `N` coefficients.
     #[inline(always)]
@@ -101,7 +103,8 @@ impl Transform {
         self.plan.fwd(out, PodStack::new(&mut scratch.0));
     }
 
-    /// Adds the torus elements that `spectrum` stands for to `coefficients`, and leaves `spectrum` useless.
+    /// Adds the inverse transform of `spectrum`, as torus elements, to `coefficients`. Overwrites
+    /// `spectrum`.
     #[inline(always)]
     pub(super) fn add_backward(&self, coefficients: &mut [u64], spectrum: &mut [c64], scratch: &mut Scratch) {
         self.plan.inv(spectrum, PodStack::new(&mut scratch.0));
@@ -121,7 +124,7 @@ impl Twist {
     }
 }
 
-/// `out = p X^steps` modulo `X^N + 1`, for `steps < 2N`.
+/// Computes `out = p X^steps` modulo `X^N + 1`, for `steps < 2N`.
 #[inline(always)]
 pub(super) fn rotate_into(out: &mut [u64], polynomial: &[u64], steps: usize) {
     let size = polynomial.len();
@@ -141,10 +144,11 @@ pub(super) fn rotate_into(out: &mut [u64], polynomial: &[u64], steps: usize) {
     }
 }
 
-/// The integer closest to `x / 2^(64 - base_log)`, for `x` in two's complement, as an f64.
+/// Conversion to the integer closest to `x / 2^(64 - base_log)`, as an f64, for `x` in two's
+/// complement.
 ///
-/// Without a conversion instruction, which not every processor has for vectors of 64-bit integers: the digit, made
-/// positive, becomes the low bits of the mantissa of a number with exponent 52.
+/// It avoids a conversion instruction that some processors lack for vectors of 64-bit integers: the
+/// digit, made positive, becomes the low mantissa bits of a number with exponent 52.
 #[derive(Clone, Copy)]
 struct Digit {
     shift: u32,
@@ -172,7 +176,8 @@ impl Digit {
     }
 }
 
-/// The torus element closest to a real number below 2^51 in absolute value, to 52 bits.
+/// Returns the torus element closest to `x`, a real number below 2^51 in absolute value, to 52
+/// bits.
 ///
 /// The fraction, moved to `[1, 2)`, is the mantissa.
 #[inline(always)]
@@ -217,7 +222,8 @@ mod tests {
             let mut values = reproducible([5; 16], 1000);
             values.extend([0, 1, u64::MAX, 1 << 63, (1 << 63) - 1, 1 << 62, 3 << 62]);
             for value in values {
-                // Modulo the base: one half of the torus may be rounded to either of two equal digits.
+                // Compared modulo the base: one half of the torus may round to either of two equal
+                // digits.
                 let expected = theirs.closest_representable(value) >> (64 - base_log);
                 let found = digit.of(value);
                 assert!(found.abs() <= 2f64.powi(base_log as i32 - 1), "{value:x}");
@@ -255,7 +261,7 @@ mod tests {
             &mut rotated,
             &mut scratch,
         );
-        // Scaled down, so that the digits are torus elements.
+        // Scaled down, so that the digits become torus elements.
         for value in spectrum.iter_mut() {
             *value *= 2f64.powi(-20);
         }

@@ -3,9 +3,9 @@
 use crate::import::bounds::MOST_NAME;
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
-/// An operator's name, with its domain where that isn't ONNX's own.
+/// Returns an operator's name, with its domain unless that is the default one.
 pub(super) fn operator(node: &NodeProto) -> String {
-    /// Characters: none of those that ONNX has is longer.
+    /// Longest name in characters; no ONNX operator's is longer.
     const MOST: usize = 80;
     let name = match node.domain.as_str() {
         "" | "ai.onnx" => node.op_type.clone(),
@@ -14,7 +14,7 @@ pub(super) fn operator(node: &NodeProto) -> String {
     name.chars().filter(|c| !c.is_control()).take(MOST).collect()
 }
 
-/// A node's attributes by name, with the defaults of the ONNX specification left to the caller.
+/// A node's attributes by name. The caller provides the defaults of the ONNX specification.
 pub(super) struct Attributes<'a>(pub(super) &'a NodeProto);
 
 impl<'a> Attributes<'a> {
@@ -54,7 +54,8 @@ impl<'a> Attributes<'a> {
         self.get(name)?.t.as_ref()
     }
 
-    /// The names of classes: strings, or integers as text. `None` if there are none; the error says what is wrong with them.
+    /// Returns the names of classes: strings, or integers as text. `None` if there are none; the
+    /// error describes the problem with them.
     pub(super) fn class_names(&self, strings: &str, ints: &str) -> Result<Option<Vec<String>>, &'static str> {
         let strings = self.strings(strings).filter(|names| !names.is_empty());
         let ints = self.ints(ints).filter(|names| !names.is_empty());
@@ -70,7 +71,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// What ONNX calls the type of a tensor's elements.
+/// Returns ONNX's name for the type of a tensor's elements.
 pub(in crate::import) fn type_name(kind: i32) -> String {
     match DataType::try_from(kind) {
         Ok(kind) => format!("{kind:?}").to_lowercase(),
@@ -78,7 +79,7 @@ pub(in crate::import) fn type_name(kind: i32) -> String {
     }
 }
 
-/// A list of axes, in words.
+/// Describes a list of axes.
 pub(in crate::import) fn axes_in_words(axes: Option<&[i64]>) -> String {
     match axes {
         None => "without axes".into(),
@@ -87,7 +88,7 @@ pub(in crate::import) fn axes_in_words(axes: Option<&[i64]>) -> String {
     }
 }
 
-/// A string of the file.
+/// Decodes a string of the file.
 pub(super) fn utf8(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -4,29 +4,29 @@ use super::attributes::{type_name, utf8};
 use blindscore_protocol::descriptor::OUTPUTS;
 use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
-/// Values that a constant may have: more than the largest weight matrix.
+/// Most values of a constant: more than the largest weight matrix.
 const MOST_VALUES: usize = 64_000_000;
-/// Integers that may be names of classes; more are numbers only.
+/// Most integers that may be names of classes; longer lists are numbers only.
 const MOST_NAMES: usize = *OUTPUTS.end();
 
 /// A constant tensor of numbers or strings.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Constant {
-    /// Its shape.
+    /// Sizes of its axes.
     pub(super) shape: Vec<usize>,
-    /// Its values, row by row; empty for strings.
+    /// Numeric values, row by row; empty for strings.
     pub(super) numbers: Vec<f64>,
-    /// Its strings, or its integers as text, if they aren't too many: what labels are made of.
+    /// Strings, or integers as text unless there are too many: the source of labels.
     pub(super) texts: Vec<String>,
 }
 
 impl Constant {
-    /// Elements.
+    /// Returns the number of elements.
     pub(super) fn count(&self) -> usize {
         self.numbers.len().max(self.texts.len())
     }
 
-    /// Its numbers, if all of them are whole.
+    /// Returns the numbers as integers, if all of them are whole.
     pub(super) fn integers(&self) -> Option<Vec<i64>> {
         let whole =
             |number: &f64| (number.fract() == 0.0 && number.abs() < 2f64.powi(53)).then_some(*number as i64);
@@ -34,7 +34,8 @@ impl Constant {
         whole.filter(|numbers| numbers.len() == self.count())
     }
 
-    /// A number for each of so many columns, as ONNX broadcasts it to a matrix of rows. `None` if it would make more columns or other rows.
+    /// Returns one number per column, as ONNX broadcasts to a matrix of rows. `None` if that would
+    /// add columns or differ between rows.
     pub(super) fn broadcast(&self, columns: usize) -> Option<Vec<f64>> {
         match (self.shape.as_slice(), self.numbers.as_slice()) {
             ([] | [1] | [1, 1], &[number]) => Some(vec![number; columns]),
@@ -45,7 +46,7 @@ impl Constant {
         }
     }
 
-    /// A tensor of integers.
+    /// Creates a tensor of integers.
     pub(super) fn of_integers(shape: Vec<usize>, values: Vec<i64>) -> Self {
         let (numbers, texts) = integers(values);
         Self {
@@ -55,7 +56,7 @@ impl Constant {
         }
     }
 
-    /// Reads a tensor; the error says what is wrong with it.
+    /// Decodes a tensor. The error describes the problem.
     pub(super) fn of(tensor: &TensorProto) -> Result<Self, String> {
         let shape: Option<Vec<usize>> = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
         let shape = shape.ok_or("has a negative dimension")?;

@@ -1,4 +1,5 @@
-//! What an ONNX file takes once it is decoded, counted on its bytes: two bytes may stand for a thousand in memory.
+//! Memory that a decoded ONNX file takes, counted on its bytes: two bytes may become a thousand in
+//! memory.
 
 use crate::import::{
     ImportError,
@@ -10,16 +11,16 @@ use tract_onnx::pb::{
     ValueInfoProto, tensor_proto::Segment, tensor_shape_proto::Dimension, type_proto,
 };
 
-/// Refuses a file that would take too much.
+/// Refuses a file that would take too much memory.
 ///
 /// # Errors
-/// If it would, or its bytes are no such messages: the error says so.
+/// If it would, or its bytes are not well-formed messages.
 pub(super) fn check(bytes: &[u8]) -> Result<(), ImportError> {
     let mut counted = Counted { memory: 0, nodes: 0 };
     counted.message(Message::Model, bytes, 0)
 }
 
-/// The messages of the format.
+/// Messages of the ONNX format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Message {
     Model,
@@ -41,19 +42,19 @@ enum Message {
     Function,
 }
 
-/// What a field of bytes holds.
+/// Content of a length-delimited field.
 enum Field {
     Message(Message),
-    /// Numbers of one byte or more, which take eight.
+    /// Variable-length integers, which take eight bytes in memory.
     Integers,
-    /// Numbers of as many bytes as they take.
+    /// Floats, which take as many bytes in memory.
     Floats,
-    /// Text, or anything.
+    /// Text or other bytes.
     Bytes,
 }
 
 impl Message {
-    /// What this message has under a number.
+    /// Returns the content of the field with a number.
     const fn field(self, number: u64) -> Field {
         Field::Message(match (self, number) {
             (Self::Model, 7) | (Self::Attribute, 6 | 11) | (Self::Training, 1 | 2) => Self::Graph,
@@ -129,7 +130,7 @@ impl Counted {
         let mut rest = bytes;
         while !rest.is_empty() {
             let key = varint(&mut rest)?;
-            // The kind of a field's encoding stands in three bits.
+            // The low three bits are the field's wire type.
             match key & 7 {
                 0 => {
                     varint(&mut rest)?;
@@ -158,7 +159,7 @@ impl Counted {
     fn field(&mut self, kind: Field, bytes: &[u8], depth: usize) -> Result<(), ImportError> {
         match kind {
             Field::Message(message) => self.message(message, bytes, depth + 1),
-            // The last byte of each has no bit for more.
+            // Only the last byte of a varint has no continuation bit.
             Field::Integers => self.take(bytes.iter().filter(|byte| **byte < 0x80).count(), 2 * 8),
             Field::Floats => self.take(bytes.len(), 2),
             Field::Bytes => {
@@ -168,7 +169,8 @@ impl Counted {
         }
     }
 
-    /// Counts some bytes so many times: a list that grows has room for as much again.
+    /// Adds `bytes` to the memory, `times` over: a growing list may have room for twice its
+    /// content.
     fn take(&mut self, bytes: usize, times: u64) -> Result<(), ImportError> {
         self.memory = self.memory.saturating_add((bytes as u64).saturating_mul(times));
         if self.memory > MOST_DECODED {
@@ -189,7 +191,7 @@ fn cut() -> ImportError {
     ImportError::NotOnnx("it is cut off, or something else".into())
 }
 
-/// A number of as many bytes as it needs.
+/// Reads a variable-length integer.
 fn varint(bytes: &mut &[u8]) -> Result<u64, ImportError> {
     let mut value = 0;
     for (place, &byte) in bytes.iter().take(10).enumerate() {
@@ -207,7 +209,7 @@ mod tests {
     use super::*;
     use prost::Message as _;
 
-    /// A field of bytes, or a message.
+    /// Encodes a field of bytes, or a message.
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
         let mut bytes = vec![number << 3 | 2];
         prost::encoding::encode_varint(content.len() as u64, &mut bytes);
@@ -221,7 +223,7 @@ mod tests {
         let attributes = field(7, &field(1, &field(5, b"").repeat(1_000_000)));
         let mut deep = Vec::new();
         for _ in 0..MOST_DEPTH {
-            // A graph in an attribute of a node of a graph.
+            // A graph within an attribute of a node of a graph.
             deep = field(1, &field(5, &field(6, &deep)));
         }
         for (bytes, words) in [

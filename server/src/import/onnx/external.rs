@@ -1,4 +1,4 @@
-//! Tensors whose data lies in a file beside the model, as PyTorch writes them (ONNX, "External Data").
+//! Tensors with data in a file beside the model, as written by PyTorch (ONNX, "External Data").
 
 use crate::{
     files,
@@ -13,8 +13,8 @@ use std::{
 };
 use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
 
-/// The tensor with its data, if they lie in a file of `folder`; the error says what is wrong with it. `left` are the bytes that all tensors
-/// together may still have.
+/// Returns the tensor, with its data if they are in a file of `folder`. The error describes the
+/// problem. `left` is the number of bytes that all further tensors together may have.
 pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> Result<TensorProto, String> {
     if tensor.data_location() != DataLocation::External {
         return Ok(tensor);
@@ -31,7 +31,7 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> 
             .map_err(|_| format!("has {key} {} in its external data", quoted(text))),
     };
     let location = entry("location").ok_or("has external data without a location")?;
-    // What a model says must not make this program read files elsewhere.
+    // A model must not make this program read files elsewhere.
     if !matches!(
         Path::new(location).components().collect::<Vec<_>>().as_slice(),
         [Component::Normal(_)]
@@ -53,7 +53,7 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> 
             quoted(location)
         ));
     }
-    // Several tensors may have the same bytes of one file.
+    // Counted every time, because several tensors may share the bytes of one file.
     *left = left.checked_sub(length).ok_or_else(|| {
         format!(
             "has {length} bytes of data, with which the model has more than {}, which is the most that is read",

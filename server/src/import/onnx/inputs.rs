@@ -1,4 +1,4 @@
-//! The features of a model: the inputs of its graph.
+//! Features of a model: the inputs of its graph.
 
 use super::{
     value::{Columns, Value},
@@ -11,19 +11,19 @@ use tract_onnx::pb::{
     GraphProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
 };
 
-/// What a model takes.
+/// Features that a model takes.
 pub(super) struct Features {
-    /// How many there are.
+    /// Number of features.
     pub(super) count: usize,
-    /// Their names: those of inputs of one column each.
+    /// Names of the features, if each is an input of one column.
     pub(super) names: Option<Vec<String>>,
-    /// Columns that the model knows and doesn't use.
+    /// Columns that the model knows but does not use.
     pub(super) unused: Vec<String>,
-    /// Rows that all of its inputs have, if it takes only so many at once.
+    /// Number of rows of all inputs, if it is fixed.
     pub(super) rows: Option<usize>,
 }
 
-/// One input.
+/// An input of the graph.
 struct Input<'a> {
     name: &'a str,
     kind: Kind,
@@ -38,10 +38,10 @@ enum Kind {
     Text,
 }
 
-/// Makes the graph's inputs the features, and counts them: one input of many columns, or many of one column, which then have names. Named ones
-/// that no `used` tensor comes from are left out.
+/// Turns the graph's inputs into features: one input of many columns, or several of one column
+/// each, which then have names. Named inputs that no `used` tensor depends on are left out.
 pub(super) fn read<'g>(graph: &'g GraphProto, values: &mut Values<'g>) -> Result<Features, ImportError> {
-    // Older files list initializers among the inputs.
+    // Older files list initializers among the inputs, too.
     let constants: HashSet<&str> = graph
         .initializer
         .iter()
@@ -109,7 +109,7 @@ fn too_many(features: usize) -> ImportError {
     ))
 }
 
-/// An input of shape `[rows, columns]`.
+/// Parses an input of shape `[rows, columns]`.
 fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
     let refuse = |what: &str| Err(ImportError::Graph(format!("input {:?} {what}", info.name)));
     let Some(type_proto::Value::TensorType(tensor)) =

@@ -3,25 +3,27 @@
 use super::value::{Column, Columns, Scaling};
 use std::{collections::HashSet, rc::Rc};
 
-/// Standard deviations from the mean that a range from a StandardScaler reaches.
+/// Half the width of a StandardScaler's range, in standard deviations.
 const DEVIATIONS: f64 = 5.0;
-/// The interval that MinMaxScaler maps to. Its `feature_range` is not in the file; this covers 0 to 1, which is usual, and -1 to 1.
+/// Target interval of a MinMaxScaler. Its `feature_range` is not in the file; this covers 0 to 1,
+/// the default, and -1 to 1.
 const INTERVAL: (f64, f64) = (-1.0, 1.0);
-/// Share by which the ends of a range may be off because the file has numbers in single precision: some roundings.
+/// Relative error of a range's ends from single precision in the file: some roundings.
 const SINGLE: f64 = 8.0 * f32::EPSILON as f64;
 
 /// A linear map of the features.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
-    /// One row for each output, one weight for each feature of the model.
+    /// One row per output, one weight per feature of the model.
     pub(super) coef: Vec<Vec<f64>>,
-    /// One for each output.
+    /// One intercept per output.
     pub(super) intercept: Vec<f64>,
-    /// The features as they came in. Those of several maps side by side may be several times the same.
+    /// Features as they came in. Maps stacked side by side may list the same features several
+    /// times.
     sources: Vec<Rc<Columns>>,
 }
 
-/// Two maps are the same if they give the same scores.
+/// Two maps are equal if they give the same scores.
 impl PartialEq for Linear {
     fn eq(&self, other: &Self) -> bool {
         self.coef == other.coef && self.intercept == other.intercept
@@ -29,7 +31,8 @@ impl PartialEq for Linear {
 }
 
 impl Linear {
-    /// `weights` (one row for each output, one weight for each column) times the columns, plus `intercept`; for a model of so many features.
+    /// Multiplies the columns by `weights` (one row per output, one weight per column) and adds
+    /// `intercept`, for a model with `features` features.
     pub(super) fn new(
         columns: &Rc<Columns>,
         weights: &[Vec<f64>],
@@ -60,19 +63,19 @@ impl Linear {
         }
     }
 
-    /// Bytes that it takes.
+    /// Returns the size in memory, in bytes.
     pub(super) fn size(&self) -> usize {
         let row = |row: &Vec<f64>| size_of::<Vec<f64>>() + size_of_val(&**row);
         let sources = self.sources.iter().map(|columns| columns.size());
         self.coef.iter().map(row).sum::<usize>() + size_of_val(&*self.intercept) + sources.sum::<usize>()
     }
 
-    /// Outputs.
+    /// Returns the number of outputs.
     pub(super) fn len(&self) -> usize {
         self.intercept.len()
     }
 
-    /// A linear map of these scores: one row of `weights` for each of its outputs.
+    /// Applies another linear map to these scores, with one row of `weights` per output.
     pub(super) fn then(&self, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
         let features = self.coef.first().map_or(0, Vec::len);
         let row = |weights: &Vec<f64>| {
@@ -99,7 +102,7 @@ impl Linear {
         }
     }
 
-    /// Each output times its factor, plus its offset.
+    /// Returns each output times its factor, plus its offset.
     pub(super) fn scaled(&self, factors: &[f64], offsets: &[f64]) -> Self {
         let mut scaled = self.clone();
         for (row, factor) in scaled.coef.iter_mut().zip(factors) {
@@ -111,13 +114,13 @@ impl Linear {
         scaled
     }
 
-    /// All outputs with their signs changed.
+    /// Returns all outputs with the opposite sign.
     pub(super) fn negated(&self) -> Self {
         let count = self.len();
         self.scaled(&vec![-1.0; count], &vec![0.0; count])
     }
 
-    /// Some of the outputs.
+    /// Returns some of the outputs.
     pub(super) fn select(&self, places: &[usize]) -> Self {
         Self {
             coef: places.iter().map(|&place| self.coef[place].clone()).collect(),
@@ -126,7 +129,7 @@ impl Linear {
         }
     }
 
-    /// The outputs of several maps, one after the other.
+    /// Returns the outputs of several maps, one after the other.
     pub(super) fn stacked(parts: &[&Self]) -> Self {
         let mut sources: Vec<Rc<Columns>> = Vec::new();
         let mut known = HashSet::new();
@@ -145,12 +148,13 @@ impl Linear {
         }
     }
 
-    /// One output, and its opposite before it: what decides between two classes.
+    /// Returns a single output preceded by its opposite, as for a decision between two classes.
     pub(super) fn with_opposite(&self) -> Self {
         Self::stacked(&[&self.negated(), self])
     }
 
-    /// The one output that decides between two classes, from two of which the first is the second one's opposite.
+    /// Returns the single output that decides between two classes, if the first of two outputs is
+    /// the opposite of the second.
     pub(super) fn halved(&self) -> Option<Self> {
         let [negative, positive] = self.coef.as_slice() else {
             return None;
@@ -165,7 +169,7 @@ impl Linear {
         self.sources.iter().flat_map(|source| &source.columns)
     }
 
-    /// What is taken for granted about the ranges.
+    /// Returns the assumption behind the ranges.
     pub(super) fn assumed(&self) -> &'static str {
         if self.columns().any(|column| column.scaling == Scaling::Interval) {
             "what a MinMaxScaler maps to -1 to 1, and so to 0 to 1; one with another feature_range needs --calibrate"
@@ -174,10 +178,12 @@ impl Linear {
         }
     }
 
-    /// The range of each of `count` features that its scaler implies: five standard deviations to both sides of the mean, or what is mapped to an
-    /// interval. None if one of them was not scaled, or not used.
+    /// Returns the ranges of `count` features as implied by their scalers: five standard deviations
+    /// to both sides of the mean, or the preimage of an interval. `None` if a feature is not scaled
+    /// or not used.
     pub(super) fn ranges(&self, count: usize) -> Option<Vec<(f64, f64)>> {
-        // A scaler without deviations leaves all factors at one; of one with them, constant features have that.
+        // A scaler without deviations has factors of one only; in one with deviations, constant
+        // features have a factor of one.
         let moved_only = |column: &Column| column.scaling == Scaling::Standard && column.scale == 1.0;
         if self.columns().all(moved_only) {
             return None;
@@ -189,7 +195,7 @@ impl Linear {
                 Scaling::Standard => (-DEVIATIONS, DEVIATIONS),
                 Scaling::Interval => INTERVAL,
             };
-            // A constant column may have been scaled by zero: then its value doesn't matter.
+            // A constant column may have been scaled by zero; then its value doesn't matter.
             let ends = [low, high].map(|end| {
                 if column.scale == 0.0 {
                     end

@@ -1,7 +1,8 @@
-//! ONNX files, as skl2onnx and PyTorch write them, read as one linear model.
+//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model.
 //!
-//! The graph is run once, on symbols instead of numbers: every tensor becomes a [`Value`] that says what it is of the features. A node
-//! that leads out of what a linear model can be is refused by its name, and so is an output that is none of the model's answers.
+//! The graph is run once, on symbols instead of numbers: every tensor becomes a [`Value`], a
+//! function of the features. A node that a linear model can't have is refused by name, and so is an
+//! output that is none of the model's answers.
 
 mod attributes;
 mod constant;
@@ -34,7 +35,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use value::Value;
 use values::Values;
 
-/// How many times nodes that matter, and the graph's outputs, take each of its tensors.
+/// Number of times that each tensor is read by nodes that matter and by the graph's outputs.
 pub(super) type Uses<'g> = HashMap<&'g str, usize>;
 
 /// The graph of an ONNX model, with its tensors loaded.
@@ -44,10 +45,11 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Decodes a file. Its tensors may lie in files of their own in `folder`, where the model's file is.
+    /// Decodes a file. Its tensors may be in files of their own in `folder`, the folder of the
+    /// model's file.
     ///
     /// # Errors
-    /// If the bytes are no ONNX model of a version that is known, or its tensors can't be read.
+    /// If the bytes are not an ONNX model of a known version, or its tensors can't be read.
     pub fn decode(bytes: &[u8], folder: &Path) -> Result<Self, ImportError> {
         decoded::check(bytes)?;
         let model = ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))?;
@@ -71,26 +73,27 @@ impl Graph {
         Ok(Self { graph, versions })
     }
 
-    /// The graph as it stands in the file.
+    /// Returns the graph as it is in the file.
     pub(super) const fn proto(&self) -> &GraphProto {
         &self.graph
     }
 
-    /// Version of ONNX's own operators.
+    /// Returns the version of ONNX's default operators.
     pub(super) const fn version(&self) -> i64 {
         self.versions.standard
     }
 
-    /// The linear model that the graph is.
+    /// Returns the linear model that the graph represents.
     ///
     /// # Errors
-    /// If it is none: the error names the operator, or the output.
+    /// If it represents none. The error names the operator or the output.
     pub fn fitted(&self) -> Result<Fitted, ImportError> {
         let uses = self.uses()?;
         self.read(&uses).map_err(|error| self.advised(error, &uses))
     }
 
-    /// Where a node is refused that tells nothing of the kind of model, the advice is that of the first one that does.
+    /// If the refused node says nothing about the kind of model, adds the advice for the first node
+    /// that does.
     fn advised(&self, mut error: ImportError, uses: &Uses<'_>) -> ImportError {
         if let ImportError::Unsupported {
             hint: hint @ None, ..
@@ -104,7 +107,7 @@ impl Graph {
         error
     }
 
-    /// The nodes that outputs depend on, in their order.
+    /// Returns the nodes that outputs depend on, in order.
     pub(super) fn used_nodes<'g>(&'g self, uses: &Uses<'_>) -> impl Iterator<Item = &'g NodeProto> {
         self.graph.node.iter().filter(|node| matters(node, uses))
     }
@@ -140,7 +143,7 @@ impl Graph {
         outputs::explain(graph, &values, features)
     }
 
-    /// The tensors that outputs depend on. What none does changes nothing.
+    /// Counts the uses of the tensors that outputs depend on. Other tensors have no effect.
     pub(super) fn uses(&self) -> Result<Uses<'_>, ImportError> {
         let outputs = &self.graph.output;
         if outputs.len() > MOST_OUTPUTS {
@@ -156,7 +159,7 @@ impl Graph {
             ));
         }
         let mut uses: Uses<'_> = names.into_iter().map(|name| (name, 1)).collect();
-        // Nodes stand behind those that they depend on.
+        // Nodes come after the nodes that they depend on.
         for node in self.graph.node.iter().rev() {
             if matters(node, &uses) {
                 for name in node.input.iter().filter(|name| !name.is_empty()) {
@@ -168,7 +171,7 @@ impl Graph {
     }
 }
 
-/// Refuses names that no message could show.
+/// Refuses names that are too long for a message.
 fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
     let nodes = graph.node.iter().flat_map(|node| {
         let own = [&node.name, &node.op_type, &node.domain];
@@ -190,12 +193,12 @@ fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
     }
 }
 
-/// Whether an output depends on a node.
+/// Returns whether an output depends on a node.
 fn matters(node: &NodeProto, uses: &Uses<'_>) -> bool {
     node.output.iter().any(|name| uses.contains_key(name.as_str()))
 }
 
-/// Refuses a node.
+/// Returns the error that refuses a node.
 fn unsupported(node: &NodeProto, why: impl Into<String>) -> ImportError {
     ImportError::Unsupported {
         operator: operator(node),

@@ -1,4 +1,5 @@
-//! What each supported operator makes of its inputs. Nothing is passed over that isn't shown to change nothing.
+//! Symbolic evaluation of the supported operators. Nothing is skipped unless it is shown to have no
+//! effect.
 
 mod casts;
 mod columns;
@@ -18,20 +19,20 @@ use super::{
 use crate::import::{ImportError, bounds::Work};
 use tract_onnx::pb::NodeProto;
 
-/// What all nodes of a graph have in common.
+/// Context shared by all nodes of a graph.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
-    /// Features of the model.
+    /// Number of the model's features.
     pub(super) features: usize,
-    /// Rows of the inputs, if the graph takes only so many at once.
+    /// Number of rows of the inputs, if it is fixed.
     pub(super) rows: Option<usize>,
     /// Versions of the operators.
     pub(super) versions: Versions,
-    /// What may still be done.
+    /// Remaining budget of multiplications.
     pub(super) work: &'a Work,
 }
 
-/// The values of a node's outputs.
+/// Returns the values of a node's outputs.
 pub(super) fn evaluate(
     node: &NodeProto,
     values: &Values<'_>,
@@ -111,19 +112,20 @@ impl Node<'_> {
             ("Scaler", [value]) => self.scaler(value),
             ("LinearRegressor", [value]) => self.linear_regressor(value),
             ("Normalizer", [Value::Scores(scores)]) => self.normalised(scores),
-            // What skl2onnx writes for the columns of a data frame.
+            // Written by skl2onnx for the columns of a data frame.
             ("FeatureVectorizer", operands) => self.vectorised(operands),
             ("ArrayFeatureExtractor", [Value::Constant(classes), Value::Label(label)]) => {
                 self.named(classes, label)
             }
-            // What it writes for the columns that a ColumnTransformer takes.
+            // Written by skl2onnx for the columns of a ColumnTransformer.
             ("ArrayFeatureExtractor", [value, Value::Constant(places)]) => self.extract(value, places),
             ("ZipMap", [Value::Scores(scores)]) => self.zipped(scores),
             _ => self.refuse(self.what_it_gets()),
         }
     }
 
-    /// The axes of an operator: an attribute, or in newer versions an input. `None` if there are none.
+    /// Returns the axes of an operator: an attribute, or in newer versions an input. `None` without
+    /// axes.
     fn axes(&self, operand: usize) -> Result<Option<Vec<i64>>, ImportError> {
         let attribute = self.attributes().ints("axes").map(<[i64]>::to_vec);
         match (attribute, self.operands.get(operand)) {
@@ -135,7 +137,7 @@ impl Node<'_> {
         }
     }
 
-    /// The whole numbers of a constant.
+    /// Returns the whole numbers of a constant.
     fn integers(&self, constant: &Constant) -> Result<Vec<i64>, ImportError> {
         match constant.integers() {
             Some(numbers) => Ok(numbers),
@@ -143,7 +145,7 @@ impl Node<'_> {
         }
     }
 
-    /// Words for an operator in the wrong place.
+    /// Describes the operands of an operator in the wrong place.
     fn what_it_gets(&self) -> String {
         let kinds: Vec<&str> = self.operands.iter().map(|value| value.kind()).collect();
         if kinds.is_empty() {

@@ -1,14 +1,15 @@
-//! The operators that are understood, with the attributes that are: whatever else a node has may change what it does, and is refused.
+//! Supported operators and their supported attributes. Other attributes may change an operator's
+//! meaning, so they are refused.
 
 use super::{attributes::operator, unsupported};
 use crate::import::ImportError;
 use tract_onnx::pb::{NodeProto, OperatorSetIdProto, attribute_proto::AttributeType};
 
-/// The newest version of ONNX's own operators that this code was written for.
+/// Newest version of ONNX's default operators that this code was written for.
 const NEWEST: i64 = 28;
-/// The same of those for machine learning.
+/// Newest such version of the operators of `ai.onnx.ml`.
 const NEWEST_ML: i64 = 5;
-/// The oldest in which operators broadcast as they do today.
+/// Oldest version in which operators broadcast as they do today.
 const OLDEST: i64 = 7;
 
 type Attribute = (&'static str, AttributeType);
@@ -20,7 +21,7 @@ const COEFFICIENTS: [Attribute; 3] = [
     ("post_transform", AttributeType::String),
 ];
 
-/// ONNX's own operators, with their attributes.
+/// Default ONNX operators, with their attributes.
 const STANDARD: &[(&str, &[Attribute])] = &[
     ("Abs", &[]),
     ("Add", &[]),
@@ -86,7 +87,7 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("Unsqueeze", &[("axes", AttributeType::Ints)]),
 ];
 
-/// Those for machine learning.
+/// Operators of `ai.onnx.ml`, with their attributes.
 const LEARNING: &[(&str, &[Attribute])] = &[
     ("ArrayFeatureExtractor", &[]),
     ("FeatureVectorizer", &[("inputdimensions", AttributeType::Ints)]),
@@ -130,15 +131,15 @@ const LEARNING: &[(&str, &[Attribute])] = &[
 /// Versions of operators that a model was exported with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Versions {
-    /// Of ONNX's own.
+    /// Version of the default operators.
     pub(super) standard: i64,
 }
 
 impl Versions {
-    /// Reads what a model imports.
+    /// Reads a model's imports of operators.
     ///
     /// # Errors
-    /// If a version is one that this code doesn't know, or there are two of one domain.
+    /// If a version is unknown, or a domain has two versions.
     pub(super) fn read(imports: &[OperatorSetIdProto]) -> Result<Self, ImportError> {
         let refuse = |words: String| Err(ImportError::Graph(words));
         let mut standard = None;
@@ -146,7 +147,7 @@ impl Versions {
             let (known, newest, oldest) = match import.domain.as_str() {
                 "" | "ai.onnx" => (standard.replace(import.version), NEWEST, OLDEST),
                 "ai.onnx.ml" => (None, NEWEST_ML, 1),
-                // A node of another domain is refused by its name.
+                // Nodes of other domains are refused by name.
                 _ => continue,
             };
             let version = import.version;
@@ -163,13 +164,13 @@ impl Versions {
         }
         match standard {
             Some(standard) => Ok(Self { standard }),
-            // Then no node is one of these.
+            // Without that import, no node is of this domain.
             None => Ok(Self { standard: OLDEST }),
         }
     }
 }
 
-/// Refuses a node of which something isn't understood.
+/// Refuses a node with an unsupported operator or attribute.
 pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
     let operators = match node.domain.as_str() {
         "" | "ai.onnx" => STANDARD,
@@ -185,7 +186,7 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
         let Some((_, kind)) = known else {
             return Err(unsupported(node, format!(" with the attribute {name:?}")));
         };
-        // Before their version 3, files don't say the type.
+        // Files before IR version 3 don't state the type.
         if ![*kind, AttributeType::Undefined].contains(&attribute.r#type()) {
             return Err(unsupported(
                 node,
@@ -199,7 +200,7 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// What users of other tools call what an operator is written for, and what to do instead.
+/// Returns the usual name for an operator's purpose in other tools, and an alternative.
 pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
     Some(match operator(node).as_str() {
         "ai.onnx.ml.Imputer" => {

@@ -1,4 +1,5 @@
-//! What the outputs of a graph are of one model: its labels, its scores, its probabilities. One that is something else is refused, and named.
+//! Meaning of a graph's outputs for a model: labels, scores, or probabilities. Any other output is
+//! refused by name.
 
 use super::{
     inputs::Features,
@@ -10,7 +11,7 @@ use crate::import::{Answer, Fitted, ImportError, listed};
 use blindscore_protocol::descriptor::{Link, OUTPUTS, Task};
 use tract_onnx::pb::GraphProto;
 
-/// The outputs of a graph by what they are, in the graph's order.
+/// Outputs of a graph by meaning, in the graph's order.
 #[derive(Default)]
 struct Outputs<'a> {
     scores: Vec<(&'a str, &'a Scores)>,
@@ -21,15 +22,15 @@ struct Outputs<'a> {
 /// Scores of all heads, side by side.
 struct Heads {
     whole: Scores,
-    /// For each output with scores, the place of its first column.
+    /// Index of the first column of each output with scores.
     starts: Vec<usize>,
-    /// Names of the columns, where several outputs are heads of their own.
+    /// Names of the columns, if several outputs are heads of their own.
     names: Option<Vec<String>>,
-    /// Whether each of these has one column.
+    /// Whether each of these heads has one column.
     single: bool,
 }
 
-/// The model whose answers the outputs are.
+/// Returns the model whose answers the outputs are.
 pub(super) fn explain(
     graph: &GraphProto,
     values: &Values<'_>,
@@ -39,7 +40,7 @@ pub(super) fn explain(
     let (label, held) = (outputs.label()?, outputs.held()?);
     let heads = match (outputs.heads()?, label, held) {
         (Some(heads), _, _) => heads,
-        // A support vector machine may give labels only; what it decides them by is inside.
+        // A support vector machine may give labels only; the scores that decide them are inside.
         (None, Some((_, label)), _) => Heads::of(Scores::raw(label.linear.clone())),
         (None, None, Some((_, held))) => Heads::of(Scores::new(held.linear.clone(), Some(Link::Sigmoid))),
         (None, None, None) => {
@@ -78,7 +79,7 @@ fn check_count(outputs: usize) -> Result<(), ImportError> {
     )))
 }
 
-/// Two outputs that aren't of one model.
+/// Returns the error for two outputs that don't belong to one model.
 fn two(one: &str, other: &str) -> ImportError {
     ImportError::Graph(format!(
         "the model's outputs {one:?} and {other:?} are not of the same scores; a model that is served has one answer. Export one of them \
@@ -111,7 +112,7 @@ impl<'a> Outputs<'a> {
         Ok(outputs)
     }
 
-    /// The labels, if there are any: one or several outputs, all the same.
+    /// Returns the labels, if any. Several outputs of labels must be the same.
     fn label(&self) -> Result<Option<(&'a str, &'a Label)>, ImportError> {
         let Some((&(name, label), rest)) = self.labels.split_first() else {
             return Ok(None);
@@ -135,11 +136,12 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// The scores of all outputs side by side, each once. Raw scores beside probabilities of them add nothing.
+    /// Returns the scores of all outputs side by side, each once. Raw scores of known probabilities
+    /// add nothing.
     fn heads(&self) -> Result<Option<Heads>, ImportError> {
         let mut parts: Vec<(&str, Scores)> = Vec::new();
         let (mut places, mut columns) = (Vec::new(), 0);
-        // Probabilities first: they decide what raw scores belong to.
+        // Probabilities first, because they determine what raw scores belong to.
         let (linked, raw): (Vec<_>, Vec<_>) =
             (0..self.scores.len()).partition(|&index| self.scores[index].1.link.is_some());
         for index in linked.into_iter().chain(raw) {
@@ -152,7 +154,7 @@ impl<'a> Outputs<'a> {
             let part = known.unwrap_or(parts.len());
             places.push((index, part));
             if known.is_none() {
-                // Each is compared with all before it.
+                // Each part is compared with all parts before it.
                 columns += scores.len();
                 check_count(columns)?;
                 let matrix = Scores {
@@ -191,7 +193,8 @@ impl<'a> Outputs<'a> {
             starts[index] = start(part);
         }
         let single = !rest.is_empty() && parts.iter().all(|(_, part)| part.len() == 1);
-        // Several columns of one output are counted behind its name. Those of one softmax are classes, which have names of their own.
+        // Several columns of one output are numbered after its name. Columns of one softmax are
+        // classes, with names of their own.
         let named = single || !rest.is_empty() && whole.independent();
         let column = |(name, part): &(&str, Scores)| -> Vec<String> {
             match part.len() {
@@ -207,7 +210,7 @@ impl<'a> Outputs<'a> {
         }))
     }
 
-    /// What an output says of the fitted model.
+    /// Returns the meaning of an output for the fitted model.
     fn answer(&self, name: &str, heads: &Heads, fitted: &Fitted) -> Answer {
         let Some(index) = self.scores.iter().position(|(other, _)| *other == name) else {
             return if self.held.is_empty() {
@@ -220,7 +223,7 @@ impl<'a> Outputs<'a> {
         let places = heads.starts[index]..heads.starts[index] + scores.len();
         let halved = fitted.coef.len() == 1 && heads.whole.len() == 2;
         match (scores.link, fitted.classes.is_some()) {
-            // One probability is that of the second class.
+            // A single probability is that of the second class.
             (Some(_), true) if !halved => Answer::Probabilities(vec![1]),
             (Some(_), _) => Answer::Probabilities(places.collect()),
             (None, _) if halved => Answer::Scores(
@@ -243,7 +246,8 @@ impl Heads {
         }
     }
 
-    /// What decides, if it is one score between two classes: two opposite ones, or one.
+    /// Returns the score that decides between two classes, if two opposite scores do; `None` for a
+    /// softmax.
     fn halved(linear: &Linear, link: Option<Link>) -> Option<Linear> {
         match link {
             Some(Link::Softmax) => None,
@@ -259,17 +263,17 @@ impl Heads {
         )
     }
 
-    /// One score that decides between two classes.
+    /// Returns a model in which one score decides between two classes.
     fn between(linear: &Linear, link: Option<Link>, classes: [String; 2]) -> Fitted {
         Fitted {
             task: Some(Task::Classification),
             classes: Some(classes),
-            // Of two that add up to one, one against the rest is a sigmoid.
+            // For two probabilities that add up to one, one-vs-rest is a sigmoid.
             ..Self::fitted(linear, link.map(|_| Link::Sigmoid))
         }
     }
 
-    /// A model with labels.
+    /// Returns a model with labels.
     fn classifier(&self, name: &str, label: &Label) -> Result<Fitted, ImportError> {
         let whole = &self.whole;
         if let Some(names) = whole
@@ -317,7 +321,7 @@ impl Heads {
         })
     }
 
-    /// A model that says of each of several labels whether it holds.
+    /// Returns a model that decides for each of several labels whether it holds.
     fn multilabel(&self, name: &str, held: &Held) -> Result<Fitted, ImportError> {
         let whole = &self.whole;
         if held.linear != whole.linear || whole.link != Some(Link::Sigmoid) {
@@ -332,14 +336,14 @@ impl Heads {
         })
     }
 
-    /// A model without labels.
+    /// Returns a model without labels.
     fn unlabelled(&self) -> Result<Fitted, ImportError> {
         let whole = &self.whole;
         let named = whole.names.clone();
         let pair = match named.clone().map(<[String; 2]>::try_from) {
             Some(Ok(pair)) => Some(pair),
             Some(Err(_)) => None,
-            // As frameworks count classes.
+            // Counted from 0, as in frameworks.
             None if whole.link.is_some() => Some(["0", "1"].map(str::to_owned)),
             None => None,
         };
@@ -354,7 +358,8 @@ impl Heads {
             ));
         }
         let task = match whole.link {
-            // Classes of a classifier, each with a probability of its own: it isn't said whether the largest one decides.
+            // Classes with independent probabilities: the file does not say whether the largest one
+            // decides.
             Some(Link::Sigmoid) if named.is_some() => None,
             Some(Link::Sigmoid) => Some(Task::Multilabel),
             Some(_) => Some(Task::Classification),

@@ -1,4 +1,4 @@
-//! Graphs that are models, and graphs that only look like ones.
+//! Graphs that are linear models, and graphs that only look like ones.
 
 mod graphs;
 mod refusals;
@@ -25,7 +25,7 @@ fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
     Graph::decode(bytes, Path::new(""))?.fitted()
 }
 
-/// A fitted model that is ready to be served, with features between -3 and 3.
+/// Returns a fitted model that is ready to be served, with features between -3 and 3.
 fn chosen(fitted: &Fitted) -> Choice {
     let settled = settle(fitted.clone(), None, fitted.task.or(Some(Task::Regression))).unwrap();
     let ranges = Ranges::find(fitted, Some((-3.0, 3.0)), None, 0.0).unwrap();
@@ -47,7 +47,7 @@ fn chosen(fitted: &Fitted) -> Choice {
     choose(model, 0.01).unwrap()
 }
 
-/// The model of a graph, after the graph has been run in the clear and has said the same.
+/// Returns the model of a graph, after comparing it with the graph run in the clear.
 fn compared(graph: &Builder) -> Fitted {
     let bytes = graph.bytes();
     let graph = Graph::decode(&bytes, Path::new("")).unwrap();
@@ -57,7 +57,8 @@ fn compared(graph: &Builder) -> Fitted {
     fitted
 }
 
-/// Weights may differ then, and labels; what may not is that the program panics, or allocates what a file of some kilobytes can't fill.
+/// Changed weights and labels are fine. A panic is not, nor an allocation that a file of some
+/// kilobytes can't fill.
 #[test]
 fn changed_and_cut_files_are_models_or_errors() {
     for model in MODELS {
@@ -77,7 +78,7 @@ fn changed_and_cut_files_are_models_or_errors() {
     }
 }
 
-/// `x` `[rows, 2]` times weights is `z` `[rows, 3]`, and then these nodes.
+/// Returns a graph of `z` `[rows, 3]`, which is `x` `[rows, 2]` times weights, followed by `nodes`.
 fn after_scores(nodes: &[graphs::Node]) -> Builder {
     nodes
         .iter()
@@ -155,7 +156,7 @@ fn two_heads_are_two_targets_always_in_the_same_order() {
     );
     assert_eq!(fitted.coef, [[1.0, 2.0], [-5.0, 0.5]]);
     assert_eq!(fitted.task, Some(Task::Regression));
-    // Hash maps are ordered differently each time.
+    // The order of hash maps varies from run to run.
     for _ in 0..50 {
         assert_eq!(read(&graph.bytes()).unwrap(), fitted);
     }
@@ -221,7 +222,7 @@ fn outputs_that_are_not_of_the_same_scores_are_named() {
             "{error}"
         );
     }
-    // Raw scores, probabilities and labels of them are one model, in any order.
+    // Raw scores with their probabilities and labels are one model, in any order.
     let all = |order: [&str; 3]| {
         let graph = Builder::scores(3)
             .node(softmax("z", "p"))
@@ -313,7 +314,7 @@ fn a_model_that_is_not_its_file_is_found() {
             .to_string();
         assert!(error.contains("The first is row"), "{error}");
     }
-    // What can't be run is said, not passed over.
+    // A graph that can't be run is reported, not skipped.
     let other = Builder::scores(3)
         .node(node("Erf", &["z"], &["p"]))
         .output("p")
@@ -345,7 +346,8 @@ fn ranges_of_scalers_hold_what_they_were_fitted_on() {
             .output("y");
         read(&graph.bytes()).unwrap().ranges
     };
-    // Data of 1990 to 2020 mapped to -1 to 1, in single precision: both ends are in the range, and little more.
+    // Data from 1990 to 2020 mapped to -1 to 1, in single precision: the range has both ends, and
+    // little more.
     let (scale, offset) = (2.0 / 30.0, -1.0 - 1990.0 * 2.0 / 30.0);
     let range = scaled([("Mul", scale), ("Add", offset)]).unwrap()[0];
     assert!(

@@ -1,4 +1,4 @@
-//! What a tensor of the graph is, as a function of the features.
+//! Symbolic tensors: functions of the features.
 
 use super::{constant::Constant, linear::Linear};
 use blindscore_protocol::descriptor::Link;
@@ -7,22 +7,22 @@ use std::{ops::Range, rc::Rc};
 /// One of the features, scaled and shifted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Column {
-    /// Position of the feature.
+    /// Index of the feature.
     pub(super) feature: usize,
-    /// Factor.
+    /// Factor of the feature.
     pub(super) scale: f64,
-    /// What is added after it.
+    /// Summand, added after scaling.
     pub(super) offset: f64,
-    /// What did that last.
+    /// Last scaling of the column.
     pub(super) scaling: Scaling,
-    /// Whether it still is an input of whole numbers.
+    /// Whether it is still an unchanged input of whole numbers.
     pub(super) whole: bool,
 }
 
-/// What scaled the features last: it tells where their values lie.
+/// Last scaling of a feature, which implies its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scaling {
-    /// Nothing.
+    /// No scaling so far.
     None,
     /// To mean 0 and standard deviation 1, as by StandardScaler.
     Standard,
@@ -30,11 +30,11 @@ pub(super) enum Scaling {
     Interval,
 }
 
-/// Features, each in a column: a matrix of all rows.
+/// Features, one per column: a matrix of all rows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Columns {
     pub(super) columns: Vec<Column>,
-    /// Whether the tensor's type is one of whole numbers, for which ONNX divides otherwise.
+    /// Whether the tensor has an integer type, for which ONNX divides differently.
     pub(super) integers: bool,
 }
 
@@ -57,12 +57,12 @@ impl Columns {
         self.columns.len()
     }
 
-    /// Bytes that they take.
+    /// Returns the size in memory, in bytes.
     pub(super) fn size(&self) -> usize {
         size_of_val(&*self.columns)
     }
 
-    /// The same columns, all scaled in one way.
+    /// Returns the same columns, all with one scaling.
     pub(super) fn scaled_as(mut self, scaling: Scaling) -> Self {
         for column in &mut self.columns {
             column.scaling = scaling;
@@ -72,19 +72,21 @@ impl Columns {
     }
 }
 
-/// Scores, and what was made of them: a matrix of all rows, one column for each of `places`.
+/// Scores, or probabilities made of them: a matrix of all rows, with one column for each of
+/// `places`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scores {
     pub(super) linear: Rc<Linear>,
-    /// None for raw scores.
+    /// Link applied to the scores; `None` for raw scores.
     pub(super) link: Option<Link>,
-    /// Which of the link's results the columns are. Without a link, or with independent ones, all of them in their order.
+    /// Indices of the columns among the link's results. Without a link, or with an independent one,
+    /// all of them in order.
     pub(super) places: Vec<usize>,
-    /// Names of the columns, if an operator had them.
+    /// Names of the columns, if an operator gave them.
     pub(super) names: Option<Vec<String>>,
-    /// Whether an operator said that they are values and no decision.
+    /// Whether an operator declared the scores values rather than a decision.
     pub(super) regression: bool,
-    /// Whether the only column has lost its axis, so that the tensor is `[rows]`.
+    /// Whether the only column has lost its axis, which leaves a tensor `[rows]`.
     pub(super) vector: bool,
 }
 
@@ -105,22 +107,22 @@ impl Scores {
         Self::new(linear, None)
     }
 
-    /// Columns.
+    /// Returns the number of columns.
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether the columns are all of the link's results, in their order.
+    /// Returns whether the columns are all of the link's results, in order.
     pub(super) fn is_whole(&self) -> bool {
         self.places.iter().copied().eq(0..self.linear.len())
     }
 
-    /// Whether each column depends on its own score only.
+    /// Returns whether each column depends on its own score only.
     pub(super) fn independent(&self) -> bool {
         matches!(self.link, None | Some(Link::Sigmoid))
     }
 
-    /// Some of the columns, by their places.
+    /// Returns some of the columns, by index.
     pub(super) fn select(&self, places: &[usize]) -> Option<Self> {
         let chosen: Option<Vec<usize>> = places
             .iter()
@@ -142,7 +144,7 @@ impl Scores {
         })
     }
 
-    /// Columns of several side by side, if they are of one kind.
+    /// Returns the columns of several parts side by side, if they are of one kind.
     pub(super) fn beside(parts: &[&Self]) -> Option<Self> {
         let (first, rest) = parts.split_first()?;
         let alike =
@@ -168,18 +170,18 @@ impl Scores {
     }
 }
 
-/// Decisions: of each row the class whose score is largest.
+/// Decisions: the class with the largest score of each row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Label {
-    /// One score for each class.
+    /// One score per class.
     pub(super) linear: Rc<Linear>,
     /// Names of the classes.
     pub(super) names: Vec<String>,
-    /// What the tensor's elements are.
+    /// Type of the tensor's elements.
     pub(super) element: LabelElement,
 }
 
-/// Types that labels have.
+/// Element types of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LabelElement {
     Integer,
@@ -187,39 +189,39 @@ pub(super) enum LabelElement {
     Text,
 }
 
-/// For each of several labels, whether it holds: on the way there, and at the end.
+/// Decisions for each of several labels whether it holds, at any step of their computation.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Held {
-    /// One score for each label; it holds where its score is positive.
+    /// One score per label, which holds if its score is positive.
     pub(super) linear: Rc<Linear>,
     pub(super) step: HeldStep,
 }
 
-/// How far that has come.
+/// Step of the computation of whether labels hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeldStep {
-    /// Probabilities less a half.
+    /// Probabilities minus a half.
     Margin,
-    /// Their signs.
+    /// Signs of the margins.
     Sign,
     /// 1 where a label holds, else 0.
     Held,
 }
 
-/// What a tensor is.
+/// Symbolic value of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
-    /// An input that a node leaves out.
+    /// An omitted input of a node.
     Absent,
-    /// The same whatever the features.
+    /// A constant, independent of the features.
     Constant(Constant),
     /// A column of text.
     Text(String),
-    /// The features, each by itself.
+    /// Features, one per column.
     Features(Rc<Columns>),
     /// Scores or probabilities.
     Scores(Scores),
-    /// The sum over each row of these probabilities, in a column.
+    /// Sum of these probabilities over each row, in a column.
     Sum(Scores),
     /// Decisions for one of several classes.
     Label(Label),
@@ -228,7 +230,8 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// Bytes that it takes, at most: parts may be shared with other values.
+    /// Returns an upper bound of the size in memory, in bytes; parts may be shared with other
+    /// values.
     pub(super) fn size(&self) -> u64 {
         let names =
             |names: &[String]| -> usize { names.iter().map(|name| size_of::<String>() + name.len()).sum() };
@@ -248,7 +251,7 @@ impl Value {
         bytes as u64
     }
 
-    /// Words for it in messages.
+    /// Describes the value for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Absent => "nothing",

@@ -1,4 +1,4 @@
-//! The tensors of a graph while it is read, each until its last use.
+//! Tensors of a graph while it is read, each kept until its last use.
 
 use super::{Uses, value::Value};
 use crate::import::{
@@ -9,15 +9,15 @@ use std::collections::HashMap;
 
 /// Values by the names of their tensors.
 pub(super) struct Values<'g> {
-    /// How many times each will still be taken.
+    /// Remaining uses of each tensor.
     left: Uses<'g>,
-    /// None of one that was taken for the last time.
+    /// Values; `None` after the last use.
     values: HashMap<&'g str, Option<Value>>,
     held: u64,
 }
 
 impl<'g> Values<'g> {
-    /// None yet of those that are used so often.
+    /// Creates an empty collection for tensors with these uses.
     pub(super) fn new(uses: &Uses<'g>) -> Self {
         Self {
             left: uses.clone(),
@@ -26,7 +26,7 @@ impl<'g> Values<'g> {
         }
     }
 
-    /// Whether an output depends on it.
+    /// Returns whether an output depends on a tensor.
     pub(super) fn is_used(&self, name: &str) -> bool {
         self.left.contains_key(name)
     }
@@ -35,10 +35,10 @@ impl<'g> Values<'g> {
         self.values.get(name)?.as_ref()
     }
 
-    /// Keeps a tensor's value, if it is used.
+    /// Stores a tensor's value, if it is used.
     ///
     /// # Errors
-    /// If there is another tensor of that name, or too much is held.
+    /// If the name is taken, or the values take too much memory.
     pub(super) fn insert(&mut self, name: &'g str, value: Value) -> Result<(), ImportError> {
         if name.is_empty() {
             return Ok(());
@@ -59,7 +59,7 @@ impl<'g> Values<'g> {
         }
     }
 
-    /// Lets go of what a node took for the last time.
+    /// Drops values after their last use by a node.
     pub(super) fn release(&mut self, names: &[String]) {
         for name in names {
             let Some(left) = self.left.get_mut(name.as_str()) else {

@@ -1,9 +1,9 @@
-//! The operators for machine learning.
+//! Operators of the domain `ai.onnx.ml`.
 
 use super::{NotRun, not_run, standard::attribute, tensor::Tensor};
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
-/// Runs a node.
+/// Runs a node of this domain.
 pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, NotRun> {
     let Some(first) = operands.first().copied().flatten() else {
         return not_run("it has no operands");
@@ -21,7 +21,7 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<
         "Normalizer" => Ok(vec![normalizer(node, first)?]),
         "FeatureVectorizer" => Ok(vec![vectorizer(operands)?]),
         "ArrayFeatureExtractor" => Ok(vec![extractor(first, operands)?]),
-        // A map from names to columns has the columns' numbers.
+        // ZipMap only names the columns, so their numbers stay.
         "ZipMap" => Ok(vec![first.clone()]),
         _ => not_run("it is not known"),
     }
@@ -56,7 +56,7 @@ fn scaler(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
     }
 }
 
-/// The scores of each row: a dot product and an intercept for each row of coefficients.
+/// Returns the scores of each row: a dot product and an intercept per row of coefficients.
 fn linear(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
     let (rows, width) = tensor.matrix()?;
     let (coefficients, intercepts) = (floats(node, "coefficients"), floats(node, "intercepts"));
@@ -165,7 +165,7 @@ fn vectorizer(operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
     Ok(Tensor::numbers(vec![rows, columns], numbers, DataType::Float))
 }
 
-/// Elements of the last axis; a vector counts as one row.
+/// Picks elements along the last axis; a vector counts as one row.
 fn extractor(tensor: &Tensor, operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
     let Some(places) = operands.get(1).copied().flatten() else {
         return not_run("places are missing");

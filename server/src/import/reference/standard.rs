@@ -1,4 +1,4 @@
-//! ONNX's own operators.
+//! Operators of the default ONNX domain.
 
 use super::{
     NotRun, axes_in_words, not_run,
@@ -15,7 +15,7 @@ fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
     attribute(node, name).map_or(default, |attribute| attribute.i)
 }
 
-/// Runs a node; all of these have one output.
+/// Runs a node of this domain. All operators have one output.
 pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) -> Result<Tensor, NotRun> {
     let operand = |index: usize| operands.get(index).copied().flatten();
     let Some(first) = operand(0) else {
@@ -250,7 +250,7 @@ fn concat(operands: &[Option<&Tensor>], axis: i64) -> Result<Tensor, NotRun> {
     Ok(Tensor::numbers(shape, numbers, first.kind()))
 }
 
-/// Places along an axis.
+/// Picks the indices `chosen` along an axis.
 fn along(tensor: &Tensor, axis: usize, chosen: &[usize]) -> Tensor {
     let (before, size, after) = tensor.around(axis);
     let places: Vec<usize> = (0..before)
@@ -360,7 +360,7 @@ fn argmax(tensor: &Tensor, axis: i64, keeps: bool) -> Result<Tensor, NotRun> {
 }
 
 fn softmax(tensor: &Tensor, axis: Option<i64>, version: i64) -> Result<Tensor, NotRun> {
-    // Before version 13 it was one over all axes from the given one on.
+    // Before version 13, softmax ran over all axes from the given one on.
     let (before, size, after) = if version < 13 {
         let axis = tensor.axis(axis.unwrap_or(1))?;
         (

@@ -3,7 +3,7 @@
 use super::{NotRun, not_run, type_name};
 use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
-/// A tensor.
+/// A tensor of the reference interpreter.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tensor {
     shape: Vec<usize>,
@@ -11,19 +11,19 @@ pub(super) struct Tensor {
     kind: DataType,
 }
 
-/// Its elements, row by row.
+/// Elements of a tensor, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Elements {
     /// Numbers of any type.
     Numbers(Vec<f64>),
-    /// Strings.
+    /// Text elements.
     Texts(Vec<String>),
 }
 
-/// The size of each dimension that two shapes broadcast to, and for every element its place in both.
+/// Shape that two tensors broadcast to, and the index of every element in both.
 pub(super) type Pairs = (Vec<usize>, Vec<(usize, usize)>);
 
-/// Elements of a shape, if they can be counted.
+/// Returns the number of elements of a shape, or `None` on overflow.
 fn product(shape: &[usize]) -> Option<usize> {
     shape
         .iter()
@@ -47,7 +47,7 @@ impl Tensor {
         }
     }
 
-    /// A tensor of the file.
+    /// Decodes a tensor of the file.
     pub(super) fn of(proto: &TensorProto) -> Result<Self, NotRun> {
         let shape: Vec<usize> = proto
             .dims
@@ -115,7 +115,7 @@ impl Tensor {
         }
     }
 
-    /// Bytes that it takes.
+    /// Returns the size in memory, in bytes.
     pub(super) fn size(&self) -> u64 {
         let bytes = match &self.elements {
             Elements::Numbers(numbers) => size_of_val(&**numbers),
@@ -128,7 +128,7 @@ impl Tensor {
         &self.elements
     }
 
-    /// Its numbers.
+    /// Returns the elements, which must be numbers.
     pub(super) fn as_numbers(&self) -> Result<&[f64], NotRun> {
         match &self.elements {
             Elements::Numbers(numbers) => Ok(numbers),
@@ -136,7 +136,7 @@ impl Tensor {
         }
     }
 
-    /// Its numbers as dimensions, axes or places.
+    /// Returns the numbers as dimensions, axes or indices.
     pub(super) fn as_integers(&self) -> Result<Vec<i64>, NotRun> {
         Ok(self.as_numbers()?.iter().map(|&number| number as i64).collect())
     }
@@ -150,7 +150,7 @@ impl Tensor {
             .is_ok_and(|numbers| numbers.iter().all(|number| number.fract() == 0.0))
     }
 
-    /// The same elements in another shape.
+    /// Returns the same elements in another shape.
     pub(super) fn in_shape(&self, shape: Vec<usize>) -> Result<Self, NotRun> {
         if product(&shape) != Some(self.count()) {
             return not_run(format!("{:?} doesn't fit {shape:?}", self.shape));
@@ -161,7 +161,7 @@ impl Tensor {
         })
     }
 
-    /// Elements by their places.
+    /// Returns the elements at `places`.
     pub(super) fn pick(&self, shape: Vec<usize>, places: &[usize]) -> Self {
         let elements = match &self.elements {
             Elements::Numbers(numbers) => {
@@ -178,13 +178,13 @@ impl Tensor {
         }
     }
 
-    /// Each number by itself.
+    /// Maps each number separately.
     pub(super) fn map(&self, kind: DataType, map: impl Fn(f64) -> f64) -> Result<Self, NotRun> {
         let numbers = self.as_numbers()?.iter().map(|&number| map(number)).collect();
         Ok(Self::numbers(self.shape.clone(), numbers, kind))
     }
 
-    /// Rows, if the first axis, or the only one that isn't 1, counts them.
+    /// Returns the number of rows of a vector or matrix.
     pub(super) fn rows(&self) -> Option<usize> {
         match *self.shape.as_slice() {
             [rows] | [rows, _] => Some(rows),
@@ -192,14 +192,14 @@ impl Tensor {
         }
     }
 
-    /// One of its rows.
+    /// Returns the elements of one row.
     pub(super) fn row(&self, row: usize) -> Elements {
         let width = self.shape.get(1).copied().unwrap_or(1);
         let places: Vec<usize> = (row * width..(row + 1) * width).collect();
         self.pick(vec![width], &places).elements
     }
 
-    /// A matrix: its rows and columns.
+    /// Returns the numbers of rows and columns of a matrix.
     pub(super) fn matrix(&self) -> Result<(usize, usize), NotRun> {
         match *self.shape.as_slice() {
             [rows, columns] => Ok((rows, columns)),
@@ -207,7 +207,7 @@ impl Tensor {
         }
     }
 
-    /// An axis, counted from the end if it is negative.
+    /// Resolves an axis, counted from the end if negative.
     pub(super) fn axis(&self, axis: i64) -> Result<usize, NotRun> {
         let rank = self.shape.len() as i64;
         let place = if axis < 0 { axis + rank } else { axis };
@@ -217,14 +217,14 @@ impl Tensor {
         }
     }
 
-    /// Sizes before an axis, of it, and after it.
+    /// Returns the sizes before an axis, along it, and after it.
     pub(super) fn around(&self, axis: usize) -> (usize, usize, usize) {
         let before = self.shape[..axis].iter().product();
         let after = self.shape[axis + 1..].iter().product();
         (before, self.shape[axis], after)
     }
 
-    /// Pairs of elements of two tensors whose shapes are broadcast to one.
+    /// Pairs the elements of two tensors whose shapes broadcast to one.
     pub(super) fn broadcast(&self, other: &Self) -> Result<Pairs, NotRun> {
         let rank = self.shape.len().max(other.shape.len());
         let padded = |shape: &[usize]| [vec![1; rank - shape.len()], shape.to_vec()].concat();

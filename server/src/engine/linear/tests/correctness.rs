@@ -1,6 +1,8 @@
+//! Encrypted scores against plaintext integers.
+
 use super::{Fixture, circular_difference};
 
-/// Eight deviations of the noise, in units of half the torus.
+/// Eight standard deviations of the noise, in units of half the torus.
 const TOLERANCE: f64 = 8.0 * 2.0 / 40_000.0;
 
 fn check(features: usize, outputs: usize, weight_bits: u32) {
@@ -50,7 +52,7 @@ fn several_ciphertexts() {
 
 #[test]
 fn a_single_feature_at_every_place_reaches_its_weight() {
-    // Finds an off-by-one in the rotation, or a wrong sign where the ring wraps around.
+    // Catches an off-by-one in the rotation, or a wrong sign where the ring wraps around.
     let fixture = Fixture::new(2050, 2, 13, 3);
     for place in [0, 1, 2, 1023, 1024, 2046, 2047, 2048, 2049] {
         let mut input = vec![0.0; 2050];

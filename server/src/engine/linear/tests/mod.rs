@@ -1,4 +1,4 @@
-//! The engine against plaintext integers, predicted noise, and an attacker.
+//! Tests of the linear engine against plaintext integers, predicted noise, and an attacker.
 
 mod correctness;
 mod noise;
@@ -19,7 +19,7 @@ use tfhe::core_crypto::{
 
 const INPUT_STEP_LOG2: u32 = 35;
 
-/// A client and a server with a random integer model, without any transport between them.
+/// A client and a server with a random integer model, without any transport in between.
 struct Fixture {
     params: LinearParams,
     client: ClientKey,
@@ -30,7 +30,8 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// Weights are below `2^weight_bits` in absolute value and random by `seed`.
+    /// Creates a model with random weights below `2^weight_bits` in absolute value, reproducible by
+    /// `seed`.
     fn new(features: usize, outputs: usize, weight_bits: u32, seed: u8) -> Self {
         Self::with(LinearParams::N2048, features, outputs, weight_bits, seed)
     }
@@ -79,7 +80,7 @@ impl Fixture {
         }
     }
 
-    /// Features 0 to 255, different for each `index`.
+    /// Returns features from 0 to 255, different for each `index`.
     fn features(&self, index: u8) -> Vec<f64> {
         let random = reproducible([index ^ 0x5a; 16], self.descriptor.inputs.count);
         random.iter().map(|r| (r >> 56) as f64).collect()
@@ -94,7 +95,7 @@ impl Fixture {
         self.engine.score(&self.query(features), &self.key).unwrap()
     }
 
-    /// Scores through encryption, both blobs and decryption.
+    /// Scores features through encryption, both blobs, and decryption.
     fn scores(&self, features: &[f64]) -> Vec<f64> {
         let response = self.response(features);
         self.client
@@ -103,7 +104,7 @@ impl Fixture {
             .scores
     }
 
-    /// The same scores in integers, on the torus that wraps.
+    /// Computes the same scores in integers that wrap around like the torus.
     fn expected(&self, features: &[f64]) -> Vec<f64> {
         let score = |output: &IntegerOutput| {
             let terms = features.iter().zip(&output.weights);
@@ -115,7 +116,7 @@ impl Fixture {
     }
 }
 
-/// What the server gets of a key: rounded.
+/// Returns the key as the server receives it: rounded.
 fn over_the_wire(public: &PublicKey) -> LinearPublicKey {
     match PublicKey::from_blob(&public.to_blob().0).unwrap() {
         PublicKey::Linear(key) => key,
@@ -123,7 +124,8 @@ fn over_the_wire(public: &PublicKey) -> LinearPublicKey {
     }
 }
 
-/// The oracle: exact products by Karatsuba, where the engine uses an FFT. Exactness makes the attack as strong as it gets.
+/// Multiplies exactly, by Karatsuba, where the engine uses an FFT. Exactness makes the attack as
+/// strong as possible.
 fn multiply(a: &[u64], b: &[u64]) -> Vec<u64> {
     let mut product = Polynomial::from_container(vec![0u64; a.len()]);
     polynomial_karatsuba_wrapping_mul(
@@ -134,7 +136,7 @@ fn multiply(a: &[u64], b: &[u64]) -> Vec<u64> {
     product.into_container()
 }
 
-/// `W_c(X) = w_0 - sum_i w_i X^(N-i)`.
+/// Returns `W_c(X) = w_0 - sum_i w_i X^(N-i)`.
 fn weight_polynomial(weights: &[i64], n: usize) -> Vec<u64> {
     let mut polynomial = vec![0u64; n];
     for (index, &weight) in weights.iter().enumerate() {
@@ -146,7 +148,7 @@ fn weight_polynomial(weights: &[i64], n: usize) -> Vec<u64> {
     polynomial
 }
 
-/// Difference of two phases in `[-1, 1)`, on the circle.
+/// Returns the difference of two phases in `[-1, 1)`, on the circle.
 fn circular_difference(a: f64, b: f64) -> f64 {
     let difference = (a - b).rem_euclid(2.0);
     if difference >= 1.0 {

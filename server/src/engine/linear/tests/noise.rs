@@ -1,3 +1,5 @@
+//! Measured noise of the linear engine against its prediction.
+
 use super::super::{
     LinearKey,
     packing::{Packed, Unpacked},
@@ -14,7 +16,7 @@ use blindscore_protocol::{
     wire::SecretKeyBits,
 };
 
-/// How far a measured deviation may be from the predicted one; the samples are good for 2 to 4 %.
+/// Largest relative error of a predicted standard deviation. Sampling accounts for 2 to 4 %.
 const TOLERANCE: f64 = 0.10;
 const QUERIES: u8 = 200;
 
@@ -47,13 +49,13 @@ fn scores_have_the_predicted_noise() {
     for index in 0..QUERIES {
         let input = fixture.features(index);
         let pairs = fixture.scores(&input).into_iter().zip(fixture.expected(&input));
-        // A phase in [-1, 1) is twice a torus element.
+        // A phase in [-1, 1) is twice its torus element.
         errors.extend(pairs.map(|(score, expected)| circular_difference(score, expected) / 2.0));
     }
     check("a whole score", &errors, predicted(&fixture, 0, true).total());
 }
 
-/// Three scores: two share a ciphertext, one is alone.
+/// Scores three outputs: two share a ciphertext, the third has its own.
 #[test]
 fn fine_scores_have_the_predicted_noise() {
     let fixture = Fixture::with(LinearParams::N2048_FINE, 784, 3, 13, 9);
@@ -73,7 +75,7 @@ fn fine_scores_have_the_predicted_noise() {
     check("a single score", &alone, predicted(&fixture, 2, false).total());
 }
 
-/// With exact products in place of the FFT's.
+/// Uses exact products instead of the FFT's.
 #[test]
 fn a_query_has_the_predicted_noise() {
     let fixture = Fixture::new(784, 4, 13, 8);
@@ -98,7 +100,8 @@ fn a_query_has_the_predicted_noise() {
     check("query", &errors, predicted(&fixture, 0, true).query);
 }
 
-/// Over many keys: a binary `u` has the mean 1/2, so for one key half of the variance is a constant.
+/// Uses many keys: a binary `u` has mean 1/2, so for a single key half of the variance is a
+/// constant.
 #[test]
 fn an_encryption_of_zero_has_the_predicted_noise() {
     let params = LinearParams::N2048;
@@ -124,7 +127,7 @@ fn an_encryption_of_zero_has_the_predicted_noise() {
     check("encryption of zero", &errors, noise.rerandomisation);
 }
 
-/// The noises that flooding has to drown, and those of packing, each at its own stage.
+/// Checks each stage separately: the noise that flooding must drown, and the noise of packing.
 #[test]
 fn every_stage_has_the_predicted_noise() {
     let fixture = Fixture::new(784, 10, 13, 6);

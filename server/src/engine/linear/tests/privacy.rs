@@ -1,5 +1,5 @@
-//! The division attack: without re-randomisation the mask of a response is the query's mask times the weights, and whoever
-//! knows the query reads the weights off.
+//! The division attack: without re-randomisation, the mask of a response is the query's mask times
+//! the weights, and anyone who knows the query can recover the weights.
 
 use super::super::{packing::Unpacked, rerandomise};
 use super::{Fixture, multiply, weight_polynomial};
@@ -10,10 +10,11 @@ use blindscore_protocol::{
     random::reproducible,
     wire::Query,
 };
-/// `a^-1` modulo `X^N + 1` and `2^64`, for an `a` with an odd sum of coefficients.
+/// Returns `a^-1` modulo `X^N + 1` and `2^64`, for an `a` with an odd sum of coefficients.
 fn invert(a: &[u64]) -> Vec<u64> {
     let n = a.len();
-    // Modulo 2, a^N = a(1) = 1, so a^-1 = a^(N-1), the product of a^(2^k); squaring doubles exponents.
+    // Modulo 2, a^N = a(1) = 1, so a^-1 = a^(N-1), the product of the a^(2^k); squaring doubles
+    // exponents.
     let mut power: Vec<u64> = a.iter().map(|c| c & 1).collect();
     let mut inverse = power.clone();
     for _ in 1..n.ilog2() {
@@ -24,7 +25,7 @@ fn invert(a: &[u64]) -> Vec<u64> {
         power = square;
         inverse = multiply(&inverse, &power).iter().map(|c| c & 1).collect();
     }
-    // Newton: x (2 - a x) doubles the number of right bits.
+    // Newton: x (2 - a x) doubles the number of correct bits.
     for _ in 0..6 {
         let mut correction: Vec<u64> = multiply(a, &inverse).iter().map(|c| c.wrapping_neg()).collect();
         correction[0] = correction[0].wrapping_add(2);
@@ -33,7 +34,7 @@ fn invert(a: &[u64]) -> Vec<u64> {
     inverse
 }
 
-/// Pearson's correlation of two polynomials' coefficients as signed numbers.
+/// Returns the Pearson correlation of two polynomials' coefficients, read as signed numbers.
 fn correlation(a: &[u64], b: &[u64]) -> f64 {
     let centred = |values: &[u64]| {
         let mean = values.iter().map(|&v| v as i64 as f64).sum::<f64>() / values.len() as f64;
@@ -61,7 +62,7 @@ impl Attack {
         loop {
             let query = fixture.query(&fixture.features(0));
             let mask = query.masks().next(n);
-            // Every second query will do: the attacker just asks again.
+            // Every other query has an invertible mask; the attacker simply asks again.
             if mask.iter().fold(0, |sum, c| sum ^ (c & 1)) == 1 {
                 let inverse = invert(&mask);
                 return Self {
@@ -78,7 +79,7 @@ impl Attack {
         weight_polynomial(&self.fixture.outputs[output].weights, self.fixture.params.n())
     }
 
-    /// Products of query and weights without anything added to them.
+    /// Returns the products of query and weights, with nothing added to them.
     fn bare(&self) -> Vec<Unpacked> {
         let bare = |output| Unpacked {
             mask: multiply(&self.mask, &self.weights(output)),
@@ -102,7 +103,8 @@ impl Attack {
     }
 }
 
-/// Five deviations of the correlation of independent polynomials with 2,048 coefficients.
+/// Five standard deviations of the correlation between independent polynomials with 2,048
+/// coefficients.
 const CHANCE: f64 = 5.0 / 45.25;
 
 #[test]
@@ -115,7 +117,7 @@ fn division_reads_the_weights_off_bare_products() {
 
 #[test]
 fn the_engines_products_are_bare() {
-    // So re-randomisation is all that stands between a client and the weights.
+    // Only re-randomisation stands between a client and the weights.
     let attack = Attack::new();
     let mut ring = Ring::new(attack.fixture.params.polynomial_size);
     for (fast, exact) in attack
@@ -167,7 +169,7 @@ fn scores_do_not_share_an_encryption_of_zero() {
         |a: &[u64], b: &[u64]| -> Vec<u64> { a.iter().zip(b).map(|(a, b)| a.wrapping_sub(*b)).collect() };
     let expected = difference(&attack.weights(0), &attack.weights(1));
 
-    // One encryption of zero for both cancels out, and the difference of their weights is bare again.
+    // A shared encryption of zero cancels, which leaves the bare difference of the weights.
     let shared = reproducible([4; 16], attack.fixture.params.n());
     let masks: Vec<Vec<u64>> = attack
         .bare()
@@ -183,7 +185,7 @@ fn scores_do_not_share_an_encryption_of_zero() {
         .collect();
     assert_eq!(attack.divide(&difference(&masks[0], &masks[1])), expected);
 
-    // The engine's own don't.
+    // The engine's encryptions of zero do not cancel.
     let fresh = attack.rerandomised();
     for (first, second) in [(0, 1), (1, 2), (2, 3), (0, 3)] {
         let (first, second) = (&fresh[first].mask, &fresh[second].mask);

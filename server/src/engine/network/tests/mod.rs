@@ -1,4 +1,4 @@
-//! Each stage against plaintext integers.
+//! Tests of each stage against plaintext integers.
 
 mod oracle;
 mod packing;
@@ -25,7 +25,7 @@ const PARAMS: NetworkParams = NetworkParams::N704_K4;
 const SET: ParameterSet = ParameterSet::Network(PARAMS);
 const FEATURES: usize = 130;
 
-/// Keys take a second: all tests share one.
+/// Keys shared by all tests; generation takes a second.
 struct Keys {
     client: ClientKey,
     secret: SecretKeyBits,
@@ -51,7 +51,8 @@ fn keys() -> &'static Keys {
     })
 }
 
-/// A small random network of three projections and two outputs, with reads at the ends of the range and around zero.
+/// Returns a small random network with three projections and two outputs, with reads at the ends of
+/// the range and around zero.
 fn network() -> IntegerNetwork {
     let mut random = reproducible([8; 16], 1000).into_iter();
     let mut below = |bound: u64| (random.next().unwrap() % bound) as i64;
@@ -124,7 +125,7 @@ fn projections(network: &IntegerNetwork) -> Vec<Projection> {
         .collect()
 }
 
-/// Coefficient `position` of the phase of a GLWE ciphertext under the output secret.
+/// Returns coefficient `position` of the phase of a GLWE ciphertext under the output secret.
 fn phase(ciphertext: &[u64], position: usize) -> u64 {
     let n = PARAMS.size.0;
     let output = &keys().secret.bits[PARAMS.input_lwe_dimension().0..];
@@ -135,7 +136,7 @@ fn phase(ciphertext: &[u64], position: usize) -> u64 {
     })
 }
 
-/// A phase as `p`: the torus is four wide.
+/// Converts a phase to `p`. The torus spans four units of `p`.
 fn as_p(phase: u64) -> f64 {
     phase as i64 as f64 / 2f64.powi(62)
 }
@@ -188,7 +189,7 @@ fn a_rotation_reads_the_ramp_at_every_threshold() {
     let network = network();
     let n = PARAMS.size.0;
     for (h, projection) in projections(&network).iter().enumerate() {
-        // A phase of exactly so many steps, with a trivial mask but for one coefficient.
+        // A phase of exactly `steps`, with a mask of zeros except for one coefficient.
         for steps in [0usize, 1, 255, 256, 300, 511, 512, 513, 700, 1023] {
             let mut mask = vec![0; PARAMS.input_lwe_dimension().0];
             mask[5] = 77;
@@ -210,7 +211,7 @@ fn a_rotation_reads_the_ramp_at_every_threshold() {
     }
 }
 
-/// Ratio of the measured deviation to the predicted one.
+/// Returns the ratio of the measured standard deviation to the predicted one.
 fn ratio(errors: &[f64], predicted_variance: f64) -> f64 {
     let variance = errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64;
     println!(
@@ -289,14 +290,14 @@ fn a_whole_score_is_the_plain_networks() {
             largest = largest.max((score - expected).abs());
         }
     }
-    // The narrow ramp turns noise of the modulus switch into a third of a read.
+    // The narrow ramp amplifies modulus-switch noise to a third of a read.
     println!("largest error of a logit: {largest}");
     assert!(largest < 6.0, "{largest}");
 }
 
 #[test]
 fn output_layer_adds_reads_up() {
-    // A trivial ciphertext of the first test polynomial, unrotated: p = 0.
+    // A trivial encryption of the first test polynomial, unrotated: p = 0.
     let mut network = network();
     network.projections.truncate(1);
     let layer = OutputLayer::new(&PARAMS, &network, network.amplitude());

@@ -30,7 +30,7 @@ impl ModulusSwitchedLweCiphertext<usize> for &Rotation {
     }
 }
 
-/// The same public key, as tfhe wants it.
+/// Converts the evaluation key to tfhe's type.
 fn tfhe_key(public: &NetworkPublicKey) -> FourierLweBootstrapKeyOwned {
     let (k, n) = (PARAMS.dimension.0, PARAMS.size.0);
     let glwe_size = PARAMS.dimension.to_glwe_size();
@@ -89,8 +89,9 @@ fn tfhe_rotate(key: &FourierLweBootstrapKeyOwned, inputs: &[Rotation], test: &[u
 fn external_products_are_tfhes() {
     let key = tfhe_key(&keys().public);
     let test: Vec<u64> = reproducible([3; 16], PARAMS.size.0);
-    // With one coefficient in the mask a rotation is one external product, and both decompose the same numbers. More of them than
-    // are done together, so that the last group is not full.
+    // With a single mask coefficient, a rotation is one external product, and both implementations
+    // decompose the same numbers. There are more inputs than fit one batch, and the last group is
+    // not full.
     let inputs: Vec<Rotation> = (0..70)
         .map(|index| {
             let mut mask = vec![0; PARAMS.input_lwe_dimension().0];
@@ -112,7 +113,7 @@ fn external_products_are_tfhes() {
         .map(i64::unsigned_abs)
         .max()
         .unwrap();
-    // Roundings of the transforms: 53 bits, for sums of 2^26 times the torus.
+    // Rounding errors of the transforms: 53 bits, for sums of 2^26 times the torus.
     println!("largest distance: 2^{:.1}", (largest as f64).log2() - 64.0);
     assert!((largest as f64) < 2f64.powi(64 - 22));
 }
@@ -137,7 +138,7 @@ fn whole_rotations_decrypt_to_what_tfhes_do() {
         for position in (0..PARAMS.size.0).step_by(16) {
             let difference =
                 phase(ours, position).wrapping_sub(phase(theirs, position)) as i64 as f64 / 2f64.powi(64);
-            // Two independent errors.
+            // Standard deviation of the difference of two independent errors.
             let deviation = (2.0 * NetworkNoise::rotation(&PARAMS)).sqrt();
             assert!(
                 difference.abs() < 7.0 * deviation,

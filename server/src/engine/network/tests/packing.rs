@@ -1,8 +1,8 @@
-//! Packing against the phases of what is packed.
+//! Packing against the phases of its inputs.
 
 use super::*;
 
-/// A GLWE ciphertext with a random mask and a random phase, and the phase's coefficient 0.
+/// Returns a GLWE ciphertext with a random mask and phase, and coefficient 0 of the phase.
 fn ciphertext(seed: usize) -> (Vec<u64>, u64) {
     let ciphertext = reproducible((seed as u128).to_le_bytes(), PARAMS.ggsw_rows() * PARAMS.size.0);
     let score = phase(&ciphertext, 0);
@@ -14,7 +14,8 @@ fn packing_keeps_every_score_with_the_predicted_noise() {
     let mut ring = Ring::new(PARAMS.size);
     let stride = PARAMS.response_format().stride;
     let mut errors = Vec::new();
-    // The scores of one ciphertext share errors of the upper levels: many ciphertexts, for a good estimate.
+    // Scores of one ciphertext share the errors of upper levels, so a good estimate takes many
+    // ciphertexts.
     let counts = [1, 2, 3, 7, 8, 9, 10, 15].into_iter().chain([16; 250]);
     for (round, count) in counts.enumerate() {
         let (ciphertexts, scores): (Vec<_>, Vec<_>) = (0..count).map(|j| ciphertext(round * 16 + j)).unzip();

@@ -1,10 +1,11 @@
-//! What a response tells about the model besides its scores.
+//! Leakage of a response about the model, besides its scores.
 
 use super::{FEATURES, IntegerNetwork, NetworkEngine, PARAMS, descriptor, features, keys, network, query};
 use blindscore_protocol::{descriptor::ModelDescriptor, wire::Query};
 
-/// Responses, and models that are not the one that was asked.
+/// Responses that the client tries to identify the model by.
 const RESPONSES: usize = 24;
+/// Wrong models among the client's guesses.
 const CANDIDATES: usize = 15;
 
 fn scores(engine: &NetworkEngine, model: &ModelDescriptor, query: &Query) -> Vec<f64> {
@@ -17,20 +18,21 @@ fn scores(engine: &NetworkEngine, model: &ModelDescriptor, query: &Query) -> Vec
         .scores
 }
 
-/// Root mean square difference.
+/// Returns the root mean square difference.
 fn distance(a: &[f64], b: &[f64]) -> f64 {
     let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2));
     (squares.sum::<f64>() / a.len() as f64).sqrt()
 }
 
-/// Features that are zero where candidates differ.
+/// Returns features that are zero where candidates differ.
 fn drawing(index: u8) -> Vec<i64> {
     let mut features = features(index);
     features[..CANDIDATES].fill(0);
     features
 }
 
-/// Without fresh encryptions of zero before the rotation, a query that is scored again would get the same noise but for a thirtieth.
+/// Scores one query repeatedly. Without fresh encryptions of zero before the rotation, all but a
+/// thirtieth of its noise would repeat.
 #[test]
 fn a_query_that_is_scored_again_gets_fresh_noise() {
     let network = network();
@@ -44,7 +46,7 @@ fn a_query_that_is_scored_again_gets_fresh_noise() {
         again.push(scores(&engine, &model, &one));
         fresh.push(scores(&engine, &model, &query(&model, &drawing)));
     }
-    // About its own mean, which the query's noise moves.
+    // About the mean of each set, which the query's noise shifts.
     let spread = |all: &[Vec<f64>]| {
         let mean: Vec<f64> = (0..exact.len())
             .map(|c| all.iter().map(|scores| scores[c]).sum::<f64>() / all.len() as f64)
@@ -57,8 +59,8 @@ fn a_query_that_is_scored_again_gets_fresh_noise() {
     assert!(ratio > 0.8, "{ratio}");
 }
 
-/// A client that guesses the model but for one weight, at a feature that is zero, scores its query with each guess and takes the one whose
-/// scores are next to the response's.
+/// Guesses the model as a client that knows all but one weight, at a feature that is zero: it
+/// scores its query with each guess and picks the guess whose scores are closest to the response's.
 #[test]
 fn a_response_does_not_tell_a_model_from_one_with_another_weight() {
     let network = network();
@@ -86,7 +88,7 @@ fn a_response_does_not_tell_a_model_from_one_with_another_weight() {
         "found in {found} of {RESPONSES} responses; {} by chance",
         RESPONSES / (CANDIDATES + 1)
     );
-    // By chance 1.5: more than 8 once in a hundred thousand runs.
+    // 1.5 by chance; more than 8 in one of a hundred thousand runs.
     assert!(
         found <= 8,
         "the model was found by {found} of {RESPONSES} responses"

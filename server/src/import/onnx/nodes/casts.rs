@@ -1,4 +1,5 @@
-//! Changes of the elements' type. Those of features and scores must keep their values; what rounds them makes another model.
+//! Conversions of element types. Features and scores must keep their values; rounding them would
+//! make another model.
 
 use super::Node;
 use crate::import::{
@@ -11,10 +12,10 @@ use crate::import::{
 use std::rc::Rc;
 use tract_onnx::pb::tensor_proto::DataType;
 
-/// Whole numbers up to here are the same in single precision.
+/// Bound up to which whole numbers are exact in single precision.
 const EXACT: i64 = 1 << 24;
 
-/// The same columns in a tensor of whole numbers, or of others.
+/// Returns the same columns in a tensor of whole numbers, or of floats.
 fn as_integers(columns: &Rc<Columns>, integers: bool) -> Value {
     Value::Features(if columns.integers == integers {
         columns.clone()
@@ -33,7 +34,7 @@ impl Node<'_> {
         }
     }
 
-    /// To the type of another tensor.
+    /// Casts to the type of another tensor.
     pub(super) fn cast_like(&self, value: &Value, like: &Value) -> Result<Value, ImportError> {
         let to = match like {
             Value::Features(columns) if columns.integers => DataType::Int64,
@@ -46,7 +47,7 @@ impl Node<'_> {
     fn cast_to(&self, value: &Value, to: DataType) -> Result<Value, ImportError> {
         match (value, to) {
             (Value::Features(columns), DataType::Float | DataType::Double) => Ok(as_integers(columns, false)),
-            // Inputs that are whole numbers stay what they are.
+            // Inputs of whole numbers keep their values.
             (Value::Features(columns), DataType::Int64 | DataType::Int32)
                 if columns.columns.iter().all(|column| column.whole) =>
             {
@@ -71,7 +72,7 @@ impl Node<'_> {
         }
     }
 
-    /// Names of classes may be counted in another type, if all of them fit.
+    /// Casts labels. Names of classes may become another numeric type if all of them fit.
     fn cast_label(&self, label: &Label, to: DataType) -> Result<Value, ImportError> {
         let numbers: Option<Vec<i64>> = label.names.iter().map(|name| name.parse().ok()).collect();
         let fit = |largest: i64| {

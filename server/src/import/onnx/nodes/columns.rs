@@ -1,4 +1,4 @@
-//! Operators on the columns of a matrix: each by its own number, some of them, or several side by side.
+//! Operators on the columns of a matrix: arithmetic by column, selection, and concatenation.
 
 use super::Node;
 use crate::import::{
@@ -11,11 +11,11 @@ use crate::import::{
 };
 use blindscore_protocol::descriptor::FEATURES;
 
-/// Columns that a model may have, each feature in one or more.
+/// Most columns of a model, in which a feature may be repeated.
 const MOST_COLUMNS: usize = 4 * *FEATURES.end();
 
 impl Node<'_> {
-    /// Columns of features or raw scores.
+    /// Returns the number of columns of features or raw scores.
     pub(super) fn width(&self, value: &Value) -> Result<usize, ImportError> {
         match value {
             Value::Features(columns) => Ok(columns.len()),
@@ -24,7 +24,7 @@ impl Node<'_> {
         }
     }
 
-    /// Element by element with a constant.
+    /// Evaluates arithmetic with a constant, element by element.
     pub(super) fn arithmetic(
         &self,
         operator: &str,
@@ -75,7 +75,7 @@ impl Node<'_> {
         self.moved(value, &factors, &offsets, scaling)
     }
 
-    /// Each column times its factor, plus its offset.
+    /// Returns each column times its factor, plus its offset.
     fn moved(
         &self,
         value: &Value,
@@ -124,7 +124,7 @@ impl Node<'_> {
         self.moved(value, &scale, &moved, Scaling::Standard)
     }
 
-    /// Some of the columns: `[places]` of skl2onnx.
+    /// Selects some of the columns: `[places]` in skl2onnx.
     pub(super) fn extract(&self, value: &Value, places: &Constant) -> Result<Value, ImportError> {
         let places: Vec<i64> = self.integers(places)?;
         self.select(value, &places)
@@ -141,7 +141,7 @@ impl Node<'_> {
         self.select(value, &places.iter().map(from_end).collect::<Vec<_>>())
     }
 
-    /// A range of columns.
+    /// Selects a range of columns.
     pub(super) fn slice(&self, value: &Value) -> Result<Value, ImportError> {
         let columns = i64::try_from(self.any_width(value)?).unwrap_or(i64::MAX);
         let list =
@@ -223,7 +223,7 @@ impl Node<'_> {
         }
     }
 
-    /// Columns side by side.
+    /// Concatenates columns side by side.
     pub(super) fn concat(&self, operands: &[&Value]) -> Result<Value, ImportError> {
         let axis = self.attributes().get("axis").map(|attribute| attribute.i);
         if !matches!(axis, Some(1 | -1)) {
@@ -250,7 +250,7 @@ impl Node<'_> {
         }
     }
 
-    /// The same of columns of any type; each has as many as `inputdimensions` says.
+    /// Concatenates features of any type, with as many columns each as `inputdimensions` says.
     pub(super) fn vectorised(&self, operands: &[&Value]) -> Result<Value, ImportError> {
         let Some(features) = self.features_beside(operands)? else {
             return self.refuse(self.what_it_gets());
@@ -266,7 +266,7 @@ impl Node<'_> {
         Ok(Value::Features(joined(&features, false).into()))
     }
 
-    /// The columns of several parts, if all of them are features.
+    /// Returns the columns of several parts, if all of them are features.
     fn features_beside<'v>(&self, operands: &[&'v Value]) -> Result<Option<Vec<&'v Columns>>, ImportError> {
         let parts: Option<Vec<&Columns>> = operands
             .iter()

@@ -1,4 +1,4 @@
-//! Operators that make constants of constants.
+//! Operators that turn constants into constants.
 
 use super::Node;
 use crate::import::{
@@ -8,7 +8,7 @@ use crate::import::{
 use tract_onnx::pb::tensor_proto::DataType;
 
 impl Node<'_> {
-    /// What an operator makes of nothing but constants; `None` if it has other operands.
+    /// Evaluates an operator on constants only; `None` if it has other operands.
     pub(super) fn constant(&self, operator: &str) -> Result<Option<Constant>, ImportError> {
         let constant = match (operator, self.operands.as_slice()) {
             ("Constant", []) => match self.attributes().tensor("value").map(Constant::of) {
@@ -45,7 +45,7 @@ impl Node<'_> {
         match i32::try_from(to).ok().and_then(|to| DataType::try_from(to).ok()) {
             Some(DataType::Float) => self.mapped(constant, |number| f64::from(number as f32)),
             Some(DataType::Double) => self.mapped(constant, |number| number),
-            // As text they are what labels are made of.
+            // Keeps the text form, from which labels are made.
             Some(DataType::Int64 | DataType::Int32) => match constant.integers() {
                 Some(numbers) => Ok(Constant::of_integers(constant.shape.clone(), numbers)),
                 None => self.refuse(" of a constant to a type that it doesn't fit"),
@@ -83,7 +83,7 @@ impl Node<'_> {
         let rest = match (known, open) {
             (Some(known), 0) if known == count => 1,
             (Some(known), 1) if known > 0 && count.is_multiple_of(known) => count / known,
-            // 0 is an old dimension kept, or none: not needed so far.
+            // 0 keeps an old dimension, or is none: not needed so far.
             _ => {
                 return self.refuse(format!(
                     " of a constant of shape {:?} to {target:?}",

@@ -1,4 +1,4 @@
-//! What is made of scores for people: probabilities, labels, and names.
+//! Operators that turn scores into probabilities, labels, and names.
 
 use super::Node;
 use crate::import::{
@@ -14,7 +14,7 @@ use blindscore_protocol::descriptor::Link;
 use std::rc::Rc;
 
 impl Node<'_> {
-    /// Labels and scores.
+    /// Returns labels and scores.
     pub(super) fn linear_classifier(&self) -> Result<Vec<Value>, ImportError> {
         let [value] = self.operands.as_slice() else {
             return self.refuse(self.what_it_gets());
@@ -65,7 +65,7 @@ impl Node<'_> {
         Ok(vec![Value::Label(label), Value::Scores(scores)])
     }
 
-    /// Values.
+    /// Returns the values of a regression.
     pub(super) fn linear_regressor(&self, value: &Value) -> Result<Value, ImportError> {
         let attributes = self.attributes();
         let transform = attributes.text("post_transform", "NONE");
@@ -84,7 +84,7 @@ impl Node<'_> {
     }
 
     pub(super) fn softmax(&self, scores: &Scores) -> Result<Value, ImportError> {
-        // Before version 13, all axes from this one on were one.
+        // Before version 13, all axes from this one on counted as one.
         let default = if self.context.versions.standard < 13 {
             1
         } else {
@@ -114,7 +114,7 @@ impl Node<'_> {
         }))
     }
 
-    /// Probabilities of each row divided by their sum.
+    /// Divides the probabilities of each row by their sum.
     pub(super) fn normalised(&self, scores: &Scores) -> Result<Value, ImportError> {
         let norm = self.attributes().text("norm", "MAX");
         match scores.link {
@@ -125,13 +125,13 @@ impl Node<'_> {
                 link: Some(Link::OneVsRest),
                 ..scores.clone()
             })),
-            // They add up to one already.
+            // These add up to one already.
             Some(Link::Softmax | Link::OneVsRest) => Ok(Value::Scores(scores.clone())),
             Some(Link::Identity) | None => self.refuse(self.what_it_gets()),
         }
     }
 
-    /// The sum of each row's probabilities, in a column.
+    /// Sums each row's probabilities into a column.
     pub(super) fn sum(&self, scores: &Scores) -> Result<Value, ImportError> {
         let axes = self.axes(1)?;
         let keeps = self.attributes().int("keepdims", 1) == 1;
@@ -146,7 +146,7 @@ impl Node<'_> {
         Ok(Value::Sum(scores.clone()))
     }
 
-    /// The largest of each row, by its place.
+    /// Returns the index of the largest value in each row.
     pub(super) fn argmax(&self, scores: &Scores) -> Result<Value, ImportError> {
         let attributes = self.attributes();
         let axis = attributes.int("axis", 0);
@@ -164,7 +164,7 @@ impl Node<'_> {
         }))
     }
 
-    /// Names for places that ArgMax gave.
+    /// Replaces the indices from ArgMax by names.
     pub(super) fn named(&self, classes: &Constant, label: &Label) -> Result<Value, ImportError> {
         let counted = label
             .names
@@ -190,7 +190,7 @@ impl Node<'_> {
         }))
     }
 
-    /// Names for the columns.
+    /// Names the columns.
     pub(super) fn zipped(&self, scores: &Scores) -> Result<Value, ImportError> {
         let names = match self
             .attributes()
@@ -216,7 +216,8 @@ impl Node<'_> {
         }))
     }
 
-    /// Arithmetic on probabilities: what they lack to one, their shares of their sum, or their margins over a half.
+    /// Evaluates arithmetic on probabilities: complements to one, shares of their sum, or margins
+    /// over a half.
     pub(super) fn on_probabilities(
         &self,
         operator: &str,

@@ -1,4 +1,4 @@
-//! Operators that make scores of features, or of other scores.
+//! Operators that compute scores from features, or from other scores.
 
 use super::Node;
 use crate::import::{
@@ -11,13 +11,13 @@ use crate::import::{
 };
 use blindscore_protocol::descriptor::FEATURES;
 
-/// Weights for all features that are kept at once: those of the largest model.
+/// Most weights held at once, over all features: those of the largest model.
 const MOST_WEIGHTS: usize = 16_384 * 1_000;
-/// Scores, in the middle of a graph: as many as there may be features.
+/// Most scores in the middle of a graph: as many as there may be features.
 const MOST_SCORES: usize = *FEATURES.end();
 
 impl Node<'_> {
-    /// Refuses more scores than memory should be taken for.
+    /// Refuses more scores than may take memory.
     pub(super) fn check_weights(&self, scores: usize) -> Result<(), ImportError> {
         let features = self.context.features;
         if scores > MOST_SCORES || scores.saturating_mul(features) > MOST_WEIGHTS {
@@ -28,7 +28,7 @@ impl Node<'_> {
         Ok(())
     }
 
-    /// One row of weights for each output, applied to columns of features or of scores.
+    /// Applies one row of weights per output to columns of features or of scores.
     fn applied(&self, value: &Value, weights: &[Vec<f64>], intercept: &[f64]) -> Result<Linear, ImportError> {
         self.check_weights(weights.len())?;
         let features = self.context.features;
@@ -40,7 +40,7 @@ impl Node<'_> {
                 Ok(Linear::new(columns, weights, intercept, features))
             }
             Value::Scores(scores) if scores.link.is_none() && !scores.vector => {
-                // A row of few features takes some time, too.
+                // Even a row of few features takes some time.
                 self.context
                     .work
                     .take(&[weights.len(), scores.len(), features + 8])?;
@@ -50,7 +50,7 @@ impl Node<'_> {
         }
     }
 
-    /// Columns times weights of shape `[columns, outputs]`, or the transpose.
+    /// Multiplies columns by weights of shape `[columns, outputs]`, or by their transpose.
     fn product(
         &self,
         value: &Value,
@@ -95,7 +95,7 @@ impl Node<'_> {
         if matches!(value, Value::Features(columns) if columns.integers) {
             return self.refuse(" on whole numbers: cast them to float before");
         }
-        // A product with a vector has lost the axis of columns.
+        // A product with a vector loses the axis of columns.
         if let &[inputs] = weights.shape.as_slice() {
             let column = Constant {
                 shape: vec![inputs, 1],
@@ -137,7 +137,7 @@ impl Node<'_> {
         Ok(Value::Scores(Scores::raw(linear)))
     }
 
-    /// `coefficients` as one row of weights for each output.
+    /// Applies `coefficients` as one row of weights per output.
     pub(super) fn rows(
         &self,
         value: &Value,

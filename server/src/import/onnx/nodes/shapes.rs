@@ -1,4 +1,5 @@
-//! Operators that move axes. Only those pass which keep each row a row and each column a column.
+//! Operators that move axes. They are only accepted if each row stays a row and each column a
+//! column.
 
 use super::Node;
 use crate::import::{
@@ -10,7 +11,7 @@ use crate::import::{
     },
 };
 
-/// The axes of a tensor of which the first counts rows.
+/// Axes of a tensor whose first axis counts rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// `[rows, columns]`
@@ -47,7 +48,8 @@ impl Shape {
 }
 
 impl Node<'_> {
-    /// `-1` stands for as many rows as there are. A number in its place is right for so many rows only, and the operator fails for others.
+    /// Evaluates Reshape. `-1` stands for any number of rows. A fixed number in its place is right
+    /// for that many rows only; for others the operator fails.
     pub(super) fn reshape(&self, value: &Value, target: &Constant) -> Result<Value, ImportError> {
         let target = self.integers(target)?;
         let zero_is_kept = self.attributes().int("allowzero", 0) == 0;
@@ -61,7 +63,7 @@ impl Node<'_> {
                 value.kind()
             ))
         };
-        // Labels have one axis that isn't 1, and keep their order.
+        // Labels have only one axis that isn't 1, and keep their order.
         if let Value::Label(_) = value {
             let others = target.iter().filter(|&&dim| dim != 1);
             return if others.copied().eq([-1]) {
@@ -74,7 +76,7 @@ impl Node<'_> {
             return self.refuse(self.what_it_gets());
         };
         let rows = |dim: i64| dim == -1 || dim > 0 || dim == 0 && zero_is_kept;
-        // What is left of so many rows is the columns if there are always so many.
+        // With a fixed number of rows, the rest are the columns.
         let fixed = |dim: i64| {
             dim == 0 && zero_is_kept
                 || self.context.rows.is_some() && self.context.rows == usize::try_from(dim).ok()
@@ -94,13 +96,13 @@ impl Node<'_> {
         }
     }
 
-    /// Flatten, Squeeze and Unsqueeze.
+    /// Evaluates Flatten, Squeeze and Unsqueeze.
     pub(super) fn reaxed(&self, operator: &str, value: &Value) -> Result<Value, ImportError> {
         let axes = match operator {
             "Flatten" => Some(vec![self.attributes().int("axis", 1)]),
             _ => self.axes(1)?,
         };
-        // Labels have one axis that isn't 1, and keep their order.
+        // Labels have only one axis that isn't 1, and keep their order.
         if let (Value::Label(_), "Squeeze" | "Unsqueeze") = (value, operator) {
             return Ok(value.clone());
         }
@@ -137,7 +139,7 @@ impl Node<'_> {
         }
     }
 
-    /// In inference it passes everything on.
+    /// Evaluates Dropout, which has no effect in inference.
     pub(super) fn dropout(&self, value: &Value) -> Result<Value, ImportError> {
         let trains = match self.operands.get(2) {
             None | Some(Value::Absent) => false,
@@ -153,12 +155,12 @@ impl Node<'_> {
         }
     }
 
-    /// Whether an operator works along each row of a matrix.
+    /// Returns whether an operator works along each row of a matrix.
     pub(super) fn along_rows(&self, axes: Option<&[i64]>) -> bool {
         matches!(axes, Some([1 | -1]))
     }
 
-    /// Steps to whether labels hold: signs of margins, then nothing below 0.
+    /// Evaluates a step towards whether labels hold: signs of margins, then clipping at 0.
     pub(super) fn held(&self, operator: &str, held: &Held) -> Result<Value, ImportError> {
         let bounds: Vec<&Value> = self.operands[1..].to_vec();
         let step = match (operator, held.step, bounds.as_slice()) {

@@ -1,4 +1,4 @@
-//! Graphs, made node by node.
+//! Builder of test graphs, node by node.
 
 use prost::Message;
 use tract_onnx::pb::{
@@ -10,22 +10,22 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-/// A model under construction.
+/// A graph under construction.
 #[derive(Clone, Default)]
 pub(super) struct Builder(GraphProto);
 
 impl Builder {
-    /// One input `x` of floats.
+    /// Creates a graph with one input `x` of floats.
     pub(super) fn new(columns: i64) -> Self {
         Self::default().input("x", columns, DataType::Float)
     }
 
-    /// One input `x` of whole numbers.
+    /// Creates a graph with one input `x` of whole numbers.
     pub(super) fn whole(columns: i64) -> Self {
         Self::default().input("x", columns, DataType::Int64)
     }
 
-    /// `x` `[rows, 2]`, and `z` `[rows, outputs]`, which is it times `W`.
+    /// Creates a graph of `x` `[rows, 2]` and `z` `[rows, outputs]`, its product with `W`.
     pub(super) fn scores(outputs: usize) -> Self {
         let weights: Vec<f32> = (0..2 * outputs)
             .map(|index| [1.0, -0.5, 0.25, 2.0, -1.0, 0.75][index])
@@ -35,7 +35,7 @@ impl Builder {
             .node(node("MatMul", &["x", "W"], &["z"]))
     }
 
-    /// `price = x0 + 2 x1`, `rent = -5 x0 + 0.5 x1`.
+    /// Creates a graph with `price = x0 + 2 x1` and `rent = -5 x0 + 0.5 x1`.
     pub(super) fn two_heads() -> Self {
         Self::new(2)
             .floats("A", &[2, 1], &[1.0, 2.0])
@@ -71,7 +71,7 @@ impl Builder {
         self
     }
 
-    /// The inputs have so many rows, always.
+    /// Fixes the number of rows of all inputs.
     pub(super) fn of_rows(mut self, rows: i64) -> Self {
         for input in &mut self.0.input {
             if let Some(type_proto::Value::TensorType(tensor)) =
@@ -149,7 +149,7 @@ pub(super) fn node(operator: &str, inputs: &[&str], outputs: &[&str]) -> Node {
 }
 
 impl Node {
-    /// One of the operators for machine learning.
+    /// Moves the node to the domain `ai.onnx.ml`.
     pub(super) fn learning(mut self) -> Self {
         self.0.domain = "ai.onnx.ml".into();
         self

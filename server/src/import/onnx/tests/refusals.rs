@@ -1,4 +1,4 @@
-//! Nodes that may change rows, columns or values.
+//! Refusal of nodes that may change rows, columns or values.
 
 use super::{
     after_scores, compared,
@@ -27,7 +27,7 @@ fn what_may_change_rows_columns_or_values_is_refused() {
     let cases: Vec<(Builder, &str)> = vec![
         (reshape(&[-1, 2]), "Reshape"),
         (reshape(&[3, -1]), "Reshape"),
-        // For three rows at once it is right, and for six it isn't.
+        // Right for three rows at once, but not for six.
         (reshape(&[1, -1]), "Reshape"),
         (reshape(&[-1]), "Reshape"),
         (reshape(&[-1, 3, 1]), "Reshape"),
