@@ -1,4 +1,5 @@
-//! Files that others made: what is no regular file is refused, and none is waited for.
+//! Reading files of unknown origin: anything but a regular file is refused, and opening never
+//! blocks.
 
 use std::{
     fs::{File, OpenOptions},
@@ -6,25 +7,26 @@ use std::{
     path::Path,
 };
 
-/// Opens a regular file. A pipe that nobody writes to or a device would be read for ever.
+/// Opens a regular file. Reading from a device, or a pipe that nobody writes to, could last for
+/// ever.
 ///
 /// # Errors
-/// If it can't be opened, or is something else.
+/// Fails if the file can't be opened or isn't a regular file.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     open_with(path, false)
 }
 
-/// The same of a file that is no symbolic link either.
+/// Opens a regular file that isn't a symbolic link.
 ///
 /// # Errors
-/// If it can't be opened, or is something else.
+/// Fails if the file can't be opened, isn't a regular file, or is a symbolic link.
 pub(crate) fn open_unlinked(path: &Path) -> io::Result<File> {
     if path.symlink_metadata()?.is_symlink() {
         return Err(io::Error::other(
             "it is a symbolic link: put the file itself there",
         ));
     }
-    // One that is put there meanwhile isn't followed either.
+    // A link that is created after the check isn't followed either.
     open_with(path, true)
 }
 
@@ -40,7 +42,7 @@ fn open_with(path: &Path, unlinked: bool) -> io::Result<File> {
         } else {
             OFlags::empty()
         };
-        // The flags that open(2) takes fit into a C int.
+        // The flags of open(2) fit into a C int.
         options.custom_flags((OFlags::NONBLOCK | link).bits() as i32);
     }
     #[cfg(not(unix))]
@@ -54,10 +56,10 @@ fn open_with(path: &Path, unlinked: bool) -> io::Result<File> {
     Ok(file)
 }
 
-/// The content of a regular file of at most so many bytes.
+/// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
-/// If it can't be read, is something else, or is larger.
+/// Fails if the file can't be read, isn't a regular file, or is larger.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let length = file.metadata()?.len();
@@ -71,7 +73,7 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(too_large());
     }
     let mut content = Vec::new();
-    // It may grow meanwhile.
+    // The file may grow while it is read.
     file.take(most + 1).read_to_end(&mut content)?;
     if content.len() as u64 > most {
         return Err(too_large());

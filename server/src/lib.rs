@@ -1,12 +1,12 @@
-//! Blindscore's server: scores models on data it can't read.
+//! Blindscore's server: scores models on data that it can't read.
 //!
 //! - [`engine`]: scoring on ciphertexts; knows nothing of HTTP or files;
 //! - [`model`]: model files, quantisation, the registry;
-//! - [`import`]: from ONNX and safetensors to model files;
-//! - [`keystore`]: clients' public keys;
+//! - [`import`]: conversion of ONNX and safetensors to model files;
+//! - [`keystore`]: clients' evaluation keys;
 //! - [`tokens`]: API keys of tenants;
-//! - [`telemetry`]: what Prometheus can ask;
-//! - [`http`]: the service;
+//! - [`telemetry`]: metrics for Prometheus;
+//! - [`http`]: the HTTP service;
 //! - [`cli`]: the command line.
 
 pub mod cli;

@@ -1,46 +1,47 @@
-//! What Prometheus can ask this process. Names and labels never have a key, a token or a query in them.
+//! Metrics for Prometheus. Names and labels never contain a key, a token or a query.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Requests answered, by `route`, `method` and `status`.
 pub const REQUESTS: &str = "blindscore_requests_total";
-/// Time from a request's head to its answer, by `route`.
+/// Time from a request's headers to its response, by `route`.
 pub const REQUEST_SECONDS: &str = "blindscore_request_seconds";
 /// Queries scored, by `model`.
 pub const QUERIES: &str = "blindscore_queries_total";
-/// Time that requests waited for their turn to be scored.
+/// Time that requests spent in the scoring queue.
 pub const QUEUE_SECONDS: &str = "blindscore_queue_seconds";
-/// Time that scoring took, by `model`; a request may have several queries.
+/// Scoring time of a request, by `model`; a request may have several queries.
 pub const SCORE_SECONDS: &str = "blindscore_score_seconds";
-/// Time from reading a key in the store until it is ready.
+/// Time to load a key: from reading it in the store until it is ready.
 pub const KEY_LOAD_SECONDS: &str = "blindscore_key_load_seconds";
-/// Requests whose key was ready, by `found` (`true` or `false`).
+/// Scoring requests by `found`: whether their key was in the cache (`true` or `false`).
 pub const KEY_CACHE: &str = "blindscore_key_cache_requests_total";
-/// Operations of the store that failed, by `kind`.
+/// Failed operations of the key store, by `kind`.
 pub const STORE_ERRORS: &str = "blindscore_store_errors_total";
-/// Times that the folder of models had changed and could not be served.
+/// Number of times that the changed folder of models could not be served.
 pub const MODEL_ERRORS: &str = "blindscore_model_errors_total";
-/// Queries that wait or are scored now.
+/// Queries that are waiting or being scored.
 pub const QUEUED: &str = "blindscore_queued_queries";
-/// Time that what is queued will take, as expected.
+/// Expected time to score all admitted queries.
 pub const QUEUED_SECONDS: &str = "blindscore_queued_seconds";
-/// Memory that ready keys hold.
+/// Memory held by prepared keys.
 pub const KEY_MEMORY: &str = "blindscore_key_memory_bytes";
-/// How often the file of tokens couldn't be read.
+/// Number of times that the token file could not be read.
 pub const TOKEN_ERRORS: &str = "blindscore_token_errors_total";
-/// Memory that uploads, queries and answers hold.
+/// Memory held by uploads, queries and responses.
 pub const BODY_MEMORY: &str = "blindscore_body_memory_bytes";
 
-/// From a linear model's score to a request that waited till its deadline.
+/// Histogram buckets in seconds, from a linear model's score to a request that waited until its
+/// deadline.
 const SECONDS: [f64; 14] = [
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
 
-/// Starts counting.
+/// Installs the recorder of metrics.
 ///
 /// # Errors
-/// If the process counts already.
+/// Fails if a recorder is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?

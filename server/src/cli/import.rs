@@ -1,3 +1,5 @@
+//! `import`: makes a model file from a fitted model.
+
 use crate::{
     files,
     import::{Network, TableOptions},
@@ -49,22 +51,23 @@ With these, an import takes less than 2,500 MB and some minutes.
 
 It writes MODELS_DIR/NAME@VERSION.safetensors, which `serve --models-dir MODELS_DIR` serves a moment later, without a restart.";
 
-/// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch) or safetensors (numpy), or a projection network
+/// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch) or safetensors
+/// (numpy), or a projection network
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ImportArgs {
-    /// The fitted model: .onnx or .safetensors
+    /// Fitted model: .onnx or .safetensors
     file: PathBuf,
 
-    /// Name in addresses: a-z, 0-9 and '-'
+    /// Name in URLs: a-z, 0-9 and '-'
     #[arg(long, value_parser = name)]
     name: String,
 
-    /// A line for people; the name if not given
+    /// One-line title for people; the name if not given
     #[arg(long)]
     title: Option<String>,
 
-    /// Where the model file is written; made if it doesn't exist
+    /// Folder for the model file; created if it doesn't exist
     #[arg(
         long,
         env = "BLINDSCORE_MODELS_DIR",
@@ -73,16 +76,18 @@ pub(super) struct ImportArgs {
     )]
     models_dir: PathBuf,
 
-    /// Rows of features: they give a linear model's ranges, its features' names if there is a header, and show how well the encrypted model agrees with the plain one
+    /// Rows of features. They give a linear model's ranges and, with a header, its feature names,
+    /// and show how well the encrypted model agrees with the plain one
     #[arg(long, value_name = "CSV")]
     calibrate: Option<PathBuf>,
 
-    /// What your own program predicts for the rows of --calibrate, in their order: the import is refused if the model says otherwise. Columns
-    /// `predicted` or `label`, `predicted_NAME`, `proba_NAME`, `score_NAME`, or a single one, which needs no header. Linear models only
+    /// Predictions of your own program for the rows of --calibrate, in the same order: the import
+    /// is refused if the model disagrees. Columns `predicted` or `label`, `predicted_NAME`,
+    /// `proba_NAME`, `score_NAME`, or a single one, which needs no header. Linear models only
     #[arg(long, value_name = "CSV", requires = "calibrate")]
     expect: Option<PathBuf>,
 
-    /// Columns of --calibrate that are no features, such as an index or what is to be predicted
+    /// Columns of --calibrate that are not features, such as an index or the value to predict
     #[arg(
         long,
         value_name = "COLUMN,...",
@@ -91,16 +96,17 @@ pub(super) struct ImportArgs {
     )]
     ignore: Vec<String>,
 
-    /// Whether the first line of --calibrate names the columns: yes, no, or auto, which refuses what may be either
+    /// Whether the first line of --calibrate names the columns: yes, no, or auto, which refuses a
+    /// line that may be either
     #[arg(long, value_name = "YES|NO|AUTO", default_value = "auto")]
     header: HeaderChoice,
 
-    /// What separates the columns of tables: ',', ';' or tab. The first line shows it if not given
+    /// Column separator of tables: ',', ';' or tab. Detected from the first line if not given
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<Delimiter>,
 
-    /// Share of a range's width by which ranges from calibration rows are widened to both sides [default: 0.25]. Clients refuse what is
-    /// outside. Linear models only
+    /// Share of its width by which a range from calibration rows is widened on both sides [default:
+    /// 0.25]. Clients refuse values outside. Linear models only
     #[arg(long, value_name = "SHARE")]
     widen: Option<f64>,
 
@@ -112,20 +118,23 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "X", requires = "input_min", allow_negative_numbers = true)]
     input_max: Option<f64>,
 
-    /// Names of the outputs, or of the two classes between which one output decides. Blanks around a name don't count
+    /// Names of the outputs, or of the two classes that a single output decides between. Blanks
+    /// around a name are ignored
     #[arg(long, value_delimiter = ',', value_name = "A,B,...", value_parser = label)]
     labels: Option<Vec<String>>,
 
-    /// What the scores are for, where the file leaves it open: values, one of several classes, or labels of which several may hold. Linear models only
+    /// Meaning of the scores, if the file leaves it open: values, one of several classes, or labels
+    /// of which several may hold. Linear models only
     #[arg(long, value_name = "TASK", value_parser = task)]
     task: Option<Task>,
 
-    /// Largest error of a score that is allowed, as a share of the score's range (six standard deviations) [default: 0.001]. A finer parameter
-    /// set is taken where the usual one misses it, or would move probabilities by more than 0.001. Linear models only
+    /// Largest allowed error of a score, as a share of the score's range (six standard deviations)
+    /// [default: 0.001]. A finer parameter set is used if the usual one misses it, or would change
+    /// probabilities by more than 0.001. Linear models only
     #[arg(long, value_name = "SHARE")]
     max_error: Option<f64>,
 
-    /// Rows of the calibration data that are scored encrypted [default: 100; for networks 20]
+    /// Rows of the calibration data to score encrypted [default: 100; for networks 20]
     #[arg(long, value_name = "N")]
     check_rows: Option<usize>,
 
@@ -159,7 +168,7 @@ impl ImportArgs {
     }
 }
 
-/// Imports a model and says what was chosen.
+/// Imports a model and reports the choices made.
 pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
     ensure!(
         !Registry::is_bundled(&args.name),
@@ -178,14 +187,14 @@ pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
     print(&args, &report)
 }
 
-/// A name that can stand in an address as it is.
+/// Parses a model name that needs no escaping in URLs.
 fn name(text: &str) -> Result<String, &'static str> {
     is_name(text)
         .then(|| text.to_owned())
         .ok_or("not made of a-z, 0-9 and '-'")
 }
 
-/// The name of an output.
+/// Parses the name of an output.
 fn label(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Err("a name is empty"),

@@ -1,3 +1,5 @@
+//! `inspect`: shows a model's descriptor, parameters and predicted precision.
+
 use super::plain;
 use crate::model::{Model, Plain, PredictedError, Registry};
 use anyhow::{anyhow, bail};
@@ -19,17 +21,17 @@ Examples:
   blindscore-server inspect models/mine.safetensors
   blindscore-server inspect mine --models-dir models --json";
 
-/// Bits of security that the noise curve stands for.
+/// Security level of the noise curve, in bits.
 const SECURITY_BITS: u32 = 132;
 
 /// Show what a model looks like to clients, its parameters, security and predicted precision
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct InspectArgs {
-    /// Name of a served model, or a model file
+    /// Name of a served model, or path of a model file
     model: String,
 
-    /// Where models besides the bundled ones are looked up
+    /// Folder with models besides the bundled ones
     #[arg(long, env = "BLINDSCORE_MODELS_DIR", value_name = "DIR")]
     models_dir: Option<PathBuf>,
 
@@ -38,7 +40,7 @@ pub(super) struct InspectArgs {
     json: bool,
 }
 
-/// Prints the report.
+/// Prints the report on a model.
 pub(super) fn run(args: InspectArgs) -> anyhow::Result<()> {
     let model = find(&args)?;
     let mut out = io::stdout().lock();

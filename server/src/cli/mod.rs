@@ -1,4 +1,4 @@
-//! The command line.
+//! Command line of the server.
 
 mod config;
 pub mod eval;
@@ -14,8 +14,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 /// Scores models on data that stays encrypted.
 ///
-/// Clients keep their secret keys, encrypt feature vectors and decrypt scores. This program stores their public
-/// keys and computes on ciphertexts; it sees neither inputs nor results.
+/// Clients keep their secret keys, encrypt feature vectors and decrypt scores. This program stores
+/// their public keys and computes on ciphertexts; it sees neither inputs nor results.
 #[derive(Parser)]
 #[command(
     version,
@@ -37,12 +37,13 @@ enum Command {
     Token(token::TokenArgs),
 }
 
-/// A line that says what a file holds. Characters that steer a terminal are blanks in it.
+/// Makes a line from a file safe to print: control characters, which could steer a terminal, become
+/// blanks.
 fn plain(line: &str) -> String {
     line.replace(char::is_control, " ")
 }
 
-/// Runs what the command line says.
+/// Runs the subcommand given on the command line.
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Serve(_) => {
@@ -65,7 +66,8 @@ pub fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Reads the options of `serve` from flags, environment and the file that one of them names.
+/// Reads the options of `serve` from flags, the environment and the configuration file that one of
+/// them names.
 fn configuration(flags: impl IntoIterator<Item = OsString>) -> anyhow::Result<(Layered, clap::ArgMatches)> {
     config::refuse_unknown_variables(&Cli::command())?;
     let command = Cli::command()

@@ -1,3 +1,5 @@
+//! `serve`: options of the server.
+
 use super::values::{Origin, Seconds, Setting, store_options};
 use crate::{
     http::{self, AllowedHosts, DailyQueries, Host, MAX_QUERIES, Rate, Settings, TlsFiles},
@@ -45,7 +47,8 @@ SIGTERM or ctrl-c stops it after the requests in progress.";
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
-    /// TOML file with options, named like the flags without the dashes; flags and environment come before it
+    /// TOML file with options, named like the flags without the dashes; flags and environment take
+    /// precedence
     #[arg(long, env = "BLINDSCORE_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
@@ -53,7 +56,8 @@ pub(super) struct ServeArgs {
     #[arg(long)]
     pub(super) print_config: bool,
 
-    /// Address and port to listen on; port 0 takes a free one. Other than loopback addresses need tokens
+    /// Address and port to listen on; port 0 picks a free one. Any address other than loopback
+    /// needs tokens
     #[arg(
         long,
         env = "BLINDSCORE_BIND",
@@ -79,15 +83,16 @@ pub(super) struct ServeArgs {
     )]
     cors_origins: Vec<Origin>,
 
-    /// Where keys and tokens are kept, unless --store or --tokens name another place; made if it doesn't exist
+    /// Folder for keys and tokens, unless --store or --tokens name another place; created if it
+    /// doesn't exist
     #[arg(long, env = "BLINDSCORE_DATA_DIR", value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,
 
-    /// Models to serve besides the bundled ones
+    /// Folder with models to serve besides the bundled ones
     #[arg(long, env = "BLINDSCORE_MODELS_DIR", value_name = "DIR")]
     models_dir: Option<PathBuf>,
 
-    /// Built page to serve at /
+    /// Folder with the built page to serve at /
     #[arg(long, env = "BLINDSCORE_WEB_DIR", value_name = "DIR")]
     web_dir: Option<PathBuf>,
 
@@ -96,14 +101,15 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_TOKENS", value_name = "FILE")]
     tokens: Option<PathBuf>,
 
-    /// Serve anyone who reaches the address although there are no tokens
+    /// Serve anyone who reaches the address, although there are no tokens
     #[arg(long, env = "BLINDSCORE_ALLOW_UNAUTHENTICATED", value_name = "BOOL", action = ArgAction::Set,
         num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false)]
     allow_unauthenticated: bool,
 
-    /// Names by which clients reach this server, as in scores.example or scores.example:8443. Without tokens, requests for other names are
-    /// refused (403): a page on the web could otherwise point its own name at this machine. Loopback names, and addresses if it listens on
-    /// one that isn't loopback, are always allowed
+    /// Names by which clients reach this server, as in scores.example or scores.example:8443.
+    /// Without tokens, requests for other names are refused (403): a page on the web could
+    /// otherwise point its own name at this machine. Loopback names are always allowed, and so are
+    /// IP addresses if the server listens on one that isn't loopback
     #[arg(
         long,
         env = "BLINDSCORE_ALLOWED_HOSTS",
@@ -112,7 +118,7 @@ pub(super) struct ServeArgs {
     )]
     allowed_hosts: Vec<Host>,
 
-    /// Queries a second that each tenant may send in the long run; no limit if 0
+    /// Sustained rate of each tenant in queries per second; no limit if 0
     #[arg(long, env = "BLINDSCORE_TENANT_RATE", value_name = "N", default_value_t = 0)]
     tenant_rate: u32,
 
@@ -120,8 +126,9 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_TENANT_BURST", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(MAX_QUERIES as i64..))]
     tenant_burst: u32,
 
-    /// Queries that each tenant may send to each model in a day (UTC); no limit if 0. Scores tell of the model: docs/operations.md says how many
-    /// queries recover one. Counted in the data directory, by each server for itself
+    /// Queries that each tenant may send to each model per day (UTC); no limit if 0. Scores reveal
+    /// the model: docs/operations.md says how many queries recover one. Counted in the data
+    /// directory, by each server separately
     #[arg(
         long,
         env = "BLINDSCORE_TENANT_DAILY_QUERIES",
@@ -130,16 +137,17 @@ pub(super) struct ServeArgs {
     )]
     tenant_daily_queries: u64,
 
-    /// Keys that each tenant may have stored; no limit if 0
+    /// Keys that each tenant may store; no limit if 0
     #[arg(long, env = "BLINDSCORE_TENANT_KEYS", value_name = "N", default_value_t = 0)]
     tenant_keys: u64,
 
-    /// Where keys are kept: file:///DIR, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX, gs://BUCKET/PREFIX or memory://;
-    /// the folder keys in the data directory if not given
+    /// Location of the key store: file:///DIR, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX,
+    /// gs://BUCKET/PREFIX or memory://; the folder `keys` in the data directory if not given
     #[arg(long, env = "BLINDSCORE_STORE", value_name = "URL")]
     store: Option<Url>,
 
-    /// Settings of the object store, as in aws_region=eu-central-1; AWS_*, AZURE_* and GOOGLE_* variables count too
+    /// Settings of the object store, as in aws_region=eu-central-1; AWS_*, AZURE_* and GOOGLE_*
+    /// variables apply too
     #[arg(
         long,
         env = "BLINDSCORE_STORE_OPTIONS",
@@ -149,7 +157,7 @@ pub(super) struct ServeArgs {
     )]
     store_options: Vec<Setting>,
 
-    /// How long the store may take for one operation
+    /// Timeout of one operation of the store
     #[arg(
         long,
         env = "BLINDSCORE_STORE_SECONDS",
@@ -166,8 +174,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_KEY_CACHE_MIB", value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     key_cache_mib: u64,
 
-    /// After how long the store is asked again whether a key in use is still there: a removal by another process
-    /// counts here by then
+    /// Time after which the store is asked again whether a key in use is still there; a removal by
+    /// another process takes effect here by then
     #[arg(
         long,
         env = "BLINDSCORE_KEY_CHECK_SECONDS",
@@ -176,7 +184,7 @@ pub(super) struct ServeArgs {
     )]
     key_check_seconds: Seconds,
 
-    /// Threads that score; one for each core if not given
+    /// Scoring threads; one for each core if not given
     #[arg(long, env = "BLINDSCORE_WORKERS", value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     workers: Option<usize>,
 
@@ -184,7 +192,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_QUEUE", value_name = "N", default_value_t = 1024, value_parser = RangedU64ValueParser::<usize>::new().range(MAX_QUERIES as u64..=1_000_000))]
     queue: usize,
 
-    /// How long a request may take from its arrival to its answer; one that would take longer is refused at once (503)
+    /// Longest time from a request's arrival to its answer; a request that would take longer is
+    /// refused at once (503)
     #[arg(
         long,
         env = "BLINDSCORE_DEADLINE_SECONDS",
@@ -193,15 +202,16 @@ pub(super) struct ServeArgs {
     )]
     deadline_seconds: Seconds,
 
-    /// Memory for what is on its way, in MiB: five eighths for keys that are uploaded, one for queries, two for answers
+    /// Memory for request and response bodies, in MiB: five eighths for keys being uploaded, one
+    /// for queries, two for answers
     #[arg(long, env = "BLINDSCORE_UPLOAD_MIB", value_name = "N", default_value_t = 128, value_parser = RangedU64ValueParser::<usize>::new().range(64..=1_048_576))]
     upload_mib: usize,
 
-    /// Connections at a time; more wait until one is closed
+    /// Largest number of open connections; more wait until one is closed
     #[arg(long, env = "BLINDSCORE_MAX_CONNECTIONS", value_name = "N", default_value_t = 16_384, value_parser = RangedU64ValueParser::<usize>::new().range(16..=1_000_000))]
     max_connections: usize,
 
-    /// How long requests in progress may take when the server is told to stop
+    /// Time that requests in progress may take once the server is told to stop
     #[arg(
         long,
         env = "BLINDSCORE_SHUTDOWN_SECONDS",
@@ -210,7 +220,7 @@ pub(super) struct ServeArgs {
     )]
     shutdown_seconds: Seconds,
 
-    /// How log lines are written
+    /// Format of log lines
     #[arg(
         long,
         env = "BLINDSCORE_LOG_FORMAT",
@@ -219,7 +229,7 @@ pub(super) struct ServeArgs {
     )]
     log_format: LogFormat,
 
-    /// What is logged: a level, or levels by module as in `info,blindscore_server::http=debug`
+    /// Log filter: a level, or levels by module as in `info,blindscore_server::http=debug`
     #[arg(
         long,
         env = "BLINDSCORE_LOG",
@@ -231,14 +241,14 @@ pub(super) struct ServeArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
-    /// For people
+    /// Text for people
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 impl ServeArgs {
-    /// Where the hashes of tokens are.
+    /// Returns the file with the hashes of tokens.
     pub(super) fn tokens(&self) -> TokenFile {
         match &self.tokens {
             Some(path) => TokenFile::at(path),
@@ -246,7 +256,7 @@ impl ServeArgs {
         }
     }
 
-    /// What these options mean.
+    /// Converts the options to the server's settings.
     fn settings(self) -> anyhow::Result<Settings> {
         let tokens = self.tokens();
         let workers = match self.workers {

@@ -1,3 +1,5 @@
+//! `token`: creates, lists and revokes the tokens of tenants.
+
 use crate::{
     keystore::TenantName,
     tokens::{Grant, TokenFile},
@@ -24,15 +26,15 @@ pub(super) struct TokenArgs {
     #[command(subcommand)]
     action: Action,
 
-    /// The configuration file of `serve`, which may name another place for the tokens
+    /// Configuration file of `serve`, which may set the location of the tokens
     #[arg(long, global = true, env = "BLINDSCORE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// As for `serve`: tokens are kept in tokens.json there
+    /// Data directory, as for `serve`; it holds the tokens in tokens.json
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// As for `serve`: the file with the tokens' hashes
+    /// File with the tokens' hashes, as for `serve`
     #[arg(long, global = true, value_name = "FILE")]
     tokens: Option<PathBuf>,
 }
@@ -41,23 +43,23 @@ pub(super) struct TokenArgs {
 enum Action {
     /// Make a token and print it
     Create {
-        /// Whose keys it reaches: lowercase letters, digits, hyphens
+        /// Tenant whose keys it gives access to: lowercase letters, digits, hyphens
         tenant: TenantName,
-        /// Let it read /metrics too
+        /// Allow it to read /metrics too
         #[arg(long)]
         operator: bool,
     },
-    /// List tokens: id, tenant, date; not the tokens themselves
+    /// List tokens: id, tenant and date, not the tokens themselves
     List,
-    /// Take a token back
+    /// Revoke a token
     Revoke {
-        /// Its id, as `list` shows it
+        /// Id of the token, as shown by `list`
         id: String,
     },
 }
 
 impl TokenArgs {
-    /// What `serve` would be told, to find the same file.
+    /// Returns the arguments that make `serve` use the same file.
     pub(super) fn as_for_serve(&self) -> Vec<std::ffi::OsString> {
         let given = [
             ("--config", &self.config),
@@ -73,7 +75,7 @@ impl TokenArgs {
     }
 }
 
-/// Does it.
+/// Runs the subcommand.
 pub(super) fn run(args: TokenArgs, file: &TokenFile) -> anyhow::Result<()> {
     match args.action {
         Action::Create { tenant, operator } => {

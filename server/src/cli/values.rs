@@ -1,4 +1,4 @@
-//! Values of options that have no type of their own elsewhere.
+//! Types for option values that have no type of their own elsewhere.
 
 use crate::keystore::StoreOption;
 use anyhow::anyhow;
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{convert::Infallible, str::FromStr, time::Duration};
 use url::Url;
 
-/// A time of 1 s to a day.
+/// Duration of 1 s to one day.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seconds(pub(super) Duration);
 
@@ -21,7 +21,7 @@ impl FromStr for Seconds {
     }
 }
 
-/// Where a page comes from: scheme, host and port, and nothing else.
+/// Origin of a page: scheme, host and port only.
 #[derive(Clone, Debug)]
 pub(super) struct Origin(pub(super) String);
 
@@ -40,7 +40,8 @@ impl FromStr for Origin {
     }
 }
 
-/// A setting of the key store that hasn't been read yet, so that no complaint about it shows what may be a credential.
+/// Unparsed setting of the key store. It is kept secret so that no error message shows a
+/// credential.
 #[derive(Clone, Debug)]
 pub(super) struct Setting(SecretString);
 
@@ -52,7 +53,7 @@ impl FromStr for Setting {
     }
 }
 
-/// Reads settings of the key store.
+/// Parses settings of the key store.
 pub(super) fn store_options(settings: &[Setting]) -> anyhow::Result<Vec<StoreOption>> {
     let options = settings.iter().enumerate().map(|(index, Setting(text))| {
         text.expose_secret().parse().map_err(|_| {

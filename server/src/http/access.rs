@@ -1,4 +1,4 @@
-//! Who may ask for what.
+//! Access control: tokens, tenants and the operator role.
 
 use super::{error::ApiError, service::Service};
 use crate::{
@@ -16,28 +16,30 @@ use std::{
 };
 use subtle::{Choice, ConditionallySelectable};
 
-/// How long tokens stay valid when their file can't be read any more. After that nobody is let in: one of them may have been revoked.
+/// How long tokens stay valid after their file has become unreadable. After that every request is
+/// refused, since a token may have been revoked in the meantime.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// Whether requests have to carry a token, and which tokens there are.
+/// Whether requests must carry a token, and which tokens are valid.
 pub(super) enum Access {
-    /// Everyone is the same anonymous tenant.
+    /// No tokens: every caller is the same anonymous tenant, and an operator.
     Anyone,
-    /// A token says which tenant.
+    /// Each token names its tenant.
     Tokens {
-        /// Read now and then: tokens come and go while the server runs.
+        /// Reloaded periodically: tokens can be added and revoked while the server runs.
         file: TokenFile,
-        /// As read last.
+        /// Grants from the last successful read.
         grants: RwLock<Arc<[Grant]>>,
-        /// Since when the file can't be read.
+        /// Time of the first failed read, or `None` if the last read succeeded.
         unread: RwLock<Option<Instant>>,
     },
 }
 
-/// Why a server doesn't start.
+/// Why the server can't start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AccessError {
-    /// Anyone on the network could use it, and no one said that this is meant.
+    /// The address is reachable from the network, there are no tokens, and open access wasn't
+    /// requested explicitly.
     #[error(
         "{0} is not a loopback address, and there are no tokens: anyone who reaches it could use it. Make tokens with \
          `blindscore-server token create TENANT`, or say --allow-unauthenticated"
@@ -49,7 +51,8 @@ pub(super) enum AccessError {
 }
 
 impl Access {
-    /// With tokens if the file exists, even if all of them were revoked; else only on loopback, or if `allowed`.
+    /// Requires tokens if the file exists, even if all of them were revoked. Without a file, allows
+    /// anyone if `bind` is a loopback address or `allowed` is set, and fails otherwise.
     pub(super) fn new(file: TokenFile, bind: SocketAddr, allowed: bool) -> Result<Self, AccessError> {
         match file.read()? {
             Some(grants) => Ok(Self::Tokens {
@@ -62,7 +65,7 @@ impl Access {
         }
     }
 
-    /// Reads the file again.
+    /// Reads the token file again.
     pub(super) fn reload(&self) -> Result<(), TokenFileError> {
         if let Self::Tokens { file, grants, unread } = self {
             let read = file.read();
@@ -72,7 +75,7 @@ impl Access {
                     *grants.write().unwrap_or_else(PoisonError::into_inner) = read.into();
                     *unread = None;
                 }
-                // Nobody is let in any more, and somebody should know: perhaps a disk has gone.
+                // The file is gone, perhaps with its disk: refuse everyone, and report it.
                 Ok(None) => {
                     *grants.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
                     unread.get_or_insert_with(Instant::now);
@@ -87,7 +90,7 @@ impl Access {
         Ok(())
     }
 
-    /// Fails while the file can't be read: what was revoked meanwhile is not known.
+    /// Fails while the file can't be read, since revoked tokens would go unnoticed.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         match self.unread_for() {
             Some(_) => Err(ApiError::TokensUnreadable),
@@ -126,7 +129,7 @@ impl Access {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| TokenHash::of(token.trim()))
             .ok_or(ApiError::Unauthorized)?;
-        // All are looked at, whether one has fitted or not.
+        // Compares every grant, whether or not one has matched already, to take constant time.
         let mut found = u64::MAX;
         for (index, grant) in (0..).zip(grants.iter()) {
             let fits: Choice = grant.sha256.is(&token);
@@ -141,16 +144,16 @@ impl Access {
     }
 }
 
-/// Who sends a request. Handlers that take one answer only to those who may ask.
+/// Sender of a request. A handler that takes one as an argument only serves authorized callers.
 #[derive(Clone)]
 pub(super) struct Caller {
-    /// Whose keys it is about.
+    /// Tenant whose keys the request is about.
     pub(super) tenant: Tenant,
     operator: bool,
 }
 
 impl Caller {
-    /// Fails unless the caller may see what is of all tenants.
+    /// Fails unless the caller may see data of all tenants.
     pub(super) fn must_operate(&self) -> Result<(), ApiError> {
         if self.operator {
             Ok(())
@@ -170,7 +173,7 @@ impl FromRequest for Caller {
             None => Err(ApiError::Unauthorized),
         };
         if let Ok(caller) = &caller {
-            // For the log.
+            // For the request log.
             request.extensions_mut().insert(caller.tenant.clone());
         }
         ready(caller)

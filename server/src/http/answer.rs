@@ -1,4 +1,5 @@
-//! Answers to queries: long ones are written as the client reads them, and count until it has.
+//! Response bodies of scoring requests: long ones are encoded as the client reads them, and their
+//! memory is accounted for until it has.
 
 use super::{
     error::ApiError,
@@ -26,20 +27,21 @@ use std::{
     time::Duration,
 };
 
-/// A client that has read nothing for this long gives way to others. Who reads 250 kB/s may seem to pause for some seconds: the system tells of
-/// room only when there is much of it.
+/// A client that has read nothing for this long gives way to others. A client that reads 250 kB/s
+/// may seem to pause for some seconds: the system reports a socket as writable only once much of
+/// its buffer is free.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Room for answers that clients haven't read yet.
+/// Memory budget for responses that clients haven't read yet.
 pub(super) struct Answers(Arc<Room>);
 
-/// Room for one.
+/// Memory reserved for one response.
 pub(super) struct Reserved {
     place: Place,
     reader: Arc<Reader>,
 }
 
-/// Who is to read an answer.
+/// Client that will read a response.
 struct Reader {
     connection: Option<Arc<Watch>>,
     written: AtomicBool,
@@ -64,17 +66,17 @@ impl Guest for Reader {
 }
 
 impl Answers {
-    /// Room for `bytes` bytes.
+    /// Creates a budget of `bytes` bytes.
     pub(super) fn new(bytes: usize) -> Self {
         Self(Room::new(bytes))
     }
 
-    /// Bytes that wait for their readers, or will.
+    /// Returns the bytes of responses that wait for their readers or are about to.
     pub(super) fn held(&self) -> usize {
         self.0.taken()
     }
 
-    /// Takes room for the answer to a request: so many bytes of blobs, in this form.
+    /// Reserves memory for the response to a request: `bytes` bytes of blobs, encoded as `form`.
     pub(super) async fn reserve(
         &self,
         tenant: &Tenant,
@@ -95,19 +97,19 @@ impl Answers {
     }
 }
 
-/// How response blobs are written.
+/// Encoding of response blobs in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One after the other.
+    /// Raw blobs, concatenated.
     Raw,
     /// A JSON array of base64 strings.
     Array,
-    /// The same in an object, as `data`.
+    /// A JSON object with that array as `data`.
     Object,
 }
 
 impl Form {
-    /// What stands before, between and after the blobs.
+    /// Returns the text before, between and after the blobs.
     fn around(self) -> [&'static str; 3] {
         match self {
             Self::Raw => ["", "", ""],
@@ -116,7 +118,7 @@ impl Form {
         }
     }
 
-    /// Bytes that a blob of this length takes.
+    /// Returns the encoded length of a blob of `len` bytes.
     fn encoded(self, len: usize) -> usize {
         match self {
             Self::Raw => len,
@@ -131,21 +133,21 @@ impl Form {
     }
 }
 
-/// Response blobs on their way to the client.
+/// Response body that encodes its blobs as it is written.
 pub(super) struct Answer {
     form: Form,
     blobs: VecDeque<Vec<u8>>,
     first: bool,
-    /// What is left of the blob that is being written, as it is written.
+    /// Encoded bytes of the current blob that are still to be written.
     current: Bytes,
     size: usize,
-    /// Since the first piece was asked for.
+    /// Reading speed, measured from the first poll on.
     pace: Option<Pace>,
     reserved: Reserved,
 }
 
 impl Answer {
-    /// At least one blob, in this form.
+    /// Creates a body from at least one blob.
     pub(super) fn new(form: Form, blobs: Vec<Vec<u8>>, reserved: Reserved) -> Self {
         let blobs = VecDeque::from(blobs);
         Self {
@@ -171,7 +173,7 @@ impl Answer {
         Some(piece)
     }
 
-    /// The next blob with what stands around it.
+    /// Returns the next blob, encoded, with the text around it.
     fn next_blob(&mut self) -> Option<Bytes> {
         let blob = self.blobs.pop_front()?;
         let [before, between, after] = self.form.around();
@@ -201,7 +203,7 @@ impl MessageBody for Answer {
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         self.reserved.reader.written.store(true, Ordering::Relaxed);
         let pace = self.pace.get_or_insert_with(Pace::start);
-        // What was given out before has been read, or is in the connection's buffers.
+        // Earlier pieces have been read, or are in the connection's buffers.
         if pace.left().is_zero() {
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         }

@@ -1,3 +1,5 @@
+//! Request bodies: memory limits, upload speed and patience with slow clients.
+
 use super::{
     error::ApiError,
     estimate::Estimate,
@@ -19,28 +21,29 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// How long nothing may arrive in the middle of a body.
+/// Longest silence allowed in the middle of a body.
 const STALL: Duration = Duration::from_secs(10);
 /// A body of which nothing has arrived for this long gives way to others.
 const IDLE: Duration = Duration::from_secs(2);
-/// Bodies longer than this are uploads of long keys.
+/// Bodies longer than this many bytes are uploads of networks' evaluation keys.
 const LARGE: usize = 1 << 20;
-/// Memory is taken for this many times what has arrived.
+/// The buffer grows to this multiple of the bytes that have arrived.
 const AHEAD: usize = 4;
-/// And for this much at least.
+/// Smallest buffer, in bytes.
 const FIRST: usize = 16 << 10;
 
-/// How a request's body is written.
+/// Encoding of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaType {
-    /// Raw bytes.
+    /// Raw bytes (`application/octet-stream`).
     OctetStream,
-    /// JSON.
+    /// JSON (`application/json`).
     Json,
 }
 
 impl MediaType {
-    /// From the request's `Content-Type`; parameters such as a charset are ignored, and a body without one is raw bytes.
+    /// Reads the request's `Content-Type`. Parameters such as a charset are ignored; a request
+    /// without the header has raw bytes.
     pub(super) fn of(request: &HttpRequest) -> Option<Self> {
         if !request.headers().contains_key(CONTENT_TYPE) {
             return Some(Self::OctetStream);
@@ -56,23 +59,23 @@ impl MediaType {
     }
 }
 
-/// Room for request bodies of a kind that are arriving or in use.
+/// Memory budget for request bodies of one kind, while they arrive and while they are in use.
 pub(super) struct Bodies {
     room: Arc<Room>,
-    /// What there may be too many of.
+    /// Message for requests that are refused when the budget is spent.
     full: &'static str,
-    /// How long large ones take lately: after that time there is room again.
+    /// Recent upload time of large bodies: memory becomes free after about that time.
     taking: Estimate,
 }
 
-/// A request's body; its room is given back on drop.
+/// A complete request body; its memory is returned to the budget on drop.
 pub(super) struct Body {
-    /// All of it.
+    /// Content of the whole body.
     pub(super) bytes: Bytes,
     _place: Place,
 }
 
-/// A body on its way.
+/// A body that is still arriving.
 struct Arriving {
     progress: Mutex<Progress>,
     leave: Notify,
@@ -121,7 +124,7 @@ impl Guest for Arriving {
 }
 
 impl Bodies {
-    /// Room for `bytes` bytes.
+    /// Creates a budget of `bytes` bytes, with the message for refused requests.
     pub(super) fn new(bytes: usize, full: &'static str) -> Self {
         Self {
             room: Room::new(bytes),
@@ -130,14 +133,15 @@ impl Bodies {
         }
     }
 
-    /// Bytes held now, and promised to bodies that are arriving.
+    /// Returns the bytes in use, and those promised to bodies that are still arriving.
     pub(super) fn held(&self) -> usize {
         self.room.taken()
     }
 
-    /// Reads a body of at most `limit` bytes and shows each piece to `on_piece` as it arrives.
+    /// Reads a body of at most `limit` bytes, and passes each piece to `on_piece` as it arrives.
     ///
-    /// A body known to be too long, or for which there is no room, is refused at once, without reading the rest.
+    /// Refuses a body at once, without reading the rest, if it is known to be too long or there is
+    /// no memory for it.
     pub(super) async fn read(
         &self,
         tenant: &Tenant,
@@ -159,12 +163,12 @@ impl Bodies {
         if declared.is_some_and(|declared| declared > limit as u64) {
             return Err(ApiError::TooLong { limit });
         }
-        // A body of unknown length may be as long as is allowed.
+        // A body of unknown length may be as long as the limit.
         let longest = declared.map_or(limit, |declared| declared as usize);
         let arriving = Arc::new(Arriving::start());
         let place = self.room.take(tenant, longest, arriving.clone()).await;
         let place = place.ok_or_else(|| self.full())?;
-        // It may have waited for its place.
+        // The wait for a place doesn't count as slowness.
         arriving.with(|progress| {
             progress.pace = Pace::start();
             progress.last = Instant::now();
@@ -221,7 +225,7 @@ async fn collect(
         });
         on_piece(&piece);
         if len > body.capacity() {
-            // As much as has come, a few times over: what a client announces costs nothing.
+            // In proportion to the bytes received: announcing a length costs the server nothing.
             let wanted = (AHEAD * len).max(FIRST).min(longest).max(len);
             body.reserve(wanted - body.len());
         }

@@ -1,4 +1,5 @@
-//! How many queries each tenant may send to each model in a day. Scores tell of the model: enough of them are the model.
+//! Daily query budget of each tenant and model. Scores reveal the model: with enough of them it can
+//! be reconstructed.
 
 use super::error::ApiError;
 use crate::keystore::{Tenant, TenantName};
@@ -14,26 +15,26 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What the file of counts is called in the data directory.
+/// Name of the file of counts in the data directory.
 const FILE: &str = "query-counts.json";
-/// Longest file that is read: 100,000 tenants and more.
+/// Size limit of that file in bytes: room for more than 100,000 tenants.
 const LONGEST: u64 = 16 << 20;
-/// Counts go to the disk ahead, in steps of this share of the budget, so that few queries wait for it. A server that is killed counts what is
-/// left of a step as sent.
+/// Counts are written to disk ahead of use, in steps of 1/`STEPS` of the budget, so that few
+/// queries wait for the disk. After a crash, the rest of a step counts as sent.
 const STEPS: u64 = 32;
 
-/// A budget of queries, counted on disk.
+/// Query budget whose counts survive a restart.
 pub(super) struct DailyBudget {
     limit: NonZeroU64,
     counts: Mutex<Counts>,
-    /// Held by whoever writes the file.
+    /// Path of the file of counts, locked while it is written.
     file: tokio::sync::Mutex<PathBuf>,
 }
 
-/// Whose queries, and to which model: all versions of a name are one model.
+/// Tenant and model that queries are charged to. All versions of a model share an account.
 type Account = (Option<TenantName>, String);
 
-/// What was sent on one day.
+/// Queries of one day.
 struct Counts {
     day: NaiveDate,
     accounts: HashMap<Account, Count>,
@@ -41,13 +42,13 @@ struct Counts {
 
 #[derive(Clone, Copy, Default)]
 struct Count {
-    /// Queries that were scored, or are being scored.
+    /// Queries that were scored or are being scored.
     used: u64,
-    /// What the file says: never less than `used` when a query is scored.
+    /// Count in the file, at least `used` whenever a query is scored.
     kept: u64,
 }
 
-/// The file's content.
+/// Content of the file of counts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
@@ -58,17 +59,17 @@ struct Kept {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeptCount {
-    /// None where no one has to say who they are.
+    /// `None` on servers without tokens.
     tenant: Option<TenantName>,
     model: String,
     queries: u64,
 }
 
 impl DailyBudget {
-    /// Goes on with the counts in `folder`, which is made if it doesn't exist.
+    /// Loads the counts in `folder`, which is created if it doesn't exist.
     ///
     /// # Errors
-    /// If the file of counts is there and can't be read.
+    /// Fails if the file of counts exists but can't be read.
     pub(super) fn open(limit: NonZeroU64, folder: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let path = folder.join(FILE);
@@ -86,7 +87,7 @@ impl DailyBudget {
         let today = Utc::now().date_naive();
         let counts = match accounts {
             Some(kept) => {
-                // A day's difference may be between clocks of two machines.
+                // A difference of one day may come from the clocks of two machines.
                 ensure!(
                     today
                         .checked_add_days(Days::new(1))
@@ -109,8 +110,8 @@ impl DailyBudget {
         })
     }
 
-    /// Counts queries that are about to be scored. When this returns, they stay counted, whatever becomes of the process; the value gives them
-    /// back if they were not scored after all.
+    /// Counts queries that are about to be scored. Once this returns, they stay counted even if the
+    /// process crashes; dropping the value unspent gives them back.
     pub(super) async fn take(
         self: &Arc<Self>,
         tenant: &Tenant,
@@ -132,7 +133,7 @@ impl DailyBudget {
             Tenant::Anonymous => None,
             Tenant::Named(name) => Some(name.clone()),
         };
-        // All versions share a budget: the model hardly changes from one to the next.
+        // All versions share a budget: a model hardly changes from one version to the next.
         let model = model.split('@').next().unwrap_or(model).to_owned();
         let account = (tenant, model);
         let day = {
@@ -140,7 +141,7 @@ impl DailyBudget {
             counts.turn_to(now.date_naive());
             let day = counts.day;
             let count = counts.accounts.entry(account.clone()).or_default();
-            // More may have been used than there is now: the limit was lowered.
+            // `used` may exceed the limit if the limit was lowered.
             if count.used.saturating_add(queries) > self.limit.get() {
                 return Err(ApiError::BudgetSpent {
                     limit: self.limit.get(),
@@ -165,13 +166,13 @@ impl DailyBudget {
         Ok(taken)
     }
 
-    /// Makes sure that the file counts at least what was used.
+    /// Makes sure that the count in the file is at least the queries used.
     async fn keep(&self, account: &Account) -> io::Result<()> {
         if self.is_kept(account) {
             return Ok(());
         }
         let path = self.file.lock().await;
-        // Whoever held the file before may have written this count too.
+        // The previous holder of the lock may have written this count too.
         if self.is_kept(account) {
             return Ok(());
         }
@@ -197,7 +198,7 @@ impl DailyBudget {
             .is_none_or(|count| count.used <= count.kept)
     }
 
-    /// What the file should say now: each count rounded up to whole steps.
+    /// Returns the counts to write now, each rounded up to whole steps.
     fn ahead(&self) -> (Kept, (NaiveDate, Vec<(Account, u64)>)) {
         let step = self.limit.get().div_ceil(STEPS);
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,7 +227,7 @@ impl DailyBudget {
         (kept, (counts.day, ahead))
     }
 
-    /// Writes the exact counts: the server stops.
+    /// Writes the exact counts when the server stops.
     pub(super) async fn close(&self) -> io::Result<()> {
         let path = self.file.lock().await;
         let kept = {
@@ -257,7 +258,8 @@ impl DailyBudget {
     }
 }
 
-/// Queries that are counted. Dropped before they are [`spent`](Taken::spend), they are given back.
+/// Queries that have been counted. They are given back on drop unless they were
+/// [`spent`](Taken::spend).
 pub(super) struct Taken {
     budget: Arc<DailyBudget>,
     account: Account,
@@ -266,7 +268,7 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// The queries were scored.
+    /// Keeps the queries counted, since they were scored.
     pub(super) fn spend(mut self) {
         self.queries = 0;
     }
@@ -281,7 +283,7 @@ impl Drop for Taken {
 }
 
 impl Counts {
-    /// Starts a new day. A clock that was set back changes nothing.
+    /// Starts a new day. Does nothing if the clock was set back.
     fn turn_to(&mut self, day: NaiveDate) {
         if day > self.day {
             self.day = day;
@@ -310,7 +312,7 @@ fn midnight_after(day: NaiveDate) -> DateTime<Utc> {
     next.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// A time as problems give it.
+/// Formats a time as problem documents show it.
 pub(super) fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
@@ -325,7 +327,7 @@ fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
     Ok(Some(serde_json::from_slice(&fs::read(path)?)?))
 }
 
-/// Replaces the file, whole or not at all.
+/// Replaces the file atomically.
 fn write(path: &Path, kept: &Kept) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -350,13 +352,13 @@ mod tests {
         Tenant::Named(name.parse().unwrap())
     }
 
-    /// Noon of a day far from now.
+    /// Noon of a day in the distant future.
     fn noon(day: u32) -> DateTime<Utc> {
         let date = NaiveDate::from_ymd_opt(2100, 1, day).unwrap();
         date.and_hms_opt(12, 0, 0).unwrap().and_utc()
     }
 
-    /// Noon of today, as far as a file goes that is opened again.
+    /// Noon of today, for tests that open a file again: `open` rejects files from the future.
     fn today() -> DateTime<Utc> {
         Utc::now().date_naive().and_hms_opt(12, 0, 0).unwrap().and_utc()
     }
@@ -385,7 +387,7 @@ mod tests {
             .unwrap()
             .spend();
         budget.take_at(noon(2), &one, "churn", 10).await.unwrap().spend();
-        // A clock that was set back brings nothing back.
+        // Setting the clock back doesn't give queries back.
         assert!(budget.take_at(noon(1), &one, "churn", 1).await.is_err());
     }
 
@@ -405,7 +407,7 @@ mod tests {
         let one = tenant("one");
         let first = budget(folder.path(), 320).unwrap();
         first.take_at(today(), &one, "churn", 12).await.unwrap().spend();
-        // Killed: steps are ten queries, so that twenty count as sent.
+        // After a crash: steps are ten queries, so twenty count as sent.
         let second = budget(folder.path(), 320).unwrap();
         assert!(second.take_at(today(), &one, "churn", 301).await.is_err());
         second.take_at(today(), &one, "churn", 295).await.unwrap().spend();

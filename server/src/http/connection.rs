@@ -1,7 +1,7 @@
-//! Connections: HTTP/1.1 over TCP, or over TLS over TCP, from clients that go on reading.
+//! Connections: HTTP/1.1 over TCP or TLS, closed if the client stops reading.
 //!
-//! HTTP/2 isn't spoken. Its frames, windows and header tables let one connection hold memory and threads in ways that the HTTP/1.1 of the
-//! same framework doesn't; a proxy in front may speak it to the world.
+//! HTTP/2 isn't supported. Its frames, windows and header tables let one connection hold memory and
+//! threads in ways that HTTP/1.1 in the same framework doesn't; a proxy in front may offer it.
 
 use super::{
     stream::Watched,
@@ -22,21 +22,21 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// How long a client may take to agree on TLS.
+/// Time limit of a TLS handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Times of HTTP/1.1.
+/// Time limits of HTTP/1.1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// How long an idle connection is kept.
+    /// How long an idle connection is kept open.
     pub(super) keep_alive: Duration,
-    /// How long the head of a request may take.
+    /// How long the headers of a request may take to arrive.
     pub(super) head: Duration,
-    /// How long a client whose body was refused may read why.
+    /// How long a client whose body was refused may take to read the response.
     pub(super) linger: Duration,
 }
 
-/// What answers requests.
+/// Factory of the service that handles requests.
 pub(super) trait Application<B>:
     ServiceFactory<
         Request,
@@ -63,7 +63,8 @@ impl<B, F> Application<B> for F where
 {
 }
 
-/// Serves `app` on `listener`. At most `stalled` connections hold memory for clients that don't go on.
+/// Serves `app` on `listener`. At most `stalled` connections may hold memory for clients that have
+/// stalled.
 pub(super) fn listen<A, I, F, B>(
     server: ServerBuilder,
     listener: TcpListener,
@@ -123,7 +124,8 @@ where
     }
 }
 
-/// HTTP/1.1 over streams of a kind. Requests find their connection's [`Watch`] with `conn_data`.
+/// Builds the HTTP/1.1 service for one kind of stream. Handlers find their connection's [`Watch`]
+/// with `conn_data`.
 fn service<T, F, B>(
     patience: Patience,
     stopping: GracefulShutdownSignal,
@@ -149,7 +151,7 @@ where
         .keep_alive(patience.keep_alive)
         .client_request_timeout(patience.head)
         .client_disconnect_timeout(patience.linger)
-        // A client that has closed its side has gone: its request leaves the queue.
+        // A client that has closed its side has disconnected: its request leaves the queue.
         .h1_allow_half_closed(false)
         .on_connect_ext(move |io: &T, data: &mut Extensions| {
             data.insert(watch(io));

@@ -1,5 +1,5 @@
-//! What every response gets, whoever made it: security headers, a request id, a line in the log, and a problem body
-//! where the framework gave a bare error.
+//! Middleware for every response: security headers, a request id, a log line, and a problem
+//! document in place of the framework's bare errors.
 
 use super::error::{ApiError, PROBLEM_JSON};
 use crate::{keystore::Tenant, telemetry};
@@ -36,7 +36,7 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
-/// Middleware around everything.
+/// Wraps every route.
 pub(super) async fn wrap(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -49,7 +49,7 @@ pub(super) async fn wrap(
         Ok(response) => with_problem(response.map_into_boxed_body()),
         Err(error) => return Err(ApiError::Framework(error.as_response_error().status_code()).into()),
     };
-    // The pattern and not the path: a path may name a key.
+    // The pattern instead of the path, since a path may contain a key id.
     let route = response
         .request()
         .match_pattern()
@@ -74,7 +74,8 @@ pub(super) async fn wrap(
     Ok(response)
 }
 
-/// Counts a request. Only methods that a route may have become labels: anything can be written there.
+/// Counts a request. Only methods that some route has become labels, since clients can send any
+/// text as a method.
 fn count(method: &Method, route: &str, status: StatusCode, took: Duration) {
     let method = match *method {
         Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE | Method::OPTIONS => {
@@ -88,8 +89,8 @@ fn count(method: &Method, route: &str, status: StatusCode, took: Duration) {
     histogram!(telemetry::REQUEST_SECONDS, "route" => route.to_owned()).record(took);
 }
 
-/// Replaces the body of an error that isn't a problem yet. What a browser asks of the page's files on conditions, or by parts, and doesn't get, has
-/// a meaning of its own.
+/// Replaces the body of an error that isn't a problem document yet. Failed conditional and range
+/// requests for the page's files are left as they are: their statuses mean something to browsers.
 fn with_problem(response: ServiceResponse) -> ServiceResponse {
     let status = response.status();
     if matches!(
@@ -125,7 +126,7 @@ fn add_headers(headers: &mut HeaderMap, id: &str) {
     }
 }
 
-/// An id for one request: a prefix of this process and a counter.
+/// Returns a request id: a prefix of this process and a counter.
 fn request_id() -> String {
     static PROCESS: LazyLock<u32> = LazyLock::new(|| RandomState::new().hash_one(0) as u32);
     static COUNTER: AtomicU64 = AtomicU64::new(0);

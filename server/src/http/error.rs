@@ -1,3 +1,5 @@
+//! Errors of the HTTP API, and the problem documents that clients get for them.
+
 use super::{budget, pool::NotRun, prepared::PrepareError};
 use crate::{engine::ScoreError, keystore::StoreError};
 use actix_web::{
@@ -19,175 +21,176 @@ use std::{sync::Arc, time::Duration};
 /// Media type of every error response (RFC 9457).
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// When a store that failed may be asked again: no one knows when it will be back.
+/// `Retry-After` of a store that failed: nobody knows when it will be back.
 const FAILED_RETRY: Duration = Duration::from_secs(10);
 
-/// Everything a request can fail with. Its text is what the client reads; causes inside the server are logged instead.
+/// Everything that a request can fail with. The message is sent to the client; internal causes are
+/// logged instead.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// JSON of the wrong shape, a bad header or path.
+    /// Malformed JSON, header or path.
     #[error("{0}")]
     Malformed(String),
-    /// An upload that isn't a public key.
+    /// The upload isn't an evaluation key.
     #[error("{0}")]
     MalformedKey(WireError),
-    /// No token, or none that is valid.
+    /// The token is missing or invalid.
     #[error("a valid token is needed: Authorization: Bearer TOKEN")]
     Unauthorized,
-    /// The token is valid, but not for this.
+    /// The token is valid but doesn't allow this request.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// A name that isn't this server's.
+    /// The `Host` header names another server.
     #[error(
         "this server is not known as {0:?}; its operator may add the name with --allowed-hosts, or make tokens"
     )]
     HostNotAllowed(String),
-    /// No such path.
+    /// No route has this path.
     #[error("no resource has this path")]
     NotFound,
-    /// No such model.
+    /// No model has this name.
     #[error("no model of this name is served; GET /v1/models lists those that are")]
     ModelNotFound,
-    /// A version of a model that there was.
+    /// The model exists, but this version of it is no longer served.
     #[error("this version is no longer served, version {newest} is")]
     ModelRetired {
-        /// What is served under the plain name.
+        /// Version served under the plain name.
         newest: u32,
     },
-    /// Never uploaded, removed or expired.
+    /// The key was never uploaded, was removed or has expired.
     #[error("key {0} is not stored: it was never uploaded, was removed or has expired")]
     KeyNotFound(KeyId),
-    /// Another method is needed.
+    /// The path doesn't support this method.
     #[error("this path takes {0}")]
     MethodNotAllowed(&'static str),
-    /// The upload isn't what its path says.
+    /// The uploaded bytes don't hash to the id in the path.
     #[error("the body's SHA-256 is {actual}, the path says {named}")]
     KeyHashMismatch {
-        /// Id in the path.
+        /// Key id in the path.
         named: KeyId,
-        /// Hash of what arrived.
+        /// SHA-256 of the uploaded bytes.
         actual: KeyId,
     },
-    /// Made under parameters this server doesn't know.
+    /// No served model uses this parameter set.
     #[error("parameter set {0} is not served")]
     ParametersRetired(ParameterSetId),
-    /// Written in a version of the wire format that is not served.
+    /// The version of the wire format isn't served.
     #[error(
         "format version {found} is not served, only {FORMAT_VERSION}: update the {older}",
         older = if *found < FORMAT_VERSION { "client" } else { "server" }
     )]
     FormatUnsupported {
-        /// Version in the blob.
+        /// Format version of the blob.
         found: u16,
     },
-    /// Encrypted for another version of the model.
+    /// The query was encrypted for another version of the model.
     #[error("the query is for model {query}, this is now {served}")]
     ModelChanged {
-        /// What the query was made for.
+        /// Model that the query was encrypted for.
         query: ModelId,
-        /// What is served under the name.
+        /// Model that is served under this name.
         served: ModelId,
     },
-    /// Longer than the longest valid request.
+    /// The body is longer than any valid request.
     #[error("the body may be at most {limit} bytes")]
     TooLong {
-        /// Largest body accepted here.
+        /// Largest accepted body in bytes.
         limit: usize,
     },
-    /// More queries than one request may have.
+    /// The request carries too many queries.
     #[error("one request may carry at most {limit} queries, not {found}")]
     TooMany {
-        /// Largest number accepted.
+        /// Largest accepted number of queries.
         limit: usize,
-        /// How many there were.
+        /// Number of queries in the request.
         found: usize,
     },
-    /// A body of another type.
+    /// The path doesn't accept this media type.
     #[error("this path takes {0}")]
     UnsupportedMediaType(&'static str),
-    /// A blob that isn't a whole query for this model.
+    /// A blob isn't a complete query for this model.
     #[error("query {index}: {cause}")]
     MalformedCiphertext {
         /// Position in the request, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// Why the blob was rejected.
         cause: CiphertextError,
     },
-    /// Encrypted for another key than the one named.
+    /// The query was encrypted for another key than the request names.
     #[error("query {index} is for key {query}, the request names {named}")]
     KeyMismatch {
         /// Position in the request, from 0.
         index: usize,
-        /// Key in the query.
+        /// Key that the query was encrypted for.
         query: KeyId,
-        /// Key the request names.
+        /// Key that the request names.
         named: KeyId,
     },
     /// The body didn't arrive in time.
     #[error("{0}")]
     TimedOut(String),
-    /// The store failed.
+    /// The key store failed.
     #[error("{}", store_detail(.0))]
     Store(#[from] StoreError),
-    /// A key could not be loaded; several requests may have waited for it.
+    /// A key could not be loaded. Shared, since several requests may have waited for it.
     #[error("{}", prepare_detail(.0))]
     Prepare(Arc<PrepareError>),
-    /// The tenant has asked for too much.
+    /// The tenant exceeded its rate limit, and should wait this long.
     #[error("too many queries were sent; the limit is for each tenant")]
     RateLimited(Duration),
-    /// The tenant's queries for this model and day are spent.
+    /// The tenant has used up its queries for this model and day.
     #[error(
         "a tenant may send {limit} queries a day to this model, {left} are left; there are more from {} on",
         budget::rfc3339(*again)
     )]
     BudgetSpent {
-        /// Queries a day.
+        /// Queries per day.
         limit: u64,
-        /// What is left of them.
+        /// Queries left today.
         left: u64,
-        /// When the next day begins.
+        /// Start of the next day.
         again: DateTime<Utc>,
-        /// How long that is from now.
+        /// Time until then.
         wait: Duration,
     },
     /// Queries can't be counted, so none may be scored.
     #[error("the server can't count queries at the moment")]
     CountsUnavailable,
-    /// Which tokens are valid isn't known.
+    /// The valid tokens aren't known.
     #[error("the server can't read which tokens are valid; its log has the details")]
     TokensUnreadable,
-    /// Too much is being done already.
+    /// The server is overloaded.
     #[error("{what}")]
     Busy {
-        /// Of what there is too much.
+        /// Message that names the exhausted resource.
         what: &'static str,
-        /// When there will be less, by what is known now.
+        /// Estimated time until it is available again.
         retry_after: Duration,
     },
-    /// A thread panicked.
+    /// A thread panicked, or an internal task was lost.
     #[error("an internal error; the server's log has the details")]
     Lost,
-    /// No randomness, so nothing may be encrypted.
+    /// Scoring failed for lack of randomness, without which nothing may be encrypted.
     #[error("an internal error; the server's log has the details")]
     Score(#[from] ScoreError),
-    /// A status that the framework chose.
+    /// Error status set by the framework.
     #[error("{}", .0.canonical_reason().unwrap_or("the request failed"))]
     Framework(StatusCode),
 }
 
-/// What can be wrong with a query's bytes.
+/// Why a query's bytes were rejected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CiphertextError {
-    /// Not base64.
+    /// The text isn't valid base64.
     #[error("not valid base64: {0}")]
     Base64(#[from] base64::DecodeError),
-    /// Not a query for this model.
+    /// The blob isn't a query for this model.
     #[error(transparent)]
     Wire(#[from] WireError),
 }
 
 impl ApiError {
-    /// The stable code of the problem.
+    /// Returns the stable code of the problem.
     pub(super) fn code(&self) -> ProblemCode {
         match self {
             Self::Malformed(_) => ProblemCode::MalformedRequest,
@@ -225,7 +228,7 @@ impl ApiError {
         }
     }
 
-    /// Writes what only the operator should see to the log.
+    /// Logs causes that only the operator should see.
     fn log_cause(&self) {
         match self {
             Self::Store(StoreError::QuotaReached(_)) => {}
@@ -237,7 +240,7 @@ impl ApiError {
         }
     }
 
-    /// When the same request may succeed, in whole seconds.
+    /// Returns the whole seconds after which the same request may succeed.
     fn retry_after(&self) -> Option<u64> {
         let wait = match self {
             Self::RateLimited(wait) | Self::BudgetSpent { wait, .. } => *wait,
@@ -297,7 +300,7 @@ fn prepare_detail(error: &PrepareError) -> String {
     }
 }
 
-/// The code nearest to a status that came from the framework and not from this program.
+/// Returns the code closest to a status that was set by the framework instead of this program.
 fn framework_code(status: StatusCode) -> ProblemCode {
     match status {
         StatusCode::NOT_FOUND => ProblemCode::NotFound,

@@ -1,27 +1,29 @@
+//! Running estimate of a duration.
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// How much a new measurement counts against the older ones.
+/// Weight of a new measurement against the earlier ones.
 const WEIGHT: f64 = 1.0 / 8.0;
 
-/// How long something takes, learned from how long it took.
+/// Exponential moving average of measured durations.
 #[derive(Debug)]
 pub(super) struct Estimate(AtomicU64);
 
 impl Estimate {
-    /// With a guess to begin with.
+    /// Creates an estimate from an initial guess.
     pub(super) fn new(guess: Duration) -> Self {
         Self(AtomicU64::new(guess.as_secs_f64().to_bits()))
     }
 
-    /// What it takes, probably.
+    /// Returns the expected duration.
     pub(super) fn get(&self) -> Duration {
         Duration::from_secs_f64(self.seconds())
     }
 
-    /// Takes a measurement in. One of two made at the same moment may be lost.
+    /// Adds a measurement. Of two concurrent ones, one may be lost.
     pub(super) fn learn(&self, took: Duration) {
         let mean = self.seconds();
         let mean = mean + WEIGHT * (took.as_secs_f64() - mean);

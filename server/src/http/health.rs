@@ -1,10 +1,10 @@
-//! Whether the process runs, and whether it can do its work.
+//! Liveness and readiness probes.
 
 use super::{error::ApiError, service::Service};
 use actix_web::{HttpResponse, web::Data};
 use blindscore_protocol::problem::Problem;
 
-/// The process runs.
+/// Reports that the process is running.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -15,7 +15,7 @@ pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// The process can do its work: the key store can be written and read, and the tokens can be read.
+/// Reports whether the key store can be read and written, and the tokens can be read.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -1,7 +1,8 @@
-//! By which names a server may be reached that knows no tokens.
+//! Host names under which a server without tokens may be reached.
 //!
-//! A page of any site can have its own name resolve to 127.0.0.1 after it was loaded (DNS rebinding); its requests then are of the same
-//! origin as the server for the browser. What gives them away is the name in `Host`.
+//! Any site can make its own name resolve to 127.0.0.1 after its page has loaded (DNS rebinding).
+//! To the browser, the page's requests to this server then are same-origin; only the name in `Host`
+//! gives them away.
 
 use super::{access::Access, error::ApiError, service::Service};
 use actix_web::{
@@ -17,14 +18,14 @@ use std::{
     str::FromStr,
 };
 
-/// A name or address of the server, perhaps with a port.
+/// Name or address of the server, with an optional port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     name: String,
     port: Option<u16>,
 }
 
-/// Text that is no host.
+/// The text isn't a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a name or address, and a port if only that one is meant, as in scores.example or [::1]:8080")]
 pub struct BadHost;
@@ -36,7 +37,7 @@ impl FromStr for Host {
         let authority: Authority = text.parse().map_err(|_| BadHost)?;
         let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        // `*` and `user@host` would be taken for something else.
+        // `*` and `user@host` would be mistaken for a wildcard and a URL's user.
         if name.is_empty() || text.contains('@') || !name.bytes().all(plain) {
             return Err(BadHost);
         }
@@ -66,7 +67,7 @@ impl Host {
     }
 }
 
-/// Names by which the server may be reached if no tokens protect it.
+/// Host names accepted by a server that no tokens protect.
 #[derive(Clone, Debug)]
 pub struct AllowedHosts {
     named: Vec<Host>,
@@ -74,7 +75,8 @@ pub struct AllowedHosts {
 }
 
 impl AllowedHosts {
-    /// These, loopback names, and addresses unless `bind` is loopback: no page has an address of ours as its origin.
+    /// Accepts `named` hosts and loopback names, and also any IP address unless `bind` is loopback:
+    /// no page can have an address of ours as its origin.
     pub fn new(named: Vec<Host>, bind: SocketAddr) -> Self {
         Self {
             named,
@@ -88,7 +90,7 @@ impl AllowedHosts {
         host.is_loopback() || self.addresses && host.address().is_some() || self.named.iter().any(named)
     }
 
-    /// Looks at the name in the request's target, if there is one, and at each `Host`.
+    /// Checks the host in the request target, if there is one, and in each `Host` header.
     fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
         let target = request.uri().authority().map(Authority::as_str);
         let headers = request.headers().get_all(header::HOST);
@@ -106,7 +108,7 @@ impl AllowedHosts {
     }
 }
 
-/// Middleware around everything that reads or changes something.
+/// Middleware for every request.
 pub(super) async fn wrap(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

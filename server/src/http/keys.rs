@@ -1,4 +1,4 @@
-//! `/v1/keys/{key_id}`: upload, look up and remove public keys.
+//! `/v1/keys/{key_id}`: upload, look up and remove public (evaluation) keys.
 
 use super::{
     access::Caller,
@@ -21,10 +21,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-/// Methods of the path.
+/// HTTP methods that the path supports.
 pub(super) const METHODS: &str = "PUT, GET, HEAD, DELETE";
 
-/// Answer to an upload.
+/// Response to an upload.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Receipt {
     key_id: KeyId,
@@ -32,7 +32,7 @@ pub(super) struct Receipt {
     expires_at: String,
 }
 
-/// What a lookup tells.
+/// Response to a lookup.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Metadata {
     key_id: KeyId,
@@ -43,7 +43,7 @@ pub(super) struct Metadata {
     expires_at: String,
 }
 
-/// Stores a key: 201 if it is new, 200 if the same key was there.
+/// Stores a key: 201 if it is new, 200 if the same key was already stored.
 #[utoipa::path(
     put,
     path = "/v1/keys/{key_id}",
@@ -99,7 +99,7 @@ pub(super) async fn put(
     }))
 }
 
-/// Reads an uploaded key through. A long one takes a while.
+/// Validates an uploaded key. Long keys take a while, so few are validated at once.
 async fn check(service: &Service, blob: Bytes) -> Result<(), ApiError> {
     let _few = service.checks.acquire().await.map_err(|_| ApiError::Lost)?;
     let checked = web::block(move || PublicKey::from_blob(&blob).map(drop)).await;
@@ -108,7 +108,7 @@ async fn check(service: &Service, blob: Bytes) -> Result<(), ApiError> {
         .map_err(ApiError::MalformedKey)
 }
 
-/// Until when a key is stored; never its bytes.
+/// Returns how long a key is stored; never its bytes.
 #[utoipa::path(
     get,
     path = "/v1/keys/{key_id}",
@@ -142,7 +142,7 @@ pub(super) async fn get(
     }))
 }
 
-/// Whether a key is stored.
+/// Checks whether a key is stored.
 #[utoipa::path(
     head,
     path = "/v1/keys/{key_id}",
@@ -194,7 +194,8 @@ pub(super) async fn delete(
     }
 }
 
-/// The key that the request's path names. Each request that the store has to answer counts for the tenant's rate.
+/// Returns the name of the key in the request's path. Each such request counts toward the tenant's
+/// rate limit, since the store has to answer it.
 fn asked_for(service: &Service, caller: Caller, request: &HttpRequest) -> Result<KeyName, ApiError> {
     let text = request.match_info().get("key_id").unwrap_or_default();
     let id = parse_key_id(text, "the path's last part")?;

@@ -1,4 +1,4 @@
-//! `/metrics`: what Prometheus asks.
+//! `/metrics`: the process's metrics for Prometheus.
 
 use super::{access::Caller, error::ApiError, service::Service};
 use crate::telemetry;
@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web::Data};
 use blindscore_protocol::problem::Problem;
 use metrics::gauge;
 
-/// Counters, gauges and histograms of this process.
+/// Returns the counters, gauges and histograms of this process.
 #[utoipa::path(
     get,
     path = "/metrics",

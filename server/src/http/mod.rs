@@ -1,4 +1,4 @@
-//! The HTTP service: routes, limits, errors, and the threads that score. It knows nothing of polynomials.
+//! HTTP service: routes, limits, errors and the scoring threads. It knows nothing of polynomials.
 
 mod access;
 mod answer;

@@ -1,4 +1,4 @@
-//! `/v1/models`: what is served.
+//! `/v1/models`: descriptors of the served models.
 
 use super::{access::Caller, error::ApiError, openapi::Refusal, service::Service};
 use crate::model::Registry;
@@ -14,15 +14,15 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use utoipa::ToSchema;
 
-/// Answer of `GET /v1/models`.
+/// Response of `GET /v1/models`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Listing<'a> {
-    /// By name.
+    /// Descriptors, sorted by name.
     #[schema(value_type = Vec<ModelDescriptor>)]
     models: Vec<&'a ModelDescriptor>,
 }
 
-/// What is served.
+/// Lists the served models.
 #[utoipa::path(
     get,
     path = "/v1/models",
@@ -39,7 +39,7 @@ pub(super) async fn list(service: web::Data<Service>, _caller: Caller, request: 
     service.models().documents.listing.answer(&request)
 }
 
-/// One model.
+/// Returns the descriptor of one model.
 #[utoipa::path(
     get,
     path = "/v1/models/{model}",
@@ -68,21 +68,21 @@ pub(super) async fn get(
     Ok(document.ok_or(ApiError::ModelNotFound)?.answer(&request))
 }
 
-/// What is said of the models, made once for each set of them.
+/// Responses about the models, serialized once per registry.
 pub(super) struct Documents {
     listing: Document,
-    /// By the names that models are served under.
+    /// Descriptors by the names that models are served under.
     descriptors: HashMap<String, Document>,
 }
 
-/// JSON and its `ETag`, made from its bytes.
+/// JSON with an `ETag` derived from its bytes.
 struct Document {
     json: Bytes,
     tag: EntityTag,
 }
 
 impl Documents {
-    /// Of these models.
+    /// Serializes the descriptors in `registry`.
     pub(super) fn of(registry: &Registry) -> serde_json::Result<Self> {
         let models = registry.iter().map(|model| model.descriptor()).collect();
         let descriptors = registry.all().map(|model| {
@@ -106,7 +106,7 @@ impl Document {
         })
     }
 
-    /// 200, or 304 without a body if the client has it.
+    /// Responds with 200, or with 304 and no body if the client already has this version.
     fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let known = match IfNoneMatch::parse(request) {
             Ok(IfNoneMatch::Any) => true,

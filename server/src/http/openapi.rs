@@ -1,4 +1,4 @@
-//! The API's description, made from the handlers.
+//! OpenAPI description, generated from the handlers.
 
 use super::{access::Access, health, keys, metrics, models, score, service::Service};
 use actix_web::{HttpResponse, web};
@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-/// Answers that every path under `/v1` and `/score` may give.
+/// Error responses that every path under `/v1` and `/score` may give.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum Refusal {
@@ -24,16 +24,16 @@ pub(super) enum Refusal {
     /// Something broke on the server.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem),
-    /// Later, perhaps: `Retry-After` says when.
+    /// The server is overloaded or unavailable: `Retry-After` says when to try again.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
 }
 
-/// Answers to a request with a body.
+/// Error responses to requests with a body.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum BodyRefusal {
-    /// The body stopped arriving.
+    /// The body stopped arriving, or arrived too slowly.
     #[response(status = 408, content_type = "application/problem+json")]
     TimedOut(Problem),
     /// Parameters, format or model are no longer served.
@@ -45,7 +45,7 @@ pub(super) enum BodyRefusal {
     /// Neither raw bytes nor JSON.
     #[response(status = 415, content_type = "application/problem+json")]
     UnsupportedMediaType(Problem),
-    /// The tenant has asked for too much: `Retry-After` says when there is room again.
+    /// The tenant exceeded a limit: `Retry-After` says when to try again.
     #[response(status = 429, content_type = "application/problem+json")]
     RateLimited(Problem),
 }
@@ -75,7 +75,7 @@ pub(super) enum BodyRefusal {
 )]
 struct Api;
 
-/// Says how tokens travel.
+/// Adds the security scheme for bearer tokens.
 struct Tokens;
 
 impl Modify for Tokens {
@@ -87,7 +87,7 @@ impl Modify for Tokens {
     }
 }
 
-/// `/openapi.json` and `/swagger.json`. Whether tokens are needed is this server's own.
+/// Serves `/openapi.json` and `/swagger.json`. Security is only described on servers with tokens.
 async fn describe(service: web::Data<Service>) -> HttpResponse {
     let mut api = Api::openapi();
     if let Access::Anyone = service.access {
@@ -110,7 +110,7 @@ async fn describe(service: web::Data<Service>) -> HttpResponse {
     HttpResponse::Ok().json(api)
 }
 
-/// Both paths of the description.
+/// Registers both paths of the description.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     for path in ["/openapi.json", "/swagger.json"] {
         config.service(

@@ -1,23 +1,26 @@
+//! Transfer speed of one body, and how long a slow client is waited for.
+
 use std::time::{Duration, Instant};
 
-/// How long a body of a request or an answer may take, besides what its length takes at `SLOWEST`.
+/// Time that the body of a request or a response may take, on top of its length at `SLOWEST`.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes a second of the slowest connection that is served: a network's key takes three and a half minutes.
+/// Slowest accepted connection, in bytes per second: a network's key takes three and a half
+/// minutes.
 const SLOWEST: u64 = 50_000;
-/// A body that is slower than `SLOWEST` gives way to others after this.
+/// A body that falls this far behind `SLOWEST` gives way to others.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How fast bytes come from, or go to, a client.
+/// Speed at which a client sends or reads bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     started: Instant,
     bytes: u64,
-    /// Until when the bytes so far have paid.
+    /// Time until which the bytes so far count as fast enough, at `SLOWEST`.
     paid: Instant,
 }
 
 impl Pace {
-    /// From now on.
+    /// Starts to measure now.
     pub(super) fn start() -> Self {
         let started = Instant::now();
         Self {
@@ -27,35 +30,35 @@ impl Pace {
         }
     }
 
-    /// Some bytes have come or gone.
+    /// Records bytes that were sent or received.
     pub(super) fn moved(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        // However many come at once: a burst must not pay for minutes of silence.
+        // Capped: a burst must not pay for minutes of silence.
         self.paid = (self.paid + time_of(bytes as u64)).min(Instant::now() + GRACE);
     }
 
-    /// How long it has been.
+    /// Returns the time since the start.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Until when the client is waited for, if nothing more comes or goes.
+    /// Returns when patience ends if no more bytes move.
     pub(super) fn end(&self) -> Instant {
         self.started + PATIENCE + time_of(self.bytes)
     }
 
-    /// How long the client is waited for, if nothing more comes or goes.
+    /// Returns the time left until [`Self::end`].
     pub(super) fn left(&self) -> Duration {
         self.end().saturating_duration_since(Instant::now())
     }
 
-    /// Whether it is so slow that others come before it.
+    /// Checks whether the client is so slow that others take precedence.
     pub(super) fn is_slow(&self) -> bool {
         Instant::now() > self.paid + GRACE
     }
 }
 
-/// What bytes take at `SLOWEST`.
+/// Returns the time that `bytes` take at `SLOWEST`.
 fn time_of(bytes: u64) -> Duration {
     Duration::from_micros(bytes.saturating_mul(1_000_000) / SLOWEST)
 }
@@ -69,7 +72,7 @@ mod tests {
         let mut pace = Pace::start();
         pace.moved(10_000_000);
         assert!(!pace.is_slow());
-        // Another upload that is as old but has sent all of it long ago.
+        // Another upload of the same age, which sent all its bytes long ago.
         let ago = Duration::from_secs(20);
         pace.started -= ago;
         pace.paid -= ago;

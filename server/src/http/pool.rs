@@ -1,3 +1,5 @@
+//! Scoring threads and the bounded queue in front of them.
+
 use super::{error::ApiError, estimate::Estimate};
 use std::{
     sync::{
@@ -8,33 +10,34 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// Pieces of narrow work that are given to each thread at a time: one runs, one is at hand when it ends.
+/// Narrow work items handed out per thread: one runs, one is ready when it ends.
 const AT_HAND: usize = 2;
-/// How much less than other threads those that score count for the scheduler.
+/// Nice value of scoring threads, so that HTTP threads run first.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
-/// The work gave no result.
+/// Why submitted work produced no result.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotRun {
-    /// It panicked.
+    /// The work panicked.
     #[error("a scoring thread panicked")]
     Lost,
-    /// Its turn didn't come in time.
+    /// Its turn didn't come before the deadline.
     #[error("the work waited too long for its turn")]
     Late,
 }
 
-/// How many threads a piece of work can use.
+/// Number of threads that a work item can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
-    /// One: others run beside it.
+    /// One thread; other items run beside it.
     One,
-    /// All: it has them for itself, or threads that wait for a part of one request would begin another.
+    /// All threads, exclusively: otherwise threads waiting for a part of this item would start
+    /// another.
     All,
 }
 
-/// Places in the queue and the time they will take; given back on drop.
+/// Places in the queue and their expected cost, both returned on drop.
 #[derive(Debug)]
 pub(super) struct Admission {
     _places: OwnedSemaphorePermit,
@@ -48,34 +51,35 @@ impl Drop for Admission {
     }
 }
 
-/// A result and the time it took.
+/// Result of a work item, with its timing.
 #[derive(Debug)]
 pub(super) struct Done<T> {
-    /// What the work returned.
+    /// Return value of the work.
     pub(super) value: T,
-    /// Time until a thread took it up.
+    /// Time spent in the queue.
     pub(super) waited: Duration,
-    /// Time it ran.
+    /// Running time.
     pub(super) ran: Duration,
 }
 
-/// The threads that compute on ciphertexts, apart from those that serve HTTP, and the bounded queue before them.
+/// Threads that compute on ciphertexts, separate from the HTTP threads, with a bounded queue.
 ///
-/// Work takes its turn in order of arrival. Work whose caller has gone before that leaves the queue.
+/// Work runs in order of arrival. Work whose caller disconnects before its turn leaves the queue.
 #[derive(Debug)]
 pub(super) struct ScoringPool {
     threads: rayon::ThreadPool,
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
     queue: usize,
-    /// Nanoseconds that everything admitted will take the whole pool.
+    /// Nanoseconds that the whole pool needs for all admitted work.
     ahead: Arc<AtomicU64>,
-    /// The longest that the queue may take.
+    /// Longest expected time that the queue may take.
     longest: Duration,
 }
 
 impl ScoringPool {
-    /// A pool of `threads` threads, with room for `queue` queries that take no more than `longest`, running ones included.
+    /// Creates a pool of `threads` threads, with room for `queue` queries that take at most
+    /// `longest` together; both count running ones.
     pub(super) fn new(
         threads: usize,
         queue: usize,
@@ -85,7 +89,7 @@ impl ScoringPool {
             .num_threads(threads)
             .thread_name(|index| format!("score-{index}"))
             .start_handler(|_| yield_to_others())
-            // Without this a panic would end the process; with it only the one request fails.
+            // A panic fails one request; without the handler it would end the process.
             .panic_handler(|_| tracing::error!("a scoring thread panicked"))
             .build()?;
         Ok(Self {
@@ -98,20 +102,20 @@ impl ScoringPool {
         })
     }
 
-    /// Queries admitted and not answered yet.
+    /// Returns the number of queries admitted and not yet answered.
     pub(super) fn queued(&self) -> usize {
         self.queue - self.places.available_permits()
     }
 
-    /// How long what has been admitted will take.
+    /// Returns the time that all admitted work will take.
     pub(super) fn ahead(&self) -> Duration {
         Duration::from_nanos(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Takes places for `queries` queries that will take the pool `cost`, or none at all.
+    /// Reserves places for all of `queries` queries, which will take the pool `cost`, or fails.
     pub(super) fn admit(&self, queries: usize, cost: Duration) -> Result<Admission, ApiError> {
         let ahead = self.ahead();
-        // A long batch is welcome when nothing is before it.
+        // Too long a batch is still accepted by an idle pool.
         if !ahead.is_zero() && ahead + cost > self.longest {
             return Err(busy(ahead + cost - self.longest));
         }
@@ -128,7 +132,7 @@ impl ScoringPool {
         })
     }
 
-    /// Runs `work` when its turn comes, unless that is later than `deadline`.
+    /// Runs `work` when its turn comes, or fails if that is later than `deadline`.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         width: Width,
@@ -158,13 +162,13 @@ impl ScoringPool {
                 waited: started - queued,
                 ran: started.elapsed(),
             };
-            // Fails if the caller went away meanwhile; then no one needs the result.
+            // Fails if the caller disconnected; then nobody needs the result.
             let _ = answer.send(done);
         });
         result.await.map_err(|_| NotRun::Lost)
     }
 
-    /// Learns from work that was done how much of the pool such work takes.
+    /// Updates `estimate` with the pool time per piece of finished work.
     pub(super) fn learn(&self, estimate: &Estimate, width: Width, ran: Duration, pieces: usize) {
         let threads = match width {
             Width::One => self.threads.current_num_threads(),
@@ -175,12 +179,13 @@ impl ScoringPool {
     }
 }
 
-/// Gives way to the threads that serve HTTP, so that a refusal doesn't wait for a core while all of them score.
+/// Lowers the thread's priority, so that refusing a request doesn't wait for a core while all of
+/// them score.
 fn yield_to_others() {
     #[cfg(target_os = "linux")]
     {
         use rustix::{process::setpriority_process, thread::gettid};
-        // Linux has a priority for each thread.
+        // Linux has a priority per thread.
         if let Err(error) = setpriority_process(Some(gettid()), NICENESS) {
             tracing::warn!(%error, "the priority of a scoring thread can't be set");
         }
@@ -253,7 +258,7 @@ mod tests {
             let ran = ran.clone();
             move || ran.send(()).is_ok()
         });
-        // One poll queues the work, then the caller goes away.
+        // One poll queues the work; then the caller disconnects.
         let mut busy = Box::pin(busy);
         assert!(futures_util::poll!(&mut busy).is_pending());
         assert!(futures_util::poll!(Box::pin(skipped)).is_pending());

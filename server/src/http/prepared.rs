@@ -1,3 +1,5 @@
+//! Cache of evaluation keys in the engine's form, in front of the key store.
+
 use super::{
     estimate::Estimate,
     pool::{NotRun, ScoringPool, Width},
@@ -25,72 +27,75 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Memory is counted in pieces of this many bytes.
+/// Unit of the memory accounts, in bytes.
 const PIECE: u64 = 1024;
-/// How often the cache is asked to let go of what it has evicted, while a key waits for memory.
+/// How often a load that waits for memory makes the cache drop evicted keys.
 const TIDY: Duration = Duration::from_millis(20);
-/// A preparation may wait as long as those who need it do, and they have deadlines of their own.
+/// Upper bound only; waiting requests enforce their own deadlines.
 const PREPARED_BY: Duration = Duration::from_secs(3600);
 
 /// Why a key can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrepareError {
-    /// It isn't stored, or has expired.
+    /// The key isn't stored, or has expired.
     #[error("the key is not stored")]
     Absent,
-    /// The store failed.
+    /// The key store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Preparing it failed.
+    /// Preparing the key failed.
     #[error(transparent)]
     NotRun(#[from] NotRun),
 }
 
-/// A public key, ready to score with.
+/// An evaluation key, ready for scoring.
 pub(super) struct ReadyKey {
-    /// In the engine's form.
+    /// Key in the engine's form.
     pub(super) prepared: PreparedKey,
     known: Mutex<Known>,
-    /// Held by whoever asks the store about it.
+    /// Lock for the task that asks the store about the key.
     asking: tokio::sync::Mutex<()>,
     _memory: OwnedSemaphorePermit,
 }
 
-/// What the store said of a key last.
+/// The store's last record of a key, and when it was read.
 #[derive(Clone, Copy)]
 struct Known {
     record: KeyRecord,
     at: Instant,
 }
 
-/// Prepared keys in front of the store: a cache, and those in use that it has no room for. Their memory is bounded.
+/// Prepared keys in front of the store, both cached ones and those in use that the cache has no
+/// room for. Their total memory is bounded.
 pub(super) struct PreparedKeys {
     ready: Cache<KeyName, Arc<ReadyKey>>,
     memory: Arc<Semaphore>,
     pieces: usize,
-    /// Keys being read and prepared: each needs memory for its blob as well.
+    /// Limits keys that are read and prepared at once, since each also needs memory for its blob.
     preparing: Semaphore,
-    /// How long a key is used without asking the store again: another process may have removed it there.
+    /// How long a key is used without asking the store again, where another process may have
+    /// removed it.
     trusted: Duration,
-    /// Counts removals, so that a load that began before one doesn't outlive it in the cache.
+    /// Number of removals, so that a load that began before a removal isn't cached after it.
     removals: AtomicU64,
-    /// How long a preparation takes.
+    /// Estimated time of a preparation.
     taking: Estimate,
 }
 
 impl PreparedKeys {
-    /// Up to `bytes` bytes of keys, the largest of which take `largest`; `at_once` are prepared at a time.
+    /// Creates a cache of up to `bytes` bytes, for keys of at most `largest` bytes. At most
+    /// `at_once` are prepared at the same time.
     ///
-    /// The cache's policy (TinyLFU) lets a new key push out another one only if it was asked for more often, so that
-    /// many keys that are used once don't push out those in use.
+    /// The cache's policy (TinyLFU) lets a new key evict another only if it was requested more
+    /// often, so that many keys used once don't evict those in use.
     pub(super) fn new(bytes: u64, largest: u64, at_once: usize, trusted: Duration) -> Self {
         let in_use = if bytes >= 4 * largest {
             2 * largest
         } else {
             largest
         };
-        // In the pieces that memory is counted in: a cache that counted otherwise could hold so much that no key
-        // would ever find room beside it.
+        // In the unit of the memory accounts: a cache that rounded differently could hold so much
+        // that no key would ever find room beside it.
         let weight = |_: &KeyName, key: &Arc<ReadyKey>| {
             u32::try_from(pieces_of(PreparedKey::memory_bytes(key.prepared.set()) as u64)).unwrap_or(u32::MAX)
         };
@@ -110,12 +115,12 @@ impl PreparedKeys {
         }
     }
 
-    /// Bytes of keys in memory.
+    /// Returns the bytes of keys in memory.
     pub(super) fn memory_bytes(&self) -> u64 {
         (self.pieces - self.memory.available_permits()) as u64 * PIECE
     }
 
-    /// How long it will take the pool until the key is there.
+    /// Returns the pool time needed before the key is ready.
     pub(super) fn cost(&self, name: &KeyName) -> Duration {
         if self.ready.contains_key(name) {
             Duration::ZERO
@@ -124,7 +129,7 @@ impl PreparedKeys {
         }
     }
 
-    /// The key with this name. However many ask at once, it is read and prepared only once.
+    /// Returns the key with this name. Concurrent callers share one read and preparation.
     pub(super) async fn get(
         &self,
         name: &KeyName,
@@ -148,13 +153,14 @@ impl PreparedKeys {
         Ok(ready)
     }
 
-    /// Forgets a key that the caller has removed from the store.
+    /// Drops a key that the caller has removed from the store.
     pub(super) async fn forget(&self, name: &KeyName) {
         self.removals.fetch_add(1, Ordering::AcqRel);
         self.ready.invalidate(name).await;
     }
 
-    /// Whether the key still counts, by what is known of it; asks the store if that is too long ago, and renews it there.
+    /// Checks whether the key is still stored. Asks the store if its last record is too old, and
+    /// renews the key there when due.
     async fn is_stored(
         &self,
         name: &KeyName,
@@ -177,7 +183,7 @@ impl PreparedKeys {
             match store.renew(name).await {
                 Ok(Some(renewed)) => record = renewed,
                 Ok(None) => return Ok(false),
-                // It is tried again by the next use; the key still counts.
+                // The next use tries again; the key is still valid.
                 Err(error) => tracing::warn!(%error, "a key could not be renewed"),
             }
         }
@@ -217,13 +223,14 @@ impl PreparedKeys {
                 }))
             }
             Err(error @ (WireError::UnsupportedVersion(_) | WireError::WrongParameterSet(_))) => {
-                // Another version of this program, older or newer, may use the same store: it stays there.
+                // Another version of this program, older or newer, may use the same store, so the
+                // key stays there.
                 tracing::warn!(%error, "a stored key is not for this version");
                 Err(PrepareError::Absent)
             }
             Err(error) => {
-                // What was stored had been checked: the disk has damaged it. The client can upload it again, once it
-                // is out of the way.
+                // The key was checked on upload, so the disk has damaged it. Removing it lets the
+                // client upload it again.
                 tracing::error!(%error, "a stored key is unusable and was removed");
                 store.remove(name).await?;
                 Err(PrepareError::Absent)
@@ -231,7 +238,8 @@ impl PreparedKeys {
         }
     }
 
-    /// Memory for a key, when there is some: keys in use give it back when they have been used.
+    /// Waits for `bytes` bytes of memory. Keys in use release theirs when they are no longer
+    /// needed.
     async fn make_room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, NotRun> {
         let pieces = u32::try_from(pieces_of(bytes)).map_err(|_| NotRun::Lost)?;
         let mut room = pin!(self.memory.clone().acquire_many_owned(pieces));

@@ -1,4 +1,4 @@
-//! From the bytes of a request to queries that can be scored.
+//! Parsing of request bodies into queries that can be scored.
 
 use super::error::{ApiError, CiphertextError};
 use crate::model::Model;
@@ -10,15 +10,15 @@ use blindscore_protocol::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// Queries that one request may carry, whatever the model.
+/// Largest number of queries in a request, whatever the model.
 pub const MAX_QUERIES: usize = blindscore_protocol::descriptor::MAX_QUERIES;
 
-/// Bytes in JSON around a base64 string: quotes, comma, line break and indentation.
+/// JSON bytes around a base64 string: quotes, comma, line break and indentation.
 const JSON_PER_QUERY: usize = 32;
-/// Bytes in JSON besides the queries: the key id, names, braces.
+/// JSON bytes besides the queries: key id, names and braces.
 const JSON_ENVELOPE: usize = 1024;
 
-/// A request to score as JSON.
+/// Scoring request as JSON.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct JsonRequest {
     /// Key that the queries were encrypted for.
@@ -29,22 +29,22 @@ pub(super) struct JsonRequest {
     pub(super) data: Vec<String>,
 }
 
-/// Queries that one request to a model may carry.
+/// Returns the largest number of queries in a request to `model`.
 fn most(model: &Model) -> usize {
     model.descriptor().sizes.queries_per_request()
 }
 
-/// Longest valid raw body for a model.
+/// Returns the length of the longest valid raw body.
 pub(super) fn raw_limit(model: &Model) -> usize {
     most(model) * query_len(model)
 }
 
-/// Longest valid JSON body for a model.
+/// Returns the length of the longest valid JSON body.
 pub(super) fn json_limit(model: &Model) -> usize {
     JSON_ENVELOPE + most(model) * (query_len(model).div_ceil(3) * 4 + JSON_PER_QUERY)
 }
 
-/// Splits a raw body into queries and checks each.
+/// Splits a raw body into queries and checks each of them.
 pub(super) fn from_raw(body: &[u8], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
     if body.is_empty() {
         return Err(malformed(0, WireError::Truncated(0)));
@@ -55,7 +55,7 @@ pub(super) fn from_raw(body: &[u8], model: &Model, key: KeyId) -> Result<Vec<Que
         .collect()
 }
 
-/// Decodes the queries of a JSON request and checks each.
+/// Decodes the queries of a JSON request and checks each of them.
 pub(super) fn from_base64(data: &[String], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
     if data.is_empty() {
         return Err(ApiError::Malformed(
@@ -81,14 +81,15 @@ fn query_len(model: &Model) -> usize {
     model.descriptor().sizes.query
 }
 
-/// Reads one query; `rest` is everything from its first byte on, for the case that its length isn't this model's.
+/// Parses one query. `rest` is the body from the query's first byte on, for queries whose length
+/// isn't this model's.
 fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> Result<Query, ApiError> {
     let descriptor = model.descriptor();
     let query =
         Query::from_blob(blob, model.set().query_format(), descriptor.inputs.count).map_err(|error| {
             match (error, whole_query_of_another_form(rest)) {
                 (WireError::UnsupportedVersion(found), _) => ApiError::FormatUnsupported { found },
-                // A new version of a model may have another length and other parameters.
+                // A new version of a model may have another query length and other parameters.
                 (_, Some(header)) if header.model != descriptor.id => ApiError::ModelChanged {
                     query: header.model,
                     served: descriptor.id,
@@ -113,8 +114,9 @@ fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> R
     Ok(query)
 }
 
-/// The header of the undamaged query that `bytes` starts with, whatever its length and parameters: a model that has changed
-/// may have others, and its old clients should learn that and not hear of damage.
+/// Returns the header of the intact query at the start of `bytes`, whatever its length and
+/// parameters. A changed model may have others; its old clients should learn of the change instead
+/// of being told that their queries are damaged.
 fn whole_query_of_another_form(bytes: &[u8]) -> Option<Header> {
     let params = Header::peek(bytes, Kind::Query).ok()?;
     let declared = u64::from_le_bytes(bytes.get(12..20)?.try_into().ok()?);

@@ -1,4 +1,4 @@
-//! How much each tenant may ask for.
+//! Rate limits per tenant.
 
 use super::error::ApiError;
 use crate::keystore::Tenant;
@@ -8,16 +8,16 @@ use governor::{
 };
 use std::num::NonZeroU32;
 
-/// Queries and requests about keys that a tenant may send.
+/// Rate limit of a tenant, in queries and requests about keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
-    /// In the long run.
+    /// Sustained rate.
     pub per_second: NonZeroU32,
-    /// At once, after a pause; at least as many as one request may carry.
+    /// Largest burst after a pause, at least the number of queries in a request.
     pub burst: NonZeroU32,
 }
 
-/// Counts what tenants ask for.
+/// Rate limiter shared by all tenants, each with its own count.
 pub(super) struct RateLimit {
     limiter: Option<DefaultKeyedRateLimiter<Tenant>>,
     clock: DefaultClock,
@@ -35,7 +35,8 @@ impl RateLimit {
         }
     }
 
-    /// Counts `units` (queries, or a request about a key as one), or says from when on there is room for them.
+    /// Charges the tenant `units` (one per query, or one for a request about a key). On failure,
+    /// the error says how long to wait.
     pub(super) fn check(&self, tenant: &Tenant, units: usize) -> Result<(), ApiError> {
         let (Some(limiter), Some(units)) =
             (&self.limiter, u32::try_from(units).ok().and_then(NonZeroU32::new))

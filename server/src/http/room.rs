@@ -1,9 +1,10 @@
-//! Memory that clients make the server hold, and who gives way when it runs short.
+//! Memory that the server holds for clients, and which of them give way when it runs short.
 //!
-//! A place is taken for all of a body before its first byte, so that whatever was let in can finish. Where there is no room, the
-//! first to give way are clients that hold a place without sending or reading, then clients of the tenants that hold most, until those hold no
-//! more than the newcomer would. So nobody is kept out by someone else's slow connections. What the server itself works on stays; a
-//! newcomer whose tenant holds less waits a moment for it.
+//! A place for a whole body is reserved before its first byte is read, so that every admitted
+//! request can finish. When there is no room, the first to give way are clients that hold a place
+//! without sending or reading, then clients of the tenants that hold most, until those hold no more
+//! than the newcomer would. So nobody is locked out by someone else's slow connections. Requests
+//! that the server is working on stay; a newcomer whose tenant holds less waits briefly for them.
 
 use crate::keystore::Tenant;
 use std::{
@@ -13,33 +14,33 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// How long a newcomer waits for the places that others were told to leave.
+/// How long a newcomer waits for clients that were told to leave.
 const LEAVING: Duration = Duration::from_secs(2);
-/// What is longer than this part of the room must leave the reserve alone.
+/// Requests for more than 1/`LARGE` of the room can't use the reserve.
 const LARGE: usize = 32;
-/// This part of the room is for what is short.
+/// 1/`RESERVE` of the room is reserved for small requests.
 const RESERVE: usize = 8;
 
-/// Who holds a place.
+/// Holder of a place.
 pub(super) trait Guest: Send + Sync {
-    /// What keeps the place from being used.
+    /// Returns what keeps the place occupied.
     fn state(&self) -> State;
-    /// Makes the guest leave, soon.
+    /// Makes the guest leave soon.
     fn leave(&self);
 }
 
-/// What a guest does with its place.
+/// What occupies a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// The server works with it.
+    /// The server is working on the request.
     Working,
-    /// Its client sends or reads.
+    /// The client is sending or reading.
     Moving,
-    /// Its client should send or read, and has not for this long.
+    /// The client should send or read, but hasn't for this long.
     Idle(Duration),
 }
 
-/// Room for bytes.
+/// A memory budget in bytes.
 pub(super) struct Room {
     bytes: usize,
     places: Mutex<Places>,
@@ -49,10 +50,10 @@ pub(super) struct Room {
 #[derive(Default)]
 struct Places {
     taken: usize,
-    /// Numbers guests and newcomers in the order they came.
+    /// Next number; guests and newcomers are numbered in order of arrival.
     next: u64,
     guests: BTreeMap<u64, Held>,
-    /// Bytes that each tenant's guests hold.
+    /// Bytes held by each tenant's guests.
     by_tenant: HashMap<Tenant, usize>,
     waiting: BTreeMap<u64, Newcomer>,
 }
@@ -69,29 +70,30 @@ struct Newcomer {
     bytes: usize,
 }
 
-/// What a newcomer can hope for when there is no room.
+/// What a newcomer can expect when there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prospect {
-    /// There will be room soon: guests were told to leave, or the server is about to finish work for tenants that hold more.
+    /// Room is coming: guests were told to leave, or the server is working for tenants that hold
+    /// more.
     Soon,
     /// Nobody has to give way.
     None,
 }
 
-/// A part of the room, given back on drop.
+/// A part of the room, returned on drop.
 pub(super) struct Place {
     room: Arc<Room>,
     number: u64,
 }
 
-/// Someone who waits for a place, until dropped.
+/// A newcomer in the queue, until dropped.
 struct Waiting<'a> {
     room: &'a Room,
     number: u64,
 }
 
 impl Room {
-    /// Room for `bytes` bytes.
+    /// Creates a budget of `bytes` bytes.
     pub(super) fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             bytes,
@@ -100,14 +102,16 @@ impl Room {
         })
     }
 
-    /// Bytes that are taken.
+    /// Returns the bytes taken.
     pub(super) fn taken(&self) -> usize {
         self.lock().taken
     }
 
-    /// A place of `bytes` bytes, perhaps after others have left. `None` if there is no room.
+    /// Reserves `bytes` bytes, after other guests have left if need be. Returns `None` if there is
+    /// no room.
     ///
-    /// Among those who wait, the first is whoever's tenant holds least, then whoever came first.
+    /// Newcomers are served by the bytes that their tenant holds, fewest first, then in order of
+    /// arrival.
     pub(super) async fn take(
         self: &Arc<Self>,
         tenant: &Tenant,
@@ -150,8 +154,8 @@ impl Room {
         bytes > self.bytes / LARGE
     }
 
-    /// Whether someone who waits for `other` bytes may take what someone who waits for `bytes` could have: what is short has a reserve that
-    /// what is large can't use.
+    /// Checks whether a newcomer waiting for `other` bytes may take room from one waiting for
+    /// `bytes`: small requests have a reserve that large ones can't use.
     fn competes(&self, other: usize, bytes: usize) -> bool {
         self.is_large(bytes) || !self.is_large(other)
     }
@@ -162,20 +166,22 @@ impl Room {
         } else {
             0
         };
-        // Alone, everything fits that the room has place for.
+        // An empty room accepts anything up to its size.
         taken == 0 && bytes <= self.bytes || taken.saturating_add(bytes) <= self.bytes - reserve
     }
 
-    /// Tells guests to leave until `bytes` will fit beside the rest of `taken`, and nobody if that can't be.
+    /// Tells guests to leave until `bytes` fit beside the rest of `taken`. Tells nobody if that
+    /// isn't possible.
     fn make_room(&self, places: &mut Places, tenant: &Tenant, bytes: usize, mut taken: usize) -> Prospect {
         let mut holds = places.by_tenant.clone();
         let mut idle = Vec::new();
-        // Each tenant's in the order they came.
+        // Guests of each tenant in order of arrival.
         let mut moving: HashMap<Tenant, Vec<u64>> = HashMap::new();
         let mut working = Vec::new();
         for (number, held) in &places.guests {
             match held.guest.state() {
-                // Who was told to leave just as its body was complete stays until the server is done with it.
+                // A guest told to leave just as its body was complete stays until the server has
+                // processed it.
                 State::Working => working.push(&held.tenant),
                 _ if held.leaving => {
                     taken -= held.bytes;
@@ -201,7 +207,7 @@ impl Room {
         });
         let mut largest: BinaryHeap<_> = largest.collect();
         while !self.fits(bytes, taken) {
-            // Of the tenant that holds most, whoever came last has least to lose.
+            // Of the tenant that holds most, the latest guest has the least to lose.
             let Some((_, number, tenant)) = largest.pop().filter(|(holds, ..)| *holds > would_hold) else {
                 let owed = working
                     .iter()
@@ -233,7 +239,7 @@ impl Room {
     }
 }
 
-/// Takes a guest's bytes from its tenant's, and returns what is left.
+/// Subtracts a guest's bytes from its tenant's, and returns the remainder.
 fn leave(holds: &mut HashMap<Tenant, usize>, held: &Held) -> usize {
     let Some(bytes) = holds.get_mut(&held.tenant) else {
         return 0;
@@ -243,7 +249,8 @@ fn leave(holds: &mut HashMap<Tenant, usize>, held: &Held) -> usize {
 }
 
 impl Places {
-    /// Bytes that those will get who wait and come before this newcomer, as far as `competes` says that their bytes matter.
+    /// Returns the bytes promised to newcomers ahead of this one, counting those whose size
+    /// `competes`.
     fn promised(&self, number: u64, competes: impl Fn(usize) -> bool) -> usize {
         let turn = |number: u64, newcomer: &Newcomer| {
             let holds = self.by_tenant.get(&newcomer.tenant).copied().unwrap_or(0);
@@ -282,7 +289,7 @@ impl Places {
 }
 
 impl Place {
-    /// Gives back what isn't needed any more.
+    /// Returns bytes that are no longer needed.
     pub(super) fn shrink_to(&self, bytes: usize) {
         let mut places = self.room.lock();
         let Some(held) = places.guests.get_mut(&self.number) else {
@@ -313,7 +320,7 @@ impl Drop for Place {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let waited = self.room.lock().waiting.remove(&self.number).is_some();
-        // Who gives up may have been first.
+        // Whoever gives up may have been first in the queue.
         if waited {
             self.room.left.notify_waiters();
         }
@@ -394,7 +401,7 @@ mod tests {
             let place = room.take(&a, 100, guest.clone()).await.unwrap();
             held.push(Some((place, guest)));
         }
-        // The same tenant has to wait.
+        // A newcomer of the same tenant is refused.
         assert!(room.take(&a, 100, client(State::Moving)).await.is_none());
         let mut let_in = Vec::new();
         for count in 1..=4 {
@@ -421,7 +428,7 @@ mod tests {
         assert_eq!(held.iter().flatten().count(), 4);
     }
 
-    /// Starts to take a place, and waits until that has been refused or queued.
+    /// Starts to take a place, and yields until the request has been refused or queued.
     async fn ask(room: &Arc<Room>, tenant: &Tenant, bytes: usize) -> tokio::task::JoinHandle<Option<Place>> {
         let (room, tenant) = (room.clone(), tenant.clone());
         let asked = tokio::spawn(async move { room.take(&tenant, bytes, client(State::Moving)).await });
@@ -438,7 +445,7 @@ mod tests {
         let work = client(State::Working);
         let first = room.take(&a, 400, work.clone()).await.unwrap();
         let second = room.take(&a, 400, work.clone()).await.unwrap();
-        // The same tenant is refused at once, another one later.
+        // The same tenant is refused at once, another one only after a wait.
         assert!(ask(&room, &a, 400).await.is_finished());
         let refused = ask(&room, &b, 400).await;
         assert!(!refused.is_finished());
@@ -475,13 +482,13 @@ mod tests {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        // The first of `c`, which holds nothing, passes `a`.
+        // The first of `c`, which holds nothing, overtakes `a`.
         assert_eq!(done(&waiting), [false, true, false]);
         held.pop();
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        // Now `c` holds more than `a`, and nobody holds more than it would then.
+        // Now `c` holds more than `a`, and no tenant holds more than `c` would with another place.
         let mut places = Vec::new();
         for one in waiting {
             places.push(one.await.unwrap());
@@ -500,7 +507,7 @@ mod tests {
             let guest = client(State::Moving);
             held.push((room.take(&a, 10, guest.clone()).await.unwrap(), guest));
         }
-        // A third of the room: thousands have to leave at once.
+        // A third of the room: thousands of guests have to leave at once.
         let asked = ask(&room, &b, GUESTS * 10 / 3).await;
         let told = held.iter().filter(|(_, guest)| guest.1.load(Ordering::Relaxed));
         assert_eq!(told.count(), GUESTS / 3 + GUESTS / 8 + 1);

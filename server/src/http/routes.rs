@@ -1,10 +1,12 @@
+//! Routes of the HTTP service.
+
 use super::{error::ApiError, health, keys, metrics, models, openapi, score, site};
 use actix_web::{
     HttpResponse, Route, guard,
     web::{self, ServiceConfig},
 };
 
-/// Every path, and the page.
+/// Registers every path, and the page.
 pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>) {
     config
         .service(
@@ -57,12 +59,12 @@ pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>)
     }
 }
 
-/// A route for GET, and for HEAD, which gets the same without the body.
+/// Returns a route for GET and HEAD.
 pub(super) fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// Answers every other method.
+/// Returns a route that refuses all other methods, naming the supported `methods`.
 pub(super) fn only(methods: &'static str) -> Route {
     web::to(move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(methods)) })
 }

@@ -1,3 +1,5 @@
+//! Starts the server, serves until it is told to stop, and shuts down.
+
 use super::{
     access::Access,
     answer::Answers,
@@ -43,68 +45,69 @@ use std::{
 };
 use tokio::{signal, sync::Semaphore};
 
-/// Scoring clients come back often.
+/// Connections are kept open long, since scoring clients come back often.
 const PATIENCE: Patience = Patience {
     keep_alive: Duration::from_secs(75),
     head: Duration::from_secs(10),
     linger: Duration::from_secs(1),
 };
-/// Memory for each connection that may hold some for a client that doesn't go on, in bytes of `--upload-mib`. Such a connection holds up to 0.4 MB.
+/// Bytes of `--upload-mib` per connection that may hold memory for a stalled client. Such a
+/// connection holds up to 0.4 MB.
 const BODY_BYTES_PER_STALLED: usize = 512 << 10;
-/// Files a server needs besides its connections.
+/// File descriptors needed besides those of connections.
 const OTHER_FILES: u64 = 1024;
 
-/// What a server needs to know to start.
+/// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 picks a free one.
     pub bind: SocketAddr,
-    /// Certificate and key, for `https`.
+    /// Certificate and key for `https`.
     pub tls: Option<TlsFiles>,
-    /// Pages of other origins that may use the service.
+    /// Origins of other sites whose pages may use the service.
     pub cors_origins: Vec<String>,
-    /// Where keys are kept.
+    /// Location of the key store.
     pub store: Location,
-    /// How keys are kept.
+    /// Retention and quota of stored keys.
     pub policy: Policy,
-    /// Tokens of tenants.
+    /// File with the tenants' tokens.
     pub tokens: TokenFile,
     /// Whether anyone on the network may use the service if there are no tokens.
     pub allow_unauthenticated: bool,
-    /// Names by which the server is reached.
+    /// Host names under which the server may be reached.
     pub allowed_hosts: AllowedHosts,
-    /// Models besides the bundled ones.
+    /// Folder with models besides the bundled ones.
     pub models_dir: Option<PathBuf>,
-    /// The demo page's files.
+    /// Folder with the demo page's files.
     pub web_dir: Option<PathBuf>,
-    /// Scoring threads.
+    /// Number of scoring threads.
     pub workers: usize,
     /// Queries that may wait or run at a time, at least [`MAX_QUERIES`](super::MAX_QUERIES).
     pub queue: usize,
-    /// How long a request may take from its arrival to its answer.
+    /// Longest time from a request's arrival to its answer.
     pub deadline: Duration,
-    /// How much each tenant may ask for.
+    /// Rate limit of each tenant.
     pub rate: Option<Rate>,
-    /// How many queries each tenant may send to each model in a day.
+    /// Daily query budget of each tenant and model.
     pub daily_queries: Option<DailyQueries>,
     /// Memory for keys in use, in bytes.
     pub key_cache_bytes: u64,
-    /// How long a key is used before the store is asked again whether it is still there.
+    /// How long a key is used before the store is asked whether it is still there.
     pub key_check: Duration,
-    /// Memory for the bodies of requests and answers, in bytes, at least 64 MiB.
+    /// Memory for the bodies of requests and responses, in bytes, at least 64 MiB.
     pub body_bytes: usize,
-    /// Connections at a time.
+    /// Largest number of open connections.
     pub max_connections: usize,
-    /// How long requests in progress may take to finish when the server is told to stop.
+    /// How long requests in progress may take to finish once the server is told to stop.
     pub shutdown: Duration,
 }
 
-/// A limit of queries for each tenant, model and day.
+/// Query budget for each tenant, model and day.
 #[derive(Clone, Debug)]
 pub struct DailyQueries {
-    /// Queries.
+    /// Largest number of queries.
     pub limit: NonZeroU64,
-    /// Where they are counted.
+    /// Folder of the file that counts them.
     pub folder: PathBuf,
 }
 
@@ -114,13 +117,15 @@ impl DailyQueries {
     }
 }
 
-/// Serves until the process is told to stop (SIGTERM or ctrl-c), then finishes what is in progress.
+/// Serves until the process is told to stop (SIGTERM or ctrl-c), then finishes requests in
+/// progress.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(serve(settings))
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    // For this server's certificate and for connections to object stores. Fails if it was done before.
+    // For this server's certificate and for connections to object stores. Fails harmlessly if a
+    // provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let tls = settings.tls.as_ref().map(TlsFiles::load).transpose()?;
     let service = Data::new(service(&settings).await?);
@@ -162,7 +167,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let budget = service.budget.clone();
     upkeep::start(&service.into_inner());
-    // Whoever started the server waits for this line.
+    // Scripts that start the server wait for this line.
     println!("listening on {scheme}://{address}");
     std::io::stdout().flush()?;
     tracing::info!(%address, scheme, "listening");
@@ -174,7 +179,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads, opens and starts everything that requests are served with.
+/// Builds the state shared by all requests: loads the models, opens the stores and starts the
+/// threads.
 async fn service(settings: &Settings) -> anyhow::Result<Service> {
     let access = Access::new(
         settings.tokens.clone(),
@@ -193,7 +199,7 @@ async fn service(settings: &Settings) -> anyhow::Result<Service> {
         "--key-cache-mib has to be at least {} for these models",
         (2 * largest).div_ceil(1 << 20)
     );
-    // Half of the deadline, since not everything takes as long as was expected.
+    // Half of the deadline, since some work takes longer than estimated.
     let pool = ScoringPool::new(settings.workers, settings.queue, settings.deadline / 2)
         .context("starting the scoring threads")?;
     Ok(Service {
@@ -249,7 +255,7 @@ fn cors(origins: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Raises the process's limit of open files, as far as it may.
+/// Raises the process's limit of open files as far as permitted.
 fn allow_files(needed: u64) {
     match rlimit::increase_nofile_limit(needed) {
         Ok(limit) if limit >= needed => {}
@@ -258,7 +264,8 @@ fn allow_files(needed: u64) {
     }
 }
 
-/// Resolves at SIGTERM or ctrl-c. It listens for the first from the call on: a server that says it is ready can be told to stop.
+/// Resolves at SIGTERM or ctrl-c. Listens for SIGTERM from the call on, so that a server can be
+/// stopped as soon as it says that it is ready.
 fn told_to_stop() -> impl Future<Output = ()> {
     #[cfg(unix)]
     let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
@@ -272,7 +279,7 @@ fn told_to_stop() -> impl Future<Output = ()> {
             return;
         }
         if signal::ctrl_c().await.is_err() {
-            // No signals here: only the end of the process stops the server.
+            // No signals on this system: the server runs until the process ends.
             std::future::pending::<()>().await;
         }
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/models/{model}/score` and `POST /score`.
+//! Scoring: `POST /v1/models/{model}/score` and `POST /score`.
 
 use super::{
     access::Caller,
@@ -22,10 +22,9 @@ use std::{
 };
 use utoipa::ToSchema;
 
-/// Media type of JSON.
 const JSON: &str = "application/json";
 
-/// JSON answer of `POST /v1/models/{model}/score`.
+/// JSON response of `POST /v1/models/{model}/score`.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "documents what [`Form::Object`] writes")]
 pub(super) struct JsonResponse {
@@ -33,7 +32,7 @@ pub(super) struct JsonResponse {
     data: Vec<String>,
 }
 
-/// Response blobs and where the time went.
+/// Response blobs and their timing.
 struct Scored {
     blobs: Vec<Vec<u8>>,
     reserved: Reserved,
@@ -42,7 +41,7 @@ struct Scored {
     score: Duration,
 }
 
-/// Scores queries: raw ones, one after the other, give raw responses; JSON gives JSON.
+/// Scores queries. Concatenated raw queries get raw responses; JSON gets JSON.
 #[utoipa::path(
     post,
     path = "/v1/models/{model}/score",
@@ -95,7 +94,8 @@ pub(super) async fn score(
     }
 }
 
-/// Scores queries on the default model: JSON in, an array of base64 strings out.
+/// Scores queries on the default model. The request is JSON, the response an array of base64
+/// strings.
 #[utoipa::path(
     post,
     path = "/score",
@@ -141,7 +141,7 @@ async fn answer_json(
     let key = parse_key_id(&key_id, "key_id")?;
     let queries = queries::from_base64(&data, model, key)?;
     drop((body, data));
-    // The two forms of JSON are as long, but for a few bytes.
+    // The two JSON forms differ by a few bytes only.
     answer(
         service,
         request,
@@ -201,7 +201,7 @@ async fn answer(
         None => None,
     };
     let key_time = asked.elapsed();
-    // What is begun has to be done in time as well.
+    // Work that has begun must also end before the deadline.
     let begun_by = deadline.checked_sub(expected).unwrap_or(asked);
     let scored = service
         .pool
@@ -239,7 +239,7 @@ async fn answer(
     })
 }
 
-/// The queue was longer than it seemed when the request came.
+/// Error for a queue that turned out longer than estimated on arrival.
 fn late(service: &Service) -> ApiError {
     ApiError::Busy {
         what: "the request could not be scored before its deadline",
@@ -248,7 +248,7 @@ fn late(service: &Service) -> ApiError {
 }
 
 impl Scored {
-    /// 200, with the times in milliseconds in `Server-Timing`.
+    /// Responds with 200 and the times in milliseconds in `Server-Timing`.
     fn respond(self, content_type: &'static str, form: Form) -> HttpResponse {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timing = format!(

@@ -1,3 +1,5 @@
+//! State shared by all request handlers.
+
 use super::{
     access::Access, answer::Answers, body::Bodies, budget::DailyBudget, error::ApiError, estimate::Estimate,
     models::Documents, pool::ScoringPool, prepared::PreparedKeys, rate::RateLimit,
@@ -19,55 +21,55 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// How long a query takes, before there was one.
+/// Cost estimate until the first query has been measured.
 const FIRST_GUESS: Duration = Duration::from_millis(50);
 
-/// What every request handler works with.
+/// State shared by all request handlers.
 pub(super) struct Service {
-    /// The models, as they are now: a changed folder gives another registry.
+    /// Models as they are now; a changed folder gives another registry.
     pub(super) models: RwLock<Arc<Served>>,
-    /// Uploaded keys.
+    /// Store of uploaded keys.
     pub(super) keys: KeyStore,
-    /// Keys in use.
+    /// Cache of keys in use.
     pub(super) prepared: PreparedKeys,
-    /// Threads that score.
+    /// Scoring threads.
     pub(super) pool: ScoringPool,
-    /// How much of the pool a query of each model takes.
+    /// Pool time per query of each model.
     pub(super) costs: Costs,
-    /// How long a request may wait for its turn.
+    /// Longest time from a request's arrival to its answer.
     pub(super) deadline: Duration,
-    /// Who may ask.
+    /// Tokens and the tenants they belong to.
     pub(super) access: Access,
-    /// How often.
+    /// Rate limit per tenant.
     pub(super) rate: RateLimit,
-    /// How many queries in a day.
+    /// Daily query budget per tenant and model.
     pub(super) budget: Option<Arc<DailyBudget>>,
-    /// Keys that are being uploaded.
+    /// Memory for keys that are being uploaded.
     pub(super) uploads: Bodies,
-    /// Queries that are arriving.
+    /// Memory for queries that are arriving.
     pub(super) queries: Bodies,
-    /// Answers that are being read.
+    /// Memory for responses that are being read.
     pub(super) answers: Answers,
-    /// What this process has counted.
+    /// Metrics of this process.
     pub(super) metrics: PrometheusHandle,
-    /// Uploaded keys that are checked at a time, away from the threads that serve HTTP.
+    /// Limits uploaded keys that are checked at once, off the HTTP threads.
     pub(super) checks: Semaphore,
 }
 
-/// The models, and what is said of them.
+/// Models and the serialized responses about them.
 pub(super) struct Served {
     pub(super) registry: Registry,
     pub(super) documents: Documents,
 }
 
 impl Served {
-    /// These models.
+    /// Serializes the descriptors of `registry`.
     pub(super) fn new(registry: Registry) -> serde_json::Result<Self> {
         let documents = Documents::of(&registry)?;
         Ok(Self { registry, documents })
     }
 
-    /// The model that the request's path names.
+    /// Returns the model that the request's path names.
     pub(super) fn named(&self, request: &HttpRequest) -> Result<&Arc<Model>, ApiError> {
         let address = request.match_info().get("model").unwrap_or_default();
         self.registry.find(address).map_err(|why| match why {
@@ -77,12 +79,12 @@ impl Served {
     }
 }
 
-/// How much of the scoring pool a query takes, by model.
+/// Estimated pool time per query, by model.
 #[derive(Default)]
 pub(super) struct Costs(RwLock<HashMap<ModelId, Arc<Estimate>>>);
 
 impl Costs {
-    /// Of a model; at first a guess, which its queries will correct.
+    /// Returns the estimate of a model. It starts as a guess, which the model's queries correct.
     pub(super) fn of(&self, model: ModelId) -> Arc<Estimate> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(estimate) = known.get(&model) {
@@ -96,7 +98,7 @@ impl Costs {
             .clone()
     }
 
-    /// Forgets models that are served no more.
+    /// Forgets models that are no longer served.
     fn keep(&self, registry: &Registry) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|id, _| registry.has(*id));
@@ -104,18 +106,18 @@ impl Costs {
 }
 
 impl Service {
-    /// The models, as they are now.
+    /// Returns the models as they are now.
     pub(super) fn models(&self) -> Arc<Served> {
         self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Serves other models from now on. Requests in progress end with the ones they began with.
+    /// Replaces the models. Requests in progress finish with the ones they started with.
     pub(super) fn replace_models(&self, models: Served) {
         self.costs.keep(&models.registry);
         *self.models.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(models);
     }
 
-    /// Bytes of the largest key that any of the models needs: what an upload may not exceed.
+    /// Returns the size in bytes of the largest key that any model needs, the limit for uploads.
     pub(super) fn key_limit(&self) -> usize {
         let models = self.models();
         let sizes = models
@@ -125,13 +127,13 @@ impl Service {
         sizes.max().unwrap_or(0)
     }
 
-    /// Whether any of the models needs keys of this set.
+    /// Checks whether any model needs keys of this parameter set.
     pub(super) fn uses(&self, set: ParameterSetId) -> bool {
         self.models().registry.all().any(|model| model.set().id() == set)
     }
 }
 
-/// Reads a key id from the place that `what` names.
+/// Parses a key id. `what` names its source in the error.
 pub(super) fn parse_key_id(text: &str, what: &str) -> Result<KeyId, ApiError> {
     text.parse()
         .map_err(|error| ApiError::Malformed(format!("{what} is not a key id: {error}")))

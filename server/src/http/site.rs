@@ -1,4 +1,4 @@
-//! The demo page's files: from a folder, or from the program itself.
+//! Files of the demo page, from a folder or embedded in the program.
 
 use actix_files::Files;
 #[cfg(not(feature = "page"))]
@@ -13,10 +13,10 @@ use actix_web::{
 };
 use std::path::Path;
 
-/// Everything under `directory`, with `index.html` at `/`.
+/// Serves everything under `directory`, with `index.html` at `/`.
 pub(super) fn from_directory(config: &mut ServiceConfig, directory: &Path) {
     let root = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-    // What a link in the folder leads to is served only if it lies in the folder.
+    // The target of a symbolic link is served only if it lies within the folder.
     let within = move |path: &Path, _: &RequestHead| {
         let found = root.join(path).canonicalize();
         found.is_ok_and(|found| found.starts_with(&root))
@@ -32,7 +32,7 @@ pub(super) fn from_directory(config: &mut ServiceConfig, directory: &Path) {
     config.service(site);
 }
 
-/// The page that was built into the program.
+/// Serves the page that is embedded in the program.
 #[cfg(feature = "page")]
 pub(super) fn built_in(config: &mut ServiceConfig) {
     for file in embedded::files() {
@@ -45,7 +45,7 @@ pub(super) fn built_in(config: &mut ServiceConfig) {
     }
 }
 
-/// Without a page, what this is.
+/// Serves a short text about the API, in builds without the page.
 #[cfg(not(feature = "page"))]
 pub(super) fn built_in(config: &mut ServiceConfig) {
     const ABOUT: &str = "\
@@ -81,7 +81,7 @@ mod embedded {
     #[folder = "../web/dist"]
     struct Page;
 
-    /// A file of the page.
+    /// An embedded file of the page.
     #[derive(Clone)]
     pub(super) struct File {
         name: Cow<'static, str>,
@@ -95,7 +95,7 @@ mod embedded {
             let file = Page::get(&name)?;
             Some(File {
                 mime: file.metadata.mimetype().to_owned(),
-                // Weak: the same bytes may travel compressed.
+                // Weak, since the same content may be sent compressed.
                 etag: format!("W/\"{}\"", hex::encode(file.metadata.sha256_hash())),
                 content: match file.data {
                     Cow::Borrowed(content) => Bytes::from_static(content),
@@ -129,7 +129,8 @@ mod embedded {
     }
 }
 
-/// Files under `/assets/` carry a hash in their names and never change; others are asked for again each time.
+/// Sets caching: files under `/assets/` carry a hash in their names and never change, others are
+/// revalidated each time.
 async fn cache_policy(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -1,4 +1,4 @@
-//! A TCP stream that reads no more than is wanted, and fails when its other side doesn't go on.
+//! TCP stream that limits reads to what is wanted, and fails when the client stalls.
 
 use super::{
     connection::Patience,
@@ -19,36 +19,39 @@ use tokio::{
     time::Sleep,
 };
 
-/// How long the HTTP library has to say that a request is late, before the connection is closed without a word.
+/// Time that the HTTP library has to respond to a late request, before the connection is closed
+/// without a response.
 const ANSWERED: Duration = Duration::from_secs(3);
-/// Bytes that the HTTP library gets at a time, beyond those of a body. It takes apart all that it has, so that these may become fifty requests,
-/// which take some 3 kB each while they wait for their turn.
+/// Most bytes that the HTTP library gets at a time, besides those of a body. It parses all of them
+/// at once, and they may become fifty requests, which hold some 3 kB each while they wait.
 const TURN: usize = 2 << 10;
-/// Bytes of a body that it gets at a time.
+/// Most bytes of a body that the library gets at a time.
 const BODY_TURN: usize = 16 << 10;
-/// What a head may hold of memory without being counted.
+/// Size of request headers that may be held in memory without a ticket.
 const SHORT_HEAD: usize = 8 << 10;
-/// The longest head, or about so: the HTTP library begins it anew with every piece, and would hold 128 KiB of it.
+/// Approximate size limit of request headers: the HTTP library parses them from the start with
+/// every piece, and would hold 128 KiB of them.
 const LONGEST_HEAD: usize = 32 << 10;
-/// Bytes that are written before other connections have their turn.
+/// Bytes written before other connections get their turn.
 const WRITTEN: usize = 256 << 10;
-/// Bytes that are read although nobody wants them, since the end of a connection may come behind them: TLS says goodbye in 24.
+/// Unwanted bytes that are read anyway, since the end of the connection may follow: TLS closes with
+/// 24 bytes.
 const SURPLUS: usize = 512;
 
-/// A TCP stream that fails when its other side doesn't read, or doesn't go on with the head of a request.
+/// TCP stream that fails when the client doesn't read, or stalls within the headers of a request.
 pub(super) struct Watched {
     tcp: TcpStream,
     watch: Arc<Watch>,
     stalled: Arc<Stalled>,
     patience: Patience,
-    /// How fast the client reads, while it is what writing waits for.
+    /// Reading speed of the client, while a write waits for it.
     waiting: Option<Waiting>,
-    /// The head that is arriving.
+    /// Request headers that are arriving.
     head: Option<Head>,
     reading: Timer,
-    /// Bytes read since the HTTP library last took them apart.
+    /// Bytes read since the HTTP library last parsed its input.
     turn: usize,
-    /// Bytes written since other connections last had their turn.
+    /// Bytes written since other connections last got their turn.
     written: usize,
     unwanted: Unwanted,
 }
@@ -61,21 +64,21 @@ struct Waiting {
 
 struct Head {
     since: Instant,
-    /// Requests that had begun before it.
+    /// Number of requests that had begun before it.
     after: u64,
     bytes: usize,
-    /// Of a long head.
+    /// Ticket for headers longer than `SHORT_HEAD`.
     ticket: Option<Ticket>,
 }
 
-/// Bytes read while nobody wanted them, behind this many requests.
+/// Unwanted bytes that were read since this many requests had begun.
 #[derive(Default)]
 struct Unwanted {
     after: u64,
     bytes: usize,
 }
 
-/// Something to wait for.
+/// A resettable timer.
 struct Timer(Pin<Box<Sleep>>);
 
 impl Timer {
@@ -83,7 +86,7 @@ impl Timer {
         Self(Box::pin(tokio::time::sleep(Duration::ZERO)))
     }
 
-    /// Whether a time has come; if not, the task is woken then.
+    /// Checks whether `time` has come; if not, wakes the task then.
     fn has_come(&mut self, time: Instant, context: &mut Context<'_>) -> bool {
         let time = tokio::time::Instant::from_std(time);
         if self.0.deadline() != time {
@@ -95,7 +98,7 @@ impl Timer {
 
 impl Watched {
     pub(super) fn new(tcp: TcpStream, patience: Patience, stalled: Arc<Stalled>) -> Self {
-        // Answers are short or written in large pieces: nothing is gained by waiting for more.
+        // Answers are short or written in large pieces, so Nagle's algorithm gains nothing.
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY can't be set");
         }
@@ -113,15 +116,17 @@ impl Watched {
         }
     }
 
-    /// What is known of this connection.
+    /// Returns the shared state of this connection.
     pub(super) fn watch(&self) -> &Arc<Watch> {
         &self.watch
     }
 
-    /// Notes what came of a read, and says whether a head is too long, or a head or a request is late.
+    /// Records the result of a read. Returns whether request headers are too long or late, or the
+    /// connection was idle for too long.
     ///
-    /// The HTTP library looks after the first head of a connection and after connections that send nothing; it answers those, so it has some
-    /// seconds more. What it leaves open are later heads that stop half way.
+    /// The HTTP library times out the first headers of a connection and idle connections. It
+    /// responds to those, so it gets some seconds more. It doesn't time out later headers that stop
+    /// half way.
     fn is_bad(&mut self, arrived: usize, pending: bool, context: &mut Context<'_>) -> bool {
         let Some(idle_since) = self.watch.idle_since() else {
             self.head = None;
@@ -153,7 +158,7 @@ impl Watched {
         pending && self.reading.has_come(allowed + ANSWERED, context)
     }
 
-    /// Reads a little or nothing, only to see whether the client has gone.
+    /// Reads a few bytes or none, to detect whether the client has disconnected.
     fn poll_gone(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let begun = self.watch.begun();
         if self.unwanted.after != begun {
@@ -174,7 +179,7 @@ impl Watched {
         }
     }
 
-    /// Reads so many bytes or fewer, whatever there is room for, and returns how many.
+    /// Reads at most `most` bytes, regardless of the buffer's size, and returns how many.
     fn read_at_most(
         &mut self,
         most: usize,
@@ -189,7 +194,7 @@ impl Watched {
         Poll::Ready(Ok(read.filled().len()))
     }
 
-    /// Notes what came of a write.
+    /// Records the result of a write.
     fn wrote(&mut self, written: Poll<usize>, context: &mut Context<'_>) -> io::Result<Poll<usize>> {
         if self.watch.has_given_up(context.waker()) {
             return Err(io::ErrorKind::ConnectionAborted.into());
@@ -229,7 +234,7 @@ impl AsyncRead for Watched {
         }
         let turn = TURN + this.watch.body_to_come().min(BODY_TURN);
         if this.turn >= turn {
-            // The HTTP library sees what it has, and asks again.
+            // The HTTP library parses its input, and reads again.
             this.turn = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -276,13 +281,13 @@ impl AsyncWrite for Watched {
         }
     }
 
-    /// Called when all that there was to write has been written.
+    /// Called when all pending data has been written.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = pin!(&mut this.tcp).poll_flush(context);
         if flushed.is_ready() && this.waiting.take().is_some() {
             this.watch.unblock();
-            // What came meanwhile may be read now.
+            // Bytes that arrived in the meantime may be read now.
             context.waker().wake_by_ref();
         }
         flushed

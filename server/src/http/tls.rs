@@ -1,3 +1,5 @@
+//! TLS certificate and key of the server.
+
 use anyhow::{Context, anyhow};
 use rustls::{
     ServerConfig,
@@ -5,17 +7,17 @@ use rustls::{
 };
 use std::path::PathBuf;
 
-/// Where a certificate chain and its private key lie, as PEM.
+/// Paths of a certificate chain and its private key, as PEM.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The server's certificate first, then those that sign it.
+    /// Certificate chain: the server's certificate first, then its issuers'.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Private key of the server's certificate.
     pub key: PathBuf,
 }
 
 impl TlsFiles {
-    /// Reads them.
+    /// Loads both files.
     pub(super) fn load(&self) -> anyhow::Result<ServerConfig> {
         let shown = self.certificate.display();
         let chain: Vec<_> = CertificateDer::pem_file_iter(&self.certificate)

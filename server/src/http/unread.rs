@@ -1,13 +1,15 @@
-//! Keeps an unread request body from being read for ever, and unread answers short.
+//! Middleware against request bodies that never end and responses that nobody reads.
 //!
-//! When a handler answers without having read a chunked body to its end, and drops it, actix goes on reading and
-//! discarding it for as long as the client sends. If the body is still alive when the answer has been written, it
-//! closes the connection instead, after a moment in which the client can read the answer. So this middleware ties
-//! the life of the request's body to that of the response's.
+//! When a handler responds before it has read a chunked body to its end, and drops it, actix goes
+//! on reading and discarding it for as long as the client sends. If the body is still alive when
+//! the response has been written, actix closes the connection instead, after a moment in which the
+//! client can read the response. So this middleware ties the life of the request's body to that of
+//! the response's.
 //!
-//! It also tells the connection when a request begins, when its handler wants more of its body and when its answer has been written: nothing else is
-//! read in between. And it gives the connection no more of an answer at a time than it writes at a time, or a client that reads nothing
-//! would make it hold a whole answer of any length.
+//! It also tells the connection when a request begins, when its handler wants more of the body and
+//! when its response has been written; nothing else is read in between. And it passes responses on
+//! in pieces no longer than a write: otherwise a client that reads nothing would make the
+//! connection hold a whole response of any length.
 
 use super::watch::{Expected, InProgress, Watch};
 use actix_web::{
@@ -28,10 +30,10 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Bytes of an answer that the connection gets at a time.
+/// Most bytes of a response that the connection gets at a time.
 pub(super) const PIECE: usize = 16 << 10;
 
-/// Middleware around everything that may read a body.
+/// Wraps every route that may read a body.
 pub(super) async fn wrap(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -71,7 +73,7 @@ pub(super) async fn wrap(
     }))
 }
 
-/// A request's body, for its handler and its response.
+/// Request body, shared by its handler and its response.
 #[derive(Clone)]
 struct SharedBody {
     payload: Rc<RefCell<Payload>>,
@@ -94,10 +96,10 @@ impl Stream for SharedBody {
     }
 }
 
-/// A response's body, with the request's.
+/// Response body that keeps the request's body alive.
 struct Answer {
     body: BoxBody,
-    /// What is left of the last piece of it.
+    /// Rest of the last piece of the body.
     piece: Bytes,
     _request_body: Option<SharedBody>,
     _in_progress: Option<Rc<InProgress>>,

@@ -1,4 +1,4 @@
-//! What a server does now and then, for as long as the process lives.
+//! Periodic background tasks.
 
 use super::service::{Served, Service};
 use crate::telemetry;
@@ -10,14 +10,15 @@ use std::{sync::Arc, time::Duration};
 
 /// How often expired keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// How often the token file is read: a revoked token works this long at most.
+/// How often the token file is read: a revoked token works for this long at most.
 const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the folder of models is looked at: a new version is served this much later, and the time that loading it takes.
+/// How often the folder of models is checked: a new version is served after this time plus its
+/// loading time.
 const MODELS_INTERVAL: Duration = Duration::from_secs(2);
-/// How often measurements are put into histograms.
+/// How often measurements are moved into histograms.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Starts all of it.
+/// Starts all background tasks.
 pub(super) fn start(service: &Arc<Service>) {
     rt::spawn(sweep(service.clone()));
     rt::spawn(keep_metrics(service.metrics.clone()));
@@ -25,7 +26,7 @@ pub(super) fn start(service: &Arc<Service>) {
     rt::spawn(reload_models(service.clone()));
 }
 
-/// Removes expired keys now and then, for as long as the process lives, and keys of earlier formats once.
+/// Removes keys of earlier formats once, then expired keys periodically.
 async fn sweep(service: Arc<Service>) {
     let earlier = service
         .keys
@@ -50,7 +51,8 @@ async fn sweep(service: Arc<Service>) {
     }
 }
 
-/// Puts measurements into their histograms now and then, so that they don't pile up where no one asks for them.
+/// Moves measurements into their histograms, so that they don't pile up if nobody reads the
+/// metrics.
 async fn keep_metrics(metrics: PrometheusHandle) {
     let mut interval = tokio::time::interval(METRICS_INTERVAL);
     loop {
@@ -59,7 +61,8 @@ async fn keep_metrics(metrics: PrometheusHandle) {
     }
 }
 
-/// Reads the token file now and then. What can't be read changes nothing at first: `Access` says for how long.
+/// Reloads the token file periodically. While it can't be read, the known tokens stay valid for the
+/// time that `Access` allows.
 async fn reload_tokens(service: Arc<Service>) {
     let mut interval = tokio::time::interval(TOKENS_INTERVAL);
     loop {
@@ -76,7 +79,8 @@ async fn reload_tokens(service: Arc<Service>) {
     }
 }
 
-/// Looks at the folder of models now and then. A folder with a model that can't be served changes nothing, and is tried again when a file changes.
+/// Reloads the folder of models when it changes. A folder with an invalid model changes nothing,
+/// and is tried again when a file changes.
 async fn reload_models(service: Arc<Service>) {
     let mut interval = tokio::time::interval(MODELS_INTERVAL);
     let mut seen = service.models().registry.folder();

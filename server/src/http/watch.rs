@@ -1,4 +1,4 @@
-//! What is known of a connection: whether its client reads, and what of its requests may be read.
+//! State of a connection: whether its client reads, and how much may be read from it.
 
 use futures_util::task::AtomicWaker;
 use std::{
@@ -11,41 +11,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes of a body that are read ahead of its handler: a whole record of TLS, so that something comes of them.
+/// Bytes of a body to read ahead of its handler: a whole TLS record, since a part of one can't be
+/// decrypted.
 const AHEAD: usize = (16 << 10) + 512;
 
-/// Whether a connection's client reads what it is sent, and what the server wants to read of it.
+/// State of a connection: whether its client reads, and how much the server wants to read from it.
 ///
-/// The stream, the requests of the connection and the rooms where these hold places share it.
+/// Shared by the stream, the requests on the connection, and the rooms where those hold places.
 pub(super) struct Watch {
     started: Instant,
-    /// Milliseconds after `started` at which there was no more room to write, plus one; 0 while there is.
+    /// Milliseconds after `started` at which writing blocked, plus one; 0 while it doesn't block.
     blocked: AtomicU64,
     given_up: AtomicBool,
-    /// Wakes the one task that reads, answers and writes.
+    /// Wakes the one task that reads, handles requests and writes.
     waker: AtomicWaker,
-    /// Requests whose heads have arrived.
+    /// Number of requests whose headers have arrived.
     begun: AtomicU64,
-    /// Requests that are answered now.
+    /// Number of requests being handled.
     busy: AtomicUsize,
-    /// Milliseconds after `started` at which the last of them was answered.
+    /// Milliseconds after `started` at which the last of them ended.
     idle: AtomicU64,
-    /// Bytes of the request's body that may be read now, since its handler asked for more.
+    /// Bytes of the request's body that may be read now, because its handler asked for more.
     wanted: AtomicUsize,
-    /// Whether the last request has a body whose end hasn't been read.
+    /// Whether the end of the last request's body is still unread.
     unread: AtomicBool,
-    /// Bytes of that body that are still to come, at most. 0 if its length isn't known.
+    /// Upper bound on the bytes of that body still to come; 0 if its length isn't known.
     to_come: AtomicUsize,
 }
 
-/// The body of a request, as far as its head tells.
+/// Length of a request's body, from its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// There is none.
+    /// The request has no body.
     Nothing,
-    /// So many bytes.
+    /// The body has this many bytes.
     Bytes(usize),
-    /// Any number of bytes.
+    /// The length isn't known.
     Unknown,
 }
 
@@ -65,7 +66,8 @@ impl Watch {
         }
     }
 
-    /// For how long the client hasn't read what there is for it. `None` if it has.
+    /// Returns how long the client hasn't read the data waiting for it, or `None` if none is
+    /// waiting.
     pub(super) fn blocked_for(&self) -> Option<Duration> {
         let since = self.blocked.load(Ordering::Relaxed).checked_sub(1)?;
         Some(
@@ -75,24 +77,25 @@ impl Watch {
         )
     }
 
-    /// Closes the connection, whatever it was about to send.
+    /// Closes the connection, whatever it still has to send.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
         self.waker.wake();
     }
 
-    /// Whether [`Self::give_up`] was called. The task with this waker will hear of it, and of what may be read.
+    /// Returns whether [`Self::give_up`] was called. Registers `waker` for changes to that, and to
+    /// what may be read.
     pub(super) fn has_given_up(&self, waker: &Waker) -> bool {
         self.waker.register(waker);
         self.given_up.load(Ordering::Relaxed)
     }
 
-    /// Requests whose heads have arrived so far.
+    /// Returns the number of requests whose headers have arrived.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Since when no request is answered; `None` while one is.
+    /// Returns since when no request has been in progress, or `None` while one is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         if self.busy.load(Ordering::Relaxed) > 0 {
             return None;
@@ -100,14 +103,14 @@ impl Watch {
         Some(self.started + Duration::from_millis(self.idle.load(Ordering::Relaxed)))
     }
 
-    /// Whether bytes that arrive are wanted: those of a head, or of a body whose handler waits for them, but nothing from a client that
-    /// doesn't read its answers.
+    /// Checks whether arriving bytes are wanted. Request headers are, and a body whose handler
+    /// waits for it, but nothing from a client that doesn't read its responses.
     pub(super) fn wants_bytes(&self) -> bool {
         let wanted = self.busy.load(Ordering::Relaxed) == 0 || self.wanted.load(Ordering::Relaxed) > 0;
         wanted && self.blocked.load(Ordering::Relaxed) == 0
     }
 
-    /// Notes that bytes were read.
+    /// Records bytes that were read.
     pub(super) fn read(&self, bytes: usize) {
         let less = |count: usize| Some(count.saturating_sub(bytes));
         for counted in [&self.wanted, &self.to_come] {
@@ -115,46 +118,48 @@ impl Watch {
         }
     }
 
-    /// Bytes that don't belong to another request, but for as many as came with the head of this one.
+    /// Returns the bytes still to come that can't belong to another request, except for as many as
+    /// came with the headers of this one.
     pub(super) fn body_to_come(&self) -> usize {
         self.to_come.load(Ordering::Relaxed)
     }
 
-    /// A handler waits for more of its request's body.
+    /// Records that a handler waits for more of its request's body.
     pub(super) fn want_more(&self) {
-        // Whoever waits for the network already needs no waking.
+        // A task that already waits for the network needs no waking.
         if self.wanted.swap(AHEAD, Ordering::Relaxed) == 0 {
             self.waker.wake();
         }
     }
 
-    /// The handler has read all of its request's body.
+    /// Records that the handler has read all of its request's body.
     pub(super) fn has_read_all(&self) {
         self.wanted.store(0, Ordering::Relaxed);
         self.to_come.store(0, Ordering::Relaxed);
         self.unread.store(false, Ordering::Relaxed);
     }
 
-    /// Whether what arrives belongs to the body of a request that was answered without reading it all.
+    /// Returns whether arriving bytes belong to the body of a request that was answered before it
+    /// was read to the end.
     pub(super) fn is_discarding(&self) -> bool {
         self.unread.load(Ordering::Relaxed) && self.busy.load(Ordering::Relaxed) == 0
     }
 
-    /// There is no room to write, since now if there was until now.
+    /// Records that writing blocks.
     pub(super) fn block(&self) {
         let now = self.milliseconds() + 1;
-        // Only the first time counts.
+        // Only the first call counts.
         let _ = self
             .blocked
             .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The client has read something, but there is more for it.
+    /// Records that the client has read something, but not all.
     pub(super) fn moved(&self) {
         self.blocked.store(self.milliseconds() + 1, Ordering::Relaxed);
     }
 
-    /// The client has read all there was.
+    /// Records that the client has read everything.
     pub(super) fn unblock(&self) {
         self.blocked.store(0, Ordering::Relaxed);
     }
@@ -164,11 +169,11 @@ impl Watch {
     }
 }
 
-/// A request that is being answered, until its answer has been written.
+/// A request in progress, until its response has been written.
 pub(super) struct InProgress(Arc<Watch>);
 
 impl InProgress {
-    /// From now on, with such a body.
+    /// Begins a request with a body of the expected length.
     pub(super) fn begin(watch: &Arc<Watch>, body: Expected) -> Self {
         watch.wanted.store(0, Ordering::Relaxed);
         watch.unread.store(body != Expected::Nothing, Ordering::Relaxed);
@@ -182,7 +187,7 @@ impl InProgress {
         Self(watch.clone())
     }
 
-    /// The connection.
+    /// Returns the state of the request's connection.
     pub(super) fn watch(&self) -> &Watch {
         &self.0
     }
@@ -192,14 +197,15 @@ impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.idle.store(self.0.milliseconds(), Ordering::Relaxed);
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
-        // Another head may be read now.
+        // The next request's headers may be read now.
         self.0.waker.wake();
     }
 }
 
-/// Connections that hold memory for clients that don't go on: they don't read what was written, or stop in the middle of a long head.
+/// Connections that hold memory for clients that have stalled: they don't read what was written, or
+/// stopped in the middle of long headers.
 ///
-/// There may be so many; for one more, whoever has held on longest is let go.
+/// Their number is limited; one more makes the connection that stalled longest close.
 pub(super) struct Stalled {
     most: usize,
     held: Mutex<Tickets>,
@@ -211,14 +217,14 @@ struct Tickets {
     by_age: BTreeMap<u64, Arc<Watch>>,
 }
 
-/// A connection among the [`Stalled`] ones, until dropped.
+/// A connection's place among the [`Stalled`] ones, until dropped.
 pub(super) struct Ticket {
     stalled: Arc<Stalled>,
     number: u64,
 }
 
 impl Stalled {
-    /// Room for `most` connections.
+    /// Allows up to `most` connections.
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -226,7 +232,7 @@ impl Stalled {
         })
     }
 
-    /// Enters a connection as the youngest, in exchange for the ticket it has.
+    /// Adds a connection as the youngest, replacing its former ticket.
     pub(super) fn enter(self: &Arc<Self>, watch: &Arc<Watch>, former: Option<Ticket>) -> Ticket {
         drop(former);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -297,14 +303,14 @@ mod tests {
         let all = [watch(), watch(), watch(), watch()];
         let first = stalled.enter(&all[0], None);
         let second = stalled.enter(&all[1], None);
-        // It has moved, and is the youngest now.
+        // The first connection has moved, and is the youngest now.
         let first = stalled.enter(&all[0], Some(first));
         let third = stalled.enter(&all[2], None);
         assert_eq!(
             all.each_ref().map(|one| given_up(one)),
             [false, true, false, false]
         );
-        // Its ticket is worth nothing any more.
+        // This ticket was already void.
         drop(second);
         drop(third);
         let _fourth = stalled.enter(&all[3], None);

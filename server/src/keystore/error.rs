@@ -1,55 +1,58 @@
+//! Errors of the key store.
+
 use std::{error::Error, io, path::PathBuf, time::Duration};
 
-/// A store that can't be opened.
+/// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory can't be made or locked.
+    /// The directory can't be created or locked.
     #[error("cannot use the directory {path:?}: {source}")]
     Directory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// What the system said.
+        /// Error from the system.
         source: io::Error,
     },
-    /// The URL names no store that this program knows.
+    /// The URL's scheme isn't supported.
     #[error("the store's URL starts with file://, s3://, az://, gs:// or memory://, not {0}")]
     Scheme(String),
-    /// A `file://` URL that isn't a path here.
+    /// The `file://` URL isn't an absolute path on this machine.
     #[error("the file:// URL is no absolute path on this machine")]
     Path,
-    /// An option that this kind of store doesn't have.
+    /// This kind of store doesn't have the option.
     #[error("this kind of store has no option {0}")]
     Option(String),
-    /// An object store refused its settings.
+    /// The object store rejected its settings.
     #[error(transparent)]
     Object(#[from] object_store::Error),
-    /// The first use of the store failed.
+    /// The first operation on the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The store failed or can't be reached. Nothing that was acknowledged is lost by it, and the same may work later.
+/// The store failed or can't be reached. Acknowledged writes are not lost, and the operation may
+/// succeed later.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// No room: a full disk, or a quota of the file system.
+    /// The disk is full, or a quota of the file system is reached.
     #[error("the store is full: {0}")]
     Full(object_store::Error),
-    /// It didn't answer in time.
+    /// The operation timed out.
     #[error("the store did not answer within {} s", .0.as_secs_f64())]
     Slow(Duration),
-    /// It gives back other bytes than were written, or isn't the one that was opened.
+    /// The store returned other bytes than were written, or was replaced since it was opened.
     #[error("the store is not the one that was opened: {0}")]
     Wrong(&'static str),
-    /// The tenant has as many keys as it may have.
+    /// The tenant has reached its limit of keys.
     #[error("{0} keys are stored, which is the limit")]
     QuotaReached(u64),
-    /// An operation failed.
+    /// Another operation failed.
     #[error(transparent)]
     Object(object_store::Error),
 }
 
 impl StoreError {
-    /// What kind of failure of the store this is; `None` for what a store that works may say too.
+    /// Returns the kind of failure, or `None` for errors that a working store may return too.
     pub(super) fn failure(&self) -> Option<&'static str> {
         match self {
             Self::Full(_) => Some("full"),
@@ -76,7 +79,7 @@ impl From<object_store::Error> for StoreError {
     }
 }
 
-/// Whether a lack of room lies at the root of an error.
+/// Checks whether an error was caused by a lack of space.
 fn is_full(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {

@@ -1,3 +1,5 @@
+//! Directory as a key store: locking, sweeping and timestamps, which other stores don't offer.
+
 use super::{error::OpenError, tenant::TenantName};
 use blindscore_protocol::ids::KeyId;
 use std::{
@@ -8,26 +10,27 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Held by the processes that use a directory.
+/// Name of the file that is locked by the processes using the directory.
 const LOCK: &str = "lock";
-/// Written and read back to see whether the store works.
+/// Name of the object that is written and read back to probe the store.
 pub(super) const PROBE: &str = "probe";
-/// What tenants may not be called: their folders would be where these files are.
+/// Names that no tenant may have, since the tenant's folder would take the place of these files.
 pub(super) const OWN_NAMES: [&str; 2] = [LOCK, PROBE];
-/// A staging file older than this is no upload in progress, whoever's it was.
+/// Age from which a staging file can't belong to an upload in progress, in this process or another.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// What a directory offers that other stores don't: times that can be set, and knowing whether one is alone.
+/// Operations that only a directory offers: setting file times, and checking for other processes.
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
-    /// Locked as long as the process lives: at first exclusively if it is alone, then shared with those that come later.
+    /// Locked while the process lives: exclusively at first if no other process uses the directory,
+    /// then shared with later ones.
     lock: File,
     alone: bool,
 }
 
 impl Directory {
-    /// Makes the directory if needed, and finds out whether another process uses it.
+    /// Creates the directory if needed, and finds out whether another process uses it.
     pub(super) fn open(root: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Directory {
             path: root.to_owned(),
@@ -39,7 +42,7 @@ impl Directory {
         let alone = match lock.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
-                // Whoever is alone lets others in as soon as it has swept.
+                // The first process admits others as soon as it has swept.
                 lock.lock_shared().map_err(failed)?;
                 false
             }
@@ -52,7 +55,8 @@ impl Directory {
         })
     }
 
-    /// Whether the directory is still the one that was opened, and no empty mount point or other disk in its place.
+    /// Checks that the directory is still the one that was opened, not an empty mount point or
+    /// another disk in its place.
     pub(super) fn is_there(&self) -> bool {
         let (Ok(opened), Ok(found)) = (self.lock.metadata(), fs::symlink_metadata(self.root.join(LOCK)))
         else {
@@ -61,10 +65,11 @@ impl Directory {
         same_file(&opened, &found)
     }
 
-    /// Removes what uploads that never ended left behind, and returns how many files there were.
+    /// Removes files left by uploads that never finished, and returns their number.
     ///
-    /// At the `start`, before this process has uploads of its own, that is every staging file if no other process is
-    /// there; else those that are too old for an upload in progress. Only names that the store could have made are touched.
+    /// At the `start`, before this process has uploads of its own, removes every staging file if no
+    /// other process uses the directory. Otherwise removes those too old for an upload in progress.
+    /// Only touches names that the store itself could have created.
     pub(super) fn sweep_staging_files(&self, start: bool) -> io::Result<usize> {
         let all = start && self.alone;
         let mut removed = 0;
@@ -84,13 +89,14 @@ impl Directory {
             }
         }
         if all {
-            // Others that start from now on have to see that someone is there, even when this process has gone.
+            // Later processes must see the directory in use while any process that shares it lives,
+            // even after this one exits.
             self.lock.lock_shared()?;
         }
         Ok(removed)
     }
 
-    /// Sets a file's time to now; false if there is no such file.
+    /// Sets a file's modification time to now. Returns false if there is no such file.
     pub(super) fn touch(&self, path: &object_store::path::Path) -> io::Result<bool> {
         let opened = File::options().write(true).open(self.root.join(path.as_ref()));
         match opened {
@@ -105,7 +111,8 @@ impl Directory {
     }
 }
 
-/// object_store writes `NAME#NUMBER` first. Names are keys' ids, and the probe's.
+/// Checks for the temporary names `NAME#NUMBER` of `object_store`, where NAME is a key id or the
+/// probe.
 fn is_staging(name: &OsStr) -> bool {
     let Some((name, number)) = name.to_str().and_then(|name| name.rsplit_once('#')) else {
         return false;
@@ -133,7 +140,7 @@ fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 fn is_abandoned(entry: &fs::DirEntry) -> io::Result<bool> {
     let modified = match entry.metadata() {
         Ok(metadata) => metadata.modified()?,
-        // The upload has just ended.
+        // The upload has just finished.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
@@ -157,7 +164,7 @@ mod tests {
         assert_eq!(first.sweep_staging_files(false).unwrap(), 0);
         assert_eq!(first.sweep_staging_files(true).unwrap(), 1);
         assert!(!staged.exists() && first.is_there());
-        // The second is not alone, and neither is the third when the first has gone.
+        // The second process is not alone, and neither is the third after the first has exited.
         let second = Directory::open(folder.path()).unwrap();
         drop(first);
         fs::write(&staged, "half a key").unwrap();

@@ -1,3 +1,5 @@
+//! Location of the key store: a directory, memory, or cloud storage named by a URL.
+
 use super::error::OpenError;
 use object_store::{
     ObjectStore, RetryConfig,
@@ -13,30 +15,30 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 use url::Url;
 
-/// Failed requests to a store in the cloud are repeated this often.
+/// Retries of a failed request to cloud storage.
 const RETRIES: usize = 3;
 
-/// Where keys are kept.
+/// Location of the key store.
 #[derive(Clone, Debug)]
 pub enum Location {
-    /// In a directory of this machine.
+    /// A directory on this machine.
     Directory(PathBuf),
-    /// In this process, for trying things out.
+    /// Memory of this process, for trials and tests.
     Memory,
-    /// In an object store: `s3://bucket/prefix`, `az://container/prefix` or `gs://bucket/prefix`.
+    /// Cloud storage: `s3://bucket/prefix`, `az://container/prefix` or `gs://bucket/prefix`.
     Cloud {
-        /// The URL.
+        /// URL of the bucket and prefix.
         url: Url,
-        /// Settings besides those that the environment gives (`AWS_*`, `AZURE_*`, `GOOGLE_*`).
+        /// Settings in addition to those in the environment (`AWS_*`, `AZURE_*`, `GOOGLE_*`).
         options: Vec<StoreOption>,
     },
 }
 
-/// A setting of an object store, as in `aws_region=eu-central-1`.
+/// Setting of cloud storage, as in `aws_region=eu-central-1`.
 #[derive(Clone, Debug)]
 pub struct StoreOption {
     name: String,
-    /// May be a credential.
+    /// Secret, since it may be a credential.
     value: SecretString,
 }
 
@@ -53,10 +55,10 @@ impl FromStr for StoreOption {
 }
 
 impl Location {
-    /// The store that a URL names.
+    /// Returns the location that a URL names.
     ///
     /// # Errors
-    /// If the URL's scheme is unknown, or there are options for a store that has none.
+    /// Fails if the URL's scheme is unknown, or if there are options for a store that has none.
     pub fn new(url: Url, options: Vec<StoreOption>) -> Result<Self, OpenError> {
         let without_options = |location| match options.first() {
             Some(option) => Err(OpenError::Option(option.name.clone())),
@@ -70,7 +72,7 @@ impl Location {
         }
     }
 
-    /// Opens it. Requests to the cloud are given up after `patience`.
+    /// Opens the store. Requests to cloud storage are abandoned after `patience`.
     pub(super) fn objects(&self, patience: Duration) -> Result<Arc<dyn ObjectStore>, OpenError> {
         let (url, options) = match self {
             Self::Directory(path) => {

@@ -1,4 +1,5 @@
-//! Where public keys are kept: uploaded once, content-addressed, immutable, gone when no one uses them.
+//! Key store for clients' public (evaluation) keys: uploaded once, content-addressed, immutable,
+//! and deleted when unused.
 
 mod error;
 mod local;

@@ -1,3 +1,5 @@
+//! Limit on the number of keys per tenant.
+
 use super::{StoreError, Tenant};
 use std::{
     collections::HashMap,
@@ -6,17 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a count is believed: other replicas count for themselves.
+/// How long a count is trusted; other replicas count for themselves.
 const BELIEVED: Duration = Duration::from_secs(60);
 
-/// How many keys each tenant may have stored.
+/// Limit on the stored keys of each tenant.
 #[derive(Debug)]
 pub(super) struct Quota {
     limit: NonZeroU64,
     tenants: Mutex<HashMap<Tenant, Arc<tokio::sync::Mutex<Count>>>>,
 }
 
-/// What was counted last, and what changed since.
+/// Last count from the store, updated for changes made since.
 #[derive(Debug, Default)]
 struct Count {
     keys: u64,
@@ -31,7 +33,7 @@ impl Quota {
         }
     }
 
-    /// Takes a place for one more key; `count` asks the store how many there are.
+    /// Reserves a place for one more key. `count` asks the store for the current number.
     pub(super) async fn take(
         &self,
         tenant: &Tenant,
@@ -50,7 +52,7 @@ impl Quota {
         Ok(())
     }
 
-    /// Gives a place back: the key was removed, or not stored after all.
+    /// Releases a place, since the key was removed or wasn't stored after all.
     pub(super) async fn give_back(&self, tenant: &Tenant) {
         let place = self.of(tenant);
         let mut known = place.lock().await;

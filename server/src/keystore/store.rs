@@ -1,3 +1,5 @@
+//! Key store on top of `object_store`: upload, lookup, renewal, removal and expiry.
+
 use super::{
     error::{OpenError, StoreError},
     local::{Directory, PROBE},
@@ -27,95 +29,99 @@ use std::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Bytes that are written: a block, so that a full disk shows.
+/// Probe size in bytes: a whole block, so that a full disk is noticed.
 const PROBE_BYTES: usize = 4096;
-/// How long the result of a probe is believed.
+/// How long the result of a probe is trusted.
 const PROBE_BELIEVED: Duration = Duration::from_secs(1);
-/// Keys that can be removed at the same moment, at most.
+/// Number of locks for removals, which limits how many run at once.
 const REMOVALS: usize = 256;
-/// A key in use is renewed when this part of its time to live has gone, so that use seldom costs a write.
+/// A key in use is renewed after 1/`RENEWED_AFTER` of its time to live, so that use rarely costs a
+/// write.
 const RENEWED_AFTER: i32 = 8;
 
-/// How keys are kept.
+/// Retention, timeout and quota of stored keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// How long a key is kept after its upload or the last renewal.
+    /// Time to live of a key after its upload or last renewal.
     pub ttl: TimeDelta,
-    /// How long the store may take for one operation.
+    /// Timeout of one operation on the store.
     pub patience: Duration,
-    /// How many keys a tenant may have stored.
+    /// Most keys that a tenant may store.
     pub max_keys: Option<NonZeroU64>,
 }
 
-/// A key of a tenant. Ids are no secrets; keys of other tenants are out of reach because a name has the tenant in it.
+/// Name of a tenant's key. Ids are not secret: the tenant is part of the name, so no tenant can
+/// address another's keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyName {
-    /// Whose.
+    /// Owner of the key.
     pub tenant: Tenant,
-    /// Which.
+    /// Id of the key, a hash of its blob.
     pub id: KeyId,
 }
 
-/// What is known of a stored key besides its bytes.
+/// Metadata of a stored key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// Its id.
+    /// Id of the key.
     pub id: KeyId,
-    /// Length of its blob.
+    /// Length of the blob.
     pub bytes: u64,
-    /// When it was uploaded, or last renewed because it was used.
+    /// Time of the upload, or of the last renewal because the key was used.
     pub renewed_at: DateTime<Utc>,
-    /// From when on it counts as never uploaded.
+    /// Time from which the key counts as never uploaded.
     pub expires_at: DateTime<Utc>,
 }
 
 impl KeyRecord {
-    /// Whether the key still counts.
+    /// Checks that the key hasn't expired.
     pub fn is_live(&self) -> bool {
         now() < self.expires_at
     }
 
-    /// Whether a use should renew it.
+    /// Checks whether the next use should renew the key.
     pub fn is_due(&self) -> bool {
         now() - self.renewed_at >= (self.expires_at - self.renewed_at) / RENEWED_AFTER
     }
 }
 
-/// What an upload did.
+/// Result of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// The key is new.
+    /// The key was new.
     New(KeyRecord),
-    /// The same bytes were there.
+    /// The same bytes were already stored.
     Already(KeyRecord),
 }
 
-/// Public keys in an object store, one object each: `TENANT/KEY_ID`, or `KEY_ID` for anonymous users.
+/// Evaluation keys in an object store, one object per key: `TENANT/KEY_ID`, or `KEY_ID` for
+/// anonymous users.
 ///
-/// Objects are never changed: the name is a hash of the content. An expired object counts as absent, whether
-/// the sweep has come by or not.
+/// Objects never change, since the name is a hash of the content. An expired object counts as
+/// absent, even before the sweep has removed it.
 #[derive(Debug)]
 pub struct KeyStore {
     objects: Arc<dyn ObjectStore>,
     directory: Option<Arc<Directory>>,
     policy: Policy,
     quota: Option<Quota>,
-    /// Held where an expired object is replaced or swept, so that a sweep can't take a key just renewed.
+    /// Held while an expired object is replaced or swept, so that a sweep can't delete a key that
+    /// was just renewed.
     expired: Mutex<()>,
-    /// Held where a key is removed: of several removals at once, one finds it.
+    /// Held while a key is removed: of concurrent removals of a key, only one finds it.
     removals: (RandomState, Vec<Mutex<()>>),
-    /// Length of the last key that there was no room for. Until there is, a smaller probe would succeed and tell nothing.
+    /// Size of the last write that hit a full store; a smaller probe would wrongly succeed.
     lacking: AtomicUsize,
-    /// When the store was last probed, and whether it worked.
+    /// Time and result of the last probe.
     probed: Mutex<Option<(Instant, bool)>>,
 }
 
 impl KeyStore {
-    /// Opens a store, and creates it if it is a directory; fails if it can't be written.
+    /// Opens a store, creating it if it is a directory. Fails if the store can't be written.
     ///
-    /// Writes are atomic and durable: in a directory, object_store writes a staging file, syncs it, links it into
-    /// place and syncs the directory before it returns. A removal is synced too. Staging files that a killed
-    /// process left are removed.
+    /// Writes are atomic and durable: in a directory, `object_store` writes a staging file, syncs
+    /// it, links it into place and syncs the directory before it returns. Removals are synced too.
+    /// Staging files left by a killed process are removed.
     pub async fn open(location: &Location, policy: Policy) -> Result<Self, OpenError> {
         let directory = match location {
             Location::Directory(path) => Some(Arc::new(Directory::open(path)?)),
@@ -139,7 +145,7 @@ impl KeyStore {
         Ok(store)
     }
 
-    /// Keeps a key's blob, which the caller has checked. When this returns, the key is safe.
+    /// Stores a key's blob, which the caller has checked. Once this returns, the key is durable.
     pub async fn put(&self, name: &KeyName, blob: Bytes) -> Result<Stored, StoreError> {
         self.ensure_there().await?;
         let present = self.metadata(name).await?;
@@ -151,7 +157,8 @@ impl KeyStore {
         if let (Some(quota), None) = (&self.quota, present) {
             quota.take(&name.tenant, self.count(&name.tenant)).await?;
         }
-        // What is overwritten must not be removed meanwhile: its place would be given back, and the key be there.
+        // The key being overwritten must not be removed concurrently: its place would be released
+        // although the key is stored.
         let _no_removal = match present {
             Some(_) => Some(self.removal(name).await),
             None => None,
@@ -163,13 +170,13 @@ impl KeyStore {
         stored
     }
 
-    /// Whether what is stored is this blob, and not what a damaged disk has made of it.
+    /// Checks whether the stored object equals this blob, undamaged by the disk.
     async fn holds(&self, name: &KeyName, record: &KeyRecord, blob: &Bytes) -> Result<bool, StoreError> {
         if record.bytes != blob.len() as u64 {
             return Ok(false);
         }
         let path = path(name);
-        // Piece by piece: a second copy of a long key would be memory that nobody has counted.
+        // Piece by piece, since a second copy of a long key would be unaccounted memory.
         let compared = async {
             let mut pieces = self.objects.get(&path).await?.into_stream();
             let mut rest = &blob[..];
@@ -213,12 +220,12 @@ impl KeyStore {
         })
     }
 
-    /// What is known of a key, if it is there and has not expired.
+    /// Returns a key's metadata if it is stored and hasn't expired.
     pub async fn find(&self, name: &KeyName) -> Result<Option<KeyRecord>, StoreError> {
         Ok(self.metadata(name).await?.filter(KeyRecord::is_live))
     }
 
-    /// A key's blob, if it is there and has not expired.
+    /// Returns a key's metadata and blob if it is stored and hasn't expired.
     pub async fn read(&self, name: &KeyName) -> Result<Option<(KeyRecord, Bytes)>, StoreError> {
         let path = path(name);
         let whole = async {
@@ -232,10 +239,11 @@ impl KeyStore {
         Ok(record.is_live().then_some((record, blob)))
     }
 
-    /// Starts a key's time to live anew, because it is in use; `None` if it is gone.
+    /// Restarts the time to live of a key in use. Returns `None` if it is gone.
     ///
-    /// It never brings back a key that was removed meanwhile: in a directory only the file's time is set, elsewhere
-    /// the object is written again on the condition that it is still the one that was read.
+    /// Never restores a key that was removed concurrently: in a directory only the file's time is
+    /// set; elsewhere the object is rewritten on the condition that it is still the one that was
+    /// read.
     pub async fn renew(&self, name: &KeyName) -> Result<Option<KeyRecord>, StoreError> {
         let path = path(name);
         if let Some(directory) = self.directory.clone() {
@@ -261,7 +269,7 @@ impl KeyStore {
                 self.objects.put_opts(&path, blob, mode).await
             };
             match self.bounded(rewrite).await {
-                // Another process has renewed or removed it.
+                // On a failed precondition, another process has renewed or removed the key.
                 Ok(_) | Err(StoreError::Object(object_store::Error::Precondition { .. })) => {}
                 Err(StoreError::Object(object_store::Error::NotFound { .. })) => return Ok(None),
                 Err(error) => return Err(error),
@@ -270,9 +278,9 @@ impl KeyStore {
         self.find(name).await
     }
 
-    /// Removes a key, and says whether there was one that had not expired.
+    /// Removes a key. Returns whether it was stored and hadn't expired.
     pub async fn remove(&self, name: &KeyName) -> Result<bool, StoreError> {
-        // Most of what isn't there needs not wait for others.
+        // Removing an absent key usually needn't wait for other removals.
         if self.metadata(name).await?.is_none() {
             return Ok(false);
         }
@@ -288,14 +296,15 @@ impl KeyStore {
         Ok(record.is_live())
     }
 
-    /// Waits for other removals of this key, and now and then for those of another.
+    /// Waits for concurrent removals of this key, and occasionally of another that shares its lock.
     async fn removal(&self, name: &KeyName) -> MutexGuard<'_, ()> {
         let (state, locks) = &self.removals;
         let index = state.hash_one(name) % locks.len() as u64;
         locks[index as usize].lock().await
     }
 
-    /// Removes every expired key, and staging files that were left behind; returns how many keys there were.
+    /// Removes every expired key and abandoned staging files, and returns the number of keys
+    /// removed.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         self.sweep_staging_files(false).await?;
         let mut removed = 0;
@@ -305,7 +314,7 @@ impl KeyStore {
                 continue;
             }
             let _uploads_wait = self.expired.lock().await;
-            // Looked up again: an upload may have renewed it since it was listed.
+            // Looked up again, since an upload may have renewed it after it was listed.
             let meta = found(self.bounded(self.objects.head(&listed.location)).await)?;
             if meta.is_some_and(|meta| !self.record(id, &meta).is_live()) {
                 found(self.bounded(self.objects.delete(&listed.location)).await)?;
@@ -315,7 +324,8 @@ impl KeyStore {
         Ok(removed)
     }
 
-    /// Removes keys that are of no use any more, by the first `length` bytes of their blobs. Gives how many.
+    /// Removes keys that `useless` rejects by the first `length` bytes of their blobs, and returns
+    /// their number.
     pub async fn remove_useless(
         &self,
         length: usize,
@@ -336,7 +346,7 @@ impl KeyStore {
         Ok(removed)
     }
 
-    /// Fails if the store can't be written and read. The answer may be a second old.
+    /// Fails if the store can't be written and read. The result may be up to a second old.
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut probed = self.probed.lock().await;
         if let Some((at, true)) = *probed
@@ -356,11 +366,11 @@ impl KeyStore {
             self.there_and_back(lacking).await?;
             self.lacking.store(0, Ordering::Relaxed);
         }
-        // At last, so that a long probe doesn't stay.
+        // Last, so that the large probe object is overwritten.
         self.there_and_back(PROBE_BYTES).await
     }
 
-    /// Fails if another directory has taken the place of the one that was opened.
+    /// Fails if another directory has replaced the one that was opened.
     async fn ensure_there(&self) -> Result<(), StoreError> {
         if let Some(directory) = self.directory.clone() {
             let asked = tokio::task::spawn_blocking(move || directory.is_there());
@@ -401,7 +411,7 @@ impl KeyStore {
         Ok(())
     }
 
-    /// All keys. Folders that are no tenant's, such as `lost+found`, are left alone.
+    /// Lists all keys. Skips folders that belong to no tenant, such as `lost+found`.
     fn list(&self) -> BoxStream<'_, object_store::Result<(KeyId, ObjectMeta)>> {
         let top = self.objects.list_with_delimiter(None).map_ok(|top| {
             let tenants = top.common_prefixes.into_iter().filter(|prefix| {
@@ -416,7 +426,7 @@ impl KeyStore {
             .boxed()
     }
 
-    /// How many keys of a tenant are stored, expired ones that weren't swept yet included.
+    /// Counts a tenant's stored keys, including expired ones that haven't been swept.
     async fn count(&self, tenant: &Tenant) -> Result<u64, StoreError> {
         let prefix = match tenant {
             Tenant::Anonymous => None,
@@ -444,7 +454,7 @@ impl KeyStore {
         }
     }
 
-    /// Waits for an operation, but not for ever.
+    /// Waits for an operation with the policy's timeout.
     async fn bounded<T>(
         &self,
         operation: impl Future<Output = object_store::Result<T>>,
@@ -469,7 +479,7 @@ fn path(name: &KeyName) -> Path {
     }
 }
 
-/// The key that an object is.
+/// Returns the id of the key that an object holds, if any.
 fn key_id(object: &ObjectMeta) -> Option<KeyId> {
     object.location.filename()?.parse().ok()
 }
@@ -485,7 +495,7 @@ fn io_error(source: std::io::Error) -> object_store::Error {
     }
 }
 
-/// Turns "not found" into `None`.
+/// Maps "not found" to `None`.
 fn found<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -592,7 +602,7 @@ mod tests {
             let results = future::join_all(puts).await;
             let refused = |result: &Result<_, _>| matches!(result, Err(StoreError::QuotaReached(2)));
             assert_eq!(results.iter().filter(|result| refused(result)).count(), 1);
-            // Once more is no new key, and a removal makes room.
+            // Uploading the same key again takes no place, and a removal frees one.
             let stored = blobs.iter().zip(&results).find(|(_, result)| result.is_ok());
             let (blob, _) = stored.unwrap();
             keys.put(&name(&tenant, blob), blob.clone()).await.unwrap();

@@ -1,25 +1,27 @@
+//! Tenants, each with a namespace of its own in the key store.
+
 use super::local::OWN_NAMES;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// Longest name of a tenant; shorter than a key id in hexadecimal, so that the two are never confused.
+/// Longest tenant name: shorter than a key id in hexadecimal, so that the two can't be confused.
 const LONGEST: usize = 40;
 
-/// Whose keys: each tenant has a namespace of its own.
+/// Owner of keys; each tenant has its own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tenant {
-    /// Everyone, where no one has to say who they are.
+    /// Every caller, on servers without tokens.
     Anonymous,
-    /// Someone with an API key.
+    /// Holder of an API key.
     Named(TenantName),
 }
 
-/// Name of a tenant: lowercase letters, digits and hyphens.
+/// Tenant name: lowercase letters, digits and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TenantName(Arc<str>);
 
-/// Text that is no name of a tenant.
+/// The text isn't a valid tenant name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a tenant's name has 1 to {LONGEST} lowercase letters, digits and hyphens and starts with a letter")]
 pub struct BadTenantName;
@@ -53,12 +55,13 @@ impl From<TenantName> for String {
 }
 
 impl TenantName {
-    /// Whether the key store has a file of its own by this name, so that the tenant could store nothing.
+    /// Checks whether the key store has a file of its own by this name, so that the tenant could
+    /// store nothing.
     pub fn is_reserved(&self) -> bool {
         OWN_NAMES.contains(&self.as_str())
     }
 
-    /// The name.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

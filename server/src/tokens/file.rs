@@ -1,3 +1,5 @@
+//! File of token hashes, shared by servers and the `token` command.
+
 use super::token::{Token, TokenHash};
 use crate::keystore::TenantName;
 use chrono::{DateTime, Utc};
@@ -10,61 +12,62 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// The file that says which tokens are valid.
+/// File that lists the valid tokens.
 ///
-/// It is replaced as a whole, so that a server that reads it meanwhile finds the old or the new one.
+/// It is replaced atomically: a server that reads it during a change finds the old or the new
+/// version.
 #[derive(Clone, Debug)]
 pub struct TokenFile(PathBuf);
 
-/// One token: whose it is, and what it may do.
+/// A token's tenant and permissions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// Name of the token, not secret.
+    /// Public id of the token.
     pub id: String,
-    /// Whose keys it reaches.
+    /// Tenant whose keys the token gives access to.
     pub tenant: TenantName,
-    /// Whether it may read the metrics, which are of all tenants.
+    /// Whether the token may read the metrics, which cover all tenants.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub operator: bool,
-    /// When it was made, RFC 3339.
+    /// Creation time, RFC 3339.
     pub created_at: String,
-    /// Hash of the token.
+    /// SHA-256 of the token.
     pub sha256: TokenHash,
 }
 
-/// A token file that can't be used.
+/// Why a token file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     /// The file system failed.
     #[error("{path:?}: {source}")]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error from the system.
         source: io::Error,
     },
-    /// The content is not a list of tokens.
+    /// The content isn't a list of tokens.
     #[error("{path:?} is not a list of tokens: {source}")]
     Malformed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and why.
+        /// Position and cause of the error.
         source: serde_json::Error,
     },
-    /// There was a file, and there is none any more.
+    /// The file existed earlier and is gone now.
     #[error("{0:?} is gone: nobody is let in without it")]
     Gone(PathBuf),
     /// No token has this id.
     #[error("no token has the id {0}")]
     Unknown(String),
-    /// The tenant's folder would be where the key store has a file.
+    /// The name is reserved: the tenant's folder would take the place of a file of the key store.
     #[error("a tenant can't be called {0}: the key store has a file of that name")]
     Reserved(TenantName),
-    /// Something else lies where the lock should.
+    /// The path of the lock holds something other than a plain file.
     #[error("{0:?} is no plain file, so it can't be the lock of the tokens; remove it")]
     Lock(PathBuf),
-    /// The platform gives no randomness.
+    /// The platform provides no randomness.
     #[error("no randomness: {0}")]
     Entropy(#[from] getrandom::Error),
 }
@@ -76,17 +79,18 @@ struct Content {
 }
 
 impl TokenFile {
-    /// The file at a path, which need not be there yet.
+    /// Names the file at a path, which need not exist yet.
     pub fn at(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// Where it lies.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// All grants, or `None` if there is no file: then no one has ever been given a token.
+    /// Returns all grants, or `None` if there is no file, which means that no token was ever
+    /// created.
     pub fn read(&self) -> Result<Option<Vec<Grant>>, TokenFileError> {
         let text = match fs::read(&self.0) {
             Ok(text) => text,
@@ -100,7 +104,7 @@ impl TokenFile {
         Ok(Some(content.tokens))
     }
 
-    /// Makes a token and keeps its hash.
+    /// Creates a token and stores its hash.
     pub fn create(&self, tenant: TenantName, operator: bool) -> Result<(Token, Grant), TokenFileError> {
         if tenant.is_reserved() {
             return Err(TokenFileError::Reserved(tenant));
@@ -123,7 +127,7 @@ impl TokenFile {
         Ok((token, grant))
     }
 
-    /// Takes a token back.
+    /// Revokes a token.
     pub fn revoke(&self, id: &str) -> Result<Grant, TokenFileError> {
         self.change(|grants| {
             let found = grants.iter().position(|grant| grant.id == id);
@@ -141,7 +145,7 @@ impl TokenFile {
             _ => Path::new("."),
         };
         fs::create_dir_all(folder).map_err(|error| self.failed(error))?;
-        // One at a time; the lock is another file because this one is replaced.
+        // Serializes changes. The lock is a separate file, because this one is replaced.
         let lock = self.lock_file()?;
         lock.lock().map_err(|error| self.failed(error))?;
         let mut tokens = self.read()?.unwrap_or_default();
@@ -151,7 +155,7 @@ impl TokenFile {
         Ok(result)
     }
 
-    /// `NAME.lock` beside the file. Nothing that lies there is followed or changed.
+    /// Opens `NAME.lock` beside the file, without following or changing anything else at that path.
     fn lock_file(&self) -> Result<File, TokenFileError> {
         let mut path = self.0.clone().into_os_string();
         path.push(".lock");
@@ -170,7 +174,8 @@ impl TokenFile {
         let made = options.clone().create_new(true).open(&path);
         let lock = match made {
             Ok(lock) => {
-                // As the file itself: whoever runs the server may change tokens too. What was there before is given to nobody.
+                // Owner as for the file itself: whoever runs the server may change tokens too. Only
+                // for a new lock; the owner of an existing one stays.
                 #[cfg(unix)]
                 if let Some(folder) = path.parent() {
                     let folder = if folder == Path::new("") {
@@ -189,7 +194,7 @@ impl TokenFile {
     }
 
     fn replace(&self, folder: &Path, content: &Content) -> io::Result<()> {
-        // Readable by its owner only.
+        // Temporary files are readable by their owner only.
         let mut file = NamedTempFile::new_in(folder)?;
         #[cfg(unix)]
         keep_owner(&self.0, folder, file.as_file())?;
@@ -210,8 +215,9 @@ impl TokenFile {
     }
 }
 
-/// Gives a new file the owner and mode of the one that it replaces, or of the folder's owner: a server that runs as someone else than whoever
-/// makes and revokes tokens has to go on reading it.
+/// Gives a new file the owner and mode of the file that it replaces, or the folder's owner. The
+/// server may run as another user than the one who manages tokens, and must still be able to read
+/// it.
 #[cfg(unix)]
 fn keep_owner(old: &Path, folder: &Path, new: &File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -226,12 +232,13 @@ fn keep_owner(old: &Path, folder: &Path, new: &File) -> io::Result<()> {
     let mine = new.metadata()?;
     if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
         match fchown(new, Some(like.uid()), Some(like.gid())) {
-            // Only root may give files to others. Where the group may not read it anyway, it doesn't matter which that is.
+            // Only root may change a file's owner. If the group has no access anyway, a wrong group
+            // doesn't matter.
             Err(error)
                 if error.kind() == io::ErrorKind::PermissionDenied
                     && mine.uid() == like.uid()
                     && mode.is_none_or(|mode| mode & 0o070 == 0) => {}
-            // A new file of someone who may write to the folder without owning it.
+            // The file is new, and its creator may write to the folder without owning it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && mode.is_none() => {}
             result => result?,
         }
@@ -255,7 +262,7 @@ mod tests {
         let file = TokenFile::at(&path);
         let (_, grant) = file.create("clinic".parse().unwrap(), false).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        // Only root may give it to someone else; for others the mode is what can be seen.
+        // Only root may change the owner; without root, the test only checks the mode.
         let given = chown(&path, Some(65534), Some(65534)).is_ok();
         file.revoke(&grant.id).unwrap();
         let now = fs::metadata(&path).unwrap();
@@ -267,7 +274,7 @@ mod tests {
     #[test]
     fn what_lies_where_the_lock_should_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();
-        // A token file whose own name ends like a lock.
+        // A token file whose own name ends in `.lock`.
         let path = folder.path().join("x.lock");
         let file = TokenFile::at(&path);
         file.create("a".parse().unwrap(), false).unwrap();

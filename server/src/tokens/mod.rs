@@ -1,4 +1,5 @@
-//! API keys ("tokens") of tenants. A file has their hashes; the tokens themselves are shown once and kept nowhere.
+//! API keys ("tokens") of tenants. A file holds their hashes; the tokens themselves are shown once
+//! and never stored.
 
 mod file;
 mod token;

@@ -1,3 +1,5 @@
+//! Tokens and their hashes.
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -5,48 +7,48 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 
-/// What tokens start with, so that scanners for leaked secrets know them.
+/// Prefix of tokens, by which scanners for leaked secrets recognize them.
 const PREFIX: &str = "bsk_";
-/// Random bytes of a token: too many to guess, so that one round of SHA-256 is enough to hide it.
+/// Random bytes in a token: too many to guess, so a single SHA-256 hides it well enough.
 const ENTROPY: usize = 32;
 
-/// A secret that says who sends a request.
+/// Secret that authenticates a tenant's requests.
 pub struct Token(SecretString);
 
-/// SHA-256 of a token: all that is stored.
+/// SHA-256 of a token, the only form that is stored.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TokenHash([u8; 32]);
 
 impl Token {
-    /// A new one.
+    /// Generates a random token.
     ///
     /// # Errors
-    /// If the platform gives no randomness.
+    /// Fails if the platform provides no randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; ENTROPY];
         getrandom::getrandom(&mut bytes)?;
         Ok(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)).into()))
     }
 
-    /// The text that its owner gets to see, once.
+    /// Returns the token's text, which its owner sees once.
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
 }
 
 impl TokenHash {
-    /// Of what a request presents.
+    /// Hashes the token that a request presents.
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token).into())
     }
 
-    /// Whether two are the same, in a time that doesn't depend on where they differ.
+    /// Compares two hashes in constant time.
     pub fn is(&self, other: &Self) -> Choice {
         self.0.ct_eq(&other.0)
     }
 
-    /// A short name for people: the first digits.
+    /// Returns the first digits as a short public id.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])
     }

@@ -1,31 +1,31 @@
-//! How well the encrypted model agrees with the plain one, on real rows.
+//! Measures how well the encrypted model agrees with the plain one on real rows.
 
 use crate::{engine::PreparedKey, import::Calibration, model::Model};
 use blindscore_client::{ClientKey, Scores, check_features};
 use blindscore_protocol::wire::Query;
 use std::time::{Duration, Instant};
 
-/// What was measured.
+/// Measured agreement of both models.
 pub(super) struct Agreement {
-    /// Rows that were encrypted, scored and decrypted.
+    /// Number of rows that were encrypted, scored and decrypted.
     pub(super) rows: usize,
     /// Whether the scores decide between classes.
     pub(super) decides: bool,
-    /// Of these, the ones where both models decide alike.
+    /// Number of these rows for which both models decide alike.
     pub(super) same_decision: usize,
-    /// Largest difference of a score.
+    /// Largest difference between scores.
     pub(super) largest_error: f64,
-    /// Largest predicted standard deviation of one of these scores.
+    /// Largest predicted standard deviation of these scores.
     pub(super) deviation: f64,
-    /// Rows of the calibration data that clients would refuse.
+    /// Number of calibration rows that clients would refuse.
     pub(super) refused: usize,
-    /// The others.
+    /// Number of calibration rows that clients would accept.
     pub(super) accepted: usize,
-    /// Median time of one score.
+    /// Median time to score a row.
     pub(super) time: Duration,
 }
 
-/// Scores calibration rows, or one made-up row if there are none, with a new key.
+/// Scores calibration rows, or one made-up row if there are none, with a fresh key.
 pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -> anyhow::Result<Agreement> {
     let descriptor = model.descriptor();
     let inputs = &descriptor.inputs;
@@ -37,7 +37,7 @@ pub(super) fn measure(model: &Model, data: Option<&Calibration>, limit: usize) -
     let rows = data.map_or(&made_up[..], Calibration::rows);
     let (accepted, refused): (Vec<&Vec<f64>>, Vec<_>) =
         rows.iter().partition(|row| check_features(inputs, row).is_ok());
-    // Spread over the file, which may be sorted.
+    // Spread over the file, since it may be sorted.
     let every = accepted.len().div_ceil(limit.max(1)).max(1);
     let mut agreement = Agreement {
         rows: 0,

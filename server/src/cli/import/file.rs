@@ -1,4 +1,4 @@
-//! Where imported models are written.
+//! Output files of imports.
 
 use crate::model::{Folder, VersionedName};
 use anyhow::Context;
@@ -8,12 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes the next version of a model, whole or not at all. Another import that takes the same number meanwhile is not overwritten.
+/// Writes the next version of a model atomically. Never overwrites a concurrent import that takes
+/// the same number.
 pub(super) fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("can't create {}", folder.display()))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(name).suffix(".unfinished");
-    // A server that runs as another user has to read it.
+    // A server that runs as another user has to read the file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder
@@ -27,7 +28,7 @@ pub(super) fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result
         let path = folder.join(VersionedName::new(name, version).file_name());
         match file.persist_noclobber(&path) {
             Ok(_) => {
-                // The rename lasts once the folder does.
+                // The new name is durable once the folder is synced.
                 #[cfg(unix)]
                 File::open(folder)?.sync_all()?;
                 return Ok(path);

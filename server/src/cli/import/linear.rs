@@ -1,4 +1,4 @@
-//! Linear models: ranges and rounding are chosen.
+//! Import of linear models: chooses their ranges and rounding.
 
 use super::{ImportArgs, agreement, file, report::Report};
 use crate::{
@@ -16,18 +16,19 @@ use blindscore_protocol::{
 use serde_json::json;
 use std::path::Path;
 
-/// Rows that are scored encrypted if the caller doesn't say.
+/// Default number of rows to score encrypted.
 const CHECK_ROWS: usize = 100;
-/// Share of a range's width that it is widened by.
+/// Default share of its width by which a range is widened.
 const WIDEN: f64 = 0.25;
-/// Allowed error of a score, as a share of its range.
+/// Default limit on a score's error, as a share of its range.
 const MAX_ERROR: f64 = 1e-3;
-/// Times the stated error that no score misses by chance: seven deviations, where six are stated.
+/// Limit on measured errors, as a multiple of the stated error: seven deviations, where six are
+/// stated. No score exceeds it by chance.
 const MISSED: f64 = 7.0 / 6.0;
-/// Rows of the table of outputs.
+/// Most rows in the table of outputs.
 const SHOWN: usize = 12;
 
-/// Chooses, measures and writes.
+/// Chooses ranges and rounding, measures the result and writes the model file.
 pub(super) fn import(args: &ImportArgs, bytes: Vec<u8>) -> anyhow::Result<Report> {
     let widen = args.widen.unwrap_or(WIDEN);
     ensure!(
@@ -54,7 +55,7 @@ pub(super) fn import(args: &ImportArgs, bytes: Vec<u8>) -> anyhow::Result<Report
             Calibration::read(path, wanted, &args.table_options()).with_context(|| path.display().to_string())
         })
         .transpose()?;
-    // Clients are asked for what the caller's own files have.
+    // Clients are asked for features by the names in the caller's own files.
     if let Some(names) = data.as_ref().and_then(Calibration::names) {
         settled.fitted.features = Some(names.to_vec());
     }
@@ -87,7 +88,7 @@ pub(super) fn import(args: &ImportArgs, bytes: Vec<u8>) -> anyhow::Result<Report
         choice.stated_error()
     );
     let content = choice.linear.to_safetensors()?;
-    // What is written is what will be served.
+    // Reads the content back: it is what will be served.
     LinearModel::from_safetensors(&content).context("the model file can't be read back")?;
     let path = file::write(&args.models_dir, &args.name, &content)?;
     let mut report = Report::new(&choice.model, path, &agreement, 1);
@@ -109,7 +110,8 @@ pub(super) fn import(args: &ImportArgs, bytes: Vec<u8>) -> anyhow::Result<Report
     Ok(report)
 }
 
-/// Refuses a range that leaves out all rows: of a report's numbers, nothing would say that it is another one than was meant.
+/// Refuses a given range that excludes all rows. Otherwise no number in the report would reveal
+/// that the range is not the intended one.
 fn check_given(inputs: &Inputs, data: &Calibration, (min, max): (f64, f64)) -> anyhow::Result<()> {
     let rows = data.rows();
     let outside = |row: &Vec<f64>| row.iter().position(|value| !(min..=max).contains(value));
@@ -129,7 +131,7 @@ fn check_given(inputs: &Inputs, data: &Calibration, (min, max): (f64, f64)) -> a
     Ok(())
 }
 
-/// What was chosen.
+/// Reports the choices made.
 fn describe(report: &mut Report, choice: &Choice, ranges: &Ranges, max_error: f64) {
     let inputs = &choice.linear.inputs;
     report.row("ranges", ranges.source);
@@ -179,10 +181,10 @@ fn describe(report: &mut Report, choice: &Choice, ranges: &Ranges, max_error: f6
     }
 }
 
-/// What a file holds.
+/// Content of a model's file.
 struct Source {
     fitted: Fitted,
-    /// Its graph, which can be run in the clear.
+    /// ONNX graph, which can be run in the clear.
     graph: Option<Graph>,
 }
 
@@ -207,7 +209,7 @@ fn read(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Source> {
     }
 }
 
-/// What users of other tools call a file with this extension, and what to do.
+/// Returns advice for files of other tools, by their extension.
 fn advice(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "json" | "ubj" | "txt" | "bst" | "model" | "cbm" => {
@@ -225,11 +227,11 @@ fn advice(extension: &str) -> Option<&'static str> {
     })
 }
 
-/// What the model was compared with.
+/// Results of comparing the model with other predictions.
 struct Comparisons {
-    /// The file itself; or why it wasn't.
+    /// Comparison with the file run in the clear, or why there was none.
     file: Result<Compared, String>,
-    /// What the caller expects.
+    /// Comparison with the caller's own predictions.
     expected: Option<Compared>,
 }
 
@@ -287,7 +289,7 @@ impl Comparisons {
     }
 }
 
-/// The model to write, with levels yet to be chosen.
+/// Returns the model to write, with its levels yet to be chosen.
 fn linear(args: &ImportArgs, settled: Settled, ranges: &Ranges) -> anyhow::Result<LinearModel> {
     let Settled { fitted, task, labels } = settled;
     Ok(LinearModel {

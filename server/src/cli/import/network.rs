@@ -1,4 +1,4 @@
-//! Projection networks: they come as they are, and are checked and measured.
+//! Import of projection networks, which are checked and measured but not changed.
 
 use super::{ImportArgs, agreement, file, report::Report};
 use crate::{
@@ -9,10 +9,10 @@ use anyhow::{Context, bail, ensure};
 use blindscore_protocol::descriptor::Inputs;
 use serde_json::json;
 
-/// Rows that are scored encrypted if the caller doesn't say: each takes a tenth of a second or more.
+/// Default number of rows to score encrypted; each takes a tenth of a second or more.
 const CHECK_ROWS: usize = 20;
 
-/// Checks, measures and writes.
+/// Checks and measures a network, and writes the model file.
 pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> {
     refuse_choices(args)?;
     let naming = Naming {
@@ -62,7 +62,7 @@ pub(super) fn import(args: &ImportArgs, bytes: &[u8]) -> anyhow::Result<Report> 
     Ok(report)
 }
 
-/// What can be chosen for linear models is settled in a network by its training.
+/// Refuses options of linear models that a network's training has already settled.
 fn refuse_choices(args: &ImportArgs) -> anyhow::Result<()> {
     let ranges = "the ranges of its features are those that it was trained with, and stand in its file";
     let says = "what it is for stands in its file";
@@ -91,7 +91,7 @@ fn refuse_choices(args: &ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Names of all features, if they have them.
+/// Returns the names of all features, if all have names.
 fn names(inputs: &Inputs) -> Option<Vec<String>> {
     (0..inputs.count)
         .map(|index| inputs.name(index).map(str::to_owned))

@@ -1,4 +1,4 @@
-//! What an import came to, as a table or as JSON.
+//! Report on an import, as a table or as JSON.
 
 use super::agreement::Agreement;
 use crate::{cli::plain, import::Calibration, model::Model};
@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-/// Everything that is told: what all models have in common, and what an importer adds.
+/// Report on an import: rows common to all models, and rows that an importer adds.
 pub(super) struct Report {
     head: String,
     chosen: Vec<String>,
@@ -19,7 +19,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// What is told of every model. Its scores were timed on so many cores.
+    /// Creates the rows common to all models. The scores were timed on `cores` cores.
     pub(super) fn new(model: &Model, path: PathBuf, agreement: &Agreement, cores: usize) -> Self {
         let descriptor = model.descriptor();
         let (features, outputs) = (descriptor.inputs.count, descriptor.outputs.len());
@@ -97,12 +97,12 @@ impl Report {
         report
     }
 
-    /// Adds a row that says what was chosen.
+    /// Adds a row about a choice.
     pub(super) fn row(&mut self, name: &str, value: impl Display) {
         self.chosen.push(row(name, value));
     }
 
-    /// Says what of a table was used.
+    /// Adds rows about the calibration table.
     pub(super) fn table_read(&mut self, data: &Calibration) {
         let header = if data.has_header() {
             "a header"
