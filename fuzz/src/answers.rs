@@ -1,4 +1,4 @@
-//! A server that answers `blindscore` with what a good server would say, edited.
+//! Server that answers `blindscore` with edited responses of a good server.
 
 use crate::{edit, rows, server, table::file};
 use arbitrary::Unstructured;
@@ -9,12 +9,12 @@ use std::{
     thread,
 };
 
-/// What happens to the next answers.
+/// Treatment of the next responses.
 #[derive(Default)]
 struct Plan {
-    /// Answers that stay good before one is edited.
+    /// Responses passed on unchanged before one is edited.
     good: u8,
-    /// How it is edited; none if that has been done.
+    /// Edits to apply, or `None` once they have been.
     edits: Option<Vec<u8>>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn prepare() {
     assert!(ADDRESS.set(address).is_ok(), "started once");
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            // A client may break off.
+            // Fails if the client disconnects.
             thread::spawn(move || drop(serve(&client)));
         }
     });
@@ -72,7 +72,7 @@ fn edit(answer: &mut Vec<u8>) -> bool {
         return false;
     };
     let mut input = Unstructured::new(&edits);
-    // Mostly the body alone, with its right length.
+    // Usually edits only the body, and corrects its length.
     let end = answer.windows(4).position(|end| end == b"\r\n\r\n");
     match (end, input.ratio(3, 4)) {
         (Some(end), Ok(true)) => {
@@ -91,7 +91,7 @@ fn edit(answer: &mut Vec<u8>) -> bool {
     true
 }
 
-/// A request or an answer, whole; none at the end.
+/// Reads a whole request or response. Returns `None` at the end of the connection.
 fn message(stream: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let mut length = 0;

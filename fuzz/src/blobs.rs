@@ -1,4 +1,5 @@
-//! Blobs of every kind and parameter set, edited, with a checksum that is right: it keeps accidents out, and nobody who computes it.
+//! Edited blobs of every kind and parameter set with a correct checksum, which stops accidents but
+//! not attackers.
 
 use crate::{edit, samples::SAMPLES, samples::Sample};
 use arbitrary::{Result, Unstructured};
@@ -9,18 +10,18 @@ use blindscore_protocol::{
 };
 use sha2::{Digest, Sha256};
 
-/// Where the header says how long the payload is.
+/// Offset of the payload's length in the header.
 const LENGTH: usize = 12;
-/// Where its checksum stands.
+/// Offset of the checksum in the header.
 const CHECKSUM: usize = HEADER_BYTES - QueryId::BYTES;
 
 pub(crate) fn run(data: &[u8]) {
-    // An input that is too short says nothing.
+    // Inputs that are too short are skipped.
     let _ = read(&mut Unstructured::new(data));
 }
 
 fn read(input: &mut Unstructured<'_>) -> Result<()> {
-    // Networks' keys have 10 MB.
+    // Networks are rare, since their keys have 10 MB.
     let set = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2][input.int_in_range(0..=15)?];
     let sample = &SAMPLES[set];
     let kind = input.int_in_range(0..=if set == 2 { 31 } else { 3 })?;
@@ -59,7 +60,7 @@ fn mend_checksum(blob: &mut [u8]) {
     }
 }
 
-/// To every reader, whatever it was.
+/// Passes a blob to every reader, whatever its kind.
 fn everywhere(blob: &[u8], sample: &Sample) {
     let linear = matches!(sample.model.set(), ParameterSet::Linear(_));
     let _ = Header::kind_of(blob);

@@ -1,4 +1,4 @@
-//! What a server says of a model, or of a problem, read as clients read it.
+//! Descriptors and problem documents from a server, read as clients read them.
 
 use crate::samples::{SAMPLES, middle};
 use blindscore_protocol::{
@@ -37,7 +37,7 @@ pub(crate) fn run(data: &[u8]) {
     };
     let (features, outputs) = (descriptor.inputs.count, descriptor.outputs.len());
     let sizes = Sizes::of(&set, features, outputs);
-    // The middle may lie outside the ball.
+    // The middle of the ranges may lie outside the input ball.
     let Ok(query) = sample.key.encrypt(&descriptor, &middle(&descriptor.inputs)) else {
         return;
     };
@@ -51,7 +51,7 @@ pub(crate) fn run(data: &[u8]) {
     };
     let empty = header.seal(&[]).len();
     let mut payload = vec![0x5a; sizes.response - empty];
-    // Its first bytes name the query, which can't be known: either way it is read to its end.
+    // The payload's first bytes name another query; even so it is read to its end.
     let _ = sample.key.decrypt(&descriptor, query, &header.seal(&payload));
     payload.fill(0);
     let _ = sample.key.decrypt(&descriptor, query, &header.seal(&payload));

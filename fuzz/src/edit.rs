@@ -1,13 +1,13 @@
-//! Good bytes, made bad: where an input has to be nearly right to get far.
+//! Edits of valid bytes, for inputs that have to be almost right to get far.
 
 use arbitrary::{Result, Unstructured};
 
-/// Bytes that an edited input may have.
+/// Longest edited input in bytes.
 const LONGEST: usize = 1 << 20;
-/// Edits of one input.
+/// Most edits per input.
 const MOST: usize = 6;
 
-/// Text that parsers and terminals trip over.
+/// Texts that confuse parsers and terminals.
 const TEXTS: [&[u8]; 18] = [
     b"",
     b"null",
@@ -29,7 +29,7 @@ const TEXTS: [&[u8]; 18] = [
     b"\"",
 ];
 
-/// Numbers at which arithmetic ends.
+/// Numbers at the limits of integer types.
 const NUMBERS: [u64; 9] = [
     0,
     1,
@@ -42,7 +42,7 @@ const NUMBERS: [u64; 9] = [
     u64::MAX,
 ];
 
-/// Changes `bytes` as the input says. Where it has ended, nothing more is changed.
+/// Applies the edits that `input` describes, until it ends.
 pub(crate) fn apply(input: &mut Unstructured<'_>, bytes: &mut Vec<u8>) {
     for _ in 0..MOST {
         if input.is_empty() || once(input, bytes).is_err() {
@@ -85,7 +85,7 @@ fn once(input: &mut Unstructured<'_>, bytes: &mut Vec<u8>) -> Result<()> {
             bytes.splice(from..to, text.iter().copied());
         }
         _ => {
-            // The next number, as text.
+            // Replaces the next number with a text.
             let rest = &bytes[from..];
             let Some(start) = rest.iter().position(u8::is_ascii_digit) else {
                 return Ok(());

@@ -1,7 +1,8 @@
-//! Whole requests, byte by byte over a socket.
+//! Whole HTTP requests, sent byte by byte over a socket.
 //!
-//! `{key}`, `{token}`, `{query}`, `{blob}` and `{flush}` stand for an honest client's key id, token, query, public key, and an end of a packet;
-//! `{query-length}` and `{blob-length}` for their lengths.
+//! The placeholders `{key}`, `{token}`, `{query}` and `{blob}` stand for an honest client's key id,
+//! token, query and public key, `{query-length}` and `{blob-length}` for the lengths of the latter
+//! two, and `{flush}` for the end of a packet.
 
 use crate::{
     samples::usual,
@@ -15,9 +16,9 @@ use std::{
     time::Duration,
 };
 
-/// A server that waits for the rest of a request says nothing for so long.
+/// Silence after which the server is taken to wait for the rest of a request.
 const SILENCE: Duration = Duration::from_millis(20);
-/// Inputs between two honest requests.
+/// Number of inputs from one honest request to the next.
 const EVERY: u32 = 128;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -33,7 +34,7 @@ pub(crate) fn run(data: &[u8]) {
     stream.set_write_timeout(Some(SILENCE)).expect("a timeout");
     stream.set_nodelay(true).expect("an option");
     for packet in expanded(data) {
-        // A refused request may be cut off.
+        // The server may close the connection of a refused request.
         if stream.write_all(&packet).is_err() {
             break;
         }
@@ -50,7 +51,7 @@ pub(crate) fn run(data: &[u8]) {
     check(&answer);
 }
 
-/// The packets that an input says.
+/// Splits an input into packets and fills in the placeholders.
 fn expanded(data: &[u8]) -> Vec<Vec<u8>> {
     let sample = usual();
     let values: [(&[u8], Vec<u8>); 6] = [
@@ -87,7 +88,7 @@ fn expanded(data: &[u8]) -> Vec<Vec<u8>> {
     packets
 }
 
-/// Where the first answer ends, if it says so and is there.
+/// Returns the end of the first response, if its length is given and it is complete.
 fn whole(answer: &[u8]) -> Option<usize> {
     let head = answer.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let text = str::from_utf8(&answer[..head]).ok()?.to_ascii_lowercase();
@@ -96,7 +97,7 @@ fn whole(answer: &[u8]) -> Option<usize> {
     (head + length <= answer.len()).then_some(head + length)
 }
 
-/// Every answer is one, and none says that the server failed.
+/// Checks that every response is well formed and none reports a failure of the server.
 fn check(mut answers: &[u8]) {
     while !answers.is_empty() {
         let start = String::from_utf8_lossy(&answers[..answers.len().min(400)]);

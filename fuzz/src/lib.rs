@@ -1,8 +1,9 @@
-//! Inputs that nobody would write, for everything that reads bytes from outside: one [`Target`] for each reader.
+//! Fuzz targets for everything that reads bytes from outside: one [`Target`] per reader.
 //!
-//! Whatever the input, the code under test gives a value or an error. It doesn't panic, it ends soon, and it allocates no more than the
-//! target's bound. `cargo xtask fuzz` runs the targets under libFuzzer, which looks for inputs that reach new code. An input that broke
-//! something stays as a file in `seeds`, with which every later run starts.
+//! Whatever the input, the code under test returns a value or an error. It doesn't panic, it ends
+//! soon, and it allocates no more than the target's limit. `cargo xtask fuzz` runs the targets
+//! under libFuzzer, which looks for inputs that reach new code. Inputs that broke something are
+//! kept in `seeds`, with which every later run starts.
 
 mod answers;
 mod blobs;
@@ -18,23 +19,23 @@ mod server;
 mod settings;
 mod table;
 
-/// A reader of bytes from outside.
+/// Fuzz target for one reader of bytes from outside.
 pub struct Target {
-    /// What it is called.
+    /// Name of the target.
     pub name: &'static str,
-    /// Bytes that it may allocate over what [`Target::prepare`] leaves.
+    /// Limit in bytes on allocations beyond those that [`Target::prepare`] leaves.
     pub memory: usize,
-    /// Runs once, before the first input.
+    /// Setup, run once before the first input.
     pub prepare: fn(),
-    /// Reads one input. It panics if something is wrong that isn't a panic by itself.
+    /// Reads one input. Panics if a check fails.
     pub run: fn(&[u8]),
 }
 
 const MIB: usize = 1 << 20;
 
-/// Those that run in libFuzzer. The npm package has a script of its own (`npm.mjs`).
+/// Targets that run in libFuzzer. The npm package has a script of its own (`npm.mjs`).
 pub const TARGETS: &[Target] = &[
-    // A network's key is 10 MB, and its coefficients are 17 MB.
+    // A network's key has 10 MB, its coefficients 17 MB.
     Target {
         name: "blobs",
         memory: 128 * MIB,
@@ -84,7 +85,7 @@ pub const TARGETS: &[Target] = &[
         prepare: || {},
         run: settings::config,
     },
-    // What the documentation promises of a server, with the options of `server::OPTIONS`.
+    // Memory that the documentation promises for a server with the options of `cargo xtask fuzz`.
     Target {
         name: "http",
         memory: server::MEMORY,
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// What once broke something lies there too.
+    /// The seeds include inputs that broke something once.
     #[test]
     fn seeds_break_nothing() {
         let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds");

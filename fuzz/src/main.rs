@@ -1,5 +1,6 @@
-//! Runs the target that the variable `FUZZ_TARGET` names. `FUZZ_ARGS` are libFuzzer's arguments, one a line; the program's own are those of
-//! the server that some targets talk to. `cargo xtask fuzz` sets all of them.
+//! Runs the target named by the variable `FUZZ_TARGET`. `FUZZ_ARGS` holds libFuzzer's arguments,
+//! one per line; the program's own arguments are those of the server that some targets use. `cargo
+//! xtask fuzz` sets all of them.
 
 use blindscore_fuzz::{TARGETS, Target};
 use cap::Cap;
@@ -13,7 +14,8 @@ use std::{
     sync::OnceLock,
 };
 
-/// Refuses what is above the target's bound. The program ends then, which libFuzzer takes for a crash.
+/// Refuses allocations above the target's limit. That ends the program, which libFuzzer treats as a
+/// crash.
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
@@ -30,7 +32,7 @@ unsafe extern "C" {
 extern "C" fn run(data: *const u8, length: usize) -> c_int {
     let data = match length {
         0 => &[],
-        // SAFETY: libFuzzer gives so many bytes, which stay until this returns.
+        // SAFETY: libFuzzer passes `length` bytes, valid until this function returns.
         _ => unsafe { slice::from_raw_parts(data, length) },
     };
     if let Some(target) = TARGET.get() {
@@ -45,7 +47,7 @@ fn main() {
         eprintln!("FUZZ_TARGET is {name:?}; run this program with `cargo xtask fuzz`");
         std::process::exit(2);
     };
-    // In every thread: a server must not get over a panic.
+    // In every thread: a server must not survive a panic.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         hook(info);
@@ -67,7 +69,7 @@ fn main() {
     let mut argc = argv.len() as c_int;
     argv.push(ptr::null_mut());
     let mut argv = argv.as_mut_ptr();
-    // SAFETY: as for a main function in C; what the pointers point to is never freed.
+    // SAFETY: like the arguments of a C main function; the pointers' targets are never freed.
     let code = unsafe { LLVMFuzzerRunDriver(&mut argc, &mut argv, run) };
     std::process::exit(code);
 }

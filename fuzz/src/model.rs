@@ -1,4 +1,4 @@
-//! Model files (safetensors), as `serve` and `import` read them.
+//! Model files (safetensors), as read by `serve` and `import`.
 
 use crate::samples::middle;
 use blindscore_server::{

@@ -1,4 +1,4 @@
-//! ONNX files: the whole way of `import`, up to the comparison with the file itself.
+//! ONNX files, through all of `import` up to the comparison with the file itself.
 
 use blindscore_protocol::{descriptor::Task, params::LinearParams};
 use blindscore_server::{
@@ -8,7 +8,7 @@ use blindscore_server::{
 use std::{fs, sync::LazyLock};
 use tempfile::TempDir;
 
-/// A folder with a file that tensors may lie in, as one of the seeds' do.
+/// Folder with a data file that tensors may refer to, as one of the seeds does.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary directory");
     fs::write(folder.path().join("model.onnx.data"), vec![0x3e; 2560]).expect("written");

@@ -9,22 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Address space in KiB that a program may take.
+/// Limit on a program's address space in KiB.
 const MEMORY: u64 = 2 << 20;
-/// Time that a run may take on a busy machine.
+/// Time limit of a run on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How a run ended.
+/// Result of a run.
 pub(crate) struct Ended {
-    /// The exit code; none if it was stopped because it waits to try again.
+    /// Exit code, or `None` if the program was stopped while it waited to retry.
     pub(crate) code: Option<i32>,
     pub(crate) complaint: String,
 }
 
-/// Runs a program of ours to its end.
+/// Runs one of our programs to its end.
 ///
 /// # Panics
-/// If it panics, is killed by a signal, or still runs after [`PATIENCE`].
+/// Panics if the program panics, is killed by a signal, or still runs after [`PATIENCE`].
 pub(crate) fn run(name: &str, arguments: &[&str]) -> Ended {
     let programs = PathBuf::from(env::var_os("FUZZ_PROGRAMS").expect("FUZZ_PROGRAMS is set"));
     let scratch = tempfile::tempdir().expect("a temporary directory");
@@ -55,7 +55,7 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Ended {
         let complaint = || read().lines().last().unwrap_or_default().to_owned();
         let waits = started.elapsed() > Duration::from_secs(1) && complaint().contains("trying again");
         if waits || started.elapsed() > PATIENCE {
-            // It may have ended meanwhile, which is as good.
+            // Fails if the program has exited in the meantime, which is fine.
             let _ = child.kill();
             let _ = child.wait();
             assert!(waits, "{name} {arguments:?} still runs: {}", read());

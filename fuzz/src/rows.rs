@@ -1,4 +1,4 @@
-//! CSV tables, as `blindscore predict` reads them and has them scored.
+//! CSV tables, as read and scored by `blindscore predict`.
 
 use crate::{program, samples::usual, server, table::file};
 use std::{
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Has the table scored by the server at `url`; gives the exit code, if the program came to an end.
+/// Scores the table on the server at `url`. Returns the exit code if the program ended by itself.
 pub(crate) fn predict(csv: &Path, url: &str) -> Option<i32> {
     let beside = |name: &str| -> PathBuf { csv.with_file_name(name) };
     let (key, out) = (beside("key"), beside("scores.csv"));

@@ -1,4 +1,4 @@
-//! What honest clients and servers make, for each parameter set.
+//! Keys, queries and responses of honest clients and servers, for each parameter set.
 
 use blindscore_client::{ClientKey, Scores};
 use blindscore_protocol::{
@@ -13,10 +13,10 @@ use blindscore_server::{
 };
 use std::sync::LazyLock;
 
-/// A key, a query and its answer.
+/// A model with a key, a query and its response.
 pub(crate) struct Sample {
     pub(crate) model: Model,
-    /// The model's file, if it is linear.
+    /// The model's file, empty for networks.
     pub(crate) file: Vec<u8>,
     pub(crate) key: ClientKey,
     pub(crate) public: Vec<u8>,
@@ -25,15 +25,15 @@ pub(crate) struct Sample {
     pub(crate) response: Vec<u8>,
 }
 
-/// One for each of [`ParameterSet::ALL`].
+/// One sample for each of [`ParameterSet::ALL`].
 pub(crate) static SAMPLES: LazyLock<[Sample; 3]> = LazyLock::new(|| ParameterSet::ALL.map(Sample::new));
 
-/// Makes all of them.
+/// Creates all samples.
 pub(crate) fn prepare() {
     LazyLock::force(&SAMPLES);
 }
 
-/// The first one: of the set that most models have.
+/// Returns the sample of the parameter set that most models use.
 pub(crate) fn usual() -> &'static Sample {
     &SAMPLES[0]
 }
@@ -84,18 +84,18 @@ impl Sample {
         self.key.decrypt(self.descriptor(), query, response)
     }
 
-    /// Scores its query with another public key.
+    /// Scores the sample's query with another public key.
     pub(crate) fn score_with(&self, key: &PublicKey) {
         let prepared = PreparedKey::new(key);
         let response = self.model.engine().score(&self.read_query(), &prepared);
         let blob = response.expect("the key is of the model's set").to_blob();
-        // The wrong key gives wrong scores: they are numbers.
+        // The wrong key gives wrong scores, but they are numbers.
         self.decrypt(&blob)
             .expect("a response is whole, whatever the key");
     }
 }
 
-/// A vector in the middle of all ranges.
+/// Returns the middle of all ranges.
 pub(crate) fn middle(inputs: &Inputs) -> Vec<f64> {
     (0..inputs.count)
         .map(|index| inputs.range(index))

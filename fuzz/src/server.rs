@@ -1,4 +1,4 @@
-//! The server that requests go to: the real one, in this process, so that libFuzzer sees what it does.
+//! The real server, in this process, so that libFuzzer sees its coverage.
 
 use crate::samples::{self, Sample, usual};
 use blindscore_server::{cli, tokens::TokenFile};
@@ -12,21 +12,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes that it may allocate: `--key-cache-mib`, `--upload-mib` and 200 MB.
+/// Limit on its allocations in bytes: `--key-cache-mib`, `--upload-mib` and 200 MB.
 pub(crate) const MEMORY: usize = (160 + 64 + 200) << 20;
-/// Time in which an honest request is answered, whatever else there is.
+/// Time limit for honest requests, whatever else is going on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    /// A tenant's token.
+    /// Token of the only tenant.
     pub(crate) token: String,
 }
 
 static SERVER: OnceLock<Server> = OnceLock::new();
 
-/// Starts it as this program's arguments say.
+/// Starts the server with this program's arguments.
 pub(crate) fn prepare() {
     samples::prepare();
     let argument = |name: &str| {
@@ -60,7 +60,7 @@ pub(crate) fn server() -> &'static Server {
     SERVER.get().expect("the server was started")
 }
 
-/// Stores the usual key, which an input may have deleted.
+/// Uploads the usual key, which an input may have deleted.
 pub(crate) fn upload() {
     let (key, blob) = (usual().key.key_id(), &usual().public);
     let length = blob.len();
@@ -70,7 +70,7 @@ pub(crate) fn upload() {
     honest(&head, blob);
 }
 
-/// A request that is answered with success, or because of load.
+/// Sends a request that must succeed, or be refused because of load.
 pub(crate) fn honest(head: &str, body: &[u8]) {
     let Server { address, token } = server();
     let mut stream = TcpStream::connect(address).expect("the server listens");

@@ -1,4 +1,4 @@
-//! Files that say how a server works: tokens, counts of queries, the configuration.
+//! A server's settings: tokens, counts of queries, and the configuration.
 
 use crate::{program, table::file};
 use blindscore_protocol::params::ParameterSet;
@@ -18,7 +18,7 @@ pub(crate) fn tokens(data: &[u8]) {
     }
 }
 
-/// The program says what it would do, and ends.
+/// Runs the server with `--print-config`, which ends at once.
 pub(crate) fn config(data: &[u8]) {
     let path = file(data);
     let ended = program::run(
@@ -33,7 +33,7 @@ pub(crate) fn config(data: &[u8]) {
     );
 }
 
-/// A data directory, and a port that is taken, so that the server ends once it has read all that it starts with.
+/// A data directory and a port in use: the server ends once it has read its files.
 static TAKEN: LazyLock<(TempDir, TcpListener)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

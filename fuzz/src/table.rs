@@ -1,4 +1,4 @@
-//! CSV tables, as `import` reads them; the rules for columns are the client's too.
+//! CSV tables, as read by `import`; the client has the same rules for columns.
 
 use crate::samples::usual;
 use blindscore_protocol::columns::{find_delimiter, number, utf16};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary directory"));
 
-/// Names of the features, as in the first seed.
+/// Feature names, as in the first seed.
 const NAMES: [&str; 4] = [
     "sepal_length_cm",
     "sepal_width_cm",
@@ -16,7 +16,7 @@ const NAMES: [&str; 4] = [
     "petal_width_cm",
 ];
 
-/// Makes a file of these bytes.
+/// Writes the bytes to a file and returns its path.
 pub(crate) fn file(data: &[u8]) -> PathBuf {
     let path = FOLDER.path().join("input");
     fs::write(&path, data).expect("a file can be written");

@@ -1,4 +1,4 @@
-//! What clients can make a server hold: the attacks themselves, bounded, with an honest client beside them.
+//! Attacks that make a server hold memory, at a limited scale, beside an honest client.
 
 use anyhow::{Context, Result};
 use blindscore_client::ClientKey;
@@ -13,13 +13,13 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Beyond the cache and `--upload-mib`, for everything else.
+/// Memory allowed beyond the cache and `--upload-mib`, in bytes.
 const MARGIN: u64 = 200_000_000;
-/// Longer than the time after which who sends nothing gives way.
+/// Longer than the time after which a client that sends nothing gives way.
 const SILENT: Duration = Duration::from_millis(2_500);
-/// Longer than the time after which who reads nothing gives way.
+/// Longer than the time after which a client that reads nothing gives way.
 const DEAF: Duration = Duration::from_millis(5_500);
-/// For how long a burst may pay, and some more.
+/// Seconds that a burst may pay for, with some margin.
 const PAID: u64 = 12;
 
 /// Opens a connection and sends bytes, without reading.
@@ -29,7 +29,7 @@ fn send(api: &Api, bytes: &[u8]) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether the server has closed a connection, or answers on it, within a moment.
+/// Checks whether the server has closed a connection, or responds on it, within a moment.
 fn has_ended(stream: &TcpStream) -> bool {
     let mut stream = stream.try_clone().expect("the same connection");
     stream
@@ -73,7 +73,7 @@ fn answers_that_nobody_reads_stay_within_the_bound_and_give_way() -> Result<()> 
         );
         [head.into_bytes(), query.repeat(queries)].concat()
     };
-    // More than may be asked for at once is refused.
+    // More queries than a request may carry are refused.
     let id_text = id.to_string();
     let headers = [
         ("blindscore-key", &*id_text),
@@ -90,7 +90,7 @@ fn answers_that_nobody_reads_stay_within_the_bound_and_give_way() -> Result<()> 
         }
     }
     thread::sleep(DEAF);
-    // Whoever doesn't read makes room for the next ones.
+    // Clients that don't read make room for the next ones.
     for _ in 0..10 {
         unread.push(send(&api, &post(most))?);
         thread::sleep(Duration::from_millis(50));
@@ -119,7 +119,7 @@ fn requests_sent_ahead_take_no_memory() -> Result<()> {
     let before = server.memory("VmRSS");
     let short = b"HEAD / HTTP/1.1\r\nhost:localhost\r\n\r\n".repeat(20_000);
     let long = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2_000);
-    // Behind a request that takes its time as well: it waits for its body.
+    // Behind a request that takes time as well, since it waits for its body.
     let token = [
         &b"PUT /v1/keys/00 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n12345"[..],
         &short,
@@ -130,7 +130,7 @@ fn requests_sent_ahead_take_no_memory() -> Result<()> {
     for number in 0..CONNECTIONS {
         let mut stream = api.connect();
         stream.set_write_timeout(Some(Duration::from_millis(50)))?;
-        // It blocks once the server reads no more.
+        // Blocks once the server reads no more.
         let _ = stream.write_all(requests[number % requests.len()]);
         open.push(stream);
         if number % 50 == 0 {
@@ -140,7 +140,7 @@ fn requests_sent_ahead_take_no_memory() -> Result<()> {
     let grown = server.memory("VmHWM").saturating_sub(before);
     assert!(grown < 100_000_000, "{} MB more than before", grown / 1_000_000);
     honest.assert_scores(&api, 1);
-    // Those who read get every answer.
+    // Clients that read get every response.
     let mut stream = api.connect();
     let few = 300;
     let last = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -201,20 +201,20 @@ fn stalled_uploads_of_one_tenant_keep_nobody_else_out() -> Result<()> {
              content-type: application/octet-stream\r\ncontent-length: {LEN}\r\n\r\n"
         )
     };
-    // All but the last bytes at once, and then one now and then.
+    // Sends all but the last bytes at once, and then one at a time.
     let part = vec![0; LEN - 100_000];
     let mut uploads = Vec::new();
     for number in 0..13 {
         let mut stream = server.api().connect();
         stream.set_write_timeout(Some(Duration::from_secs(20)))?;
-        // Those that find no room are refused while they send.
+        // Uploads without room are refused while they are sent.
         let _ = stream.write_all(head(number).as_bytes());
         let _ = stream.write_all(&part);
         uploads.push(stream);
     }
     thread::sleep(SILENT);
     user.assert_scores(&alice, 1);
-    // A byte each second is no upload either, however much has come before.
+    // One byte per second doesn't count as an upload, however much came before.
     for _ in 0..PAID {
         thread::sleep(Duration::from_secs(1));
         for stream in &mut uploads {
@@ -251,13 +251,13 @@ fn a_later_head_that_stops_half_way_is_not_waited_for() -> Result<()> {
     let mut patient = api.connect();
     patient.write_all(whole)?;
     stream.write_all(&whole[..20])?;
-    // The rest of the first answer, and then nothing.
+    // Reads the rest of the first response, after which nothing comes.
     let rest = stream.read_to_end(&mut Vec::new());
     assert!(
         !matches!(rest, Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)),
         "the server waits for ever"
     );
-    // Who has sent nothing since its answer may still do so.
+    // A client that has sent nothing since its response may still send.
     patient.write_all(whole)?;
     patient.set_read_timeout(Some(Duration::from_secs(1)))?;
     let mut answers = Vec::new();
@@ -283,7 +283,7 @@ fn what_a_client_announces_costs_nothing() -> Result<()> {
     api.get("/v1/models").expect_status(200);
     thread::sleep(Duration::from_millis(200));
     let grown = server.memory("VmSize").saturating_sub(before);
-    // Threads that start meanwhile have stacks and heaps of their own.
+    // Threads that start in the meantime have stacks and heaps of their own.
     assert!(grown < 450_000_000, "{} MB of addresses", grown / 1_000_000);
     drop(open);
     Ok(())

@@ -1,4 +1,5 @@
-//! Keys in real object stores: Azurite (Azure Blob) and moto (S3, and what Google Cloud Storage has in common with it).
+//! Keys in real object stores: Azurite (Azure Blob) and moto (S3, and what Google Cloud Storage has
+//! in common with it).
 
 use anyhow::Result;
 use blindscore_protocol::{ids::KeyId, problem::ProblemCode};
@@ -24,7 +25,7 @@ fn start(flags: &[String], more: &[&str]) -> Server {
     Server::start_with(&flags)
 }
 
-/// Upload, use, restart, removal in another replica.
+/// Checks upload, use, restart, and removal by another replica.
 fn serves_keys(store: &ObjectStoreServer) {
     let flags = flags(store, &format!("http://{}", store.address()));
     let server = start(&flags, &[]);
@@ -47,7 +48,8 @@ fn serves_keys(store: &ObjectStoreServer) {
     user.assert_scores(&other.api(), 2);
 }
 
-/// The store hangs, breaks off and fails: an error that says so, red readiness, and recovery without a restart.
+/// Checks that a store that hangs, disconnects or fails leads to an honest error, failing
+/// readiness, and recovery without a restart.
 fn survives_faults(store: &ObjectStoreServer) {
     let faults = Faults::before(store.address());
     let server = start(
@@ -67,20 +69,21 @@ fn survives_faults(store: &ObjectStoreServer) {
         api.get("/readyz")
             .expect_problem(ProblemCode::StoreUnavailable, format!("{fault:?}, readiness"));
         api.get("/healthz").expect_status(200);
-        // A key in the cache may be used only as long as a removal elsewhere may be unknown here.
+        // A cached key may be used only for as long as a removal elsewhere may go unnoticed.
         wait_until(|| api.score(kept.id(), &kept.query(0)).status == 503);
 
         faults.set(Fault::None);
         wait_until(|| api.get("/readyz").status == 200);
         kept.assert_scores(&api, 1);
         let reply = api.put_key(user.id(), &user.public_key);
-        // The upload that was given up may have come through all the same.
+        // The upload that was given up may have succeeded after all.
         assert!([200, 201].contains(&reply.status), "{fault:?}: {reply:?}");
         user.assert_scores(&api, 2);
     }
 }
 
-/// What object_store promises and Azurite and moto have to do: conditions, listings, removal.
+/// Checks the promises of `object_store` that Azurite and moto have to keep: conditions, listings,
+/// removal.
 fn keeps_promises(store: &ObjectStoreServer) -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = store.options(&format!("http://{}", store.address()));
@@ -111,7 +114,7 @@ fn keeps_promises(store: &ObjectStoreServer) -> Result<()> {
         ));
         assert!(keys.find(&name("b", b"one")).await?.is_none());
 
-        // Several at once of which one is new, and a quota.
+        // Several concurrent uploads, of which one is new, and a quota.
         let two = name("a", b"two");
         let puts = (0..4).map(|_| keys.put(&two, b"two"[..].into()));
         let results = futures_util::future::join_all(puts).await;

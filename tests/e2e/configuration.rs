@@ -1,4 +1,4 @@
-//! Flags, environment and file: which one counts, what is refused, what is shown.
+//! Flags, environment and file: precedence, refusals and `--print-config`.
 
 use anyhow::Result;
 use blindscore_tests::{Server, command};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/blindscore.example.toml");
 
-/// `serve --print-config` with these variables and arguments.
+/// Runs `serve --print-config` with these variables and arguments.
 fn print_config(variables: &[(&str, &str)], arguments: &[&str]) -> Result<Output> {
     let mut serve = command();
     serve.args(["serve", "--print-config"]).args(arguments);
@@ -55,7 +55,7 @@ fn flags_come_before_the_environment_and_that_before_the_file() -> Result<()> {
             "{line} is missing in\n{text}"
         );
     }
-    // The file may be named by the environment too.
+    // The environment may name the file too.
     assert!(shown(&[("BLINDSCORE_CONFIG", &path)], &[])?.contains("queue = 100 "));
     Ok(())
 }
@@ -100,7 +100,8 @@ fn unknown_names_and_bad_values_are_refused_with_their_place() -> Result<()> {
     Ok(())
 }
 
-/// The example's options, uncommented, and what it says of each that it is not set or depends on the machine.
+/// Returns the example's options, uncommented, and the names of those that it marks as not set or
+/// dependent on the machine.
 fn example() -> Result<(String, BTreeSet<String>)> {
     let text = fs::read_to_string(EXAMPLE)?;
     let mut options = String::new();

@@ -1,10 +1,10 @@
-//! The running server against its own OpenAPI description, tried by schemathesis.
+//! The running server against its own OpenAPI description, tested by schemathesis.
 
 use blindscore_tests::{Server, command, python, servers};
 use std::{process::Command, sync::Arc};
 use tempfile::TempDir;
 
-/// Requests for each operation and phase; more find more.
+/// Requests per operation and phase; more of them find more.
 const EXAMPLES: &str = "40";
 
 #[test]

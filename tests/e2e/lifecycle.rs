@@ -1,4 +1,4 @@
-//! What works: models, keys, scores, load, pages.
+//! The ordinary life of a server: models, keys, scores, load, pages.
 
 use anyhow::Result;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -60,7 +60,7 @@ fn keys_are_stored_shown_and_removed() {
 
     user.assert_scores(&api, 0);
     assert!(api.delete(&path).expect_status(204).body.is_empty());
-    // Also the prepared copy in memory is gone.
+    // The prepared copy in memory is gone as well.
     api.score(user.id(), &user.query(0))
         .expect_problem(ProblemCode::KeyNotFound, "removed");
     api.delete(&path)
@@ -112,7 +112,7 @@ fn check_all(user: &User, responses: &Value) -> Result<()> {
     Ok(())
 }
 
-/// `queue;dur=…, key;dur=…, score;dur=…`, all numbers, and scoring took some time.
+/// Checks `queue;dur=…, key;dur=…, score;dur=…`: all are numbers, and scoring took some time.
 fn assert_timing(reply: &Reply) {
     let header = reply.header("server-timing");
     let entries: Vec<(&str, f64)> = header
@@ -150,7 +150,8 @@ fn a_full_queue_turns_requests_away_and_recovers() {
     let api = server.api();
     let user = User::enrolled(&api);
     let batch = user.query(0).repeat(64);
-    // Whichever is first takes the whole queue; it takes a few rounds only if the others come too late.
+    // The first batch takes the whole queue. It takes several rounds only if the others arrive too
+    // late.
     let turned_away = (0..50).find_map(|_| {
         let mut replies = at_once(&api, 4, |api| api.score(user.id(), &batch));
         replies.retain(|reply| reply.status != 200);
@@ -165,7 +166,7 @@ fn a_full_queue_turns_requests_away_and_recovers() {
     user.assert_scores(&api, 3);
 }
 
-/// Sends the same from several connections at the same moment.
+/// Sends the same request from several connections at the same moment.
 fn at_once(api: &Api, count: usize, send: impl Fn(&Api) -> Reply + Sync) -> Vec<Reply> {
     let (barrier, send) = (&Barrier::new(count), &send);
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Projection networks over the real server: a 10 MB key, a score, and bad keys.
+//! Projection networks on the real server: a 10 MB key, a score, and bad keys.
 
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
@@ -72,7 +72,7 @@ fn a_network_scores_what_it_cannot_see() {
         }
     }
 
-    // A linear model's key is no key for a network, and the other way round.
+    // A linear model's key is no key for a network, and vice versa.
     let linear = User::enrolled(&api);
     let query = client.encrypt(&model, &digit(0)).expect("a valid picture");
     let relabelled = Header {
@@ -116,7 +116,7 @@ fn bad_network_keys_are_refused_or_score_garbage() {
     api.put_key(KeyId::of(&whole), &damaged)
         .expect_problem(KeyHashMismatch, "another key");
 
-    // Random bytes are a key like any other; what they score is garbage.
+    // Random bytes are a valid key; what they score is garbage.
     put(&whole).expect_status(201);
     let client = key_with_id(&model, KeyId::of(&whole));
     let query = client.encrypt(&model, &digit(1)).expect("a valid picture");
@@ -153,7 +153,7 @@ fn bad_network_queries_are_refused() {
     for index in (0..query.len()).step_by(41) {
         let mut changed = query.clone();
         changed[index] ^= 0x10;
-        // The parameter set is read first; ids, with the checksum, last.
+        // The parameter set is checked first; ids, which the checksum covers, last.
         let code = if (8..12).contains(&index) {
             ParametersRetired
         } else {
@@ -162,19 +162,19 @@ fn bad_network_queries_are_refused() {
         score(&api, id, &changed).expect_problem(code, format!("byte {index} changed"));
     }
 
-    // A linear model's key or query where a network's should be, and the other way round.
+    // A linear model's key or query in place of a network's, and vice versa.
     let user = User::enrolled(&api);
     score(&api, user.id(), &query).expect_problem(KeyMismatch, "a network's query with another key");
     score(&api, user.id(), &user.query(0)).expect_problem(ModelChanged, "a linear model's query");
     api.score(id, &query)
         .expect_problem(ModelChanged, "a network's query for a linear model");
 
-    // What is sound still works.
+    // Valid requests still work.
     score(&api, id, &query).expect_status(200);
     server.assert_alive();
 }
 
-/// A secret key that believes its public key to be another one.
+/// Returns a secret key that believes another public key to be its own.
 fn key_with_id(model: &ModelDescriptor, id: KeyId) -> ClientKey {
     let key = ClientKey::generate_secret(set(model)).expect("randomness");
     let mut bits = SecretKeyBits::from_blob(&key.to_bytes()).expect("just made");

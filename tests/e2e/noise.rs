@@ -1,9 +1,10 @@
-//! What travels carries the noise that is stated of it: neither less, which would be insecure, nor more, which would be wrong scores.
+//! Ciphertexts carry exactly the stated noise: less would be insecure, more would make scores
+//! wrong.
 
 use blindscore_protocol::params::{LinearParams, NetworkParams, ParameterSet};
 use blindscore_tests::noise::{Measured, measure};
 
-/// How far means and deviations may be from what is stated, as a share of the stated deviation.
+/// Tolerance of means and deviations, as a share of the stated deviation.
 const TOLERANCE: f64 = 0.02;
 
 fn check(set: ParameterSet) {
@@ -21,7 +22,7 @@ fn check(set: ParameterSet) {
             "{set}, {what}: mean {mean:+.4}, deviation {deviation:.4} of 2^{:.2}, {count} samples",
             stated.log2()
         );
-        // Four deviations of a measured mean and more.
+        // At least four deviations of a measured mean.
         assert!(count >= 45_000, "{what}: {count} samples tell too little");
         assert!(
             mean.abs() < TOLERANCE,

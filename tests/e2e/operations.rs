@@ -1,4 +1,4 @@
-//! What operators see and rely on: metrics, a full disk, limits that hold, work that no one waits for.
+//! Behaviour that operators rely on: metrics, a full disk, limits, and work that nobody waits for.
 
 use anyhow::Result;
 use blindscore_client::ClientKey;
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// A number that `/metrics` shows on the line that starts with `series`.
+/// Returns the number on the line of `/metrics` that starts with `series`.
 fn metric(api: &Api, series: &str) -> f64 {
     let body = api.get("/metrics").expect_status(200).body;
     let text = String::from_utf8(body).expect("metrics are text");
@@ -87,7 +87,7 @@ fn a_full_disk_is_said_to_be_full_and_nothing_is_lost() -> Result<()> {
     wait_until(|| api.get("/readyz").status == 503);
     api.get("/readyz")
         .expect_problem(ProblemCode::StoreFull, "readiness");
-    // What is there works, and the key that there was no room for isn't half there.
+    // Stored keys work, and nothing is left of the key that there was no room for.
     for user in &stored {
         user.assert_scores(&api, 0);
     }
@@ -102,7 +102,7 @@ fn a_full_disk_is_said_to_be_full_and_nothing_is_lost() -> Result<()> {
     Ok(())
 }
 
-/// A network's key, stored, and a request to score with it.
+/// Stores a network's key, and returns a request to score with it.
 fn network_request(server: &Server) -> Vec<u8> {
     let api = server.api();
     let model: ModelDescriptor = api.get("/v1/models/mnist-net").expect_status(200).json();
@@ -128,7 +128,7 @@ fn work_for_clients_that_have_gone_is_not_begun() {
         stream.write_all(&request).expect("a request is sent");
         stream
     };
-    // One is being scored, 12 wait.
+    // One request is being scored, 12 wait.
     let mut first = send();
     wait_until(|| metric(&api, "blindscore_queued_queries") == 8.0);
     let others: Vec<TcpStream> = (0..12).map(|_| send()).collect();
@@ -136,7 +136,7 @@ fn work_for_clients_that_have_gone_is_not_begun() {
     for stream in others {
         stream.shutdown(Shutdown::Both).expect("it was open");
     }
-    // They leave the queue; only the first is answered, and perhaps one whose turn had come.
+    // They leave the queue. Only the first is answered, and perhaps one whose turn had come.
     wait_until(|| metric(&api, "blindscore_queued_queries") <= 16.0);
     let mut answer = [0; 12];
     first.read_exact(&mut answer).expect("an answer");
@@ -186,7 +186,7 @@ fn an_upload_that_stops_is_given_up_and_gives_its_memory_back() {
     stalled.write_all(&[0; 1000]).expect("a part of the body is sent");
     wait_until(|| metric(&api, r#"blindscore_body_memory_bytes{body="upload"}"#) == 1e6);
     let mut answer = String::new();
-    // The server hangs up by itself.
+    // The server disconnects by itself.
     stalled.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(
@@ -204,7 +204,7 @@ fn the_log_is_json_when_asked_for_with_a_request_id_on_each_line() -> Result<()>
     let server = Server::start_with(&["--log-format", "json"]);
     let reply = server.api().get("/v1/models/mnist-linear").expect_status(200);
     let id = reply.header("x-request-id").to_owned();
-    // It is written after the answer.
+    // The log line is written after the response.
     wait_until(|| server.log().contains(&id));
     let log = server.log();
     let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);

@@ -1,4 +1,5 @@
-//! A projection network for someone's own table: `import`, `serve`, and the client, against the reference arithmetic of `models/net/evaluate.py`.
+//! A projection network for a user's own table: `import`, `serve` and the client, compared with the
+//! reference arithmetic of `models/net/evaluate.py`.
 
 use anyhow::{Context, Result, ensure};
 use blindscore_client::{ClientError, ClientKey};
@@ -14,10 +15,10 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Rows that are scored through the server.
+/// Number of rows to score through the server.
 const SCORED: usize = 20;
 
-/// What plain numpy says of test rows.
+/// Results of plain numpy for test rows.
 #[derive(Deserialize)]
 struct Expected {
     rows: Vec<Vec<f64>>,
@@ -47,7 +48,7 @@ fn import(file: &Path, models: &Path, more: &[&str]) -> Output {
         .expect("the server binary runs")
 }
 
-/// The expected rows as a CSV file, with one more that is out of range.
+/// Writes the expected rows to a CSV file, with one more that is out of range.
 fn write_table(path: &Path, expected: &Expected) -> Result<()> {
     let features = expected.rows[0].len();
     let header: Vec<String> = (0..features).map(|index| format!("x{index}")).collect();
@@ -85,7 +86,7 @@ fn an_imported_network_decides_as_its_reference_does() -> Result<()> {
     let (largest, stated) = (report["largest_error"].as_f64(), report["stated_error"].as_f64());
     assert!(largest > Some(0.0) && largest < stated, "{largest:?}, {stated:?}");
 
-    // The served model is, in the clear, what numpy computes.
+    // In the clear, the served model computes the same as numpy.
     let plain = Model::load(&models.path().join("digits-net@1.safetensors"))?;
     for (row, expected) in expected.rows.iter().zip(&expected.scores) {
         for (score, expected) in plain.plain_scores(row).iter().zip(expected) {

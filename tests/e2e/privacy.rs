@@ -1,4 +1,4 @@
-//! What the server never gets to see, and what no one else can read.
+//! Secrets that the server never sees, and that nobody else can read.
 
 use anyhow::Result;
 use blindscore_client::ClientError;
@@ -9,9 +9,10 @@ use blindscore_protocol::{
 use blindscore_tests::{Api, Recorder, Server, User};
 use std::collections::HashSet;
 
-/// Bytes in a row that can't be a coincidence.
+/// Number of equal consecutive bytes that can't be a coincidence.
 const WINDOW: usize = 32;
-/// Offset of the checksum: before it stand magic, lengths and ids, the same in all queries of one key and model.
+/// Offset of the checksum. The magic, lengths and ids before it are the same in all queries of one
+/// key and model.
 const AFTER_IDS: usize = 68;
 
 #[test]
@@ -47,7 +48,8 @@ fn the_secret_key_never_travels() -> Result<()> {
     Ok(())
 }
 
-/// Forms in which a secret key could leak: packed bits, or one byte or word for each bit.
+/// Windows of the encodings in which a secret key could leak: packed bits, or a byte or word per
+/// bit.
 struct Secret {
     windows: HashSet<Vec<u8>>,
 }
@@ -57,7 +59,7 @@ impl Secret {
         let packed = &export[HEADER_BYTES..];
         let bits = SecretKeyBits::from_blob(export)?.bits;
         let bytes: Vec<u8> = bits.iter().map(|bit| *bit as u8).collect();
-        // A word is mostly zeros: more of them are needed before they tell anything.
+        // A word is mostly zeros, so more of them are needed to be conclusive.
         let words: Vec<u8> = bits.iter().flat_map(|bit| bit.to_le_bytes()).collect();
         let hex: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut windows: HashSet<Vec<u8>> = HashSet::new();
@@ -90,7 +92,7 @@ fn the_same_picture_never_looks_the_same() {
     let queries = [user.query(1), user.query(1)];
     assert_unrelated(&queries[0][AFTER_IDS..], &queries[1][AFTER_IDS..]);
 
-    // Nor do two answers to one and the same query: the server re-randomises each.
+    // Two responses to the same query are unrelated too: the server re-randomises each.
     let responses = [(); 2].map(|()| api.score(user.id(), &queries[0]).expect_status(200).body);
     assert_unrelated(&responses[0][AFTER_IDS..], &responses[1][AFTER_IDS..]);
     for response in &responses {
@@ -98,7 +100,7 @@ fn the_same_picture_never_looks_the_same() {
     }
 }
 
-/// Random bytes agree in one place of 256.
+/// Checks that two blobs are unrelated: random bytes agree in one of 256 places.
 #[track_caller]
 fn assert_unrelated(a: &[u8], b: &[u8]) {
     assert_eq!(a.len(), b.len());
@@ -132,7 +134,8 @@ fn a_response_is_read_by_its_key_or_not_at_all() {
     assert!(user.key.decrypt(&user.model, query, &response[1..]).is_err());
     assert!(user.key.decrypt(&user.model, query, &[]).is_err());
 
-    // The answer to another query of the same picture: replayed, or taken from the wrong place of a batch.
+    // The response to another query for the same picture, replayed or taken from the wrong place of
+    // a batch.
     let another = QueryId::of(&user.query(0)).expect("a query");
     let refused = user.key.decrypt(&user.model, another, &response);
     assert!(matches!(refused, Err(ClientError::WrongQuery)), "{refused:?}");

@@ -1,4 +1,4 @@
-//! What becomes of stored keys: restarts, expiry, damage, a store that is gone.
+//! Stored keys: restarts, expiry, damage, and a store that is gone.
 
 use anyhow::Result;
 use blindscore_protocol::problem::ProblemCode;
@@ -38,7 +38,7 @@ fn an_expired_key_counts_as_never_uploaded() -> Result<()> {
     api.delete(&path)
         .expect_problem(ProblemCode::KeyNotFound, "expired");
 
-    // The removal of an expired key removes the file too; the next upload is a new one either way.
+    // Removing the expired key removed its file too; the next upload is new either way.
     api.put_key(user.id(), &user.public_key).expect_status(201);
     user.assert_scores(&api, 0);
     Ok(())
@@ -92,7 +92,7 @@ fn a_lost_store_is_reported_and_not_fatal() -> Result<()> {
     fs::write(server.keys_dir(), "a file where the directory was")?;
 
     let user = User::new(&api);
-    // The answer of a second ago may be given again.
+    // The result of up to a second ago may be repeated.
     wait_until(|| api.get("/readyz").status != 200);
     let reply = api.get("/readyz");
     assert_eq!(reply.header("retry-after"), "10");
@@ -131,7 +131,7 @@ fn use_renews_a_key() -> Result<()> {
     user.assert_scores(&api, 0);
     assert!(expires_at() >= fresh, "the first use");
 
-    // A key that has lived for less than an eighth of its time is left alone.
+    // A key younger than an eighth of its time to live isn't renewed.
     let file = server.keys_dir().join(user.id().to_string());
     let yesterday = SystemTime::now() - DAY / 2;
     fs::File::options()

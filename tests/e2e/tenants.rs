@@ -1,4 +1,4 @@
-//! Tokens, tenants that don't see each other, limits for each, and who may use a server from where.
+//! Tokens, isolation and limits of tenants, and access to a server from elsewhere.
 
 use anyhow::Result;
 use blindscore_protocol::problem::ProblemCode;
@@ -13,7 +13,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Runs `token` on a data directory and gives what it prints.
+/// Runs `token` on a data directory and returns its output.
 fn token(data: &TempDir, arguments: &[&str]) -> Result<String> {
     let output = command()
         .arg("token")
@@ -25,7 +25,7 @@ fn token(data: &TempDir, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// A data directory with one token for each tenant.
+/// Creates a data directory with one token for each tenant.
 fn data(tenants: &[&str]) -> Result<(Arc<TempDir>, Vec<String>)> {
     let data = Arc::new(TempDir::new()?);
     let tokens = tenants.iter().map(|tenant| token(&data, &["create", tenant]));
@@ -68,7 +68,7 @@ fn every_request_needs_a_valid_token() -> Result<()> {
     }
     user.assert_scores(&api, 1);
 
-    // Only hashes are kept, and nothing of it is logged.
+    // Only hashes are stored, and no token is logged.
     let file = fs::read_to_string(data.path().join("tokens.json"))?;
     let secret = &tokens[0]["bsk_".len()..];
     assert!(!file.contains(secret) && !server.log().contains(secret));
@@ -94,7 +94,7 @@ fn tokens_are_listed_and_revoked_while_the_server_runs() -> Result<()> {
     let added = server.api().with_token(&token(&data, &["create", "clinic"])?);
     wait_until(|| added.get("/v1/models").status == 200);
 
-    // Without any valid token left, no one gets in: not even at the next start.
+    // With no valid token left, nobody gets in, even after the next start.
     for line in token(&data, &["list"])?.lines() {
         token(&data, &["revoke", line.split(' ').next().unwrap_or_default()])?;
     }
@@ -131,7 +131,7 @@ fn knowing_a_key_id_of_another_tenant_gives_nothing() -> Result<()> {
     }
     user.assert_scores(&clinic, 1);
 
-    // The same key is the other's own once it is uploaded there, and both are removed apart.
+    // Once uploaded there, the same key is the other tenant's own; each is removed separately.
     lab.put_key(user.id(), &user.public_key).expect_status(201);
     user.assert_scores(&lab, 2);
     clinic.delete(&path).expect_status(204);
@@ -183,7 +183,7 @@ fn a_days_queries_are_counted_for_each_tenant_and_model_and_across_restarts() ->
     clinic
         .score(user.id(), &user.query(0).repeat(30))
         .expect_status(200);
-    // Refused as a whole, and none of them counted.
+    // The whole request is refused, and none of its queries counted.
     let refused = clinic.score(user.id(), &user.query(0).repeat(11));
     let seconds: u64 = refused.header("retry-after").parse()?;
     assert!((1..=86_400).contains(&seconds), "{seconds}");
@@ -193,7 +193,7 @@ fn a_days_queries_are_counted_for_each_tenant_and_model_and_across_restarts() ->
     lab.score(theirs.id(), &theirs.query(0).repeat(40))
         .expect_status(200);
 
-    // Killed: what was counted ahead stays counted, and no more than that.
+    // After a kill, what was counted ahead stays counted, and no more than that.
     drop(server);
     let mut server = start();
     let clinic = server.api().with_token(&tokens[0]);
@@ -204,7 +204,7 @@ fn a_days_queries_are_counted_for_each_tenant_and_model_and_across_restarts() ->
         .score(user.id(), &user.query(0).repeat(5))
         .expect_status(200);
 
-    // Stopped: nothing is lost.
+    // After an orderly stop, nothing is lost.
     assert!(server.terminate().success());
     drop(server);
     let server = start();
@@ -218,7 +218,7 @@ fn a_days_queries_are_counted_for_each_tenant_and_model_and_across_restarts() ->
     Ok(())
 }
 
-/// Starts a server that is expected to refuse, and gives its last words.
+/// Starts a server that is expected to refuse to start, and returns its error.
 fn refusal(arguments: &[&str]) -> Result<String> {
     let data = TempDir::new()?;
     let output = command()
@@ -323,7 +323,8 @@ fn with_a_certificate_it_speaks_tls() -> Result<()> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // HTTP/1.1 is agreed on, also with clients that would rather speak HTTP/2; with those that speak nothing else there is no connection.
+    // HTTP/1.1 is negotiated even with clients that prefer HTTP/2. Clients that only speak HTTP/2
+    // get no connection.
     let mut newer = config.clone();
     newer.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let connection = rustls::ClientConnection::new(Arc::new(newer), "localhost".try_into()?)?;
@@ -343,11 +344,11 @@ fn with_a_certificate_it_speaks_tls() -> Result<()> {
     let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
     stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    // The end of the connection may come without a goodbye.
+    // The connection may end without a TLS close notification.
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 
-    // Who speaks plain HTTP is not served.
+    // Plain HTTP isn't served.
     let mut plain = TcpStream::connect(&address)?;
     plain.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     let mut answer = Vec::new();

@@ -1,4 +1,5 @@
-//! Known answers: seeds give the keys and queries they always gave, and a response is read as it always was.
+//! Known answers: fixed seeds give the same keys and queries as ever, and a stored response the
+//! same scores.
 
 use anyhow::{Context, Result};
 use blindscore_protocol::params::ParameterSet;

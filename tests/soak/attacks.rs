@@ -1,4 +1,5 @@
-//! Clients that want to make a server hold memory or keep others out, each kind for a minute, with an honest client beside them.
+//! Clients that try to exhaust the server's memory or to lock others out, each kind for a minute
+//! beside an honest client.
 
 use crate::{
     report::{Report, Times},
@@ -20,25 +21,26 @@ use std::{
 use tempfile::TempDir;
 
 const UPLOAD_MIB: u64 = 128;
-/// Beyond the bodies that are counted, for everything else.
+/// Memory allowed beyond the accounted bodies, in bytes.
 const MARGIN: u64 = 200_000_000;
-/// How long each attack goes on, and how long the honest client is measured without one. `SOAK_ATTACK_SECONDS` for a shorter run.
+/// Duration in seconds of each attack, and of the honest client's run without one.
+/// `SOAK_ATTACK_SECONDS` shortens both.
 const SECONDS: u64 = 60;
-/// After it, nothing may be left.
+/// Time after an attack by which its traces must be gone.
 const AFTER: Duration = Duration::from_secs(30);
 const HONEST: &str = "mnist-linear";
 const NETWORK: &str = "mnist-net-small";
-/// Between the honest client's requests.
+/// Pause between the honest client's requests.
 const PACE: Duration = Duration::from_millis(5);
-/// Between two looks at connections that are held open.
+/// Interval at which connections that are held open are checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What attackers do until they are told to stop.
+/// Behaviour of attackers until they are told to stop.
 type Conduct = fn(&Field, &Until) -> Result<()>;
 
 struct Attack {
     name: &'static str,
-    /// What is compared with it: the same requests from clients that behave, or nothing.
+    /// Control for comparison, if any: the same requests from well-behaved clients.
     behaving: Option<Conduct>,
     conduct: Conduct,
 }
@@ -132,7 +134,7 @@ const ATTACKS: [Attack; 8] = [
     },
 ];
 
-/// Until when attackers go on.
+/// Stop signal for attackers, and the number of their requests.
 struct Until {
     stop: AtomicBool,
     sent: AtomicU64,
@@ -144,7 +146,7 @@ impl Until {
     }
 }
 
-/// What attackers need.
+/// Everything that attackers need.
 struct Field {
     url: String,
     address: String,
@@ -164,17 +166,19 @@ impl Field {
         head.into_bytes()
     }
 
-    /// Opens a connection and sends as much of `bytes` as the server takes.
+    /// Opens a connection and sends as much of `bytes` as the server accepts.
     fn open(&self, bytes: &[u8]) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address).context("connecting")?;
         stream.set_write_timeout(Some(Duration::from_secs(1)))?;
-        // A server that takes no more has seen enough.
+        // Fails once the server accepts no more, which is fine.
         let _ = stream.write_all(bytes);
         Ok(stream)
     }
 }
 
-/// Keeps so many connections open, and opens at most so many at each look: the server is what is attacked, and not the processor that both share. Each sends its opening, and then `more` at each look. None reads. What the server closes is opened anew.
+/// Keeps `count` connections open, opening at most `pace` of them per check, since the target is
+/// the server and not the processor that both share. Each sends its opening, then `more` at each
+/// check. None reads. Connections closed by the server are reopened.
 fn held(
     field: &Field,
     until: &Until,
@@ -201,17 +205,19 @@ fn held(
     Ok(())
 }
 
-/// Whether the server hasn't closed a connection whose answer nobody reads.
+/// Checks that the server hasn't closed a connection whose response nobody reads.
 fn is_open(stream: &TcpStream) -> bool {
     if !matches!(stream.take_error(), Ok(None)) {
         return false;
     }
-    // Behind an answer the end isn't seen; such connections are taken for open until writing fails.
+    // The end is hidden behind an unread response; such connections count as open until a write
+    // fails.
     !matches!(stream.peek(&mut [0]), Ok(0))
         && !matches!(stream.peek(&mut [0]), Err(error) if error.kind() != ErrorKind::WouldBlock)
 }
 
-/// Asks for long answers, some every second, and reads them at once or holds a hundred unread.
+/// Requests long responses, a few per second, and either reads them at once or holds a hundred
+/// unread.
 fn long_answers(field: &Field, until: &Until, read: bool) -> Result<()> {
     let mut unread = std::collections::VecDeque::new();
     while until.goes_on() {
@@ -229,7 +235,7 @@ fn long_answers(field: &Field, until: &Until, read: bool) -> Result<()> {
     Ok(())
 }
 
-/// Someone who scores, a little all the time.
+/// Honest client that scores at a low, steady rate.
 struct Honest {
     user: ModelUser,
     oracle: Oracle,
@@ -290,7 +296,7 @@ fn measure_one(report: &mut Report, attack: &Attack, models: &std::path::Path, t
     );
     let field = field(&server, &server.api().with_token(&mallory), &mallory)?;
     let honest = honest(&server, &server.api().with_token(&alice), &alice)?;
-    // Everything is loaded, and its pages are there.
+    // Everything is loaded and resident by now.
     honest.run(Duration::from_secs(1))?;
     let (memory, files) = (server.memory("VmRSS"), server.open_files());
     let mut before = match attack.behaving {
@@ -338,7 +344,8 @@ fn measure_one(report: &mut Report, attack: &Attack, models: &std::path::Path, t
     Ok(())
 }
 
-/// The honest client's times while others do something else, and how many connections those opened.
+/// Returns the honest client's times while others run `conduct`, and the number of connections that
+/// those opened.
 fn beside(field: &Field, conduct: Conduct, honest: &Honest, time: Duration) -> Result<(Times, u64)> {
     let until = Until {
         stop: AtomicBool::new(false),
@@ -388,7 +395,7 @@ fn honest(server: &Server, api: &Api, token: &str) -> Result<Honest> {
     })
 }
 
-/// A request with a token, behind its first line.
+/// Adds a token to a request, after its first line.
 fn with_token(request: &[u8], token: &str) -> Vec<u8> {
     let line = request.windows(2).position(|two| two == b"\r\n").unwrap_or(0) + 2;
     let token = format!("authorization: Bearer {token}\r\n");

@@ -1,4 +1,5 @@
-//! Connections that do nothing, or do it slowly, and a body of a gigabyte: others are served as before.
+//! Idle connections, slow connections and a body of a gigabyte, none of which may affect other
+//! clients.
 
 use crate::{
     report::{Report, Times},
@@ -17,7 +18,7 @@ use std::{
 const MODEL: &str = "mnist-linear";
 const IDLE: usize = 10_000;
 const SLOW: usize = 500;
-/// Requests for each figure, one after the other.
+/// Sequential requests behind each figure.
 const REQUESTS: usize = 2000;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
@@ -79,7 +80,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Someone who is served all the time.
+/// Client that is served all the time.
 struct Probe {
     user: ModelUser,
     oracle: Oracle,
@@ -114,7 +115,7 @@ fn compare(report: &mut Report, what: &str, before: &mut Times, mut now: Times) 
     );
 }
 
-/// Connections that send an opening and then a byte a second.
+/// Opens connections that send an opening and then one byte per second.
 fn slowly(
     report: &mut Report,
     probe: &Probe,
@@ -164,7 +165,7 @@ fn slowly(
     Ok(())
 }
 
-/// Bodies of 1 GiB, announced and not.
+/// Sends bodies of 1 GiB, announced or not.
 fn gigabyte(report: &mut Report, probe: &Probe, before: &mut Times, address: &str) -> Result<()> {
     let announced = format!(
         "PUT /v1/keys/{} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
@@ -181,7 +182,7 @@ fn gigabyte(report: &mut Report, probe: &Probe, before: &mut Times, address: &st
         for head in [&announced, &chunked] {
             let (done, chunk) = (&done, &chunk);
             scope.spawn(move || {
-                // Again and again, for as long as others are measured.
+                // Repeats for as long as others are measured.
                 while !done.load(Ordering::Relaxed) {
                     let Ok(mut stream) = TcpStream::connect(address) else {
                         return;

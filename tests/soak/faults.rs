@@ -1,4 +1,4 @@
-//! A store that hangs, breaks off, fails, or is full, under uploads and scores that go on all the time.
+//! A store that hangs, disconnects, fails or is full, under continuous uploads and scores.
 
 use crate::{
     report::Report,
@@ -13,7 +13,7 @@ use std::{
 };
 
 const MODEL: &str = "mnist-linear";
-/// How long each fault lasts.
+/// Duration of each fault.
 const LASTS: Duration = Duration::from_secs(10);
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
@@ -132,7 +132,7 @@ fn full_disk(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Uploads a new key; gives the answer if it was not stored.
+/// Uploads a new key. Returns the response if the key was not stored.
 fn upload(
     connection: &mut Connection,
     model: &blindscore_protocol::descriptor::ModelDescriptor,
@@ -147,7 +147,7 @@ fn upload(
     Ok(Some(answer))
 }
 
-/// A refusal says what it is and when to come back.
+/// Checks that a refusal names its cause and when to retry.
 fn is_honest(answer: &Answer) -> Result<()> {
     let problem: Problem = serde_json::from_slice(&answer.body)?;
     ensure!(

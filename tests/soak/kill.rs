@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of 200 uploads at once, ten times.
+//! `kill -9` in the middle of 200 concurrent uploads, ten times.
 
 use crate::{
     report::Report,
@@ -17,7 +17,7 @@ use std::{
 
 const ROUNDS: usize = 10;
 const LINEAR: usize = 190;
-/// Long keys, which take longer to write.
+/// Number of long keys, which take longer to write.
 const NETWORK: usize = 10;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
@@ -48,7 +48,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     for round in 0..ROUNDS {
         let makers = std::iter::repeat_n(&linear, LINEAR).chain(std::iter::repeat_n(&network, NETWORK));
         let users: Vec<_> = makers.map(ModelUser::new).collect();
-        // Later each time: between the first acknowledgement and most of them.
+        // Later in each round, from after the first acknowledgement to after most of them.
         let kill_at = 1 + round * (LINEAR - 10) / ROUNDS;
         let acknowledged = Mutex::new(Vec::new());
         let (count, dead) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -71,7 +71,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             while count.load(Ordering::SeqCst) < kill_at && dead.load(Ordering::SeqCst) == 0 {
                 thread::sleep(Duration::from_micros(100));
             }
-            // SIGKILL, and a new process on the same directory.
+            // Kills the process and starts a new one on the same directory.
             server.restart()
         });
         let files = server.stored_files();
@@ -94,7 +94,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
             }
         }
         acknowledged_in_all += acknowledged.len();
-        // One of each round is looked at again at the end.
+        // One key of each round is checked again at the end.
         if let Some(&index) = acknowledged.first() {
             let mut users = users;
             kept.push(users.swap_remove(index).0);

@@ -1,6 +1,8 @@
-//! Measurements of a server under load and failure: `cargo xtask soak`. Everything is bounded, and on loopback only.
+//! Measurements of a server under load and failure: `cargo xtask soak`. Everything is bounded, and
+//! on loopback only.
 //!
-//! Wrong answers end the program at once. Times are compared with bars, and a missed one makes the exit status 1.
+//! Wrong results end the program at once. Times are compared with limits; exceeding one makes the
+//! exit status 1.
 
 mod attacks;
 mod connections;

@@ -1,4 +1,4 @@
-//! Two thousand networks' keys, 20 GB of them on disk, and a cache of 1 GiB.
+//! Two thousand networks' keys, 20 GB on disk, with a cache of 1 GiB.
 
 use crate::{
     report::Report,
@@ -19,10 +19,10 @@ const MODEL: &str = "mnist-net-small";
 const CACHE: u64 = 1024;
 const CLIENTS: usize = 4;
 const SHAPES: usize = 4;
-/// Beyond the cache, for everything else.
+/// Memory allowed beyond the cache, in bytes.
 const MARGIN: u64 = 300_000_000;
 
-/// How many keys; `SOAK_KEYS` for a shorter run.
+/// Returns the number of keys; `SOAK_KEYS` lowers it for a shorter run.
 fn keys() -> Result<usize> {
     match std::env::var("SOAK_KEYS") {
         Ok(text) => text.parse().context("SOAK_KEYS is a number"),
@@ -79,7 +79,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Calls `work` with the numbers below `count`, on some threads.
+/// Calls `work` with the numbers below `count`, on several threads.
 fn each(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -104,7 +104,7 @@ fn each(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     })
 }
 
-/// Sends a request again, up to a hundred times, as long as the server is busy.
+/// Sends a request, with up to a hundred attempts while the server is busy.
 fn patiently(connection: &mut Connection, request: &[u8]) -> Result<(u16, Vec<u8>)> {
     for _ in 0..100 {
         let answer = connection.send(request)?;

@@ -18,7 +18,7 @@ use std::{
 const MODEL: &str = "mnist-net";
 const SECONDS: u64 = 180;
 const OVERLOAD: f64 = 4.0;
-/// More than ever wait for an answer at a time.
+/// Number of connections, more than ever wait for a response at once.
 const CLIENTS: usize = 300;
 const SHAPES: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -27,12 +27,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Outcome {
     accepted: Times,
     refused: Times,
-    /// Answers that are neither.
+    /// Responses that are neither of these.
     others: u64,
     wrong: u64,
-    /// Seconds that refusals told to wait: fewest and most.
+    /// Smallest and largest `Retry-After` of refusals, in seconds.
     retry_after: Option<(u64, u64)>,
-    /// How late a request was sent, after it should have been.
+    /// Delay of requests behind their schedule.
     lateness: Times,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let idle = server.memory("VmRSS");
     let done = AtomicBool::new(false);
     let (outcome, early, most) = thread::scope(|scope| {
-        // Memory after 20 s, and the most since then.
+        // Memory after 20 s, and its maximum since then.
         let sampler = scope.spawn(|| {
             let started = Instant::now();
             let (mut early, mut most) = (0, 0);
@@ -122,7 +122,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Scores a second with two connections that always have a request waiting.
+/// Returns the scores per second of two connections that always have a request waiting.
 fn capacity(server: &Server, requests: &[Vec<u8>]) -> Result<f64> {
     let count = AtomicU64::new(0);
     let started = Instant::now();
@@ -144,7 +144,7 @@ fn capacity(server: &Server, requests: &[Vec<u8>]) -> Result<f64> {
     Ok(rate)
 }
 
-/// Sends at a rate whatever the answers, and collects them.
+/// Sends requests at a fixed rate regardless of the responses, and collects those.
 fn flood(server: &Server, user: &ModelUser, requests: &[Vec<u8>], rate: f64) -> Outcome {
     let oracle = Oracle::new(MODEL, SHAPES);
     let total = (rate * SECONDS as f64) as u64;

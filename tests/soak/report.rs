@@ -1,6 +1,8 @@
+//! Report of the measurements.
+
 use std::{fmt, process::ExitCode, time::Duration};
 
-/// What was measured, printed as it comes.
+/// Report of the measurements, printed as they finish.
 #[derive(Default)]
 pub(crate) struct Report {
     missed: Vec<String>,
@@ -8,18 +10,18 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Begins a measurement.
+    /// Begins a section.
     pub(crate) fn section(&mut self, name: &str) {
         println!("== {name}");
         self.section = name.to_owned();
     }
 
-    /// A figure without a bar.
+    /// Prints a figure without a limit.
     pub(crate) fn note(&mut self, what: &str, value: impl fmt::Display) {
         println!("   {what}: {value}");
     }
 
-    /// A figure and whether it is as it should be.
+    /// Prints a figure and whether it meets its limit.
     pub(crate) fn bar(&mut self, what: &str, value: impl fmt::Display, bar: impl fmt::Display, met: bool) {
         println!(
             "{} {what}: {value} (bar: {bar})",
@@ -31,7 +33,7 @@ impl Report {
         }
     }
 
-    /// Exit status 1 if a bar was missed.
+    /// Returns exit status 1 if a limit was missed.
     pub(crate) fn finish(self) -> ExitCode {
         if self.missed.is_empty() {
             println!("all bars met");
@@ -61,7 +63,7 @@ impl Times {
         self.0.len()
     }
 
-    /// The time that this share of the requests stayed below; zero without requests.
+    /// Returns the time below which this share of the requests stayed, or zero without requests.
     pub(crate) fn quantile(&mut self, share: f64) -> Duration {
         self.0.sort_unstable();
         let index = (share * self.0.len() as f64) as usize;

@@ -1,4 +1,5 @@
-//! A linear model over 64 connections for a minute, against what the engine does on the same cores without HTTP.
+//! A linear model over 64 connections for a minute, compared with the engine on the same cores
+//! without HTTP.
 
 use crate::{
     report::{Report, Times},
@@ -19,7 +20,7 @@ const MODEL: &str = "mnist-linear";
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 60;
 const SHAPES: usize = 7;
-/// One in so many responses is decrypted; all have their status and length checked.
+/// One in this many responses is decrypted; status and length are checked for all.
 const CHECKED: u64 = 200;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
@@ -56,7 +57,8 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Scores a second on all cores, from query to response, for ten seconds.
+/// Returns the engine's scores per second on all cores, from query to response, measured for ten
+/// seconds.
 fn engine_rate(user: &ModelUser, public: &[u8]) -> Result<f64> {
     let registry = Registry::load(None)?;
     let model = registry.default_model();

@@ -1,4 +1,4 @@
-//! A client that costs little: what it sends is ready, and it reads no more than it must.
+//! Cheap HTTP client: requests are prepared in advance, and no more is read than necessary.
 
 use anyhow::{Context, Result, bail};
 use blindscore_protocol::{KEY_HEADER, ids::KeyId};
@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection that is opened again when the server has closed it.
+/// Connection that is reopened when the server has closed it.
 pub(crate) struct Connection {
     address: String,
     stream: Option<BufReader<TcpStream>>,
 }
 
-/// What a request got.
+/// Response to a request.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u64>,
@@ -30,7 +30,7 @@ impl Connection {
         }
     }
 
-    /// Sends a whole request and reads the whole answer.
+    /// Sends a complete request and reads the complete response.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<Answer> {
         let started = Instant::now();
         let answer = self.try_send(request, started);
@@ -83,7 +83,7 @@ impl Connection {
     }
 }
 
-/// A whole request to score one raw query.
+/// Builds a complete request to score one raw query.
 pub(crate) fn score_request(model: &str, key: KeyId, query: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST /v1/models/{model}/score HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n\
@@ -93,7 +93,7 @@ pub(crate) fn score_request(model: &str, key: KeyId, query: &[u8]) -> Vec<u8> {
     [head.as_bytes(), query].concat()
 }
 
-/// A whole request to upload a key.
+/// Builds a complete request to upload a key.
 pub(crate) fn put_request(key: KeyId, blob: &[u8]) -> Vec<u8> {
     let head = format!(
         "PUT /v1/keys/{key} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
@@ -102,7 +102,7 @@ pub(crate) fn put_request(key: KeyId, blob: &[u8]) -> Vec<u8> {
     [head.as_bytes(), blob].concat()
 }
 
-/// A whole request without a body.
+/// Builds a complete request without a body.
 pub(crate) fn request(method: &str, path: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }

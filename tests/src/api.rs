@@ -1,3 +1,5 @@
+//! HTTP client that treats every response as a value.
+
 use blindscore_protocol::{
     KEY_HEADER, OCTET_STREAM,
     ids::KeyId,
@@ -11,10 +13,10 @@ use std::{
 };
 use ureq::{Agent, http};
 
-/// Media type of JSON.
 const JSON: &str = "application/json";
 
-/// One HTTP client with its connections. Error statuses are answers like others; only a failing transport panics.
+/// HTTP client with its connections. Error statuses are ordinary replies; only a failing transport
+/// panics.
 #[derive(Clone)]
 pub struct Api {
     agent: Agent,
@@ -22,18 +24,18 @@ pub struct Api {
     token: Option<String>,
 }
 
-/// A whole answer.
+/// A complete response.
 pub struct Reply {
-    /// HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// Header fields.
+    /// Response headers.
     pub headers: http::HeaderMap,
-    /// Body.
+    /// Response body.
     pub body: Vec<u8>,
 }
 
 impl Api {
-    /// A client for the server at `base`.
+    /// Creates a client for the server at `base`.
     pub fn new(base: &str) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).build();
         Self {
@@ -43,7 +45,7 @@ impl Api {
         }
     }
 
-    /// The same client with the token of a tenant.
+    /// Returns the same client with a tenant's token.
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             token: Some(token.to_owned()),
@@ -51,7 +53,7 @@ impl Api {
         }
     }
 
-    /// Any request; an empty body is sent as none for methods that have none.
+    /// Sends a request. An empty body is left out for methods that have none.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut request = http::Request::builder()
             .method(method)
@@ -74,17 +76,17 @@ impl Api {
         }
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], &[])
     }
 
-    /// HEAD.
+    /// Sends a HEAD request.
     pub fn head(&self, path: &str) -> Reply {
         self.send("HEAD", path, &[], &[])
     }
 
-    /// DELETE.
+    /// Sends a DELETE request.
     pub fn delete(&self, path: &str) -> Reply {
         self.send("DELETE", path, &[], &[])
     }
@@ -101,22 +103,22 @@ impl Api {
         self.send("POST", "/v1/models/mnist-linear/score", &headers, queries)
     }
 
-    /// Posts JSON.
+    /// Sends a POST request with JSON.
     pub fn post_json(&self, path: &str, json: impl AsRef<[u8]>) -> Reply {
         self.send("POST", path, &[("content-type", JSON)], json.as_ref())
     }
 
-    /// Sends bytes as they are on a connection of its own and reads the answer's head and body.
+    /// Sends bytes unchanged on a new connection and returns the response's headers and body.
     pub fn raw(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
-        // The server may answer and hang up before it has read everything.
+        // The server may respond and disconnect before it has read everything.
         let _ = stream.write_all(request);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// A bare connection.
+    /// Opens a bare connection.
     pub fn connect(&self) -> TcpStream {
         let address = self.base.trim_start_matches("http://");
         TcpStream::connect(address).expect("the server accepts connections")
@@ -124,7 +126,7 @@ impl Api {
 }
 
 impl Reply {
-    /// A header field as text, empty if absent.
+    /// Returns a header as text, empty if absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -132,12 +134,12 @@ impl Reply {
             .unwrap_or_default()
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// Checks the status and gives the answer back.
+    /// Checks the status and returns the reply.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");

@@ -1,3 +1,5 @@
+//! Clients of any model, and checks of their scores.
+
 use crate::{Api, digit};
 use blindscore_client::{ClientError, ClientKey, Scores};
 use blindscore_protocol::{
@@ -7,25 +9,26 @@ use blindscore_protocol::{
 };
 use blindscore_server::model::Registry;
 
-/// The query that a response of a model says it answers.
+/// Returns the id of the query that a response answers.
 ///
 /// # Errors
-/// If it is no response of this model.
+/// Fails if it isn't a response of this model.
 pub fn answered(model: &ModelDescriptor, response: &[u8]) -> Result<QueryId, ClientError> {
     let format = model.parse()?.response_format();
     Ok(Response::from_blob(response, format, model.outputs.len())?.query)
 }
 
-/// Someone with a key for one model, and what the model gives in the clear.
+/// User with a key for one model.
 pub struct ModelUser {
-    /// The secret key.
+    /// Secret key.
     pub key: ClientKey,
-    /// What the server says of the model.
+    /// Descriptor from the server.
     pub model: ModelDescriptor,
 }
 
 impl ModelUser {
-    /// Makes a key for a model that the server has; gives the public blob as well, which is long for a network.
+    /// Generates a key for a model of the server. Also returns the public key's blob, which is long
+    /// for a network.
     pub fn new(model: &ModelDescriptor) -> (Self, Vec<u8>) {
         let (key, public) =
             ClientKey::generate(model.parse().expect("a usable descriptor")).expect("randomness");
@@ -41,33 +44,34 @@ impl ModelUser {
         api.get(&format!("/v1/models/{model}")).expect_status(200).json()
     }
 
-    /// Id of the public key.
+    /// Returns the id of the public key.
     pub fn id(&self) -> KeyId {
         self.key.key_id()
     }
 
-    /// A query for a picture of `shape`, see [`digit`].
+    /// Encrypts the picture `shape`, see [`digit`].
     pub fn query(&self, shape: usize) -> Vec<u8> {
         self.key
             .encrypt(&self.model, &digit(shape))
             .expect("a valid picture")
     }
 
-    /// Decrypts a response.
+    /// Decrypts a response, or returns `None` if that fails.
     pub fn decrypt(&self, response: &[u8]) -> Option<Scores> {
         let query = answered(&self.model, response).ok()?;
         self.key.decrypt(&self.model, query, response).ok()
     }
 }
 
-/// Checks scores against a model in the clear.
+/// Checks decrypted scores against a model in the clear.
 pub struct Oracle {
-    /// For each picture the scores, and the largest errors that are accepted: seven standard deviations.
+    /// Score and accepted error for each output of each picture; the error is seven standard
+    /// deviations.
     pictures: Vec<Vec<(f64, f64)>>,
 }
 
 impl Oracle {
-    /// For a bundled model and the first `shapes` pictures.
+    /// Computes the scores of a bundled model for the first `shapes` pictures.
     pub fn new(model: &str, shapes: usize) -> Self {
         let registry = Registry::load(None).expect("the bundled models");
         let model = registry.find(model).expect("a bundled model");
@@ -85,7 +89,7 @@ impl Oracle {
         }
     }
 
-    /// Whether a response holds the scores of a picture.
+    /// Checks whether a response holds the scores of a picture.
     pub fn accepts(&self, user: &ModelUser, shape: usize, response: &[u8]) -> bool {
         let Some(scores) = user.decrypt(response) else {
             return false;

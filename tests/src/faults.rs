@@ -1,3 +1,5 @@
+//! Proxy that makes connections to a server fail on demand.
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
@@ -9,28 +11,29 @@ use std::{
     time::Duration,
 };
 
-/// What becomes of connections.
+/// Fault of the connections through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Fault {
-    /// They work.
+    /// Connections work.
     None,
-    /// They are closed at once.
+    /// Connections are closed at once.
     Refuse,
     /// Nothing that is sent arrives.
     Hang,
-    /// Every request is answered with status 500.
+    /// Every request gets status 500.
     Fail,
 }
 
-/// A TCP proxy before a server that fails on demand.
+/// TCP proxy in front of a server, which fails on demand.
 pub struct Faults {
     url: String,
     fault: Arc<AtomicU8>,
 }
 
 impl Faults {
-    /// Starts one before the server at `upstream` (`address:port`). It lives as long as the test process.
+    /// Starts a proxy in front of the server at `upstream` (`address:port`). It lives as long as
+    /// the test process.
     pub fn before(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
@@ -45,12 +48,12 @@ impl Faults {
         Self { url, fault }
     }
 
-    /// Where clients connect.
+    /// Returns the URL for clients.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Does this to connections from now on, and to those that are open.
+    /// Sets the fault for new and open connections.
     pub fn set(&self, fault: Fault) {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }

@@ -1,3 +1,5 @@
+//! Proxy that intercepts score requests.
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
@@ -5,24 +7,25 @@ use std::{
     thread,
 };
 
-/// What becomes of a score request.
+/// Treatment of a score request.
 pub enum Passage {
-    /// The server gets it.
+    /// Passes the request on to the server.
     Forward,
-    /// The client gets this HTTP response, and the server nothing.
+    /// Sends this HTTP response to the client, and nothing to the server.
     Answer(&'static str),
-    /// The connection breaks; from now on, another server is behind the address.
+    /// Breaks the connection; from then on, the proxy's address leads to another server.
     Move(String),
 }
 
-/// A TCP proxy before a server, where things happen to score requests.
+/// TCP proxy in front of a server, which intercepts score requests.
 pub struct Gate {
     url: String,
 }
 
 impl Gate {
-    /// Starts one before the server at `upstream` (`http://address:port`). `decide` is asked for every score request, with its number,
-    /// from 0. It lives as long as the test process.
+    /// Starts a proxy in front of the server at `upstream` (`http://address:port`). `decide` is
+    /// called for every score request with its number, from 0. The proxy lives as long as the test
+    /// process.
     pub fn before(upstream: &str, decide: impl FnMut(usize) -> Passage + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -42,7 +45,7 @@ impl Gate {
         }
     }
 
-    /// Where clients connect.
+    /// Returns the URL for clients.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -58,7 +61,8 @@ fn host(url: &str) -> String {
     url.trim_start_matches("http://").to_owned()
 }
 
-/// Clients wait for an answer before they send another request, so that requests start where a read does.
+/// Passes a connection on. Clients wait for a response before they send another request, so every
+/// request starts at the start of a read.
 fn pass(mut client: TcpStream, keeper: &Mutex<Keeper>) {
     let keep = || keeper.lock().unwrap_or_else(PoisonError::into_inner);
     let mut server = TcpStream::connect(&keep().upstream).expect("the server accepts connections");
@@ -82,7 +86,7 @@ fn pass(mut client: TcpStream, keeper: &Mutex<Keeper>) {
                 Passage::Answer(response) => {
                     let _ = client.write_all(response.as_bytes());
                     let _ = client.shutdown(Shutdown::Write);
-                    // What is left unread would reset the connection.
+                    // Reads the rest, since unread bytes would reset the connection.
                     while let Ok(1..) = client.read(&mut buffer) {}
                     break;
                 }

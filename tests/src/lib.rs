@@ -1,5 +1,6 @@
-//! Harness of the end-to-end tests: the real server as a child process, an HTTP client that reads every answer,
-//! a client of the service with its keys, the program `blindscore`, and proxies that record what travels or stand in the way.
+//! Harness of the end-to-end tests: the real server as a child process, an HTTP client that returns
+//! every response, a client of the service with its keys, the program `blindscore`, and proxies
+//! that record or interfere.
 
 mod api;
 mod client;

@@ -1,8 +1,10 @@
-//! The errors in blobs as they leave the client and the engine.
+//! Measures the noise in blobs as they leave the client and the engine.
 //!
-//! They are found with the secret key, by sums over its bits in place of the fast products that made the blobs, and messages are worked out
-//! from the definitions in the wire format. How masks are expanded from seeds and how blobs are cut into parts is read by the code under test:
-//! what is wrong there in the same way on both sides isn't found here, but by the vectors that `tests/vectors/check.py` checks, without any of it.
+//! Phases are computed with the secret key by sums over its bits, instead of the fast products that
+//! made the blobs, and messages from the definitions of the wire format. The expansion of masks
+//! from seeds and the layout of blobs are read by the code under test. An error that is the same on
+//! both sides goes unnoticed here; the vectors that `tests/vectors/check.py` checks with
+//! independent code would reveal it.
 
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
@@ -19,29 +21,30 @@ use blindscore_server::engine::{
     network::IntegerProjection,
 };
 
-/// Keys that are measured: the rarest ciphertexts of a network's key have 704 coefficients, and a part of a response's noise is a constant of
-/// the key.
+/// Number of keys to measure: the rarest ciphertexts of a network's key have 704 coefficients, and
+/// a part of a response's noise is constant for a key.
 const KEYS: usize = 64;
-/// Features of a query.
+/// Number of features in a query.
 const FEATURES: usize = 2_048;
 /// Torus element of one level of a feature.
 const INPUT_STEP: u64 = 1 << 40;
-/// Levels of a feature.
+/// Number of levels of a feature.
 const LEVELS: u32 = 4;
-/// Responses of a linear model that are measured for each key: of three scores, two that share a ciphertext and one that has its own.
+/// Responses of a linear model to measure per key, and their scores: two that share a ciphertext
+/// and one with its own.
 const LINEAR: (usize, usize) = (800, 3);
-/// Responses of a network that are measured for each key, and their scores.
+/// Responses of a network to measure per key, and their scores.
 const NETWORK: (usize, usize) = (55, 15);
-/// What is wrong where this code can't use what it has made.
+/// Panic message when the code rejects a blob that it has made itself.
 const OWN: &str = "what was made here";
 
-/// Errors of one kind of ciphertext, and how they should be distributed.
+/// Measured noise of one kind of ciphertext, with its stated distribution.
 pub struct Measured {
     /// Name of the parameter set.
     pub set: &'static str,
     /// Kind of ciphertext.
     pub what: &'static str,
-    /// Dimension of the secret, where the security depends on this noise: not for responses.
+    /// Dimension of the secret if security depends on this noise; `None` for responses.
     pub dimension: Option<usize>,
     /// Stated standard deviation, as a fraction of the torus.
     pub stated: f64,
@@ -50,12 +53,12 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Mean of the errors, in stated deviations.
+    /// Returns the mean of the errors, in stated deviations.
     pub fn mean(&self) -> f64 {
         self.errors.iter().sum::<f64>() / self.errors.len() as f64
     }
 
-    /// Standard deviation of the errors, in stated deviations.
+    /// Returns the standard deviation of the errors, in stated deviations.
     pub fn deviation(&self) -> f64 {
         let mean = self.mean();
         let squares = self.errors.iter().map(|error| (error - mean).powi(2));
@@ -68,7 +71,8 @@ impl Measured {
     }
 }
 
-/// Measures every kind of ciphertext of a parameter set: query, each part of a public key, response.
+/// Measures every kind of ciphertext of a parameter set: query, each part of a public key,
+/// response.
 pub fn measure(set: ParameterSet) -> Vec<Measured> {
     let model = Model::new(set);
     let mut client: Vec<Measured> = set
@@ -116,12 +120,13 @@ pub fn measure(set: ParameterSet) -> Vec<Measured> {
     client
 }
 
-/// A torus element as a fraction of the torus, from -1/2 to 1/2.
+/// Converts a torus element to a fraction of the torus, from -1/2 to 1/2.
 fn torus(element: u64) -> f64 {
     element as i64 as f64 / 2f64.powi(64)
 }
 
-/// Coefficient `position` of the phase: `body - sum_i mask_i secret_i`, with polynomials of `size` coefficients.
+/// Returns coefficient `position` of the phase `body - sum_i mask_i secret_i`, for polynomials of
+/// `size` coefficients.
 fn phase(body: u64, mask: &[u64], secret: &[u64], size: usize, position: usize) -> u64 {
     let polynomials = mask.chunks_exact(size).zip(secret.chunks_exact(size));
     polynomials.fold(body, |phase, (mask, secret)| {
@@ -129,7 +134,7 @@ fn phase(body: u64, mask: &[u64], secret: &[u64], size: usize, position: usize) 
     })
 }
 
-/// The secret that scores are encrypted with, and the size of its polynomials.
+/// Returns the secret that scores are encrypted with, and the size of its polynomials.
 fn score_secret<'a>(set: &ParameterSet, secret: &'a [u64]) -> (&'a [u64], usize) {
     match set {
         ParameterSet::Linear(params) => (secret, params.n()),
@@ -151,7 +156,7 @@ fn query_errors(set: &ParameterSet, query: &Query, secret: &[u64], features: &[f
     query.bodies.iter().zip(features).enumerate().map(error).collect()
 }
 
-/// The ciphertexts of a public key, one after the other.
+/// Consecutive ciphertexts of a public key.
 struct Ciphertexts<'a> {
     masks: Vec<u64>,
     bodies: &'a [u64],
@@ -160,7 +165,7 @@ struct Ciphertexts<'a> {
 }
 
 impl Ciphertexts<'_> {
-    /// Errors of the ciphertext at `index`, which encrypts `message`.
+    /// Returns the errors of the ciphertext at `index`, which encrypts `message`.
     fn errors(&self, index: usize, message: &[u64]) -> Vec<f64> {
         let mask = &self.masks[index * self.secret.len()..][..self.secret.len()];
         let bodies = &self.bodies[index * self.size..][..self.size];
@@ -175,14 +180,14 @@ fn scaled(polynomial: &[u64], factor: u64) -> Vec<u64> {
     polynomial.iter().map(|x| x.wrapping_mul(factor)).collect()
 }
 
-/// `polynomial(X^exponent) * factor`.
+/// Returns `polynomial(X^exponent) * factor`.
 fn image(polynomial: &[u64], exponent: usize, factor: u64) -> Vec<u64> {
     let mut image = vec![0; polynomial.len()];
     automorphism(&mut image, polynomial, exponent);
     scaled(&image, factor)
 }
 
-/// The encryption of zero, then the automorphism key.
+/// Returns the errors of the encryption of zero, then of the automorphism key.
 fn linear_key_errors(key: &LinearPublicKey, secret: &[u64]) -> Vec<Vec<f64>> {
     let n = key.params.n();
     let ciphertexts = Ciphertexts {
@@ -198,7 +203,8 @@ fn linear_key_errors(key: &LinearPublicKey, secret: &[u64]) -> Vec<Vec<f64>> {
     ]
 }
 
-/// The bootstrapping key, of which a different part is measured for each `turn`, the packing key, the encryptions of zero of both rings.
+/// Returns the errors of the bootstrapping key (a different part for each `turn`), the packing key,
+/// and the encryptions of zero over both rings.
 fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Vec<Vec<f64>> {
     let params = &key.params;
     let (n, rows) = (params.size.0, params.ggsw_rows());
@@ -243,12 +249,12 @@ fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Ve
     ]
 }
 
-/// A model whose responses are measured.
+/// Model whose responses are measured.
 struct Model {
     descriptor: ModelDescriptor,
     engine: Engine,
     integers: Integers,
-    /// Queries for each key.
+    /// Number of queries per key.
     queries: usize,
 }
 
@@ -314,7 +320,7 @@ impl Model {
         self.descriptor.input_step
     }
 
-    /// Random features, and a query of them as it leaves the client.
+    /// Returns random features, and their query as it leaves the client.
     fn query(&self, key: &ClientKey) -> (Vec<f64>, Query) {
         let seed = MaskSeed::fresh().expect(OWN);
         let random = reproducible(seed.0, FEATURES);
@@ -324,7 +330,7 @@ impl Model {
         (features, query)
     }
 
-    /// The phase of each score without any noise.
+    /// Returns the noiseless phase of each score.
     fn exact(&self, features: &[f64]) -> Vec<u64> {
         let integers: Vec<i64> = features.iter().map(|x| *x as i64).collect();
         match &self.integers {
@@ -332,7 +338,7 @@ impl Model {
                 let exact = outputs.iter().map(|output| {
                     let terms = integers.iter().zip(&output.weights);
                     let product: i64 = terms.map(|(x, w)| x * w).sum();
-                    // Packing doubles.
+                    // Packing doubles the phase.
                     (product as u64)
                         .wrapping_mul(self.step())
                         .wrapping_add(output.intercept)
@@ -348,7 +354,8 @@ impl Model {
         }
     }
 
-    /// What is stated of the responses: one entry for all scores, or one for each of the first and one for the rest.
+    /// Returns the stated noise of responses: one entry for all scores, or one for each of the
+    /// first and one for the rest.
     fn responses(&self, set: &ParameterSet) -> Vec<Measured> {
         let measured = |what, variance: f64| Measured {
             set: set.name(),
@@ -382,8 +389,8 @@ impl Model {
     }
 }
 
-/// Two projections that are read where their ramps are flat: there the noise of `p` changes nothing, and what is left is the response's.
-/// All outputs have weights of the same norm.
+/// Creates two projections evaluated where their ramps are flat. There the noise of `p` has no
+/// effect, and only the response's noise remains. All outputs have weights of the same norm.
 fn flat_network(weight: &mut impl FnMut(u32) -> i64) -> IntegerNetwork {
     const RANGE: i64 = 100;
     const TAPS: usize = 16;

@@ -1,3 +1,5 @@
+//! Runs the client program `blindscore`.
+
 use crate::server::without_options;
 use std::{
     env,
@@ -6,26 +8,26 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The program `blindscore` with a home of its own, where it keeps its keys.
+/// The program `blindscore` with a home of its own, where it stores its keys.
 pub struct Program {
     home: TempDir,
     url: String,
 }
 
-/// How the program ended.
+/// Result of running the program.
 pub struct Ended {
-    /// Whether it says that all went well.
+    /// Whether the exit status was success.
     pub success: bool,
-    /// Its exit code, unless a signal ended it.
+    /// Exit code, unless a signal ended the program.
     pub code: Option<i32>,
-    /// What it printed.
+    /// Standard output.
     pub stdout: String,
-    /// What else it had to say.
+    /// Standard error.
     pub stderr: String,
 }
 
 impl Program {
-    /// For the server at `url`.
+    /// Prepares the program for the server at `url`.
     pub fn new(url: &str) -> Self {
         Self {
             home: TempDir::new().expect("a temporary directory"),
@@ -33,12 +35,12 @@ impl Program {
         }
     }
 
-    /// Runs it in its home, without any terminal.
+    /// Runs the program in its home, without a terminal.
     pub fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with(&[], arguments)
     }
 
-    /// Runs it with more environment variables.
+    /// Runs the program with additional environment variables.
     pub fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
         let Output {
             status,
@@ -61,21 +63,21 @@ impl Program {
         }
     }
 
-    /// Where it runs: relative names in its arguments start here.
+    /// Returns the working directory, which relative names in the arguments refer to.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
 }
 
 impl Ended {
-    /// Fails unless all went well; gives what it printed.
+    /// Checks that the program succeeded, and returns the result.
     #[track_caller]
     pub fn expect_success(self) -> Self {
         assert!(self.success, "{}{}", self.stdout, self.stderr);
         self
     }
 
-    /// Fails unless it failed with these words.
+    /// Checks that the program failed with an error that contains `words`.
     #[track_caller]
     pub fn expect_failure(self, words: &str) -> Self {
         assert!(!self.success, "{}{}", self.stdout, self.stderr);
@@ -85,7 +87,8 @@ impl Ended {
     }
 }
 
-/// A program to test: the one that an environment variable names, else the one built next to this test.
+/// Returns the path of a program to test: the one that an environment variable names, or the one
+/// built beside this test.
 pub(crate) fn built(name: &str, variable: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(|| beside(name), PathBuf::from);
     assert!(
@@ -97,7 +100,8 @@ pub(crate) fn built(name: &str, variable: &str) -> PathBuf {
     path
 }
 
-/// Tests lie in `target/release/deps`, the server and other programs in `target/release`.
+/// Returns the path of a program beside the tests: those are in `target/release/deps`, programs in
+/// `target/release`.
 fn beside(name: &str) -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
     let folder = test.parent().expect("a target directory");

@@ -1,3 +1,5 @@
+//! Proxy that records requests.
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
@@ -5,14 +7,15 @@ use std::{
     thread,
 };
 
-/// A TCP proxy before a server that keeps everything clients send.
+/// TCP proxy in front of a server, which records everything that clients send.
 pub struct Recorder {
     url: String,
     sent: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Recorder {
-    /// Starts one before the server at `upstream` (`http://address:port`). It lives as long as the test process.
+    /// Starts a proxy in front of the server at `upstream` (`http://address:port`). It lives as
+    /// long as the test process.
     pub fn before(upstream: &str) -> Self {
         let upstream = upstream.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -34,12 +37,12 @@ impl Recorder {
         }
     }
 
-    /// Where clients connect.
+    /// Returns the URL for clients.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Everything sent towards the server so far, heads and bodies.
+    /// Returns everything sent to the server so far, headers and bodies.
     pub fn sent(&self) -> Vec<u8> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -53,7 +56,8 @@ fn copy(mut from: TcpStream, mut to: TcpStream, log: Option<&Mutex<Vec<u8>>>) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         if let Some(log) = log {
-            // Recorded before it goes on: whoever has an answer finds the request recorded.
+            // Recorded before it is passed on, so that a client with a response finds its request
+            // recorded.
             log.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .extend_from_slice(&buffer[..count]);

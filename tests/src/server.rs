@@ -1,3 +1,5 @@
+//! Runs the real server as a child process.
+
 use crate::{Api, program::built};
 use std::{
     env,
@@ -9,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A running server of its own: free port, own data directory. Killed when dropped.
+/// A server on a free port with a data directory of its own, killed on drop.
 pub struct Server {
     process: Child,
     url: String,
@@ -29,7 +31,7 @@ impl Server {
         Self::launch(Arc::new(data), arguments)
     }
 
-    /// Kills this server and starts another one on the same data.
+    /// Kills the server and starts another on the same data.
     pub fn restart(self) -> Self {
         let data = self.data.clone();
         drop(self);
@@ -41,16 +43,16 @@ impl Server {
         Self::launch(self.data.clone(), arguments)
     }
 
-    /// Starts a server on a data directory that is there already.
+    /// Starts a server on an existing data directory.
     pub fn on(data: Arc<TempDir>, arguments: &[&str]) -> Self {
         Self::launch(data, arguments)
     }
 
-    /// Starts a server whose data directory is a disk of its own with this much room. It has to be Linux, where users
-    /// may mount something for themselves.
+    /// Starts a server whose data directory is a file system of its own with `bytes` bytes of
+    /// space. Needs Linux, where users may mount file systems for themselves.
     pub fn on_small_disk(bytes: usize) -> Self {
         let data = Arc::new(TempDir::new().expect("a temporary directory"));
-        // A mount of this process alone; gone when it ends.
+        // The mount is private to this process, and is gone when it ends.
         let script = format!("mount -t tmpfs -o size={bytes} none \"$0\" && exec \"$@\"");
         let mut mounted = Command::new("unshare");
         mounted
@@ -67,7 +69,7 @@ impl Server {
     fn launch_as(mut command: Command, data: Arc<TempDir>, arguments: &[&str]) -> Self {
         let mut process = command
             .arg("serve")
-            // In the environment, so that arguments come before them.
+            // As environment variables, so that arguments override them.
             .env("BLINDSCORE_BIND", "127.0.0.1:0")
             .env("BLINDSCORE_DATA_DIR", data.path())
             .args(arguments)
@@ -99,22 +101,22 @@ impl Server {
         server
     }
 
-    /// Where it listens: `http://address:port`.
+    /// Returns the URL, `http://address:port`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A new HTTP client for it.
+    /// Creates an HTTP client for the server.
     pub fn api(&self) -> Api {
         Api::new(&self.url)
     }
 
-    /// Where it keeps keys.
+    /// Returns the directory of stored keys.
     pub fn keys_dir(&self) -> PathBuf {
         self.data.path().join("keys")
     }
 
-    /// Names of the key files, temporary ones included.
+    /// Lists the names of the key files, including temporary ones.
     pub fn stored_files(&self) -> Vec<String> {
         let entries = self.keys_dir().read_dir().expect("the key directory");
         let names = entries.map(|entry| {
@@ -127,7 +129,8 @@ impl Server {
         names.filter(|name| name != "probe" && name != "lock").collect()
     }
 
-    /// Bytes of memory that are resident, or were at most, as Linux counts them (`VmRSS`, `VmHWM`).
+    /// Returns the process's current or peak resident memory in bytes, as counted by Linux
+    /// (`VmRSS`, `VmHWM`).
     pub fn memory(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).expect("the process lives, on Linux");
@@ -138,7 +141,7 @@ impl Server {
         kilobytes.expect("a field in kB") * 1024
     }
 
-    /// Open files, connections among them.
+    /// Returns the number of open files, including connections.
     pub fn open_files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.process.id());
         std::fs::read_dir(path)
@@ -146,13 +149,13 @@ impl Server {
             .count()
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// Fails if the process has ended.
+    /// Checks that the process is still running.
     pub fn assert_alive(&mut self) {
         let ended = self.process.try_wait().expect("the process can be asked");
         assert!(
@@ -162,7 +165,7 @@ impl Server {
         );
     }
 
-    /// Sends SIGTERM and waits for the end.
+    /// Sends SIGTERM and waits for the process to end.
     pub fn terminate(&mut self) -> ExitStatus {
         let id = self.process.id().to_string();
         let sent = Command::new("kill")
@@ -176,21 +179,21 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails if it has ended by itself, which is fine here.
+        // Fails if the process has ended by itself, which is fine here.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The server's program, without options from this process's environment.
+/// Returns a command for the server, without options from this process's environment.
 pub fn command() -> Command {
     without_options(Command::new(built("blindscore-server", "BLINDSCORE_SERVER_BIN")))
 }
 
-/// A new token of a tenant, for servers on this data directory.
+/// Creates a token of a tenant, for servers on this data directory.
 ///
 /// # Errors
-/// If the server's program doesn't make one.
+/// Fails if the server program doesn't create one.
 pub fn token(data: &Path, tenant: &str) -> anyhow::Result<String> {
     let output = command()
         .args(["token", "create", tenant, "--data-dir"])

@@ -1,3 +1,5 @@
+//! Object stores on this machine, for tests of the key store.
+
 use std::{
     env,
     io::{Read, Write},
@@ -9,12 +11,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Azurite's account, which everyone knows.
+/// Azurite's publicly known account.
 const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A real object store on this machine. Ended when dropped.
+/// A real object store on this machine, stopped on drop.
 pub struct ObjectStoreServer {
     process: Child,
     kind: Kind,
@@ -30,7 +32,7 @@ enum Kind {
 }
 
 impl ObjectStoreServer {
-    /// Azurite: Azure Blob Storage.
+    /// Starts Azurite, which emulates Azure Blob Storage.
     pub fn azurite() -> Self {
         let data = TempDir::new().expect("a temporary directory");
         let port = free_port();
@@ -60,13 +62,13 @@ impl ObjectStoreServer {
         server
     }
 
-    /// moto: Amazon S3.
+    /// Starts moto, which emulates Amazon S3.
     pub fn moto() -> Self {
         Self::bucket(Kind::S3)
     }
 
-    /// moto, spoken to as Google Cloud Storage: the requests of its XML API are those of S3, but for the headers of conditions, which moto
-    /// doesn't know.
+    /// Starts moto for use as Google Cloud Storage: requests of its XML API equal those of S3,
+    /// except for conditional headers, which moto doesn't support.
     pub fn moto_as_google() -> Self {
         Self::bucket(Kind::Google)
     }
@@ -106,12 +108,12 @@ impl ObjectStoreServer {
         server
     }
 
-    /// Where it listens.
+    /// Returns the address, `address:port`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// URL of the store, for `--store`.
+    /// Returns the URL for `--store`.
     pub fn url(&self) -> String {
         match self.kind {
             Kind::Azure => "az://keys/of/tests".to_owned(),
@@ -120,7 +122,8 @@ impl ObjectStoreServer {
         }
     }
 
-    /// Options of the store when it is reached at `base` (`http://address:port`), for `--store-options`.
+    /// Returns the options for `--store-options` when the store is reached at `base`
+    /// (`http://address:port`).
     pub fn options(&self, base: &str) -> Vec<String> {
         let options = match self.kind {
             Kind::Azure => vec![
@@ -150,19 +153,19 @@ impl ObjectStoreServer {
 
 impl Drop for ObjectStoreServer {
     fn drop(&mut self) {
-        // It may have ended already.
+        // Fails if it has ended already, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A program of the Python environment that xtask makes.
+/// Returns a program of the Python environment that xtask creates.
 pub fn python(program: &str) -> PathBuf {
     let folder = env::var_os("TEST_PYTHON").expect("TEST_PYTHON: `cargo xtask test` makes the environment");
     Path::new(&folder).join("bin").join(program)
 }
 
-/// Where Azurite is installed.
+/// Returns the folder where Azurite is installed.
 pub fn servers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("servers")
 }

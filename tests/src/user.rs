@@ -1,20 +1,22 @@
+//! User of the bundled model, and test pictures.
+
 use crate::{Api, answered};
 use blindscore_client::{ClientKey, Scores};
 use blindscore_protocol::{descriptor::ModelDescriptor, ids::KeyId};
 use blindscore_server::model::Registry;
 
-/// Someone who uses the service: a secret key, its public blob, and the bundled model's descriptor.
+/// User of the bundled model: secret key, public key blob and descriptor.
 pub struct User {
-    /// The secret key.
+    /// Secret key.
     pub key: ClientKey,
-    /// What is uploaded.
+    /// Blob of the public key, for upload.
     pub public_key: Vec<u8>,
-    /// What the server says of the model.
+    /// Descriptor from the server.
     pub model: ModelDescriptor,
 }
 
 impl User {
-    /// Fetches the descriptor and makes keys; uploads nothing.
+    /// Fetches the descriptor and generates keys, without uploading any.
     pub fn new(api: &Api) -> Self {
         let model: ModelDescriptor = api.get("/v1/models/mnist-linear").expect_status(200).json();
         let params = model.parse().expect("a usable descriptor");
@@ -26,26 +28,26 @@ impl User {
         }
     }
 
-    /// The same, with the key uploaded.
+    /// Like [`Self::new`], and uploads the public key.
     pub fn enrolled(api: &Api) -> Self {
         let user = Self::new(api);
         api.put_key(user.id(), &user.public_key).expect_status(201);
         user
     }
 
-    /// Id of the public key.
+    /// Returns the id of the public key.
     pub fn id(&self) -> KeyId {
         self.key.key_id()
     }
 
-    /// A query for a picture of `shape`, see [`digit`].
+    /// Encrypts the picture `shape`, see [`digit`].
     pub fn query(&self, shape: usize) -> Vec<u8> {
         self.key
             .encrypt(&self.model, &digit(shape))
             .expect("a valid picture")
     }
 
-    /// Decrypts a response and checks it against the model computed in the clear.
+    /// Decrypts a response and checks it against the model in the clear.
     #[track_caller]
     pub fn check(&self, shape: usize, response: &[u8]) -> Scores {
         let query = answered(&self.model, response).expect("a response of this model");
@@ -56,7 +58,7 @@ impl User {
         let expected = plain_scores(shape);
         for (class, (score, expected)) in scores.scores.iter().zip(&expected).enumerate() {
             let error = (score - expected).abs();
-            // Six standard deviations and a bit.
+            // Six standard deviations, with some margin.
             assert!(
                 error <= 7.0 * self.model.score_error,
                 "class {class} of shape {shape}: {score}, in the clear {expected}"
@@ -77,7 +79,8 @@ impl User {
     }
 }
 
-/// Pictures of 28x28 pixels that no random generator is needed for: 0 is a bar like a one, the others have more strokes.
+/// Draws a picture of 28x28 pixels without a random generator: shape 0 is a bar like a one, the
+/// others have more strokes.
 pub fn digit(shape: usize) -> Vec<f64> {
     let pixel = |index: usize| {
         let (row, column) = (index / 28, index % 28);

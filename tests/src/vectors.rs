@@ -1,5 +1,5 @@
-//! Known-answer vectors: what a client makes of given seeds, and what it reads in a given response. `tests/vectors/check.py` checks the same files
-//! with code of its own.
+//! Known-answer vectors: what a client makes from fixed seeds, and what it reads in a stored
+//! response. `tests/vectors/check.py` checks the same files with independent code.
 
 use anyhow::{Context, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -18,29 +18,29 @@ use blindscore_server::engine::{
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// One file.
+/// Content of one vector file.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vector {
     /// Name of the parameter set.
     pub set: String,
-    /// A secret key.
+    /// Secret key.
     pub secret_key: SecretKey,
-    /// A public key of it.
+    /// Public key of the secret key.
     pub public_key: Published,
-    /// A query of it.
+    /// Query under the secret key.
     pub query: Asked,
-    /// A response to that.
+    /// Response to the query.
     pub response: Answered,
 }
 
-/// A secret key: seeds are hexadecimal, blobs base64.
+/// Secret key. Seeds are hexadecimal, blobs base64.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct SecretKey {
     sampler_seed: String,
     blob: String,
 }
 
-/// A public key, which may be too long to keep.
+/// Public key, with its id in place of a blob, which may be too long to store.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Published {
     mask_seed: String,
@@ -48,7 +48,7 @@ pub struct Published {
     id: String,
 }
 
-/// A query of some levels.
+/// Query for given levels.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     mask_seed: String,
@@ -59,7 +59,7 @@ pub struct Asked {
     blob: String,
 }
 
-/// A response, and what a client reads in it.
+/// Response, and the scores that a client reads in it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
     blob: String,
@@ -67,7 +67,7 @@ pub struct Answered {
     scores: Vec<f64>,
 }
 
-/// How a phase becomes a score.
+/// Offset and scale that turn a phase into a score.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Range {
     offset: f64,
@@ -78,16 +78,17 @@ const FEATURES: usize = 100;
 const LEVELS: u32 = 16;
 const OUTPUTS: usize = 3;
 
-/// Where the vectors are.
+/// Returns the folder of the vectors.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
 }
 
 impl Vector {
-    /// What this code makes of fixed seeds now. The response's noise is different each time.
+    /// Creates a vector from fixed seeds with the current code. The response's noise is different
+    /// each time.
     ///
     /// # Errors
-    /// If the client refuses what was made here.
+    /// Fails if the client rejects the engine's response.
     pub fn make(set: ParameterSet) -> Result<Self> {
         let seeds = [1u8, 2, 3].map(|index| Seeds {
             masks: MaskSeed([0x10 + index; 16]),
@@ -141,22 +142,23 @@ impl Vector {
         Ok(made)
     }
 
-    /// The same vector as this code makes it, with the response that was kept: equal, or something has changed.
+    /// Recreates the vector with the current code, from its seeds and stored response. The result
+    /// equals `self` unless something has changed.
     ///
     /// # Errors
-    /// If a part of it is not what it should be.
+    /// Fails if a part of the vector is invalid.
     pub fn again(&self) -> Result<Self> {
         let set = ParameterSet::by_name(&self.set).context("a known set")?;
         let key = ClientKey::secret_from_seed(set, &unhex(&self.secret_key.sampler_seed)?);
         let descriptor = descriptor(&set, self.query.input_step);
-        // A copy by way of JSON: the fields that are made again are overwritten.
+        // Copies the vector by way of JSON; recreated fields are overwritten.
         let mut again: Self = serde_json::from_value(serde_json::to_value(self)?)?;
         again.encrypt(key, &descriptor)?;
         again.response.scores = again.decrypt(&descriptor)?;
         Ok(again)
     }
 
-    /// Makes keys and query of the seeds.
+    /// Generates keys and query from the seeds.
     fn encrypt(&mut self, mut key: ClientKey, model: &ModelDescriptor) -> Result<(PublicKey, Vec<u8>)> {
         let generation = key.start_public_key_from(Seeds {
             masks: MaskSeed(unhex(&self.public_key.mask_seed)?),
@@ -176,7 +178,7 @@ impl Vector {
         Ok((public, query))
     }
 
-    /// The scores in the response, read with the secret key's blob.
+    /// Decrypts the scores of the response with the secret key's blob.
     fn decrypt(&self, model: &ModelDescriptor) -> Result<Vec<f64>> {
         let key = ClientKey::from_bytes(&STANDARD.decode(&self.secret_key.blob)?)?;
         let query = QueryId::of(&STANDARD.decode(&self.query.blob)?)?;

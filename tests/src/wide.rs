@@ -1,3 +1,5 @@
+//! Linear model with long responses.
+
 use crate::command;
 use anyhow::{Result, ensure};
 use safetensors::{Dtype, tensor::TensorView};
@@ -9,10 +11,11 @@ use std::{
 const FEATURES: usize = 8;
 const OUTPUTS: usize = 1000;
 
-/// Imports a linear model of 8 features and 1,000 outputs, whose responses have 2.4 MB, as `wide`. Returns the folder of models.
+/// Imports a linear model of 8 features and 1,000 outputs as `wide`, whose responses have 2.4 MB.
+/// Returns the folder of models.
 ///
 /// # Errors
-/// If `import` refuses it, or the folder can't be written.
+/// Fails if `import` rejects the model, or the folder can't be written.
 pub fn wide_model(folder: &Path) -> Result<PathBuf> {
     let weights: Vec<u8> = (0..OUTPUTS * FEATURES)
         .flat_map(|i| ((i % 17) as f32 / 17.0 - 0.5).to_le_bytes())

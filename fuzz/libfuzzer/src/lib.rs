@@ -1,1 +1,1 @@
-//! Only its dependency counts: building it leaves `libfuzzer.a`.
+//! Empty: building its dependency leaves `libfuzzer.a`.

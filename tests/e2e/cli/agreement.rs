@@ -1,17 +1,18 @@
-//! Ranges are agreed to. A server that chooses others on the way sees nothing of what is in them.
+//! Users agree to ranges. A server that changes them later learns nothing about features that lie
+//! in them.
 
 use crate::toy::{COEF, COLOURS, PREDICT, check, classes, models, models_with, serve, write_rows};
 use blindscore_tests::{Ended, Gate, Passage, Program, Recorder, Server};
 use std::fs;
 use tempfile::TempDir;
 
-/// Rows that are alike, so many that two requests are full.
+/// Writes equal rows, enough to fill two requests.
 fn write_like(program: &Program, value: f64) {
     let text = String::from("a,who,b,c\n") + &format!("{value},x,1,1\n").repeat(40);
     fs::write(program.home().join("rows.csv"), text).expect("written");
 }
 
-/// The toy, for features up to 5 only.
+/// Creates the toy model for features up to 5 only.
 fn narrowed() -> TempDir {
     models_with(
         &[("link", "softmax"), ("labels", COLOURS), ("input_max", "5")],
@@ -19,25 +20,25 @@ fn narrowed() -> TempDir {
     )
 }
 
-/// A server with other models, and the keys of the first one.
+/// Starts a server with other models and the keys of the first one.
 fn replaced(server: &Server, models: &TempDir) -> Server {
     server.replica(&["--models-dir", &models.path().to_string_lossy()])
 }
 
-/// First lines of the requests, and how many bytes there were in all.
+/// Returns the first lines of the requests, and their total length in bytes.
 fn requests(wire: &Recorder) -> (Vec<String>, usize) {
     let sent = wire.sent();
     let text = String::from_utf8_lossy(&sent);
     let lines = text.lines().filter_map(|line| line.strip_suffix(" HTTP/1.1"));
     let path = |line: &str| {
-        // What a query ends with stands before the next request.
+        // The end of a query precedes the next request on the same line.
         let method = ["GET ", "PUT ", "POST ", "DELETE "]
             .iter()
             .filter_map(|method| line.rfind(method))
             .max();
         line[method.unwrap_or_default()..].to_owned()
     };
-    // Ids of keys differ from run to run.
+    // Key ids differ from run to run.
     let kinds = lines.map(path).map(|line| match line.split_once("/v1/keys/") {
         Some((method, _)) => format!("{method}/v1/keys/..."),
         None => line,
@@ -102,7 +103,7 @@ fn a_server_that_chose_a_range_before_the_run_sees_the_same_too() {
 
 #[test]
 fn a_model_that_is_replaced_by_one_with_the_same_ranges_scores_all_rows_again() {
-    // The weights of two features, exchanged where that leaves sums alone.
+    // The weights of two features swapped where that leaves sums unchanged.
     let swapped = [1.0, 0.5, -0.3, 0.2, -1.0, 0.4, -0.7, 0.1, 0.6];
     let (old, new) = (classes(), models("softmax", &swapped, COLOURS));
     let before = serve(&old, &[]);
@@ -128,7 +129,7 @@ fn a_model_that_is_replaced_by_one_with_the_same_ranges_scores_all_rows_again() 
     );
     check(&program.home().join("scores.csv"), &new);
 
-    // Not if no other model is wanted.
+    // Not if only one model is accepted.
     let id = pin(&program_of(&before));
     let (program, ended) = run(&["--model-id", &id]);
     assert_eq!(ended.code, Some(1));
@@ -141,7 +142,7 @@ fn program_of(server: &Server) -> Program {
     Program::new(server.url())
 }
 
-/// What `keygen` says the model's id is.
+/// Returns the model's id as `keygen` prints it.
 fn pin(program: &Program) -> String {
     let made = program.run(&["keygen", "--model", "toy"]).expect_success();
     let id = made

@@ -1,4 +1,4 @@
-//! What a server that means harm can do to the program, and where it can send it.
+//! Malicious servers: what they can do to the program, and where they can redirect it.
 
 use crate::toy::{COEF, PREDICT, classes, models, read, serve, write_rows};
 use blindscore_tests::{Gate, Passage, Program};
@@ -14,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-/// A server that answers every request by what this does with the connection. Gives its address, and how many requests there were.
+/// Starts a server that calls `say` with the connection of every request. Returns its URL and the
+/// number of requests so far.
 fn answering(say: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = format!("http://{}", listener.local_addr().expect("its address"));
@@ -25,7 +26,7 @@ fn answering(say: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> (String, A
             let (say, count) = (say.clone(), count.clone());
             thread::spawn(move || {
                 let copy = stream.try_clone().expect("another handle");
-                // All requests here have a head and nothing else.
+                // All requests here consist of headers only.
                 let head = BufReader::new(copy).lines().map_while(Result::ok);
                 if head.take_while(|line| !line.is_empty()).count() > 0 {
                     count.fetch_add(1, Ordering::SeqCst);
@@ -37,7 +38,7 @@ fn answering(say: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> (String, A
     (address, requests)
 }
 
-/// The same with one answer, after which the connection ends.
+/// Starts a server that always sends one response, then closes the connection.
 fn with_answer(head: &str, body: &str) -> String {
     let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n{body}");
     let say = move |stream: &mut TcpStream| drop(stream.write_all(answer.as_bytes()));
@@ -59,7 +60,7 @@ fn a_body_without_an_end_is_read_as_far_as_it_may_go() {
     Program::new(&url)
         .run(&KEYGEN)
         .expect_failure("makes no sense: it is longer than 4194304 bytes");
-    // What the two sides keep on the way comes on top.
+    // The buffers of both sides come on top of the limit.
     assert!(written.load(Ordering::SeqCst) < 32 << 20);
 }
 
@@ -75,7 +76,7 @@ fn waiting_has_an_end() {
     dripping
         .run(&[&KEYGEN[..], &["--max-wait", "1"]].concat())
         .expect_failure("longer in all than the 1 s of --max-wait");
-    // It was obeyed, eight times.
+    // The server was obeyed, eight times.
     let (url, requests) = answering(|stream| {
         let _ = stream.write_all(b"HTTP/1.1 503 Busy\r\nretry-after: 601\r\nconnection: close\r\n\r\n");
     });

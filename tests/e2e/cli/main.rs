@@ -1,4 +1,4 @@
-//! The program `blindscore` over the real server: a whole file, bad files, and whatever happens on the way.
+//! The program `blindscore` with the real server: a whole file, bad files, and interruptions.
 
 mod agreement;
 mod hostile;
@@ -63,7 +63,7 @@ fn the_whole_walk() {
         let mode = fs::metadata(path).expect("the key file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    // The last bytes are key and nothing else.
+    // The last bytes of the file are key material only.
     let tail = &secret[secret.len() - 64..];
     assert!(!wire.sent().windows(64).any(|window| window == tail));
 
@@ -179,7 +179,7 @@ fn a_busy_server_a_lost_key_and_a_broken_connection_cost_no_row() {
         "{}",
         done.stderr
     );
-    // The new key's id was kept: nothing has to be uploaded the next time.
+    // The new key's id was saved, so the next upload sends nothing.
     let stored = server.stored_files();
     program.run(&["upload-keys", "--model", "toy"]).expect_success();
     assert_eq!(server.stored_files(), stored);

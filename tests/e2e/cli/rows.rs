@@ -1,11 +1,11 @@
-//! Rows that can't be scored, tables of every kind, and where scores go.
+//! Rows that can't be scored, tables of every kind, and output of scores.
 
 use crate::toy::{COEF, COLOURS, PREDICT, classes, features, models_with, read, serve};
 use blindscore_server::model::Model;
 use blindscore_tests::{Program, Recorder};
 use std::fs;
 
-/// Has a table scored without names of rows, into this place.
+/// Returns arguments that score a table without row names into `out`.
 fn predict<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let first = ["predict", "--model", "toy", "--csv", "rows.csv", "--out", out];
     [&first, more].concat()

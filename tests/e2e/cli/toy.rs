@@ -6,10 +6,10 @@ use safetensors::{Dtype, serialize, tensor::TensorView};
 use std::{collections::HashMap, fs, path::Path};
 use tempfile::TempDir;
 
-/// Rows of a table: two full requests, and a half.
+/// Number of rows in the table: two full requests and a half.
 pub(crate) const ROWS: usize = 40;
 
-/// Has the table scored, with its names of rows.
+/// Arguments that score the table, with its row names.
 pub(crate) const PREDICT: [&str; 9] = [
     "predict",
     "--model",
@@ -22,12 +22,13 @@ pub(crate) const PREDICT: [&str; 9] = [
     "who",
 ];
 
-/// A folder with one linear model, `toy`, of three features from 0 to 9 and so many outputs.
+/// Creates a folder with a linear model `toy` of three features from 0 to 9, with one output per
+/// row of `coef`.
 pub(crate) fn models(link: &str, coef: &[f64], labels: &str) -> TempDir {
     models_with(&[("link", link), ("labels", labels)], coef)
 }
 
-/// The same, with more, or other, entries in the model's file.
+/// Like [`models`], with entries added to the model's file or replaced.
 pub(crate) fn models_with(entries: &[(&str, &str)], coef: &[f64]) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let bytes: Vec<u8> = coef.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -56,7 +57,7 @@ pub(crate) fn models_with(entries: &[(&str, &str)], coef: &[f64]) -> TempDir {
 
 /// Names of three classes.
 pub(crate) const COLOURS: &str = r#"["red", "green", "blue"]"#;
-/// Weights of theirs.
+/// Weights for these classes.
 pub(crate) const COEF: [f64; 9] = [1.0, 0.5, -0.3, -1.0, 0.2, 0.4, 0.1, -0.7, 0.6];
 
 pub(crate) fn classes() -> TempDir {
@@ -72,7 +73,7 @@ pub(crate) fn features(row: usize) -> [f64; 3] {
     [row % 10, (3 * row + 1) % 10, (7 * row + 5) % 10].map(|value| value as f64)
 }
 
-/// A table of `ROWS` rows with a name for each.
+/// Writes a table of `ROWS` rows, each with a name.
 pub(crate) fn write_rows(path: &Path) {
     let mut text = String::from("a,who,b,c\n");
     for row in 0..ROWS {
@@ -82,7 +83,7 @@ pub(crate) fn write_rows(path: &Path) {
     fs::write(path, text).expect("written");
 }
 
-/// Header and lines of a file.
+/// Reads the header and lines of a file.
 pub(crate) fn read(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
     let mut reader = csv::Reader::from_path(path).expect("the file is there");
     let cells = |record: csv::StringRecord| record.iter().map(str::to_owned).collect();

@@ -1,8 +1,8 @@
-//! Keys, queries and responses of earlier versions of the wire format, kept as they were made: each is read as it was
-//! meant or refused with words, never anything between.
+//! Stored keys, queries and responses of earlier versions of the wire format: each is either read
+//! as intended or refused with an explanation.
 //!
-//! Formats 1 and 2 are not read any more: the former was written before the first release, network queries of the latter carried too little
-//! noise. `format-3` is read.
+//! Formats 1 and 2 are no longer read: format 1 predates the first release, and network queries of
+//! format 2 carried too little noise. `format-3` is read.
 
 use anyhow::Result;
 use blindscore_client::{ClientError, ClientKey, Scores};
@@ -31,7 +31,7 @@ fn keys_and_queries_of_earlier_formats_are_refused_with_words() {
         refused(api.put_key(id, &public_key), folder);
         refused(score(&api, model, id, &kept.read("query.bin")), folder);
     }
-    // One such query is enough to find the secret of all later ones.
+    // One such query is enough to recover the secret of all later ones.
     let kept = Kept::of("format-2/network");
     let id = KeyId::of(b"a public key that nobody has kept");
     refused(
@@ -107,7 +107,8 @@ fn a_network_query_of_format_3_is_for_a_model_that_is_served_or_has_changed() {
     let id = KeyId::of(b"a public key that nobody has kept");
     let query = kept.read("query.bin");
     let problem = score(&server.api(), "mnist-net-small", id, &query);
-    // Well formed, so what is wrong is the key that the request names, or the model that has been trained anew.
+    // The query is well formed; at fault is the key that the request names, or the model, which has
+    // been retrained.
     let code = problem.json::<Problem>().code;
     assert!(
         matches!(code, ProblemCode::KeyMismatch | ProblemCode::ModelChanged),
@@ -124,7 +125,7 @@ fn score(api: &Api, model: &str, key: KeyId, query: &[u8]) -> Reply {
     api.send("POST", &format!("/v1/models/{model}/score"), &headers, query)
 }
 
-/// A folder of blobs that belong together.
+/// Folder of blobs that belong together.
 struct Kept {
     folder: PathBuf,
 }
@@ -142,7 +143,7 @@ impl Kept {
         fs::read(self.folder.join(name)).expect("a kept file")
     }
 
-    /// A response gives the scores that were decrypted when it was new.
+    /// Checks that a response gives the scores that were decrypted when it was new.
     fn assert_decrypts(&self, response: &[u8]) -> Result<()> {
         let model: ModelDescriptor = serde_json::from_slice(&self.read("model.json"))?;
         let query = QueryId::of(&self.read("query.bin"))?;
@@ -152,7 +153,8 @@ impl Kept {
         assert_eq!(scores.len(), kept.len());
         for (score, kept) in scores.iter().zip(&kept) {
             let error = (score - kept).abs();
-            // Two encryptions of one score: the variance is twice that of each.
+            // Two encryptions of one score, so the variance of the difference is twice that of
+            // each.
             assert!(error <= 9.0 * model.score_error, "{score}, was {kept}");
         }
         Ok(())

@@ -1,18 +1,18 @@
-//! Makes bad blobs from good ones.
+//! Makes invalid blobs from valid ones.
 
 use blindscore_protocol::{ids::KeyId, wire::HEADER_BYTES};
 use std::ops::Range;
 
-/// Where a header has its format version.
+/// Position of the format version in a header.
 pub(crate) const VERSION: Range<usize> = 4..6;
-/// Where a header names its parameter set.
+/// Position of the parameter set in a header.
 pub(crate) const PARAMETER_SET: Range<usize> = 8..12;
-/// Where it says how long the payload is.
+/// Position of the payload's length in a header.
 pub(crate) const LENGTH: Range<usize> = 12..20;
-/// Bytes of the header that the checksum covers; it stands right after them.
+/// Header bytes that the checksum covers; it directly follows them.
 const CHECKED: usize = 68;
 
-/// Empty, cut, longer, zeros, noise: variants of a blob that are not whole.
+/// Returns incomplete variants of a blob: empty, cut, longer, zeros, noise.
 pub(crate) fn broken(blob: &[u8]) -> Vec<(String, Vec<u8>)> {
     let cut = |len: usize| (format!("cut to {len} bytes"), blob[..len].to_vec());
     let mut variants: Vec<_> = [
@@ -40,20 +40,20 @@ pub(crate) fn broken(blob: &[u8]) -> Vec<(String, Vec<u8>)> {
     variants
 }
 
-/// Bytes without structure, the same in every run.
+/// Returns bytes without structure, the same in every run.
 pub(crate) fn noise(len: usize) -> Vec<u8> {
     let blocks = (0u64..).flat_map(|block| KeyId::of(&block.to_le_bytes()).0);
     blocks.take(len).collect()
 }
 
-/// Puts the right checksum into a changed blob.
+/// Updates the checksum of a changed blob.
 pub(crate) fn seal(mut blob: Vec<u8>) -> Vec<u8> {
     let checked = [&blob[..CHECKED], &blob[HEADER_BYTES..]].concat();
     blob[CHECKED..HEADER_BYTES].copy_from_slice(&KeyId::of(&checked).0[..HEADER_BYTES - CHECKED]);
     blob
 }
 
-/// Replaces bytes of a header and seals it again.
+/// Replaces bytes of a header and updates the checksum.
 pub(crate) fn lie(blob: &[u8], offset: usize, bytes: &[u8]) -> Vec<u8> {
     let mut blob = blob.to_vec();
     blob[offset..offset + bytes.len()].copy_from_slice(bytes);

@@ -1,4 +1,4 @@
-//! Bytes that are no public key, and ids that are not theirs.
+//! Bytes that are no public key, and ids that don't match.
 
 use crate::{
     Bench,
@@ -78,7 +78,7 @@ pub(crate) fn well_sealed_lies_in_keys(bench: &Bench) {
     bench.refuse_key(&lie(key, 20, &[1; 32]), MalformedKey, "a key id inside");
     bench.refuse_key(&lie(key, 52, &[1; 16]), MalformedKey, "a model id inside");
     bench.refuse_key(&bench.query, MalformedKey, "a query as a key");
-    // The one blob that should never travel isn't kept if it does.
+    // The one blob that should never be sent isn't stored if it is.
     bench.refuse_key(
         &bench.stranger.key.to_bytes(),
         MalformedKey,
@@ -86,7 +86,7 @@ pub(crate) fn well_sealed_lies_in_keys(bench: &Bench) {
     );
     bench.assert_only_the_users_key_is_stored();
 
-    // A key of noise is a key; what it scores is noise, for whoever made it.
+    // A key of noise is a valid key; its scores are noise, which only affects its owner.
     let payload = noise(key.len() - HEADER_BYTES);
     let blob = [&key[..HEADER_BYTES], &payload].concat();
     let blob = seal(blob);

@@ -1,4 +1,4 @@
-//! Bad input: every piece of it gets the right error, and the process goes on scoring.
+//! Bad input: each piece gets the right error, and the server continues to score.
 
 mod forge;
 mod keys;
@@ -12,7 +12,7 @@ use blindscore_tests::{Api, Server, User};
 use serde_json::json;
 use std::cell::RefCell;
 
-/// A server, a user whose key is stored, and one whose key isn't.
+/// A server, a user whose key is stored, and a stranger whose key isn't.
 struct Bench {
     server: RefCell<Server>,
     api: Api,

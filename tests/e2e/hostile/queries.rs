@@ -1,4 +1,4 @@
-//! Bytes that are no query, or not the query they claim to be.
+//! Bytes that are no query, or not the query that they claim to be.
 
 use crate::{
     Bench,
@@ -83,7 +83,8 @@ pub(crate) fn well_sealed_lies_in_queries(bench: &Bench) {
     bench.refuse_query(&lie(query, 20, &[0; 32]), KeyMismatch, "no key");
     bench.refuse_query(&lie(query, 52, &[7; 16]), ModelChanged, "another model");
 
-    // A whole query for an older model of another size is told so too, and one for this model isn't.
+    // A complete query for an older model of another size gets the same error; one for this model
+    // doesn't.
     let header = |model| Header {
         kind: Kind::Query,
         params: LinearParams::N2048.id,
@@ -102,7 +103,7 @@ pub(crate) fn well_sealed_lies_in_queries(bench: &Bench) {
         );
     }
 
-    // Whatever the payload, a well-formed query is a ciphertext of something.
+    // Whatever its payload, a well-formed query is a valid ciphertext.
     for payload in [
         vec![0; payload as usize],
         vec![0xff; payload as usize],

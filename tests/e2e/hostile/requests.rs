@@ -1,4 +1,4 @@
-//! Whole HTTP requests that make no sense: JSON, media types, methods, paths.
+//! Invalid HTTP requests: JSON, media types, methods, paths.
 
 use crate::Bench;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -112,7 +112,7 @@ pub(crate) fn wrong_media_types(bench: &Bench) {
     );
     assert!(bench.api.raw(none.as_bytes()).contains("\"key_hash_mismatch\""));
 
-    // Parameters and case don't matter.
+    // Parameters and case are ignored.
     let headers = [
         ("content-type", "Application/Octet-Stream; x=y"),
         ("blindscore-key", &*id),

@@ -1,4 +1,4 @@
-//! Too much, too little, and what isn't HTTP.
+//! Bodies that are too long or incomplete, and bytes that aren't HTTP.
 
 use crate::Bench;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// After this a server that should hang up never will.
+/// Time after which a server that hasn't disconnected never will.
 const HANG: Duration = Duration::from_secs(30);
 
 pub(crate) fn too_much(bench: &Bench) {
@@ -42,7 +42,7 @@ pub(crate) fn too_much(bench: &Bench) {
         "POST /score HTTP/1.1\r\ncontent-type: application/json".to_owned(),
     ];
     for head in heads {
-        // Refused for what it announces: not a byte of the body is sent.
+        // Refused for its announced length: not a byte of the body is sent.
         let announced = format!(
             "{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1000000000000\r\n\r\n"
         );
@@ -50,7 +50,7 @@ pub(crate) fn too_much(bench: &Bench) {
         assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
         assert!(answer.contains("\"payload_too_large\""), "{answer}");
 
-        // Not announced, and endless: refused as soon as it is too long.
+        // Endless and unannounced: refused as soon as it is too long.
         let mut stream = bench.api.connect();
         let opening =
             format!("{head}\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -59,7 +59,8 @@ pub(crate) fn too_much(bench: &Bench) {
         stream
             .write_all(&chunk.repeat(if head.starts_with("PUT") { 2_600 } else { 256 }))
             .expect("what is too long is read or in buffers");
-        // The body never ends: an answer and a hang-up come all the same. The limit turns a wait for ever into a failure.
+        // The body never ends, but the server still responds and disconnects. The timeout turns an
+        // endless wait into a failure.
         stream.set_read_timeout(Some(HANG)).expect("a timeout can be set");
         let mut answer = Vec::new();
         let end = stream.read_to_end(&mut answer);
@@ -89,14 +90,14 @@ pub(crate) fn uploads_that_stop_half_way(bench: &Bench) {
                 stream.write_all(opening.as_bytes()).expect("the head is read");
                 stream.write_all(&key[..part]).expect("the body is read");
                 stream.shutdown(hang_up).expect("the connection was open");
-                // Until the server has hung up as well: then it is done with this upload.
+                // Until the server has disconnected as well, and so is done with this upload.
                 let _ = stream.read_to_end(&mut Vec::new());
                 bench.api.head(&format!("/v1/keys/{id}")).expect_status(404);
                 bench.assert_only_the_users_key_is_stored();
             }
         }
     }
-    // Several tries later the whole upload works.
+    // After several attempts, the complete upload works.
     bench.api.put_key(id, key).expect_status(201);
     bench.stranger.assert_scores(&bench.api, 2);
     bench.api.delete(&format!("/v1/keys/{id}")).expect_status(204);

@@ -1,4 +1,5 @@
-//! Files that only look like the models they seem to be, and tables that only look like rows: the right answer, or a refusal that says what to do.
+//! Files that are not quite the models they seem to be, and tables that are not quite rows: the
+//! right result, or a refusal with advice.
 
 use super::{Client, fixture, import};
 use anyhow::{Context, Result, ensure};
@@ -18,7 +19,7 @@ fn fault(name: &str) -> PathBuf {
     fixture("faults").join(name)
 }
 
-/// Numbers of a CSV file below its header.
+/// Reads the numbers of a CSV file below its header.
 fn rows(name: &str) -> Result<Vec<Vec<f64>>> {
     let mut reader = csv::Reader::from_path(fault(name))?;
     let rows = reader.records().map(|row| {
@@ -32,7 +33,7 @@ pub(super) fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path in UTF-8")
 }
 
-/// Imports a file that is right, and gives what was told of it.
+/// Imports a valid file, and returns the report.
 pub(super) fn imported(file: &Path, name: &str, models: &Path, more: &[&str]) -> Result<Value> {
     let output = import(file, name, models, more);
     ensure!(
@@ -43,7 +44,8 @@ pub(super) fn imported(file: &Path, name: &str, models: &Path, more: &[&str]) ->
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Checks that a file is refused, in words with all of these, and that nothing was written.
+/// Checks that a file is refused with a message that contains all `words`, and that nothing was
+/// written.
 pub(super) fn refused(file: &Path, more: &[&str], words: &[&str]) -> Result<()> {
     let models = TempDir::new()?;
     let output = import(file, "refused", models.path(), more);
@@ -60,7 +62,7 @@ pub(super) fn refused(file: &Path, more: &[&str], words: &[&str]) -> Result<()> 
     Ok(())
 }
 
-/// What clients are told of an imported model.
+/// Returns the descriptor of an imported model.
 fn descriptor(models: &Path, name: &str) -> Result<ModelDescriptor> {
     let path = models.join(format!("{name}@1.safetensors"));
     Ok(Model::load(&path)?.descriptor().clone())
@@ -170,7 +172,7 @@ fn operators_labels_and_names_that_do_not_fit_are_refused() -> Result<()> {
     let two_names = fault("two-names-for-three-features.safetensors");
     refused(&two_names, &range, &["2 names for 3 features"])?;
 
-    // The same with other entries.
+    // The same file with other entries.
     let folder = TempDir::new()?;
     let file = folder.path().join("other.safetensors");
     let numbers: Vec<u8> = [1.0f64, 2.0, 3.0]
@@ -229,7 +231,8 @@ fn operators_labels_and_names_that_do_not_fit_are_refused() -> Result<()> {
     Ok(())
 }
 
-/// What the rows of the training file are by these weights, one row of them for each class.
+/// Returns the decisions that these weights give for the training rows; `coef` has one row per
+/// class.
 fn decisions(coef: &[Vec<f64>], intercept: &[f64]) -> Result<String> {
     let mut text = "predicted\n".to_owned();
     for row in rows("fortran-order-train.csv")? {
@@ -255,7 +258,7 @@ fn weights_in_another_order_are_found_by_the_users_own_predictions() -> Result<(
     let scrambled = fault("fortran-order.safetensors");
     let train = fault("fortran-order-train.csv");
     let calibrate = ["--calibrate", text(&train)?];
-    // Without predictions nothing can tell, and that is said.
+    // Without predictions the error can't be found, and the report says so.
     let report = imported(&scrambled, "scrambled", folder.path(), &calibrate)?;
     assert!(
         report["not_compared"]
@@ -278,7 +281,7 @@ fn weights_in_another_order_are_found_by_the_users_own_predictions() -> Result<(
     let (coef, intercept) = (values("coef")?, values("intercept")?);
     let classes = intercept.len();
     let features = coef.len() / classes;
-    // As it lies in memory, column by column.
+    // In memory order, column by column.
     let fitted: Vec<Vec<f64>> = (0..classes)
         .map(|class| {
             (0..features)
@@ -309,7 +312,7 @@ fn weights_in_another_order_are_found_by_the_users_own_predictions() -> Result<(
     let report = imported(&file, "right", folder.path(), &expect)?;
     assert_eq!(report["expected_rows"], 112);
 
-    // One row less, or a column that is nothing of the model.
+    // One row too few, or a column that isn't the model's.
     let short = "predicted\n1\n2\n";
     fs::write(&predicted, short)?;
     refused(&file, &expect, &["--expect has 2 rows, --calibrate has 112"])?;
@@ -375,7 +378,8 @@ fn columns_are_those_that_the_model_uses_by_the_users_own_names() -> Result<()> 
         ["mean radius", "mean texture"]
     );
 
-    // Probabilities under the classes' names alone, as pandas writes them; and ones that are not the model's.
+    // Probabilities under the classes' bare names, as pandas writes them, and probabilities that
+    // aren't the model's.
     let shares = fs::read_to_string(&predicted)?.replace("predicted,proba_0,proba_1", "predicted,0,1");
     let without_labels = |lines: &str| {
         let rest = lines.lines().filter_map(|line| line.split_once(','));
@@ -391,7 +395,7 @@ fn columns_are_those_that_the_model_uses_by_the_users_own_names() -> Result<()> 
     )?;
     refused(&renamed, &own_shares, &["The first is row 1", "differ on"])?;
 
-    // Columns in another order are found by name, and one too many is told.
+    // Columns in another order are found by name, and a surplus one is reported.
     let other = folder.join("other.csv");
     let lines = fs::read_to_string(&table)?;
     let swapped = lines.lines().enumerate().map(|(number, line)| {
@@ -411,7 +415,7 @@ fn columns_are_those_that_the_model_uses_by_the_users_own_names() -> Result<()> 
         &["--calibrate", text(&other)?, "--expect", text(&predicted)?],
     )?;
     assert_eq!(report["other_columns"], Value::from(vec!["target"]));
-    // Two that converters call alike never share a column.
+    // Two columns to which converters give the same name are never confused.
     fs::write(&other, lines.replacen("mean texture", "mean_radius", 1))?;
     refused(
         &renamed,

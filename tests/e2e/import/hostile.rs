@@ -1,4 +1,5 @@
-//! Files that want memory or time, or what isn't theirs: refused with words, by a program that may have 1 GB of addresses.
+//! Files that try to take memory, time or other files: refused with an explanation, by a program
+//! limited to 1 GB of address space.
 
 use super::{
     fixture,
@@ -14,11 +15,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Kilobytes of addresses: the attacks took six times as much and more.
+/// Limit on address space in kilobytes; the attacks took six times as much or more.
 const ADDRESSES: u64 = 1_000_000;
 const RANGE: [&str; 4] = ["--input-min", "0", "--input-max", "1"];
 
-/// Imports a file with bounded memory. A program that wants more is aborted, and one that waits is ended by the test run.
+/// Imports a file with limited memory. A program that wants more is aborted; one that hangs is
+/// ended by the test run.
 fn import(file: &Path, more: &[&str]) -> Result<Output> {
     let models = TempDir::new()?;
     let limited = format!("ulimit -v {ADDRESSES}; exec \"$@\"");
@@ -51,7 +53,7 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path in UTF-8")
 }
 
-/// A chain of nodes from one tensor to another.
+/// Adds a chain of nodes from one tensor to another.
 fn chain(
     graph: Graph,
     operator: &str,
@@ -70,12 +72,12 @@ fn chain(
     })
 }
 
-/// `c`: the features four times.
+/// Graph with `c`, four copies of the features.
 fn wide() -> Graph {
     Graph::new(16_384).node("Concat", &["x"; 4], "c", &[("axis", 1)])
 }
 
-/// `s`: as many scores of 16,384 features each.
+/// Graph with `s`, the given number of scores of 16,384 features each.
 fn scores(outputs: u64) -> Graph {
     Graph::new(16_384)
         .ones("W", [16_384, 1])
@@ -208,7 +210,7 @@ fn parts_of_a_file_are_counted_before_they_are_decoded() -> Result<()> {
         fs::write(&file, content)?;
         refused(&file, &RANGE, words)?;
     }
-    // A sparse file takes no room on the disk.
+    // A sparse file takes no space on the disk.
     File::create(&file)?.set_len(10_000_000_000)?;
     refused(&file, &RANGE, "more than 200 MB")?;
     let tensors = folder.path().join("large.safetensors");
@@ -240,7 +242,7 @@ fn only_files_beside_the_model_are_read_and_pipes_are_not_waited_for() -> Result
         fs::write(&file, graph().elsewhere("w", shape, data).model(&["y"]))?;
         refused(&file, &RANGE, words)?;
     }
-    // Forty tensors with the same 131 MB of a file that has none on the disk.
+    // Forty tensors share the same 131 MB of a file that takes no space on the disk.
     File::create(path("sparse"))?.set_len(16_384 * 1_000 * 8)?;
     let shared = (0..40).fold(graph(), |graph, index| {
         let name = if index == 0 {
@@ -298,7 +300,7 @@ fn tables_have_bounded_rows() -> Result<()> {
         fs::write(&table, content)?;
         refused(&model, &["--calibrate", text(&table)?], words)?;
     }
-    // Each row of one column takes the room of several values.
+    // Each row of the single column takes the memory of several values.
     let single = folder.path().join("single.onnx");
     let graph = Graph::new(1)
         .ones("w", [1, 1])

@@ -1,4 +1,5 @@
-//! From a fitted model to a decrypted answer: `import`, `serve`, and the client, against what scikit-learn says.
+//! From a fitted model to a decrypted score: `import`, `serve` and the client, compared with
+//! scikit-learn.
 
 mod faults;
 mod hostile;
@@ -20,10 +21,10 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Largest difference of a probability.
+/// Largest accepted difference of a probability.
 const PROBABILITY: f64 = 1e-3;
 
-/// What scikit-learn says of test rows.
+/// Results of scikit-learn for test rows.
 #[derive(Deserialize)]
 struct Expected {
     rows: Vec<Vec<f64>>,
@@ -63,7 +64,7 @@ fn import_fixture(name: &str, models: &Path) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// A client of one model, with its key on the server.
+/// Client of one model, with its key on the server.
 struct Client<'a> {
     api: &'a Api,
     model: ModelDescriptor,
@@ -92,7 +93,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Whether the two best scores are closer than their errors.
+/// Checks whether the two best scores are closer than their errors.
 fn is_close(scores: &Scores, error: f64) -> bool {
     match scores.scores.as_slice() {
         [score] => score.abs() < error,
@@ -144,7 +145,7 @@ fn fitted_models_decide_as_scikit_learn_does() -> Result<()> {
             if let Some(values) = &expected.values {
                 for (score, value) in scores.scores.iter().zip(&values[index]) {
                     worst = worst.max((score - value).abs());
-                    // ONNX holds these weights in single precision.
+                    // ONNX stores these weights in single precision.
                     let single = 1e-5 * value.abs();
                     assert!(
                         (score - value).abs() <= stated + single,
@@ -213,7 +214,8 @@ fn versions_come_and_go_while_the_server_runs() -> Result<()> {
     let row = &expected.rows[0];
     let old = client.key.encrypt(&client.model, row)?;
 
-    // While half a file is there, and until the whole one has been seen, the old version answers.
+    // The old version answers while the file is incomplete, and until the complete one has been
+    // noticed.
     fs::write(models.path().join("iris@2.safetensors"), b"\x08\0\0\0\0\0\0\0{")?;
     wait_for_metric(&api, "blindscore_model_errors_total 1");
     client.predict(row)?;
@@ -229,7 +231,7 @@ fn versions_come_and_go_while_the_server_runs() -> Result<()> {
         api.send("POST", path, &headers, &old)
     };
     loop {
-        // Each answer is the old version's, right, or says that there is a new one.
+        // Each response is the old version's and right, or reports a new version.
         let reply = score("/v1/models/iris/score");
         if reply.status == 410 {
             reply.expect_problem(ProblemCode::ModelChanged, "a query for the version before");
@@ -246,7 +248,7 @@ fn versions_come_and_go_while_the_server_runs() -> Result<()> {
     assert_ne!(model.id, client.model.id);
     assert_eq!((model.version, model.inputs.max), (Some(2), 9.0));
 
-    // The old version has an address of its own, as long as its file is there.
+    // The old version has an address of its own for as long as its file exists.
     let pinned: ModelDescriptor = api.get("/v1/models/iris%401").expect_status(200).json();
     assert_eq!((pinned.name.as_str(), pinned.id), ("iris@1", client.model.id));
     score("/v1/models/iris@1/score").expect_status(200);
@@ -297,7 +299,7 @@ fn features_out_of_range_are_named() -> Result<()> {
 fn what_is_no_linear_model_is_refused_with_the_operators_name() -> Result<()> {
     let models = TempDir::new()?;
     let onnx = fs::read(fixture("iris-torch").join("model.onnx"))?;
-    // The same file with the softmax called something else of the same length.
+    // The same file, with the softmax renamed to an unknown operator of the same length.
     let position = onnx
         .windows(8)
         .rposition(|window| *window == b"\"\x07Softmax"[..8]);

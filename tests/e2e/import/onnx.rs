@@ -1,6 +1,6 @@
-//! ONNX files, written field by field: no library writes those that attack.
+//! ONNX files written field by field, since no library writes malicious ones.
 
-/// A message of the format, as its fields are added.
+/// Message of the format, to which fields are added.
 #[derive(Clone, Default)]
 pub(super) struct Message(Vec<u8>);
 
@@ -13,14 +13,14 @@ impl Message {
         self.0.push(value as u8);
     }
 
-    /// A field with a number in it.
+    /// Adds a numeric field.
     pub(super) fn number(mut self, field: u64, value: u64) -> Self {
         self.varint(field << 3);
         self.varint(value);
         self
     }
 
-    /// A field with text or other bytes in it, or with a message.
+    /// Adds a field with text, other bytes or a message.
     pub(super) fn bytes(mut self, field: u64, content: impl AsRef<[u8]>) -> Self {
         self.varint(field << 3 | 2);
         self.varint(content.as_ref().len() as u64);
@@ -35,7 +35,7 @@ impl AsRef<[u8]> for Message {
     }
 }
 
-/// A graph with an input `x` of floats.
+/// Graph with an input `x` of floats.
 #[derive(Clone)]
 pub(super) struct Graph(Message);
 
@@ -53,7 +53,7 @@ impl Graph {
         Self(Message::default().bytes(11, Message::default().bytes(1, "x").bytes(2, kind)))
     }
 
-    /// A node; its attributes are integers.
+    /// Adds a node with integer attributes.
     pub(super) fn node(
         self,
         operator: &str,
@@ -74,24 +74,24 @@ impl Graph {
         Self(self.0.bytes(1, node))
     }
 
-    /// A part of the graph that is written elsewhere.
+    /// Adds a part that was encoded elsewhere.
     pub(super) fn part(self, field: u64, part: impl AsRef<[u8]>) -> Self {
         Self(self.0.bytes(field, part))
     }
 
-    /// Floats, all of them one.
+    /// Adds a tensor of floats, all one.
     pub(super) fn ones(self, name: &str, shape: [u64; 2]) -> Self {
         let count = shape.iter().product::<u64>() as usize;
         let tensor = tensor(name, &shape, 1).bytes(9, 1f32.to_le_bytes().repeat(count));
         self.part(5, tensor)
     }
 
-    /// Integers, all of them zero.
+    /// Adds a tensor of integers, all zero.
     pub(super) fn zeros(self, name: &str, count: usize) -> Self {
         self.part(5, tensor(name, &[count as u64], 7).bytes(9, [0; 8].repeat(count)))
     }
 
-    /// Doubles in a file beside the model.
+    /// Adds a tensor of doubles in a file beside the model.
     pub(super) fn elsewhere(self, name: &str, shape: [u64; 2], file: &str) -> Self {
         let bytes = 8 * shape.iter().product::<u64>();
         let entry = |key: &str, value: &str| Message::default().bytes(1, key).bytes(2, value);
@@ -102,7 +102,7 @@ impl Graph {
         self.part(5, tensor)
     }
 
-    /// The model with these outputs.
+    /// Encodes the model with these outputs.
     pub(super) fn model(self, outputs: &[&str]) -> Vec<u8> {
         let graph = outputs.iter().fold(self.0, |graph, output| {
             graph.bytes(12, Message::default().bytes(1, output))

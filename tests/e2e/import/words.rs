@@ -1,4 +1,4 @@
-//! Options and tables that say something else than was meant: the right model, or words that say what to do.
+//! Options and tables that don't say what was meant: the import gives the right model, or advice.
 
 use super::{
     faults::{imported, refused, text},
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const RANGE: [&str; 4] = ["--input-min", "-2", "--input-max", "2"];
 
-/// Weights of one for so many outputs and two features, as numpy writes them.
+/// Writes unit weights for two features and the given number of outputs, as numpy would.
 fn weights(folder: &Path, outputs: usize, entries: &[(&str, &str)]) -> Result<PathBuf> {
     let file = folder.join("weights.safetensors");
     let ones = 1f64.to_le_bytes().repeat(2 * outputs);
@@ -79,7 +79,7 @@ fn predictions_without_names_are_read_or_named() -> Result<()> {
     );
     fs::write(&table, "a,b\n1,0\n-2,0\n-2,-2\n2,1\n")?;
     let options = ["--calibrate", text(&table)?, "--expect", text(&predicted)?];
-    // As numpy.savetxt writes labels.
+    // Labels as numpy.savetxt writes them.
     for content in [
         "1.000e+00\n0.000e+00\n0.000e+00\n1.000e+00\n",
         "label\n1.0\n0.0\n0.0\n1.0\n",
@@ -134,7 +134,7 @@ fn rows_and_columns_that_are_left_out_are_told() -> Result<()> {
     assert_eq!(report["refused"], 1);
     refused(&file, &with(&["--ignore", "b"]), &["\"b\"", "which it needs"])?;
 
-    // A blank line in a column by itself is a value that is missing, but the end of the last line is none.
+    // In a single column, a blank line is a missing value, but the end of the last line is none.
     let graph = Graph::new(1)
         .ones("w", [1, 1])
         .node("MatMul", &["x", "w"], "y", &[]);
