@@ -17,7 +17,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
-# Inverse regularisation strength: the best on the validation images among CANDIDATES.
+# Inverse regularisation strength: the best of CANDIDATES on the validation images.
 C = 0.1
 CANDIDATES = [0.003, 0.01, 0.03, 0.1, 0.3]
 VALIDATION = 5_000
@@ -58,7 +58,7 @@ def main():
     model = fit(x, y, C)
     accuracy = model.score(images(args.mnist, "t10k"), labels(args.mnist, "t10k"))
     print(f"accuracy on the 10,000 test images: {accuracy:.4f}")
-    # safetensors writes an array's memory as it lies, and scikit-learn's coefficients lie column by column.
+    # safetensors writes an array's memory as is, and scikit-learn stores coefficients by columns.
     coef, intercept = np.ascontiguousarray(model.coef_), np.ascontiguousarray(model.intercept_)
     save_file(
         {"coef": coef, "intercept": intercept},

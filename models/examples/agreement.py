@@ -30,7 +30,7 @@ warnings.filterwarnings("ignore")
 
 
 def texts():
-    """Counts of 5,000 words, by Zipf's law, in 4,000 texts on 8 topics, as TF-IDF."""
+    """Returns TF-IDF of 5,000 words, distributed by Zipf's law, in 4,000 texts on 8 topics."""
     rng = np.random.default_rng(0)
     words = 1 / np.arange(1, 5001)
     topics = words * np.exp(rng.normal(0, 0.6, (8, 5000)))
@@ -40,7 +40,7 @@ def texts():
 
 
 def models():
-    """Name, rows, targets, pipeline."""
+    """Yields name, rows, targets and pipeline of each model."""
     for name, bundle, scaler in [
         ("iris", datasets.load_iris(), StandardScaler()),
         ("wine", datasets.load_wine(), MinMaxScaler()),
@@ -61,7 +61,7 @@ def models():
 
 
 class Server:
-    """blindscore-server on a free port."""
+    """A blindscore-server on a free port."""
 
     def __init__(self, programs, folder):
         self.process = subprocess.Popen(
@@ -93,7 +93,7 @@ def write_csv(path, rows):
 
 
 def compare(programs, folder, name, X, y, model):
-    """Prints one line of the table."""
+    """Fits and compares one model, and prints its line of the table."""
     X = X.astype(np.float32)
     X_train, X_test, y_train, _ = train_test_split(X, y, test_size=0.3, random_state=0)
     model.fit(X_train, y_train)
@@ -106,7 +106,7 @@ def compare(programs, folder, name, X, y, model):
     )
     report = json.loads(imported)
     error = report["stated_error"]
-    # Rows that the ranges leave out are for the client to refuse: they are counted and left out here.
+    # The client refuses rows outside the ranges, so they are counted and left out here.
     limits = json.loads(run(programs / "blindscore-server", "inspect", name, "--models-dir", folder / "models", "--json")[0])["descriptor"]["inputs"]
     allowed = np.array([accepts(limits, row) for row in X_test.astype(float)])
     rows = X_test[allowed]
@@ -150,7 +150,7 @@ COLUMNS = ["model", "size", "set", "rows", "refused", "same", "close", "largest"
 
 
 def accepts(inputs, row):
-    """Whether clients take a row (docs/http.md, "Features")."""
+    """Returns whether clients accept a row (docs/http.md, "Features")."""
     features = inputs.get("features") or [inputs] * inputs["count"]
     low, high = (np.array([feature[end] for feature in features]) for end in ("min", "max"))
     norm = inputs.get("norm")

@@ -22,7 +22,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-ROWS = 60  # of the test rows, at most
+ROWS = 60  # Most test rows kept.
 warnings.filterwarnings("ignore", category=FutureWarning)
 
 
@@ -33,7 +33,7 @@ def split(data, labels=None, single=True):
 
 
 def write(folder, name, model, onnx, X_train, X_test, y_test):
-    """Writes one model's files; probabilities where the model has them."""
+    """Writes one model's files, with probabilities if the model has them."""
     place = folder / name
     place.mkdir(parents=True, exist_ok=True)
     (place / "model.onnx").write_bytes(onnx)
@@ -97,14 +97,14 @@ def main(folder):
     X_train, X_test, y_train, y_test = split(iris)
     torch = Torch(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X_train, y_train))
     write(folder, "iris-torch", torch, torch.onnx(), X_train, X_test, y_test)
-    # A data frame: skl2onnx makes an input of each column, with a name that has no spaces.
+    # A data frame: skl2onnx makes one input per column, with a name without spaces.
     frame = datasets.load_breast_cancer(as_frame=True)
     X_train, X_test, y_train, y_test = train_test_split(frame.data.astype(np.float32), cancer.target_names[cancer.target], test_size=0.3, random_state=0)
     scaled, as_they_are = list(frame.data.columns[5:]), list(frame.data.columns[:5])
     columns = make_column_transformer((StandardScaler(), scaled), ("passthrough", as_they_are))
     pipeline = make_pipeline(columns, LogisticRegression(max_iter=10000)).fit(X_train, y_train)
     write(folder, "breast-cancer-frame", pipeline, to_onnx(pipeline, X_train[:1]).SerializeToString(), X_train, X_test, y_test)
-    # In double precision skl2onnx writes Sub, Div, MatMul and Add instead of its own operators.
+    # In double precision, skl2onnx writes Sub, Div, MatMul and Add instead of its own operators.
     two = np.c_[diabetes.target, -diabetes.target + diabetes.data[:, 2] * 100]
     regressions = {
         "diabetes": (diabetes.target, make_pipeline(StandardScaler(), Ridge()), True),

@@ -30,7 +30,7 @@ def main(folder):
     place = folder / "digits-torch"
     place.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(model.eval(), (rows[:1],), place / "model.onnx", dynamo=True)
-    # The paths of this machine's Python, which the exporter notes, are left out.
+    # Removes the paths of this machine's Python, which the exporter records.
     exported = onnx.load(place / "model.onnx", load_external_data=False)
     for part in [exported, exported.graph, *exported.graph.node, *exported.graph.input, *exported.graph.output]:
         part.ClearField("metadata_props")

@@ -1,8 +1,10 @@
-"""What the reference arithmetic (models/net/evaluate.py) says of a network's test rows: tests/fixtures/models/digits-net.
+"""Writes the fixture tests/fixtures/models/digits-net: a network and the results of the reference
+arithmetic (models/net/evaluate.py) on its test rows.
 
     python net_fixture.py MODEL.safetensors TABLE.npz FOLDER
 
-Writes FOLDER/model.safetensors and FOLDER/expected.json: rows within the ranges, their scores and the decisions, and the true classes.
+Writes FOLDER/model.safetensors and FOLDER/expected.json: rows within the ranges, their scores,
+decisions, and true classes.
 """
 
 import json
@@ -15,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "net"))
 import evaluate
 
-ROWS = 100  # of the test rows, at most
+ROWS = 100  # Most test rows kept.
 
 
 def main():

@@ -1,10 +1,10 @@
-"""Tables to try models/net/fit_table.py on, and what logistic regression makes of them.
+"""Makes tables to try models/net/fit_table.py on, and prints the accuracy of logistic regression.
 
     pip install scikit-learn==1.9.1
     python tables.py FOLDER
 
-Each table gets NAME.npz, NAME-test.csv (the rows of X_test) and NAME-classes.txt (a name for each of these rows). 70 % of the rows are for
-training.
+Each table gets NAME.npz, NAME-test.csv (the rows of X_test) and NAME-classes.txt (the class of each
+of these rows). 70 % of the rows are for training.
 """
 
 import sys

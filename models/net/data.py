@@ -13,7 +13,7 @@ VALIDATION = 5_000
 
 
 def load(folder, name):
-    """Images (uint8 `[n, 28, 28]`) and labels (int64 `[n]`) of `train` or `t10k`."""
+    """Reads images (uint8 `[n, 28, 28]`) and labels (int64 `[n]`) of `train` or `t10k`."""
     images = np.fromfile(Path(folder) / f"{name}-images-idx3-ubyte", np.uint8)
     labels = np.fromfile(Path(folder) / f"{name}-labels-idx1-ubyte", np.uint8)
     assert images[:4].tolist() == [0, 0, 8, 3] and labels[:4].tolist() == [0, 0, 8, 1], "not idx files"
@@ -21,14 +21,18 @@ def load(folder, name):
 
 
 def quantise(images, straighten):
-    """Pixels as the model sees them: uint8 `[n, 784]` in 0..3, from floats in 0..1 `[n, 1, 28, 28]`."""
+    """Returns the model's inputs, uint8 `[n, 784]` in 0..3, from floats in 0..1 `[n, 1, 28, 28]`.
+
+    Deskews the images first if `straighten` is set.
+    """
     if straighten:
         images = torch.cat([torch.from_numpy(evaluate.deskew(part[:, 0].numpy())) for part in images.split(2_000)])
     return (images * (LEVELS - 1) + 0.5).floor().to(torch.uint8).flatten(1)
 
 
 def _maps(n, strength, generator):
-    """Random sampling grids `[n, 28, 28, 2]`: affine maps plus a smooth (elastic) displacement."""
+    """Returns random sampling grids `[n, 28, 28, 2]`: affine maps plus a smooth (elastic)
+    displacement."""
 
     def uniform(low, high):
         return low + (high - low) * torch.rand(n, generator=generator)
@@ -46,7 +50,7 @@ def _maps(n, strength, generator):
 
 
 def _strokes(x, strength, generator):
-    """Makes the strokes of some of the digits thicker, of some others thinner."""
+    """Thickens the strokes of some digits, and thins those of others."""
     kind = torch.rand(len(x), 1, 1, 1, generator=generator)
     amount = torch.rand(len(x), 1, 1, 1, generator=generator) * 0.6 * strength
     thick = F.max_pool2d(x, 3, 1, 1)
@@ -56,7 +60,7 @@ def _strokes(x, strength, generator):
 
 
 def distort(images, strength, generator, chunk=2_000):
-    """A random distortion of every image: floats in 0..1 `[n, 1, 28, 28]`. `strength` 1 is the strongest."""
+    """Distorts each image at random: floats in 0..1 `[n, 1, 28, 28]`. Strength 1 is the largest."""
     out = torch.empty(len(images), 1, 28, 28)
     for start in range(0, len(images), chunk):
         x = images[start : start + chunk].unsqueeze(1).float() / 255

@@ -16,7 +16,7 @@ TYPES = {"I8": np.int8, "I16": np.int16, "I32": np.int32, "F32": np.float32, "F6
 
 
 def read(path):
-    """Tensors and metadata of a safetensors file."""
+    """Reads tensors and metadata of a safetensors file."""
     raw = Path(path).read_bytes()
     start = 8 + int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:start])
@@ -29,8 +29,11 @@ def read(path):
 
 
 def deskew(images):
-    """Images `[n, rows, columns]` of floats, sheared so that the strokes' main direction is upright and shifted so that their
-    centre of mass is the middle pixel; bilinear. The client does the same (`client-wasm/src/deskew.rs`)."""
+    """Deskews float images `[n, rows, columns]`, with bilinear interpolation.
+
+    Shears each image to make the strokes' main direction upright, and shifts its centre of mass to
+    the middle pixel. The client does the same (`protocol/src/deskew.rs`).
+    """
     images = np.asarray(images, np.float32)
     n, rows, columns = images.shape
     y, x = np.arange(rows, dtype=np.float32), np.arange(columns, dtype=np.float32)
@@ -59,7 +62,10 @@ def deskew(images):
 
 
 def mnist(folder, name, straighten):
-    """Pixels in 0..3 `[n, 784]` and labels of `train` or `t10k`."""
+    """Reads pixels in 0..3 `[n, 784]` and labels of `train` or `t10k`.
+
+    Deskews the images first if `straighten` is set.
+    """
     images = np.fromfile(Path(folder) / f"{name}-images-idx3-ubyte", np.uint8)[16:].reshape(-1, 28, 28)
     images = images.astype(np.float32) / 255
     if straighten:
@@ -69,29 +75,31 @@ def mnist(folder, name, straighten):
 
 
 def levels_of(x, low, high, levels):
-    """Features `[n, f]`, each in its range `low[f]..high[f]`, as integers in 0..levels-1; halves go up, as in the client
-    (`protocol/src/descriptor/inputs.rs`)."""
+    """Rounds features `[n, f]` in the ranges `low[f]..high[f]` to integers in 0..levels-1.
+
+    Halves round up, as in the client (`protocol/src/descriptor/inputs.rs`).
+    """
     position = (x - low) * ((levels - 1) / (high - low))
     below = np.floor(position)
     return (below + (position - below >= 0.5)).astype(np.int32)
 
 
 def projections(tensors, size, x):
-    """`p = (w x + b) / range` `[n, h]`; exact integers before the division."""
-    # Sums stay far below 2^24, so that float32 holds them exactly.
+    """Returns `p = (w x + b) / range` `[n, h]`, in exact integers before the division."""
+    # Sums stay far below 2^24, so float32 holds them exactly.
     sums = x.astype(np.float32) @ tensors["w"].astype(np.float32).T
     return (sums + tensors["b"]) / size
 
 
 def ramp(u, width):
-    """`clip(u / width, -1, 1)` on [-1, 1], continued with `f(u + 2) = -f(u)`."""
+    """Returns `clip(u / width, -1, 1)` on [-1, 1], continued with `f(u + 2) = -f(u)`."""
     turns = np.round(u / 2)
     sign = 1 - 2 * (turns % 2)
     return sign * np.clip((u - 2 * turns) / width, -1, 1)
 
 
 def scores(tensors, p, read_noise=0.0, rng=None):
-    """Logits `[n, c]` in units of the integer weights `v`."""
+    """Returns logits `[n, c]` in units of the integer weights `v`."""
     v, width = tensors["v"].astype(np.float64), tensors["width"].astype(np.float64)
     out = np.tile(tensors["bias"].astype(np.float64), (len(p), 1))
     for k in range(v.shape[2]):
@@ -103,14 +111,18 @@ def scores(tensors, p, read_noise=0.0, rng=None):
 
 
 def noise(tensors):
-    """Deviation of p that the parameters predict (`protocol/src/noise.rs`), the largest of all projections."""
+    """Returns the predicted standard deviation of the noise on p (`protocol/src/noise.rs`), the
+    largest of all projections."""
     switch, query = 2**-18 / 12 * (704 / 4 + 1) / 4, 2**-29.58 + 2**-36 / 12
     norms = (tensors["w"].astype(np.float64) ** 2).sum(1)
     return float(4 * np.sqrt(query * norms.max() + switch))
 
 
 def accuracy(tensors, p, labels, noise=0.0, seeds=1):
-    """Share of right answers with Gaussian noise on the projections (and 2^-8 on the reads, if there is any)."""
+    """Returns the share of right answers with Gaussian noise on the projections.
+
+    If there is any, the reads get noise of 2^-8, too.
+    """
     shares = []
     for seed in range(seeds if noise else 1):
         rng = np.random.default_rng(seed)
@@ -120,7 +132,7 @@ def accuracy(tensors, p, labels, noise=0.0, seeds=1):
 
 
 def calibrated(tensors, size, x, labels):
-    """The factor on integer logits that makes their softmax the most likely on these rows."""
+    """Returns the factor on integer logits for which their softmax is most likely on these rows."""
     logits = scores(tensors, projections(tensors, size, x))
     best = (np.inf, 1.0)
     for factor in np.geomspace(1e-3, 1, 400):
@@ -132,7 +144,7 @@ def calibrated(tensors, size, x, labels):
 
 
 def report(tensors, size, x, labels):
-    """Everything that the table of the README shows, for one set of images."""
+    """Returns all figures in the README's table, for one set of images."""
     p = projections(tensors, size, x)
     deviation = np.abs(scores(tensors, p) - tensors["bias"]).max()
     norms = np.linalg.norm(tensors["w"].astype(np.float64), axis=1)

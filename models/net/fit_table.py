@@ -36,15 +36,15 @@ import table
 from model import ProjectionNet, table_start
 from training import descend, edge, keep_memory
 
-# Longest row of weights: at that length the query's noise is still less than what a rotation rounds away.
+# Largest norm of a row of weights, at which the query's noise is still below a rotation's rounding.
 LONGEST = 64
 W_MAX, V_MAX = (3, 31), 3
-# Steps that a default number of epochs comes to, roughly; and the least and most epochs.
+# Approximate steps with the default number of epochs, and the least and most epochs.
 STEPS, EPOCHS = 6_000, (20, 400)
 
 
 def batch_size(rows):
-    """About twenty batches an epoch for small tables."""
+    """Returns the batch size: about twenty batches per epoch for small tables."""
     return int(np.clip(rows // 20, 16, 256))
 
 
@@ -53,7 +53,7 @@ def default_epochs(rows):
 
 
 def fit(args, x, y, classes):
-    """The trained network, from inputs on their levels `[n, features]` and classes `[n]`."""
+    """Trains a network on input levels `[n, features]` and classes `[n]`."""
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     used = torch.from_numpy(x.min(0) < x.max(0))
@@ -94,7 +94,7 @@ def write(args, data, inputs, tensors, size, factor, accuracy):
     if accuracy is not None:
         metadata["accuracy"] = f"{accuracy:.4f}"
     arrays = {**tensors, "feature_min": low, "feature_max": high}
-    # safetensors writes an array's memory as it lies.
+    # safetensors writes an array's memory as is.
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, args.out, metadata=metadata)
 
 
@@ -108,7 +108,8 @@ def run(args):
     start = time.time()
     net = fit(args, x[kept], data.y[kept], len(data.labels))
     tensors, size, _ = net.integers()
-    # Where the scale of the softmax is found; without validation rows the training rows have to do, and make it too sure.
+    # Rows for the scale of the softmax. Training rows, used if there are no validation rows, make
+    # it overconfident.
     judged = held if len(held) else kept
     factor = evaluate.calibrated(tensors, size, x[judged], data.y[judged])
     print(f"trained in {time.time() - start:.0f} s")
@@ -128,7 +129,7 @@ def run(args):
 
 
 def bounded(kind, low, high):
-    """A number of a command line, with bounds."""
+    """Returns a parser of a bounded number on the command line."""
 
     def parse(text):
         value = kind(text)

@@ -1,4 +1,4 @@
-"""The projection network with integer weights, as it is trained: latent weights, rounded on the way forward."""
+"""The projection network in training: latent weights that the forward pass rounds to integers."""
 
 import torch
 from torch import nn
@@ -8,8 +8,11 @@ SIDE = 28
 
 
 class Reads(torch.autograd.Function):
-    """`clip(fold(p + t) / width, -1, 1)` for projections `[n, h]` and thresholds `[k, h]`, with
-    `fold(u) = u` up to |u| = 1 and `2 - u`, `-2 - u` beyond: the function continues with `f(u + 2) = -f(u)`."""
+    """`clip(fold(p + t) / width, -1, 1)` for projections `[n, h]` and thresholds `[k, h]`.
+
+    `fold(u) = u` up to |u| = 1, and `2 - u` or `-2 - u` beyond, which continues the function with
+    `f(u + 2) = -f(u)`.
+    """
 
     @staticmethod
     def forward(ctx, p, threshold, width):
@@ -29,17 +32,22 @@ class Reads(torch.autograd.Function):
 
 
 def rounded(latent, limit):
-    """Integers from latents in [-1, 1]; the gradient passes straight through."""
+    """Rounds latents in [-1, 1] to integers; the gradient passes straight through."""
     scaled = latent * limit
     return scaled + (scaled.round() - scaled).detach()
 
 
 class ProjectionNet(nn.Module):
-    """`logits = scale * (sum over h, k of v[c, h, k] * read(p[h] + t[h, k])) + bias`, `p = (w x + b) / range`."""
+    """`logits = scale * (sum over h, k of v[c, h, k] * read(p[h] + t[h, k])) + bias` with
+    `p = (w x + b) / range`."""
 
     def __init__(self, w, mask, outputs, limits, noise, x, generator):
-        """`w` and `mask`, both `[projections, features]`: latents to start from, and where they may be anything but zero. `limits` are the
-        largest |w| and |v|, `noise` is the deviation of the noise on p in training. `x` `[n, features]` are inputs that set the range."""
+        """Creates a network from latents `w` and their mask, both `[projections, features]`.
+
+        Latents outside the mask stay zero. `limits` are the largest |w| and |v|, `noise` is the
+        standard deviation of the noise on p in training, and the inputs `x` `[n, features]` set the
+        range.
+        """
         super().__init__()
         projections = len(w)
         self.noise = noise
@@ -60,7 +68,7 @@ class ProjectionNet(nn.Module):
         return x @ (rounded(self.w * self.mask, self.w_max).T / self.log_range.exp()) + self.b
 
     def forward(self, x):
-        """Logits and noiseless projections for inputs on their levels, 0, 1, 2 and so on."""
+        """Returns logits and noiseless projections for inputs given as levels 0, 1, 2, ..."""
         p = self.projections(x)
         noisy = p + self.noise * torch.randn_like(p) if self.training else p
         reads = Reads.apply(noisy, self.threshold, self.log_width.exp())
@@ -69,7 +77,7 @@ class ProjectionNet(nn.Module):
 
     @torch.no_grad()
     def clamp(self):
-        """Keeps the latents where rounding keeps them within their limits."""
+        """Clamps the latents so that rounding keeps them within their limits."""
         self.w.clamp_(-1, 1)
         self.v.clamp_(-1, 1)
         self.threshold.clamp_(-0.75, 0.75)
@@ -77,7 +85,7 @@ class ProjectionNet(nn.Module):
 
     @torch.no_grad()
     def integers(self):
-        """The arrays of the model file."""
+        """Returns the arrays of the model file, its range, and the scale of its logits."""
         scale, size = self.log_scale.exp(), self.log_range.exp().round()
         arrays = {
             "w": (self.w * self.mask * self.w_max).round().to(torch.int8),
@@ -91,21 +99,24 @@ class ProjectionNet(nn.Module):
 
 
 def image_start(projections, window, generator):
-    """Latents and mask of projections of images: smooth, each in a window."""
+    """Returns latents and mask for projections of images: smooth, each in a window."""
     mask = windows(projections, window, generator)
     w = torch.randn(projections, SIDE, SIDE, generator=generator)
     return nn.functional.avg_pool2d(w, 3, 1, 1, count_include_pad=False).flatten(1) * 3, mask
 
 
 def table_start(projections, used, generator):
-    """Latents and mask of projections of features in no order; those that are not `used` (bool `[features]`) get no weight."""
+    """Returns latents and mask for projections of unordered features; features that are not `used`
+    (bool `[features]`) get no weight."""
     mask = used.float().expand(projections, -1).clone()
     return torch.randn(mask.shape, generator=generator), mask
 
 
 def windows(projections, side, generator):
-    """Masks `[projections, 784]`: a square window at a random place for every projection. Windows lean inwards
-    because the margins of the images are empty."""
+    """Returns masks `[projections, 784]`: a square window at a random place for every projection.
+
+    Windows tend inwards because the margins of the images are empty.
+    """
     mask = torch.zeros(projections, SIDE, SIDE)
     places = torch.rand(projections, 2, generator=generator)
     low, high = min(2, SIDE - side), max(SIDE - side - 2, 0)

@@ -1,4 +1,4 @@
-"""Tables of features with a class for each row: what is in the file, and what a model makes of it."""
+"""Tables of features with a class for each row: parsing, ranges, splits, and accuracies."""
 
 import zipfile
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ FEATURES, CLASSES, ROWS = 1_024, 100, 10_000_000
 
 
 class BadTable(Exception):
-    """What is wrong with a table, for the person who made it."""
+    """A problem with a table, explained to its author."""
 
 
 @dataclass
 class Table:
-    """Rows `x` [n, features] of finite numbers, and for each its class, an index of `labels`."""
+    """Rows `x` [n, features] of finite numbers, and the class of each as an index into `labels`."""
 
     x: np.ndarray
     y: np.ndarray
@@ -28,7 +28,8 @@ class Table:
 
 
 def read(path):
-    """A table from an .npz file: arrays X and y; X_test and y_test, features and labels may be there as well."""
+    """Reads a table from an .npz file with the arrays X and y, and optionally X_test and y_test,
+    features, and labels."""
     if not Path(path).is_file():
         raise BadTable(f"there is no file {path}")
     if not zipfile.is_zipfile(path):
@@ -117,8 +118,11 @@ def label(value):
 
 
 def ranges(x, widen):
-    """Smallest and largest allowed value of each feature: what the rows have, wider by `widen` of the width to both sides. What was never
-    negative stays so, and a feature that never changes still gets a range."""
+    """Returns the smallest and largest allowed value of each feature.
+
+    The range of the rows is widened on both sides by `widen` times its width. Features that are
+    never negative stay so, and a constant feature still gets a range.
+    """
     low, high = x.min(0), x.max(0)
     high = np.where(low < high, high, low + np.maximum(np.abs(low), 1))
     more = widen * (high - low)
@@ -126,7 +130,8 @@ def ranges(x, widen):
 
 
 def split(y, share, generator):
-    """Indices of training and validation rows; the classes keep their shares, and each keeps a row to learn from."""
+    """Returns indices of training and validation rows. Classes keep their shares, and each keeps at
+    least one training row."""
     held = []
     for value in np.unique(y):
         found = generator.permutation(np.flatnonzero(y == value))
@@ -137,11 +142,12 @@ def split(y, share, generator):
 
 
 def largest_logit(tensors):
-    """No input gives a larger |logit - bias|: all reads of a class at their extremes."""
+    """Returns a bound on |logit - bias| for any input: all reads of a class at their extremes."""
     return float(np.abs(tensors["v"].astype(np.int64)).sum((1, 2)).max())
 
 
 def accuracies(tensors, size, x, y):
-    """Accuracy of the integer model on levels `x`: in the clear, and with the noise that encryption adds to the projections."""
+    """Returns the integer model's accuracies on levels `x`: in the clear, and with the noise that
+    encryption adds to the projections."""
     p = evaluate.projections(tensors, size, x)
     return evaluate.accuracy(tensors, p, y), evaluate.accuracy(tensors, p, y, evaluate.noise(tensors), 5)

@@ -1,7 +1,7 @@
-"""The teacher: a small convolutional network whose soft labels the integer model learns from.
+"""The teacher: a small convolutional network whose soft labels train the integer model.
 
-It never sees the validation images. Its opinions on distorted copies of all training images are cached on disk, so
-that every run of `train.py` shares them.
+It never sees the validation images. Its logits on distorted copies of all training images are
+cached on disk and shared by all runs of `train.py`.
 """
 
 import time
@@ -13,12 +13,12 @@ from torch.nn import functional as F
 
 import data
 
-# Strengths of the distortions, in turn.
+# Strengths of the distortions, used in turn.
 STRENGTHS = [1.0, 0.7, 0.4]
 
 
 def network():
-    """Three convolutions, 99.4-99.6 % with distorted training images."""
+    """Returns a network of three convolutions; 99.4-99.6 % with distorted training images."""
 
     def block(inputs, outputs, size, **kwargs):
         conv = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False, **kwargs)
@@ -38,13 +38,13 @@ def network():
 
 @torch.no_grad()
 def logits(model, x, chunk=500):
-    """The network's outputs for floats `[n, 1, 28, 28]`."""
+    """Returns the network's outputs for floats `[n, 1, 28, 28]`."""
     model.eval()
     return torch.cat([model(part.contiguous(memory_format=torch.channels_last)) for part in x.split(chunk)])
 
 
 def fit(images, labels, epochs, seed, batch=128):
-    """Trains the teacher on all but the validation images, distorted anew in every epoch."""
+    """Trains the teacher on all but the validation images, with new distortions in every epoch."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     x, y = images[: -data.VALIDATION], labels[: -data.VALIDATION]
@@ -70,8 +70,11 @@ def fit(images, labels, epochs, seed, batch=128):
 
 
 def copies(folder, images, labels, count, epochs, seed, straighten):
-    """Cached list of `(pixels uint8 [n, 784], teacher's logits float16 [n, 10])`: the images as they are, then
-    `count` distorted copies. The teacher looks at them before they are deskewed."""
+    """Returns a cached list of `(pixels uint8 [n, 784], teacher's logits float16 [n, 10])`.
+
+    The undistorted images come first, then `count` distorted copies. The teacher sees them before
+    they are deskewed.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model, found = network(), []

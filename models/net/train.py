@@ -28,7 +28,8 @@ LABEL_SHARE = 0.1
 
 
 def loss(logits, p, labels, opinion, penalty, temperature):
-    """Labels, the teacher's soft labels, and a penalty on projections near the end of their range."""
+    """Adds up the losses on labels and on the teacher's soft labels, and a penalty on projections
+    near the end of their range."""
     target = F.softmax(opinion / temperature, 1)
     soft = F.kl_div(F.log_softmax(logits / temperature, 1), target, reduction="batchmean")
     hard = F.cross_entropy(logits, labels)
@@ -36,7 +37,7 @@ def loss(logits, p, labels, opinion, penalty, temperature):
 
 
 def fit(args, copies, labels, kept):
-    """The trained network, with the averaged latents of the last steps."""
+    """Trains a network and returns it with the averaged latents of the last steps."""
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     sample = copies[0][0][:2_000].float()
@@ -80,7 +81,7 @@ def export(args, tensors, size, factor, train_x):
         "accuracy": f"{report['accuracy']:.4f}",
         "accuracy_noisy": f"{report['accuracy, noise 0.008 (mean of 3)']:.4f}",
     }
-    # safetensors writes an array's memory as it lies.
+    # safetensors writes an array's memory as is.
     save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, args.out, metadata=metadata)
     written, _ = evaluate.read(args.out)
     assert all(np.array_equal(written[name], array) for name, array in tensors.items())
@@ -124,7 +125,7 @@ def main():
     print("validation (trained on, too):" if args.full else "validation:", end=" ")
     print(json.dumps(evaluate.report(tensors, size, x[held], y[held])), flush=True)
     if not args.full:
-        # A finer measure for choosing: the validation images with all their distortions.
+        # A finer measure for choices: the validation images with all their distortions.
         for name, part in (("validation", held), ("training", slice(0, data.VALIDATION))):
             shares = []
             for pixels, _ in copies[1:7]:

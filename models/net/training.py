@@ -1,4 +1,4 @@
-"""What every training has in common: the descent, its rate, and averaged latents."""
+"""Common parts of all training: the descent, its learning rate, and averaged latents."""
 
 import ctypes
 import math
@@ -6,25 +6,28 @@ import time
 
 import torch
 
-# Projections beyond this are penalised.
+# Absolute value beyond which projections are penalised.
 EDGE = 0.85
 
 
 def rate(step, steps, warmup):
-    """Linear warm-up, then a cosine down to zero."""
+    """Returns the factor of the learning rate: linear warm-up, then a cosine down to zero."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
 def edge(p):
-    """Penalty on projections near the end of their range."""
+    """Returns the penalty on projections near the end of their range."""
     return (p.abs() - EDGE).relu_().square().sum(1).mean()
 
 
 def descend(net, batches, loss, epochs, per_epoch, lr, average, every=5):
-    """Trains `net` on `batches(epoch)`, `per_epoch` of them: each is inputs and whatever else `loss(logits, p, *rest)` wants. The
-    latents end up as their moving average over the last steps. Prints every so many epochs."""
+    """Trains `net` on the `per_epoch` batches of each `batches(epoch)`.
+
+    A batch has inputs, followed by the further arguments of `loss(logits, p, *rest)`. The latents
+    are set to their moving average over the last steps. Prints progress every `every` epochs.
+    """
     rest = [p for p in net.parameters() if p is not net.w]
     groups = [{"params": [net.w], "base": lr}, {"params": rest, "base": 0.6 * lr}]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
@@ -56,7 +59,8 @@ def descend(net, batches, loss, epochs, per_epoch, lr, average, every=5):
 
 
 def keep_memory():
-    """Stops glibc from returning every temporary array to the system, which makes the training three times faster."""
+    """Keeps glibc from returning every temporary array to the system, which makes training three
+    times faster."""
     trim_threshold, mmap_threshold = -1, -3
     try:
         libc = ctypes.CDLL("libc.so.6")
