@@ -1,3 +1,5 @@
+//! Finds or installs Chromium for the browser tests.
+
 use crate::command::{output, run, say};
 use anyhow::bail;
 use std::{
@@ -14,7 +16,8 @@ const NAMES: [&str; 4] = [
 ];
 const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 
-/// Finds Chromium, or installs it: by apt as root on Debian, else Playwright's own. `tests` has playwright-core installed.
+/// Finds Chromium, or installs it: with apt if root on Debian, otherwise Playwright's own. `tests`
+/// must have playwright-core installed.
 pub(crate) fn find_or_install(tests: &Path) -> anyhow::Result<PathBuf> {
     if let Some(path) = env::var_os("CHROMIUM") {
         return Ok(path.into());

@@ -1,12 +1,14 @@
+//! Runs external commands: cargo, npm, Node.
+
 use anyhow::{Context, bail, ensure};
 use std::{ffi::OsStr, path::Path, process::Command, time::Instant};
 
-/// Says what is about to happen.
+/// Announces the next step.
 pub(crate) fn say(what: &str) {
     eprintln!("\x1b[1m==> {what}\x1b[0m");
 }
 
-/// Runs a command to its end, with its output shown; a failure names it.
+/// Runs a command to its end with its output shown. On failure, the error names the step.
 pub(crate) fn run(what: &str, command: &mut Command) -> anyhow::Result<()> {
     say(what);
     let started = Instant::now();
@@ -21,12 +23,12 @@ pub(crate) fn run(what: &str, command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs cargo, the one that runs us.
+/// Runs the cargo that runs xtask.
 pub(crate) fn cargo(what: &str, args: &[&str]) -> anyhow::Result<()> {
     cargo_with(what, args, |cargo| cargo)
 }
 
-/// The same with an environment or more arguments.
+/// Runs cargo like [`cargo`], with environment variables or more arguments added by `prepare`.
 pub(crate) fn cargo_with(
     what: &str,
     args: &[&str],
@@ -36,14 +38,14 @@ pub(crate) fn cargo_with(
     run(what, prepare(Command::new(cargo).args(args)))
 }
 
-/// npm in a folder. On Windows npm is a script that needs its ending.
+/// Creates an npm command in a folder. On Windows npm is a script that needs its extension.
 pub(crate) fn npm(folder: &Path) -> Command {
     let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
     npm.current_dir(folder);
     npm
 }
 
-/// Installs a folder's npm packages as its lock file says, unless that has been done.
+/// Installs a folder's npm packages from its lock file, unless they are up to date.
 pub(crate) fn npm_install(folder: &Path) -> anyhow::Result<()> {
     let lock = folder.join("package-lock.json");
     let installed = folder.join("node_modules").join(".package-lock.json");
@@ -58,7 +60,7 @@ pub(crate) fn npm_install(folder: &Path) -> anyhow::Result<()> {
     )
 }
 
-/// What a command prints, trimmed.
+/// Returns a command's standard output, trimmed.
 pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> anyhow::Result<String> {
     let program = program.as_ref();
     let output = Command::new(program)
@@ -74,7 +76,7 @@ pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> anyhow::Resul
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Fails with words if Node is missing or too old.
+/// Fails with an explanation if Node is missing or too old.
 pub(crate) fn check_node() -> anyhow::Result<()> {
     let Ok(version) = output("node", &["--version"]) else {
         bail!("Node.js is needed, version 20 or later: https://nodejs.org");

@@ -1,3 +1,5 @@
+//! `demo`: builds and serves the demo page.
+
 use crate::{
     command::{self, say},
     paths, server, web,
@@ -12,7 +14,7 @@ pub(crate) struct DemoArgs {
     bind: String,
 }
 
-/// Builds everything that is missing and serves it.
+/// Builds everything that is missing and serves the page.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     web::build()?;
     server::build()?;

@@ -1,4 +1,4 @@
-//! References of the interfaces, as HTML; a warning is an error.
+//! API references as HTML; warnings are errors.
 
 use crate::{
     command::{npm, npm_install, run},
@@ -6,14 +6,14 @@ use crate::{
 };
 use std::process::Command;
 
-/// The npm package's and the crates'.
+/// Builds the references of the npm package and of the crates.
 pub(crate) fn build() -> anyhow::Result<()> {
     package::build()?;
     npm_reference()?;
     crates()
 }
 
-/// The npm package's, in target/docs/npm. The package must have been built.
+/// Builds the npm package's reference in target/docs/npm. The package must have been built.
 pub(crate) fn npm_reference() -> anyhow::Result<()> {
     let source = paths::root()?.join("client-wasm").join("npm");
     npm_install(&source)?;
@@ -23,7 +23,8 @@ pub(crate) fn npm_reference() -> anyhow::Result<()> {
     )
 }
 
-/// The crates', in target/doc: for those who work on them, so with what is private and links to it.
+/// Builds the crates' reference in target/doc, for developers, so with private items and links to
+/// them.
 fn crates() -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     run(

@@ -1,7 +1,9 @@
-//! Fuzzing: libFuzzer with coverage of our own crates, on the stable toolchain, and the npm package against a hostile server.
+//! Fuzzing: libFuzzer with coverage of our own crates on the stable toolchain, and the npm package
+//! against a hostile server.
 //!
-//! Only our crates are instrumented, by cargo's wrapper for the workspace's members; what they depend on is shared with the ordinary build.
-//! What is found stays in target/fuzz/corpus, where later runs go on from.
+//! Only our crates are instrumented, by cargo's wrapper for workspace members; dependencies are
+//! shared with the ordinary build. New inputs are kept in target/fuzz/corpus, where later runs
+//! continue.
 
 use crate::{
     command::{self, cargo, cargo_with, output, say},
@@ -17,36 +19,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Seconds of a run, all targets together.
+/// Default length of a run in seconds, for all targets together.
 const SECONDS: u64 = 60;
-/// Seconds after which an input hangs, on a busy machine.
+/// Seconds after which an input counts as a hang, on a busy machine.
 const PATIENCE: u64 = 25;
-/// Memory of the whole process in MiB; each target has a bound of its own besides, for what Rust code allocates.
+/// Memory limit of the whole process in MiB. Each target also has a limit of its own for Rust
+/// allocations.
 const MEMORY: u64 = 1536;
-/// The npm package's: a script, not libFuzzer.
+/// Target of the npm package, which is a script instead of a libFuzzer target.
 const NPM: &str = "npm";
 
 #[derive(clap::Args)]
 pub(crate) struct FuzzArgs {
-    /// How long, all targets together
+    /// Seconds to fuzz, for all targets together
     #[arg(long, default_value_t = SECONDS)]
     seconds: u64,
 
-    /// This one alone; may be given several times
+    /// Target to run; may be given several times, all if not given
     #[arg(long, value_name = "NAME", value_parser = TARGETS.map(|target| target.name))]
     target: Vec<String>,
 
-    /// Run one target on this file, once: what an earlier run has found
+    /// Run one target once on this file, such as a crash of an earlier run
     #[arg(long, value_name = "FILE", requires = "target")]
     input: Option<PathBuf>,
 }
 
-/// What xtask has to know of a target; `fuzz/src/lib.rs` has the code.
+/// Settings of a target; its code is in `fuzz/src/lib.rs`.
 struct Target {
     name: &'static str,
     dictionary: Option<&'static str>,
     longest: usize,
-    /// A kind of file of the tests that are seeds too.
+    /// Extension of the tests' fixtures that serve as seeds too.
     fixtures: Option<&'static str>,
 }
 
@@ -79,16 +82,16 @@ const fn target(
     }
 }
 
-/// How a target's run ended.
+/// Result of a target's run.
 struct Report {
     name: &'static str,
     executions: u64,
     took: Duration,
-    /// What went wrong, and how to repeat it.
+    /// Error, and how to reproduce it.
     failure: Option<String>,
 }
 
-/// Builds what is needed, then fuzzes.
+/// Builds the programs and fuzzes the chosen targets.
 pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     let chosen =
         |target: &&Target| args.target.is_empty() || args.target.iter().any(|name| name == target.name);
@@ -112,8 +115,9 @@ pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     fuzz(&targets, args.seconds, args.input.as_deref(), None)
 }
 
-/// All targets for a minute, as part of the tests; everything else has been built. Always the same inputs, as many as there is time for: what is
-/// new is for `cargo xtask fuzz` to find, and not for whoever has changed something else.
+/// Fuzzes all targets for a minute as part of the tests, which have built everything else. Uses a
+/// fixed seed, so that the inputs are always the same, as many as time allows: new crashes are for
+/// `cargo xtask fuzz` to find, not for someone testing an unrelated change.
 pub(crate) fn test() -> anyhow::Result<()> {
     fuzz(&TARGETS.iter().collect::<Vec<_>>(), SECONDS, None, Some(1))
 }
@@ -170,7 +174,7 @@ fn folder() -> anyhow::Result<PathBuf> {
     Ok(paths::target()?.join("fuzz"))
 }
 
-/// The program with all targets but npm's.
+/// Builds the program with all targets but npm's.
 fn build() -> anyhow::Result<PathBuf> {
     if output("c++", &["--version"]).is_err() {
         bail!("a C++ compiler is needed to build libFuzzer: install g++ or clang");
@@ -202,7 +206,7 @@ fn build() -> anyhow::Result<PathBuf> {
     Ok(paths::target()?.join("release").join("fuzz"))
 }
 
-/// The folder of the `libfuzzer.a` that was built last.
+/// Returns the folder of the most recent `libfuzzer.a`.
 fn newest_library(builds: &Path) -> anyhow::Result<PathBuf> {
     let mut newest = None;
     for entry in fs::read_dir(builds)? {
@@ -234,7 +238,7 @@ impl Target {
             format!("-max_len={}", self.longest),
             format!("-artifact_prefix={}/{}-", crashes.display(), self.name),
             "-print_final_stats=1".to_owned(),
-            // What a server says on standard output.
+            // Closes standard output, where the server prints.
             "-close_fd_mask=1".to_owned(),
         ];
         if let Some(seed) = seed {
@@ -244,7 +248,8 @@ impl Target {
             let path = fuzz.join("dictionaries").join(format!("{dictionary}.dict"));
             arguments.push(format!("-dict={}", path.display()));
         }
-        // What other programs do is not counted: libFuzzer would drop the seed. It can't choose between several of that kind.
+        // Code in child processes isn't counted, so libFuzzer would drop the seed. It can't choose
+        // between several such seeds.
         if ["counts", "config"].contains(&self.name) {
             arguments.extend(["-keep_seed=1", "-len_control=0"].map(str::to_owned));
         }
@@ -280,7 +285,7 @@ impl Target {
             .arg("--tokens")
             .arg(data.join("tokens.json"))
             .args(["--key-cache-mib", "160", "--upload-mib", "64", "--log", "error"]);
-        // Targets write small files by the thousand.
+        // Targets write thousands of small files.
         let memory = Path::new("/dev/shm");
         if memory.is_dir() {
             command.env("TMPDIR", memory);
@@ -289,7 +294,7 @@ impl Target {
     }
 }
 
-/// The packed npm package against a server that deviates.
+/// Fuzzes the packed npm package against a server that deviates from the protocol.
 fn npm_package(time: Duration, input: Option<&Path>, seed: Option<u32>) -> anyhow::Result<Report> {
     command::check_node()?;
     let server = Running::start()?;
@@ -309,7 +314,7 @@ fn npm_package(time: Duration, input: Option<&Path>, seed: Option<u32>) -> anyho
     finish(NPM, &mut command, input)
 }
 
-/// Runs it, with all that it says in a file, and reads that.
+/// Runs the command with its output in a log file, and evaluates the log.
 fn finish(name: &'static str, command: &mut Command, input: Option<&Path>) -> anyhow::Result<Report> {
     let logs = folder()?.join("logs");
     fs::create_dir_all(&logs)?;
@@ -333,7 +338,7 @@ fn number_after(text: &str, words: &str) -> Option<u64> {
     rest.lines().next()?.trim().parse().ok()
 }
 
-/// What was said last, where the input is, and how to repeat it.
+/// Returns the last output, the place of the input, and how to reproduce the failure.
 fn failure(name: &str, status: ExitStatus, text: &str, log: &Path, input: Option<&Path>) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let last = lines[lines.len().saturating_sub(25)..].join("\n");
@@ -350,7 +355,7 @@ fn failure(name: &str, status: ExitStatus, text: &str, log: &Path, input: Option
     format!("{name} ended with {status}, {}:\n{last}\n{again}", log.display())
 }
 
-/// A folder with the tests' fixtures of a kind that are small enough.
+/// Fills a folder with the tests' fixtures of a kind that are small enough, and returns it.
 fn fixtures(folder: &Path, kind: &str) -> anyhow::Result<PathBuf> {
     const LARGEST: u64 = 16_384;
     fs::create_dir_all(folder)?;

@@ -1,3 +1,5 @@
+//! `lighthouse`: measures the demo page with Lighthouse.
+
 use crate::{
     browser,
     command::{npm_install, run},
@@ -7,7 +9,8 @@ use crate::{
 };
 use std::process::Command;
 
-/// Has Lighthouse judge the page that the release build serves. Times depend on the machine, so it is no test.
+/// Measures the page served by the release build with Lighthouse. Not a test, since times depend on
+/// the machine.
 pub(crate) fn measure() -> anyhow::Result<()> {
     web::build()?;
     server::build()?;

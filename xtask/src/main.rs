@@ -1,4 +1,5 @@
-//! `cargo xtask`: everything that is more than one cargo command. Installs what is missing, and says so.
+//! `cargo xtask`: every task that takes more than one cargo command. Installs what is missing, and
+//! says so.
 
 mod browser;
 mod command;
@@ -40,7 +41,7 @@ enum Xtask {
     Web,
     /// Build the server with the page inside: target/release/blindscore-server
     Server,
-    /// Judge the page with Lighthouse, in Chromium
+    /// Measure the page with Lighthouse, in Chromium
     Lighthouse,
     /// Fetch the MNIST images: target/mnist
     Mnist,

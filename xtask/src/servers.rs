@@ -1,3 +1,5 @@
+//! Tests and measurements that need object stores: `test` and `soak`.
+
 use crate::{
     command::{cargo, cargo_with, npm_install},
     paths,
@@ -5,7 +7,8 @@ use crate::{
 };
 use clap::Args;
 
-/// Tests with object stores and of the API's description, which need Azurite, moto and schemathesis.
+/// Tests the server with object stores, and against the API's description. Needs Azurite, moto and
+/// schemathesis.
 pub(crate) fn test() -> anyhow::Result<()> {
     let folder = paths::root()?.join("tests/servers");
     npm_install(&folder)?;
@@ -30,11 +33,13 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
 #[derive(Args)]
 pub(crate) struct SoakArgs {
-    /// Some of throughput, overload, memory, kill, faults, connections, attacks; all if not given
+    /// Measurements: some of throughput, overload, memory, kill, faults, connections, attacks; all
+    /// if not given
     measurements: Vec<String>,
 }
 
-/// Measures a server under load and failure, for three quarters of an hour; takes 21 GB of disk meanwhile.
+/// Measures a server under load and failure. Takes three quarters of an hour, and 21 GB of disk in
+/// the meantime.
 pub(crate) fn soak(args: &SoakArgs) -> anyhow::Result<()> {
     npm_install(&paths::root()?.join("tests/servers"))?;
     let python = python("servers")?;

@@ -1,4 +1,4 @@
-//! What the npm package weighs, file by file, and what it may weigh.
+//! Size of the npm package, file by file, and its limits.
 
 use anyhow::{Context, ensure};
 use flate2::{Compression, write::GzEncoder};
@@ -8,12 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the WebAssembly may weigh, compressed: a bar of the product, not a wish.
+/// Limit on the compressed WebAssembly in bytes, a requirement of the product.
 const MAX_WASM_GZIP: usize = 150_000;
-/// The same for the whole package, packed.
+/// Limit on the packed package in bytes.
 const MAX_TARBALL: usize = 250_000;
 
-/// Prints the table; fails if the package is too heavy or has more WebAssembly than one file.
+/// Prints the table of sizes. Fails if the package is too large or has more than one WebAssembly
+/// file.
 pub(crate) fn check(package: &Path, tarball: &Path) -> anyhow::Result<()> {
     let mut wasm = Vec::new();
     row("file", "bytes", "gzip", "");
@@ -56,7 +57,7 @@ fn row(name: impl ToString, bytes: impl ToString, gzip: impl ToString, bar: &str
     eprintln!("{}", line.trim_end());
 }
 
-/// Every file below a folder, by name.
+/// Lists every file below a folder, sorted by name.
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

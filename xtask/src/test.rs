@@ -1,3 +1,5 @@
+//! `test` and `lint`.
+
 use crate::{
     browser,
     command::{cargo, npm_install, say},
@@ -8,7 +10,7 @@ use crate::{
 };
 use std::{fs, path::Path, process::Command};
 
-/// Every test there is.
+/// Runs all tests.
 pub(crate) fn run() -> anyhow::Result<()> {
     let mnist = mnist::fetch()?;
     web::build()?;
@@ -87,8 +89,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The unit tests once more, with debug assertions and checks for overflow in our own crates; what they depend on stays as it is, so that
-/// little is built anew.
+/// Runs the unit tests again, with debug assertions and overflow checks in our own crates.
+/// Dependencies keep their settings, so that little is rebuilt.
 fn checked_units() -> anyhow::Result<()> {
     let crates = ["blindscore-protocol", "blindscore-client", "blindscore-server"];
     let mut arguments = vec!["test".to_owned(), "--release".into(), "--lib".into()];
@@ -108,7 +110,8 @@ fn checked_units() -> anyhow::Result<()> {
     )
 }
 
-/// The vectors that the Rust tests have checked, by a reader that shares no code with them.
+/// Checks the vectors that the Rust tests have checked, with a reader that shares no code with
+/// them.
 fn known_answers() -> anyhow::Result<()> {
     let python = python("vectors")?.join("bin/python");
     let reader = paths::root()?.join("tests/vectors/check.py");
@@ -118,7 +121,7 @@ fn known_answers() -> anyhow::Result<()> {
     )
 }
 
-/// Formatting and lints, warnings as errors.
+/// Checks formatting and lints; warnings are errors.
 pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("Checking the formatting", &["fmt", "--all", "--check"])?;
     cargo(

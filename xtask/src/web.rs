@@ -1,9 +1,11 @@
+//! Builds the demo page.
+
 use crate::{
     command::{npm, npm_install, run},
     npm as package, paths,
 };
 
-/// Builds the demo page, and the npm package it uses.
+/// Builds the demo page and the npm package that it uses.
 pub(crate) fn build() -> anyhow::Result<()> {
     package::build()?;
     let web = paths::root()?.join("web");
