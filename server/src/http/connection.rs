@@ -3,11 +3,8 @@
 //! HTTP/2 isn't supported. Its frames, windows and header tables let one connection hold memory and
 //! threads in ways that HTTP/1.1 in the same framework doesn't; a proxy in front may offer it.
 
-use super::{
-    stream::Watched,
-    watch::{Stalled, Watch},
-};
-use actix_http::{HttpServiceBuilder, Request, Response, body::MessageBody};
+use super::{requests::Requests, stream::Watched, watch::Stalled};
+use actix_http::{HttpServiceBuilder, Request, Response, body::MessageBody, error::DispatchError};
 use actix_server::{GracefulShutdownSignal, ServerBuilder};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{Error, dev::AppConfig, dev::Extensions, rt::net::TcpStream};
@@ -20,7 +17,7 @@ use std::{
     time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 
 /// Time limit of a TLS handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
@@ -80,20 +77,17 @@ where
     B: MessageBody + 'static,
 {
     let stopping = server.graceful_shutdown_signal();
-    let stalled = Stalled::new(stalled);
+    let (unread, unfinished) = (Stalled::new(stalled), Stalled::new(stalled));
     match tls {
         None => server.listen("http", listener, move || {
-            let http = service(
-                patience,
-                stopping.clone(),
-                app().into_factory(),
-                |io: &Watched| io.watch().clone(),
-            );
-            let stalled = stalled.clone();
+            let http = service(patience, stopping.clone(), app().into_factory());
+            let (unread, unfinished) = (unread.clone(), unfinished.clone());
             fn_service(move |tcp: TcpStream| {
                 let address = tcp.peer_addr().ok();
-                let io = Watched::new(tcp, patience, stalled.clone());
-                async move { Ok::<_, actix_http::error::DispatchError>((io, address)) }
+                let io = Watched::new(tcp, unread.clone());
+                let watch = io.watch().clone();
+                let io = Requests::new(io, watch, unfinished.clone(), patience);
+                async move { Ok::<_, DispatchError>((io, address)) }
             })
             .and_then(http)
         }),
@@ -101,21 +95,19 @@ where
             tls.alpn_protocols = vec![b"http/1.1".to_vec()];
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             server.listen("https", listener, move || {
-                let http = service(
-                    patience,
-                    stopping.clone(),
-                    app().into_factory(),
-                    |io: &TlsStream<Watched>| io.get_ref().0.watch().clone(),
-                );
-                let (acceptor, stalled) = (acceptor.clone(), stalled.clone());
+                let http = service(patience, stopping.clone(), app().into_factory());
+                let acceptor = acceptor.clone();
+                let (unread, unfinished) = (unread.clone(), unfinished.clone());
                 fn_service(move |tcp: TcpStream| {
                     let address = tcp.peer_addr().ok();
-                    let agreed = acceptor.accept(Watched::new(tcp, patience, stalled.clone()));
+                    let io = Watched::new(tcp, unread.clone());
+                    let (watch, unfinished) = (io.watch().clone(), unfinished.clone());
+                    let agreed = acceptor.accept(io);
                     async move {
                         let agreed = tokio::time::timeout(HANDSHAKE_PATIENCE, agreed).await;
                         let io = agreed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut));
-                        let io = io.flatten().map_err(actix_http::error::DispatchError::Io)?;
-                        Ok((io, address))
+                        let io = io.flatten().map_err(DispatchError::Io)?;
+                        Ok((Requests::new(io, watch, unfinished, patience), address))
                     }
                 })
                 .and_then(http)
@@ -124,18 +116,18 @@ where
     }
 }
 
-/// Builds the HTTP/1.1 service for one kind of stream. Handlers find their connection's [`Watch`]
+/// Builds the HTTP/1.1 service for one kind of stream. Handlers find their connection's
+/// [`Watch`](super::watch::Watch)
 /// with `conn_data`.
 fn service<T, F, B>(
     patience: Patience,
     stopping: GracefulShutdownSignal,
     app: F,
-    watch: impl Fn(&T) -> Arc<Watch> + 'static,
 ) -> impl ServiceFactory<
-    (T, Option<SocketAddr>),
+    (Requests<T>, Option<SocketAddr>),
     Config = (),
     Response = (),
-    Error = actix_http::error::DispatchError,
+    Error = DispatchError,
     InitError = (),
 >
 where
@@ -153,8 +145,8 @@ where
         .client_disconnect_timeout(patience.linger)
         // A client that has closed its side has disconnected: its request leaves the queue.
         .h1_allow_half_closed(false)
-        .on_connect_ext(move |io: &T, data: &mut Extensions| {
-            data.insert(watch(io));
+        .on_connect_ext(|io: &Requests<T>, data: &mut Extensions| {
+            data.insert(io.watch().clone());
         })
         .h1(map_config(app.map_err(|error| error.error_response()), |()| {
             AppConfig::default()

@@ -51,8 +51,8 @@ const PATIENCE: Patience = Patience {
     head: Duration::from_secs(10),
     linger: Duration::from_secs(1),
 };
-/// Bytes of `--upload-mib` per connection that may hold memory for a stalled client. Such a
-/// connection holds up to 0.4 MB.
+/// Bytes of `--upload-mib` per connection that may stall, of each of two kinds. One holds up to
+/// 0.2 MB.
 const BODY_BYTES_PER_STALLED: usize = 512 << 10;
 /// File descriptors needed besides those of connections.
 const OTHER_FILES: u64 = 1024;

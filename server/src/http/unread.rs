@@ -11,13 +11,16 @@
 //! in pieces no longer than a write: otherwise a client that reads nothing would make the
 //! connection hold a whole response of any length.
 
-use super::watch::{Expected, InProgress, Watch};
+use super::{
+    framing::Expected,
+    watch::{InProgress, Watch},
+};
 use actix_web::{
     Error, HttpMessage,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::header::CONTENT_LENGTH,
+    http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
     middleware::Next,
 };
 use bytes::Bytes;
@@ -39,12 +42,9 @@ pub(super) async fn wrap(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let payload = request.take_payload();
-    let declared = request.headers().get(CONTENT_LENGTH);
-    let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-    let expected = match (&payload, declared) {
-        (Payload::None, _) => Expected::Nothing,
-        (_, Some(count)) => Expected::Bytes(count),
-        (_, None) => Expected::Unknown,
+    let expected = match &payload {
+        Payload::None => Expected::Nothing,
+        _ => body_length(request.headers()),
     };
     let in_progress = request
         .conn_data::<Arc<Watch>>()
@@ -62,6 +62,7 @@ pub(super) async fn wrap(
             Some(shared)
         }
     };
+    // The response to an error has no body to wait for: it is written before anything is read.
     let response = next.call(request).await?.map_into_boxed_body();
     Ok(response.map_body(|_, body| {
         BoxBody::new(Answer {
@@ -71,6 +72,19 @@ pub(super) async fn wrap(
             _in_progress: in_progress,
         })
     }))
+}
+
+/// Returns the length of the body that the HTTP library expects behind these headers. It refuses
+/// requests with two lengths, or with one that isn't a number.
+fn body_length(headers: &HeaderMap) -> Expected {
+    let declared = headers.get(CONTENT_LENGTH);
+    if headers.contains_key(TRANSFER_ENCODING) {
+        Expected::Chunks
+    } else if let Some(count) = declared.and_then(|value| value.to_str().ok()?.parse().ok()) {
+        Expected::Bytes(count)
+    } else {
+        Expected::Endless
+    }
 }
 
 /// Request body, shared by its handler and its response.
@@ -85,12 +99,10 @@ impl Stream for SharedBody {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
-        if let Some(in_progress) = &self.in_progress {
-            match &polled {
-                Poll::Pending => in_progress.watch().want_more(),
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(None | Some(Err(_))) => in_progress.watch().has_read_all(),
-            }
+        if polled.is_pending()
+            && let Some(in_progress) = &self.in_progress
+        {
+            in_progress.watch().want_more();
         }
         polled
     }

@@ -1,19 +1,19 @@
 //! State of a connection: whether its client reads, and how much may be read from it.
 
+use super::framing::Expected;
 use futures_util::task::AtomicWaker;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
     time::{Duration, Instant},
 };
 
-/// Bytes of a body to read ahead of its handler: a whole TLS record, since a part of one can't be
-/// decrypted.
-const AHEAD: usize = (16 << 10) + 512;
+/// Bytes of a body to read when its handler asks for more.
+const WANTED: usize = 16 << 10;
 
 /// State of a connection: whether its client reads, and how much the server wants to read from it.
 ///
@@ -33,21 +33,8 @@ pub(super) struct Watch {
     idle: AtomicU64,
     /// Bytes of the request's body that may be read now, because its handler asked for more.
     wanted: AtomicUsize,
-    /// Whether the end of the last request's body is still unread.
-    unread: AtomicBool,
-    /// Upper bound on the bytes of that body still to come; 0 if its length isn't known.
-    to_come: AtomicUsize,
-}
-
-/// Length of a request's body, from its headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expected {
-    /// The request has no body.
-    Nothing,
-    /// The body has this many bytes.
-    Bytes(usize),
-    /// The length isn't known.
-    Unknown,
+    /// Length of the body of the request that began last.
+    expected: Mutex<Expected>,
 }
 
 impl Watch {
@@ -61,8 +48,7 @@ impl Watch {
             busy: AtomicUsize::new(0),
             idle: AtomicU64::new(0),
             wanted: AtomicUsize::new(0),
-            unread: AtomicBool::new(false),
-            to_come: AtomicUsize::new(0),
+            expected: Mutex::default(),
         }
     }
 
@@ -83,10 +69,14 @@ impl Watch {
         self.waker.wake();
     }
 
-    /// Returns whether [`Self::give_up`] was called. Registers `waker` for changes to that, and to
-    /// what may be read.
-    pub(super) fn has_given_up(&self, waker: &Waker) -> bool {
+    /// Registers the waker of the connection's task, for changes to what the methods of this type
+    /// return.
+    pub(super) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
+    }
+
+    /// Returns whether [`Self::give_up`] was called.
+    pub(super) fn has_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
     }
 
@@ -103,46 +93,30 @@ impl Watch {
         Some(self.started + Duration::from_millis(self.idle.load(Ordering::Relaxed)))
     }
 
-    /// Checks whether arriving bytes are wanted. Request headers are, and a body whose handler
-    /// waits for it, but nothing from a client that doesn't read its responses.
-    pub(super) fn wants_bytes(&self) -> bool {
-        let wanted = self.busy.load(Ordering::Relaxed) == 0 || self.wanted.load(Ordering::Relaxed) > 0;
-        wanted && self.blocked.load(Ordering::Relaxed) == 0
+    /// Returns the length of the body of the request that began last.
+    pub(super) fn expected(&self) -> Expected {
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records bytes that were read.
-    pub(super) fn read(&self, bytes: usize) {
+    /// Returns how many bytes of the request's body its handler wants now.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Records that bytes of the body were handed on.
+    pub(super) fn handed_on(&self, bytes: usize) {
         let less = |count: usize| Some(count.saturating_sub(bytes));
-        for counted in [&self.wanted, &self.to_come] {
-            let _ = counted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        }
-    }
-
-    /// Returns the bytes still to come that can't belong to another request, except for as many as
-    /// came with the headers of this one.
-    pub(super) fn body_to_come(&self) -> usize {
-        self.to_come.load(Ordering::Relaxed)
+        let _ = self
+            .wanted
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Records that a handler waits for more of its request's body.
     pub(super) fn want_more(&self) {
         // A task that already waits for the network needs no waking.
-        if self.wanted.swap(AHEAD, Ordering::Relaxed) == 0 {
+        if self.wanted.swap(WANTED, Ordering::Relaxed) == 0 {
             self.waker.wake();
         }
-    }
-
-    /// Records that the handler has read all of its request's body.
-    pub(super) fn has_read_all(&self) {
-        self.wanted.store(0, Ordering::Relaxed);
-        self.to_come.store(0, Ordering::Relaxed);
-        self.unread.store(false, Ordering::Relaxed);
-    }
-
-    /// Returns whether arriving bytes belong to the body of a request that was answered before it
-    /// was read to the end.
-    pub(super) fn is_discarding(&self) -> bool {
-        self.unread.load(Ordering::Relaxed) && self.busy.load(Ordering::Relaxed) == 0
     }
 
     /// Records that writing blocks.
@@ -173,15 +147,10 @@ impl Watch {
 pub(super) struct InProgress(Arc<Watch>);
 
 impl InProgress {
-    /// Begins a request with a body of the expected length.
-    pub(super) fn begin(watch: &Arc<Watch>, body: Expected) -> Self {
+    /// Begins a request with a body of this length.
+    pub(super) fn begin(watch: &Arc<Watch>, expected: Expected) -> Self {
         watch.wanted.store(0, Ordering::Relaxed);
-        watch.unread.store(body != Expected::Nothing, Ordering::Relaxed);
-        let to_come = match body {
-            Expected::Bytes(count) => count,
-            Expected::Nothing | Expected::Unknown => 0,
-        };
-        watch.to_come.store(to_come, Ordering::Relaxed);
+        *watch.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
         watch.begun.fetch_add(1, Ordering::Relaxed);
         watch.busy.fetch_add(1, Ordering::Relaxed);
         Self(watch.clone())
@@ -232,29 +201,45 @@ impl Stalled {
         })
     }
 
-    /// Adds a connection as the youngest, replacing its former ticket.
-    pub(super) fn enter(self: &Arc<Self>, watch: &Arc<Watch>, former: Option<Ticket>) -> Ticket {
-        drop(former);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.by_age.len() >= self.most
-            && let Some((_, oldest)) = held.by_age.pop_first()
+    /// Adds a connection as the youngest.
+    pub(super) fn enter(self: &Arc<Self>, watch: &Arc<Watch>) -> Ticket {
+        Ticket {
+            number: self.lock().add(self.most, watch),
+            stalled: self.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tickets> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tickets {
+    fn add(&mut self, most: usize, watch: &Arc<Watch>) -> u64 {
+        if self.by_age.len() >= most
+            && let Some((_, oldest)) = self.by_age.pop_first()
         {
             oldest.give_up();
         }
-        let number = held.next;
-        held.next += 1;
-        held.by_age.insert(number, watch.clone());
-        Ticket {
-            stalled: self.clone(),
-            number,
-        }
+        let number = self.next;
+        self.next += 1;
+        self.by_age.insert(number, watch.clone());
+        number
+    }
+}
+
+impl Ticket {
+    /// Makes the connection the youngest again.
+    pub(super) fn renew(&mut self, watch: &Arc<Watch>) {
+        let mut held = self.stalled.lock();
+        held.by_age.remove(&self.number);
+        self.number = held.add(self.stalled.most, watch);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut held = self.stalled.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.by_age.remove(&self.number);
+        self.stalled.lock().by_age.remove(&self.number);
     }
 }
 
@@ -267,57 +252,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_of_a_body_is_what_its_handler_wants() {
+    fn a_handler_wants_bytes_of_its_own_request_only() {
         let watch = watch();
-        assert!(watch.wants_bytes());
         let request = InProgress::begin(&watch, Expected::Bytes(50_000));
-        assert!(!watch.wants_bytes());
+        assert_eq!((watch.wanted(), watch.begun()), (0, 1));
+        assert!(watch.idle_since().is_none());
         watch.want_more();
-        watch.read(AHEAD - 1);
-        assert!(watch.wants_bytes());
-        watch.read(100);
-        assert!(!watch.wants_bytes());
-        assert_eq!(watch.body_to_come(), 50_000 - AHEAD - 99);
+        watch.handed_on(WANTED - 1);
+        assert_eq!(watch.wanted(), 1);
+        watch.handed_on(100);
+        assert_eq!(watch.wanted(), 0);
         watch.want_more();
-        watch.has_read_all();
-        assert!(!watch.wants_bytes());
         drop(request);
-        assert!(watch.wants_bytes() && !watch.is_discarding());
-        watch.block();
-        assert!(!watch.wants_bytes());
-        watch.moved();
-        assert!(!watch.wants_bytes());
-        watch.unblock();
-        assert!(watch.wants_bytes());
-        drop(InProgress::begin(&watch, Expected::Unknown));
-        assert!(watch.wants_bytes() && watch.is_discarding());
+        assert!(watch.idle_since().is_some());
         drop(InProgress::begin(&watch, Expected::Nothing));
-        assert!(!watch.is_discarding());
-        assert_eq!(watch.begun(), 3);
+        assert_eq!((watch.wanted(), watch.expected()), (0, Expected::Nothing));
     }
 
     #[test]
     fn the_oldest_of_too_many_stalled_connections_is_let_go() {
         let stalled = Stalled::new(2);
-        let given_up = |watch: &Watch| watch.has_given_up(Waker::noop());
         let all = [watch(), watch(), watch(), watch()];
-        let first = stalled.enter(&all[0], None);
-        let second = stalled.enter(&all[1], None);
-        // The first connection has moved, and is the youngest now.
-        let first = stalled.enter(&all[0], Some(first));
-        let third = stalled.enter(&all[2], None);
-        assert_eq!(
-            all.each_ref().map(|one| given_up(one)),
-            [false, true, false, false]
-        );
+        let given_up = || all.each_ref().map(|watch| watch.has_given_up());
+        let mut first = stalled.enter(&all[0]);
+        let second = stalled.enter(&all[1]);
+        first.renew(&all[0]);
+        let third = stalled.enter(&all[2]);
+        assert_eq!(given_up(), [false, true, false, false]);
         // This ticket was already void.
-        drop(second);
-        drop(third);
-        let _fourth = stalled.enter(&all[3], None);
-        assert_eq!(
-            all.each_ref().map(|one| given_up(one)),
-            [false, true, false, false]
-        );
-        drop(first);
+        drop((second, third));
+        let _fourth = stalled.enter(&all[3]);
+        first.renew(&all[0]);
+        assert_eq!(given_up(), [false, true, false, false]);
     }
 }
