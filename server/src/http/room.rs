@@ -16,6 +16,8 @@ use tokio::{sync::Notify, time::Instant};
 
 /// How long a newcomer waits for clients that were told to leave.
 const LEAVING: Duration = Duration::from_secs(2);
+/// Interval at which a newcomer looks again: guests become idle without telling.
+const LOOK: Duration = Duration::from_millis(250);
 /// Requests for more than 1/`LARGE` of the room can't use the reserve.
 const LARGE: usize = 32;
 /// 1/`RESERVE` of the room is reserved for small requests.
@@ -128,6 +130,10 @@ impl Room {
                     places.taken + places.promised(waiting.number, |other| self.competes(other, bytes));
                 if self.fits(bytes, taken) {
                     places.seat(waiting.number, tenant, bytes, guest);
+                    if !places.waiting.is_empty() {
+                        // This tenant holds more now: another one may come first.
+                        self.left.notify_waiters();
+                    }
                     return Some(Place {
                         room: self.clone(),
                         number: waiting.number,
@@ -137,7 +143,12 @@ impl Room {
                     return None;
                 }
             }
-            tokio::time::timeout_at(deadline, left).await.ok()?;
+            let now = Instant::now();
+            if now >= deadline {
+                return None;
+            }
+            // Whether by a notice or by the time, look again.
+            let _ = tokio::time::timeout_at(deadline.min(now + LOOK), left).await;
         }
     }
 
@@ -513,5 +524,55 @@ mod tests {
         assert_eq!(told.count(), GUESTS / 3 + GUESTS / 8 + 1);
         held.retain(|(_, guest)| !guest.1.load(Ordering::Relaxed));
         assert!(asked.await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_first_after_a_change_of_order_is_told() {
+        let room = Room::new(8000);
+        let [a, b, c] = ["a", "b", "c"].map(tenant);
+        let work = client(State::Working);
+        let _place = room.take(&a, 100, work.clone()).await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(room.take(&b, 2000, work.clone()).await.unwrap());
+        }
+        let mut waiting = Vec::new();
+        for tenant in [&a, &c, &c] {
+            waiting.push(ask(&room, tenant, 1400).await);
+        }
+        let before = Instant::now();
+        // Room for two: the first of `c`, then `a`, which holds less than `c` does by then.
+        held.pop();
+        let second = waiting.remove(1).await.unwrap();
+        let first = waiting.remove(0).await.unwrap();
+        assert!(first.is_some() && second.is_some());
+        assert!(Instant::now() - before < LOOK, "told, and not found by chance");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_that_becomes_idle_is_noticed() {
+        struct Later(Instant, AtomicBool);
+        impl Guest for Later {
+            fn state(&self) -> State {
+                match Instant::now() > self.0 {
+                    true => IDLE,
+                    false => State::Working,
+                }
+            }
+            fn leave(&self) {
+                self.1.store(true, Ordering::Relaxed);
+            }
+        }
+        let room = Room::new(1000);
+        let (a, b) = (tenant("a"), tenant("b"));
+        let guest = Arc::new(Later(
+            Instant::now() + Duration::from_secs(1),
+            AtomicBool::new(false),
+        ));
+        let _place = room.take(&a, 800, guest.clone()).await.unwrap();
+        let _waits = ask(&room, &b, 400).await;
+        assert!(!guest.1.load(Ordering::Relaxed));
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(guest.1.load(Ordering::Relaxed));
     }
 }
