@@ -1,4 +1,4 @@
-//! The npm package: WebAssembly, bindings, TypeScript shell, tarball.
+//! Builds the npm package: WebAssembly, bindings, TypeScript and tarball.
 
 use crate::{
     command::{self, cargo, npm, npm_install, output, run, say},
@@ -28,10 +28,13 @@ pub(crate) fn build() -> anyhow::Result<()> {
     cargo(
         "Building the client for WebAssembly",
         &[
-            "build",
+            "rustc",
             "--package",
             "blindscore-client",
             "--lib",
+            // For this build only: everything else links the crate as a Rust library.
+            "--crate-type",
+            "cdylib",
             "--target",
             TARGET,
             "--profile",
@@ -52,7 +55,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
         .out_name("blindscore")
         .generate(&bindings)?;
 
-    // What an older build left would be packed as well.
+    // Files of an older build would be packed too.
     if package.exists() {
         fs::remove_dir_all(&package)?;
     }
@@ -112,15 +115,15 @@ pub(crate) fn build() -> anyhow::Result<()> {
     size::check(&package, &tarball()?)
 }
 
-/// The tarball that [`build`] leaves; the package's version is the workspace's.
+/// Returns the path of the tarball that [`build`] makes; its version is the workspace's.
 pub(crate) fn tarball() -> anyhow::Result<PathBuf> {
     Ok(paths::target()?
         .join("npm")
         .join(concat!("blindscore-", env!("CARGO_PKG_VERSION"), ".tgz")))
 }
 
-/// Writes a module with the hash of the WebAssembly, so that browsers run no other file with these bindings
-/// (subresource integrity).
+/// Writes a module with the hash of the WebAssembly, so that browsers run no other file with these
+/// bindings (subresource integrity).
 fn write_integrity(wasm: &[u8], folder: &Path) -> anyhow::Result<()> {
     let hash = BASE64.encode(Sha384::digest(wasm));
     fs::write(
@@ -133,7 +136,7 @@ fn write_integrity(wasm: &[u8], folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds Rust's WebAssembly target if it is not there.
+/// Adds Rust's WebAssembly target if it is missing.
 fn install_target() -> anyhow::Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libraries = output(rustc, &["--print", "target-libdir", "--target", TARGET])?;
