@@ -39,7 +39,7 @@ def read_instances(path):
     for place, instance in enumerate(instances):
         where = f"{path}: instance {place}"
         if not isinstance(instance, dict):
-            raise Refused(f"{where} is no object")
+            raise Refused(f"{where} is not an object")
         for field, kinds in FIELDS.items():
             # A bool would be an int to isinstance.
             if type(instance.get(field)) not in kinds:
@@ -75,7 +75,7 @@ def commit_of(checkout):
     """The commit of the checkout, for the record."""
     git = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if git.returncode != 0:
-        raise Refused(f"{checkout} is no git checkout: {git.stderr.strip()}")
+        raise Refused(f"{checkout} is not a git checkout: {git.stderr.strip()}")
     return git.stdout.strip()
 
 

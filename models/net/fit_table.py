@@ -145,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help=".npz file with X and y")
     parser.add_argument("--name", default="my-net", help="the model's name in URLs: a-z, 0-9 and - (%(default)s)")
-    parser.add_argument("--title", help="a line for people (the name)")
+    parser.add_argument("--title", help="human-readable title (the name)")
     parser.add_argument("--out", type=Path, help="file to write (NAME.safetensors)")
     parser.add_argument("--projections", type=bounded(int, 1, 1_024), default=32, help="hidden units (%(default)s)")
     parser.add_argument("--epochs", type=bounded(int, 1, 100_000), help="passes over the rows (about %d steps)" % STEPS)

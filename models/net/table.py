@@ -54,7 +54,7 @@ def read(path):
         more = "; a network sorts into classes, it does not estimate numbers" if arrays["y"].dtype.kind == "f" else ""
         raise BadTable(f"y has {len(classes)} different values, not 2 to {CLASSES} classes{more}")
     if arrays["y"].dtype.kind == "f" and np.any(classes != np.round(classes)):
-        raise BadTable(f"y has fractions, such as {classes[classes != np.round(classes)][0]}, and is no class")
+        raise BadTable(f"y has fractions, such as {classes[classes != np.round(classes)][0]}; classes are whole numbers or strings")
     x_test = y_test = None
     if "X_test" in arrays:
         x_test = rows(arrays["X_test"], "X_test", x.shape[1])
@@ -91,7 +91,7 @@ def targets(array, name, count):
     if array.shape != (count,) or array.dtype.kind not in "fiubU":
         raise BadTable(f"{name} has shape {array.shape} and type {array.dtype}; {count} classes, numbers or strings, are needed")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BadTable(f"{name}[{np.argwhere(~np.isfinite(array))[0][0]}] is no class")
+        raise BadTable(f"{name}[{np.argwhere(~np.isfinite(array))[0][0]}] is not a class")
     return array
 
 

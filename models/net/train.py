@@ -106,7 +106,7 @@ def main():
     parser.add_argument("--penalty", type=float, default=0.05)
     parser.add_argument("--temperature", type=float, default=1.0, help="softens the teacher's labels")
     parser.add_argument("--jitter", type=int, default=1, help="shifts every batch by up to so many pixels")
-    parser.add_argument("--deskew", action=argparse.BooleanOptionalAction, default=True, help="clients straighten the images")
+    parser.add_argument("--deskew", action=argparse.BooleanOptionalAction, default=True, help="clients deskew the images")
     parser.add_argument("--full", action="store_true", help="train on the validation images, too")
     parser.add_argument("--cache", type=Path, default=Path("target/mnist-teacher"))
     parser.add_argument("--copies", type=int, default=12, help="distorted copies of the images")

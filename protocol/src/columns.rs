@@ -28,8 +28,8 @@ pub enum ColumnError {
     },
     /// Several columns may be the same feature.
     #[error(
-        "the model's {name:?} may be any of the columns {}, which converters to ONNX call alike: rename them before the model is \
-         exported, or leave out all but one",
+        "the model's {name:?} may be any of the columns {}, which ONNX converters rename identically: rename them before the model \
+         is exported, or leave out all but one",
         quoted(.columns)
     )]
     Ambiguous {

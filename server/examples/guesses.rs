@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let model = Model::load(&file)?;
     let descriptor = model.descriptor();
     let (ParameterSet::Network(params), Plain::Network { network, .. }) = (model.set(), model.plain()) else {
-        bail!("{} is no network", file.display())
+        bail!("{} is not a network", file.display())
     };
     let (client, public) = ClientKey::generate(model.set())?;
     let PublicKey::Network(public) = public else {

@@ -64,7 +64,7 @@ fn main() -> anyhow::Result<()> {
         .ok()
         .context("mnist-net is not bundled")?;
     let Plain::Network { network, .. } = model.plain() else {
-        anyhow::bail!("mnist-net is no network")
+        anyhow::bail!("mnist-net is not a network")
     };
     let (images, labels) = mnist(Path::new(&folder), model)?;
     println!(

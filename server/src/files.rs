@@ -63,12 +63,7 @@ fn open_with(path: &Path, unlinked: bool) -> io::Result<File> {
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let length = file.metadata()?.len();
-    let too_large = || {
-        io::Error::other(format!(
-            "it has more than {} MB, which is the most that is read",
-            most / 1_000_000
-        ))
-    };
+    let too_large = || io::Error::other(format!("it has more than {} MB, the limit", most / 1_000_000));
     if length > most {
         return Err(too_large());
     }

@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("e2e/compatibility")
         .join(format!("format-{FORMAT_VERSION}"));
-    ensure!(!folder.exists(), "{} is there already", folder.display());
+    ensure!(!folder.exists(), "{} already exists", folder.display());
     let (linear, network) = (folder.join("linear"), folder.join("network"));
     fs::create_dir_all(&linear)?;
     fs::create_dir_all(&network)?;

@@ -6,8 +6,8 @@ const BY_CODE: Record<string, string> = {
   network: "The server can’t be reached. It may be restarting.",
   timeout: "The server doesn’t answer. It may be busy, or the connection slow.",
   overloaded: "The server is busy with other people’s drawings.",
-  query_budget_spent: "The server scores no more drawings from here today.",
-  rate_limited: "The server wants fewer requests from here for a moment.",
+  query_budget_spent: "This page has reached the server’s limit for today.",
+  rate_limited: "This page has sent too many requests in a short time.",
   store_full: "The server’s disk is full, so it can’t keep your public key.",
   store_unavailable: "The server can’t reach the place where it keeps keys.",
   internal: "Something broke on the server.",
@@ -19,7 +19,7 @@ const BY_CODE: Record<string, string> = {
 };
 
 const BY_RECOVERY: Record<Trouble["recovery"], string> = {
-  upload_key: "The server has lost your public key and doesn’t take it back.",
+  upload_key: "The server has lost your public key and rejects a new upload.",
   refresh_model: "The model has changed since this page was loaded. Reload the page.",
   retry: "That didn’t work this time.",
   none: "That didn’t work. Reload the page to start afresh.",

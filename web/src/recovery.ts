@@ -32,7 +32,7 @@ export class Recovery {
     this.#box.dataset.code = offline ? "offline" : trouble.code;
     this.#box.hidden = false;
     this.#stop();
-    if (offline) this.#next.textContent = "This page goes on by itself when you are online again.";
+    if (offline) this.#next.textContent = "This page continues automatically when you are online again.";
     else if (trouble.recovery === "retry") this.#countDown(this.#wait(trouble.retryAfterMs));
     else this.#next.textContent = "";
   }

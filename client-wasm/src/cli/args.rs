@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use ureq::http::Uri;
 
 const WALK: &str = "\
-The whole way, with the server's address given once:
+All steps, with the server's address given once:
   export BLINDSCORE_URL=https://scores.example
   blindscore keygen --model churn
   blindscore upload-keys --model churn
@@ -23,70 +23,69 @@ Examples:
   blindscore keygen --url https://scores.example --model churn
   blindscore keygen --url http://127.0.0.1:8080 --model churn --key churn.key
 
-The model's parameter set decides what kind of key it is; models of one set can share a key.
-Nothing is sent but a question about the model. A key file that is there already is left alone.
-The model's id is printed too: with --model-id, or the variable BLINDSCORE_MODEL_ID, the other
-commands take this model and no other.";
+The key fits the model's parameter set; models with the same set can share a key. The server is
+asked only for the model's description. An existing key file is not replaced. The model's id is
+printed too: with --model-id, or the variable BLINDSCORE_MODEL_ID, the other commands accept only
+this model.";
 
 const UPLOAD: &str = "\
 Examples:
   blindscore upload-keys --url https://scores.example --model churn
 
-Does nothing if the server has the key. Servers keep keys for some time (30 days by default);
-`predict` uploads a new one by itself when that time is over.";
+Does nothing if the server has the key. Servers delete keys that have not been used for some time
+(30 days by default); `predict` then uploads a new one automatically.";
 
 const PREDICT: &str = "\
 Examples:
-  Columns are found by the names of the model's features:
+  Match columns to the model's features by name:
     blindscore predict --model churn --csv data.csv --out scores.csv
 
-  An identifier that the result should have too, and columns that are no features:
+  Copy an identifier to the result, and leave out columns that are not features:
     blindscore predict --model churn --csv data.csv --out scores.csv --id who --ignore town,year
 
-  Numbers alone, without names, in the model's order:
+  Numbers without a header, in the model's order:
     blindscore predict --model digits --csv pixels.csv --out scores.csv --no-header
 
-  Into another program:
+  Pipe the result into another program:
     blindscore predict --model churn --csv data.csv --out - | sort
 
-Input: a CSV file in UTF-8, with cells separated by ',', ';' or tabs. With a header, and a model
-that names its features, columns may stand in any order, under the names that the model's
-converter gave them or those before (`mean radius` is `mean_radius`); missing columns and ones
-that the model doesn't know are errors. Otherwise columns are taken in order. A first line of
-numbers is a row, unless it looks like names, or the model's features have numbers for names: then
---header says what it is. Without a header, --id and --ignore take numbers of columns, from 1.
+Input: a CSV file in UTF-8, with cells separated by ',', ';' or tabs. If it has a header and the
+model names its features, columns may be in any order, under the model's names or the names before
+its conversion (`mean radius` for `mean_radius`); missing and unknown columns are errors. Otherwise
+columns are taken in order. A first line of numbers is a row, unless it looks like names, or the
+model's features have numbers for names: then --header must say what it is. Without a header, --id
+and --ignore take column numbers, from 1.
 
-Rows that can't be scored (a cell is empty or no number or outside the range of its feature, or
-there are too many or too few) don't stop the others. They get empty cells and the reason in a
-last column, `error`, which is there only if some row needs it. So that the server doesn't see how
-many they are, a blank row is sent in the place of each, and counts where queries are counted.
---strict stops instead, before anything is sent, and lists all such cells (the first 100 of them,
-and how many more there are). Rows count from 1, after the header. A file in which no row has a
-number for each feature is another table than it was taken for: nothing is sent.
+Rows that can't be scored (a cell is empty, not a number, or outside the range of its feature, or
+there are too many or too few cells) don't stop the others. They get empty cells, and the reason in
+a last column, `error`, which is written only if some row needs it. To hide from the server how many
+they are, a blank row is sent instead of each; it counts toward limits on queries. --strict stops
+before anything is sent, and lists these cells (the first 100, and the number of the others). Rows
+count from 1, after the header. If no row has a number for each feature, the file is probably not
+the intended table, and nothing is sent.
 
 Output: a line for each row, in order.
   row, or the column of --id   1 for the first row
   label                        for classes: the decision
-  predicted_NAME               for labels that each hold or not: 1 or 0; for regression: the value
+  predicted_NAME               for independent labels: 1 or 0; for regression: the value
   score_LABEL                  decrypted scores, one for each output; not for regression
   proba_LABEL                  probabilities, if the model has them
-  error                        why a row has no scores, if some row has none
+  error                        why a row has no scores; only if some row has none
 
-A file is written to FILE.partial and renamed when it is complete. A pipe or a device, or - for
-standard output, gets everything at the end; nothing takes its place. All else that there is to say
-goes to standard error.
+A file is written as FILE.partial and renamed when it is complete. A pipe or a device, or - for
+standard output, gets everything at the end, and is never replaced. Messages go to standard error.
 
-A busy server is asked again, after the time that it says, as long as --max-wait allows; a key
-that it has lost is made and uploaded anew. Redirects are not followed: the message names the new
-address. If the model is replaced on the way, all rows are scored again, so that one file
-never mixes two models; but only if ranges, encoding and outputs are the same. If they aren't, the
-run ends and shows the difference: a server that may choose new ranges, and sees whether rows
-follow, finds out what is in them.
+A busy server is asked again after the time that it names, within --max-wait; if it has lost the
+key, a new one is made and uploaded. Redirects are not followed: the message names the new address.
+If the model is replaced during the run, all rows are scored again, so that one file never mixes two
+models; but only if ranges, encoding and outputs are the same. Otherwise the run ends and shows the
+difference: a server that could choose new ranges, and see whether rows follow, would learn what is
+in the rows.
 
-The same is true of ranges that the server chose before the run, with --strict. Give --model-id
-where you know the model: `keygen` and `predict` say the id. It has two halves: the one that the
-server gives, and a fingerprint of ranges, encoding and outputs that is made here. The first one
-alone is taken too, and holds only as far as the server's word.
+With --strict, ranges that the server chose before the run reveal the same. If you know the model,
+pass --model-id; `keygen` and `predict` print the id. It has two halves: one from the server, and a
+fingerprint of ranges, encoding and outputs that is computed here. The first half alone is accepted
+too, but then you rely on the server's word.
 
 Exit codes: 0 all rows were scored, 1 something failed, 2 the arguments are wrong, 3 some rows
 could not be scored, and the others were.";
@@ -95,7 +94,7 @@ const FORGET: &str = "\
 Examples:
   blindscore forget --url https://scores.example --model churn
 
-Responses to this key that have not been decrypted yet can't be read any more.";
+Responses for this key that are not decrypted yet can't be read afterwards.";
 
 /// Have a server score your data without showing it the data.
 ///
@@ -242,7 +241,7 @@ fn server_url(text: &str) -> Result<String, String> {
 fn model_name(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if text.is_empty() || text.starts_with('.') || !text.chars().all(fine) {
-        return Err("not made of letters, digits, '-', '_' and '@'".into());
+        return Err("not made of letters, digits, '-', '_', '.' and '@', or starts with '.'".into());
     }
     Ok(text.to_owned())
 }

@@ -118,7 +118,7 @@ impl Http {
         if let Some(key) = call.key {
             request = request.header(KEY_HEADER, key.to_string());
         }
-        let unsendable = |error| HttpError::of(format!("{address} can't be asked: {error}"));
+        let unsendable = |error| HttpError::of(format!("invalid request to {address}: {error}"));
         let bytes = Duration::from_secs_f64((call.body.len() + call.limit) as f64 / RATE);
         let limit = Some(left.min(self.timeout + bytes));
         let answer = if call.body.is_empty() {

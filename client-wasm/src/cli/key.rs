@@ -29,7 +29,7 @@ pub(crate) fn generate(args: &ModelArgs) -> anyhow::Result<()> {
     let made = keyfile::create(&path, &ClientKey::generate_secret(model.set)?)?;
     ensure!(
         made,
-        "{} is there already; `blindscore forget` removes it",
+        "{} already exists; `blindscore forget` removes it",
         path.display()
     );
     println!("secret key: {}", path.display());
@@ -59,7 +59,7 @@ pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
     if id != KeyId::NONE && api.delete_key(id)? {
         println!("removed from the server: public key {id}");
     } else {
-        println!("the server has no public key of this one");
+        println!("the server holds no public key for this secret key");
     }
     keyfile::remove(&key.path)?;
     println!("removed: {}", key.path.display());
@@ -70,8 +70,8 @@ pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
 fn remove_outdated(path: &Path) -> anyhow::Result<()> {
     for removed in keyfile::remove_outdated(path)? {
         eprintln!(
-            "removed: {}, a key of an earlier version. It is of no use any more, and a network's protected inputs less well than it should \
-             have: see SECURITY.md, BLINDSCORE-2026-001",
+            "removed: {}, a key of an earlier version. It can't be used any more, and a network's key protected inputs less \
+             well than intended: see SECURITY.md, BLINDSCORE-2026-001",
             removed.display()
         );
     }

@@ -26,7 +26,7 @@ pub(crate) fn path(args: &ModelArgs, set: &ParameterSet) -> anyhow::Result<PathB
         return Ok(path.clone());
     }
     let data = choose_base_strategy()
-        .context("there is no home directory: give --key")?
+        .context("there is no home directory: pass --key")?
         .data_dir();
     Ok(data
         .join("blindscore")
@@ -91,7 +91,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Option<ClientKey>> {
     file.read_to_end(&mut bytes)
         .with_context(|| format!("can't read {}", path.display()))?;
     let key =
-        ClientKey::from_bytes(&bytes).with_context(|| format!("{} is no secret key", path.display()))?;
+        ClientKey::from_bytes(&bytes).with_context(|| format!("{} is not a secret key", path.display()))?;
     Ok(Some(key))
 }
 
@@ -203,7 +203,7 @@ mod tests {
         for bytes in [vec![], b"not a key".to_vec(), vec![0; 1 << 20]] {
             fs::write(&path, bytes).unwrap();
             let error = format!("{:#}", read(&path).unwrap_err());
-            assert!(error.contains("a.key is no secret key"), "{error}");
+            assert!(error.contains("a.key is not a secret key"), "{error}");
         }
         assert!(read(dir.path()).is_err());
     }

@@ -98,7 +98,7 @@ fn blank(inputs: &Inputs) -> anyhow::Result<Vec<f64>> {
     };
     let blank: Vec<f64> = (0..inputs.count).map(feature).collect();
     if let Err(error) = check_features(inputs, &blank) {
-        bail!("the model can't be used: it has no place for its own centre: {error}");
+        bail!("the model can't be used: its ranges exclude their own centre: {error}");
     }
     Ok(blank)
 }
@@ -119,7 +119,7 @@ impl Run<'_> {
         if *refused > 0 {
             let listed = self.survey.listed(SHOWN);
             self.screen.note(&format!(
-                "{refused} of {rows} rows can't be scored; the column error will say why:{listed}"
+                "{refused} of {rows} rows can't be scored; the column `error` will say why:{listed}"
             ));
         }
     }
@@ -132,7 +132,7 @@ impl Run<'_> {
         if let Some(difference) = now.descriptor.difference(&self.model.descriptor) {
             bail!(
                 "model_changed: {error}; nothing more was sent, because the model is not the one that the rows were checked against: \
-                 {difference}. To run the command again is to agree to that"
+                 {difference}. Running the command again accepts this"
             );
         }
         self.screen.note(&format!("{error}; all rows are scored again"));
@@ -167,14 +167,14 @@ impl Run<'_> {
                 let scored = rows - refused;
                 let rest = match refused {
                     0 => String::new(),
-                    _ => format!(", {refused} not: the column error says why"),
+                    _ => format!(", {refused} refused (the column `error` says why)"),
                 };
                 self.screen
                     .note(&format!("{scored} rows scored{rest}: {}", self.destination));
                 if self.args.model.model_id.is_none() {
                     let (name, pin) = (&self.args.model.model, self.model.descriptor.pin());
                     self.screen.note(&format!(
-                        "by {name}, model id {pin}; --model-id takes no other model"
+                        "by {name}, model id {pin}; --model-id accepts only this model"
                     ));
                 }
                 Ok(())

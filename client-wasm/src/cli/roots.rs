@@ -35,7 +35,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
     let text = fs::read(path).with_context(|| format!("can't read {shown}"))?;
     let mut found = Vec::new();
     for item in parse_pem(&text) {
-        let item = item.with_context(|| format!("{shown} is no PEM file"))?;
+        let item = item.with_context(|| format!("{shown} is not a PEM file"))?;
         if let PemItem::Certificate(certificate) = item {
             found.push(certificate);
         }

@@ -29,7 +29,7 @@ fn read_start(
 ) -> anyhow::Result<(Reader<File>, Columns)> {
     ensure!(
         file.metadata()?.is_file(),
-        "is no regular file, and it has to be read twice: save it as one first"
+        "is not a regular file, and it has to be read twice: save it as a file first"
     );
     let delimiter = match args.delimiter {
         Some(delimiter) => delimiter,

@@ -75,7 +75,7 @@ impl<'a> Table<'a> {
     fn next_row(&mut self) -> anyhow::Result<Option<Row>> {
         let mut record = ByteRecord::new();
         let found = self.reader.read_byte_record(&mut record);
-        if !found.context("the file can't be read on")? {
+        if !found.context("can't continue reading the file")? {
             return Ok(None);
         }
         self.rows += 1;

@@ -50,7 +50,7 @@ impl HttpError {
     pub(crate) fn unanswered(base: &str, path: &str, error: &Error) -> Self {
         if let Some(problem) = certificate(error) {
             return Self::of(format!(
-                "the certificate of {base} is not trusted: {problem}. If a private authority has signed it, give that one's certificate with \
+                "the certificate of {base} is not trusted: {problem}. If a private authority has signed it, pass that authority's certificate with \
                  --ca-cert"
             ));
         }
@@ -98,16 +98,14 @@ impl HttpError {
         let place = place.as_deref().unwrap_or("an address that it doesn't name");
         let place = one_line(place.strip_suffix(path).unwrap_or(place));
         Self::of(format!(
-            "{base} redirects to {place}: redirects are not followed. If that is the right server, give its address with --url"
+            "{base} redirects to {place}: redirects are not followed. If that is the right server, pass its address with --url"
         ))
     }
 
     /// Adds that another retry would come too late.
     pub(crate) fn too_late(mut self, delay: Duration, max_wait: Duration) -> Self {
         let (delay, max_wait) = (delay.as_secs_f64(), max_wait.as_secs());
-        self.message += &format!(
-            "; to try again in {delay:.1} s would take longer in all than the {max_wait} s of --max-wait"
-        );
+        self.message += &format!("; retrying in {delay:.1} s would exceed the {max_wait} s of --max-wait");
         self
     }
 }

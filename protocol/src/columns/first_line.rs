@@ -28,12 +28,11 @@ pub enum FirstLine {
 pub enum HeaderError {
     /// The line may be a header or a row, for this reason.
     #[error(
-        "the first line may be names of columns or a row, because {0}: --header yes says that it names the columns, --header no that it is \
-         a row"
+        "the first line may be a header or a row, because {0}: pass --header yes if it names the columns, --header no if it is a row"
     )]
     Unclear(&'static str),
     /// The text is not a choice.
-    #[error("{0:?} is none of yes, no and auto")]
+    #[error("{0:?} is not yes, no or auto")]
     Unknown(String),
 }
 
@@ -140,7 +139,7 @@ pub fn first_line(
         _ if missing > 0 => Ok(FirstLine::Row),
         _ if rising && years => Err(HeaderError::Unclear("its numbers may be years")),
         count if rising && (count >= MANY || count >= 2 && even) => {
-            Err(HeaderError::Unclear("its numbers are ever larger ones"))
+            Err(HeaderError::Unclear("its numbers keep rising"))
         }
         _ => Ok(FirstLine::Row),
     }

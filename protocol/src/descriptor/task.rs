@@ -53,7 +53,7 @@ impl ModelDescriptor {
                 "has one score and no classes: `classes` must name the two that its sign decides between",
             ),
             (Task::Classification, Link::Softmax | Link::OneVsRest, 1, _) => {
-                refuse("has one score, which softmax and one-vs-rest make nothing of")
+                refuse("has one score, which softmax and one-vs-rest can't use")
             }
             (Task::Classification, _, 2.., Some(_)) => {
                 refuse("has a score for each of several outputs, and `classes` for one score between two")

@@ -93,7 +93,7 @@ pub enum WireError {
 /// Returns what to do about a blob of another version.
 fn advice(version: u16) -> &'static str {
     if version < FORMAT_VERSION {
-        ": it was made by an earlier version, whose keys are of no use any more; make a new key (SECURITY.md says why)"
+        ": it was made by an earlier version, whose keys can't be used any more; make a new key (SECURITY.md says why)"
     } else {
         ": it was made by a later version; update this one"
     }

@@ -175,7 +175,7 @@ fn texts(value: &toml::Value) -> anyhow::Result<Vec<String>> {
             let texts: Result<Vec<_>, _> = values.iter().map(texts).collect();
             texts?.concat()
         }
-        other => bail!("a {} is no value for an option", other.type_str()),
+        other => bail!("a {} can't be the value of an option", other.type_str()),
     })
 }
 

@@ -203,7 +203,7 @@ impl Report {
         println!("right, plain        {}", share(self.correct_plain));
         let Some(e) = &self.encrypted else { return };
         println!("right, encrypted    {}", share(e.correct_encrypted));
-        println!("decide alike        {}", share(e.agree));
+        println!("same decision       {}", share(e.agree));
         println!(
             "score error         {:.2e} at most, {:.2e} rms",
             e.max_score_error, e.rms_score_error
@@ -233,7 +233,7 @@ fn find(args: &EvalArgs) -> anyhow::Result<std::sync::Arc<Model>> {
     let registry = Registry::load(args.models_dir.as_deref())?;
     let Ok(model) = registry.find(&args.model) else {
         bail!(
-            "there is no model {:?}; there is {}",
+            "there is no model {:?}; available: {}",
             args.model,
             registry.names().join(", ")
         );

@@ -28,26 +28,26 @@ const EXAMPLES: &str = "\
 Examples:
   A scikit-learn pipeline (skl2onnx.to_onnx), with its training rows to find the ranges:
     blindscore-server import churn.onnx --name churn --calibrate train.csv --models-dir models
-  A MinMaxScaler in the pipeline tells the ranges by itself:
+  A pipeline whose MinMaxScaler gives the ranges:
     blindscore-server import churn.onnx --name churn --models-dir models
-  Weights that numpy wrote (safetensors: coef, intercept), features between 0 and 1:
+  Weights saved from numpy (safetensors: coef, intercept), features between 0 and 1:
     blindscore-server import weights.safetensors --name churn --input-min 0 --input-max 1
-  With what the pipeline itself predicts for these rows, one line for each (numpy.savetxt of pipeline.predict(X_train), or a CSV file with a header such
-  as predicted,proba_no,proba_yes): mistakes on the way to the file, such as another order of columns, are found before anyone is served
+  Compared with the pipeline's own predictions for these rows, one line each (numpy.savetxt of pipeline.predict(X_train), or a CSV file with a header
+  such as predicted,proba_no,proba_yes). This finds export mistakes, such as a different order of columns, before the model is served:
     blindscore-server import churn.onnx --name churn --calibrate train.csv --expect predicted.csv
-  Training rows with an index and the answer beside the features:
+  Training rows that have an index and the answer besides the features:
     blindscore-server import churn.onnx --name churn --calibrate train.csv --ignore id,churned
   A projection network that models/net/fit_table.py trained, compared with itself in the clear on some rows:
     blindscore-server import net.safetensors --name churn-net --calibrate test.csv
 
-An ONNX file is also run in the clear, on the rows of --calibrate or on rows drawn within the ranges, and must say what the model says.
+An ONNX file is also run in the clear, on the rows of --calibrate or on random rows within the ranges, and must agree with the model.
 
-Bounds, counted before memory is taken (what is beyond them is refused with its number):
+Limits, checked before memory is allocated (larger inputs are refused):
   A model's file and the files beside it: 200 MB in all; the header of a safetensors file 4 MB, a name 1,000 bytes
   A graph: 100,000 nodes, 600 MB of decoded parts, 1,000 MB of values at once, 2^35 multiplications to read it and as many to run it
   A table: 4,000 MB, 50 million values, 65,536 columns, 4 MB a row
   Only files are read: no pipes, no devices, and for the data of an ONNX file no symbolic links
-With these, an import takes less than 2,500 MB and some minutes.
+Within these limits, an import takes less than 2,500 MB of memory and a few minutes.
 
 It writes MODELS_DIR/NAME@VERSION.safetensors, which `serve --models-dir MODELS_DIR` serves a moment later, without a restart.";
 
@@ -63,7 +63,7 @@ pub(super) struct ImportArgs {
     #[arg(long, value_parser = name)]
     name: String,
 
-    /// One-line title for people; the name if not given
+    /// Human-readable title, one line; the name if not given
     #[arg(long)]
     title: Option<String>,
 
@@ -172,7 +172,7 @@ impl ImportArgs {
 pub(super) fn run(args: ImportArgs) -> anyhow::Result<()> {
     ensure!(
         !Registry::is_bundled(&args.name),
-        "--name {} is the name of a model that every server has",
+        "--name {} is reserved for a bundled model",
         args.name
     );
     let importing = || format!("importing {}", args.file.display());

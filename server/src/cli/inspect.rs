@@ -118,7 +118,7 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
                 image.width,
                 image.height,
                 if image.deskew {
-                    ", straightened by the client"
+                    ", deskewed by the client"
                 } else {
                     ""
                 }
@@ -230,7 +230,7 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
 }
 
 fn row(out: &mut impl Write, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
-    writeln!(out, "  {name:<20}{}", plain(&value.to_string()))
+    writeln!(out, "  {name:<26}{}", plain(&value.to_string()))
 }
 
 fn as_json(model: &Model) -> Value {

@@ -27,7 +27,7 @@ Examples:
   Serve your own models and the demo page, on a port the system chooses:
     blindscore-server serve --bind 127.0.0.1:0 --models-dir models --web-dir web/dist
 
-  With a configuration file, and one option of it changed:
+  With a configuration file, and one option overridden:
     blindscore-server serve --config blindscore.toml --bind 127.0.0.1:9000
 
   See which options are in force, and where each comes from:
@@ -241,7 +241,7 @@ pub(super) struct ServeArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
-    /// Text for people
+    /// Plain text
     Text,
     /// One JSON object per line
     Json,
@@ -262,7 +262,7 @@ impl ServeArgs {
         let workers = match self.workers {
             Some(workers) => workers,
             None => available_parallelism()
-                .context("counting the cores; give --workers")?
+                .context("can't count the cores: pass --workers")?
                 .get(),
         };
         let tls = match (self.tls_cert, self.tls_key) {

@@ -9,15 +9,14 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  Make a token for the tenant `clinic`; it is printed once, and only its hash is kept:
+  Make a token for the tenant `clinic`; it is printed once, and only its hash is stored:
     blindscore-server token create clinic
 
-  See which tokens there are, and take one back:
+  List the tokens, and revoke one:
     blindscore-server token list
     blindscore-server token revoke 5f0c1d2e3a4b
 
-A server that runs takes the change over within 2 s. A server that was started before there was any token has to be
-started again.";
+A running server picks up the change within 2 s. A server started before the first token existed must be restarted.";
 
 /// Make, list and revoke the tokens (API keys) of tenants
 #[derive(Args)]

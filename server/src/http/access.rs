@@ -42,7 +42,7 @@ pub(super) enum AccessError {
     /// requested explicitly.
     #[error(
         "{0} is not a loopback address, and there are no tokens: anyone who reaches it could use it. Make tokens with \
-         `blindscore-server token create TENANT`, or say --allow-unauthenticated"
+         `blindscore-server token create TENANT`, or pass --allow-unauthenticated"
     )]
     Public(SocketAddr),
     /// The token file can't be read.

@@ -214,7 +214,7 @@ async fn collect(
             arriving.with(|progress| progress.complete = true);
             return Ok(body.freeze());
         };
-        let piece = piece.map_err(|error| ApiError::Malformed(format!("the body broke off: {error}")))?;
+        let piece = piece.map_err(|error| ApiError::Malformed(format!("the body was cut off: {error}")))?;
         let len = body.len() + piece.len();
         if len > limit {
             return Err(ApiError::TooLong { limit });

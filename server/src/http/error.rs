@@ -52,7 +52,7 @@ pub(super) enum ApiError {
     #[error("no model of this name is served; GET /v1/models lists those that are")]
     ModelNotFound,
     /// The model exists, but this version of it is no longer served.
-    #[error("this version is no longer served, version {newest} is")]
+    #[error("this version is no longer served; the current version is {newest}")]
     ModelRetired {
         /// Version served under the plain name.
         newest: u32,
@@ -61,7 +61,7 @@ pub(super) enum ApiError {
     #[error("key {0} is not stored: it was never uploaded, was removed or has expired")]
     KeyNotFound(KeyId),
     /// The path doesn't support this method.
-    #[error("this path takes {0}")]
+    #[error("this path accepts only {0}")]
     MethodNotAllowed(&'static str),
     /// The uploaded bytes don't hash to the id in the path.
     #[error("the body's SHA-256 is {actual}, the path says {named}")]
@@ -106,7 +106,7 @@ pub(super) enum ApiError {
         found: usize,
     },
     /// The path doesn't accept this media type.
-    #[error("this path takes {0}")]
+    #[error("this path accepts only {0}")]
     UnsupportedMediaType(&'static str),
     /// A blob isn't a complete query for this model.
     #[error("query {index}: {cause}")]
@@ -140,7 +140,7 @@ pub(super) enum ApiError {
     RateLimited(Duration),
     /// The tenant has used up its queries for this model and day.
     #[error(
-        "a tenant may send {limit} queries a day to this model, {left} are left; there are more from {} on",
+        "a tenant may send {limit} queries per day to this model; {left} are left, more from {} on",
         budget::rfc3339(*again)
     )]
     BudgetSpent {

@@ -9,7 +9,7 @@ use blindscore_protocol::problem::Problem;
     get,
     path = "/healthz",
     tag = "operations",
-    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "The process is running", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
@@ -21,8 +21,8 @@ pub(super) async fn alive() -> HttpResponse {
     path = "/readyz",
     tag = "operations",
     responses(
-        (status = 200, description = "It can", body = String, content_type = "text/plain"),
-        (status = 503, description = "The key store or the tokens can't", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "Ready", body = String, content_type = "text/plain"),
+        (status = 503, description = "The key store or the tokens are unavailable", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn ready(service: Data<Service>) -> Result<HttpResponse, ApiError> {

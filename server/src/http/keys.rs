@@ -52,9 +52,9 @@ pub(super) struct Metadata {
     params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
     request_body(content_type = "application/octet-stream", description = "The public key's blob"),
     responses(
-        (status = 200, description = "It was there", body = Receipt),
-        (status = 201, description = "It is stored", body = Receipt),
-        (status = 403, description = "The tenant may store no more keys", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "Already stored", body = Receipt),
+        (status = 201, description = "Stored", body = Receipt),
+        (status = 403, description = "The tenant's limit of keys is reached", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The bytes don't hash to the id", body = Problem, content_type = "application/problem+json"),
         Refusal,
         BodyRefusal,
@@ -116,7 +116,7 @@ async fn check(service: &Service, blob: Bytes) -> Result<(), ApiError> {
     security(("token" = [])),
     params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
     responses(
-        (status = 200, description = "It is stored", body = Metadata),
+        (status = 200, description = "Stored", body = Metadata),
         (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
         Refusal,
     )
@@ -150,11 +150,11 @@ pub(super) async fn get(
     security(("token" = [])),
     params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
     responses(
-        (status = 200, description = "It is stored"),
-        (status = 400, description = "This is no key id"),
+        (status = 200, description = "Stored"),
+        (status = 400, description = "Not a key id"),
         (status = 401, description = "A valid token is needed"),
         (status = 404, description = "Never uploaded, removed or expired"),
-        (status = 429, description = "The tenant asks too often"),
+        (status = 429, description = "Rate limit exceeded"),
         (status = 503, description = "The store does not answer"),
     )
 )]
@@ -174,7 +174,7 @@ pub(super) async fn head(
     security(("token" = [])),
     params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
     responses(
-        (status = 204, description = "It is removed"),
+        (status = 204, description = "Removed"),
         (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
         Refusal,
     )

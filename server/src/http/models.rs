@@ -30,8 +30,8 @@ pub(super) struct Listing<'a> {
     security(("token" = [])),
     params(("If-None-Match" = Option<String>, Header, description = "ETag that the client has")),
     responses(
-        (status = 200, description = "Every model", body = Listing<'static>),
-        (status = 304, description = "As the client has it"),
+        (status = 200, description = "All models", body = Listing<'static>),
+        (status = 304, description = "Not modified"),
         Refusal,
     )
 )]
@@ -51,7 +51,7 @@ pub(super) async fn list(service: web::Data<Service>, _caller: Caller, request: 
     ),
     responses(
         (status = 200, description = "The model", body = ModelDescriptor),
-        (status = 304, description = "As the client has it"),
+        (status = 304, description = "Not modified"),
         (status = 410, description = "A version that is no longer served", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         Refusal,

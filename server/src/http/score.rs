@@ -61,7 +61,7 @@ struct Scored {
             (Vec<u8> = "application/octet-stream"),
         )),
         (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Not whole queries of this model, or for another key", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not complete queries for this model, or queries for another key", body = Problem, content_type = "application/problem+json"),
         Refusal,
         BodyRefusal,
     )
@@ -105,7 +105,7 @@ pub(super) async fn score(
     responses(
         (status = 200, description = "Responses in base64, in the order of the queries", body = Vec<String>),
         (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Not whole queries of this model, or for another key", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not complete queries for this model, or queries for another key", body = Problem, content_type = "application/problem+json"),
         Refusal,
         BodyRefusal,
     )

@@ -94,19 +94,19 @@ async fn reload_models(service: Arc<Service>) {
         })
         .await;
         let Ok((reloaded, now)) = reloaded else {
-            tracing::error!("looking at the folder of models failed");
+            tracing::error!("checking the models folder failed");
             continue;
         };
         seen = now;
         match reloaded {
             Ok(None) => {}
             Ok(Some(models)) => {
-                tracing::info!(models = ?models.registry.names(), "models loaded anew");
+                tracing::info!(models = ?models.registry.names(), "models reloaded");
                 service.replace_models(models);
             }
             Err(error) => {
                 counter!(telemetry::MODEL_ERRORS).increment(1);
-                tracing::error!(%error, "the folder of models has changed and can't be served; the models from before stay");
+                tracing::error!(%error, "the models folder has changed and can't be served; the previous models stay in use");
             }
         }
     }

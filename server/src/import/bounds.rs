@@ -58,7 +58,5 @@ impl Work {
 
 /// The file exceeds its budget of multiplications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the model's graph takes more than {MOST_WORK} multiplications, which is the most that is done for one file"
-)]
+#[error("the model's graph takes more than {MOST_WORK} multiplications, the limit for one file")]
 pub struct TooMuchWork;

@@ -69,7 +69,7 @@ impl Calibration {
             rows.push(columns.iter().map(value).collect::<Result<Vec<f64>, _>>()?);
             if rows.len().saturating_mul(wanted.count + ROW) > MOST_VALUES {
                 return Err(TableError::Size(format!(
-                    "there are more than {} rows of {} values, which is the most that is read; a sample of the rows will do",
+                    "there are more than {} rows of {} values, the limit; use a sample of the rows",
                     rows.len() - 1,
                     wanted.count
                 )));
@@ -294,8 +294,8 @@ mod tests {
         for (bad, words) in [
             ("", "empty"),
             ("x", "--ignore"),
-            ("NaN", "no value"),
-            ("inf", "no value"),
+            ("NaN", "finite"),
+            ("inf", "finite"),
             ("1;2", "--delimiter"),
         ] {
             let error = parse(&format!("a,b\n1,2\n3,{bad}\n"), 2, None).unwrap_err();

@@ -152,8 +152,8 @@ pub fn compare(
     match differing.first() {
         None => Ok(Ok(compared)),
         Some((row, Difference { what, theirs, ours })) => Err(ImportError::Options(format!(
-            "the file, run in the clear, and the model that would be served of it differ on {} of {} rows. The first is row {row}: {what} is \
-             {theirs} by the file and {ours} by the model. Nothing was written; please report the file's kind as a fault of this program",
+            "the file, run in the clear, and the model made from it differ on {} of {} rows. The first is row {row}: {what} is \
+             {theirs} by the file and {ours} by the model. Nothing was written; please report this as a bug",
             differing.len(),
             rows.len(),
         ))),

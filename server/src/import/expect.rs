@@ -73,8 +73,8 @@ impl Expected {
             bytes += row.as_slice().len() + (row.len() + RECORD) * size_of::<usize>();
             if bytes > MOST_PREDICTIONS {
                 return Err(TableError::Size(format!(
-                    "its rows take more than {MOST_PREDICTIONS} bytes, which is the most that is read; give a sample of the rows, and the same \
-                     ones as --calibrate"
+                    "its rows take more than {MOST_PREDICTIONS} bytes, the limit; give a sample of the rows, and the same ones as \
+                     --calibrate"
                 ))
                 .into());
             }
@@ -106,7 +106,7 @@ impl Expected {
                 _ => String::new(),
             };
             return Err(ImportError::Options(format!(
-                "--expect has {theirs} rows{header}, --calibrate has {ours}: it must say what is predicted for these same rows, in their order"
+                "--expect has {theirs} rows{header}, --calibrate has {ours}: it must have one prediction for each of those rows, in the same order"
             )));
         }
         let model = choice.model.descriptor();
@@ -228,7 +228,7 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
             }
             None => {
                 return Err(ImportError::Options(format!(
-                    "--expect has a column {}, which is nothing that the model gives. Columns are predicted (or label), predicted_NAME, \
+                    "--expect has a column {}, which is not an output of the model. Columns are predicted (or label), predicted_NAME, \
                      proba_NAME and score_NAME; the model's names are {}",
                     quoted(name),
                     listed_texts(&classes)

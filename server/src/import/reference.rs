@@ -83,7 +83,7 @@ impl<'a> Reference<'a> {
             let Some(type_proto::Value::TensorType(tensor)) =
                 info.r#type.as_ref().and_then(|kind| kind.value.as_ref())
             else {
-                return not_run(format!("input {:?} is no tensor", info.name));
+                return not_run(format!("input {:?} is not a tensor", info.name));
             };
             let dims: Vec<Option<usize>> = tensor
                 .shape

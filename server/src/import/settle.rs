@@ -82,7 +82,7 @@ pub fn settle(
         .chain(fitted.features.iter().flatten());
     if let Some(name) = named.into_iter().find(|name| name.len() > MOST_NAME) {
         return refuse(format!(
-            "the name {} has {} bytes; {MOST_NAME} are possible",
+            "the name {} has {} bytes; at most {MOST_NAME} are allowed",
             quoted(name),
             name.len()
         ));

@@ -71,7 +71,7 @@ pub enum TableError {
     Names(#[from] ColumnError),
     /// There are too few or too many columns.
     #[error(
-        "there are {found} columns, the model has {expected} features. --ignore A,B leaves out columns that are none, such as an index or \
+        "there are {found} columns, the model has {expected} features. --ignore A,B leaves out other columns, such as an index or \
          what is to be predicted; --delimiter says what separates columns.{columns}"
     )]
     Columns {
@@ -124,7 +124,7 @@ impl<R: io::Read> io::Read for Scanned<R> {
         self.read += length as u64;
         if self.read > MOST_TABLE {
             return Err(io::Error::other(format!(
-                "it has more than {}, which is the most that is read; a sample of the rows will do",
+                "it has more than {}, the limit; use a sample of the rows",
                 megabytes(MOST_TABLE)
             )));
         }
@@ -133,10 +133,10 @@ impl<R: io::Read> io::Read for Scanned<R> {
         if quotes.longest() > MOST_ROW {
             let most = megabytes(MOST_ROW as u64);
             return Err(io::Error::other(match quotes.unclosed() {
-                Some(line) => format!(
-                    "the quote in line {line} isn't closed within {most}, the most that a row may have"
-                ),
-                None => format!("a row has more than {most}, which is the most that is read"),
+                Some(line) => {
+                    format!("the quote in line {line} isn't closed within {most}, the limit of a row")
+                }
+                None => format!("a row has more than {most}, the limit"),
             }));
         }
         Ok(length)
@@ -154,7 +154,7 @@ impl Table {
     ) -> Result<Self, TableError> {
         if path == Path::new("-") {
             return Err(TableError::Csv(
-                "standard input is no table here, so write it into a file".into(),
+                "standard input is not supported; write it into a file".into(),
             ));
         }
         let file = files::open(path).map_err(|error| TableError::Csv(error.to_string()))?;
@@ -200,7 +200,7 @@ impl Table {
         };
         if first.len() > MOST_COLUMNS {
             return Err(TableError::Size(format!(
-                "there are {} columns; {MOST_COLUMNS} are possible",
+                "there are {} columns; at most {MOST_COLUMNS} are allowed",
                 first.len()
             )));
         }
@@ -353,9 +353,9 @@ pub(super) fn cell(
         } else if text.contains([',', ';', '\t']) && !text.contains(char::from(delimiter.byte())) {
             ": it may be several cells. --delimiter says what separates columns"
         } else if text.parse::<f64>().is_ok() {
-            ": it is no value. Fill it in, or leave out the row"
+            ": it is not a finite number. Fill it in, or leave out the row"
         } else {
-            ". --ignore leaves out a column that is no feature"
+            ". --ignore leaves out a column that is not a feature"
         };
         TableError::Cell {
             row,

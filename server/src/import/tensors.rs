@@ -36,7 +36,7 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         return Err(field(
             "coef",
             format!(
-                "is {rows} x {features}; up to {} x {} is possible",
+                "is {rows} x {features}; at most {} x {} is allowed",
                 OUTPUTS.end(),
                 FEATURES.end()
             ),
@@ -62,7 +62,7 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
             return Err(field(
                 "link",
                 format!(
-                    "is {}, which makes nothing of one output: write sigmoid",
+                    "is {}, which can't be used with one output: write sigmoid",
                     link.name()
                 ),
             ));

@@ -17,7 +17,7 @@ pub enum OpenError {
     #[error("the store's URL starts with file://, s3://, az://, gs:// or memory://, not {0}")]
     Scheme(String),
     /// The `file://` URL isn't an absolute path on this machine.
-    #[error("the file:// URL is no absolute path on this machine")]
+    #[error("the file:// URL is not an absolute path on this machine")]
     Path,
     /// This kind of store doesn't have the option.
     #[error("this kind of store has no option {0}")]

@@ -392,7 +392,7 @@ impl KeyStore {
         if self.bounded(read).await? == content {
             Ok(())
         } else {
-            Err(StoreError::Wrong("it gives back other bytes than were written"))
+            Err(StoreError::Wrong("it returns other bytes than were written"))
         }
     }
 

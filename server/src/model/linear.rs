@@ -76,7 +76,7 @@ impl LinearModel {
         };
         if !OUTPUTS.contains(&rows) || !FEATURES.contains(&features) {
             let problem = format!(
-                "is {rows} x {features}; up to {} x {} is possible",
+                "is {rows} x {features}; at most {} x {} is allowed",
                 OUTPUTS.end(),
                 FEATURES.end()
             );

@@ -22,7 +22,7 @@ pub(crate) fn tensors(file: &[u8]) -> Result<SafeTensors<'_>, ModelError> {
         && length < file.len() as u64
     {
         return Err(ModelError::Safetensors(format!(
-            "its header has {length} bytes; {MOST_HEADER} are possible"
+            "its header has {length} bytes; at most {MOST_HEADER} are allowed"
         )));
     }
     Ok(SafeTensors::deserialize(file)?)
@@ -40,7 +40,7 @@ pub(crate) fn numbers(
     if count > MOST_VALUES {
         return Err(ModelError::field(
             name,
-            format!("has {count} values; {MOST_VALUES} are possible"),
+            format!("has {count} values; at most {MOST_VALUES} are allowed"),
         ));
     }
     let values: Vec<f64> = match tensor.dtype() {

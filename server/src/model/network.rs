@@ -160,7 +160,7 @@ fn integers(tensors: &SafeTensors<'_>, name: &'static str) -> Result<(Vec<usize>
     match values.iter().find(|v| v.fract() != 0.0 || v.abs() > LARGEST) {
         Some(value) => Err(ModelError::field(
             name,
-            format!("has {value}, which is no integer of 32 bits"),
+            format!("has {value}, which is not a 32-bit integer"),
         )),
         None => Ok((shape, values.into_iter().map(|value| value as i64).collect())),
     }
@@ -283,7 +283,7 @@ mod tests {
         for bad in [0.5, 1e300, -1e10] {
             let error = read(&[1.0, bad]).unwrap_err().to_string();
             assert!(
-                error.starts_with("b: has ") && error.contains("no integer"),
+                error.starts_with("b: has ") && error.contains("not a 32-bit integer"),
                 "{error}"
             );
         }

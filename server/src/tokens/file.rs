@@ -56,7 +56,7 @@ pub enum TokenFileError {
         source: serde_json::Error,
     },
     /// The file existed earlier and is gone now.
-    #[error("{0:?} is gone: nobody is let in without it")]
+    #[error("{0:?} is gone: no token is accepted without it")]
     Gone(PathBuf),
     /// No token has this id.
     #[error("no token has the id {0}")]
@@ -65,7 +65,7 @@ pub enum TokenFileError {
     #[error("a tenant can't be called {0}: the key store has a file of that name")]
     Reserved(TenantName),
     /// The path of the lock holds something other than a plain file.
-    #[error("{0:?} is no plain file, so it can't be the lock of the tokens; remove it")]
+    #[error("{0:?} is not a plain file, so it can't be the lock of the tokens; remove it")]
     Lock(PathBuf),
     /// The platform provides no randomness.
     #[error("no randomness: {0}")]

@@ -75,14 +75,14 @@ fn waiting_has_an_end() {
     let dripping = Program::new(&url);
     dripping
         .run(&[&KEYGEN[..], &["--max-wait", "1"]].concat())
-        .expect_failure("longer in all than the 1 s of --max-wait");
+        .expect_failure("would exceed the 1 s of --max-wait");
     // The server was obeyed, eight times.
     let (url, requests) = answering(|stream| {
         let _ = stream.write_all(b"HTTP/1.1 503 Busy\r\nretry-after: 601\r\nconnection: close\r\n\r\n");
     });
     Program::new(&url)
         .run(&KEYGEN)
-        .expect_failure("to try again in 601.0 s would take longer in all than the 600 s of --max-wait");
+        .expect_failure("retrying in 601.0 s would exceed the 600 s of --max-wait");
     assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
 

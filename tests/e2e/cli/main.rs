@@ -26,7 +26,7 @@ fn the_whole_walk() {
     let made = program.run(&["keygen", "--model", "toy"]).expect_success();
     program
         .run(&["keygen", "--model", "toy"])
-        .expect_failure("is there already");
+        .expect_failure("already exists");
     let path = made
         .stdout
         .lines()

@@ -52,7 +52,7 @@ fn a_row_that_cannot_be_scored_gets_the_reason_and_spares_the_others() {
 
     let ended = program.run(&PREDICT);
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
-    for words in ["3 of 40 rows can't be scored", "37 rows scored, 3 not"] {
+    for words in ["3 of 40 rows can't be scored", "37 rows scored, 3 refused"] {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
     let model = Model::load(&models.path().join("toy.safetensors")).expect("a model");

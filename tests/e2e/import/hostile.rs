@@ -155,7 +155,7 @@ fn graphs_hold_and_compute_no_more_than_is_allowed() -> Result<()> {
             "y",
             "multiplications",
         ),
-        (scores(1_001), "s", "weights are possible"),
+        (scores(1_001), "s", "weights are allowed"),
         (doubled, "d60", "16384 columns"),
         (many_rows, "y", "more than 1,000 bytes"),
         (circle, "y", "which no node before it gives"),
@@ -180,7 +180,7 @@ fn what_no_output_depends_on_is_not_run() -> Result<()> {
     let output = import(&file, &RANGE)?;
     let report = String::from_utf8_lossy(&output.stdout);
     ensure!(
-        output.status.success() && report.contains("200 rows alike"),
+        output.status.success() && report.contains("200 rows match"),
         "{:?}: {report}{}",
         output.status,
         String::from_utf8_lossy(&output.stderr)
@@ -236,7 +236,7 @@ fn only_files_beside_the_model_are_read_and_pipes_are_not_waited_for() -> Result
     for (data, words) in [
         ("link", "symbolic link"),
         ("pipe", "a pipe or a device"),
-        ("../secret", "no file beside the model"),
+        ("../secret", "not in the model's folder"),
     ] {
         let file = path("external.onnx");
         fs::write(&file, graph().elsewhere("w", shape, data).model(&["y"]))?;

@@ -329,7 +329,7 @@ fn what_is_no_linear_model_is_refused_with_the_operators_name() -> Result<()> {
     for (name, words) in [
         ("Churn", "a-z, 0-9"),
         ("", "a-z, 0-9"),
-        ("mnist-linear", "every server"),
+        ("mnist-linear", "reserved for a bundled model"),
     ] {
         let output = import(
             &fixture("iris").join("model.onnx"),

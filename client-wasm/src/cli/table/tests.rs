@@ -193,7 +193,7 @@ fn what_is_no_table_of_features_is_refused() {
     assert!(format!("{:#}", missing.unwrap_err()).contains("/nothing/here.csv"));
     let folder = tempfile::tempdir().unwrap();
     let folder = Survey::of(&args(folder.path(), &[]), &inputs());
-    assert!(format!("{:#}", folder.unwrap_err()).contains("no regular file"));
+    assert!(format!("{:#}", folder.unwrap_err()).contains("not a regular file"));
 }
 
 proptest! {

@@ -264,22 +264,22 @@ fn compared(
 
 impl Comparisons {
     fn describe(&self, report: &mut Report) {
-        let alike = |Compared { rows, largest, close }: &Compared| {
+        let summary = |Compared { rows, largest, close }: &Compared| {
             let close = match close {
                 0 => String::new(),
                 close => format!(", {close} too close to call"),
             };
-            format!("{rows} rows alike, largest difference {largest:.1e}{close}")
+            format!("{rows} rows match, largest difference {largest:.1e}{close}")
         };
         match &self.file {
             Ok(compared) => report.row(
                 "compared",
-                format!("with the file, run in the clear: {}", alike(compared)),
+                format!("with the file, run in the clear: {}", summary(compared)),
             ),
             Err(why) => report.row("compared", format!("not with the file, run in the clear: {why}")),
         }
         if let Some(compared) = &self.expected {
-            report.row("", format!("with --expect: {}", alike(compared)));
+            report.row("", format!("with --expect: {}", summary(compared)));
         }
         report.entries(json!({
             "compared_rows": self.file.as_ref().map_or(0, |compared| compared.rows),

@@ -54,7 +54,7 @@ impl Report {
         } = agreement;
         if *rows > 1 {
             let decided = if *decides {
-                format!("{same_decision} of {rows} rows decided alike")
+                format!("same decision for {same_decision} of {rows} rows")
             } else {
                 format!("{rows} rows")
             };
@@ -113,10 +113,7 @@ impl Report {
         if !data.others().is_empty() {
             self.row(
                 "",
-                format!(
-                    "columns that are none of the model's: {}",
-                    data.others().join(", ")
-                ),
+                format!("columns not used by the model: {}", data.others().join(", ")),
             );
         }
         self.entries(json!({ "calibration_rows": data.rows().len(), "other_columns": data.others() }));

@@ -121,9 +121,7 @@ impl Counted {
         if message == Message::Node {
             self.nodes += 1;
             if self.nodes > MOST_NODES {
-                return refuse(format!(
-                    "the model has more than {MOST_NODES} nodes, which is the most that is read"
-                ));
+                return refuse(format!("the model has more than {MOST_NODES} nodes, the limit"));
             }
         }
         self.take(message.size(), 2)?;
@@ -175,7 +173,7 @@ impl Counted {
         self.memory = self.memory.saturating_add((bytes as u64).saturating_mul(times));
         if self.memory > MOST_DECODED {
             return refuse(format!(
-                "the file's parts would take more than {} of memory, which is the most that is read",
+                "the file's parts would take more than {} of memory, the limit",
                 megabytes(MOST_DECODED)
             ));
         }

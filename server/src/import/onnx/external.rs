@@ -37,7 +37,7 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> 
         [Component::Normal(_)]
     ) {
         return Err(format!(
-            "has its data in {}, which is no file beside the model",
+            "has its data in {}, which is not in the model's folder",
             quoted(location)
         ));
     }
@@ -56,7 +56,7 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> 
     // Counted every time, because several tensors may share the bytes of one file.
     *left = left.checked_sub(length).ok_or_else(|| {
         format!(
-            "has {length} bytes of data, with which the model has more than {}, which is the most that is read",
+            "has {length} bytes of data, with which the model has more than {}, the limit",
             megabytes(MOST_FILE)
         )
     })?;
@@ -95,10 +95,10 @@ mod tests {
         assert_eq!(part.raw_data, b"234");
         for (bad, words) in [
             (&[][..], "without a location"),
-            (&[("location", "../data")], "beside the model"),
-            (&[("location", "/etc/hostname")], "beside the model"),
-            (&[("location", "a/data")], "beside the model"),
-            (&[("location", "")], "beside the model"),
+            (&[("location", "../data")], "not in the model's folder"),
+            (&[("location", "/etc/hostname")], "not in the model's folder"),
+            (&[("location", "a/data")], "not in the model's folder"),
+            (&[("location", "")], "not in the model's folder"),
             (&[("location", "none")], "none"),
             (
                 &[("location", "data"), ("offset", "8"), ("length", "3")],

@@ -103,7 +103,7 @@ pub(super) fn read<'g>(graph: &'g GraphProto, values: &mut Values<'g>) -> Result
 
 fn too_many(features: usize) -> ImportError {
     ImportError::Graph(format!(
-        "the model has {features} features or more; {} to {} are possible",
+        "the model has {features} features or more; {} to {} are allowed",
         FEATURES.start(),
         FEATURES.end()
     ))

@@ -148,7 +148,7 @@ impl Graph {
         let outputs = &self.graph.output;
         if outputs.len() > MOST_OUTPUTS {
             return Err(ImportError::Graph(format!(
-                "the model has {} outputs; {MOST_OUTPUTS} are possible",
+                "the model has {} outputs; at most {MOST_OUTPUTS} are allowed",
                 outputs.len()
             )));
         }
@@ -186,7 +186,7 @@ fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
     {
         None => Ok(()),
         Some(name) => Err(ImportError::Graph(format!(
-            "the name {} has {} bytes; {MOST_NAME} are possible",
+            "the name {} has {} bytes; at most {MOST_NAME} are allowed",
             quoted(name),
             name.len()
         ))),

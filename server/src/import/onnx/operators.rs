@@ -157,7 +157,7 @@ impl Versions {
             }
             if !(oldest..=newest).contains(&version) {
                 return refuse(format!(
-                    "the model was exported with version {version} of {domain}'s operators (opset); {oldest} to {newest} are understood. \
+                    "the model was exported with version {version} of {domain}'s operators (opset); {oldest} to {newest} are supported. \
                      Export it with another target opset"
                 ));
             }

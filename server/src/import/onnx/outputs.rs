@@ -74,7 +74,7 @@ fn check_count(outputs: usize) -> Result<(), ImportError> {
         return Ok(());
     }
     Err(ImportError::Graph(format!(
-        "the model has {outputs} outputs or more; at most {} are possible",
+        "the model has {outputs} outputs or more; at most {} are allowed",
         OUTPUTS.end()
     )))
 }

@@ -47,7 +47,7 @@ impl<'g> Values<'g> {
         self.held += kept.as_ref().map_or(0, Value::size);
         if self.held > MOST_HELD {
             return Err(ImportError::Graph(format!(
-                "the model's tensors up to {name:?} take more than {} at once, which is the most that is held",
+                "the model's tensors up to {name:?} take more than {} at once, the limit",
                 megabytes(MOST_HELD)
             )));
         }

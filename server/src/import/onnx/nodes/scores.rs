@@ -22,7 +22,7 @@ impl Node<'_> {
         let features = self.context.features;
         if scores > MOST_SCORES || scores.saturating_mul(features) > MOST_WEIGHTS {
             return self.refuse(format!(
-                " to {scores} columns of {features} features; {MOST_SCORES} columns and {MOST_WEIGHTS} weights are possible"
+                " to {scores} columns of {features} features; at most {MOST_SCORES} columns and {MOST_WEIGHTS} weights are allowed"
             ));
         }
         Ok(())
