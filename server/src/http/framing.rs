@@ -1,7 +1,8 @@
 //! Where a request ends: as much HTTP/1.1 framing as it takes to read one request at a time.
 //!
-//! The HTTP library has the last word on every byte. If it sees a boundary elsewhere, bytes only
-//! reach it earlier or later, never in another order.
+//! The HTTP library has the last word on every byte: it gets all of them in order. Where it sees a
+//! boundary elsewhere, as in some malformed requests, it gets them late or waits in vain, and the
+//! request times out.
 
 /// Finds the end of request headers (RFC 9112, section 2.1): an empty line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +21,11 @@ enum Line {
 }
 
 impl Headers {
+    /// Returns whether there was more than empty lines.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0 != Line::First
+    }
+
     /// Returns how many of the next bytes belong to the headers, and whether they end there.
     pub(super) fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
         for (index, byte) in bytes.iter().enumerate() {
@@ -72,7 +78,7 @@ pub(super) enum Chunks {
     Trailer(bool),
     /// Behind the last line.
     Done,
-    /// Not chunked coding. The HTTP library refuses it.
+    /// Not chunked coding, or a chunk of 16 exabytes.
     Broken,
 }
 
@@ -172,6 +178,11 @@ mod tests {
         assert_eq!(headers(b"\r\n\n\r\nGET / HTTP/1.1\n\r\nnext"), (22, true));
         assert_eq!(headers(b"GET / HTTP/1.1\r\na: b\r\n\r"), (23, false));
         assert_eq!(headers(b"\r\n\r\n\r\n"), (6, false));
+        let mut headers = Headers::default();
+        headers.take(b"\r\n\n");
+        assert!(!headers.has_begun());
+        headers.take(b"G");
+        assert!(headers.has_begun());
     }
 
     #[test]

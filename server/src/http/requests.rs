@@ -49,13 +49,15 @@ pub(super) struct Requests<T> {
     /// Whether the client has closed its side.
     ended: bool,
     part: Part,
+    /// The headers that are arriving, in [`Part::Head`].
+    head: Head,
     timer: Timer,
 }
 
 /// The part of a request that comes next.
 enum Part {
     /// Headers, or their rest.
-    Head(Head),
+    Head,
     /// Nothing, until the HTTP library has parsed the headers.
     Parsing {
         /// When it got the last byte of them.
@@ -85,7 +87,8 @@ impl<T: AsyncRead + Unpin> Requests<T> {
             patience,
             ahead: BytesMut::new(),
             ended: false,
-            part: Part::Head(Head::default()),
+            part: Part::Head,
+            head: Head::default(),
             timer: Timer::new(),
         }
     }
@@ -119,25 +122,30 @@ impl<T: AsyncRead + Unpin> Requests<T> {
     }
 
     /// Looks whether the client has disconnected, while none of its bytes are wanted. Ready only
-    /// then.
-    fn poll_disconnected(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// then; not before the bytes ahead have been handed on, if they still matter.
+    fn poll_disconnected(&mut self, bytes_matter: bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(room @ 1..) = AHEAD.checked_sub(self.ahead.len()) {
-            if !ready!(self.poll_more(room, context))? {
-                return Poll::Ready(Ok(()));
+            match self.poll_more(room, context)? {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => break,
+                // The network wakes this task, but not for bytes that are there already.
+                Poll::Pending if self.ahead.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
             }
         }
+        if self.ended && !(bytes_matter && !self.ahead.is_empty()) {
+            return Poll::Ready(Ok(()));
+        }
+        self.watch.hold_back();
         Poll::Pending
     }
 
     /// Hands on headers.
     fn poll_head(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Part::Head(head) = &self.part else {
-            return Poll::Pending;
-        };
-        let since = head.since;
+        let since = self.head.since;
         if since.is_none() && self.watch.blocked_for().is_some() {
             // Nothing new from a client that doesn't read.
-            return self.poll_disconnected(context);
+            return self.poll_disconnected(false, context);
         }
         if self.ahead.is_empty() {
             match self.poll_more(PIECE, context)? {
@@ -153,17 +161,18 @@ impl<T: AsyncRead + Unpin> Requests<T> {
                 }
             }
         }
-        let Part::Head(head) = &mut self.part else {
-            return Poll::Pending;
-        };
         let most = self.ahead.len().min(buffer.remaining());
+        let head = &mut self.head;
         let (count, complete) = head.end.take(&self.ahead[..most]);
         head.bytes += count;
-        head.since.get_or_insert_with(Instant::now);
         if head.bytes > LONGEST_HEAD {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
+        if head.end.has_begun() {
+            head.since.get_or_insert_with(Instant::now);
+        }
         if complete {
+            self.head = Head::default();
             self.part = Part::Parsing {
                 since: Instant::now(),
                 begun: self.watch.begun(),
@@ -177,8 +186,8 @@ impl<T: AsyncRead + Unpin> Requests<T> {
 
     /// Fails if a time and some more have passed.
     ///
-    /// The HTTP library watches the first headers of a connection, and connections that send
-    /// nothing; it responds to those. It leaves open later headers that stop half way.
+    /// The HTTP library watches the first headers of a connection, to which it responds, and
+    /// connections that send nothing. It leaves open later headers that stop half way.
     fn poll_late(&mut self, late: Instant, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.timer.has_come(late + ANSWERED, context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -186,7 +195,7 @@ impl<T: AsyncRead + Unpin> Requests<T> {
         Poll::Pending
     }
 
-    /// Hands on up to `most` bytes of a body. At the body's end, nothing.
+    /// Hands on up to `most` bytes of a body, or none if the client has disconnected.
     fn poll_body(
         &mut self,
         mut body: Body,
@@ -219,12 +228,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Requests<T> {
         }
         loop {
             match this.part {
-                Part::Head(_) => return this.poll_head(context, buffer),
+                Part::Head => return this.poll_head(context, buffer),
                 Part::Parsing { begun, .. } if this.watch.begun() != begun => {
                     this.part = Part::Body(Body::new(this.watch.expected()));
                 }
                 Part::Parsing { since, .. } => {
-                    if this.poll_disconnected(context)?.is_ready() {
+                    // What is ahead may be the request's body.
+                    if this.poll_disconnected(true, context)?.is_ready() {
                         return Poll::Ready(Ok(()));
                     }
                     return this.poll_late(since + this.patience.head, context);
@@ -232,14 +242,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Requests<T> {
                 Part::Body(body) => {
                     let busy = this.watch.idle_since().is_none();
                     if !busy && body.is_complete() {
-                        this.part = Part::Head(Head::default());
+                        this.part = Part::Head;
                         continue;
                     }
                     // What is left of a body behind its response is for the HTTP library to
                     // discard, before it closes the connection.
                     let wanted = if busy { this.watch.wanted() } else { PIECE };
                     if wanted == 0 || body.is_complete() || !busy && body == Body::Endless {
-                        return this.poll_disconnected(context);
+                        return this.poll_disconnected(!body.is_complete(), context);
                     }
                     return this.poll_body(body, wanted, context, buffer);
                 }

@@ -120,6 +120,13 @@ impl Room {
         bytes: usize,
         guest: Arc<dyn Guest>,
     ) -> Option<Place> {
+        {
+            let mut places = self.lock();
+            if places.waiting.is_empty() && self.fits(bytes, places.taken) {
+                let number = places.number();
+                return Some(self.seat(&mut places, number, tenant, bytes, guest));
+            }
+        }
         let deadline = Instant::now() + LEAVING;
         let waiting = self.wait(tenant, bytes);
         loop {
@@ -129,15 +136,12 @@ impl Room {
                 let taken =
                     places.taken + places.promised(waiting.number, |other| self.competes(other, bytes));
                 if self.fits(bytes, taken) {
-                    places.seat(waiting.number, tenant, bytes, guest);
+                    places.waiting.remove(&waiting.number);
                     if !places.waiting.is_empty() {
                         // This tenant holds more now: another one may come first.
                         self.left.notify_waiters();
                     }
-                    return Some(Place {
-                        room: self.clone(),
-                        number: waiting.number,
-                    });
+                    return Some(self.seat(&mut places, waiting.number, tenant, bytes, guest));
                 }
                 if self.make_room(&mut places, tenant, bytes, taken) == Prospect::None {
                     return None;
@@ -154,11 +158,33 @@ impl Room {
 
     fn wait(&self, tenant: &Tenant, bytes: usize) -> Waiting<'_> {
         let mut places = self.lock();
-        let number = places.next;
-        places.next += 1;
+        let number = places.number();
         let tenant = tenant.clone();
         places.waiting.insert(number, Newcomer { tenant, bytes });
         Waiting { room: self, number }
+    }
+
+    fn seat(
+        self: &Arc<Self>,
+        places: &mut Places,
+        number: u64,
+        tenant: &Tenant,
+        bytes: usize,
+        guest: Arc<dyn Guest>,
+    ) -> Place {
+        places.taken += bytes;
+        *places.by_tenant.entry(tenant.clone()).or_default() += bytes;
+        let held = Held {
+            tenant: tenant.clone(),
+            bytes,
+            guest,
+            leaving: false,
+        };
+        places.guests.insert(number, held);
+        Place {
+            room: self.clone(),
+            number,
+        }
     }
 
     fn is_large(&self, bytes: usize) -> bool {
@@ -275,17 +301,10 @@ impl Places {
         others.map(|(_, newcomer)| newcomer.bytes).sum()
     }
 
-    fn seat(&mut self, number: u64, tenant: &Tenant, bytes: usize, guest: Arc<dyn Guest>) {
-        self.waiting.remove(&number);
-        self.taken += bytes;
-        *self.by_tenant.entry(tenant.clone()).or_default() += bytes;
-        let held = Held {
-            tenant: tenant.clone(),
-            bytes,
-            guest,
-            leaving: false,
-        };
-        self.guests.insert(number, held);
+    /// Returns the number of whoever comes next.
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
     }
 
     fn give_back(&mut self, tenant: &Tenant, bytes: usize) {

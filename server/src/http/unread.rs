@@ -20,7 +20,7 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
+    http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE},
     middleware::Next,
 };
 use bytes::Bytes;
@@ -36,7 +36,7 @@ use std::{
 /// Most bytes of a response that the connection gets at a time.
 pub(super) const PIECE: usize = 16 << 10;
 
-/// Wraps every route that may read a body.
+/// Middleware around everything else.
 pub(super) async fn wrap(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -78,7 +78,10 @@ pub(super) async fn wrap(
 /// requests with two lengths, or with one that isn't a number.
 fn body_length(headers: &HeaderMap) -> Expected {
     let declared = headers.get(CONTENT_LENGTH);
-    if headers.contains_key(TRANSFER_ENCODING) {
+    if headers.contains_key(UPGRADE) {
+        // Whatever else they say, the library may hand on everything.
+        Expected::Endless
+    } else if headers.contains_key(TRANSFER_ENCODING) {
         Expected::Chunks
     } else if let Some(count) = declared.and_then(|value| value.to_str().ok()?.parse().ok()) {
         Expected::Bytes(count)

@@ -35,6 +35,8 @@ pub(super) struct Watch {
     wanted: AtomicUsize,
     /// Length of the body of the request that began last.
     expected: Mutex<Expected>,
+    /// Whether reading has stopped although there is something to read, and has to be woken.
+    held_back: AtomicBool,
 }
 
 impl Watch {
@@ -49,6 +51,7 @@ impl Watch {
             idle: AtomicU64::new(0),
             wanted: AtomicUsize::new(0),
             expected: Mutex::default(),
+            held_back: AtomicBool::new(false),
         }
     }
 
@@ -113,8 +116,18 @@ impl Watch {
 
     /// Records that a handler waits for more of its request's body.
     pub(super) fn want_more(&self) {
-        // A task that already waits for the network needs no waking.
-        if self.wanted.swap(WANTED, Ordering::Relaxed) == 0 {
+        self.wanted.store(WANTED, Ordering::Relaxed);
+        self.resume();
+    }
+
+    /// Records that reading stops although there is something to read, or there may be.
+    pub(super) fn hold_back(&self) {
+        self.held_back.store(true, Ordering::Relaxed);
+    }
+
+    /// Goes on reading, if it was held back: a task that waits for the network needs no waking.
+    fn resume(&self) {
+        if self.held_back.swap(false, Ordering::Relaxed) {
             self.waker.wake();
         }
     }
@@ -143,7 +156,7 @@ impl Watch {
     }
 }
 
-/// A request in progress, until its response has been written.
+/// A request in progress, until the HTTP library has all of its response.
 pub(super) struct InProgress(Arc<Watch>);
 
 impl InProgress {
@@ -153,6 +166,7 @@ impl InProgress {
         *watch.expected.lock().unwrap_or_else(PoisonError::into_inner) = expected;
         watch.begun.fetch_add(1, Ordering::Relaxed);
         watch.busy.fetch_add(1, Ordering::Relaxed);
+        watch.resume();
         Self(watch.clone())
     }
 
@@ -167,7 +181,7 @@ impl Drop for InProgress {
         self.0.idle.store(self.0.milliseconds(), Ordering::Relaxed);
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
         // The next request's headers may be read now.
-        self.0.waker.wake();
+        self.0.resume();
     }
 }
 
