@@ -1,4 +1,5 @@
 // The whole flow, by mouse, touch and keyboard.
+import { readFileSync } from "node:fs";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { testDigits } from "./support/mnist.mjs";
@@ -179,13 +180,14 @@ test("from the first visit to the first answer, and from a stroke to its answer"
 });
 
 test("examples are chosen by keyboard, and Clear takes everything away", async () => {
+  const { first, mistakes } = JSON.parse(readFileSync(new URL("../../web/src/examples.json", import.meta.url)));
   const visitor = await Visitor.open(browser);
   await visitor.ready();
   const { page } = visitor;
   await page.focus("#try-example");
   await page.keyboard.press("Enter");
   await page.waitForSelector("#examples button");
-  assert.deepEqual(await page.locator(".examples-group").evaluateAll((groups) => groups.map((group) => group.querySelectorAll("button").length)), [20, 13]);
+  assert.deepEqual(await page.locator(".examples-group").evaluateAll((groups) => groups.map((group) => group.querySelectorAll("button").length)), [first.length, mistakes.length]);
   await page.keyboard.press("Tab");
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowLeft");
