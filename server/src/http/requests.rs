@@ -133,7 +133,7 @@ impl<T: AsyncRead + Unpin> Requests<T> {
                 Poll::Pending => break,
             }
         }
-        if self.ended && !(bytes_matter && !self.ahead.is_empty()) {
+        if self.ended && (self.ahead.is_empty() || !bytes_matter) {
             return Poll::Ready(Ok(()));
         }
         self.watch.hold_back();
