@@ -6,7 +6,7 @@ use arbitrary::{Result, Unstructured};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
     params::ParameterSet,
-    wire::{HEADER_BYTES, Header, Kind, PublicKey, Query, QueryId, Response},
+    wire::{EvaluationKey, HEADER_BYTES, Header, Kind, Query, QueryId, Response},
 };
 use sha2::{Digest, Sha256};
 
@@ -62,20 +62,20 @@ fn mend_checksum(blob: &mut [u8]) {
 
 /// Passes a blob to every reader, whatever its kind.
 fn everywhere(blob: &[u8], sample: &Sample) {
-    let linear = matches!(sample.model.set(), ParameterSet::Linear(_));
+    let linear = matches!(sample.model.parameters(), ParameterSet::Linear(_));
     let _ = Header::kind_of(blob);
     let _ = Header::is_of_earlier_format(blob);
-    for kind in [Kind::PublicKey, Kind::Query, Kind::Response, Kind::SecretKey] {
+    for kind in [Kind::EvaluationKey, Kind::Query, Kind::Response, Kind::SecretKey] {
         let _ = Header::peek(blob, kind);
     }
     let _ = QueryId::of(blob);
-    if let Ok(key) = PublicKey::from_blob(blob) {
+    if let Ok(key) = EvaluationKey::from_blob(blob) {
         assert!(key.to_blob().0 == blob, "a key is written as it was read");
-        if linear && key.set() == sample.model.set() {
+        if linear && key.parameters() == sample.model.parameters() {
             sample.score_with(&key);
         }
     }
-    let (set, descriptor) = (sample.model.set(), sample.descriptor());
+    let (set, descriptor) = (sample.model.parameters(), sample.descriptor());
     if let Ok(query) = Query::from_blob(blob, set.query_format(), descriptor.inputs.count)
         && linear
     {

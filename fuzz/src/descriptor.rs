@@ -2,7 +2,7 @@
 
 use crate::samples::{SAMPLES, middle};
 use blindscore_protocol::{
-    descriptor::{ModelDescriptor, ModelPin, Sizes},
+    descriptor::{Model, ModelDescriptor, ModelPin},
     ids::KeyId,
     problem::Problem,
     wire::{Header, Kind, QueryId},
@@ -19,43 +19,46 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(descriptor) = serde_json::from_slice::<ModelDescriptor>(data) else {
         return;
     };
-    let Ok(set) = descriptor.parse() else {
+    let Ok(model) = Model::try_from(descriptor) else {
         return;
     };
-    let pin = descriptor.pin();
+    let pin = model.pin();
     assert!(
-        pin.refusal(&descriptor).is_none(),
+        pin.refusal(&model).is_none(),
         "a model is the one that its own id pins"
     );
     assert_eq!(pin.to_string().parse(), Ok(pin));
-    assert_eq!(descriptor.difference(&descriptor), None);
+    assert_eq!(model.difference(&model), None);
     for sample in SAMPLES.iter() {
-        let _ = descriptor.difference(sample.descriptor());
+        let _ = model.difference(sample.descriptor());
     }
-    let Some(sample) = SAMPLES.iter().find(|sample| sample.model.set() == set) else {
+    let Some(sample) = SAMPLES
+        .iter()
+        .find(|sample| sample.model.parameters() == model.parameters())
+    else {
         return;
     };
-    let (features, outputs) = (descriptor.inputs.count, descriptor.outputs.len());
-    let sizes = Sizes::of(&set, features, outputs);
+    let outputs = model.outputs.len();
+    let sizes = model.blob_sizes();
     // The middle of the ranges may lie outside the input ball.
-    let Ok(query) = sample.key.encrypt(&descriptor, &middle(&descriptor.inputs)) else {
+    let Ok(query) = sample.key.encrypt(&model, &middle(&model.inputs)) else {
         return;
     };
     assert_eq!(query.len(), sizes.query);
     let query = QueryId::of(&query).expect("a query of our own");
     let header = Header {
         kind: Kind::Response,
-        params: set.id(),
+        params: model.parameters().id(),
         key: sample.key.key_id(),
-        model: descriptor.id,
+        model: model.id,
     };
     let empty = header.seal(&[]).len();
     let mut payload = vec![0x5a; sizes.response - empty];
     // The payload's first bytes name another query; even so it is read to its end.
-    let _ = sample.key.decrypt(&descriptor, query, &header.seal(&payload));
+    let _ = sample.key.decrypt(&model, query, &header.seal(&payload));
     payload.fill(0);
-    let _ = sample.key.decrypt(&descriptor, query, &header.seal(&payload));
-    let scores = blindscore_client::Scores::new(&descriptor, vec![1.0; outputs]);
+    let _ = sample.key.decrypt(&model, query, &header.seal(&payload));
+    let scores = blindscore_client::Scores::new(&model, vec![1.0; outputs]);
     assert!(
         scores
             .probabilities
@@ -74,8 +77,7 @@ mod tests {
             &include_bytes!("../seeds/descriptor/model.json")[..],
             include_bytes!("../seeds/descriptor/two-classes.json"),
         ] {
-            let descriptor: ModelDescriptor = serde_json::from_slice(seed).unwrap();
-            descriptor.parse().unwrap();
+            serde_json::from_slice::<Model>(seed).unwrap();
         }
     }
 }

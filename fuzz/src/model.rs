@@ -1,15 +1,12 @@
 //! Model files (safetensors), as read by `serve` and `import`.
 
 use crate::samples::middle;
-use blindscore_server::{
-    import::{self, Naming, Network},
-    model::{LinearModel, Model, Salt},
-};
+use blindscore_engine::model::{LinearModel, Model, Salt};
+use blindscore_import::{Naming, Network};
 
 pub(crate) fn run(data: &[u8]) {
     if let Ok(model) = Model::from_safetensors(data) {
         let descriptor = model.descriptor();
-        descriptor.parse().expect("clients can use what is served");
         let features = middle(&descriptor.inputs);
         let scores = model.plain_scores(&features);
         assert_eq!(scores.len(), descriptor.outputs.len());
@@ -19,10 +16,10 @@ pub(crate) fn run(data: &[u8]) {
         let written = linear.to_safetensors().expect("a model file");
         LinearModel::from_safetensors(&written).expect("what is written can be read");
     }
-    let _ = import::read_safetensors(data);
+    let _ = blindscore_import::read_safetensors(data);
     let salt = Salt::none();
     let naming = Naming {
-        name: "fuzzed",
+        name: &"fuzzed".parse().expect("a name"),
         title: None,
         labels: None,
         salt: &salt,

@@ -1,10 +1,8 @@
 //! ONNX files, through all of `import` up to the comparison with the file itself.
 
+use blindscore_engine::model::{LinearModel, Salt};
+use blindscore_import::{MOST_LEVELS, Ranges, Settled, choose, compare, onnx::Graph, settle};
 use blindscore_protocol::{descriptor::Task, params::LinearParams};
-use blindscore_server::{
-    import::{MOST_LEVELS, Ranges, Settled, choose, compare, onnx::Graph, settle},
-    model::{LinearModel, Salt},
-};
 use std::{fs, sync::LazyLock};
 use tempfile::TempDir;
 
@@ -40,7 +38,7 @@ pub(crate) fn run(data: &[u8]) {
     let linear = LinearModel {
         params: LinearParams::N2048,
         salt: Salt::none(),
-        name: "fuzzed".into(),
+        name: "fuzzed".parse().expect("a name"),
         title: "fuzzed".into(),
         inputs: ranges.inputs(named.features.as_deref(), MOST_LEVELS),
         labels,

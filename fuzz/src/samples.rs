@@ -1,15 +1,15 @@
 //! Keys, queries and responses of honest clients and servers, for each parameter set.
 
 use blindscore_client::{ClientKey, Scores};
-use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, Task},
-    params::{LinearParams, ParameterSet},
-    wire::{PublicKey, Query, QueryId},
-};
-use blindscore_server::{
-    engine::PreparedKey,
-    import::{Naming, Network},
+use blindscore_engine::{
+    PreparedKey,
     model::{LinearModel, Model, Salt},
+};
+use blindscore_import::{Naming, Network};
+use blindscore_protocol::{
+    descriptor::{self, Inputs, Link, Task},
+    params::{LinearParams, ParameterSet},
+    wire::{EvaluationKey, Query, QueryId},
 };
 use std::sync::LazyLock;
 
@@ -67,10 +67,10 @@ impl Sample {
 
     fn read_query(&self) -> Query {
         let features = self.descriptor().inputs.count;
-        Query::from_blob(&self.query, self.model.set().query_format(), features).expect("a good query")
+        Query::from_blob(&self.query, self.model.parameters().query_format(), features).expect("a good query")
     }
 
-    pub(crate) fn descriptor(&self) -> &ModelDescriptor {
+    pub(crate) fn descriptor(&self) -> &descriptor::Model {
         self.model.descriptor()
     }
 
@@ -85,7 +85,7 @@ impl Sample {
     }
 
     /// Scores the sample's query with another public key.
-    pub(crate) fn score_with(&self, key: &PublicKey) {
+    pub(crate) fn score_with(&self, key: &EvaluationKey) {
         let prepared = PreparedKey::new(key);
         let response = self.model.engine().score(&self.read_query(), &prepared);
         let blob = response.expect("the key is of the model's set").to_blob();
@@ -107,7 +107,7 @@ fn linear(params: LinearParams) -> (Model, Vec<u8>) {
     let model = LinearModel {
         params,
         salt: Salt::none(),
-        name: "toy".into(),
+        name: "toy".parse().expect("a name"),
         title: "A toy".into(),
         inputs: Inputs::uniform(3, 0.0, 9.0, 10),
         labels: ["red", "green", "blue"].map(str::to_owned).to_vec(),
@@ -125,7 +125,7 @@ fn linear(params: LinearParams) -> (Model, Vec<u8>) {
 
 fn network() -> Model {
     let naming = Naming {
-        name: "net",
+        name: &"net".parse().expect("a name"),
         title: None,
         labels: None,
         salt: &Salt::none(),

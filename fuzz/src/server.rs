@@ -1,7 +1,7 @@
 //! The real server, in this process, so that libFuzzer sees its coverage.
 
 use crate::samples::{self, Sample, usual};
-use blindscore_server::{cli, tokens::TokenFile};
+use blindscore_server::{cli, tenants::TokenFile};
 use std::{
     env, fs,
     io::{Read, Write},

@@ -3,8 +3,8 @@
 use crate::{program, table::file};
 use blindscore_protocol::params::ParameterSet;
 use blindscore_server::{
-    keystore::{StoreOption, TenantName},
-    tokens::TokenFile,
+    keystore::StoreOption,
+    tenants::{TenantName, TokenFile},
 };
 use std::{fs, net::TcpListener, sync::LazyLock};
 use tempfile::TempDir;

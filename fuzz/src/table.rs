@@ -1,8 +1,8 @@
 //! CSV tables, as read by `import`; the client has the same rules for columns.
 
 use crate::samples::usual;
+use blindscore_import::{Calibration, Expected, TableOptions, Wanted};
 use blindscore_protocol::columns::{find_delimiter, number, utf16};
-use blindscore_server::import::{Calibration, Expected, TableOptions, Wanted};
 use std::{fs, path::PathBuf, sync::LazyLock};
 use tempfile::TempDir;
 

@@ -2,8 +2,9 @@
 
 Usage: python agreement.py FOLDER_OF_PROGRAMS
 
-The folder has blindscore-server and blindscore (cargo build --release -p blindscore-server -p blindscore-client --features blindscore-client/cli
-leaves them in target/release). Each pipeline is fitted, exported by skl2onnx, imported with its training rows, served, and asked by the client about the test rows.
+The folder has blindscore-server and blindscore (cargo build --release -p blindscore-server -p blindscore-cli leaves them
+in target/release). Each pipeline is fitted, exported by skl2onnx, imported with its training rows, served, and asked by
+the client about the test rows.
 """
 
 import csv
@@ -102,12 +103,13 @@ def compare(programs, folder, name, X, y, model):
     (folder / "model.onnx").write_bytes(onnx.SerializeToString())
     write_csv(folder / "train.csv", X_train)
     imported, import_seconds = run(
-        programs / "blindscore-server", "import", folder / "model.onnx", "--name", name, "--calibrate", folder / "train.csv", "--models-dir", folder / "models", "--json"
+        programs / "blindscore", "import", folder / "model.onnx", "--name", name,
+        "--calibrate", folder / "train.csv", "--models-dir", folder / "models", "--json",
     )
     report = json.loads(imported)
     error = report["stated_error"]
     # The client refuses rows outside the ranges, so they are counted and left out here.
-    limits = json.loads(run(programs / "blindscore-server", "inspect", name, "--models-dir", folder / "models", "--json")[0])["descriptor"]["inputs"]
+    limits = json.loads(run(programs / "blindscore", "inspect", name, "--models-dir", folder / "models", "--json")[0])["descriptor"]["inputs"]
     allowed = np.array([accepts(limits, row) for row in X_test.astype(float)])
     rows = X_test[allowed]
     write_csv(folder / "rows.csv", rows)

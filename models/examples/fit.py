@@ -40,7 +40,8 @@ def write(folder, name, model, onnx, X_train, X_test, y_test):
     header = ",".join(getattr(X_train, "columns", []))
     np.savetxt(place / "train.csv", X_train, delimiter=",", fmt="%.7g", header=header, comments="")
     rows = X_test[:ROWS]
-    expected = {"rows": np.asarray(rows, dtype=float).tolist(), "predict": [str(v) if not isinstance(v, np.ndarray) else v.tolist() for v in model.predict(rows)]}
+    predicted = [v.tolist() if isinstance(v, np.ndarray) else str(v) for v in model.predict(rows)]
+    expected = {"rows": np.asarray(rows, dtype=float).tolist(), "predict": predicted}
     if hasattr(model, "predict_proba"):
         expected["probabilities"] = model.predict_proba(rows).tolist()
     else:
@@ -99,7 +100,9 @@ def main(folder):
     write(folder, "iris-torch", torch, torch.onnx(), X_train, X_test, y_test)
     # A data frame: skl2onnx makes one input per column, with a name without spaces.
     frame = datasets.load_breast_cancer(as_frame=True)
-    X_train, X_test, y_train, y_test = train_test_split(frame.data.astype(np.float32), cancer.target_names[cancer.target], test_size=0.3, random_state=0)
+    X_train, X_test, y_train, y_test = train_test_split(
+        frame.data.astype(np.float32), cancer.target_names[cancer.target], test_size=0.3, random_state=0
+    )
     scaled, as_they_are = list(frame.data.columns[5:]), list(frame.data.columns[:5])
     columns = make_column_transformer((StandardScaler(), scaled), ("passthrough", as_they_are))
     pipeline = make_pipeline(columns, LogisticRegression(max_iter=10000)).fit(X_train, y_train)

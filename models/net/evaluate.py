@@ -111,7 +111,7 @@ def scores(tensors, p, read_noise=0.0, rng=None):
 
 
 def noise(tensors):
-    """Returns the predicted standard deviation of the noise on p (`protocol/src/noise.rs`), the
+    """Returns the predicted standard deviation of the noise on p (`protocol/src/noise`), the
     largest of all projections."""
     switch, query = 2**-18 / 12 * (704 / 4 + 1) / 4, 2**-29.58 + 2**-36 / 12
     norms = (tensors["w"].astype(np.float64) ** 2).sum(1)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Trains a projection network on your own table, for `blindscore-server import`.
+"""Trains a projection network on your own table, for `blindscore import`.
 
     python3 -m venv .venv && .venv/bin/pip install -r models/net/requirements.txt
     .venv/bin/python models/net/fit_table.py churn.npz --name churn --title "Will the customer leave?"
-    blindscore-server import churn.safetensors --name churn --calibrate test.csv --models-dir models
+    blindscore import churn.safetensors --name churn --calibrate test.csv --models-dir models
 
 The .npz file holds numpy arrays:
 
@@ -77,7 +77,7 @@ def fit(args, x, y, classes):
 
 
 def write(args, data, inputs, tensors, size, factor, accuracy):
-    """Writes the file that `blindscore-server import` reads."""
+    """Writes the file that `blindscore import` reads."""
     low, high = inputs
     metadata = {
         "name": args.name,
@@ -148,7 +148,7 @@ def main():
     parser.add_argument("--title", help="human-readable title (the name)")
     parser.add_argument("--out", type=Path, help="file to write (NAME.safetensors)")
     parser.add_argument("--projections", type=bounded(int, 1, 1_024), default=32, help="hidden units (%(default)s)")
-    parser.add_argument("--epochs", type=bounded(int, 1, 100_000), help="passes over the rows (about %d steps)" % STEPS)
+    parser.add_argument("--epochs", type=bounded(int, 1, 100_000), help=f"passes over the rows (about {STEPS} steps)")
     parser.add_argument("--levels", type=bounded(int, 2, 4_096), default=256, help="values that a feature is rounded to (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--widen", type=bounded(float, 0, 10), default=0.25, help="share of a range's width added on both sides (%(default)s)")

@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Why features can't be matched to columns.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ColumnError {
     /// Some features have no column in the header.
     #[error(

@@ -4,7 +4,7 @@
 use crate::{
     ids::ModelId,
     params::ParameterSet,
-    wire::{FORMAT_VERSION, PublicKey, Query, Response},
+    wire::{EvaluationKey, FORMAT_VERSION, Query, Response},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::RangeInclusive};
@@ -14,11 +14,13 @@ mod agreement;
 mod example;
 mod inputs;
 mod length;
+mod model;
 mod pin;
 mod task;
 
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
+pub use model::Model;
 pub use pin::{ModelPin, ParsePinError};
 pub use task::Task;
 
@@ -31,6 +33,7 @@ pub const LEVELS: RangeInclusive<u32> = 2..=65_536;
 
 /// Why no client can work with a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DescriptorError {
     /// This version doesn't know the parameter set.
     #[error("unknown parameter set {0:?}: this client is older than the server")]
@@ -174,7 +177,7 @@ impl Sizes {
     }
 }
 
-/// Description of a model that a server publishes.
+/// Description of a model that a server publishes, unchecked; [`Model`] is the checked one.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelDescriptor {
@@ -216,37 +219,11 @@ pub struct ModelDescriptor {
     pub version: Option<u32>,
 }
 
-impl ModelDescriptor {
-    /// Checks every number that a client computes with, and returns the parameter set.
-    pub fn parse(&self) -> Result<ParameterSet, DescriptorError> {
-        // Lengths come first, since later error messages show names.
-        self.check_length()?;
-        if !self.formats.contains(&FORMAT_VERSION) {
-            return Err(DescriptorError::NoCommonFormat(self.formats.clone()));
-        }
-        let set = ParameterSet::by_name(&self.parameter_set)
-            .ok_or_else(|| DescriptorError::UnknownParameterSet(self.parameter_set.clone()))?;
-        self.inputs.check()?;
-        check("outputs", self.outputs.len(), &OUTPUTS)?;
-        check("input_step", self.input_step, &(1..=1 << 62))?;
-        for output in &self.outputs {
-            check("output offset", output.offset, &FINITE)?;
-            check("output half_range", output.half_range, &POSITIVE)?;
-        }
-        check("score_error", self.score_error, &(0.0..=*FINITE.end()))?;
-        if let Some(accuracy) = self.accuracy {
-            check("accuracy", accuracy, &(0.0..=1.0))?;
-        }
-        self.check_task()?;
-        Ok(set)
-    }
-}
-
 impl Sizes {
     /// Returns the sizes for a model of this shape.
     pub fn of(set: &ParameterSet, features: usize, outputs: usize) -> Self {
         Self {
-            public_key: PublicKey::blob_len(set),
+            public_key: EvaluationKey::blob_len(set),
             query: Query::blob_len(set.query_format(), features),
             response: Response::blob_len(set.response_format(), outputs),
         }

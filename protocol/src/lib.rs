@@ -6,10 +6,12 @@
 //! - [`columns`]: reading rules for tables of features;
 //! - [`deskew`]: image preparation that some models expect of clients;
 //! - [`wire`]: blobs: public key, query, response, and the exported secret key;
+//! - [`environment`]: environment variables;
+//! - [`name`]: names and addresses of models;
 //! - [`ids`]: identifiers of keys and models;
 //! - [`problem`]: error codes of the HTTP API;
 //! - [`random`]: seeds, the masks expanded from them, and secret samples;
-//! - [`ring`]: coefficients of products, and automorphisms.
+//! - [`polynomial`]: coefficients of products, and automorphisms.
 //!
 //! # Conventions
 //!
@@ -20,12 +22,15 @@
 pub mod columns;
 pub mod descriptor;
 pub mod deskew;
+pub mod environment;
 pub mod ids;
+mod kind;
+pub mod name;
 pub mod noise;
 pub mod params;
+pub mod polynomial;
 pub mod problem;
 pub mod random;
-pub mod ring;
 pub mod wire;
 
 /// Media type of every binary blob.

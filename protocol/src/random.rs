@@ -2,8 +2,8 @@
 //! samples.
 
 use crate::{
+    kind::Kind,
     params::{ParameterSetId, TUniformBound},
-    wire::{Kind, WireError},
 };
 use chacha20::{
     ChaCha20Rng,
@@ -33,14 +33,6 @@ impl MaskSeed {
         let mut bytes = [0; SEED_BYTES];
         getrandom::getrandom(&mut bytes)?;
         Ok(Self(bytes))
-    }
-
-    /// Splits the seed off the start of a payload.
-    pub(crate) fn split_from(payload: &[u8]) -> Result<(Self, &[u8]), WireError> {
-        let (seed, rest) = payload
-            .split_first_chunk()
-            .ok_or(WireError::Truncated(payload.len()))?;
-        Ok((Self(*seed), rest))
     }
 
     /// Returns the mask coefficients of a blob of this kind and parameter set. No two kinds and no
@@ -174,7 +166,7 @@ mod tests {
     #[test]
     fn every_kind_and_every_set_has_masks_of_its_own() {
         let mut first = Vec::new();
-        for kind in [Kind::PublicKey, Kind::Query, Kind::Response, Kind::SecretKey] {
+        for kind in [Kind::EvaluationKey, Kind::Query, Kind::Response, Kind::SecretKey] {
             for set in [1, 5, 6, 7, 256] {
                 first.extend(MaskSeed([1; 16]).stream(kind, ParameterSetId(set)).next(1));
             }

@@ -1,20 +1,19 @@
 //! Blindscore's server: scores models on data that it can't read.
 //!
-//! - [`engine`]: scoring on ciphertexts; knows nothing of HTTP or files;
-//! - [`model`]: model files, quantisation, the registry;
-//! - [`import`]: conversion of ONNX and safetensors to model files;
 //! - [`keystore`]: clients' evaluation keys;
-//! - [`tokens`]: API keys of tenants;
+//! - [`tenants`]: who may use the server, and how much;
+//! - `scoring`: keys in use, scoring threads, and admission by expected time;
 //! - [`telemetry`]: metrics for Prometheus;
 //! - [`http`]: the HTTP service;
 //! - [`cli`]: the command line.
+//!
+//! Scoring itself is in the crate `blindscore-engine`. This crate can't decrypt: it depends neither
+//! on the client nor on the import of foreign files.
 
 pub mod cli;
-pub mod engine;
-mod files;
 pub mod http;
-pub mod import;
 pub mod keystore;
-pub mod model;
+mod scoring;
 pub mod telemetry;
-pub mod tokens;
+pub mod tenants;
+mod time;

@@ -3,9 +3,8 @@
 use anyhow::{Context, Result};
 use blindscore_client::ClientKey;
 use blindscore_protocol::problem::ProblemCode;
-use blindscore_tests::{Api, ModelUser, Server, User, token, wide_model};
+use blindscore_tests::{Api, Server, Tls, User, token, wide_model};
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
@@ -58,10 +57,10 @@ fn answers_that_nobody_reads_stay_within_the_bound_and_give_way() -> Result<()> 
     honest.assert_scores(&api, 0);
     let before = server.memory("VmRSS");
 
-    let wide = ModelUser::descriptor(&api, "wide");
+    let wide = api.model("wide");
     let most = wide.sizes.queries_per_request();
     assert!(most < 8, "{most} responses of {} bytes", wide.sizes.response);
-    let (client, public) = ClientKey::generate(wide.parse()?)?;
+    let (client, public) = ClientKey::generate(wide.parameters())?;
     let (blob, id) = public.to_blob();
     api.put_key(id, &blob).expect_status(201);
     let query = client.encrypt(&wide, &[0.5; 8])?;
@@ -119,14 +118,12 @@ fn requests_sent_ahead_take_no_memory() -> Result<()> {
 #[test]
 fn requests_sent_ahead_over_tls_take_no_memory() -> Result<()> {
     let tls = Tls::new()?;
-    let server = Server::start_with(&[
-        "--upload-mib",
-        "64",
-        "--tls-cert",
-        &tls.certificate,
-        "--tls-key",
-        &tls.key,
-    ]);
+    let options = tls.options();
+    let options: Vec<&str> = ["--upload-mib", "64"]
+        .into_iter()
+        .chain(options.iter().map(String::as_str))
+        .collect();
+    let server = Server::start_with(&options);
     let address = server.url().trim_start_matches("https://").to_owned();
     sent_ahead(&server, || tls.connect(&address))
 }
@@ -195,46 +192,6 @@ impl Timeouts for TcpStream {
 impl Timeouts for rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
     fn write_timeout(&mut self, time: Duration) -> Result<()> {
         Ok(self.sock.set_write_timeout(Some(time))?)
-    }
-}
-
-/// A certificate for loopback, and clients that trust it.
-struct Tls {
-    certificate: String,
-    key: String,
-    config: Arc<rustls::ClientConfig>,
-    _folder: TempDir,
-}
-
-impl Tls {
-    fn new() -> Result<Self> {
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-        let folder = TempDir::new()?;
-        let write = |name: &str, text: String| -> Result<String> {
-            let path = folder.path().join(name);
-            fs::write(&path, text)?;
-            Ok(path.to_string_lossy().into_owned())
-        };
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certified.cert.der().clone())?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self {
-            certificate: write("certificate.pem", certified.cert.pem())?,
-            key: write("key.pem", certified.signing_key.serialize_pem())?,
-            config: Arc::new(config),
-            _folder: folder,
-        })
-    }
-
-    fn connect(&self, address: &str) -> Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
-        let connection = rustls::ClientConnection::new(self.config.clone(), "localhost".try_into()?)?;
-        let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(address)?);
-        stream.flush()?;
-        Ok(stream)
     }
 }
 
@@ -339,8 +296,9 @@ fn stalled_uploads_of_one_tenant_keep_nobody_else_out() -> Result<()> {
         another.assert_scores(&alice, 2);
     }
     // A network's key finds room as well.
-    let network = ModelUser::descriptor(&alice, "mnist-net-small");
-    let (user, blob) = ModelUser::new(&network);
+    let network = alice.model("mnist-net-small");
+    let mut user = User::of(&network);
+    let blob = user.take_public_key();
     alice.put_key(user.id(), &blob).expect_status(201);
     assert!(
         uploads.iter().any(has_ended),

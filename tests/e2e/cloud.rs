@@ -3,7 +3,10 @@
 
 use anyhow::Result;
 use blindscore_protocol::{ids::KeyId, problem::ProblemCode};
-use blindscore_server::keystore::{KeyName, KeyStore, Location, Policy, StoreError, Stored, Tenant};
+use blindscore_server::{
+    keystore::{KeyName, KeyStore, Location, Policy, StoreError, Stored},
+    tenants::Tenant,
+};
 use blindscore_tests::{Fault, Faults, ObjectStoreServer, Server, User};
 use std::{num::NonZeroU64, thread, time::Duration};
 

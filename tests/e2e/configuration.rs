@@ -1,7 +1,7 @@
 //! Flags, environment and file: precedence, refusals and `--print-config`.
 
 use anyhow::Result;
-use blindscore_tests::{Server, command};
+use blindscore_tests::{Server, blindscore_server};
 use std::{collections::BTreeSet, fs, process::Output};
 use tempfile::TempDir;
 
@@ -9,7 +9,7 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/blindscore
 
 /// Runs `serve --print-config` with these variables and arguments.
 fn print_config(variables: &[(&str, &str)], arguments: &[&str]) -> Result<Output> {
-    let mut serve = command();
+    let mut serve = blindscore_server();
     serve.args(["serve", "--print-config"]).args(arguments);
     serve.envs(variables.iter().copied());
     Ok(serve.output()?)

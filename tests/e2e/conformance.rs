@@ -1,6 +1,6 @@
 //! The running server against its own OpenAPI description, tested by schemathesis.
 
-use blindscore_tests::{Server, command, python, servers};
+use blindscore_tests::{Server, blindscore_server, python, servers};
 use std::{process::Command, sync::Arc};
 use tempfile::TempDir;
 
@@ -10,7 +10,7 @@ const EXAMPLES: &str = "40";
 #[test]
 fn the_server_does_what_its_description_says() {
     let data = Arc::new(TempDir::new().expect("a temporary directory"));
-    let created = command()
+    let created = blindscore_server()
         .args(["token", "create", "operator", "--operator", "--data-dir"])
         .arg(data.path())
         .output()

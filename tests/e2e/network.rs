@@ -1,17 +1,16 @@
 //! Projection networks on the real server: a 10 MB key, a score, and bad keys.
 
 use blindscore_client::ClientKey;
+use blindscore_engine::model::{Model, Registry};
 use blindscore_protocol::{
-    descriptor::ModelDescriptor,
+    descriptor,
     ids::{KeyId, ModelId},
-    params::ParameterSet,
     problem::ProblemCode::{
         KeyHashMismatch, KeyMismatch, MalformedCiphertext, MalformedKey, ModelChanged, ParametersRetired,
     },
     random::reproducible,
     wire::{Header, Kind, QueryId, SecretKeyBits, WireError},
 };
-use blindscore_server::model::{Model, Registry};
 use blindscore_tests::{Api, Server, User, digit};
 use std::sync::Arc;
 
@@ -25,12 +24,8 @@ fn bundled() -> Arc<Model> {
         .clone()
 }
 
-fn descriptor(api: &Api) -> ModelDescriptor {
+fn descriptor(api: &Api) -> descriptor::Model {
     api.get("/v1/models/mnist-net-small").expect_status(200).json()
-}
-
-fn set(model: &ModelDescriptor) -> ParameterSet {
-    model.parse().expect("a usable descriptor")
 }
 
 fn score(api: &Api, key: KeyId, query: &[u8]) -> blindscore_tests::Reply {
@@ -47,7 +42,7 @@ fn a_network_scores_what_it_cannot_see() {
     let mut server = Server::start();
     let api = server.api();
     let model = descriptor(&api);
-    let (client, public) = ClientKey::generate(set(&model)).expect("randomness");
+    let (client, public) = ClientKey::generate(model.parameters()).expect("randomness");
     let (blob, id) = public.to_blob();
     assert_eq!(blob.len(), model.sizes.public_key);
     api.put_key(id, &blob).expect_status(201);
@@ -77,7 +72,7 @@ fn a_network_scores_what_it_cannot_see() {
     let query = client.encrypt(&model, &digit(0)).expect("a valid picture");
     let relabelled = Header {
         kind: Kind::Query,
-        params: set(&model).id(),
+        params: model.parameters().id(),
         key: linear.id(),
         model: model.id,
     };
@@ -94,8 +89,8 @@ fn bad_network_keys_are_refused_or_score_garbage() {
     let api = server.api();
     let model = descriptor(&api);
     let header = Header {
-        kind: Kind::PublicKey,
-        params: set(&model).id(),
+        kind: Kind::EvaluationKey,
+        params: model.parameters().id(),
         key: KeyId::NONE,
         model: ModelId::NONE,
     };
@@ -135,7 +130,7 @@ fn bad_network_queries_are_refused() {
     let mut server = Server::start();
     let api = server.api();
     let model = descriptor(&api);
-    let (client, public) = ClientKey::generate(set(&model)).expect("randomness");
+    let (client, public) = ClientKey::generate(model.parameters()).expect("randomness");
     let (blob, id) = public.to_blob();
     api.put_key(id, &blob).expect_status(201);
     let query = client.encrypt(&model, &digit(0)).expect("a valid picture");
@@ -175,8 +170,8 @@ fn bad_network_queries_are_refused() {
 }
 
 /// Returns a secret key that believes another public key to be its own.
-fn key_with_id(model: &ModelDescriptor, id: KeyId) -> ClientKey {
-    let key = ClientKey::generate_secret(set(model)).expect("randomness");
+fn key_with_id(model: &descriptor::Model, id: KeyId) -> ClientKey {
+    let key = ClientKey::generate_secret(model.parameters()).expect("randomness");
     let mut bits = SecretKeyBits::from_blob(&key.to_bytes()).expect("just made");
     bits.key = id;
     ClientKey::from_bytes(&bits.to_blob()).expect("just made")

@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 use blindscore_client::{ClientError, ClientKey};
-use blindscore_protocol::{descriptor::ModelDescriptor, wire::QueryId};
-use blindscore_server::model::Model;
-use blindscore_tests::{Server, command};
+use blindscore_engine::model::Model;
+use blindscore_protocol::{descriptor, wire::QueryId};
+use blindscore_tests::{Server, blindscore};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
@@ -38,7 +38,7 @@ fn expected() -> Result<Expected> {
 }
 
 fn import(file: &Path, models: &Path, more: &[&str]) -> Output {
-    command()
+    blindscore()
         .arg("import")
         .arg(file)
         .args(["--name", "digits-net", "--json", "--models-dir"])
@@ -97,12 +97,12 @@ fn an_imported_network_decides_as_its_reference_does() -> Result<()> {
     let folder = models.path().to_str().context("a path in UTF-8")?;
     let server = Server::start_with(&["--models-dir", folder]);
     let api = server.api();
-    let model: ModelDescriptor = api.get("/v1/models/digits-net").expect_status(200).json();
+    let model: descriptor::Model = api.get("/v1/models/digits-net").expect_status(200).json();
     assert_eq!(
         (&*model.title, model.id.to_string()),
         ("Small digits", report["id"].as_str().context("an id")?.to_owned())
     );
-    let (key, public) = ClientKey::generate(model.parse()?)?;
+    let (key, public) = ClientKey::generate(model.parameters())?;
     let (blob, id) = public.to_blob();
     api.put_key(id, &blob).expect_status(201);
     let id = id.to_string();

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use blindscore_client::ClientError;
 use blindscore_protocol::{
+    descriptor::ModelDescriptor,
     problem::ProblemCode,
     wire::{HEADER_BYTES, QueryId, SecretKeyBits},
 };
@@ -140,8 +141,9 @@ fn a_response_is_read_by_its_key_or_not_at_all() {
     let refused = user.key.decrypt(&user.model, another, &response);
     assert!(matches!(refused, Err(ClientError::WrongQuery)), "{refused:?}");
 
-    let mut changed = user.model.clone();
+    let mut changed = ModelDescriptor::from(user.model.clone());
     changed.id.0[0] ^= 1;
+    let changed = changed.try_into().expect("only another id");
     let refused = user.key.decrypt(&changed, query, &response);
     assert!(
         matches!(refused, Err(ClientError::WrongModel { .. })),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use blindscore_protocol::problem::ProblemCode;
-use blindscore_tests::{Api, Server, User, command};
+use blindscore_tests::{Api, Server, Tls, User, blindscore_server};
 use std::{
     fs,
     io::{Read, Write},
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// Runs `token` on a data directory and returns its output.
 fn token(data: &TempDir, arguments: &[&str]) -> Result<String> {
-    let output = command()
+    let output = blindscore_server()
         .arg("token")
         .args(arguments)
         .arg("--data-dir")
@@ -104,7 +104,7 @@ fn tokens_are_listed_and_revoked_while_the_server_runs() -> Result<()> {
         .api()
         .get("/v1/models")
         .expect_problem(ProblemCode::Unauthorized, "after a restart");
-    let again = command()
+    let again = blindscore_server()
         .args(["token", "revoke", "000000000000", "--data-dir"])
         .arg(data.path())
         .output()?;
@@ -221,7 +221,7 @@ fn a_days_queries_are_counted_for_each_tenant_and_model_and_across_restarts() ->
 /// Starts a server that is expected to refuse to start, and returns its error.
 fn refusal(arguments: &[&str]) -> Result<String> {
     let data = TempDir::new()?;
-    let output = command()
+    let output = blindscore_server()
         .args(["serve", "--data-dir"])
         .arg(data.path())
         .args(arguments)
@@ -301,47 +301,31 @@ fn other_origins_are_answered_only_if_listed() {
 
 #[test]
 fn with_a_certificate_it_speaks_tls() -> Result<()> {
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let folder = TempDir::new()?;
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    fs::write(&cert, certified.cert.pem())?;
-    fs::write(&key, certified.signing_key.serialize_pem())?;
+    let tls = Tls::new()?;
+    let (cert, key) = (tls.certificate(), tls.key());
     let (cert, key) = (cert.to_string_lossy(), key.to_string_lossy());
     assert!(refusal(&["--tls-cert", &cert])?.contains("go together"));
     assert!(refusal(&["--tls-cert", &key, "--tls-key", &cert])?.contains("certificate"));
 
-    let server = Server::start_with(&["--tls-cert", &cert, "--tls-key", &key]);
+    let options = tls.options();
+    let server = Server::start_with(&options.each_ref().map(String::as_str));
     let address = server
         .url()
         .strip_prefix("https://")
         .expect("an https URL")
         .to_owned();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certified.cert.der().clone())?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     // HTTP/1.1 is negotiated even with clients that prefer HTTP/2. Clients that only speak HTTP/2
     // get no connection.
-    let mut newer = config.clone();
-    newer.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let connection = rustls::ClientConnection::new(Arc::new(newer), "localhost".try_into()?)?;
-    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
-    stream.flush()?;
+    let mut stream = tls.connect_with(&address, &["h2", "http/1.1"])?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     stream.read_exact(&mut [0])?;
     assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
-    let mut only = config.clone();
-    only.alpn_protocols = vec![b"h2".to_vec()];
-    let connection = rustls::ClientConnection::new(Arc::new(only), "localhost".try_into()?)?;
-    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
-    let _ = stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    assert!(stream.read_exact(&mut [0]).is_err());
+    if let Ok(mut stream) = tls.connect_with(&address, &["h2"]) {
+        let _ = stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert!(stream.read_exact(&mut [0]).is_err());
+    }
 
-    let connection = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
-    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(&address)?);
+    let mut stream = tls.connect(&address)?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     // The connection may end without a TLS close notification.

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, ensure};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::ModelDescriptor,
+    descriptor::Model,
     wire::{FORMAT_VERSION, QueryId},
 };
 use blindscore_tests::{Server, digit};
@@ -59,8 +59,8 @@ fn small_model() -> Result<Vec<u8>> {
 fn keep(server: &Server, model: &str, features: &[f64], folder: &Path) -> Result<Vec<u8>> {
     let api = server.api();
     let descriptor = api.get(&format!("/v1/models/{model}")).expect_status(200);
-    let parsed: ModelDescriptor = descriptor.json();
-    let (key, public) = ClientKey::generate(parsed.parse()?)?;
+    let parsed: Model = descriptor.json();
+    let (key, public) = ClientKey::generate(parsed.parameters())?;
     let (public, id) = public.to_blob();
     api.put_key(id, &public).expect_status(201);
     let query = key.encrypt(&parsed, features)?;

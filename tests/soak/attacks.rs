@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use blindscore_protocol::ids::KeyId;
-use blindscore_tests::{Api, ModelUser, Oracle, Server, token, wide_model};
+use blindscore_tests::{Api, Oracle, Server, User, token, wide_model};
 use std::{
     io::{ErrorKind, Write},
     net::TcpStream,
@@ -237,7 +237,7 @@ fn long_answers(field: &Field, until: &Until, read: bool) -> Result<()> {
 
 /// Honest client that scores at a low, steady rate.
 struct Honest {
-    user: ModelUser,
+    user: User,
     oracle: Oracle,
     request: Vec<u8>,
     url: String,
@@ -365,8 +365,9 @@ fn beside(field: &Field, conduct: Conduct, honest: &Honest, time: Duration) -> R
 
 fn field(server: &Server, api: &Api, token: &str) -> Result<Field> {
     let enrolled = |model: &str, features: &[f64]| -> Result<(KeyId, Vec<u8>, Vec<u8>)> {
-        let model = ModelUser::descriptor(api, model);
-        let (user, blob) = ModelUser::new(&model);
+        let model = api.model(model);
+        let mut user = User::of(&model);
+        let blob = user.take_public_key();
         api.put_key(user.id(), &blob).expect_status(201);
         Ok((user.id(), blob, user.key.encrypt(&model, features)?))
     };
@@ -384,8 +385,9 @@ fn field(server: &Server, api: &Api, token: &str) -> Result<Field> {
 }
 
 fn honest(server: &Server, api: &Api, token: &str) -> Result<Honest> {
-    let model = ModelUser::descriptor(api, HONEST);
-    let (user, blob) = ModelUser::new(&model);
+    let model = api.model(HONEST);
+    let mut user = User::of(&model);
+    let blob = user.take_public_key();
     api.put_key(user.id(), &blob).expect_status(201);
     Ok(Honest {
         oracle: Oracle::new(HONEST, 1),

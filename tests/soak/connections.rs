@@ -6,7 +6,7 @@ use crate::{
     wire::{Connection, score_request},
 };
 use anyhow::{Context, Result, ensure};
-use blindscore_tests::{ModelUser, Oracle, Server};
+use blindscore_tests::{Oracle, Server, User};
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -23,8 +23,9 @@ const REQUESTS: usize = 2000;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let server = Server::start_with(&["--log", "warn"]);
-    let model = ModelUser::descriptor(&server.api(), MODEL);
-    let (user, public) = ModelUser::new(&model);
+    let model = server.api().model(MODEL);
+    let mut user = User::of(&model);
+    let public = user.take_public_key();
     server.api().put_key(user.id(), &public).expect_status(201);
     let address = server.url().trim_start_matches("http://").to_owned();
     let probe = Probe {
@@ -82,7 +83,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 
 /// Client that is served all the time.
 struct Probe {
-    user: ModelUser,
+    user: User,
     oracle: Oracle,
     request: Vec<u8>,
     url: String,

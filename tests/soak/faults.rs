@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use blindscore_protocol::problem::{Problem, Recovery};
-use blindscore_tests::{Fault, Faults, ModelUser, ObjectStoreServer, Oracle, Server};
+use blindscore_tests::{Fault, Faults, ObjectStoreServer, Oracle, Server, User};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -32,7 +32,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         .concat(),
     );
     let mut acknowledged = Vec::new();
-    let model = ModelUser::descriptor(&server.api(), MODEL);
+    let model = server.api().model(MODEL);
     for fault in [Fault::Hang, Fault::Refuse, Fault::Fail] {
         let mut connection = Connection::new(server.url());
         upload(&mut connection, &model, &mut acknowledged)?;
@@ -88,7 +88,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 fn full_disk(report: &mut Report) -> Result<()> {
     let server = Server::on_small_disk(2 << 20);
     let mut connection = Connection::new(server.url());
-    let model = ModelUser::descriptor(&server.api(), MODEL);
+    let model = server.api().model(MODEL);
     let mut acknowledged = Vec::new();
     let mut refused = 0;
     for _ in 0..200 {
@@ -135,10 +135,11 @@ fn full_disk(report: &mut Report) -> Result<()> {
 /// Uploads a new key. Returns the response if the key was not stored.
 fn upload(
     connection: &mut Connection,
-    model: &blindscore_protocol::descriptor::ModelDescriptor,
-    acknowledged: &mut Vec<ModelUser>,
+    model: &blindscore_protocol::descriptor::Model,
+    acknowledged: &mut Vec<User>,
 ) -> Result<Option<Answer>> {
-    let (user, blob) = ModelUser::new(model);
+    let mut user = User::of(model);
+    let blob = user.take_public_key();
     let answer = connection.send(&put_request(user.id(), &blob))?;
     if answer.status == 201 {
         acknowledged.push(user);
@@ -158,7 +159,7 @@ fn is_honest(answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-fn all_score(server: &Server, users: &[ModelUser]) -> Result<()> {
+fn all_score(server: &Server, users: &[User]) -> Result<()> {
     let oracle = Oracle::new(MODEL, 1);
     let mut connection = Connection::new(server.url());
     for user in users {

@@ -5,7 +5,7 @@ use crate::{
     wire::{Connection, put_request, request, score_request},
 };
 use anyhow::{Result, bail, ensure};
-use blindscore_tests::{ModelUser, Oracle, Server};
+use blindscore_tests::{Oracle, Server, User};
 use std::{
     sync::{
         Mutex, PoisonError,
@@ -22,10 +22,10 @@ const NETWORK: usize = 10;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let mut server = Server::start_with(&["--log", "warn"]);
-    let linear = ModelUser::descriptor(&server.api(), "mnist-linear");
-    let network = ModelUser::descriptor(&server.api(), "mnist-net-small");
+    let linear = server.api().model("mnist-linear");
+    let network = server.api().model("mnist-net-small");
     let oracles = [Oracle::new("mnist-linear", 1), Oracle::new("mnist-net-small", 1)];
-    let check = |connection: &mut Connection, user: &ModelUser| -> Result<bool> {
+    let check = |connection: &mut Connection, user: &User| -> Result<bool> {
         let asked = connection.send(&request("GET", &format!("/v1/keys/{}", user.id())))?;
         match asked.status {
             404 => return Ok(false),
@@ -47,17 +47,17 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let mut kept = Vec::new();
     for round in 0..ROUNDS {
         let makers = std::iter::repeat_n(&linear, LINEAR).chain(std::iter::repeat_n(&network, NETWORK));
-        let users: Vec<_> = makers.map(ModelUser::new).collect();
+        let users: Vec<_> = makers.map(User::of).collect();
         // Later in each round, from after the first acknowledgement to after most of them.
         let kill_at = 1 + round * (LINEAR - 10) / ROUNDS;
         let acknowledged = Mutex::new(Vec::new());
         let (count, dead) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let url = server.url().to_owned();
         server = thread::scope(|scope| {
-            for (index, (user, blob)) in users.iter().enumerate() {
+            for (index, user) in users.iter().enumerate() {
                 let (url, acknowledged, count, dead) = (&url, &acknowledged, &count, &dead);
-                scope.spawn(
-                    move || match Connection::new(url).send(&put_request(user.id(), blob)) {
+                scope.spawn(move || {
+                    match Connection::new(url).send(&put_request(user.id(), &user.public_key)) {
                         Ok(answer) if answer.status == 201 => {
                             lock(acknowledged).push(index);
                             count.fetch_add(1, Ordering::SeqCst);
@@ -65,8 +65,8 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
                         _ => {
                             dead.fetch_add(1, Ordering::SeqCst);
                         }
-                    },
-                );
+                    }
+                });
             }
             while count.load(Ordering::SeqCst) < kill_at && dead.load(Ordering::SeqCst) == 0 {
                 thread::sleep(Duration::from_micros(100));
@@ -83,7 +83,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 
         let acknowledged = lock(&acknowledged).clone();
         let mut connection = Connection::new(server.url());
-        for (index, (user, _)) in users.iter().enumerate() {
+        for (index, user) in users.iter().enumerate() {
             let whole = check(&mut connection, user)?;
             if acknowledged.contains(&index) {
                 ensure!(whole, "round {round}: an acknowledged key is gone");
@@ -97,7 +97,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
         // One key of each round is checked again at the end.
         if let Some(&index) = acknowledged.first() {
             let mut users = users;
-            kept.push(users.swap_remove(index).0);
+            kept.push(users.swap_remove(index));
         }
     }
     let mut connection = Connection::new(server.url());

@@ -5,7 +5,7 @@ use crate::{
     wire::{Connection, put_request, score_request},
 };
 use anyhow::{Context, Result, ensure};
-use blindscore_tests::{ModelUser, Oracle, Server};
+use blindscore_tests::{Oracle, Server, User};
 use std::{
     sync::{
         Mutex, PoisonError,
@@ -33,13 +33,14 @@ fn keys() -> Result<usize> {
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let count = keys()?;
     let server = Server::start_with(&["--log", "warn", "--key-cache-mib", &CACHE.to_string()]);
-    let model = ModelUser::descriptor(&server.api(), MODEL);
+    let model = server.api().model(MODEL);
     let idle = server.memory("VmRSS");
 
     let started = Instant::now();
     let users = Mutex::new(Vec::new());
     each(count, |_| {
-        let (user, blob) = ModelUser::new(&model);
+        let mut user = User::of(&model);
+        let blob = user.take_public_key();
         let request = put_request(user.id(), &blob);
         let answer = patiently(&mut Connection::new(server.url()), &request)?;
         ensure!(answer.0 == 201, "an upload gave {}", answer.0);

@@ -5,7 +5,7 @@ use crate::{
     wire::{Connection, score_request},
 };
 use anyhow::{Result, ensure};
-use blindscore_tests::{ModelUser, Oracle, Server};
+use blindscore_tests::{Oracle, Server, User};
 use std::{
     sync::{
         Mutex, PoisonError,
@@ -39,8 +39,9 @@ struct Outcome {
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let deadline = DEADLINE.as_secs().to_string();
     let server = Server::start_with(&["--log", "warn", "--deadline-seconds", &deadline]);
-    let model = ModelUser::descriptor(&server.api(), MODEL);
-    let (user, public) = ModelUser::new(&model);
+    let model = server.api().model(MODEL);
+    let mut user = User::of(&model);
+    let public = user.take_public_key();
     server.api().put_key(user.id(), &public).expect_status(201);
     let requests: Vec<_> = (0..SHAPES)
         .map(|shape| score_request(MODEL, user.id(), &user.query(shape)))
@@ -145,7 +146,7 @@ fn capacity(server: &Server, requests: &[Vec<u8>]) -> Result<f64> {
 }
 
 /// Sends requests at a fixed rate regardless of the responses, and collects those.
-fn flood(server: &Server, user: &ModelUser, requests: &[Vec<u8>], rate: f64) -> Outcome {
+fn flood(server: &Server, user: &User, requests: &[Vec<u8>], rate: f64) -> Outcome {
     let oracle = Oracle::new(MODEL, SHAPES);
     let total = (rate * SECONDS as f64) as u64;
     let (next, started) = (AtomicU64::new(0), Instant::now());

@@ -6,9 +6,9 @@ use crate::{
     wire::{Connection, score_request},
 };
 use anyhow::{Result, ensure};
-use blindscore_protocol::wire::{PublicKey, Query};
-use blindscore_server::{engine::PreparedKey, model::Registry};
-use blindscore_tests::{ModelUser, Oracle, Server};
+use blindscore_engine::{PreparedKey, model::Registry};
+use blindscore_protocol::wire::{EvaluationKey, Query};
+use blindscore_tests::{Oracle, Server, User};
 use rayon::prelude::*;
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -25,8 +25,9 @@ const CHECKED: u64 = 200;
 
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let server = Server::start_with(&["--log", "warn"]);
-    let model = ModelUser::descriptor(&server.api(), MODEL);
-    let (user, public) = ModelUser::new(&model);
+    let model = server.api().model(MODEL);
+    let mut user = User::of(&model);
+    let public = user.take_public_key();
     server.api().put_key(user.id(), &public).expect_status(201);
 
     let before = engine_rate(&user, &public)?;
@@ -59,13 +60,13 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 
 /// Returns the engine's scores per second on all cores, from query to response, measured for ten
 /// seconds.
-fn engine_rate(user: &ModelUser, public: &[u8]) -> Result<f64> {
+fn engine_rate(user: &User, public: &[u8]) -> Result<f64> {
     let registry = Registry::load(None)?;
     let model = registry.default_model();
-    let key = PreparedKey::new(&PublicKey::from_blob(public)?);
+    let key = PreparedKey::new(&EvaluationKey::from_blob(public)?);
     let query = Query::from_blob(
         &user.query(0),
-        model.set().query_format(),
+        model.parameters().query_format(),
         model.descriptor().inputs.count,
     )?;
     let count = AtomicU64::new(0);
@@ -82,7 +83,7 @@ fn engine_rate(user: &ModelUser, public: &[u8]) -> Result<f64> {
     Ok(count.into_inner() as f64 / started.elapsed().as_secs_f64())
 }
 
-fn load(server: &Server, user: &ModelUser) -> Result<(u64, u64, Times)> {
+fn load(server: &Server, user: &User) -> Result<(u64, u64, Times)> {
     let oracle = Oracle::new(MODEL, SHAPES);
     let requests: Vec<_> = (0..SHAPES)
         .map(|shape| score_request(MODEL, user.id(), &user.query(shape)))

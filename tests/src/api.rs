@@ -2,6 +2,7 @@
 
 use blindscore_protocol::{
     KEY_HEADER, OCTET_STREAM,
+    descriptor::Model,
     ids::KeyId,
     problem::{Problem, ProblemCode},
 };
@@ -51,6 +52,11 @@ impl Api {
             token: Some(token.to_owned()),
             ..self.clone()
         }
+    }
+
+    /// Fetches the descriptor of a model.
+    pub fn model(&self, name: &str) -> Model {
+        self.get(&format!("/v1/models/{name}")).expect_status(200).json()
     }
 
     /// Sends a request. An empty body is left out for methods that have none.

@@ -7,18 +7,21 @@
 //! independent code would reveal it.
 
 use blindscore_client::ClientKey;
+use blindscore_engine::{
+    Engine, IntegerNetwork, IntegerOutput, LinearEngine, NetworkEngine, PreparedKey,
+    network::IntegerProjection,
+};
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{self, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     noise::{NetworkNoise, ScoreNoise},
     params::ParameterSet,
+    polynomial::{automorphism, product_coefficient},
     random::{MaskSeed, reproducible},
-    ring::{automorphism, product_coefficient},
-    wire::{FORMAT_VERSION, LinearPublicKey, NetworkPublicKey, PublicKey, Query, Response, SecretKeyBits},
-};
-use blindscore_server::engine::{
-    Engine, IntegerNetwork, IntegerOutput, LinearEngine, NetworkEngine, PreparedKey,
-    network::IntegerProjection,
+    wire::{
+        EvaluationKey, FORMAT_VERSION, LinearEvaluationKey, NetworkEvaluationKey, Query, Response,
+        SecretKeyBits,
+    },
 };
 
 /// Number of keys to measure: the rarest ciphertexts of a network's key have 704 coefficients, and
@@ -90,12 +93,12 @@ pub fn measure(set: ParameterSet) -> Vec<Measured> {
     for turn in 0..KEYS {
         let (key, public) = ClientKey::generate(set).expect(OWN);
         let secret = SecretKeyBits::from_blob(&key.to_bytes()).expect(OWN);
-        let public = PublicKey::from_blob(&public.to_blob().0).expect(OWN);
+        let public = EvaluationKey::from_blob(&public.to_blob().0).expect(OWN);
         let (features, query) = model.query(&key);
         let mut found = vec![query_errors(&set, &query, &secret.bits, &features, model.step())];
         found.extend(match &public {
-            PublicKey::Linear(key) => linear_key_errors(key, &secret.bits),
-            PublicKey::Network(key) => network_key_errors(key, &secret.bits, turn),
+            EvaluationKey::Linear(key) => linear_key_errors(key, &secret.bits),
+            EvaluationKey::Network(key) => network_key_errors(key, &secret.bits, turn),
         });
         assert_eq!(found.len(), client.len(), "every kind is measured");
         for (measured, errors) in client.iter_mut().zip(found) {
@@ -138,14 +141,20 @@ fn phase(body: u64, mask: &[u64], secret: &[u64], size: usize, position: usize) 
 fn score_secret<'a>(set: &ParameterSet, secret: &'a [u64]) -> (&'a [u64], usize) {
     match set {
         ParameterSet::Linear(params) => (secret, params.n()),
-        ParameterSet::Network(params) => (&secret[params.input_lwe_dimension().0..], params.size.0),
+        ParameterSet::Network(params) => (
+            &secret[params.input_lwe_dimension().0..],
+            params.polynomial_size.0,
+        ),
     }
 }
 
 fn query_errors(set: &ParameterSet, query: &Query, secret: &[u64], features: &[f64], step: u64) -> Vec<f64> {
     let (secret, size) = match set {
         ParameterSet::Linear(params) => (secret, params.n()),
-        ParameterSet::Network(params) => (&secret[..params.input_lwe_dimension().0], params.input_size.0),
+        ParameterSet::Network(params) => (
+            &secret[..params.input_lwe_dimension().0],
+            params.input_polynomial_size.0,
+        ),
     };
     let masks = query.masks().next(FEATURES / size * secret.len());
     let error = |(place, (body, feature)): (usize, (&u64, &f64))| {
@@ -188,7 +197,7 @@ fn image(polynomial: &[u64], exponent: usize, factor: u64) -> Vec<u64> {
 }
 
 /// Returns the errors of the encryption of zero, then of the automorphism key.
-fn linear_key_errors(key: &LinearPublicKey, secret: &[u64]) -> Vec<Vec<f64>> {
+fn linear_key_errors(key: &LinearEvaluationKey, secret: &[u64]) -> Vec<Vec<f64>> {
     let n = key.params.n();
     let ciphertexts = Ciphertexts {
         masks: key.masks().next(2 * n),
@@ -205,9 +214,9 @@ fn linear_key_errors(key: &LinearPublicKey, secret: &[u64]) -> Vec<Vec<f64>> {
 
 /// Returns the errors of the bootstrapping key (a different part for each `turn`), the packing key,
 /// and the encryptions of zero over both rings.
-fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Vec<Vec<f64>> {
+fn network_key_errors(key: &NetworkEvaluationKey, secret: &[u64], turn: usize) -> Vec<Vec<f64>> {
     let params = &key.params;
-    let (n, rows) = (params.size.0, params.ggsw_rows());
+    let (n, rows) = (params.polynomial_size.0, params.ggsw_rows());
     let (input, output) = secret.split_at(params.input_lwe_dimension().0);
     let gadget = params.gadget();
     let mut masks = key.masks();
@@ -217,7 +226,7 @@ fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Ve
         secret: output,
         size: n,
     };
-    let (input_k, input_n) = (params.input_dimension.0, params.input_size.0);
+    let (input_k, input_n) = (params.input_glwe_dimension.0, params.input_polynomial_size.0);
     let input_zeros = Ciphertexts {
         masks: masks.next(input_k * input.len()),
         bodies: &key.input_zeros,
@@ -235,10 +244,10 @@ fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Ve
         }
     }
     let images = |exponent| output.chunks_exact(n).map(move |s| image(s, exponent, gadget));
-    let images = params.packing_exponents().flat_map(images);
+    let images = params.galois_elements().flat_map(images);
     let of = |(index, message): (usize, Vec<u64>)| ciphertexts.errors(index, &message);
     let packing: Vec<f64> = (input.len() * rows..).zip(images).flat_map(of).collect();
-    let first_zero = params.key_ciphertexts() - params.dimension.0;
+    let first_zero = params.key_ciphertexts() - params.glwe_dimension.0;
     let zeros = (first_zero..params.key_ciphertexts()).map(|index| (index, vec![0; n]));
     let input_zero = |index| input_zeros.errors(index, &vec![0; input_n]);
     vec![
@@ -251,7 +260,7 @@ fn network_key_errors(key: &NetworkPublicKey, secret: &[u64], turn: usize) -> Ve
 
 /// Model whose responses are measured.
 struct Model {
-    descriptor: ModelDescriptor,
+    descriptor: descriptor::Model,
     engine: Engine,
     integers: Integers,
     /// Number of queries per key.
@@ -309,7 +318,7 @@ impl Model {
             version: None,
         };
         Self {
-            descriptor,
+            descriptor: descriptor.try_into().expect(OWN),
             engine,
             integers,
             queries,
@@ -326,7 +335,7 @@ impl Model {
         let random = reproducible(seed.0, FEATURES);
         let features: Vec<f64> = random.iter().map(|r| (r % u64::from(LEVELS)) as f64).collect();
         let blob = key.encrypt(&self.descriptor, &features).expect(OWN);
-        let query = Query::from_blob(&blob, key.set().query_format(), FEATURES).expect(OWN);
+        let query = Query::from_blob(&blob, key.parameters().query_format(), FEATURES).expect(OWN);
         (features, query)
     }
 

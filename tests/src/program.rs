@@ -46,7 +46,7 @@ impl Program {
             status,
             stdout,
             stderr,
-        } = without_options(Command::new(built("blindscore", "BLINDSCORE_BIN")))
+        } = blindscore()
             .args(arguments)
             .current_dir(self.home())
             .env("BLINDSCORE_URL", &self.url)
@@ -87,14 +87,18 @@ impl Ended {
     }
 }
 
+/// Returns a command for the program `blindscore`, without options from this process's environment.
+pub fn blindscore() -> Command {
+    without_options(Command::new(built("blindscore", "BLINDSCORE_BIN")))
+}
+
 /// Returns the path of a program to test: the one that an environment variable names, or the one
 /// built beside this test.
 pub(crate) fn built(name: &str, variable: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(|| beside(name), PathBuf::from);
     assert!(
         path.is_file(),
-        "{} is missing: run `cargo build --release -p blindscore-server -p blindscore-client --features \
-         blindscore-client/cli`, or name another one in {variable}",
+        "{} is missing: run `cargo build --release -p blindscore-server -p blindscore-cli`, or name another one in {variable}",
         path.display()
     );
     path

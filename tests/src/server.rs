@@ -63,7 +63,7 @@ impl Server {
     }
 
     fn launch(data: Arc<TempDir>, arguments: &[&str]) -> Self {
-        Self::launch_as(command(), data, arguments)
+        Self::launch_as(blindscore_server(), data, arguments)
     }
 
     fn launch_as(mut command: Command, data: Arc<TempDir>, arguments: &[&str]) -> Self {
@@ -185,8 +185,8 @@ impl Drop for Server {
     }
 }
 
-/// Returns a command for the server, without options from this process's environment.
-pub fn command() -> Command {
+/// Returns a command for the program `blindscore-server`, without options from this process's environment.
+pub fn blindscore_server() -> Command {
     without_options(Command::new(built("blindscore-server", "BLINDSCORE_SERVER_BIN")))
 }
 
@@ -195,7 +195,7 @@ pub fn command() -> Command {
 /// # Errors
 /// Fails if the server program doesn't create one.
 pub fn token(data: &Path, tenant: &str) -> anyhow::Result<String> {
-    let output = command()
+    let output = blindscore_server()
         .args(["token", "create", tenant, "--data-dir"])
         .arg(data)
         .output()?;

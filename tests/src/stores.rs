@@ -38,7 +38,7 @@ impl ObjectStoreServer {
         let port = free_port();
         let mut azurite = Command::new("node");
         azurite
-            .arg(servers().join("node_modules/azurite/dist/src/blob/main.js"))
+            .arg(node_modules().join("azurite/dist/src/blob/main.js"))
             .args(["--blobHost", "127.0.0.1", "--blobPort", &port])
             .args([
                 "--silent",
@@ -165,9 +165,14 @@ pub fn python(program: &str) -> PathBuf {
     Path::new(&folder).join("bin").join(program)
 }
 
-/// Returns the folder where Azurite is installed.
+/// Returns the folder with the scripts and settings of the servers.
 pub fn servers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("servers")
+}
+
+/// Returns the folder of the npm workspace's packages, Azurite among them.
+fn node_modules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules")
 }
 
 fn free_port() -> String {

@@ -1,31 +1,36 @@
-//! User of the bundled model, and test pictures.
+//! User of a model, and test pictures.
 
 use crate::{Api, answered};
 use blindscore_client::{ClientKey, Scores};
-use blindscore_protocol::{descriptor::ModelDescriptor, ids::KeyId};
-use blindscore_server::model::Registry;
+use blindscore_engine::model::Registry;
+use blindscore_protocol::{descriptor::Model, ids::KeyId};
+use std::mem;
 
-/// User of the bundled model: secret key, public key blob and descriptor.
+/// User of one model: secret key, public key blob and descriptor.
 pub struct User {
     /// Secret key.
     pub key: ClientKey,
     /// Blob of the public key, for upload.
     pub public_key: Vec<u8>,
     /// Descriptor from the server.
-    pub model: ModelDescriptor,
+    pub model: Model,
 }
 
 impl User {
-    /// Fetches the descriptor and generates keys, without uploading any.
-    pub fn new(api: &Api) -> Self {
-        let model: ModelDescriptor = api.get("/v1/models/mnist-linear").expect_status(200).json();
-        let params = model.parse().expect("a usable descriptor");
+    /// Generates keys for a model, without uploading any.
+    pub fn of(model: &Model) -> Self {
+        let params = model.parameters();
         let (key, public) = ClientKey::generate(params).expect("randomness");
         Self {
             key,
             public_key: public.to_blob().0,
-            model,
+            model: model.clone(),
         }
+    }
+
+    /// Fetches the descriptor of the default model and generates keys.
+    pub fn new(api: &Api) -> Self {
+        Self::of(&api.model("mnist-linear"))
     }
 
     /// Like [`Self::new`], and uploads the public key.
@@ -33,6 +38,11 @@ impl User {
         let user = Self::new(api);
         api.put_key(user.id(), &user.public_key).expect_status(201);
         user
+    }
+
+    /// Takes the public key's blob, of which a network's is long, out of the user.
+    pub fn take_public_key(&mut self) -> Vec<u8> {
+        mem::take(&mut self.public_key)
     }
 
     /// Returns the id of the public key.
@@ -45,6 +55,12 @@ impl User {
         self.key
             .encrypt(&self.model, &digit(shape))
             .expect("a valid picture")
+    }
+
+    /// Decrypts a response, or returns `None` if that fails.
+    pub fn decrypt(&self, response: &[u8]) -> Option<Scores> {
+        let query = answered(&self.model, response).ok()?;
+        self.key.decrypt(&self.model, query, response).ok()
     }
 
     /// Decrypts a response and checks it against the model in the clear.

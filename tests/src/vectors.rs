@@ -4,16 +4,16 @@
 use anyhow::{Context, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use blindscore_client::{ClientKey, known_answers::Seeds};
+use blindscore_engine::{
+    Engine, IntegerNetwork, IntegerOutput, LinearEngine, NetworkEngine, PreparedKey,
+    network::IntegerProjection,
+};
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{Inputs, Link, Model, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     params::ParameterSet,
     random::{MaskSeed, SAMPLER_SEED_BYTES, reproducible},
-    wire::{FORMAT_VERSION, PublicKey, Query, QueryId},
-};
-use blindscore_server::engine::{
-    Engine, IntegerNetwork, IntegerOutput, LinearEngine, NetworkEngine, PreparedKey,
-    network::IntegerProjection,
+    wire::{EvaluationKey, FORMAT_VERSION, Query, QueryId},
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -159,13 +159,13 @@ impl Vector {
     }
 
     /// Generates keys and query from the seeds.
-    fn encrypt(&mut self, mut key: ClientKey, model: &ModelDescriptor) -> Result<(PublicKey, Vec<u8>)> {
+    fn encrypt(&mut self, mut key: ClientKey, model: &Model) -> Result<(EvaluationKey, Vec<u8>)> {
         let generation = key.start_public_key_from(Seeds {
             masks: MaskSeed(unhex(&self.public_key.mask_seed)?),
             sampler: unhex(&self.public_key.sampler_seed)?,
         });
         let (_, blob) = key.finish_public_key(generation);
-        let public = PublicKey::from_blob(&blob)?;
+        let public = EvaluationKey::from_blob(&blob)?;
         self.public_key.id = key.key_id().to_string();
         self.secret_key.blob = STANDARD.encode(&key.to_bytes()[..]);
         let features: Vec<f64> = self.query.levels.iter().map(|&level| f64::from(level)).collect();
@@ -179,7 +179,7 @@ impl Vector {
     }
 
     /// Decrypts the scores of the response with the secret key's blob.
-    fn decrypt(&self, model: &ModelDescriptor) -> Result<Vec<f64>> {
+    fn decrypt(&self, model: &Model) -> Result<Vec<f64>> {
         let key = ClientKey::from_bytes(&STANDARD.decode(&self.secret_key.blob)?)?;
         let query = QueryId::of(&STANDARD.decode(&self.query.blob)?)?;
         let response = STANDARD.decode(&self.response.blob)?;
@@ -225,13 +225,13 @@ fn model(set: &ParameterSet) -> (Engine, u64) {
     }
 }
 
-fn descriptor(set: &ParameterSet, step: u64) -> ModelDescriptor {
+fn descriptor(set: &ParameterSet, step: u64) -> Model {
     let output = |index: usize| Output {
         label: index.to_string(),
         offset: 0.25 * index as f64,
         half_range: 3.0,
     };
-    ModelDescriptor {
+    let descriptor = ModelDescriptor {
         name: "vector".into(),
         id: ModelId::of(b"known answers"),
         title: String::new(),
@@ -247,7 +247,8 @@ fn descriptor(set: &ParameterSet, step: u64) -> ModelDescriptor {
         score_error: 0.0,
         accuracy: None,
         version: None,
-    }
+    };
+    descriptor.try_into().expect("a usable descriptor")
 }
 
 fn hex(bytes: &[u8]) -> String {

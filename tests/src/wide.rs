@@ -1,6 +1,6 @@
 //! Linear model with long responses.
 
-use crate::command;
+use crate::blindscore;
 use anyhow::{Result, ensure};
 use safetensors::{Dtype, tensor::TensorView};
 use std::{
@@ -35,7 +35,7 @@ pub fn wide_model(folder: &Path) -> Result<PathBuf> {
     let metadata = [("link".to_owned(), "softmax".to_owned())].into();
     fs::write(&file, safetensors::serialize(tensors, Some(metadata))?)?;
     let models = folder.join("models");
-    let output = command()
+    let output = blindscore()
         .arg("import")
         .arg(&file)
         .args(["--name", "wide", "--input-min", "0", "--input-max", "1"])

@@ -45,21 +45,6 @@ pub(crate) fn npm(folder: &Path) -> Command {
     npm
 }
 
-/// Installs a folder's npm packages from its lock file, unless they are up to date.
-pub(crate) fn npm_install(folder: &Path) -> anyhow::Result<()> {
-    let lock = folder.join("package-lock.json");
-    let installed = folder.join("node_modules").join(".package-lock.json");
-    let time = |path: &Path| path.metadata().and_then(|meta| meta.modified());
-    if matches!((time(&lock), time(&installed)), (Ok(lock), Ok(installed)) if installed >= lock) {
-        return Ok(());
-    }
-    let name = folder.display();
-    run(
-        &format!("Installing the npm packages of {name}"),
-        npm(folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]),
-    )
-}
-
 /// Returns a command's standard output, trimmed.
 pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> anyhow::Result<String> {
     let program = program.as_ref();

@@ -1,8 +1,9 @@
 //! API references as HTML; warnings are errors.
 
 use crate::{
-    command::{npm, npm_install, run},
-    npm as package, paths,
+    command::{npm, run},
+    npm as package,
+    workspace::{self, Packages},
 };
 use std::process::Command;
 
@@ -15,8 +16,8 @@ pub(crate) fn build() -> anyhow::Result<()> {
 
 /// Builds the npm package's reference in target/docs/npm. The package must have been built.
 pub(crate) fn npm_reference() -> anyhow::Result<()> {
-    let source = paths::root()?.join("client-wasm").join("npm");
-    npm_install(&source)?;
+    workspace::install(Packages::Page)?;
+    let source = package::source()?;
     run(
         "Writing the npm package's reference: target/docs/npm",
         npm(&source).args(["run", "--silent", "docs"]),
@@ -25,12 +26,20 @@ pub(crate) fn npm_reference() -> anyhow::Result<()> {
 
 /// Builds the crates' reference in target/doc, for developers, so with private items and links to
 /// them.
-fn crates() -> anyhow::Result<()> {
+pub(crate) fn crates() -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     run(
         "Writing the crates' reference: target/doc",
         Command::new(cargo)
-            .args(["doc", "--workspace", "--no-deps", "--exclude", "xtask"])
+            .args([
+                "doc",
+                "--release",
+                "--quiet",
+                "--workspace",
+                "--no-deps",
+                "--exclude",
+                "xtask",
+            ])
             .arg("--document-private-items")
             .env(
                 "RUSTDOCFLAGS",

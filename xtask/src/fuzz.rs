@@ -104,9 +104,7 @@ pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
             "--package",
             "blindscore-server",
             "--package",
-            "blindscore-client",
-            "--features",
-            "blindscore-client/cli",
+            "blindscore-cli",
         ],
     )?;
     if targets.iter().any(|target| target.name == NPM) {

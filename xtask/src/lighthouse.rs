@@ -2,10 +2,11 @@
 
 use crate::{
     browser,
-    command::{npm_install, run},
+    command::run,
     paths,
     server::{self, Running},
     web,
+    workspace::{self, Packages},
 };
 use std::process::Command;
 
@@ -15,9 +16,8 @@ pub(crate) fn measure() -> anyhow::Result<()> {
     web::build()?;
     server::build()?;
     let tests = paths::root()?.join("tests");
-    npm_install(&tests.join("browser"))?;
-    npm_install(&tests.join("lighthouse"))?;
-    let chromium = browser::find_or_install(&tests.join("browser"))?;
+    workspace::install(Packages::All)?;
+    let chromium = browser::chromium()?;
     let server = Running::start()?;
     run(
         "Measuring the page with Lighthouse",

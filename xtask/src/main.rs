@@ -7,8 +7,10 @@ mod demo;
 mod docs;
 mod fuzz;
 mod lighthouse;
+mod lint;
 mod mnist;
 mod npm;
+mod package;
 mod paths;
 mod python;
 mod server;
@@ -16,6 +18,7 @@ mod servers;
 mod size;
 mod test;
 mod web;
+mod workspace;
 
 use clap::Parser;
 
@@ -35,6 +38,8 @@ enum Xtask {
     Lint,
     /// Build the npm package: target/npm/blindscore-VERSION.tgz
     Npm,
+    /// Pack the crates as for a registry, and build what was packed
+    Package,
     /// Write the references: target/docs/npm, target/doc
     Docs,
     /// Build the demo page: web/dist
@@ -56,8 +61,9 @@ fn main() -> anyhow::Result<()> {
         Xtask::Test => test::run(),
         Xtask::Soak(args) => servers::soak(&args),
         Xtask::Fuzz(args) => fuzz::run(&args),
-        Xtask::Lint => test::lint(),
+        Xtask::Lint => lint::run_all(),
         Xtask::Npm => npm::build(),
+        Xtask::Package => package::package(),
         Xtask::Docs => docs::build(),
         Xtask::Web => web::build(),
         Xtask::Server => web::build().and_then(|()| server::build()),
@@ -65,7 +71,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Mnist => mnist::fetch().map(drop),
         Xtask::Bench => command::cargo(
             "Running the benches",
-            &["bench", "--package", "blindscore-server"],
+            &["bench", "--package", "blindscore-engine"],
         ),
     }
 }

@@ -1,10 +1,11 @@
 //! Builds the npm package: WebAssembly, bindings, TypeScript and tarball.
 
 use crate::{
-    command::{self, cargo, npm, npm_install, output, run, say},
+    command::{cargo, npm, output, run, say},
     paths, size,
+    workspace::{self, Packages, node_modules},
 };
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use sha2::{Digest, Sha384};
 use std::{
@@ -14,27 +15,23 @@ use std::{
 };
 use wasm_bindgen_cli_support::Bindgen;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// Rust's target for the package's WebAssembly.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Builds the package and its tarball.
 pub(crate) fn build() -> anyhow::Result<()> {
-    command::check_node()?;
+    workspace::install(Packages::Page)?;
     install_target()?;
-    let source = paths::root()?.join("client-wasm").join("npm");
+    let source = source()?;
     let out = paths::target()?.join("npm");
-    let (bindings, package) = (out.join("bindings"), out.join("blindscore"));
-    npm_install(&source)?;
+    let (bindings, dist) = (out.join("bindings"), source.join("dist"));
 
     cargo(
         "Building the client for WebAssembly",
         &[
-            "rustc",
+            "build",
             "--package",
-            "blindscore-client",
-            "--lib",
-            // For this build only: everything else links the crate as a Rust library.
-            "--crate-type",
-            "cdylib",
+            "blindscore-wasm",
             "--target",
             TARGET,
             "--profile",
@@ -45,7 +42,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
     let wasm = paths::target()?
         .join(TARGET)
         .join("wasm")
-        .join("blindscore_client.wasm");
+        .join("blindscore_wasm.wasm");
     Bindgen::new()
         .input_path(&wasm)
         .web(true)?
@@ -56,21 +53,12 @@ pub(crate) fn build() -> anyhow::Result<()> {
         .generate(&bindings)?;
 
     // Files of an older build would be packed too.
-    if package.exists() {
-        fs::remove_dir_all(&package)?;
-    }
-    fs::create_dir_all(package.join("dist"))?;
-    let optimised = package.join("dist").join("blindscore_bg.wasm");
+    empty(&dist)?;
+    let optimised = dist.join("blindscore_bg.wasm");
     run(
         "Optimising the WebAssembly",
         Command::new("node")
-            .arg(
-                source
-                    .join("node_modules")
-                    .join("binaryen")
-                    .join("bin")
-                    .join("wasm-opt"),
-            )
+            .arg(node_modules()?.join("binaryen").join("bin").join("wasm-opt"))
             .args([
                 "-O3",
                 "--enable-simd",
@@ -93,12 +81,23 @@ pub(crate) fn build() -> anyhow::Result<()> {
         npm(&source).args(["run", "--silent", "types"]),
     )?;
     for name in ["blindscore.js", "blindscore.d.ts", "integrity.js"] {
-        fs::copy(bindings.join(name), package.join("dist").join(name))?;
+        fs::copy(bindings.join(name), dist.join(name))?;
     }
-    fs::copy(
-        source.join("blindscore_bg.wasm.d.ts"),
-        package.join("dist").join("blindscore_bg.wasm.d.ts"),
-    )?;
+    let types = "blindscore_bg.wasm.d.ts";
+    fs::copy(source.join(types), dist.join(types))?;
+    pack(&source, &out)
+}
+
+/// Packs what the workspace's package has built, with the licences and without what only its
+/// developers need.
+fn pack(source: &Path, out: &Path) -> anyhow::Result<()> {
+    let package = out.join("blindscore");
+    empty(&package)?;
+    fs::create_dir(package.join("dist"))?;
+    for entry in fs::read_dir(source.join("dist"))? {
+        let entry = entry?;
+        fs::copy(entry.path(), package.join("dist").join(entry.file_name()))?;
+    }
     for name in ["package.json", "README.md"] {
         fs::copy(source.join(name), package.join(name))
             .with_context(|| format!("no {name} in {}", source.display()))?;
@@ -106,13 +105,37 @@ pub(crate) fn build() -> anyhow::Result<()> {
     for name in ["LICENSE-MIT", "LICENSE-APACHE", "NOTICE"] {
         fs::copy(name, package.join(name)).with_context(|| format!("no {name}"))?;
     }
+    let version = output("npm", &["pkg", "get", "version", "--workspace", "blindscore"])?;
+    ensure!(
+        version.contains(env!("CARGO_PKG_VERSION")),
+        "the npm package has another version than the workspace of crates: {version}"
+    );
     run(
         "Packing",
-        npm(&package)
-            .args(["pack", "--silent", "--pack-destination"])
-            .arg(&out),
+        npm(&package).args(["pkg", "delete", "scripts", "devDependencies"]),
     )?;
+    let packed = npm(&package)
+        .args(["pack", "--silent", "--pack-destination"])
+        .arg(out)
+        .output()?;
+    ensure!(
+        packed.status.success(),
+        "npm pack failed: {}",
+        String::from_utf8_lossy(&packed.stderr)
+    );
     size::check(&package, &tarball()?)
+}
+
+/// Returns the folder of the package's sources.
+pub(crate) fn source() -> anyhow::Result<PathBuf> {
+    Ok(paths::root()?.join("client-wasm").join("npm"))
+}
+
+fn empty(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(fs::create_dir_all(folder)?)
 }
 
 /// Returns the path of the tarball that [`build`] makes; its version is the workspace's.
@@ -137,7 +160,7 @@ fn write_integrity(wasm: &[u8], folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Adds Rust's WebAssembly target if it is missing.
-fn install_target() -> anyhow::Result<()> {
+pub(crate) fn install_target() -> anyhow::Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libraries = output(rustc, &["--print", "target-libdir", "--target", TARGET])?;
     if fs::read_dir(&libraries).is_ok_and(|mut entries| entries.next().is_some()) {

@@ -9,9 +9,7 @@ use std::{
 };
 
 /// Feature that embeds the page in the server.
-const PAGE: &str = "blindscore-server/page";
-/// Features for the tests: the page, and the client program `blindscore`.
-pub(crate) const FEATURES: &str = "blindscore-server/page,blindscore-client/cli";
+pub(crate) const PAGE: &str = "blindscore-server/page";
 
 /// Builds the server with the page, which must have been built.
 pub(crate) fn build() -> anyhow::Result<()> {
@@ -28,20 +26,20 @@ pub(crate) fn build() -> anyhow::Result<()> {
     )
 }
 
-/// Builds the server with the page, and the client program: `cargo test` builds neither for tests
-/// of another crate.
-pub(crate) fn build_with_client() -> anyhow::Result<()> {
+/// Builds the server with the page, and the program `blindscore`: `cargo test` builds neither for
+/// tests of another crate.
+pub(crate) fn build_with_cli() -> anyhow::Result<()> {
     cargo(
-        "Building the server and the client's program",
+        "Building the programs blindscore-server and blindscore",
         &[
             "build",
             "--release",
             "--package",
             "blindscore-server",
             "--package",
-            "blindscore-client",
+            "blindscore-cli",
             "--features",
-            FEATURES,
+            PAGE,
         ],
     )
 }

@@ -1,34 +1,18 @@
-//! Tests and measurements that need object stores: `test` and `soak`.
+//! Object stores for tests and measurements, and `soak`.
 
 use crate::{
-    command::{cargo, cargo_with, npm_install},
-    paths,
+    command::{cargo, cargo_with},
     python::python,
+    workspace::{self, Packages},
 };
 use clap::Args;
+use std::path::PathBuf;
 
-/// Tests the server with object stores, and against the API's description. Needs Azurite, moto and
-/// schemathesis.
-pub(crate) fn test() -> anyhow::Result<()> {
-    let folder = paths::root()?.join("tests/servers");
-    npm_install(&folder)?;
-    let python = python("servers")?;
-    cargo_with(
-        "Testing with object stores, and the API against its description",
-        &[
-            "test",
-            "--release",
-            "--package",
-            "blindscore-tests",
-            "--features",
-            "servers",
-            "--test",
-            "cloud",
-            "--test",
-            "conformance",
-        ],
-        |cargo| cargo.env("TEST_PYTHON", python),
-    )
+/// Installs what the tests with object stores and against the API's description need: Azurite, moto
+/// and schemathesis. Returns the folder of Python's environment.
+pub(crate) fn install() -> anyhow::Result<PathBuf> {
+    workspace::install(Packages::All)?;
+    python("servers")
 }
 
 #[derive(Args)]
@@ -38,11 +22,9 @@ pub(crate) struct SoakArgs {
     measurements: Vec<String>,
 }
 
-/// Measures a server under load and failure. Takes three quarters of an hour, and 21 GB of disk in
-/// the meantime.
+/// Measures a server under load and failure. Takes half an hour, and 21 GB of disk in the meantime.
 pub(crate) fn soak(args: &SoakArgs) -> anyhow::Result<()> {
-    npm_install(&paths::root()?.join("tests/servers"))?;
-    let python = python("servers")?;
+    let python = install()?;
     cargo(
         "Building the server",
         &["build", "--release", "--package", "blindscore-server"],

@@ -1,28 +1,29 @@
-//! `test` and `lint`.
+//! `test`: every test.
 
 use crate::{
     browser,
-    command::{cargo, npm_install, say},
+    command::{cargo, cargo_with, say},
     docs, fuzz, mnist, npm, paths,
     python::python,
     server::{self, Running},
     servers, web,
+    workspace::{self, Packages},
 };
 use std::{fs, path::Path, process::Command};
 
 /// Runs all tests.
 pub(crate) fn run() -> anyhow::Result<()> {
+    workspace::install(Packages::All)?;
     let mnist = mnist::fetch()?;
     web::build()?;
     docs::npm_reference()?;
-    server::build_with_client()?;
+    server::build_with_cli()?;
     let tests = paths::root()?.join("tests");
-    npm_install(&tests.join("browser"))?;
-    npm_install(&tests.join("packaging"))?;
-    let chromium = browser::find_or_install(&tests.join("browser"))?;
+    let (chromium, firefox) = (browser::chromium()?, browser::firefox()?);
 
-    cargo(
-        "Testing in Rust: units, documentation, and the real server",
+    let python_of_servers = servers::install()?;
+    cargo_with(
+        "Testing in Rust: units, documentation, and the real programs",
         &[
             "test",
             "--release",
@@ -30,12 +31,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
             "--exclude",
             "xtask",
             "--features",
-            server::FEATURES,
+            server::PAGE,
+            "--features",
+            "blindscore-tests/servers",
         ],
+        |cargo| cargo.env("TEST_PYTHON", python_of_servers),
     )?;
     checked_units()?;
     known_answers()?;
-    servers::test()?;
     let server = Running::start()?;
     node_tests(
         "Testing the packed npm package in Node",
@@ -60,7 +63,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         },
     )?;
     node_tests(
-        "Testing the page in Chromium",
+        "Testing the page in Chromium and Firefox",
         &tests.join("browser"),
         |command| {
             let screenshots = paths::target()?.join("screenshots");
@@ -68,7 +71,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             command
                 .env("BLINDSCORE_URL", &server.url)
                 .env("BLINDSCORE_SERVER", paths::server()?);
-            command.env("CHROMIUM", &chromium);
+            command.env("CHROMIUM", &chromium).env("FIREFOX", &firefox);
             command.env("MNIST_DIR", &mnist).env("SCREENSHOTS", &screenshots);
             Ok(())
         },
@@ -92,7 +95,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Runs the unit tests again, with debug assertions and overflow checks in our own crates.
 /// Dependencies keep their settings, so that little is rebuilt.
 fn checked_units() -> anyhow::Result<()> {
-    let crates = ["blindscore-protocol", "blindscore-client", "blindscore-server"];
+    let crates = [
+        "blindscore-protocol",
+        "blindscore-client",
+        "blindscore-engine",
+        "blindscore-import",
+        "blindscore-server",
+    ];
     let mut arguments = vec!["test".to_owned(), "--release".into(), "--lib".into()];
     for name in crates {
         arguments.extend(["--package".into(), name.into()]);
@@ -118,26 +127,6 @@ fn known_answers() -> anyhow::Result<()> {
     crate::command::run(
         "Checking known answers in Python",
         Command::new(python).arg(reader),
-    )
-}
-
-/// Checks formatting and lints; warnings are errors.
-pub(crate) fn lint() -> anyhow::Result<()> {
-    cargo("Checking the formatting", &["fmt", "--all", "--check"])?;
-    cargo(
-        "Checking the lints",
-        &[
-            "clippy",
-            "--release",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            "blindscore-client/cli",
-            "--quiet",
-            "--",
-            "--deny",
-            "warnings",
-        ],
     )
 }
 

@@ -1,7 +1,7 @@
 //! Builds the demo page.
 
 use crate::{
-    command::{npm, npm_install, run},
+    command::{npm, run},
     npm as package, paths,
 };
 
@@ -9,6 +9,5 @@ use crate::{
 pub(crate) fn build() -> anyhow::Result<()> {
     package::build()?;
     let web = paths::root()?.join("web");
-    npm_install(&web)?;
     run("Building the page", npm(&web).args(["run", "--silent", "build"]))
 }

@@ -15,6 +15,7 @@ pub enum Delimiter {
 
 /// Why the delimiter can't be determined.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DelimiterError {
     /// The first line has several possible delimiters.
     #[error(

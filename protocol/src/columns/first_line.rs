@@ -25,6 +25,7 @@ pub enum FirstLine {
 
 /// Why the meaning of the first line is unclear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HeaderError {
     /// The line may be a header or a row, for this reason.
     #[error(

@@ -121,8 +121,8 @@ impl Inputs {
             deskew,
         }) = image
         {
-            let straightened = if *deskew { ", straightened" } else { "" };
-            add("image".into(), format!("{width} x {height}{straightened}"));
+            let deskewed = if *deskew { ", deskewed" } else { "" };
+            add("image".into(), format!("{width} x {height}{deskewed}"));
         }
         facts
     }
@@ -201,7 +201,7 @@ mod tests {
             (
                 "/inputs/image",
                 json!({ "width": 2, "height": 1, "deskew": true }),
-                "2 x 1 before, 2 x 1, straightened now",
+                "2 x 1 before, 2 x 1, deskewed now",
             ),
             ("/input_step", json!(1), "step of a level"),
             ("/parameter_set", json!("x"), "parameter set"),

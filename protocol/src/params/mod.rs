@@ -1,10 +1,8 @@
 //! Parameter sets and the security curve that they must meet.
 
-mod encryption;
 mod linear;
 mod network;
 
-pub use encryption::Encryption;
 pub use linear::LinearParams;
 pub use network::NetworkParams;
 

@@ -16,9 +16,9 @@ pub struct NetworkParams {
     /// Name in descriptors and messages.
     pub name: &'static str,
     /// GLWE dimension `k` of the input ring, in which features are encrypted.
-    pub input_dimension: GlweDimension,
+    pub input_glwe_dimension: GlweDimension,
     /// Polynomial size `N` of the input ring.
-    pub input_size: PolynomialSize,
+    pub input_polynomial_size: PolynomialSize,
     /// Noise of everything encrypted in the input ring: queries, encryptions of zero, and the
     /// server's mask noise.
     pub input_noise: TUniformBound,
@@ -29,9 +29,9 @@ pub struct NetworkParams {
     pub input_zero_bits: KeptBits,
     /// GLWE dimension `k` of the output ring, in which blind rotations run and scores are
     /// encrypted.
-    pub dimension: GlweDimension,
+    pub glwe_dimension: GlweDimension,
     /// Polynomial size `N` of the output ring.
-    pub size: PolynomialSize,
+    pub polynomial_size: PolynomialSize,
     /// Noise of the evaluation key.
     pub noise: TUniformBound,
     /// Decomposition base of the one-level external products.
@@ -56,13 +56,13 @@ impl NetworkParams {
     pub const N704_K4: Self = Self {
         id: ParameterSetId(7),
         name: "network-n704-k4-v3",
-        input_dimension: GlweDimension(11),
-        input_size: PolynomialSize(64),
+        input_glwe_dimension: GlweDimension(11),
+        input_polynomial_size: PolynomialSize(64),
         input_noise: TUniformBound::new(50),
         query_bits: KeptBits(18),
         input_zero_bits: KeptBits(20),
-        dimension: GlweDimension(4),
-        size: PolynomialSize(512),
+        glwe_dimension: GlweDimension(4),
+        polynomial_size: PolynomialSize(512),
         noise: TUniformBound::new(17),
         base_log: DecompositionBaseLog(23),
         key_bits: KeptBits(46),
@@ -72,30 +72,30 @@ impl NetworkParams {
 
     /// Returns the dimension of the secret that features are encrypted under.
     pub const fn input_lwe_dimension(&self) -> LweDimension {
-        LweDimension(self.input_dimension.0 * self.input_size.0)
+        LweDimension(self.input_glwe_dimension.0 * self.input_polynomial_size.0)
     }
 
     /// Returns the dimension of the secret that scores are encrypted under.
     pub const fn output_lwe_dimension(&self) -> LweDimension {
-        LweDimension(self.dimension.0 * self.size.0)
+        LweDimension(self.glwe_dimension.0 * self.polynomial_size.0)
     }
 
     /// Returns the number of ciphertexts in a query of `features` values.
     pub const fn query_ciphertexts(&self, features: usize) -> usize {
-        features.div_ceil(self.input_size.0)
+        features.div_ceil(self.input_polynomial_size.0)
     }
 
     /// Returns the number of rows in a GGSW ciphertext.
     pub const fn ggsw_rows(&self) -> usize {
-        self.dimension.0 + 1
+        self.glwe_dimension.0 + 1
     }
 
     /// Returns the number of GLWE ciphertexts in the output ring of an evaluation key: a GGSW for
     /// each bit of the input secret, key-switching keys for the packing automorphisms, and `k`
     /// encryptions of zero.
     pub const fn key_ciphertexts(&self) -> usize {
-        let packing = self.packing_log2 as usize * self.dimension.0;
-        self.input_lwe_dimension().0 * self.ggsw_rows() + packing + self.dimension.0
+        let packing = self.packing_log2 as usize * self.glwe_dimension.0;
+        self.input_lwe_dimension().0 * self.ggsw_rows() + packing + self.glwe_dimension.0
     }
 
     /// Returns the number of scores in one ciphertext of a response.
@@ -104,7 +104,7 @@ impl NetworkParams {
     }
 
     /// Returns the Galois elements `g` of the packing automorphisms `X -> X^g`: 3, 5, 9 and so on.
-    pub fn packing_exponents(&self) -> impl Iterator<Item = usize> + use<> {
+    pub fn galois_elements(&self) -> impl Iterator<Item = usize> + use<> {
         (1..=self.packing_log2).map(|level| (1 << level) + 1)
     }
 
@@ -115,7 +115,7 @@ impl NetworkParams {
 
     /// Returns the base-2 logarithm of `2N`, the number of steps of a blind rotation.
     pub const fn rotation_log2(&self) -> u32 {
-        self.size.0.ilog2() + 1
+        self.polynomial_size.0.ilog2() + 1
     }
 
     /// Returns the format of a query.
@@ -133,7 +133,7 @@ impl NetworkParams {
             bits: self.response_bits,
             mask_len: self.output_lwe_dimension().0,
             scores: self.packed_scores(),
-            stride: self.size.0 / self.packed_scores(),
+            stride: self.polynomial_size.0 / self.packed_scores(),
         }
     }
 }

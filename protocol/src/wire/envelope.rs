@@ -15,6 +15,7 @@
 
 use crate::{
     ids::{KeyId, ModelId},
+    kind::Kind,
     params::ParameterSetId,
 };
 use sha2::{Digest, Sha256};
@@ -27,30 +28,9 @@ pub const FORMAT_VERSION: u16 = 3;
 const MAGIC: [u8; 4] = *b"BLSC";
 const CHECKED: usize = 68;
 
-/// Kind of a blob's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Kind {
-    /// Public key, for linear models or projection networks.
-    PublicKey = 1,
-    /// Query with encrypted features.
-    Query = 2,
-    /// Response with encrypted scores.
-    Response = 3,
-    /// The client's secret key, which leaves the client only as the user's own export.
-    SecretKey = 4,
-}
-
-impl Kind {
-    fn from_u16(value: u16) -> Option<Self> {
-        [Self::PublicKey, Self::Query, Self::Response, Self::SecretKey]
-            .into_iter()
-            .find(|kind| *kind as u16 == value)
-    }
-}
-
 /// Why bytes are not the expected blob.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WireError {
     /// The blob is shorter than a header.
     #[error("{0} bytes are less than the {HEADER_BYTES} of a header")]
@@ -62,7 +42,7 @@ pub enum WireError {
     #[error("the blob has format version {0}, only {FORMAT_VERSION} is supported{advice}", advice = advice(*.0))]
     UnsupportedVersion(u16),
     /// The blob is of another kind.
-    #[error("expected a blob of kind {expected:?}, got kind number {found}")]
+    #[error("expected {expected}, got a blob of kind {found}")]
     WrongKind {
         /// Kind that the caller expects.
         expected: Kind,
@@ -230,6 +210,30 @@ fn array<const L: usize>(bytes: &[u8], offset: usize) -> [u8; L] {
     let mut out = [0; L];
     out.copy_from_slice(&bytes[offset..offset + L]);
     out
+}
+
+/// Wraps a payload as the blob of an evaluation key, which belongs to no other key and no model.
+pub(super) fn seal_evaluation_key(set: ParameterSetId, payload: &[u8]) -> Vec<u8> {
+    let header = Header {
+        kind: Kind::EvaluationKey,
+        params: set,
+        key: KeyId::NONE,
+        model: ModelId::NONE,
+    };
+    header.seal(payload)
+}
+
+/// Checks the blob of an evaluation key and returns its payload.
+pub(super) fn open_evaluation_key(
+    blob: &[u8],
+    set: ParameterSetId,
+    payload_len: usize,
+) -> Result<&[u8], WireError> {
+    let (header, payload) = Header::open(blob, Kind::EvaluationKey, set, payload_len)?;
+    if header.key != KeyId::NONE || header.model != ModelId::NONE {
+        return Err(WireError::ReservedBits);
+    }
+    Ok(payload)
 }
 
 #[cfg(test)]

@@ -7,17 +7,19 @@
 
 mod bits;
 pub mod envelope;
-mod linear_key;
-mod network_key;
-mod public_key;
+mod evaluation_key;
+mod linear_evaluation_key;
+mod network_evaluation_key;
 mod query;
 mod response;
 mod secret_key;
+mod seed;
 
-pub use envelope::{FORMAT_VERSION, HEADER_BYTES, Header, Kind, QueryId, WireError};
-pub use linear_key::LinearPublicKey;
-pub use network_key::NetworkPublicKey;
-pub use public_key::PublicKey;
+pub use crate::kind::Kind;
+pub use envelope::{FORMAT_VERSION, HEADER_BYTES, Header, QueryId, WireError};
+pub use evaluation_key::EvaluationKey;
+pub use linear_evaluation_key::LinearEvaluationKey;
+pub use network_evaluation_key::NetworkEvaluationKey;
 pub use query::Query;
 pub use response::Response;
 pub use secret_key::SecretKeyBits;

@@ -2,10 +2,12 @@
 
 use super::{
     bits,
-    envelope::{HEADER_BYTES, Header, Kind, QueryId, WireError},
+    envelope::{HEADER_BYTES, Header, QueryId, WireError},
+    seed,
 };
 use crate::{
     ids::{KeyId, ModelId},
+    kind::Kind,
     params::QueryFormat,
     random::{MaskSeed, MaskStream, SEED_BYTES},
 };
@@ -66,7 +68,7 @@ impl Query {
     pub fn from_blob(blob: &[u8], format: QueryFormat, features: usize) -> Result<Self, WireError> {
         let len = Self::payload_len(format, features);
         let (header, payload) = Header::open(blob, Kind::Query, format.set, len)?;
-        let (seed, bodies) = MaskSeed::split_from(payload)?;
+        let (seed, bodies) = seed::split(payload)?;
         Ok(Self {
             format,
             key: header.key,

@@ -2,10 +2,11 @@
 
 use super::{
     bits,
-    envelope::{HEADER_BYTES, Header, Kind, QueryId, WireError},
+    envelope::{HEADER_BYTES, Header, QueryId, WireError},
 };
 use crate::{
     ids::{KeyId, ModelId},
+    kind::Kind,
     params::ResponseFormat,
 };
 

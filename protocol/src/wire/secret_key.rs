@@ -1,8 +1,9 @@
 //! Exported secret keys.
 
-use super::envelope::{HEADER_BYTES, Header, Kind, WireError};
+use super::envelope::{HEADER_BYTES, Header, WireError};
 use crate::{
     ids::{KeyId, ModelId},
+    kind::Kind,
     params::ParameterSet,
 };
 use core::fmt;

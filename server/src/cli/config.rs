@@ -3,6 +3,7 @@
 //! Values in the file become defaults of the command line, so that one parser reads everything.
 
 use anyhow::{Context, bail, ensure};
+use blindscore_protocol::environment::{CLIENT_VARIABLES, PREFIX};
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use std::{
     collections::BTreeSet,
@@ -10,8 +11,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Prefix of this program's environment variables.
-const PREFIX: &str = "BLINDSCORE_";
 /// Placeholder for secret values.
 const REDACTED: &str = "REDACTED";
 /// Meta options, not settable from a file.
@@ -124,18 +123,6 @@ impl Layered {
     }
 }
 
-/// Variables of the client program, which may be set in the same shell.
-const CLIENTS: [&str; 8] = [
-    "BLINDSCORE_URL",
-    "BLINDSCORE_MODEL",
-    "BLINDSCORE_MODEL_ID",
-    "BLINDSCORE_KEY",
-    "BLINDSCORE_TOKEN",
-    "BLINDSCORE_CA_CERT",
-    "BLINDSCORE_TIMEOUT",
-    "BLINDSCORE_MAX_WAIT",
-];
-
 /// Refuses unknown variables with this program's prefix, most likely misspelt options.
 pub(super) fn refuse_unknown_variables(program: &Command) -> anyhow::Result<()> {
     let known: BTreeSet<_> = program
@@ -146,7 +133,9 @@ pub(super) fn refuse_unknown_variables(program: &Command) -> anyhow::Result<()> 
     for (name, _) in env::vars_os() {
         let ours = name.to_string_lossy().starts_with(PREFIX);
         ensure!(
-            !ours || known.contains(name.as_os_str()) || CLIENTS.iter().any(|client| *client == name),
+            !ours
+                || known.contains(name.as_os_str())
+                || CLIENT_VARIABLES.iter().any(|client| *client == name),
             "there is no option for the environment variable {}",
             name.to_string_lossy()
         );

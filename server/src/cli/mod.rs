@@ -1,9 +1,6 @@
 //! Command line of the server.
 
 mod config;
-pub mod eval;
-mod import;
-mod inspect;
 mod serve;
 mod token;
 mod values;
@@ -21,7 +18,8 @@ use std::{ffi::OsString, path::PathBuf};
     version,
     max_term_width = 100,
     after_help = "Every option can also be given by the environment \
-    variable shown with it, those of `serve` also by a file; `blindscore-server COMMAND --help` has examples."
+    variable shown with it, those of `serve` also by a file; `blindscore-server COMMAND --help` has examples. The program \
+    `blindscore` makes, shows and measures model files: `blindscore import --help`."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -31,16 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(Box<serve::ServeArgs>),
-    Import(import::ImportArgs),
-    Inspect(inspect::InspectArgs),
-    Eval(eval::EvalArgs),
     Token(token::TokenArgs),
-}
-
-/// Makes a line from a file safe to print: control characters, which could steer a terminal, become
-/// blanks.
-fn plain(line: &str) -> String {
-    line.replace(char::is_control, " ")
 }
 
 /// Runs the subcommand given on the command line.
@@ -55,9 +44,6 @@ pub fn run() -> anyhow::Result<()> {
             }
             serve::run(args)
         }
-        Command::Import(args) => import::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Eval(args) => eval::run(args),
         Command::Token(args) => {
             let (_, matches) = configuration(args.as_for_serve())?;
             let file = serve::ServeArgs::from_arg_matches(&matches)?.tokens();

@@ -2,9 +2,9 @@
 
 use super::values::{Origin, Seconds, Setting, store_options};
 use crate::{
-    http::{self, AllowedHosts, DailyQueries, Host, MAX_QUERIES, Rate, Settings, TlsFiles},
+    http::{self, AllowedHosts, DailyQueries, Host, MAX_QUERIES, Settings, TlsFiles},
     keystore::{Location, Policy},
-    tokens::TokenFile,
+    tenants::{Rate, TokenFile},
 };
 use anyhow::{Context, bail};
 use chrono::TimeDelta;

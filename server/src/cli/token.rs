@@ -1,9 +1,6 @@
 //! `token`: creates, lists and revokes the tokens of tenants.
 
-use crate::{
-    keystore::TenantName,
-    tokens::{Grant, TokenFile},
-};
+use crate::tenants::{Grant, TenantName, TokenFile};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

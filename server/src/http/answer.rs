@@ -2,13 +2,13 @@
 //! memory is accounted for until it has.
 
 use super::{
+    connection::Watch,
+    drain::PIECE_BYTES,
     error::ApiError,
     pace::Pace,
     room::{Guest, Place, Room, State},
-    unread::PIECE,
-    watch::Watch,
 };
-use crate::keystore::Tenant;
+use crate::tenants::Tenant;
 use actix_web::{
     HttpRequest,
     body::{BodySize, MessageBody},
@@ -30,7 +30,7 @@ use std::{
 /// A client that has read nothing for this long gives way to others. A client that reads 250 kB/s
 /// may seem to pause for some seconds: the system reports a socket as writable only once much of
 /// its buffer is free.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Memory budget for responses that clients haven't read yet.
 pub(super) struct Answers(Arc<Room>);
@@ -53,7 +53,7 @@ impl Guest for Reader {
             return State::Working;
         }
         match self.connection.as_ref().and_then(|watch| watch.blocked_for()) {
-            Some(time) if time >= IDLE => State::Idle(time),
+            Some(time) if time >= IDLE_AFTER => State::Idle(time),
             _ => State::Moving,
         }
     }
@@ -91,7 +91,7 @@ impl Answers {
         let place = self.0.take(tenant, form.encoded(bytes), reader.clone()).await;
         let place = place.ok_or(ApiError::Busy {
             what: "too many answers wait to be read",
-            retry_after: IDLE,
+            retry_after: IDLE_AFTER,
         })?;
         Ok(Reserved { place, reader })
     }
@@ -165,7 +165,7 @@ impl Answer {
         if self.current.is_empty() {
             self.current = self.next_blob()?;
         }
-        let piece = self.current.split_to(PIECE.min(self.current.len()));
+        let piece = self.current.split_to(PIECE_BYTES.min(self.current.len()));
         if self.current.is_empty() {
             let left = self.blobs.iter().map(|blob| self.form.encoded(blob.len()));
             self.reserved.place.shrink_to(left.sum::<usize>() + piece.len());

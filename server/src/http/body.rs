@@ -2,11 +2,10 @@
 
 use super::{
     error::ApiError,
-    estimate::Estimate,
     pace::Pace,
     room::{Guest, Place, Room, State},
 };
-use crate::keystore::Tenant;
+use crate::{scoring::Estimate, tenants::Tenant};
 use actix_web::{
     HttpMessage, HttpRequest,
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -22,15 +21,15 @@ use std::{
 use tokio::sync::Notify;
 
 /// Longest silence allowed in the middle of a body.
-const STALL: Duration = Duration::from_secs(10);
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A body of which nothing has arrived for this long gives way to others.
-const IDLE: Duration = Duration::from_secs(2);
+const IDLE_AFTER: Duration = Duration::from_secs(2);
 /// Bodies longer than this many bytes are uploads of networks' evaluation keys.
-const LARGE: usize = 1 << 20;
+const LARGE_BODY_BYTES: usize = 1 << 20;
 /// The buffer grows to this multiple of the bytes that have arrived.
-const AHEAD: usize = 4;
+const BUFFER_GROWTH: usize = 4;
 /// Smallest buffer, in bytes.
-const FIRST: usize = 16 << 10;
+const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
 /// Encoding of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +109,7 @@ impl Guest for Arriving {
             let idle = progress.last.elapsed();
             if progress.complete {
                 State::Working
-            } else if idle >= IDLE || progress.pace.is_slow() {
+            } else if idle >= IDLE_AFTER || progress.pace.is_slow() {
                 State::Idle(idle.max(progress.pace.elapsed()))
             } else {
                 State::Moving
@@ -179,7 +178,7 @@ impl Bodies {
         };
         let elapsed = arriving.with(|progress| progress.pace.elapsed());
         place.shrink_to(bytes.len());
-        if bytes.len() > LARGE {
+        if bytes.len() > LARGE_BODY_BYTES {
             self.taking.learn(elapsed);
         }
         Ok(Body { bytes, _place: place })
@@ -202,7 +201,7 @@ async fn collect(
 ) -> Result<Bytes, ApiError> {
     let mut body = BytesMut::new();
     loop {
-        let patience = arriving.with(|progress| progress.pace.left()).min(STALL);
+        let patience = arriving.with(|progress| progress.pace.left()).min(STALL_TIMEOUT);
         let Ok(piece) = tokio::time::timeout(patience, payload.next()).await else {
             return Err(ApiError::TimedOut(format!(
                 "the body arrives too slowly: {} bytes within {} s",
@@ -226,7 +225,10 @@ async fn collect(
         on_piece(&piece);
         if len > body.capacity() {
             // In proportion to the bytes received: announcing a length costs the server nothing.
-            let wanted = (AHEAD * len).max(FIRST).min(longest).max(len);
+            let wanted = (BUFFER_GROWTH * len)
+                .max(FIRST_BUFFER_BYTES)
+                .min(longest)
+                .max(len);
             body.reserve(wanted - body.len());
         }
         body.extend_from_slice(&piece);

@@ -1,7 +1,10 @@
 //! Errors of the HTTP API, and the problem documents that clients get for them.
 
-use super::{budget, pool::NotRun, prepared::PrepareError};
-use crate::{engine::ScoreError, keystore::StoreError};
+use crate::{
+    keystore::StoreError,
+    scoring::{NotRun, NotScored, PrepareError},
+    tenants::{BudgetError, Denied, RateError},
+};
 use actix_web::{
     HttpResponse, ResponseError,
     http::{
@@ -9,13 +12,13 @@ use actix_web::{
         header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
+use blindscore_engine::ScoreError;
 use blindscore_protocol::{
     ids::{KeyId, ModelId},
     params::ParameterSetId,
     problem::{Problem, ProblemCode},
     wire::{FORMAT_VERSION, WireError},
 };
-use chrono::{DateTime, Utc};
 use std::{sync::Arc, time::Duration};
 
 /// Media type of every error response (RFC 9457).
@@ -27,7 +30,7 @@ const FAILED_RETRY: Duration = Duration::from_secs(10);
 /// Everything that a request can fail with. The message is sent to the client; internal causes are
 /// logged instead.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     /// Malformed JSON, header or path.
     #[error("{0}")]
     Malformed(String),
@@ -138,24 +141,9 @@ pub(super) enum ApiError {
     /// The tenant exceeded its rate limit, and should wait this long.
     #[error("too many queries were sent; the limit is for each tenant")]
     RateLimited(Duration),
-    /// The tenant has used up its queries for this model and day.
-    #[error(
-        "a tenant may send {limit} queries per day to this model; {left} are left, more from {} on",
-        budget::rfc3339(*again)
-    )]
-    BudgetSpent {
-        /// Queries per day.
-        limit: u64,
-        /// Queries left today.
-        left: u64,
-        /// Start of the next day.
-        again: DateTime<Utc>,
-        /// Time until then.
-        wait: Duration,
-    },
-    /// Queries can't be counted, so none may be scored.
-    #[error("the server can't count queries at the moment")]
-    CountsUnavailable,
+    /// The tenant has used up its queries for this model and day, or they can't be counted.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     /// The valid tokens aren't known.
     #[error("the server can't read which tokens are valid; its log has the details")]
     TokensUnreadable,
@@ -167,12 +155,15 @@ pub(super) enum ApiError {
         /// Estimated time until it is available again.
         retry_after: Duration,
     },
-    /// A thread panicked, or an internal task was lost.
+    /// The scoring threads gave no result.
     #[error("an internal error; the server's log has the details")]
-    Lost,
+    NotRun(NotRun),
     /// Scoring failed for lack of randomness, without which nothing may be encrypted.
     #[error("an internal error; the server's log has the details")]
-    Score(#[from] ScoreError),
+    Score(ScoreError),
+    /// A part of the server failed for this reason.
+    #[error("an internal error; the server's log has the details")]
+    Internal(&'static str),
     /// Error status set by the framework.
     #[error("{}", .0.canonical_reason().unwrap_or("the request failed"))]
     Framework(StatusCode),
@@ -180,7 +171,7 @@ pub(super) enum ApiError {
 
 /// Why a query's bytes were rejected.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CiphertextError {
+pub(crate) enum CiphertextError {
     /// The text isn't valid base64.
     #[error("not valid base64: {0}")]
     Base64(#[from] base64::DecodeError),
@@ -216,14 +207,14 @@ impl ApiError {
             Self::Prepare(error) => match &**error {
                 PrepareError::Absent => ProblemCode::KeyNotFound,
                 PrepareError::Store(error) => store_code(error),
-                PrepareError::NotRun(NotRun::Late) => ProblemCode::Overloaded,
-                PrepareError::NotRun(NotRun::Lost) => ProblemCode::Internal,
+                PrepareError::NotRun(error) => not_run_code(error),
             },
+            Self::NotRun(error) => not_run_code(error),
             Self::RateLimited(_) => ProblemCode::RateLimited,
-            Self::BudgetSpent { .. } => ProblemCode::QueryBudgetSpent,
-            Self::TokensUnreadable | Self::CountsUnavailable => ProblemCode::StoreUnavailable,
+            Self::Budget(BudgetError::Spent { .. }) => ProblemCode::QueryBudgetSpent,
+            Self::TokensUnreadable | Self::Budget(BudgetError::Uncounted) => ProblemCode::StoreUnavailable,
             Self::Busy { .. } => ProblemCode::Overloaded,
-            Self::Lost | Self::Score(_) => ProblemCode::Internal,
+            Self::Score(_) | Self::Internal(_) => ProblemCode::Internal,
             Self::Framework(status) => framework_code(*status),
         }
     }
@@ -234,8 +225,9 @@ impl ApiError {
             Self::Store(StoreError::QuotaReached(_)) => {}
             Self::Store(cause) => tracing::error!(%cause, "the key store failed"),
             Self::Prepare(cause) => tracing::error!(%cause, "a key could not be loaded"),
-            Self::Lost => tracing::error!("a thread panicked"),
+            Self::NotRun(cause) => tracing::error!(%cause, "a request failed"),
             Self::Score(cause) => tracing::error!(%cause, "a request failed"),
+            Self::Internal(cause) => tracing::error!(cause, "a request failed"),
             _ => {}
         }
     }
@@ -243,7 +235,7 @@ impl ApiError {
     /// Returns the whole seconds after which the same request may succeed.
     fn retry_after(&self) -> Option<u64> {
         let wait = match self {
-            Self::RateLimited(wait) | Self::BudgetSpent { wait, .. } => *wait,
+            Self::RateLimited(wait) | Self::Budget(BudgetError::Spent { wait, .. }) => *wait,
             Self::Busy { retry_after, .. } => *retry_after,
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => FAILED_RETRY,
             _ => return None,
@@ -271,6 +263,52 @@ impl ResponseError for ApiError {
             response.insert_header((RETRY_AFTER, seconds));
         }
         response.json(Problem::new(self.code(), self.to_string()))
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NoToken => Self::Unauthorized,
+            Denied::NotOperator => Self::Forbidden("an operator's token is needed"),
+            Denied::TokensUnreadable => Self::TokensUnreadable,
+        }
+    }
+}
+
+impl From<RateError> for ApiError {
+    fn from(error: RateError) -> Self {
+        match error {
+            RateError::Exceeded(wait) => Self::RateLimited(wait),
+            RateError::NeverPossible { burst, found } => Self::TooMany { limit: burst, found },
+        }
+    }
+}
+
+impl From<NotScored> for ApiError {
+    fn from(error: NotScored) -> Self {
+        match error {
+            NotScored::QueueFull(full) => Self::Busy {
+                what: "the scoring queue is full",
+                retry_after: full.retry_after,
+            },
+            NotScored::Late(retry_after) => Self::Busy {
+                what: "the request could not be scored before its deadline",
+                retry_after,
+            },
+            NotScored::NoKey(id) => Self::KeyNotFound(id),
+            NotScored::OtherParameters(set) => Self::ParametersRetired(set),
+            NotScored::Key(error) => Self::Prepare(error),
+            NotScored::NotRun(error) => Self::NotRun(error),
+            NotScored::Engine(error) => Self::Score(error),
+        }
+    }
+}
+
+fn not_run_code(error: &NotRun) -> ProblemCode {
+    match error {
+        NotRun::Late | NotRun::Stopped => ProblemCode::Overloaded,
+        NotRun::Panicked | NotRun::TooLarge => ProblemCode::Internal,
     }
 }
 

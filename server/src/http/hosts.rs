@@ -4,7 +4,8 @@
 //! To the browser, the page's requests to this server then are same-origin; only the name in `Host`
 //! gives them away.
 
-use super::{access::Access, error::ApiError, service::Service};
+use super::error::ApiError;
+use crate::tenants::Access;
 use actix_web::{
     Error, ResponseError,
     body::{BoxBody, MessageBody},
@@ -113,8 +114,8 @@ pub(super) async fn wrap(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let service = request.app_data::<Data<Service>>();
-    if service.is_none_or(|service| matches!(service.access, Access::Anyone))
+    let access = request.app_data::<Data<Access>>();
+    if access.is_none_or(|access| matches!(***access, Access::Anyone))
         && let Some(hosts) = request.app_data::<Data<AllowedHosts>>()
         && let Err(error) = hosts.check(&request)
     {

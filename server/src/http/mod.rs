@@ -1,41 +1,27 @@
-//! HTTP service: routes, limits, errors and the scoring threads. It knows nothing of polynomials.
+//! HTTP service: connections, limits, handlers and errors.
 
-mod access;
 mod answer;
+mod background;
 mod body;
-mod budget;
+mod caller;
 mod connection;
-mod envelope;
+mod documents;
+mod drain;
 mod error;
-mod estimate;
-mod framing;
-mod health;
+mod handlers;
 mod hosts;
-mod keys;
-mod metrics;
-mod models;
+mod methods;
+mod middleware;
 mod openapi;
 mod pace;
-mod pool;
-mod prepared;
 mod queries;
-mod rate;
-mod requests;
+mod refusal;
 mod room;
 mod routes;
-mod run;
-mod score;
-mod service;
-mod site;
-mod stream;
-mod timer;
-mod tls;
-mod unread;
-mod upkeep;
-mod watch;
+mod server;
+mod state;
 
+pub use connection::TlsFiles;
 pub use hosts::{AllowedHosts, Host};
 pub use queries::MAX_QUERIES;
-pub use rate::Rate;
-pub use run::{DailyQueries, Settings, run};
-pub use tls::TlsFiles;
+pub use server::{DailyQueries, Settings, run};

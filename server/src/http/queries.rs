@@ -1,8 +1,8 @@
 //! Parsing of request bodies into queries that can be scored.
 
 use super::error::{ApiError, CiphertextError};
-use crate::model::Model;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use blindscore_engine::model::Model;
 use blindscore_protocol::{
     ids::KeyId,
     wire::{HEADER_BYTES, Header, Kind, Query, WireError},
@@ -85,8 +85,8 @@ fn query_len(model: &Model) -> usize {
 /// isn't this model's.
 fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> Result<Query, ApiError> {
     let descriptor = model.descriptor();
-    let query =
-        Query::from_blob(blob, model.set().query_format(), descriptor.inputs.count).map_err(|error| {
+    let query = Query::from_blob(blob, model.parameters().query_format(), descriptor.inputs.count).map_err(
+        |error| {
             match (error, whole_query_of_another_form(rest)) {
                 (WireError::UnsupportedVersion(found), _) => ApiError::FormatUnsupported { found },
                 // A new version of a model may have another query length and other parameters.
@@ -97,7 +97,8 @@ fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> R
                 (WireError::WrongParameterSet(set), _) => ApiError::ParametersRetired(set),
                 (error, _) => malformed(index, error),
             }
-        })?;
+        },
+    )?;
     if query.model != descriptor.id {
         return Err(ApiError::ModelChanged {
             query: query.model,

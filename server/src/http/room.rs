@@ -6,7 +6,7 @@
 //! than the newcomer would. So nobody is locked out by someone else's slow connections. Requests
 //! that the server is working on stay; a newcomer whose tenant holds less waits briefly for them.
 
-use crate::keystore::Tenant;
+use crate::tenants::Tenant;
 use std::{
     collections::{BTreeMap, BinaryHeap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -1,10 +1,11 @@
 //! Routes of the HTTP service.
 
-use super::{error::ApiError, health, keys, metrics, models, openapi, score, site};
-use actix_web::{
-    HttpResponse, Route, guard,
-    web::{self, ServiceConfig},
+use super::{
+    handlers::{health, keys, metrics, models, score, site},
+    methods::{get, only},
+    openapi,
 };
+use actix_web::web::{self, ServiceConfig};
 
 /// Registers every path, and the page.
 pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>) {
@@ -57,14 +58,4 @@ pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>)
         Some(directory) => site::from_directory(config, directory),
         None => site::built_in(config),
     }
-}
-
-/// Returns a route for GET and HEAD.
-pub(super) fn get() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-/// Returns a route that refuses all other methods, naming the supported `methods`.
-pub(super) fn only(methods: &'static str) -> Route {
-    web::to(move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(methods)) })
 }

@@ -4,6 +4,7 @@ use std::{error::Error, io, path::PathBuf, time::Duration};
 
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The directory can't be created or locked.
     #[error("cannot use the directory {path:?}: {source}")]
@@ -33,6 +34,7 @@ pub enum OpenError {
 /// The store failed or can't be reached. Acknowledged writes are not lost, and the operation may
 /// succeed later.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The disk is full, or a quota of the file system is reached.
     #[error("the store is full: {0}")]

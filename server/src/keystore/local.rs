@@ -1,6 +1,7 @@
 //! Directory as a key store: locking, sweeping and timestamps, which other stores don't offer.
 
-use super::{error::OpenError, tenant::TenantName};
+use super::error::OpenError;
+use crate::tenants::{STORE_LOCK, STORE_PROBE, TenantName};
 use blindscore_protocol::ids::KeyId;
 use std::{
     ffi::OsStr,
@@ -11,11 +12,9 @@ use std::{
 };
 
 /// Name of the file that is locked by the processes using the directory.
-const LOCK: &str = "lock";
+const LOCK: &str = STORE_LOCK;
 /// Name of the object that is written and read back to probe the store.
-pub(super) const PROBE: &str = "probe";
-/// Names that no tenant may have, since the tenant's folder would take the place of these files.
-pub(super) const OWN_NAMES: [&str; 2] = [LOCK, PROBE];
+pub(super) const PROBE: &str = STORE_PROBE;
 /// Age from which a staging file can't belong to an upload in progress, in this process or another.
 const ABANDONED: Duration = Duration::from_secs(3600);
 

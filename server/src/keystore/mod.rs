@@ -6,9 +6,7 @@ mod local;
 mod location;
 mod quota;
 mod store;
-mod tenant;
 
 pub use error::{OpenError, StoreError};
 pub use location::{Location, StoreOption};
 pub use store::{KeyName, KeyRecord, KeyStore, Policy, Stored};
-pub use tenant::{BadTenantName, Tenant, TenantName};

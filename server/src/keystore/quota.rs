@@ -1,6 +1,7 @@
 //! Limit on the number of keys per tenant.
 
-use super::{StoreError, Tenant};
+use super::StoreError;
+use crate::tenants::Tenant;
 use std::{
     collections::HashMap,
     num::NonZeroU64,
@@ -9,7 +10,7 @@ use std::{
 };
 
 /// How long a count is trusted; other replicas count for themselves.
-const BELIEVED: Duration = Duration::from_secs(60);
+const TRUST_COUNT_FOR: Duration = Duration::from_secs(60);
 
 /// Limit on the stored keys of each tenant.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Quota {
     ) -> Result<(), StoreError> {
         let place = self.of(tenant);
         let mut known = place.lock().await;
-        if known.at.is_none_or(|at| at.elapsed() > BELIEVED) {
+        if known.at.is_none_or(|at| at.elapsed() > TRUST_COUNT_FOR) {
             known.keys = count.await?;
             known.at = Some(Instant::now());
         }

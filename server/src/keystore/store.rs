@@ -5,9 +5,11 @@ use super::{
     local::{Directory, PROBE},
     location::Location,
     quota::Quota,
-    tenant::{Tenant, TenantName},
 };
-use crate::telemetry;
+use crate::{
+    telemetry,
+    tenants::{Tenant, TenantName},
+};
 use blindscore_protocol::ids::KeyId;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -32,7 +34,7 @@ use tokio::sync::{Mutex, MutexGuard};
 /// Probe size in bytes: a whole block, so that a full disk is noticed.
 const PROBE_BYTES: usize = 4096;
 /// How long the result of a probe is trusted.
-const PROBE_BELIEVED: Duration = Duration::from_secs(1);
+const TRUST_PROBE_FOR: Duration = Duration::from_secs(1);
 /// Number of locks for removals, which limits how many run at once.
 const REMOVALS: usize = 256;
 /// A key in use is renewed after 1/`RENEWED_AFTER` of its time to live, so that use rarely costs a
@@ -111,7 +113,7 @@ pub struct KeyStore {
     /// Held while a key is removed: of concurrent removals of a key, only one finds it.
     removals: (RandomState, Vec<Mutex<()>>),
     /// Size of the last write that hit a full store; a smaller probe would wrongly succeed.
-    lacking: AtomicUsize,
+    failed_write: AtomicUsize,
     /// Time and result of the last probe.
     probed: Mutex<Option<(Instant, bool)>>,
 }
@@ -137,7 +139,7 @@ impl KeyStore {
                 RandomState::new(),
                 std::iter::repeat_with(Mutex::default).take(REMOVALS).collect(),
             ),
-            lacking: AtomicUsize::new(0),
+            failed_write: AtomicUsize::new(0),
             probed: Mutex::new(None),
         };
         store.probe().await?;
@@ -206,7 +208,7 @@ impl KeyStore {
             Ok(_) => false,
             Err(StoreError::Object(object_store::Error::AlreadyExists { .. })) => true,
             Err(StoreError::Full(error)) => {
-                self.lacking.fetch_max(len, Ordering::Relaxed);
+                self.failed_write.fetch_max(len, Ordering::Relaxed);
                 return Err(StoreError::Full(error));
             }
             Err(error) => return Err(error),
@@ -350,7 +352,7 @@ impl KeyStore {
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut probed = self.probed.lock().await;
         if let Some((at, true)) = *probed
-            && at.elapsed() < PROBE_BELIEVED
+            && at.elapsed() < TRUST_PROBE_FOR
         {
             return Ok(());
         }
@@ -361,13 +363,13 @@ impl KeyStore {
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.ensure_there().await?;
-        let lacking = self.lacking.load(Ordering::Relaxed);
-        if lacking > PROBE_BYTES {
-            self.there_and_back(lacking).await?;
-            self.lacking.store(0, Ordering::Relaxed);
+        let failed = self.failed_write.load(Ordering::Relaxed);
+        if failed > PROBE_BYTES {
+            self.probe_roundtrip(failed).await?;
+            self.failed_write.store(0, Ordering::Relaxed);
         }
         // Last, so that the large probe object is overwritten.
-        self.there_and_back(PROBE_BYTES).await
+        self.probe_roundtrip(PROBE_BYTES).await
     }
 
     /// Fails if another directory has replaced the one that was opened.
@@ -381,7 +383,7 @@ impl KeyStore {
         Ok(())
     }
 
-    async fn there_and_back(&self, len: usize) -> Result<(), StoreError> {
+    async fn probe_roundtrip(&self, len: usize) -> Result<(), StoreError> {
         let path = Path::from(PROBE);
         let content = Bytes::from(vec![b'p'; len]);
         let read = async {
@@ -505,155 +507,4 @@ fn found<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::future;
-
-    const BLOB: Bytes = Bytes::from_static(b"key");
-
-    fn name(tenant: Tenant) -> KeyName {
-        KeyName {
-            tenant,
-            id: KeyId::of(&BLOB),
-        }
-    }
-
-    fn tenant(name: &str) -> Tenant {
-        Tenant::Named(name.parse().unwrap())
-    }
-
-    async fn store(ttl: TimeDelta, max_keys: u64) -> KeyStore {
-        let policy = Policy {
-            ttl,
-            patience: Duration::from_secs(10),
-            max_keys: NonZeroU64::new(max_keys),
-        };
-        KeyStore::open(&Location::Memory, policy).await.unwrap()
-    }
-
-    #[actix_web::test]
-    async fn keeps_and_removes() {
-        let keys = store(TimeDelta::days(1), 0).await;
-        let name = name(Tenant::Anonymous);
-        assert_eq!(keys.find(&name).await.unwrap(), None);
-        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::New(_)));
-        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::Already(_)));
-        let (record, read) = keys.read(&name).await.unwrap().unwrap();
-        assert_eq!((record.bytes, read), (3, BLOB));
-        assert!(record.is_live() && !record.is_due());
-        assert_eq!(keys.sweep().await.unwrap(), 0);
-        assert!(keys.remove(&name).await.unwrap());
-        assert!(!keys.remove(&name).await.unwrap());
-        assert!(keys.read(&name).await.unwrap().is_none());
-        keys.check().await.unwrap();
-    }
-
-    #[actix_web::test]
-    async fn expired_keys_are_absent_replaced_and_swept() {
-        let keys = store(TimeDelta::zero(), 0).await;
-        let name = name(tenant("a"));
-        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::New(_)));
-        assert_eq!(keys.find(&name).await.unwrap(), None);
-        assert!(keys.read(&name).await.unwrap().is_none());
-        assert!(matches!(keys.put(&name, BLOB).await.unwrap(), Stored::New(_)));
-        assert_eq!(keys.sweep().await.unwrap(), 1);
-        assert_eq!(keys.sweep().await.unwrap(), 0);
-        keys.check().await.unwrap();
-    }
-
-    #[actix_web::test]
-    async fn tenants_do_not_see_each_others_keys() {
-        let keys = store(TimeDelta::days(1), 0).await;
-        let (a, b, anyone) = (name(tenant("a")), name(tenant("b")), name(Tenant::Anonymous));
-        keys.put(&a, BLOB).await.unwrap();
-        assert!(keys.find(&b).await.unwrap().is_none());
-        assert!(keys.find(&anyone).await.unwrap().is_none());
-        assert!(!keys.remove(&b).await.unwrap());
-        assert!(keys.find(&a).await.unwrap().is_some());
-    }
-
-    #[actix_web::test]
-    async fn renewal_starts_the_time_anew_but_never_brings_a_key_back() {
-        let keys = store(TimeDelta::days(1), 0).await;
-        let name = name(tenant("a"));
-        keys.put(&name, BLOB).await.unwrap();
-        let before = keys.find(&name).await.unwrap().unwrap();
-        let after = keys.renew(&name).await.unwrap().unwrap();
-        assert!(after.expires_at > before.expires_at);
-        keys.remove(&name).await.unwrap();
-        assert_eq!(keys.renew(&name).await.unwrap(), None);
-        assert_eq!(keys.find(&name).await.unwrap(), None);
-    }
-
-    #[actix_web::test]
-    async fn a_tenant_has_no_more_keys_than_its_quota() {
-        let keys = store(TimeDelta::days(1), 2).await;
-        let blobs = [&b"1"[..], b"2", b"3"].map(Bytes::from_static);
-        let name = |tenant: &Tenant, blob: &Bytes| KeyName {
-            tenant: tenant.clone(),
-            id: KeyId::of(blob),
-        };
-        for tenant in [Tenant::Anonymous, tenant("a")] {
-            let puts = blobs.iter().map(|blob| {
-                let name = name(&tenant, blob);
-                let keys = &keys;
-                async move { keys.put(&name, blob.clone()).await }
-            });
-            let results = future::join_all(puts).await;
-            let refused = |result: &Result<_, _>| matches!(result, Err(StoreError::QuotaReached(2)));
-            assert_eq!(results.iter().filter(|result| refused(result)).count(), 1);
-            // Uploading the same key again takes no place, and a removal frees one.
-            let stored = blobs.iter().zip(&results).find(|(_, result)| result.is_ok());
-            let (blob, _) = stored.unwrap();
-            keys.put(&name(&tenant, blob), blob.clone()).await.unwrap();
-            assert!(keys.remove(&name(&tenant, blob)).await.unwrap());
-            keys.put(&name(&tenant, blob), blob.clone()).await.unwrap();
-        }
-    }
-
-    #[actix_web::test]
-    async fn removals_at_once_give_back_one_place() {
-        let keys = store(TimeDelta::days(1), 2).await;
-        let blobs = [&b"1"[..], b"2", b"3", b"4"].map(Bytes::from_static);
-        let name = |blob: &Bytes| KeyName {
-            tenant: tenant("a"),
-            id: KeyId::of(blob),
-        };
-        keys.put(&name(&blobs[0]), blobs[0].clone()).await.unwrap();
-        keys.put(&name(&blobs[1]), blobs[1].clone()).await.unwrap();
-        let first = name(&blobs[0]);
-        let removed = future::join_all((0..60).map(|_| keys.remove(&first))).await;
-        assert_eq!(
-            removed
-                .into_iter()
-                .filter(|removed| *removed.as_ref().unwrap())
-                .count(),
-            1
-        );
-        keys.put(&name(&blobs[2]), blobs[2].clone()).await.unwrap();
-        let more = keys.put(&name(&blobs[3]), blobs[3].clone()).await;
-        assert!(matches!(more, Err(StoreError::QuotaReached(2))));
-    }
-
-    #[actix_web::test]
-    async fn a_damaged_key_is_replaced_by_the_next_upload() {
-        let folder = tempfile::tempdir().unwrap();
-        let policy = Policy {
-            ttl: TimeDelta::days(1),
-            patience: Duration::from_secs(10),
-            max_keys: NonZeroU64::new(1),
-        };
-        let location = Location::Directory(folder.path().to_owned());
-        let keys = KeyStore::open(&location, policy).await.unwrap();
-        let name = name(Tenant::Anonymous);
-        keys.put(&name, BLOB).await.unwrap();
-        for damage in ["", "kex", "keyyy"] {
-            std::fs::write(folder.path().join(name.id.to_string()), damage).unwrap();
-            keys.put(&name, BLOB).await.unwrap();
-            let (_, stored) = keys.read(&name).await.unwrap().unwrap();
-            assert_eq!(stored, BLOB);
-        }
-        std::fs::create_dir(folder.path().join("lost+found")).unwrap();
-        assert_eq!(keys.sweep().await.unwrap(), 0);
-    }
-}
+mod tests;

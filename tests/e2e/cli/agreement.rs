@@ -1,7 +1,7 @@
 //! Users agree to ranges. A server that changes them later learns nothing about features that lie
 //! in them.
 
-use crate::toy::{COEF, COLOURS, PREDICT, check, classes, models, models_with, serve, write_rows};
+use super::toy::{COEF, COLOURS, PREDICT, check, classes, models, models_with, serve, write_rows};
 use blindscore_tests::{Ended, Gate, Passage, Program, Recorder, Server};
 use std::fs;
 use tempfile::TempDir;

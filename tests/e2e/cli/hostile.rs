@@ -1,6 +1,6 @@
 //! Malicious servers: what they can do to the program, and where they can redirect it.
 
-use crate::toy::{COEF, PREDICT, classes, models, read, serve, write_rows};
+use super::toy::{COEF, PREDICT, classes, models, read, serve, write_rows};
 use blindscore_tests::{Gate, Passage, Program};
 use std::{
     fs,

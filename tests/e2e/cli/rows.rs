@@ -1,7 +1,7 @@
 //! Rows that can't be scored, tables of every kind, and output of scores.
 
-use crate::toy::{COEF, COLOURS, PREDICT, classes, features, models_with, read, serve};
-use blindscore_server::model::Model;
+use super::toy::{COEF, COLOURS, PREDICT, classes, features, models_with, read, serve};
+use blindscore_engine::model::Model;
 use blindscore_tests::{Program, Recorder};
 use std::fs;
 

@@ -1,6 +1,6 @@
 //! A small model and a table for it.
 
-use blindscore_server::model::Model;
+use blindscore_engine::model::Model;
 use blindscore_tests::Server;
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use std::{collections::HashMap, fs, path::Path};

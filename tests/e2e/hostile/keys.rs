@@ -1,6 +1,6 @@
 //! Bytes that are no public key, and ids that don't match.
 
-use crate::{
+use super::{
     Bench,
     forge::{LENGTH, PARAMETER_SET, VERSION, broken, lie, noise, seal},
 };

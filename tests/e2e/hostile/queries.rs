@@ -1,6 +1,6 @@
 //! Bytes that are no query, or not the query that they claim to be.
 
-use crate::{
+use super::{
     Bench,
     forge::{LENGTH, PARAMETER_SET, VERSION, broken, lie, noise, seal},
 };

@@ -1,6 +1,6 @@
 //! Invalid HTTP requests: JSON, media types, methods, paths.
 
-use crate::Bench;
+use super::Bench;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use blindscore_protocol::problem::ProblemCode::*;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Bodies that are too long or incomplete, and bytes that aren't HTTP.
 
-use crate::Bench;
+use super::Bench;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use blindscore_protocol::problem::ProblemCode::*;
 use serde_json::json;

@@ -4,8 +4,8 @@
 use super::{Client, fixture, import};
 use anyhow::{Context, Result, ensure};
 use blindscore_client::{ClientError, check_features};
-use blindscore_protocol::descriptor::{Link, ModelDescriptor, Task};
-use blindscore_server::model::Model;
+use blindscore_engine::model::Model;
+use blindscore_protocol::descriptor::{self, Link, Task};
 use blindscore_tests::Server;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
@@ -63,12 +63,12 @@ pub(super) fn refused(file: &Path, more: &[&str], words: &[&str]) -> Result<()> 
 }
 
 /// Returns the descriptor of an imported model.
-fn descriptor(models: &Path, name: &str) -> Result<ModelDescriptor> {
+fn descriptor(models: &Path, name: &str) -> Result<descriptor::Model> {
     let path = models.join(format!("{name}@1.safetensors"));
     Ok(Model::load(&path)?.descriptor().clone())
 }
 
-fn feature_names(model: &ModelDescriptor) -> Vec<&str> {
+fn feature_names(model: &descriptor::Model) -> Vec<&str> {
     (0..model.inputs.count)
         .filter_map(|index| model.inputs.name(index))
         .collect()

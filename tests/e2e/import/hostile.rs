@@ -6,7 +6,7 @@ use super::{
     onnx::{Graph, Message},
 };
 use anyhow::{Context, Result, ensure};
-use blindscore_tests::command;
+use blindscore_tests::blindscore;
 use safetensors::{Dtype, tensor::TensorView};
 use std::{
     fs::{self, File},
@@ -26,7 +26,7 @@ fn import(file: &Path, more: &[&str]) -> Result<Output> {
     let limited = format!("ulimit -v {ADDRESSES}; exec \"$@\"");
     Ok(Command::new("sh")
         .args(["-c", &limited, "sh"])
-        .arg(command().get_program())
+        .arg(blindscore().get_program())
         .arg("import")
         .arg(file)
         .args(["--name", "hostile", "--check-rows", "1", "--models-dir"])

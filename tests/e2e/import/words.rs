@@ -6,9 +6,9 @@ use super::{
     onnx::Graph,
 };
 use anyhow::Result;
+use blindscore_engine::model::Model;
 use blindscore_protocol::descriptor::{Link, Task};
-use blindscore_server::model::Model;
-use blindscore_tests::command;
+use blindscore_tests::blindscore;
 use safetensors::{Dtype, tensor::TensorView};
 use std::{
     fs,
@@ -158,12 +158,12 @@ fn a_cause_is_told_once_and_without_escapes() -> Result<()> {
     let file = folder.path().join("broken.safetensors");
     fs::write(&file, [0xff; 64])?;
     let inspected = |name: &Path| -> Result<String> {
-        let output = command().arg("inspect").arg(name).output()?;
+        let output = blindscore().arg("inspect").arg(name).output()?;
         Ok(String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout))
     };
     assert_eq!(inspected(&file)?.matches("header too large").count(), 1);
     let onnx = fixture("iris").join("model.onnx");
-    assert!(inspected(&onnx)?.contains("`blindscore-server import`"));
+    assert!(inspected(&onnx)?.contains("`blindscore import`"));
 
     let named = weights(folder.path(), 1, &[("labels", r#"["no","\u001b[2Jyes\n"]"#)])?;
     imported(&named, "escapes", folder.path(), &RANGE)?;

@@ -9,10 +9,13 @@ import { promisify } from "node:util";
 import { TARBALL } from "./environment.mjs";
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
+const BIN = join(HERE, "..", "..", "node_modules", ".bin");
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
 const execute = promisify(execFile);
 const folders = [];
-process.on("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+process.on("exit", () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 
 /** Installs the tarball into a copy of `apps/{name}`, and gives its folder. */
 export async function project(name) {
@@ -23,10 +26,10 @@ export async function project(name) {
   return folder;
 }
 
-/** Runs a tool of these tests' `node_modules` in a folder; its output is what a failure says. */
+/** Runs a tool of the workspace's `node_modules` in a folder; its output is what a failure says. */
 export async function tool(folder, name, ...args) {
   try {
-    const { stdout, stderr } = await execute(join(HERE, "node_modules", ".bin", name), args, { cwd: folder });
+    const { stdout, stderr } = await execute(join(BIN, name), args, { cwd: folder });
     return stdout + stderr;
   } catch (error) {
     throw new Error(`${name} ${args.join(" ")} failed:\n${error.stdout}${error.stderr}`, { cause: error });

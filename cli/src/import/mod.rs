@@ -1,0 +1,187 @@
+//! `import`: makes a model file from a fitted model.
+
+mod report;
+
+use blindscore_import::{Request, TableOptions, import};
+use blindscore_protocol::{
+    columns::{Delimiter, HeaderChoice},
+    descriptor::Task,
+    name::ModelName,
+};
+use clap::Args;
+use report::Report;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  A scikit-learn pipeline (skl2onnx.to_onnx), with its training rows to find the ranges:
+    blindscore import churn.onnx --name churn --calibrate train.csv --models-dir models
+  A pipeline whose MinMaxScaler gives the ranges:
+    blindscore import churn.onnx --name churn --models-dir models
+  Weights saved from numpy (safetensors: coef, intercept), features between 0 and 1:
+    blindscore import weights.safetensors --name churn --input-min 0 --input-max 1
+  Compared with the pipeline's own predictions for these rows, one line each (numpy.savetxt of pipeline.predict(X_train), or a CSV file with a header
+  such as predicted,proba_no,proba_yes). This finds export mistakes, such as a different order of columns, before the model is served:
+    blindscore import churn.onnx --name churn --calibrate train.csv --expect predicted.csv
+  Training rows that have an index and the answer besides the features:
+    blindscore import churn.onnx --name churn --calibrate train.csv --ignore id,churned
+  A projection network that models/net/fit_table.py trained, compared with itself in the clear on some rows:
+    blindscore import net.safetensors --name churn-net --calibrate test.csv
+
+An ONNX file is also run in the clear, on the rows of --calibrate or on random rows within the ranges, and must agree with the model.
+
+Limits, checked before memory is allocated (larger inputs are refused):
+  A model's file and the files beside it: 200 MB in all; the header of a safetensors file 4 MB, a name 1,000 bytes
+  A graph: 100,000 nodes, 600 MB of decoded parts, 1,000 MB of values at once, 2^35 multiplications to read it and as many to run it
+  A table: 4,000 MB, 50 million values, 65,536 columns, 4 MB a row
+  Only files are read: no pipes, no devices, and for the data of an ONNX file no symbolic links
+Within these limits, an import takes less than 2,500 MB of memory and a few minutes.
+
+It writes MODELS_DIR/NAME@VERSION.safetensors, which `blindscore-server serve --models-dir MODELS_DIR` serves a moment later, without a restart.";
+
+/// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch) or safetensors
+/// (numpy), or a projection network
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ImportArgs {
+    /// Fitted model: .onnx or .safetensors
+    file: PathBuf,
+
+    /// Name in URLs: a-z, 0-9 and '-'
+    #[arg(long)]
+    name: ModelName,
+
+    /// Human-readable title, one line; the name if not given
+    #[arg(long)]
+    title: Option<String>,
+
+    /// Folder for the model file; created if it doesn't exist
+    #[arg(
+        long,
+        env = "BLINDSCORE_MODELS_DIR",
+        value_name = "DIR",
+        default_value = "models"
+    )]
+    models_dir: PathBuf,
+
+    /// Rows of features. They give a linear model's ranges and, with a header, its feature names,
+    /// and show how well the encrypted model agrees with the plain one
+    #[arg(long, value_name = "CSV")]
+    calibrate: Option<PathBuf>,
+
+    /// Predictions of your own program for the rows of --calibrate, in the same order: the import
+    /// is refused if the model disagrees. Columns `predicted` or `label`, `predicted_NAME`,
+    /// `proba_NAME`, `score_NAME`, or a single one, which needs no header. Linear models only
+    #[arg(long, value_name = "CSV", requires = "calibrate")]
+    expect: Option<PathBuf>,
+
+    /// Columns of --calibrate that are not features, such as an index or the value to predict
+    #[arg(
+        long,
+        value_name = "COLUMN,...",
+        value_delimiter = ',',
+        requires = "calibrate"
+    )]
+    ignore: Vec<String>,
+
+    /// Whether the first line of --calibrate names the columns: yes, no, or auto, which refuses a
+    /// line that may be either
+    #[arg(long, value_name = "YES|NO|AUTO", default_value = "auto")]
+    header: HeaderChoice,
+
+    /// Column separator of tables: ',', ';' or tab. Detected from the first line if not given
+    #[arg(long, value_name = "CHAR")]
+    delimiter: Option<Delimiter>,
+
+    /// Share of its width by which a range from calibration rows is widened on both sides [default:
+    /// 0.25]. Clients refuse values outside. Linear models only
+    #[arg(long, value_name = "SHARE")]
+    widen: Option<f64>,
+
+    /// Smallest value of every feature. Linear models only
+    #[arg(long, value_name = "X", requires = "input_max", allow_negative_numbers = true)]
+    input_min: Option<f64>,
+
+    /// Largest value of every feature. Linear models only
+    #[arg(long, value_name = "X", requires = "input_min", allow_negative_numbers = true)]
+    input_max: Option<f64>,
+
+    /// Names of the outputs, or of the two classes that a single output decides between. Blanks
+    /// around a name are ignored
+    #[arg(long, value_delimiter = ',', value_name = "A,B,...", value_parser = label)]
+    labels: Option<Vec<String>>,
+
+    /// Meaning of the scores, if the file leaves it open: values, one of several classes, or labels
+    /// of which several may hold. Linear models only
+    #[arg(long, value_name = "TASK", value_parser = task)]
+    task: Option<Task>,
+
+    /// Largest allowed error of a score, as a share of the score's range (six standard deviations)
+    /// [default: 0.001]. A finer parameter set is used if the usual one misses it, or would change
+    /// probabilities by more than 0.001. Linear models only
+    #[arg(long, value_name = "SHARE")]
+    max_error: Option<f64>,
+
+    /// Rows of the calibration data to score encrypted [default: 100; for networks 20]
+    #[arg(long, value_name = "N")]
+    check_rows: Option<usize>,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl From<ImportArgs> for Request {
+    fn from(args: ImportArgs) -> Self {
+        Self {
+            file: args.file,
+            name: args.name,
+            title: args.title,
+            models_dir: args.models_dir,
+            calibrate: args.calibrate,
+            expect: args.expect,
+            table: TableOptions {
+                header: args.header,
+                delimiter: args.delimiter,
+                ignore: args.ignore,
+            },
+            widen: args.widen,
+            range: args.input_min.zip(args.input_max),
+            labels: args.labels,
+            task: args.task,
+            max_error: args.max_error,
+            check_rows: args.check_rows,
+        }
+    }
+}
+
+/// Imports a model and reports the choices made.
+pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
+    let json = args.json;
+    let report = Report::new(&import(&args.into())?);
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{:#}", report.as_json())?;
+    } else {
+        report.write(&mut out)?;
+    }
+    Ok(())
+}
+
+/// Parses the name of an output.
+fn label(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a name is empty"),
+        name => Ok(name.to_owned()),
+    }
+}
+
+fn task(text: &str) -> Result<Task, &'static str> {
+    [Task::Classification, Task::Multilabel, Task::Regression]
+        .into_iter()
+        .find(|task| task.name() == text)
+        .ok_or("not classification, multilabel or regression")
+}

@@ -1,0 +1,282 @@
+//! Report on an import, as a table or as JSON.
+
+use crate::text::plain;
+use blindscore_import::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, bound};
+use serde_json::{Map, Value, json};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+/// Most rows in the table of outputs.
+const SHOWN: usize = 12;
+
+/// Report on an import: rows common to all models, and rows of one kind of model.
+pub(super) struct Report {
+    head: String,
+    chosen: Vec<String>,
+    measured: Vec<String>,
+    table: Vec<String>,
+    json: Map<String, Value>,
+}
+
+impl Report {
+    /// Describes a finished import.
+    pub(super) fn new(imported: &Imported) -> Self {
+        let mut report = Self::common(imported);
+        if let Kind::Linear(linear) = &imported.kind {
+            report.linear(linear);
+        }
+        if let Some(data) = &imported.calibration {
+            report.table_read(data);
+        }
+        match &imported.kind {
+            Kind::Linear(linear) => report.comparisons(linear),
+            Kind::Network { stated_error, .. } => report.network(imported, *stated_error),
+        }
+        report
+    }
+
+    /// Creates the rows common to all models.
+    fn common(imported: &Imported) -> Self {
+        let Imported { path, agreement, .. } = imported;
+        let model = imported.model();
+        let cores = agreement.threads;
+        let descriptor = model.descriptor();
+        let (features, outputs) = (descriptor.inputs.count, descriptor.outputs.len());
+        let sizes = descriptor.sizes;
+        let milliseconds = agreement.time.as_secs_f64() * 1e3;
+        let cores_here = match cores {
+            1 => "one core".to_owned(),
+            cores => format!("{cores} cores"),
+        };
+        let mut measured = vec![
+            row("parameters", model.parameters().name()),
+            row(
+                "bytes",
+                format!(
+                    "query {}, response {}, key {}",
+                    sizes.query, sizes.response, sizes.public_key
+                ),
+            ),
+            row(
+                "time",
+                format!("{milliseconds:.2} ms a score on {cores_here} here"),
+            ),
+        ];
+        let Agreement {
+            rows,
+            decides,
+            same_decision,
+            largest_error,
+            refused,
+            accepted,
+            ..
+        } = agreement;
+        if *rows > 1 {
+            let decided = if *decides {
+                format!("same decision for {same_decision} of {rows} rows")
+            } else {
+                format!("{rows} rows")
+            };
+            measured.push(row(
+                "agreement",
+                format!("{decided}, largest error of a score {largest_error:.2e}"),
+            ));
+        }
+        if *refused > 0 {
+            measured.push(row(
+                "refused",
+                format!(
+                    "{refused} of {} calibration rows are out of range: clients refuse them",
+                    refused + accepted
+                ),
+            ));
+        }
+        let mut report = Self {
+            head: format!("{}: {features} features, {outputs} outputs", path.display()),
+            chosen: Vec::new(),
+            measured,
+            table: Vec::new(),
+            json: Map::new(),
+        };
+        report.entries(json!({
+            "file": path,
+            "id": descriptor.id,
+            "features": features,
+            "outputs": outputs,
+            "levels": descriptor.inputs.levels,
+            "parameter_set": model.parameters().name(),
+            "sizes": sizes,
+            "score_ms": milliseconds,
+            "cores": cores,
+            "rows": rows,
+            "same_decision": same_decision,
+            "largest_error": largest_error,
+            "refused": refused,
+        }));
+        report
+    }
+
+    /// Adds rows about the choices made for a linear model.
+    fn linear(&mut self, linear: &LinearImport) {
+        let LinearImport {
+            choice,
+            ranges,
+            max_error,
+            ..
+        } = linear;
+        let inputs = &choice.linear.inputs;
+        self.row("ranges", ranges.source);
+        if let Some(assumed) = ranges.assumed {
+            self.row("", assumed);
+        }
+        if let Some(norm) = inputs.norm {
+            let distance = format!(
+                "at most {:.4} from position {} of the ranges",
+                norm.max, norm.centre
+            );
+            self.row("distance", distance);
+        }
+        self.row("inputs", format!("{} bits", inputs.levels.ilog2()));
+        let largest = choice.predicted.iter().map(|output| output.largest_weight).max();
+        let largest = largest.unwrap_or(0).max(1);
+        self.row("weights", format!("{} bits", largest.ilog2() + 2));
+        let error = format!(
+            "at most {:.2e} of a score's range, {:.2e} in its units (six deviations); {max_error:.0e} was allowed",
+            choice.worst(),
+            choice.stated_error(),
+        );
+        self.row("error", error);
+        if let Some(error) = choice.probability_error() {
+            self.row("", format!("at most {error:.1e} of a probability"));
+        }
+        let margins = choice.predicted.iter();
+        let margins = margins.map(|output| output.error.noise.flooding_margin().bits());
+        let margin = margins.fold(f64::INFINITY, f64::min);
+        self.row("margin", format!("{margin:.1} bits of flooding"));
+        self.entries(json!({
+            "norm": inputs.norm,
+            "stated_error": choice.stated_error(),
+            "probability_error": choice.probability_error(),
+            "stated_error_share": choice.worst(),
+            "flooding_margin_bits": margin,
+        }));
+        self.table(format!("  {:<20}{:>26}{:>12}", "output", "range", "error"));
+        let outputs = choice.model.descriptor().outputs.iter().zip(&choice.predicted);
+        for (output, predicted) in outputs.take(SHOWN) {
+            let range = format!("{:.4} +- {:.4}", output.offset, output.half_range);
+            let error = bound(predicted);
+            self.table(format!("  {:<20}{range:>26}{error:>12.2e}", output.label));
+        }
+        if choice.predicted.len() > SHOWN {
+            self.table(format!("  and {} more", choice.predicted.len() - SHOWN));
+        }
+    }
+
+    /// Adds rows about unused columns and the comparisons with other predictions.
+    fn comparisons(&mut self, linear: &LinearImport) {
+        if !linear.unused.is_empty() {
+            self.row(
+                "unused",
+                format!(
+                    "columns that the model knows and doesn't use: {}",
+                    linear.unused.join(", ")
+                ),
+            );
+        }
+        self.entries(json!({ "unused_columns": linear.unused }));
+        let summary = |Compared { rows, largest, close }: &Compared| {
+            let close = match close {
+                0 => String::new(),
+                close => format!(", {close} too close to call"),
+            };
+            format!("{rows} rows match, largest difference {largest:.1e}{close}")
+        };
+        match &linear.file {
+            Ok(compared) => self.row(
+                "compared",
+                format!("with the file, run in the clear: {}", summary(compared)),
+            ),
+            Err(why) => self.row("compared", format!("not with the file, run in the clear: {why}")),
+        }
+        if let Some(compared) = &linear.expected {
+            self.row("", format!("with --expect: {}", summary(compared)));
+        }
+        self.entries(json!({
+            "compared_rows": linear.file.as_ref().map_or(0, |compared| compared.rows),
+            "not_compared": linear.file.as_ref().err(),
+            "expected_rows": linear.expected.as_ref().map(|compared| compared.rows),
+        }));
+    }
+
+    /// Adds rows about a network.
+    fn network(&mut self, imported: &Imported, stated_error: f64) {
+        let levels = imported.model().descriptor().inputs.levels;
+        self.row("inputs", format!("{levels} levels"));
+        let rows = match imported.agreement.rows {
+            1 => "one row".to_owned(),
+            rows => format!("any of {rows} rows"),
+        };
+        self.row(
+            "error",
+            format!("at most {stated_error:.2e} is predicted for a score of {rows} (six deviations)"),
+        );
+        self.entries(json!({ "stated_error": stated_error }));
+    }
+
+    /// Adds a row about a choice.
+    fn row(&mut self, name: &str, value: impl Display) {
+        self.chosen.push(row(name, value));
+    }
+
+    /// Adds rows about the calibration table.
+    fn table_read(&mut self, data: &Calibration) {
+        let header = if data.has_header() {
+            "a header"
+        } else {
+            "no header"
+        };
+        self.row("calibrated", format!("{} rows, {header}", data.rows().len()));
+        if !data.others().is_empty() {
+            self.row(
+                "",
+                format!("columns not used by the model: {}", data.others().join(", ")),
+            );
+        }
+        self.entries(json!({ "calibration_rows": data.rows().len(), "other_columns": data.others() }));
+    }
+
+    /// Adds a line to the table at the end.
+    fn table(&mut self, line: String) {
+        self.table.push(line);
+    }
+
+    /// Adds the entries of an object to the JSON.
+    fn entries(&mut self, object: Value) {
+        if let Value::Object(object) = object {
+            self.json.extend(object);
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for line in [&self.head].into_iter().chain(&self.chosen).chain(&self.measured) {
+            writeln!(out, "{}", plain(line))?;
+        }
+        if !self.table.is_empty() {
+            writeln!(out)?;
+        }
+        for line in &self.table {
+            writeln!(out, "{}", plain(line))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn as_json(&self) -> Value {
+        self.json.clone().into()
+    }
+}
+
+fn row(name: &str, value: impl Display) -> String {
+    format!("  {name:<12}{value}")
+}

@@ -1,0 +1,137 @@
+//! Blindscore's scoring engine, independent of HTTP.
+//!
+//! - [`linear`]: scalar products, without bootstrapping;
+//! - [`network`]: projection networks, with one programmable bootstrapping per projection;
+//! - [`model`]: model files, quantisation, and the registry of a server's models;
+//! - [`files`]: reading files of unknown origin.
+//!
+//! ```
+//! use blindscore_client::ClientKey;
+//! use blindscore_engine::{PreparedKey, model::Registry};
+//! use blindscore_protocol::wire::{EvaluationKey, Query, QueryId};
+//!
+//! let registry = Registry::load(None)?;
+//! let model = registry.default_model();
+//! let format = model.parameters().query_format();
+//! let pixels: Vec<f64> = (0..model.descriptor().inputs.count)
+//!     .map(|pixel| (pixel % 256) as f64 / 255.0)
+//!     .collect();
+//!
+//! // The client makes its keys, uploads the public one, and encrypts a row.
+//! let (secret_key, evaluation_key) = ClientKey::generate(model.parameters())?;
+//! let (uploaded, _) = evaluation_key.to_blob();
+//! let query = secret_key.encrypt(model.descriptor(), &pixels)?;
+//!
+//! // The server scores the model on the ciphertext.
+//! let prepared = PreparedKey::new(&EvaluationKey::from_blob(&uploaded)?);
+//! let received = Query::from_blob(&query, format, pixels.len())?;
+//! let response = model.engine().score(&received, &prepared)?.to_blob();
+//!
+//! // The client decrypts the scores.
+//! let scores = secret_key.decrypt(model.descriptor(), QueryId::of(&query)?, &response)?;
+//! for (score, plain) in scores.scores.iter().zip(model.plain_scores(&pixels)) {
+//!     assert!((score - plain).abs() < 7.0 * model.descriptor().score_error);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod exact;
+pub mod files;
+mod fourier;
+pub mod linear;
+pub mod model;
+pub mod network;
+mod rounding;
+mod weights;
+
+use blindscore_protocol::{
+    params::ParameterSet,
+    random::EntropyError,
+    wire::{EvaluationKey, Query, Response},
+};
+pub use linear::{IntegerOutput, LinearEngine, LinearKey};
+pub use network::{IntegerNetwork, NetworkEngine, NetworkKey};
+
+/// Scoring engine of one model.
+pub enum Engine {
+    /// Engine of a linear model.
+    Linear(LinearEngine),
+    /// Engine of a projection network.
+    Network(Box<NetworkEngine>),
+}
+
+/// A client's public key, expanded and transformed for scoring.
+pub enum PreparedKey {
+    /// Key for linear models.
+    Linear(LinearKey),
+    /// Evaluation key for projection networks.
+    Network(Box<NetworkKey>),
+}
+
+/// Reason why a query was not scored.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScoreError {
+    /// The platform provides no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The key has another parameter set than the model.
+    #[error("the key is of another parameter set than the model")]
+    WrongKey,
+}
+
+impl PreparedKey {
+    /// Expands and transforms a key, in a fraction of a millisecond for linear models and a
+    /// fraction of a second for networks.
+    pub fn new(key: &EvaluationKey) -> Self {
+        match key {
+            EvaluationKey::Linear(key) => Self::Linear(LinearKey::new(key)),
+            EvaluationKey::Network(key) => Self::Network(Box::new(NetworkKey::new(key))),
+        }
+    }
+
+    /// Returns the key's parameter set.
+    pub fn parameters(&self) -> ParameterSet {
+        match self {
+            Self::Linear(key) => ParameterSet::Linear(key.params()),
+            Self::Network(key) => ParameterSet::Network(key.params()),
+        }
+    }
+
+    /// Returns the size of a prepared key of `set` in memory, in bytes.
+    pub fn memory_bytes(set: ParameterSet) -> usize {
+        match set {
+            ParameterSet::Linear(params) => LinearKey::memory_bytes(params),
+            ParameterSet::Network(params) => NetworkKey::memory_bytes(params),
+        }
+    }
+}
+
+impl Engine {
+    /// Returns whether a single query keeps all threads of the pool busy.
+    pub fn uses_all_threads(&self) -> bool {
+        matches!(self, Self::Network(_))
+    }
+
+    /// Returns the number of threads that a single query takes on the current rayon pool.
+    pub fn threads(&self) -> usize {
+        if self.uses_all_threads() {
+            rayon::current_num_threads()
+        } else {
+            1
+        }
+    }
+
+    /// Scores one query that was parsed for this model. A network uses all threads of the rayon
+    /// pool it is called on.
+    ///
+    /// # Errors
+    /// If the key has another parameter set, or the platform provides no randomness.
+    pub fn score(&self, query: &Query, key: &PreparedKey) -> Result<Response, ScoreError> {
+        match (self, key) {
+            (Self::Linear(engine), PreparedKey::Linear(key)) => Ok(engine.score(query, key)?),
+            (Self::Network(engine), PreparedKey::Network(key)) => Ok(engine.score(query, key)?),
+            _ => Err(ScoreError::WrongKey),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Linear models as safetensors files.
+//!
+//! Tensors: `coef` `[outputs, features]` and `intercept` `[outputs]`, F64 or F32. If features have
+//! ranges of their own: `feature_min` and `feature_max` `[features]`.
+//!
+//! Metadata (strings): `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`,
+//! `one-vs-rest`, `identity`), `input_levels`, and `input_min` and `input_max` unless features have
+//! ranges of their own. Optional:
+//! - `task` (`classification`, `multilabel`, `regression`; required if the link does not imply it,
+//!   as for several scores with the link `identity`);
+//! - `image` (`WIDTHxHEIGHT`) and `deskew` (`true` if images are deskewed);
+//! - `accuracy` (a share);
+//! - `parameter_set` (`linear-n2048-v3` by default);
+//! - `features` (JSON array of names);
+//! - `classes` (JSON array of the two labels between which a single output decides);
+//! - `norm_centre` and `norm_max` (a ball that contains the inputs);
+//! - `salt` (32 hexadecimal digits, as secret as the weights; `import` generates it);
+//! - `input_rounding` (`true` if inputs lie between levels, so that rounding them is an error).
+
+use super::{
+    ModelError, Salt,
+    metadata::{Metadata, numbers, tensors, vector},
+};
+use blindscore_protocol::{
+    descriptor::{FEATURES, Inputs, Link, NormBound, OUTPUTS, Task},
+    name::ModelName,
+    params::LinearParams,
+};
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A linear model as fitted, in floating point: `scores = coef * x + intercept`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearModel {
+    /// Parameter set for scoring.
+    pub params: LinearParams,
+    /// Salt of the id, so that the id can't confirm guesses of the weights.
+    pub salt: Salt,
+    /// Name in URLs.
+    pub name: ModelName,
+    /// Human-readable title of one line.
+    pub title: String,
+    /// Features: number, ranges and levels.
+    pub inputs: Inputs,
+    /// One label per output.
+    pub labels: Vec<String>,
+    /// Purpose of the scores.
+    pub task: Task,
+    /// Labels between which a single output decides, if it does.
+    pub classes: Option<[String; 2]>,
+    /// Link function from scores to probabilities.
+    pub link: Link,
+    /// Whether inputs must be rounded to their levels, which then counts as an error of the scores.
+    pub input_rounding: bool,
+    /// Accuracy on a public test set, as a share.
+    pub accuracy: Option<f64>,
+    /// One row of weights per output.
+    pub coef: Vec<Vec<f64>>,
+    /// One intercept per output.
+    pub intercept: Vec<f64>,
+}
+
+impl LinearModel {
+    /// Parses a safetensors file.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
+        let tensors = tensors(bytes)?;
+        let metadata = Metadata::read(bytes)?;
+        let (rows, features, coef) = match numbers(&tensors, "coef")? {
+            (shape, values) if shape.len() == 2 => (shape[0], shape[1], values),
+            (shape, _) => {
+                return Err(ModelError::field(
+                    "coef",
+                    format!("has shape {shape:?}, not [outputs, features]"),
+                ));
+            }
+        };
+        if !OUTPUTS.contains(&rows) || !FEATURES.contains(&features) {
+            let problem = format!(
+                "is {rows} x {features}; at most {} x {} is allowed",
+                OUTPUTS.end(),
+                FEATURES.end()
+            );
+            return Err(ModelError::field("coef", problem));
+        }
+        let intercept = vector(&tensors, "intercept", rows)?;
+        let labels = metadata.labels(rows)?;
+        let (link, classes) = (metadata.link()?, metadata.classes()?);
+        Ok(Self {
+            params: metadata.linear_params()?,
+            salt: metadata.salt()?,
+            name: metadata.name()?,
+            title: metadata.get("title")?.to_owned(),
+            inputs: metadata.inputs(&tensors, features)?,
+            labels,
+            task: metadata.task(link, rows, classes.is_some())?,
+            classes,
+            link,
+            input_rounding: metadata.flag("input_rounding")?,
+            accuracy: metadata.accuracy()?,
+            coef: coef.chunks_exact(features).map(<[f64]>::to_vec).collect(),
+            intercept,
+        })
+    }
+
+    /// Serialises to a file that [`Self::from_safetensors`] can read.
+    ///
+    /// # Errors
+    /// If the model has more numbers than a file can describe.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, ModelError> {
+        let bytes =
+            |values: &mut dyn Iterator<Item = f64>| values.flat_map(f64::to_le_bytes).collect::<Vec<u8>>();
+        let (rows, features) = (self.coef.len(), self.inputs.count);
+        let coef = bytes(&mut self.coef.iter().flatten().copied());
+        let intercept = bytes(&mut self.intercept.iter().copied());
+        let ranges = (0..features).map(|index| self.inputs.range(index));
+        let (min, max): (Vec<f64>, Vec<f64>) = ranges.unzip();
+        let (min, max) = (bytes(&mut min.into_iter()), bytes(&mut max.into_iter()));
+        let mut tensors = vec![
+            ("coef", TensorView::new(Dtype::F64, vec![rows, features], &coef)?),
+            ("intercept", TensorView::new(Dtype::F64, vec![rows], &intercept)?),
+        ];
+        if self.inputs.features.is_some() {
+            tensors.push(("feature_min", TensorView::new(Dtype::F64, vec![features], &min)?));
+            tensors.push(("feature_max", TensorView::new(Dtype::F64, vec![features], &max)?));
+        }
+        Ok(safetensors::serialize(
+            tensors,
+            Some(self.metadata().into_iter().collect()),
+        )?)
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let Inputs { min, max, levels, .. } = self.inputs;
+        // Strings and lists of strings always have a JSON form.
+        let json = |value: Value| value.to_string();
+        let mut entries = vec![
+            ("parameter_set", self.params.name.to_owned()),
+            ("name", self.name.to_string()),
+            ("title", self.title.clone()),
+            ("labels", json(self.labels.clone().into())),
+            ("task", self.task.name().to_owned()),
+            ("link", self.link.name().to_owned()),
+            ("input_min", min.to_string()),
+            ("input_max", max.to_string()),
+            ("input_levels", levels.to_string()),
+            ("input_rounding", self.input_rounding.to_string()),
+        ];
+        if let Some(features) = &self.inputs.features {
+            let names: Option<Vec<_>> = features.iter().map(|feature| feature.name.clone()).collect();
+            entries.extend(names.map(|names| ("features", json(names.into()))));
+        }
+        if let Some(NormBound { centre, max }) = self.inputs.norm {
+            entries.push(("norm_centre", centre.to_string()));
+            entries.push(("norm_max", max.to_string()));
+        }
+        entries.extend(
+            self.classes
+                .as_ref()
+                .map(|classes| ("classes", json(classes.to_vec().into()))),
+        );
+        if self.salt != Salt::none() {
+            entries.push((Salt::ENTRY, self.salt.as_str().to_owned()));
+        }
+        entries.extend(self.accuracy.map(|accuracy| ("accuracy", accuracy.to_string())));
+        entries
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    /// Returns the fitted model's scores in floating point, the reference for encrypted scores.
+    pub fn float_scores(&self, features: &[f64]) -> Vec<f64> {
+        let dot = |row: &Vec<f64>| row.iter().zip(features).map(|(w, x)| w * x).sum::<f64>();
+        self.coef
+            .iter()
+            .zip(&self.intercept)
+            .map(|(row, intercept)| dot(row) + intercept)
+            .collect()
+    }
+}

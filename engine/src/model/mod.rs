@@ -1,0 +1,233 @@
+//! Models: files, quantisation, and the registry of a server.
+
+mod file_name;
+mod folder;
+mod linear;
+mod metadata;
+mod network;
+mod quantise;
+mod registry;
+mod salt;
+
+pub use file_name::FileName;
+pub use folder::{Folder, ModelFile};
+pub use linear::LinearModel;
+pub use metadata::{Metadata, numbers, tensors};
+pub use quantise::{PredictedError, PredictedOutput, predict};
+pub use registry::{NoModel, Registry};
+pub use salt::Salt;
+
+use crate::{Engine, IntegerNetwork, files};
+use blindscore_protocol::{descriptor, params::ParameterSet};
+use safetensors::SafeTensors;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Largest model file, in bytes: the largest weight matrix in double precision, and half as much
+/// again.
+pub const MOST_FILE: u64 = 200_000_000;
+
+/// A loaded model: its description for clients, its engine, and the plain model.
+pub struct Model {
+    described: descriptor::Model,
+    /// Shared by all addresses of one model.
+    scoring: Arc<Scoring>,
+}
+
+/// Parts of a model that do not depend on its address.
+struct Scoring {
+    engine: Engine,
+    plain: Plain,
+}
+
+/// Returns whether a model file holds a projection network.
+pub fn is_network(tensors: &SafeTensors<'_>) -> bool {
+    tensors.tensor("threshold").is_ok()
+}
+
+/// The model in the clear, the reference for encrypted scores.
+pub enum Plain {
+    /// A linear model as fitted, in floating point.
+    Linear {
+        /// The fitted model.
+        model: Box<LinearModel>,
+        /// Predicted error of each decrypted score.
+        predicted: Vec<PredictedError>,
+    },
+    /// A projection network in integers.
+    Network {
+        /// The integer network.
+        network: IntegerNetwork,
+        /// Score of a logit of 1.
+        logit_scale: f64,
+    },
+}
+
+impl Model {
+    /// Parses, checks and prepares a model of any kind.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
+        let tensors = tensors(bytes)?;
+        if is_network(&tensors) {
+            return network::prepare(&tensors, bytes);
+        }
+        quantise::prepare(LinearModel::from_safetensors(bytes)?)
+    }
+
+    /// Checks and prepares a linear model.
+    pub fn from_linear(linear: LinearModel) -> Result<Self, ModelError> {
+        quantise::prepare(linear)
+    }
+
+    /// Reads, checks and prepares a model file.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let bytes = files::read(path, MOST_FILE).map_err(|cause| ModelError::Io {
+            path: path.to_owned(),
+            cause,
+        })?;
+        Self::from_safetensors(&bytes)
+    }
+
+    fn new(described: descriptor::Model, engine: Engine, plain: Plain) -> Self {
+        Self {
+            described,
+            scoring: Arc::new(Scoring { engine, plain }),
+        }
+    }
+
+    /// Returns the model as a version of its name. The id stays, because it depends on the content
+    /// only.
+    fn with_version(mut self, version: u32) -> Self {
+        self.described = self.described.with_version(version);
+        self
+    }
+
+    /// Returns the same model at the address `name@version`, which stays when a newer version
+    /// comes.
+    fn as_version(&self, version: u32) -> Result<Self, ModelError> {
+        let address = format!("{}@{version}", self.described.name);
+        Ok(Self {
+            described: self.described.clone().with_name(address)?,
+            scoring: self.scoring.clone(),
+        })
+    }
+
+    /// Returns the model's description for clients.
+    pub fn descriptor(&self) -> &descriptor::Model {
+        &self.described
+    }
+
+    /// Returns the scoring engine.
+    pub fn engine(&self) -> &Engine {
+        &self.scoring.engine
+    }
+
+    /// Returns the parameter set of the model's keys.
+    pub fn parameters(&self) -> ParameterSet {
+        self.described.parameters()
+    }
+
+    /// Returns the model in the clear.
+    pub fn plain(&self) -> &Plain {
+        &self.scoring.plain
+    }
+
+    /// Returns the predicted standard deviation of each decrypted score from
+    /// [`Self::plain_scores`].
+    pub fn deviations(&self, features: &[f64]) -> Vec<f64> {
+        match &self.scoring.plain {
+            Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
+            Plain::Network { network, logit_scale } => {
+                let rest = self.described.score_error;
+                let variances = network.spread(&self.levels(features), |projection| {
+                    network::projection_noise(&network::PARAMS, projection)
+                });
+                variances
+                    .iter()
+                    .map(|variance| rest.hypot(variance.sqrt() * logit_scale))
+                    .collect()
+            }
+        }
+    }
+
+    fn levels(&self, features: &[f64]) -> Vec<i64> {
+        let levels = self.described.inputs.levels_of(features);
+        levels.into_iter().map(i64::from).collect()
+    }
+
+    /// Returns scores in the clear, the reference for encrypted scores.
+    pub fn plain_scores(&self, features: &[f64]) -> Vec<f64> {
+        match &self.scoring.plain {
+            Plain::Linear { model, .. } => model.float_scores(features),
+            Plain::Network { network, logit_scale } => network
+                .logits(&self.levels(features))
+                .iter()
+                .map(|logit| logit * logit_scale)
+                .collect(),
+        }
+    }
+}
+
+/// Reason why a model can't be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The file or folder can't be read.
+    #[error("can't read {path}: {cause}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// Error of the read.
+        cause: std::io::Error,
+    },
+    /// A file of a folder can't be served.
+    #[error("{path}: {cause}")]
+    InFile {
+        /// Path of the file.
+        path: PathBuf,
+        /// Problem with the model in it.
+        cause: Box<ModelError>,
+    },
+    /// The file is not a safetensors file.
+    #[error("not a safetensors file: {0}")]
+    Safetensors(String),
+    /// A tensor or metadata entry is missing or malformed.
+    #[error("{name}: {problem}")]
+    Field {
+        /// Tensor or metadata entry.
+        name: &'static str,
+        /// Problem with the entry.
+        problem: String,
+    },
+    /// The model exceeds the limits of a descriptor.
+    #[error(transparent)]
+    Descriptor(#[from] blindscore_protocol::descriptor::DescriptorError),
+    /// The parameter set is not precise enough.
+    #[error("{place}: {problem}")]
+    Precision {
+        /// Output or layer.
+        place: String,
+        /// Unmet requirement, with its numbers.
+        problem: String,
+    },
+    /// Two models have the same name.
+    #[error("there are two models named {0:?}")]
+    Duplicate(String),
+}
+
+// The message already has all details; as a source it would be printed twice.
+impl From<safetensors::SafeTensorError> for ModelError {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Safetensors(error.to_string())
+    }
+}
+
+impl ModelError {
+    fn field(name: &'static str, problem: impl Into<String>) -> Self {
+        Self::Field {
+            name,
+            problem: problem.into(),
+        }
+    }
+}

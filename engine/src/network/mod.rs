@@ -1,0 +1,209 @@
+//! Scoring of projection networks: `logits_c = bias_c + sum_h sum_k v[c,h,k] f_h(p_h + t[h,k])`
+//! with `p_h = (w_h x + b_h) / R`.
+//!
+//! 1. The first layer multiplies the query by each projection's weights in the small ring
+//!    ([`projection`]). The result is an LWE ciphertext of `p_h` under the input secret, with
+//!    `|p| < 1` on half of the torus. It gets a fresh encryption of zero ([`fresh`]) before the
+//!    modulus switch.
+//! 2. One blind rotation per projection rotates the test polynomial of its ramp `f_h`, in one batch
+//!    per thread ([`rotation`]). Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`, so the
+//!    `K` thresholds of a projection cost no further rotations.
+//! 3. The output layer sums the reads, weighted by small integers, in the Fourier domain
+//!    ([`output`]), packs the scores ([`packing`]), adds a fresh encryption of zero, and rounds.
+
+mod fresh;
+mod key;
+mod output;
+mod packing;
+mod projection;
+mod rotation;
+#[cfg(test)]
+mod tests;
+mod transform;
+
+use super::fourier::FourierContext;
+use blindscore_protocol::{
+    params::NetworkParams,
+    random::{EntropyError, Sampler},
+    wire::{Query, Response},
+};
+pub use key::NetworkKey;
+use output::OutputLayer;
+use projection::Projection;
+use rayon::prelude::*;
+pub use rotation::{BootstrapKey, ModSwitchedLwe};
+
+/// A projection network with integer weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegerNetwork {
+    /// Projections of the first layer.
+    pub projections: Vec<IntegerProjection>,
+    /// One bias per output, in units of the logits.
+    pub biases: Vec<f64>,
+    /// `R`, the divisor of projections.
+    pub range: f64,
+    /// Largest absolute value of a logit without its bias. It sets the share of the torus per unit.
+    pub max_logit: f64,
+}
+
+/// One projection and its reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegerProjection {
+    /// One weight per feature.
+    pub weights: Vec<i64>,
+    /// Bias added to the inner product.
+    pub bias: i64,
+    /// Half the width of the ramp `f(p) = clip(p / width, -1, 1)`.
+    pub width: f64,
+    /// Offsets from `p` at which `f` is read, in units of 1/256.
+    pub thresholds: Vec<i64>,
+    /// For each output, one weight per read.
+    pub reads: Vec<Vec<i64>>,
+}
+
+/// Steps of a threshold per unit of `p`.
+pub const THRESHOLD_STEPS: i64 = 256;
+/// Share of the torus, on either side of zero, that the largest logit takes.
+const LOGIT_SPAN: f64 = 0.45;
+
+impl IntegerNetwork {
+    /// Returns `f(p)` of one projection, continued as in the ring: `f(p + 2) = -f(p)`.
+    pub fn activation(width: f64, p: f64) -> f64 {
+        let turns = (p + 1.0).div_euclid(2.0);
+        let value = ((p - 2.0 * turns) / width).clamp(-1.0, 1.0);
+        if turns.rem_euclid(2.0) == 0.0 {
+            value
+        } else {
+            -value
+        }
+    }
+
+    /// Evaluates the plain model on integer features.
+    pub fn logits(&self, features: &[i64]) -> Vec<f64> {
+        let mut logits = self.biases.clone();
+        for projection in &self.projections {
+            projection.add_reads(self.position(projection, features), 1.0, &mut logits);
+        }
+        logits
+    }
+
+    /// Returns the variance that projection noise causes in each logit. `deviation` gives a
+    /// projection's standard deviation in units of `p`; each projection is shifted by it in both
+    /// directions to see the effect on its ramps.
+    pub fn spread(&self, features: &[i64], deviation: impl Fn(&IntegerProjection) -> f64) -> Vec<f64> {
+        let mut variances = vec![0.0; self.biases.len()];
+        let mut difference = variances.clone();
+        for projection in &self.projections {
+            let (p, step) = (self.position(projection, features), deviation(projection));
+            difference.fill(0.0);
+            projection.add_reads(p + step, 0.5, &mut difference);
+            projection.add_reads(p - step, -0.5, &mut difference);
+            for (variance, difference) in variances.iter_mut().zip(&difference) {
+                *variance += difference * difference;
+            }
+        }
+        variances
+    }
+
+    /// Returns `p` of one projection.
+    fn position(&self, projection: &IntegerProjection, features: &[i64]) -> f64 {
+        let terms = features.iter().zip(&projection.weights);
+        let sum = projection.bias + terms.map(|(x, w)| x * w).sum::<i64>();
+        sum as f64 / self.range
+    }
+
+    /// Returns the torus element of one unit of `w x + b`, for which `|p| < 1` takes half of the
+    /// torus. It is truncated to a number that JSON represents exactly.
+    pub fn input_step(&self) -> u64 {
+        (2f64.powi(62) / self.range).round() as u64 & !0xfff
+    }
+
+    /// Returns the torus element of one unit of a logit.
+    pub fn amplitude(&self) -> f64 {
+        (LOGIT_SPAN * 2f64.powi(64) / self.max_logit).floor()
+    }
+}
+
+impl IntegerProjection {
+    /// Adds the reads at `p`, times `factor`, to the logits.
+    fn add_reads(&self, p: f64, factor: f64, logits: &mut [f64]) {
+        for (read, threshold) in self.thresholds.iter().enumerate() {
+            let shifted = p + *threshold as f64 / THRESHOLD_STEPS as f64;
+            let value = factor * IntegerNetwork::activation(self.width, shifted);
+            for (logit, reads) in logits.iter_mut().zip(&self.reads) {
+                *logit += reads[read] as f64 * value;
+            }
+        }
+    }
+}
+
+/// A projection network, transformed for scoring.
+pub struct NetworkEngine {
+    params: NetworkParams,
+    features: usize,
+    projections: Vec<Projection>,
+    output: OutputLayer,
+}
+
+impl NetworkEngine {
+    /// Transforms weights and test polynomials. All projections must have the same number of
+    /// features, at least one.
+    pub fn new(params: NetworkParams, network: &IntegerNetwork) -> Self {
+        let step = network.input_step();
+        let amplitude = network.amplitude();
+        let mut fft = FourierContext::new(params.input_polynomial_size);
+        let projections = network.projections.iter();
+        Self {
+            params,
+            features: network
+                .projections
+                .first()
+                .map_or(0, |projection| projection.weights.len()),
+            projections: projections
+                .map(|projection| Projection::new(&params, &mut fft, projection, step, amplitude))
+                .collect(),
+            output: OutputLayer::new(&params, network, amplitude),
+        }
+    }
+
+    /// Scores one query, on all threads of the rayon pool it is called on.
+    ///
+    /// # Errors
+    /// If the platform provides no randomness.
+    ///
+    /// # Panics
+    /// If the query has another parameter set, or another number of features, than the model.
+    pub fn score(&self, query: &Query, key: &NetworkKey) -> Result<Response, EntropyError> {
+        assert_eq!(
+            (query.format.set, query.bodies.len()),
+            (self.params.id, self.features)
+        );
+        let mut sampler = Sampler::new()?;
+        let spectra = projection::query_spectra(&self.params, query);
+        let batch = self
+            .projections
+            .len()
+            .div_ceil(rayon::current_num_threads())
+            .max(1);
+        let chunks: Vec<(usize, &[Projection])> =
+            (0..).step_by(batch).zip(self.projections.chunks(batch)).collect();
+        let sums = chunks.into_par_iter().map(|(first, projections)| {
+            let mut fft = FourierContext::new(self.params.input_polynomial_size);
+            let mut sampler = Sampler::new()?;
+            let inputs = projections.iter().map(|projection| {
+                let mut projected = projection.apply(&self.params, &mut fft, &spectra, &query.bodies);
+                key.input_zeros.add_to(&mut fft, &mut sampler, &mut projected);
+                projected.modulus_switch(&self.params)
+            });
+            let inputs: Vec<_> = inputs.collect();
+            let tests: Vec<&[u64]> = projections
+                .iter()
+                .map(|projection| projection.test_polynomial.as_slice())
+                .collect();
+            let rotated = key.bootstrap.rotate(&inputs, &tests);
+            Ok(self.output.sum(&self.params, first, &rotated))
+        });
+        let sums = sums.collect::<Result<Vec<_>, EntropyError>>()?;
+        Ok(self.output.finish(&self.params, key, &mut sampler, query, sums))
+    }
+}

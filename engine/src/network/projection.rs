@@ -1,0 +1,112 @@
+//! The first layer: encrypted features to one LWE ciphertext per projection, without a key switch.
+
+use super::{IntegerNetwork, IntegerProjection, rotation::ModSwitchedLwe};
+use crate::{
+    fourier::{FourierContext, Spectrum},
+    weights::Weights,
+};
+use blindscore_protocol::{
+    params::{KeptBits, NetworkParams},
+    wire::Query,
+};
+
+/// One projection, transformed for scoring.
+pub(super) struct Projection {
+    weights: Weights,
+    bias: u64,
+    /// Test polynomial: `f` at `2 i / N` for `i < N`, times the amplitude.
+    pub(super) test_polynomial: Vec<u64>,
+}
+
+/// Transforms the masks of a query: `k` polynomials per ciphertext.
+pub(super) fn query_spectra(params: &NetworkParams, query: &Query) -> Vec<Vec<Spectrum>> {
+    let (k, n) = (params.input_glwe_dimension.0, params.input_polynomial_size.0);
+    let mut fft = FourierContext::new(params.input_polynomial_size);
+    let masks = query
+        .masks()
+        .next(k * n * params.query_ciphertexts(query.bodies.len()));
+    let mut transform = |polynomial: &[u64]| {
+        let mut spectrum = fft.zero();
+        fft.forward_torus(&mut spectrum, polynomial);
+        spectrum
+    };
+    masks
+        .chunks_exact(k * n)
+        .map(|mask| mask.chunks_exact(n).map(&mut transform).collect())
+        .collect()
+}
+
+impl Projection {
+    pub(super) fn new(
+        params: &NetworkParams,
+        fft: &mut FourierContext,
+        projection: &IntegerProjection,
+        input_step: u64,
+        amplitude: f64,
+    ) -> Self {
+        let size = params.polynomial_size.0;
+        let value = |index: usize| {
+            let f = IntegerNetwork::activation(projection.width, 2.0 * index as f64 / size as f64);
+            (f * amplitude).round() as i64 as u64
+        };
+        Self {
+            weights: Weights::new(fft, params.input_polynomial_size.0, &projection.weights),
+            bias: (projection.bias as u64).wrapping_mul(input_step),
+            test_polynomial: (0..size).map(value).collect(),
+        }
+    }
+
+    /// Returns the LWE ciphertext of `w x + b` under the input secret.
+    pub(super) fn apply(
+        &self,
+        params: &NetworkParams,
+        fft: &mut FourierContext,
+        query: &[Vec<Spectrum>],
+        bodies: &[u64],
+    ) -> LweCiphertext {
+        let n = params.input_polynomial_size.0;
+        let mut mask = Vec::with_capacity(params.input_lwe_dimension().0);
+        let mut polynomial = vec![0; n];
+        for component in 0..params.input_glwe_dimension.0 {
+            polynomial.fill(0);
+            let masks = query.iter().map(|ciphertext| &ciphertext[component]);
+            self.weights.add_mask_product(fft, masks, &mut polynomial);
+            // Coefficient 0 of A s is A_0 s_0 - sum_t A_(N-t) s_t.
+            mask.push(polynomial[0]);
+            mask.extend(
+                polynomial[1..]
+                    .iter()
+                    .rev()
+                    .map(|coefficient| coefficient.wrapping_neg()),
+            );
+        }
+        let body = self.weights.body_product(bodies, self.bias);
+        LweCiphertext { mask, body }
+    }
+}
+
+/// LWE ciphertext of a projection, before the modulus switch.
+pub(super) struct LweCiphertext {
+    pub(super) mask: Vec<u64>,
+    pub(super) body: u64,
+}
+
+impl LweCiphertext {
+    /// Switches the modulus to `2N`, centred: a secret bit is 1/2 on average, so the body absorbs
+    /// half of the mask's rounding errors.
+    pub(super) fn modulus_switch(&self, params: &NetworkParams) -> ModSwitchedLwe {
+        let steps = KeptBits(params.rotation_log2());
+        let mut loss = 0i64;
+        let mask = self.mask.iter().map(|&coefficient| {
+            let rounded = steps.round(coefficient);
+            // Below 2^54 in absolute value after halving, so a sum of hundreds fits.
+            loss += coefficient.wrapping_sub(steps.expand(rounded)) as i64 / 2;
+            rounded as usize
+        });
+        let mask = mask.collect();
+        ModSwitchedLwe {
+            mask,
+            body: steps.round(self.body.wrapping_sub(loss as u64)) as usize,
+        }
+    }
+}

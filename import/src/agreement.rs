@@ -1,0 +1,85 @@
+//! Measures how well the encrypted model agrees with the plain one on real rows.
+
+use crate::{Calibration, ImportError};
+use blindscore_client::{ClientKey, Scores, check_features};
+use blindscore_engine::{PreparedKey, model::Model};
+use blindscore_protocol::{descriptor::Task, wire::Query};
+use std::time::{Duration, Instant};
+
+/// Measured agreement of both models.
+pub struct Agreement {
+    /// Number of rows that were encrypted, scored and decrypted.
+    pub rows: usize,
+    /// Whether the scores decide between classes.
+    pub decides: bool,
+    /// Number of these rows for which both models decide alike.
+    pub same_decision: usize,
+    /// Largest difference between scores.
+    pub largest_error: f64,
+    /// Largest predicted standard deviation of these scores.
+    pub deviation: f64,
+    /// Number of calibration rows that clients would refuse.
+    pub refused: usize,
+    /// Number of calibration rows that clients would accept.
+    pub accepted: usize,
+    /// Median time to score a row.
+    pub time: Duration,
+    /// Number of threads that scored it.
+    pub threads: usize,
+}
+
+/// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key.
+pub(crate) fn measure(
+    model: &Model,
+    data: Option<&Calibration>,
+    limit: usize,
+) -> Result<Agreement, ImportError> {
+    let descriptor = model.descriptor();
+    let inputs = &descriptor.inputs;
+    let (key, public) = ClientKey::generate(model.parameters())?;
+    let prepared = PreparedKey::new(&public);
+    let made_up = [(0..inputs.count)
+        .map(|index| inputs.range(index).0)
+        .collect::<Vec<f64>>()];
+    let rows = data.map_or(&made_up[..], Calibration::rows);
+    let (accepted, refused): (Vec<&Vec<f64>>, Vec<_>) =
+        rows.iter().partition(|row| check_features(inputs, row).is_ok());
+    // Spread over the file, since it may be sorted.
+    let every = accepted.len().div_ceil(limit.max(1)).max(1);
+    let mut agreement = Agreement {
+        rows: 0,
+        decides: descriptor.task == Task::Classification,
+        same_decision: 0,
+        largest_error: 0.0,
+        deviation: 0.0,
+        refused: refused.len(),
+        accepted: accepted.len(),
+        time: Duration::ZERO,
+        threads: model.engine().threads(),
+    };
+    let mut times = Vec::new();
+    for row in accepted.into_iter().step_by(every) {
+        let query = key.encrypt(descriptor, row)?;
+        let query = Query::from_blob(&query, model.parameters().query_format(), inputs.count)?;
+        let started = Instant::now();
+        let response = model.engine().score(&query, &prepared)?;
+        times.push(started.elapsed());
+        let scores = key.decrypt(descriptor, query.id, &response.to_blob())?;
+        let plain = model.plain_scores(row);
+        let errors = scores
+            .scores
+            .iter()
+            .zip(&plain)
+            .map(|(score, plain)| (score - plain).abs());
+        agreement.largest_error = errors.fold(agreement.largest_error, f64::max);
+        agreement.deviation = model
+            .deviations(row)
+            .into_iter()
+            .fold(agreement.deviation, f64::max);
+        agreement.rows += 1;
+        agreement.same_decision += usize::from(scores.decision == Scores::new(descriptor, plain).decision);
+    }
+    times.sort();
+    agreement.time = times.get(times.len() / 2).copied().unwrap_or_default();
+    Ok(agreement)
+}

@@ -1,0 +1,62 @@
+//! Bounds on what a file may demand: its bytes, its parts, and the work done for it. They are
+//! checked before memory is allocated, and are listed in `import --help`.
+
+use std::cell::Cell;
+
+/// Largest model file, and largest sum of the files with its tensors, in bytes.
+pub(crate) use blindscore_engine::model::MOST_FILE;
+/// Most bytes that the decoded parts of an ONNX file take in addition.
+pub(crate) const MOST_DECODED: u64 = 600_000_000;
+/// Most nodes of a graph.
+pub(crate) const MOST_NODES: usize = 100_000;
+/// Deepest nesting of messages in a file.
+pub(crate) const MOST_DEPTH: usize = 32;
+/// Most outputs of a graph, most of which must be parts of one answer.
+pub(crate) const MOST_OUTPUTS: usize = 2_000;
+/// Most bytes of values held at once while a graph is read: seven times the largest weight matrix.
+pub(crate) const MOST_HELD: u64 = 1_000_000_000;
+/// Most multiplications to read a graph, or to run it: twice those of the largest principal
+/// component analysis before a classifier.
+pub(crate) const MOST_WORK: u64 = 1 << 35;
+/// Longest name of a class or a feature, in bytes.
+pub(crate) const MOST_NAME: usize = 1_000;
+
+/// Longest row of a table, in bytes. The first line must end within it, too.
+pub(crate) const MOST_ROW: usize = 4_000_000;
+/// Most columns of a table.
+pub(crate) const MOST_COLUMNS: usize = 65_536;
+/// Largest table, in bytes.
+pub(crate) const MOST_TABLE: u64 = 4_000_000_000;
+/// Most values kept of a table: 400 MB.
+pub(crate) const MOST_VALUES: usize = 50_000_000;
+/// Most bytes of predictions kept of a table.
+pub(crate) const MOST_PREDICTIONS: usize = 200_000_000;
+
+/// Formats a number of bytes in megabytes.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes / 1_000_000)
+}
+
+/// Budget of multiplications for one file.
+#[derive(Debug)]
+pub(crate) struct Work(Cell<u64>);
+
+impl Work {
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(MOST_WORK))
+    }
+
+    /// Deducts the product of `factors` from the budget.
+    pub(crate) fn take(&self, factors: &[usize]) -> Result<(), TooMuchWork> {
+        let product = factors
+            .iter()
+            .fold(1u64, |product, &factor| product.saturating_mul(factor as u64));
+        self.0.set(self.0.get().checked_sub(product).ok_or(TooMuchWork)?);
+        Ok(())
+    }
+}
+
+/// The file exceeds its budget of multiplications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the model's graph takes more than {MOST_WORK} multiplications, the limit for one file")]
+pub struct TooMuchWork;

@@ -1,0 +1,52 @@
+//! Makes Blindscore model files from fitted models: ONNX or safetensors in, a checked model file out.
+//!
+//! [`import`] does all of it, as the program `blindscore import` does:
+//!
+//! 1. [`onnx`] or [`read_safetensors`] reads the file as a [`Fitted`] linear model, in floating
+//!    point, with the scaler folded into its weights;
+//! 2. [`Ranges`] finds the range of every feature, from the caller, from calibration data, or from
+//!    the scaler;
+//! 3. [`settle`] replaces the file's labels by the caller's;
+//! 4. [`choose`] rounds inputs and weights as coarsely as the allowed error permits;
+//! 5. [`compare`] checks the result against the file itself, run in the clear, and [`Expected`]
+//!    against predictions of the caller's own program;
+//! 6. the result is measured on encrypted rows, and written.
+//!
+//! Projection networks are imported trained and rounded; [`Network`] names and checks them.
+//!
+//! Files are untrusted: every step is bounded in memory and time, and an operator or an output that
+//! a served model would not reproduce is refused.
+
+mod agreement;
+mod bounds;
+mod calibration;
+mod choice;
+mod compare;
+mod error;
+mod expect;
+mod fitted;
+mod network;
+pub mod onnx;
+mod output;
+mod pipeline;
+mod ranges;
+mod reference;
+mod settle;
+mod table;
+mod tensors;
+
+pub use agreement::Agreement;
+pub use calibration::{Calibration, Wanted};
+pub use choice::{BOUND, Choice, MOST_LEVELS, bound, choose, shared_or_own};
+pub use compare::{Compared, MOST_ROWS, compare};
+pub use error::ImportError;
+pub(crate) use error::{listed, quoted};
+pub use expect::Expected;
+pub use fitted::{Answer, Fitted};
+pub use network::{Naming, Network};
+pub use pipeline::{Imported, Kind, LinearImport, Request, import};
+pub use ranges::{RangeSource, Ranges};
+pub use reference::NotRun;
+pub use settle::{Settled, settle};
+pub use table::{TableError, TableOptions};
+pub use tensors::read as read_safetensors;

@@ -1,0 +1,219 @@
+//! Weights and intercepts, with a scaler folded in.
+
+use super::column::{Column, Columns, Scaling};
+use std::{collections::HashSet, rc::Rc};
+
+/// Half the width of a StandardScaler's range, in standard deviations.
+const DEVIATIONS: f64 = 5.0;
+/// Target interval of a MinMaxScaler. Its `feature_range` is not in the file; this covers 0 to 1,
+/// the default, and -1 to 1.
+const INTERVAL: (f64, f64) = (-1.0, 1.0);
+/// Relative error of a range's ends from single precision in the file: some roundings.
+const SINGLE: f64 = 8.0 * f32::EPSILON as f64;
+
+/// A linear map of the features.
+#[derive(Clone, Debug)]
+pub(super) struct Linear {
+    /// One row per output, one weight per feature of the model.
+    pub(super) coef: Vec<Vec<f64>>,
+    /// One intercept per output.
+    pub(super) intercept: Vec<f64>,
+    /// Features as they came in. Maps stacked side by side may list the same features several
+    /// times.
+    sources: Vec<Rc<Columns>>,
+}
+
+/// Two maps are equal if they give the same scores.
+impl PartialEq for Linear {
+    fn eq(&self, other: &Self) -> bool {
+        self.coef == other.coef && self.intercept == other.intercept
+    }
+}
+
+impl Linear {
+    /// Multiplies the columns by `weights` (one row per output, one weight per column) and adds
+    /// `intercept`, for a model with `features` features.
+    pub(super) fn new(
+        columns: &Rc<Columns>,
+        weights: &[Vec<f64>],
+        intercept: &[f64],
+        features: usize,
+    ) -> Self {
+        let fold = |row: &Vec<f64>| {
+            let mut folded = vec![0.0; features];
+            for (weight, column) in row.iter().zip(&columns.columns) {
+                folded[column.feature] += weight * column.scale;
+            }
+            folded
+        };
+        let shift = |row: &Vec<f64>| {
+            row.iter()
+                .zip(&columns.columns)
+                .map(|(w, column)| w * column.offset)
+                .sum::<f64>()
+        };
+        Self {
+            coef: weights.iter().map(fold).collect(),
+            intercept: weights
+                .iter()
+                .zip(intercept)
+                .map(|(row, intercept)| intercept + shift(row))
+                .collect(),
+            sources: vec![columns.clone()],
+        }
+    }
+
+    /// Returns the size in memory, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let row = |row: &Vec<f64>| size_of::<Vec<f64>>() + size_of_val(&**row);
+        let sources = self.sources.iter().map(|columns| columns.size());
+        self.coef.iter().map(row).sum::<usize>() + size_of_val(&*self.intercept) + sources.sum::<usize>()
+    }
+
+    /// Returns the number of outputs.
+    pub(super) fn len(&self) -> usize {
+        self.intercept.len()
+    }
+
+    /// Applies another linear map to these scores, with one row of `weights` per output.
+    pub(super) fn then(&self, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
+        let features = self.coef.first().map_or(0, Vec::len);
+        let row = |weights: &Vec<f64>| {
+            let mut sum = vec![0.0; features];
+            for (weight, row) in weights.iter().zip(&self.coef) {
+                for (sum, value) in sum.iter_mut().zip(row) {
+                    *sum += weight * value;
+                }
+            }
+            sum
+        };
+        let constant = |(weights, intercept): (&Vec<f64>, &f64)| {
+            weights
+                .iter()
+                .zip(&self.intercept)
+                .map(|(w, b)| w * b)
+                .sum::<f64>()
+                + intercept
+        };
+        Self {
+            coef: weights.iter().map(row).collect(),
+            intercept: weights.iter().zip(intercept).map(constant).collect(),
+            sources: self.sources.clone(),
+        }
+    }
+
+    /// Returns each output times its factor, plus its offset.
+    pub(super) fn scaled(&self, factors: &[f64], offsets: &[f64]) -> Self {
+        let mut scaled = self.clone();
+        for (row, factor) in scaled.coef.iter_mut().zip(factors) {
+            row.iter_mut().for_each(|weight| *weight *= factor);
+        }
+        for ((intercept, factor), offset) in scaled.intercept.iter_mut().zip(factors).zip(offsets) {
+            *intercept = *intercept * factor + offset;
+        }
+        scaled
+    }
+
+    /// Returns all outputs with the opposite sign.
+    pub(super) fn negated(&self) -> Self {
+        let count = self.len();
+        self.scaled(&vec![-1.0; count], &vec![0.0; count])
+    }
+
+    /// Returns some of the outputs.
+    pub(super) fn select(&self, places: &[usize]) -> Self {
+        Self {
+            coef: places.iter().map(|&place| self.coef[place].clone()).collect(),
+            intercept: places.iter().map(|&place| self.intercept[place]).collect(),
+            sources: self.sources.clone(),
+        }
+    }
+
+    /// Returns the outputs of several maps, one after the other.
+    pub(super) fn stacked(parts: &[&Self]) -> Self {
+        let mut sources: Vec<Rc<Columns>> = Vec::new();
+        let mut known = HashSet::new();
+        for source in parts.iter().flat_map(|part| &part.sources) {
+            if known.insert(Rc::as_ptr(source)) {
+                sources.push(source.clone());
+            }
+        }
+        Self {
+            coef: parts.iter().flat_map(|part| part.coef.iter().cloned()).collect(),
+            intercept: parts
+                .iter()
+                .flat_map(|part| part.intercept.iter().copied())
+                .collect(),
+            sources,
+        }
+    }
+
+    /// Returns a single output preceded by its opposite, as for a decision between two classes.
+    pub(super) fn with_opposite(&self) -> Self {
+        Self::stacked(&[&self.negated(), self])
+    }
+
+    /// Returns the single output that decides between two classes, if the first of two outputs is
+    /// the opposite of the second.
+    pub(super) fn halved(&self) -> Option<Self> {
+        let [negative, positive] = self.coef.as_slice() else {
+            return None;
+        };
+        let opposite = |a: f64, b: f64| (a + b).abs() <= 1e-6 * a.abs().max(b.abs());
+        let is_opposite = negative.iter().zip(positive).all(|(a, b)| opposite(*a, *b))
+            && opposite(self.intercept[0], self.intercept[1]);
+        is_opposite.then(|| self.select(&[1]))
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.sources.iter().flat_map(|source| &source.columns)
+    }
+
+    /// Returns the assumption behind the ranges.
+    pub(super) fn assumed(&self) -> &'static str {
+        if self.columns().any(|column| column.scaling == Scaling::Interval) {
+            "what a MinMaxScaler maps to -1 to 1, and so to 0 to 1; one with another feature_range needs --calibrate"
+        } else {
+            "five standard deviations to both sides of the scaler's means"
+        }
+    }
+
+    /// Returns the ranges of `count` features as implied by their scalers: five standard deviations
+    /// to both sides of the mean, or the preimage of an interval. `None` if a feature is not scaled
+    /// or not used.
+    pub(super) fn ranges(&self, count: usize) -> Option<Vec<(f64, f64)>> {
+        // A scaler without deviations has factors of one only; in one with deviations, constant
+        // features have a factor of one.
+        let moved_only = |column: &Column| column.scaling == Scaling::Standard && column.scale == 1.0;
+        if self.columns().all(moved_only) {
+            return None;
+        }
+        let mut ranges: Vec<Option<(f64, f64)>> = vec![None; count];
+        for column in self.columns() {
+            let (low, high) = match column.scaling {
+                Scaling::None => continue,
+                Scaling::Standard => (-DEVIATIONS, DEVIATIONS),
+                Scaling::Interval => INTERVAL,
+            };
+            // A constant column may have been scaled by zero; then its value doesn't matter.
+            let ends = [low, high].map(|end| {
+                if column.scale == 0.0 {
+                    end
+                } else {
+                    (end - column.offset) / column.scale
+                }
+            });
+            let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+            let middle = if column.scale == 0.0 {
+                0.0
+            } else {
+                (column.offset / column.scale).abs()
+            };
+            let more = SINGLE * (low.abs().max(high.abs()) + middle);
+            let range = ranges.get_mut(column.feature)?;
+            let (lowest, highest) = range.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
+            *range = Some((lowest.min(low - more), highest.max(high + more)));
+        }
+        ranges.into_iter().collect()
+    }
+}

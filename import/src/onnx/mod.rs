@@ -1,0 +1,213 @@
+//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model.
+//!
+//! The graph is run once, on symbols instead of numbers: every tensor becomes a [`Value`], a
+//! function of the features. A node that a linear model can't have is refused by name, and so is an
+//! output that is none of the model's answers.
+
+mod attributes;
+mod column;
+mod constant;
+mod decoded;
+mod external;
+mod inputs;
+mod linear;
+mod nodes;
+mod operators;
+mod outputs;
+mod value;
+mod values;
+
+use super::{
+    Fitted, ImportError,
+    bounds::{MOST_FILE, MOST_NAME, MOST_OUTPUTS, Work},
+    quoted,
+};
+use attributes::operator;
+pub(super) use attributes::{axes_in_words, type_name};
+use constant::Constant;
+use nodes::Context;
+use operators::Versions;
+use prost::Message;
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
+use value::Value;
+use values::Values;
+
+/// Number of times that each tensor is read by nodes that matter and by the graph's outputs.
+pub(super) type Uses<'g> = HashMap<&'g str, usize>;
+
+/// The graph of an ONNX model, with its tensors loaded.
+pub struct Graph {
+    graph: GraphProto,
+    versions: Versions,
+}
+
+impl Graph {
+    /// Decodes a file. Its tensors may be in files of their own in `folder`, the folder of the
+    /// model's file.
+    ///
+    /// # Errors
+    /// If the bytes are not an ONNX model of a known version, or its tensors can't be read.
+    pub fn decode(bytes: &[u8], folder: &Path) -> Result<Self, ImportError> {
+        decoded::check(bytes)?;
+        let model = ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))?;
+        let versions = Versions::read(&model.opset_import)?;
+        let mut graph = model
+            .graph
+            .ok_or_else(|| ImportError::NotOnnx("it has no graph".into()))?;
+        check_names(&graph)?;
+        if let Some(sparse) = graph.sparse_initializer.first() {
+            let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
+            return Err(ImportError::Graph(format!(
+                "initializer {name:?} is sparse: export the model with dense tensors"
+            )));
+        }
+        let mut left = MOST_FILE.saturating_sub(bytes.len() as u64);
+        for tensor in &mut graph.initializer {
+            let name = tensor.name.clone();
+            *tensor = external::loaded(std::mem::take(tensor), folder, &mut left)
+                .map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
+        }
+        Ok(Self { graph, versions })
+    }
+
+    /// Returns the graph as it is in the file.
+    pub(super) const fn proto(&self) -> &GraphProto {
+        &self.graph
+    }
+
+    /// Returns the version of ONNX's default operators.
+    pub(super) const fn version(&self) -> i64 {
+        self.versions.standard
+    }
+
+    /// Returns the linear model that the graph represents.
+    ///
+    /// # Errors
+    /// If it represents none. The error names the operator or the output.
+    pub fn fitted(&self) -> Result<Fitted, ImportError> {
+        let uses = self.uses()?;
+        self.read(&uses).map_err(|error| self.advised(error, &uses))
+    }
+
+    /// If the refused node says nothing about the kind of model, adds the advice for the first node
+    /// that does.
+    fn advised(&self, mut error: ImportError, uses: &Uses<'_>) -> ImportError {
+        if let ImportError::Unsupported {
+            hint: hint @ None, ..
+        } = &mut error
+        {
+            let mut telling = self
+                .used_nodes(uses)
+                .filter(|node| operators::check(node).is_err());
+            *hint = telling.find_map(operators::hint);
+        }
+        error
+    }
+
+    /// Returns the nodes that outputs depend on, in order.
+    pub(super) fn used_nodes<'g>(&'g self, uses: &Uses<'_>) -> impl Iterator<Item = &'g NodeProto> {
+        self.graph.node.iter().filter(|node| matters(node, uses))
+    }
+
+    fn read(&self, uses: &Uses<'_>) -> Result<Fitted, ImportError> {
+        let graph = &self.graph;
+        let work = Work::new();
+        let mut values = Values::new(uses);
+        for tensor in &graph.initializer {
+            let name = tensor.name.as_str();
+            if values.is_used(name) {
+                let constant = Constant::of(tensor);
+                let constant =
+                    constant.map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
+                values.insert(name, Value::Constant(constant))?;
+            }
+        }
+        let features = inputs::read(graph, &mut values)?;
+        let context = Context {
+            features: features.count,
+            rows: features.rows,
+            versions: self.versions,
+            work: &work,
+        };
+        for node in self.used_nodes(uses) {
+            let results = nodes::evaluate(node, &values, context)?;
+            for (name, value) in node.output.iter().zip(results) {
+                work.take(&[usize::try_from(value.size()).unwrap_or(usize::MAX) / size_of::<f64>()])?;
+                values.insert(name, value)?;
+            }
+            values.release(&node.input);
+        }
+        outputs::explain(graph, &values, features)
+    }
+
+    /// Counts the uses of the tensors that outputs depend on. Other tensors have no effect.
+    pub(super) fn uses(&self) -> Result<Uses<'_>, ImportError> {
+        let outputs = &self.graph.output;
+        if outputs.len() > MOST_OUTPUTS {
+            return Err(ImportError::Graph(format!(
+                "the model has {} outputs; at most {MOST_OUTPUTS} are allowed",
+                outputs.len()
+            )));
+        }
+        let names: HashSet<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+        if names.len() < outputs.len() {
+            return Err(ImportError::Graph(
+                "two outputs of the model have one name".into(),
+            ));
+        }
+        let mut uses: Uses<'_> = names.into_iter().map(|name| (name, 1)).collect();
+        // Nodes come after the nodes that they depend on.
+        for node in self.graph.node.iter().rev() {
+            if matters(node, &uses) {
+                for name in node.input.iter().filter(|name| !name.is_empty()) {
+                    *uses.entry(name).or_default() += 1;
+                }
+            }
+        }
+        Ok(uses)
+    }
+}
+
+/// Refuses names that are too long for a message.
+fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    let nodes = graph.node.iter().flat_map(|node| {
+        let own = [&node.name, &node.op_type, &node.domain];
+        own.into_iter().chain(&node.input).chain(&node.output)
+    });
+    let values = graph.input.iter().chain(&graph.output).map(|value| &value.name);
+    let tensors = graph.initializer.iter().map(|tensor| &tensor.name);
+    match nodes
+        .chain(values)
+        .chain(tensors)
+        .find(|name| name.len() > MOST_NAME)
+    {
+        None => Ok(()),
+        Some(name) => Err(ImportError::Graph(format!(
+            "the name {} has {} bytes; at most {MOST_NAME} are allowed",
+            quoted(name),
+            name.len()
+        ))),
+    }
+}
+
+/// Returns whether an output depends on a node.
+fn matters(node: &NodeProto, uses: &Uses<'_>) -> bool {
+    node.output.iter().any(|name| uses.contains_key(name.as_str()))
+}
+
+/// Returns the error that refuses a node.
+fn unsupported(node: &NodeProto, why: impl Into<String>) -> ImportError {
+    ImportError::Unsupported {
+        operator: operator(node),
+        node: node.name.clone(),
+        why: why.into(),
+        hint: operators::hint(node),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Operators that turn constants into constants.
+
+use super::Node;
+use crate::{
+    ImportError,
+    onnx::{constant::Constant, value::Value},
+};
+use tract_onnx::pb::tensor_proto::DataType;
+
+impl Node<'_> {
+    /// Evaluates an operator on constants only; `None` if it has other operands.
+    pub(super) fn constant(&self, operator: &str) -> Result<Option<Constant>, ImportError> {
+        let constant = match (operator, self.operands.as_slice()) {
+            ("Constant", []) => match self.attributes().tensor("value").map(Constant::of) {
+                Some(Ok(constant)) => constant,
+                Some(Err(why)) => return self.refuse(format!(": it {why}")),
+                None => return self.refuse(" without a tensor"),
+            },
+            ("Identity", [Value::Constant(constant)]) => (*constant).clone(),
+            ("Cast", [Value::Constant(constant)]) => self.cast_constant(constant)?,
+            ("Sqrt", [Value::Constant(constant)]) => self.mapped(constant, f64::sqrt)?,
+            ("Transpose", [Value::Constant(constant)]) => self.transposed(constant)?,
+            ("Reshape", [Value::Constant(constant), Value::Constant(target)]) => {
+                self.reshaped_constant(constant, target)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(constant))
+    }
+
+    fn mapped(&self, constant: &Constant, map: impl Fn(f64) -> f64) -> Result<Constant, ImportError> {
+        let numbers: Vec<f64> = constant.numbers.iter().map(|&number| map(number)).collect();
+        if constant.numbers.is_empty() || numbers.iter().any(|number| !number.is_finite()) {
+            return self.refuse(" of a constant that it isn't defined for");
+        }
+        Ok(Constant {
+            numbers,
+            texts: Vec::new(),
+            ..constant.clone()
+        })
+    }
+
+    fn cast_constant(&self, constant: &Constant) -> Result<Constant, ImportError> {
+        let to = self.attributes().int("to", 0);
+        match i32::try_from(to).ok().and_then(|to| DataType::try_from(to).ok()) {
+            Some(DataType::Float) => self.mapped(constant, |number| f64::from(number as f32)),
+            Some(DataType::Double) => self.mapped(constant, |number| number),
+            // Keeps the text form, from which labels are made.
+            Some(DataType::Int64 | DataType::Int32) => match constant.integers() {
+                Some(numbers) => Ok(Constant::of_integers(constant.shape.clone(), numbers)),
+                None => self.refuse(" of a constant to a type that it doesn't fit"),
+            },
+            _ => self.refuse(" of a constant to a type that it doesn't fit"),
+        }
+    }
+
+    fn transposed(&self, constant: &Constant) -> Result<Constant, ImportError> {
+        let swapped = self.attributes().ints("perm").is_none_or(|perm| perm == [1, 0]);
+        let &[rows, columns] = constant.shape.as_slice() else {
+            return self.refuse(format!(" of a constant of shape {:?}", constant.shape));
+        };
+        if !swapped || constant.numbers.len() != rows * columns {
+            return self.refuse(" of a constant, in that order");
+        }
+        let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+        Ok(Constant {
+            shape: vec![columns, rows],
+            numbers: places.map(|place| constant.numbers[place]).collect(),
+            texts: Vec::new(),
+        })
+    }
+
+    fn reshaped_constant(&self, constant: &Constant, target: &Constant) -> Result<Constant, ImportError> {
+        let target = self.integers(target)?;
+        let count = constant.count();
+        let known: Option<usize> = target
+            .iter()
+            .filter(|&&dim| dim != -1)
+            .try_fold(1usize, |product, &dim| {
+                product.checked_mul(usize::try_from(dim).ok()?)
+            });
+        let open = target.iter().filter(|&&dim| dim == -1).count();
+        let rest = match (known, open) {
+            (Some(known), 0) if known == count => 1,
+            (Some(known), 1) if known > 0 && count.is_multiple_of(known) => count / known,
+            // 0 keeps an old dimension, or is none: not needed so far.
+            _ => {
+                return self.refuse(format!(
+                    " of a constant of shape {:?} to {target:?}",
+                    constant.shape
+                ));
+            }
+        };
+        let dim = |&dim: &i64| usize::try_from(dim).unwrap_or(rest);
+        Ok(Constant {
+            shape: target.iter().map(dim).collect(),
+            ..constant.clone()
+        })
+    }
+}

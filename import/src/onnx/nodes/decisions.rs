@@ -1,0 +1,256 @@
+//! Operators that turn scores into probabilities, labels, and names.
+
+use super::Node;
+use crate::{
+    ImportError, listed,
+    onnx::{
+        attributes::axes_in_words,
+        constant::Constant,
+        linear::Linear,
+        value::{Held, HeldStep, Label, LabelElement, Scores, Value},
+    },
+};
+use blindscore_protocol::descriptor::Link;
+use std::rc::Rc;
+
+impl Node<'_> {
+    /// Returns labels and scores.
+    pub(super) fn linear_classifier(&self) -> Result<Vec<Value>, ImportError> {
+        let [value] = self.operands.as_slice() else {
+            return self.refuse(self.what_it_gets());
+        };
+        let attributes = self.attributes();
+        let names = match attributes.class_names("classlabels_strings", "classlabels_ints") {
+            Ok(Some(names)) => names,
+            Ok(None) => return self.refuse(" without names of classes"),
+            Err(why) => return self.refuse(why),
+        };
+        let coefficients = attributes.floats("coefficients");
+        let rows = coefficients.len() / self.width(value)?.max(1);
+        let linear = self.rows(value, &coefficients, &attributes.floats("intercepts"), rows)?;
+        let link = match attributes.text("post_transform", "NONE").as_str() {
+            "NONE" => None,
+            "LOGISTIC" => Some(Link::Sigmoid),
+            "SOFTMAX" => Some(Link::Softmax),
+            other => return self.refuse(format!(" with post_transform {other}")),
+        };
+        let linear: Rc<Linear> = match (rows, names.len(), link) {
+            (rows, classes, _) if rows == classes && rows > 1 => linear.into(),
+            (1, 2, Some(Link::Sigmoid)) => linear.with_opposite().into(),
+            (1, 2, _) => {
+                return self.refuse(
+                    " with one row of coefficients for two classes and no logistic transform, for which runtimes give different \
+                     scores",
+                );
+            }
+            (rows, classes, _) => {
+                return self.refuse(format!(
+                    " with {rows} rows of coefficients and names of {classes} classes"
+                ));
+            }
+        };
+        let element = match attributes.strings("classlabels_strings") {
+            Some(texts) if !texts.is_empty() => LabelElement::Text,
+            _ => LabelElement::Integer,
+        };
+        let label = Label {
+            linear: linear.clone(),
+            names: names.clone(),
+            element,
+        };
+        let scores = Scores {
+            names: Some(names),
+            ..Scores::new(linear, link)
+        };
+        Ok(vec![Value::Label(label), Value::Scores(scores)])
+    }
+
+    /// Returns the values of a regression.
+    pub(super) fn linear_regressor(&self, value: &Value) -> Result<Value, ImportError> {
+        let attributes = self.attributes();
+        let transform = attributes.text("post_transform", "NONE");
+        if transform != "NONE" {
+            return self.refuse(format!(" with post_transform {transform}"));
+        }
+        let Ok(targets) = usize::try_from(attributes.int("targets", 1)) else {
+            return self.refuse(" with a negative number of targets");
+        };
+        let (coefficients, intercepts) = (attributes.floats("coefficients"), attributes.floats("intercepts"));
+        let linear = self.rows(value, &coefficients, &intercepts, targets)?;
+        Ok(Value::Scores(Scores {
+            regression: true,
+            ..Scores::raw(linear)
+        }))
+    }
+
+    pub(super) fn softmax(&self, scores: &Scores) -> Result<Value, ImportError> {
+        // Before version 13, all axes from this one on counted as one.
+        let default = if self.context.versions.standard < 13 {
+            1
+        } else {
+            -1
+        };
+        let axis = self.attributes().int("axis", default);
+        if scores.link.is_some() || scores.vector || !self.along_rows(Some(&[axis])) {
+            return self.refuse(format!("{} along axis {axis}", self.what_it_gets()));
+        }
+        if scores.len() == 1 {
+            return self.refuse(" of one score, which always gives 1: one score needs a sigmoid");
+        }
+        Ok(Value::Scores(Scores {
+            link: Some(Link::Softmax),
+            ..scores.clone()
+        }))
+    }
+
+    pub(super) fn sigmoid(&self, scores: &Scores) -> Result<Value, ImportError> {
+        if scores.link.is_some() {
+            return self.refuse(self.what_it_gets());
+        }
+        Ok(Value::Scores(Scores {
+            link: Some(Link::Sigmoid),
+            regression: false,
+            ..scores.clone()
+        }))
+    }
+
+    /// Divides the probabilities of each row by their sum.
+    pub(super) fn normalised(&self, scores: &Scores) -> Result<Value, ImportError> {
+        let norm = self.attributes().text("norm", "MAX");
+        match scores.link {
+            _ if norm != "L1" || scores.vector || !scores.is_whole() || scores.len() == 1 => {
+                self.refuse(format!("{} by {norm}", self.what_it_gets()))
+            }
+            Some(Link::Sigmoid) => Ok(Value::Scores(Scores {
+                link: Some(Link::OneVsRest),
+                ..scores.clone()
+            })),
+            // These add up to one already.
+            Some(Link::Softmax | Link::OneVsRest) => Ok(Value::Scores(scores.clone())),
+            Some(Link::Identity) | None => self.refuse(self.what_it_gets()),
+        }
+    }
+
+    /// Sums each row's probabilities into a column.
+    pub(super) fn sum(&self, scores: &Scores) -> Result<Value, ImportError> {
+        let axes = self.axes(1)?;
+        let keeps = self.attributes().int("keepdims", 1) == 1;
+        if scores.link != Some(Link::Sigmoid) || scores.vector || !keeps || !self.along_rows(axes.as_deref())
+        {
+            return self.refuse(format!(
+                "{} {}",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            ));
+        }
+        Ok(Value::Sum(scores.clone()))
+    }
+
+    /// Returns the index of the largest value in each row.
+    pub(super) fn argmax(&self, scores: &Scores) -> Result<Value, ImportError> {
+        let attributes = self.attributes();
+        let axis = attributes.int("axis", 0);
+        if scores.vector || scores.len() < 2 || !scores.is_whole() || !self.along_rows(Some(&[axis])) {
+            return self.refuse(format!("{} along axis {axis}", self.what_it_gets()));
+        }
+        if attributes.int("select_last_index", 0) != 0 {
+            return self.refuse(" of the last one of several that are equal");
+        }
+        // All links keep the order of scores.
+        Ok(Value::Label(Label {
+            linear: scores.linear.clone(),
+            names: (0..scores.len()).map(|index| index.to_string()).collect(),
+            element: LabelElement::Integer,
+        }))
+    }
+
+    /// Replaces the indices from ArgMax by names.
+    pub(super) fn named(&self, classes: &Constant, label: &Label) -> Result<Value, ImportError> {
+        let counted = label
+            .names
+            .iter()
+            .enumerate()
+            .all(|(place, name)| *name == place.to_string());
+        let rank_fits = matches!(classes.shape.as_slice(), [_] | [1, _]);
+        if !counted || !rank_fits || classes.texts.len() != label.names.len() {
+            return self.refuse(format!(
+                " of {} names for {} classes",
+                classes.texts.len(),
+                label.names.len()
+            ));
+        }
+        Ok(Value::Label(Label {
+            linear: label.linear.clone(),
+            names: classes.texts.clone(),
+            element: if classes.numbers.is_empty() {
+                LabelElement::Text
+            } else {
+                LabelElement::Integer
+            },
+        }))
+    }
+
+    /// Names the columns.
+    pub(super) fn zipped(&self, scores: &Scores) -> Result<Value, ImportError> {
+        let names = match self
+            .attributes()
+            .class_names("classlabels_strings", "classlabels_int64s")
+        {
+            Ok(Some(names)) => names,
+            Ok(None) => return self.refuse(" without names of classes"),
+            Err(why) => return self.refuse(why),
+        };
+        if names.len() != scores.len() || scores.vector {
+            return self.refuse(format!(" of {} names for {} columns", names.len(), scores.len()));
+        }
+        if let Some(others) = scores.names.as_ref().filter(|others| **others != names) {
+            return self.refuse(format!(
+                " calls the classes {}, the classifier before it {}",
+                listed(&names),
+                listed(others)
+            ));
+        }
+        Ok(Value::Scores(Scores {
+            names: Some(names),
+            ..scores.clone()
+        }))
+    }
+
+    /// Evaluates arithmetic on probabilities: complements to one, shares of their sum, or margins
+    /// over a half.
+    pub(super) fn on_probabilities(
+        &self,
+        operator: &str,
+        left: &Value,
+        right: &Value,
+    ) -> Result<Value, ImportError> {
+        let all = |constant: &Constant, number: f64, columns: usize| {
+            constant
+                .broadcast(columns)
+                .is_some_and(|numbers| numbers.iter().all(|&n| n == number))
+        };
+        match (operator, left, right) {
+            ("Sub", Value::Constant(one), Value::Scores(scores))
+                if scores.link == Some(Link::Sigmoid) && all(one, 1.0, scores.len()) && !scores.vector =>
+            {
+                Ok(Value::Scores(Scores::new(
+                    scores.linear.negated(),
+                    Some(Link::Sigmoid),
+                )))
+            }
+            ("Sub", Value::Scores(scores), Value::Constant(half))
+                if scores.link == Some(Link::Sigmoid) && all(half, 0.5, scores.len()) && !scores.vector =>
+            {
+                Ok(Value::Held(Held {
+                    linear: scores.linear.clone(),
+                    step: HeldStep::Margin,
+                }))
+            }
+            ("Div", Value::Scores(scores), Value::Sum(sum)) if scores == sum => Ok(Value::Scores(Scores {
+                link: Some(Link::OneVsRest),
+                ..scores.clone()
+            })),
+            _ => self.refuse(self.what_it_gets()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Operators that move axes. They are only accepted if each row stays a row and each column a
+//! column.
+
+use super::Node;
+use crate::{
+    ImportError,
+    onnx::{
+        attributes::axes_in_words,
+        constant::Constant,
+        value::{Held, HeldStep, Scores, Value},
+    },
+};
+
+/// Axes of a tensor whose first axis counts rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// `[rows, columns]`
+    Matrix(usize),
+    /// `[rows]`
+    Vector,
+}
+
+impl Shape {
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Features(columns) => Some(Self::Matrix(columns.len())),
+            Value::Scores(scores) if scores.vector => Some(Self::Vector),
+            Value::Scores(scores) => Some(Self::Matrix(scores.len())),
+            Value::Sum(_) => Some(Self::Matrix(1)),
+            Value::Held(held) => Some(Self::Matrix(held.linear.len())),
+            _ => None,
+        }
+    }
+
+    const fn columns(self) -> usize {
+        match self {
+            Self::Matrix(columns) => columns,
+            Self::Vector => 1,
+        }
+    }
+
+    const fn rank(self) -> i64 {
+        match self {
+            Self::Matrix(_) => 2,
+            Self::Vector => 1,
+        }
+    }
+}
+
+impl Node<'_> {
+    /// Evaluates Reshape. `-1` stands for any number of rows. A fixed number in its place is right
+    /// for that many rows only; for others the operator fails.
+    pub(super) fn reshape(&self, value: &Value, target: &Constant) -> Result<Value, ImportError> {
+        let target = self.integers(target)?;
+        let zero_is_kept = self.attributes().int("allowzero", 0) == 0;
+        let mixes = || {
+            let shape = match Shape::of(value) {
+                Some(Shape::Matrix(columns)) => format!("[rows, {columns}]"),
+                _ => "[rows]".into(),
+            };
+            self.refuse(format!(
+                " on {} {shape} to {target:?}, which doesn't keep rows and columns: export the model without it",
+                value.kind()
+            ))
+        };
+        // Labels have only one axis that isn't 1, and keep their order.
+        if let Value::Label(_) = value {
+            let others = target.iter().filter(|&&dim| dim != 1);
+            return if others.copied().eq([-1]) {
+                Ok(value.clone())
+            } else {
+                mixes()
+            };
+        }
+        let Some(shape) = Shape::of(value) else {
+            return self.refuse(self.what_it_gets());
+        };
+        let rows = |dim: i64| dim == -1 || dim > 0 || dim == 0 && zero_is_kept;
+        // With a fixed number of rows, the rest are the columns.
+        let fixed = |dim: i64| {
+            dim == 0 && zero_is_kept
+                || self.context.rows.is_some() && self.context.rows == usize::try_from(dim).ok()
+        };
+        let width = i64::try_from(shape.columns()).unwrap_or(i64::MAX);
+        match *target.as_slice() {
+            [first, second]
+                if rows(first)
+                    && (second == width
+                        || second == -1 && fixed(first)
+                        || second == 0 && zero_is_kept && shape.rank() == 2) =>
+            {
+                self.reshaped(value, Shape::Matrix(shape.columns()))
+            }
+            [first] if rows(first) && shape.columns() == 1 => self.reshaped(value, Shape::Vector),
+            _ => mixes(),
+        }
+    }
+
+    /// Evaluates Flatten, Squeeze and Unsqueeze.
+    pub(super) fn reaxed(&self, operator: &str, value: &Value) -> Result<Value, ImportError> {
+        let axes = match operator {
+            "Flatten" => Some(vec![self.attributes().int("axis", 1)]),
+            _ => self.axes(1)?,
+        };
+        // Labels have only one axis that isn't 1, and keep their order.
+        if let (Value::Label(_), "Squeeze" | "Unsqueeze") = (value, operator) {
+            return Ok(value.clone());
+        }
+        let Some(shape) = Shape::of(value) else {
+            return self.refuse(self.what_it_gets());
+        };
+        let axes = axes.unwrap_or_default();
+        let from_end = |axis: i64, rank: i64| if axis < 0 { axis + rank } else { axis };
+        let new = match (operator, shape, axes.as_slice()) {
+            ("Flatten", Shape::Matrix(_), &[axis]) if from_end(axis, 2) == 1 => Some(shape),
+            ("Flatten", Shape::Vector, [1]) => Some(Shape::Matrix(1)),
+            ("Squeeze", Shape::Matrix(1), &[axis]) if from_end(axis, 2) == 1 => Some(Shape::Vector),
+            ("Unsqueeze", Shape::Vector, &[axis]) if from_end(axis, 2) == 1 => Some(Shape::Matrix(1)),
+            _ => None,
+        };
+        match new {
+            Some(new) => self.reshaped(value, new),
+            None => self.refuse(format!(
+                " on {} {}, which doesn't keep rows and columns: export the model without it",
+                value.kind(),
+                axes_in_words(Some(&axes))
+            )),
+        }
+    }
+
+    fn reshaped(&self, value: &Value, shape: Shape) -> Result<Value, ImportError> {
+        match (value, shape) {
+            (Value::Scores(scores), shape) => Ok(Value::Scores(Scores {
+                vector: shape == Shape::Vector,
+                ..scores.clone()
+            })),
+            (_, Shape::Matrix(_)) => Ok(value.clone()),
+            (_, Shape::Vector) => self.refuse(format!(" on {} to one axis", value.kind())),
+        }
+    }
+
+    /// Evaluates Dropout, which has no effect in inference.
+    pub(super) fn dropout(&self, value: &Value) -> Result<Value, ImportError> {
+        let trains = match self.operands.get(2) {
+            None | Some(Value::Absent) => false,
+            Some(Value::Constant(mode)) => mode.numbers != [0.0],
+            Some(_) => true,
+        };
+        if trains {
+            return self.refuse(" in training mode: export the model in evaluation mode (model.eval())");
+        }
+        match value {
+            Value::Features(_) | Value::Scores(_) => Ok(value.clone()),
+            _ => self.refuse(self.what_it_gets()),
+        }
+    }
+
+    /// Returns whether an operator works along each row of a matrix.
+    pub(super) fn along_rows(&self, axes: Option<&[i64]>) -> bool {
+        matches!(axes, Some([1 | -1]))
+    }
+
+    /// Evaluates a step towards whether labels hold: signs of margins, then clipping at 0.
+    pub(super) fn held(&self, operator: &str, held: &Held) -> Result<Value, ImportError> {
+        let bounds: Vec<&Value> = self.operands[1..].to_vec();
+        let step = match (operator, held.step, bounds.as_slice()) {
+            ("Sign", HeldStep::Margin, []) => HeldStep::Sign,
+            ("Clip", HeldStep::Sign, [Value::Constant(least)]) if least.numbers == [0.0] => HeldStep::Held,
+            _ => return self.refuse(self.what_it_gets()),
+        };
+        Ok(Value::Held(Held {
+            linear: held.linear.clone(),
+            step,
+        }))
+    }
+}

@@ -1,0 +1,376 @@
+//! Meaning of a graph's outputs for a model: labels, scores, or probabilities. Any other output is
+//! refused by name.
+
+use super::{
+    inputs::Features,
+    linear::Linear,
+    value::{Held, HeldStep, Label, Scores, Value},
+    values::Values,
+};
+use crate::{Answer, Fitted, ImportError, listed};
+use blindscore_protocol::descriptor::{Link, OUTPUTS, Task};
+use tract_onnx::pb::GraphProto;
+
+/// Outputs of a graph by meaning, in the graph's order.
+#[derive(Default)]
+struct Outputs<'a> {
+    scores: Vec<(&'a str, &'a Scores)>,
+    labels: Vec<(&'a str, &'a Label)>,
+    held: Vec<(&'a str, &'a Held)>,
+}
+
+/// Scores of all heads, side by side.
+struct Heads {
+    whole: Scores,
+    /// Index of the first column of each output with scores.
+    starts: Vec<usize>,
+    /// Names of the columns, if several outputs are heads of their own.
+    names: Option<Vec<String>>,
+    /// Whether each of these heads has one column.
+    single: bool,
+}
+
+/// Returns the model whose answers the outputs are.
+pub(super) fn explain(
+    graph: &GraphProto,
+    values: &Values<'_>,
+    features: Features,
+) -> Result<Fitted, ImportError> {
+    let outputs = Outputs::read(graph, values)?;
+    let (label, held) = (outputs.label()?, outputs.held()?);
+    let heads = match (outputs.heads()?, label, held) {
+        (Some(heads), _, _) => heads,
+        // A support vector machine may give labels only; the scores that decide them are inside.
+        (None, Some((_, label)), _) => Heads::of(Scores::raw(label.linear.clone())),
+        (None, None, Some((_, held))) => Heads::of(Scores::new(held.linear.clone(), Some(Link::Sigmoid))),
+        (None, None, None) => {
+            return Err(ImportError::Graph(
+                "the model gives neither scores nor probabilities".into(),
+            ));
+        }
+    };
+    let mut fitted = match (label, held) {
+        (Some((name, label)), None) => heads.classifier(name, label)?,
+        (None, Some((name, held))) => heads.multilabel(name, held)?,
+        (None, None) => heads.unlabelled()?,
+        (Some((label, _)), Some((held, _))) => return Err(two(label, held)),
+    };
+    let rows = fitted.coef.len();
+    check_count(rows)?;
+    fitted.ranges = heads.whole.linear.ranges(features.count);
+    fitted.assumed = Some(heads.whole.linear.assumed());
+    fitted.answers = graph
+        .output
+        .iter()
+        .map(|output| outputs.answer(&output.name, &heads, &fitted))
+        .collect();
+    fitted.features = features.names;
+    fitted.unused = features.unused;
+    Ok(fitted)
+}
+
+fn check_count(outputs: usize) -> Result<(), ImportError> {
+    if OUTPUTS.contains(&outputs) {
+        return Ok(());
+    }
+    Err(ImportError::Graph(format!(
+        "the model has {outputs} outputs or more; at most {} are allowed",
+        OUTPUTS.end()
+    )))
+}
+
+/// Returns the error for two outputs that don't belong to one model.
+fn two(one: &str, other: &str) -> ImportError {
+    ImportError::Graph(format!(
+        "the model's outputs {one:?} and {other:?} are not of the same scores; a model that is served has one answer. Export one of them \
+         by itself"
+    ))
+}
+
+impl<'a> Outputs<'a> {
+    fn read(graph: &'a GraphProto, values: &'a Values<'_>) -> Result<Self, ImportError> {
+        let mut outputs = Self::default();
+        for output in &graph.output {
+            let name = output.name.as_str();
+            match values.get(name) {
+                Some(Value::Scores(scores)) => outputs.scores.push((name, scores)),
+                Some(Value::Label(label)) => outputs.labels.push((name, label)),
+                Some(Value::Held(held)) if held.step == HeldStep::Held => outputs.held.push((name, held)),
+                Some(value) => {
+                    return Err(ImportError::Graph(format!(
+                        "the model's output {name:?} is {}, not an answer: export the model without it",
+                        value.kind()
+                    )));
+                }
+                None => {
+                    return Err(ImportError::Graph(format!(
+                        "the model's output {name:?} is given by none of its nodes"
+                    )));
+                }
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Returns the labels, if any. Several outputs of labels must be the same.
+    fn label(&self) -> Result<Option<(&'a str, &'a Label)>, ImportError> {
+        let Some((&(name, label), rest)) = self.labels.split_first() else {
+            return Ok(None);
+        };
+        match rest
+            .iter()
+            .find(|(_, other)| other.linear != label.linear || other.names != label.names)
+        {
+            Some((other, _)) => Err(two(name, other)),
+            None => Ok(Some((name, label))),
+        }
+    }
+
+    fn held(&self) -> Result<Option<(&'a str, &'a Held)>, ImportError> {
+        let Some((&(name, held), rest)) = self.held.split_first() else {
+            return Ok(None);
+        };
+        match rest.iter().find(|(_, other)| other.linear != held.linear) {
+            Some((other, _)) => Err(two(name, other)),
+            None => Ok(Some((name, held))),
+        }
+    }
+
+    /// Returns the scores of all outputs side by side, each once. Raw scores of known probabilities
+    /// add nothing.
+    fn heads(&self) -> Result<Option<Heads>, ImportError> {
+        let mut parts: Vec<(&str, Scores)> = Vec::new();
+        let (mut places, mut columns) = (Vec::new(), 0);
+        // Probabilities first, because they determine what raw scores belong to.
+        let (linked, raw): (Vec<_>, Vec<_>) =
+            (0..self.scores.len()).partition(|&index| self.scores[index].1.link.is_some());
+        for index in linked.into_iter().chain(raw) {
+            let (name, scores) = self.scores[index];
+            let known = parts.iter().position(|(_, part)| {
+                part.linear == scores.linear
+                    && (part.link == scores.link && part.places == scores.places
+                        || scores.link.is_none() && part.is_whole())
+            });
+            let part = known.unwrap_or(parts.len());
+            places.push((index, part));
+            if known.is_none() {
+                // Each part is compared with all parts before it.
+                columns += scores.len();
+                check_count(columns)?;
+                let matrix = Scores {
+                    vector: false,
+                    ..scores.clone()
+                };
+                parts.push((name, matrix));
+            }
+        }
+        let Some(((first, _), rest)) = parts.split_first() else {
+            return Ok(None);
+        };
+        let all: Vec<&Scores> = parts.iter().map(|(_, part)| part).collect();
+        let whole = match all.as_slice() {
+            [only] => (*only).clone(),
+            several => match (Scores::beside(several), rest.first()) {
+                (Some(whole), _) => whole,
+                (None, Some((other, _))) => return Err(two(first, other)),
+                (None, None) => return Ok(None),
+            },
+        };
+        if !whole.is_whole() {
+            return Err(ImportError::Graph(format!(
+                "the model's outputs have {} of the {} probabilities that add up to one: export all of them, in their order",
+                whole.len(),
+                whole.linear.len()
+            )));
+        }
+        let mut ends = Vec::new();
+        for (_, part) in &parts {
+            ends.push(ends.last().copied().unwrap_or(0) + part.len());
+        }
+        let start = |part: usize| ends[part] - parts[part].1.len();
+        let mut starts = vec![0; self.scores.len()];
+        for (index, part) in places {
+            starts[index] = start(part);
+        }
+        let single = !rest.is_empty() && parts.iter().all(|(_, part)| part.len() == 1);
+        // Several columns of one output are numbered after its name. Columns of one softmax are
+        // classes, with names of their own.
+        let named = single || !rest.is_empty() && whole.independent();
+        let column = |(name, part): &(&str, Scores)| -> Vec<String> {
+            match part.len() {
+                1 => vec![(*name).to_owned()],
+                several => (0..several).map(|place| format!("{name}_{place}")).collect(),
+            }
+        };
+        Ok(Some(Heads {
+            names: named.then(|| parts.iter().flat_map(column).collect()),
+            whole,
+            starts,
+            single,
+        }))
+    }
+
+    /// Returns the meaning of an output for the fitted model.
+    fn answer(&self, name: &str, heads: &Heads, fitted: &Fitted) -> Answer {
+        let Some(index) = self.scores.iter().position(|(other, _)| *other == name) else {
+            return if self.held.is_empty() {
+                Answer::Label
+            } else {
+                Answer::Held
+            };
+        };
+        let (_, scores) = self.scores[index];
+        let places = heads.starts[index]..heads.starts[index] + scores.len();
+        let halved = fitted.coef.len() == 1 && heads.whole.len() == 2;
+        match (scores.link, fitted.classes.is_some()) {
+            // A single probability is that of the second class.
+            (Some(_), true) if !halved => Answer::Probabilities(vec![1]),
+            (Some(_), _) => Answer::Probabilities(places.collect()),
+            (None, _) if halved => Answer::Scores(
+                places
+                    .map(|place| (0, if place == 0 { -1.0 } else { 1.0 }))
+                    .collect(),
+            ),
+            (None, _) => Answer::Scores(places.map(|place| (place, 1.0)).collect()),
+        }
+    }
+}
+
+impl Heads {
+    fn of(whole: Scores) -> Self {
+        Self {
+            whole,
+            starts: Vec::new(),
+            names: None,
+            single: false,
+        }
+    }
+
+    /// Returns the score that decides between two classes, if two opposite scores do; `None` for a
+    /// softmax.
+    fn halved(linear: &Linear, link: Option<Link>) -> Option<Linear> {
+        match link {
+            Some(Link::Softmax) => None,
+            _ => linear.halved(),
+        }
+    }
+
+    fn fitted(linear: &Linear, link: Option<Link>) -> Fitted {
+        Fitted::new(
+            link.unwrap_or(Link::Identity),
+            linear.coef.clone(),
+            linear.intercept.clone(),
+        )
+    }
+
+    /// Returns a model in which one score decides between two classes.
+    fn between(linear: &Linear, link: Option<Link>, classes: [String; 2]) -> Fitted {
+        Fitted {
+            task: Some(Task::Classification),
+            classes: Some(classes),
+            // For two probabilities that add up to one, one-vs-rest is a sigmoid.
+            ..Self::fitted(linear, link.map(|_| Link::Sigmoid))
+        }
+    }
+
+    /// Returns a model with labels.
+    fn classifier(&self, name: &str, label: &Label) -> Result<Fitted, ImportError> {
+        let whole = &self.whole;
+        if let Some(names) = whole
+            .names
+            .as_ref()
+            .filter(|names| names.len() == label.names.len())
+            && *names != label.names
+        {
+            return Err(ImportError::Graph(format!(
+                "the model's labels ({name:?}) are called {}, its scores {}",
+                listed(&label.names),
+                listed(names)
+            )));
+        }
+        let decides = Self::halved(&label.linear, whole.link);
+        let scored = Self::halved(&whole.linear, whole.link)
+            .or_else(|| (whole.len() == 1).then(|| Linear::clone(&whole.linear)));
+        if let (Some(decides), Some(scored), Ok(classes)) =
+            (&decides, scored, <[String; 2]>::try_from(label.names.clone()))
+        {
+            return if *decides == scored {
+                Ok(Self::between(decides, whole.link, classes))
+            } else {
+                Err(ImportError::Graph(format!(
+                    "the model's labels ({name:?}) are not decided by its scores: export one of them by itself"
+                )))
+            };
+        }
+        if label.linear != whole.linear {
+            return Err(ImportError::Graph(format!(
+                "the model's labels ({name:?}) are not decided by its scores: export one of them by itself"
+            )));
+        }
+        if whole.link == Some(Link::Sigmoid) {
+            return Err(ImportError::Graph(
+                "the model decides for one of several classes, but its probabilities don't add up to one: export its raw scores in their \
+                 place, or softmax"
+                    .into(),
+            ));
+        }
+        Ok(Fitted {
+            task: Some(Task::Classification),
+            labels: Some(label.names.clone()),
+            ..Self::fitted(&whole.linear, whole.link)
+        })
+    }
+
+    /// Returns a model that decides for each of several labels whether it holds.
+    fn multilabel(&self, name: &str, held: &Held) -> Result<Fitted, ImportError> {
+        let whole = &self.whole;
+        if held.linear != whole.linear || whole.link != Some(Link::Sigmoid) {
+            return Err(ImportError::Graph(format!(
+                "the model's labels ({name:?}) are not decided by its probabilities: export one of them by itself"
+            )));
+        }
+        Ok(Fitted {
+            task: Some(Task::Multilabel),
+            labels: whole.names.clone(),
+            ..Self::fitted(&whole.linear, whole.link)
+        })
+    }
+
+    /// Returns a model without labels.
+    fn unlabelled(&self) -> Result<Fitted, ImportError> {
+        let whole = &self.whole;
+        let named = whole.names.clone();
+        let pair = match named.clone().map(<[String; 2]>::try_from) {
+            Some(Ok(pair)) => Some(pair),
+            Some(Err(_)) => None,
+            // Counted from 0, as in frameworks.
+            None if whole.link.is_some() => Some(["0", "1"].map(str::to_owned)),
+            None => None,
+        };
+        if let (Some(linear), Some(pair)) = (Self::halved(&whole.linear, whole.link), pair) {
+            return Ok(Self::between(&linear, whole.link, pair));
+        }
+        if whole.link == Some(Link::Sigmoid) && whole.len() == 1 {
+            return Ok(Self::between(
+                &whole.linear,
+                whole.link,
+                ["0", "1"].map(str::to_owned),
+            ));
+        }
+        let task = match whole.link {
+            // Classes with independent probabilities: the file does not say whether the largest one
+            // decides.
+            Some(Link::Sigmoid) if named.is_some() => None,
+            Some(Link::Sigmoid) => Some(Task::Multilabel),
+            Some(_) => Some(Task::Classification),
+            None if named.is_some() => Some(Task::Classification),
+            None if whole.regression || self.single || whole.len() == 1 => Some(Task::Regression),
+            None => None,
+        };
+        Ok(Fitted {
+            task,
+            labels: named.or_else(|| self.names.clone()),
+            ..Self::fitted(&whole.linear, whole.link)
+        })
+    }
+}

@@ -1,0 +1,226 @@
+//! Import of linear models: chooses their ranges and rounding.
+
+use super::{Imported, Kind, Request, ensure};
+use crate::{
+    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, MOST_ROWS, Ranges, Settled,
+    Wanted, agreement, choose, compare, onnx::Graph, output, read_safetensors, settle, shared_or_own,
+};
+use blindscore_engine::model::{LinearModel, Salt};
+use blindscore_protocol::{descriptor::Inputs, params::LinearParams};
+use std::path::Path;
+
+/// Default number of rows to score encrypted.
+const CHECK_ROWS: usize = 100;
+/// Default share of its width by which a range is widened.
+const WIDEN: f64 = 0.25;
+/// Default limit on a score's error, as a share of its range.
+const MAX_ERROR: f64 = 1e-3;
+/// Limit on measured errors, as a multiple of the stated error: seven deviations, where six are
+/// stated. No score exceeds it by chance.
+const MISSED: f64 = 7.0 / 6.0;
+
+/// Choices made for a linear model, and how it compares with other predictions.
+pub struct LinearImport {
+    /// The model, its parameter set and its predicted errors.
+    pub choice: Choice,
+    /// Ranges of the features.
+    pub ranges: Ranges,
+    /// Limit on a score's error, as a share of its range.
+    pub max_error: f64,
+    /// Columns that the file knows and the model doesn't use.
+    pub unused: Vec<String>,
+    /// Comparison with the file run in the clear, or why there was none.
+    pub file: Result<Compared, String>,
+    /// Comparison with the caller's own predictions.
+    pub expected: Option<Compared>,
+}
+
+/// Chooses ranges and rounding, measures the result and writes the model file.
+pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, ImportError> {
+    let widen = request.widen.unwrap_or(WIDEN);
+    ensure(widen >= 0.0 && widen.is_finite(), || {
+        format!("--widen is {widen}, not a share of 0 or more")
+    })?;
+    let max_error = request.max_error.unwrap_or(MAX_ERROR);
+    ensure(max_error > 0.0 && max_error < 1.0, || {
+        format!("--max-error is {max_error}, not a share between 0 and 1")
+    })?;
+    let in_file = ImportError::in_file(&request.file);
+    let Source { fitted, graph } = read(request, &bytes).map_err(&in_file)?;
+    drop(bytes);
+    let mut settled = settle(fitted.clone(), request.labels.as_deref(), request.task).map_err(&in_file)?;
+    let wanted = Wanted {
+        count: fitted.count(),
+        names: fitted.features.as_deref(),
+        unused: &fitted.unused,
+    };
+    let calibration = request
+        .calibration()
+        .map(|path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path)))
+        .transpose()?;
+    let data = calibration.as_ref();
+    // Clients are asked for features by the names in the caller's own files.
+    if let Some(names) = data.and_then(Calibration::names) {
+        settled.fitted.features = Some(names.to_vec());
+    }
+    let ranges = Ranges::find(&settled.fitted, request.range, data, widen)?;
+    if let (Some(given), Some(data)) = (request.range, data) {
+        let inputs = ranges.inputs(settled.fitted.features.as_deref(), MOST_LEVELS);
+        check_given(&inputs, data, given)?;
+    }
+    let names = settled.fitted.features.clone();
+    let mut linear = linear(request, settled, &ranges)?;
+    if let Some(shared) = ranges.shared(data, widen) {
+        let with_one_range = LinearModel {
+            inputs: shared.inputs(names.as_deref(), MOST_LEVELS),
+            ..linear.clone()
+        };
+        linear = shared_or_own(with_one_range, linear)?;
+    }
+    let choice = choose(linear, max_error)?;
+    let file = compare_with_file(graph.as_ref(), &fitted, &choice, data).map_err(&in_file)?;
+    let expected = compare_with_expected(request, &choice, data).map_err(&in_file)?;
+    let rows = request.check_rows.unwrap_or(CHECK_ROWS);
+    let agreement = agreement::measure(&choice.model, data, rows)?;
+    ensure(agreement.largest_error <= MISSED * choice.stated_error(), || {
+        format!(
+            "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",
+            agreement.largest_error,
+            choice.stated_error()
+        )
+    })?;
+    let content = choice.linear.to_safetensors()?;
+    // Reads the content back: it is what will be served.
+    LinearModel::from_safetensors(&content)?;
+    let path = output::write(&request.models_dir, &request.name, &content)?;
+    Ok(Imported {
+        path,
+        agreement,
+        calibration,
+        kind: Kind::Linear(Box::new(LinearImport {
+            choice,
+            ranges,
+            max_error,
+            unused: fitted.unused,
+            file,
+            expected,
+        })),
+    })
+}
+
+/// Refuses a given range that excludes all rows. Otherwise no number in the report would reveal
+/// that the range is not the intended one.
+fn check_given(inputs: &Inputs, data: &Calibration, (min, max): (f64, f64)) -> Result<(), ImportError> {
+    let rows = data.rows();
+    let outside = |row: &Vec<f64>| row.iter().position(|value| !(min..=max).contains(value));
+    let (Some(row), Some(feature)) = (rows.first(), rows.first().and_then(outside)) else {
+        return Ok(());
+    };
+    ensure(rows.iter().any(|row| outside(row).is_none()), || {
+        format!(
+            "all {} rows of the calibration data are out of range: --input-min is {min} and --input-max {max}, and {} of the first row is {}. \
+         Give the range that the features have, or none: it is then taken from the rows",
+            rows.len(),
+            inputs
+                .name(feature)
+                .map_or_else(|| format!("feature {feature}"), |name| format!("{name:?}")),
+            row[feature]
+        )
+    })
+}
+
+/// Content of a model's file.
+struct Source {
+    fitted: Fitted,
+    /// ONNX graph, which can be run in the clear.
+    graph: Option<Graph>,
+}
+
+fn read(request: &Request, bytes: &[u8]) -> Result<Source, ImportError> {
+    let folder = request.file.parent().unwrap_or(Path::new(""));
+    match request.file.extension().and_then(|extension| extension.to_str()) {
+        Some("onnx") => {
+            let graph = Graph::decode(bytes, folder)?;
+            Ok(Source {
+                fitted: graph.fitted()?,
+                graph: Some(graph),
+            })
+        }
+        Some("safetensors") => Ok(Source {
+            fitted: read_safetensors(bytes)?,
+            graph: None,
+        }),
+        other => Err(ImportError::Options(format!(
+            "its name ends in neither .onnx nor .safetensors{}",
+            other.and_then(advice).unwrap_or_default()
+        ))),
+    }
+}
+
+/// Returns advice for files of other tools, by their extension.
+fn advice(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        "json" | "ubj" | "txt" | "bst" | "model" | "cbm" => {
+            ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost, EBM): those are not served. Fit a linear model, or a projection \
+             network (models/net)"
+        }
+        "pkl" | "pickle" | "joblib" => {
+            ". Pickled Python objects are not read: export the pipeline with skl2onnx.to_onnx"
+        }
+        "pt" | "pth" | "ckpt" | "h5" | "keras" | "pb" => {
+            ". Export the model to ONNX (torch.onnx.export, tf2onnx)"
+        }
+        "gz" | "zip" => ". Unpack it first",
+        _ => return None,
+    })
+}
+
+/// Compares the model with the file run in the clear, or says why that isn't possible.
+fn compare_with_file(
+    graph: Option<&Graph>,
+    fitted: &Fitted,
+    choice: &Choice,
+    data: Option<&Calibration>,
+) -> Result<Result<Compared, String>, ImportError> {
+    let Some(graph) = graph else {
+        return Ok(Err(
+            "a safetensors file has no graph to run; --expect compares with your own predictions".into(),
+        ));
+    };
+    let rows = data.map(|data| data.sample(MOST_ROWS));
+    let compared = compare(graph, fitted, choice, rows.as_deref())?;
+    Ok(compared.map_err(|why| why.to_string()))
+}
+
+/// Compares the model with the caller's own predictions, if there are any.
+fn compare_with_expected(
+    request: &Request,
+    choice: &Choice,
+    data: Option<&Calibration>,
+) -> Result<Option<Compared>, ImportError> {
+    let (Some(path), Some(data)) = (&request.expect, data) else {
+        return Ok(None);
+    };
+    let expected = Expected::read(path, choice.model.descriptor()).map_err(ImportError::in_table(path))?;
+    Ok(Some(expected.compare(data.rows(), choice)?))
+}
+
+/// Returns the model to write, with its levels yet to be chosen.
+fn linear(request: &Request, settled: Settled, ranges: &Ranges) -> Result<LinearModel, ImportError> {
+    let Settled { fitted, task, labels } = settled;
+    Ok(LinearModel {
+        params: LinearParams::N2048,
+        salt: Salt::fresh()?,
+        name: request.name.clone(),
+        title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
+        inputs: ranges.inputs(fitted.features.as_deref(), MOST_LEVELS),
+        labels,
+        task,
+        classes: fitted.classes,
+        link: fitted.link,
+        input_rounding: true,
+        accuracy: fitted.accuracy,
+        coef: fitted.coef,
+        intercept: fitted.intercept,
+    })
+}

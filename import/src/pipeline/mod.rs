@@ -1,0 +1,139 @@
+//! The whole import: from a fitted model's file to a model file that a server loads.
+
+mod linear;
+mod network;
+
+pub use linear::LinearImport;
+
+use crate::{Agreement, Calibration, ImportError, Network, TableOptions};
+use blindscore_engine::{
+    files,
+    model::{MOST_FILE, Model, Registry},
+};
+use blindscore_protocol::{descriptor::Task, name::ModelName};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+/// Input of an import, and the caller's choices.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Fitted model: `.onnx` or `.safetensors`.
+    pub file: PathBuf,
+    /// Name in addresses.
+    pub name: ModelName,
+    /// Human-readable title, one line; by default the name.
+    pub title: Option<String>,
+    /// Folder for the model file, which is created if it doesn't exist.
+    pub models_dir: PathBuf,
+    /// CSV file with rows of features.
+    pub calibrate: Option<PathBuf>,
+    /// CSV file with the predictions of another program for these rows.
+    pub expect: Option<PathBuf>,
+    /// Format of the calibration table.
+    pub table: TableOptions,
+    /// Share of its width by which a range from calibration rows is widened on both sides.
+    pub widen: Option<f64>,
+    /// Range of every feature.
+    pub range: Option<(f64, f64)>,
+    /// Names of the outputs, or of the two classes that a single output decides between.
+    pub labels: Option<Vec<String>>,
+    /// Purpose of the scores.
+    pub task: Option<Task>,
+    /// Largest allowed error of a score, as a share of its range.
+    pub max_error: Option<f64>,
+    /// Number of calibration rows to score encrypted.
+    pub check_rows: Option<usize>,
+}
+
+/// A finished import.
+pub struct Imported {
+    /// Path of the model file.
+    pub path: PathBuf,
+    /// Measured agreement of the encrypted model with the plain one.
+    pub agreement: Agreement,
+    /// Calibration data, if any.
+    pub calibration: Option<Calibration>,
+    /// What else is known, by kind of model.
+    pub kind: Kind,
+}
+
+/// Results that only one kind of model has.
+pub enum Kind {
+    /// A linear model.
+    Linear(Box<LinearImport>),
+    /// A projection network.
+    Network {
+        /// Model as a server loads it.
+        model: Box<Model>,
+        /// Largest predicted error of a score of the measured rows, six standard deviations.
+        stated_error: f64,
+    },
+}
+
+impl Imported {
+    /// Returns the model as a server loads it.
+    pub fn model(&self) -> &Model {
+        match &self.kind {
+            Kind::Linear(linear) => &linear.choice.model,
+            Kind::Network { model, .. } => model,
+        }
+    }
+}
+
+/// Imports a model: reads and checks it, measures it on encrypted rows, and writes the model file.
+///
+/// # Errors
+/// If the file or a table can't be used, an option doesn't fit the model, the model can't be
+/// served, or it disagrees with the file or with the expected predictions. Nothing is written then.
+pub fn import(request: &Request) -> Result<Imported, ImportError> {
+    if Registry::is_bundled(&request.name) {
+        return Err(ImportError::Options(format!(
+            "--name {} is reserved for a bundled model",
+            request.name
+        )));
+    }
+    request.check_labels()?;
+    let in_file = ImportError::in_file(&request.file);
+    let bytes = files::read(&request.file, MOST_FILE).map_err(|error| in_file(error.into()))?;
+    let is_safetensors = request
+        .file
+        .extension()
+        .is_some_and(|found| found == "safetensors");
+    if is_safetensors && Network::is_in(&bytes) {
+        network::import(request, &bytes).map_err(in_file)
+    } else {
+        linear::import(request, bytes)
+    }
+}
+
+impl Request {
+    fn check_labels(&self) -> Result<(), ImportError> {
+        let mut seen = HashSet::new();
+        match self
+            .labels
+            .iter()
+            .flatten()
+            .find(|name| !seen.insert(name.as_str()))
+        {
+            Some(name) => Err(ImportError::Options(format!(
+                "--labels has the name {name:?} twice"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn calibration(&self) -> Option<&Path> {
+        self.calibrate.as_deref()
+    }
+}
+
+/// Returns an error if an option doesn't hold what it must.
+fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Result<(), ImportError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ImportError::Options(problem()))
+    }
+}

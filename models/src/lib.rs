@@ -1,0 +1,12 @@
+//! The models that every Blindscore server has, as model files. `README.md` says how they were
+//! trained.
+
+/// Multinomial logistic regression on MNIST.
+pub const MNIST_LINEAR: &[u8] = include_bytes!("../mnist-linear.safetensors");
+/// Projection network on MNIST.
+pub const MNIST_NET: &[u8] = include_bytes!("../net/mnist-net.safetensors");
+/// Projection network on MNIST with fewer projections.
+pub const MNIST_NET_SMALL: &[u8] = include_bytes!("../net/mnist-net-small.safetensors");
+
+/// All bundled models; the first is the default of `POST /score`.
+pub const BUNDLED: [&[u8]; 3] = [MNIST_LINEAR, MNIST_NET, MNIST_NET_SMALL];

@@ -1,0 +1,98 @@
+//! Descriptors that were checked.
+
+use super::{DescriptorError, FINITE, ModelDescriptor, OUTPUTS, POSITIVE, check};
+use crate::{descriptor::Sizes, params::ParameterSet, wire::FORMAT_VERSION};
+use serde::{Deserialize, Serialize, Serializer};
+use std::ops::Deref;
+
+/// A model that clients can work with: its descriptor, every number of which is in its range, and
+/// the parameter set of its keys. Parsed once, from a [`ModelDescriptor`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "ModelDescriptor")]
+pub struct Model {
+    descriptor: ModelDescriptor,
+    parameters: ParameterSet,
+}
+
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.descriptor.serialize(serializer)
+    }
+}
+
+impl TryFrom<ModelDescriptor> for Model {
+    type Error = DescriptorError;
+
+    fn try_from(descriptor: ModelDescriptor) -> Result<Self, DescriptorError> {
+        // Lengths come first, since later error messages show names.
+        descriptor.check_length()?;
+        if !descriptor.formats.contains(&FORMAT_VERSION) {
+            return Err(DescriptorError::NoCommonFormat(descriptor.formats));
+        }
+        let Some(parameters) = ParameterSet::by_name(&descriptor.parameter_set) else {
+            return Err(DescriptorError::UnknownParameterSet(descriptor.parameter_set));
+        };
+        descriptor.inputs.check()?;
+        check("outputs", descriptor.outputs.len(), &OUTPUTS)?;
+        check("input_step", descriptor.input_step, &(1..=1 << 62))?;
+        for output in &descriptor.outputs {
+            check("output offset", output.offset, &FINITE)?;
+            check("output half_range", output.half_range, &POSITIVE)?;
+        }
+        check("score_error", descriptor.score_error, &(0.0..=*FINITE.end()))?;
+        if let Some(accuracy) = descriptor.accuracy {
+            check("accuracy", accuracy, &(0.0..=1.0))?;
+        }
+        descriptor.check_task()?;
+        Ok(Self {
+            descriptor,
+            parameters,
+        })
+    }
+}
+
+impl From<Model> for ModelDescriptor {
+    fn from(model: Model) -> Self {
+        model.descriptor
+    }
+}
+
+impl Deref for Model {
+    type Target = ModelDescriptor;
+
+    fn deref(&self) -> &ModelDescriptor {
+        &self.descriptor
+    }
+}
+
+impl Model {
+    /// Returns the same model under another name.
+    ///
+    /// # Errors
+    /// If the name is too long.
+    pub fn with_name(self, name: String) -> Result<Self, DescriptorError> {
+        let descriptor = ModelDescriptor {
+            name,
+            ..self.descriptor
+        };
+        descriptor.try_into()
+    }
+
+    /// Returns the same model as a version of its name.
+    #[must_use]
+    pub fn with_version(mut self, version: u32) -> Self {
+        self.descriptor.version = Some(version);
+        self
+    }
+
+    /// Returns the parameter set of the model's keys.
+    pub fn parameters(&self) -> ParameterSet {
+        self.parameters
+    }
+
+    /// Returns the sizes of the model's blobs, which follow from its parameter set and its shape,
+    /// whatever the descriptor claims.
+    pub fn blob_sizes(&self) -> Sizes {
+        Sizes::of(&self.parameters, self.inputs.count, self.outputs.len())
+    }
+}

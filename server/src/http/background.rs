@@ -1,0 +1,112 @@
+//! Periodic background tasks.
+
+use super::state::{AppState, Served};
+use crate::{telemetry, tenants::Access};
+use actix_web::{rt, web};
+use blindscore_protocol::wire::{HEADER_BYTES, Header};
+use metrics::counter;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{sync::Arc, time::Duration};
+
+/// How often expired keys are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often the token file is read: a revoked token works for this long at most.
+const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the folder of models is checked: a new version is served after this time plus its
+/// loading time.
+const MODELS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often measurements are moved into histograms.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Starts all background tasks.
+pub(super) fn start(state: &Arc<AppState>, access: &Arc<Access>) {
+    rt::spawn(sweep(state.clone()));
+    rt::spawn(keep_metrics(state.metrics.clone()));
+    rt::spawn(reload_tokens(access.clone()));
+    rt::spawn(reload_models(state.clone()));
+}
+
+/// Removes keys of earlier formats once, then expired keys periodically.
+async fn sweep(state: Arc<AppState>) {
+    let keys = state.scorer.keys();
+    let earlier = keys.remove_useless(HEADER_BYTES, Header::is_of_earlier_format);
+    match earlier.await {
+        Ok(0) => {}
+        Ok(removed) => tracing::warn!(
+            removed,
+            "public keys of earlier formats removed: nobody can use them any more, and their owners' clients make new ones"
+        ),
+        Err(cause) => {
+            tracing::error!(%cause, "removing keys of earlier formats failed; the next start tries again")
+        }
+    }
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        match keys.sweep().await {
+            Ok(removed) => tracing::info!(removed, "expired keys removed"),
+            Err(cause) => tracing::error!(%cause, "removing expired keys failed"),
+        }
+    }
+}
+
+/// Moves measurements into their histograms, so that they don't pile up if nobody reads the
+/// metrics.
+async fn keep_metrics(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(METRICS_INTERVAL);
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Reloads the token file periodically. While it can't be read, the known tokens stay valid for the
+/// time that `Access` allows.
+async fn reload_tokens(access: Arc<Access>) {
+    let mut interval = tokio::time::interval(TOKENS_INTERVAL);
+    loop {
+        interval.tick().await;
+        let access = access.clone();
+        match web::block(move || access.reload()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                counter!(telemetry::TOKEN_ERRORS).increment(1);
+                tracing::error!(%error, "the tokens can't be read; those known stay valid for five minutes");
+            }
+            Err(error) => tracing::error!(%error, "reading the tokens failed"),
+        }
+    }
+}
+
+/// Reloads the folder of models when it changes. A folder with an invalid model changes nothing,
+/// and is tried again when a file changes.
+async fn reload_models(state: Arc<AppState>) {
+    let mut interval = tokio::time::interval(MODELS_INTERVAL);
+    let mut seen = state.models().registry.folder();
+    loop {
+        interval.tick().await;
+        let (models, mut now) = (state.models(), seen.clone());
+        let reloaded = web::block(move || {
+            let reloaded = models.registry.reloaded(&mut now).map_err(anyhow::Error::from);
+            let served = reloaded.and_then(|models| Ok(models.map(Served::new).transpose()?));
+            (served, now)
+        })
+        .await;
+        let Ok((reloaded, now)) = reloaded else {
+            tracing::error!("checking the models folder failed");
+            continue;
+        };
+        seen = now;
+        match reloaded {
+            Ok(None) => {}
+            Ok(Some(models)) => {
+                tracing::info!(models = ?models.registry.names(), "models reloaded");
+                state.replace_models(models);
+            }
+            Err(error) => {
+                counter!(telemetry::MODEL_ERRORS).increment(1);
+                tracing::error!(%error, "the models folder has changed and can't be served; the previous models stay in use");
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Connections: HTTP/1.1 over TCP or TLS, closed if the client stops reading.
+//!
+//! HTTP/2 isn't supported. Its frames, windows and header tables let one connection hold memory and
+//! threads in ways that HTTP/1.1 in the same framework doesn't; a proxy in front may offer it.
+
+mod framing;
+mod patience;
+mod requests;
+mod stream;
+mod timer;
+mod tls;
+mod watch;
+
+pub(super) use framing::Expected;
+pub(super) use patience::Patience;
+pub use tls::TlsFiles;
+pub(super) use watch::{InProgress, Watch};
+
+use actix_http::{HttpServiceBuilder, Request, Response, body::MessageBody, error::DispatchError};
+use actix_server::{GracefulShutdownSignal, ServerBuilder};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::{Error, dev::AppConfig, dev::Extensions, rt::net::TcpStream};
+use requests::Requests;
+use rustls::ServerConfig;
+use std::{
+    fmt::Debug,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+use stream::Watched;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use watch::Stalled;
+
+/// Time limit of a TLS handshake.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Factory of the service that handles requests.
+pub(crate) trait Application<B>:
+    ServiceFactory<
+        Request,
+        Config = AppConfig,
+        Error = Error,
+        InitError: Debug,
+        Response: Into<Response<B>> + 'static,
+        Service: Service<Request, Future: 'static> + 'static,
+        Future: 'static,
+    > + 'static
+{
+}
+
+impl<B, F> Application<B> for F where
+    F: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Error = Error,
+            InitError: Debug,
+            Response: Into<Response<B>> + 'static,
+            Service: Service<Request, Future: 'static> + 'static,
+            Future: 'static,
+        > + 'static
+{
+}
+
+/// Serves `app` on `listener`. At most `stalled` connections may hold memory for clients that have
+/// stalled.
+pub(crate) fn listen<A, I, F, B>(
+    server: ServerBuilder,
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+    patience: Patience,
+    stalled: usize,
+    app: A,
+) -> io::Result<ServerBuilder>
+where
+    A: Fn() -> I + Clone + Send + 'static,
+    I: IntoServiceFactory<F, Request>,
+    F: Application<B>,
+    B: MessageBody + 'static,
+{
+    let stopping = server.graceful_shutdown_signal();
+    let (unread, unfinished) = (Stalled::new(stalled), Stalled::new(stalled));
+    match tls {
+        None => server.listen("http", listener, move || {
+            let http = service(patience, stopping.clone(), app().into_factory());
+            let (unread, unfinished) = (unread.clone(), unfinished.clone());
+            fn_service(move |tcp: TcpStream| {
+                let address = tcp.peer_addr().ok();
+                let io = Watched::new(tcp, unread.clone());
+                let watch = io.watch().clone();
+                let io = Requests::new(io, watch, unfinished.clone(), patience);
+                async move { Ok::<_, DispatchError>((io, address)) }
+            })
+            .and_then(http)
+        }),
+        Some(mut tls) => {
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let acceptor = TlsAcceptor::from(Arc::new(tls));
+            server.listen("https", listener, move || {
+                let http = service(patience, stopping.clone(), app().into_factory());
+                let acceptor = acceptor.clone();
+                let (unread, unfinished) = (unread.clone(), unfinished.clone());
+                fn_service(move |tcp: TcpStream| {
+                    let address = tcp.peer_addr().ok();
+                    let io = Watched::new(tcp, unread.clone());
+                    let (watch, unfinished) = (io.watch().clone(), unfinished.clone());
+                    let agreed = acceptor.accept(io);
+                    async move {
+                        let agreed = tokio::time::timeout(HANDSHAKE_PATIENCE, agreed).await;
+                        let io = agreed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut));
+                        let io = io.flatten().map_err(DispatchError::Io)?;
+                        Ok((Requests::new(io, watch, unfinished, patience), address))
+                    }
+                })
+                .and_then(http)
+            })
+        }
+    }
+}
+
+/// Builds the HTTP/1.1 service for one kind of stream. Handlers find their connection's
+/// [`Watch`]
+/// with `conn_data`.
+fn service<T, F, B>(
+    patience: Patience,
+    stopping: GracefulShutdownSignal,
+    app: F,
+) -> impl ServiceFactory<
+    (Requests<T>, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    F: Application<B>,
+    B: MessageBody + 'static,
+{
+    HttpServiceBuilder::default()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(patience.keep_alive)
+        .client_request_timeout(patience.head)
+        .client_disconnect_timeout(patience.linger)
+        // A client that has closed its side has disconnected: its request leaves the queue.
+        .h1_allow_half_closed(false)
+        .on_connect_ext(|io: &Requests<T>, data: &mut Extensions| {
+            data.insert(io.watch().clone());
+        })
+        .h1(map_config(app.map_err(|error| error.error_response()), |()| {
+            AppConfig::default()
+        }))
+}

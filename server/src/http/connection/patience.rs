@@ -1,0 +1,14 @@
+//! Time limits of HTTP/1.1.
+
+use std::time::Duration;
+
+/// Time limits of HTTP/1.1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// How long an idle connection is kept open.
+    pub(crate) keep_alive: Duration,
+    /// How long the headers of a request may take to arrive.
+    pub(crate) head: Duration,
+    /// How long a client whose body was refused may take to read the response.
+    pub(crate) linger: Duration,
+}

@@ -1,0 +1,35 @@
+//! Liveness and readiness probes.
+
+use crate::{
+    http::{error::ApiError, state::AppState},
+    tenants::Access,
+};
+use actix_web::{HttpResponse, web::Data};
+use blindscore_protocol::problem::Problem;
+
+/// Reports that the process is running.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operations",
+    responses((status = 200, description = "The process is running", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn alive() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+}
+
+/// Reports whether the key store can be read and written, and the tokens can be read.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    responses(
+        (status = 200, description = "Ready", body = String, content_type = "text/plain"),
+        (status = 503, description = "The key store or the tokens are unavailable", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn ready(state: Data<AppState>, access: Data<Access>) -> Result<HttpResponse, ApiError> {
+    access.check()?;
+    state.scorer.keys().check().await?;
+    Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
+}

@@ -1,0 +1,39 @@
+//! `/metrics`: the process's metrics for Prometheus.
+
+use crate::{
+    http::{error::ApiError, state::AppState},
+    telemetry,
+    tenants::Caller,
+};
+use actix_web::{HttpResponse, web::Data};
+use blindscore_protocol::problem::Problem;
+use metrics::gauge;
+
+/// Returns the counters, gauges and histograms of this process.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
+        (status = 401, description = "A valid token is needed", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "An operator's token is needed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn metrics(state: Data<AppState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.must_operate()?;
+    gauge!(telemetry::QUEUED).set(state.scorer.queued() as f64);
+    gauge!(telemetry::QUEUED_SECONDS).set(state.scorer.ahead().as_secs_f64());
+    gauge!(telemetry::KEY_MEMORY).set(state.scorer.key_bytes() as f64);
+    for (what, bytes) in [
+        ("upload", state.uploads.held()),
+        ("query", state.queries.held()),
+        ("answer", state.answers.held()),
+    ] {
+        gauge!(telemetry::BODY_MEMORY, "body" => what).set(bytes as f64);
+    }
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(state.metrics.render()))
+}

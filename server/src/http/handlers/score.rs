@@ -1,0 +1,202 @@
+//! Scoring: `POST /v1/models/{model}/score` and `POST /score`.
+
+use super::parse_key_id;
+use crate::{
+    http::{
+        answer::{Answer, Form, Reserved},
+        body::MediaType,
+        error::ApiError,
+        queries::{self, JsonRequest},
+        refusal::{BodyRefusal, Refusal},
+        state::AppState,
+    },
+    keystore::KeyName,
+    scoring::Scored,
+    tenants::Caller,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use blindscore_engine::model::Model;
+use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, problem::Problem, wire::Query};
+use std::{sync::Arc, time::Duration};
+use utoipa::ToSchema;
+
+const JSON: &str = "application/json";
+
+/// JSON response of `POST /v1/models/{model}/score`.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents what [`Form::Object`] writes")]
+pub(crate) struct JsonResponse {
+    /// Response blobs in base64, in the order of the queries.
+    data: Vec<String>,
+}
+
+/// Scores, and the memory reserved for them.
+struct Answered {
+    scored: Scored,
+    reserved: Reserved,
+}
+
+/// Scores queries. Concatenated raw queries get raw responses; JSON gets JSON.
+#[utoipa::path(
+    post,
+    path = "/v1/models/{model}/score",
+    tag = "scoring",
+    security(("token" = [])),
+    params(
+        ("model" = String, Path, description = "Its name, or `name@version`", example = "mnist-linear"),
+        ("Blindscore-Key" = Option<KeyId>, Header, description = "Key of raw queries"),
+    ),
+    request_body(
+        content((JsonRequest = "application/json"), (Vec<u8> = "application/octet-stream")),
+        description = "Up to 64 queries"
+    ),
+    responses(
+        (status = 200, description = "Responses, in the order of the queries", content(
+            (JsonResponse = "application/json"),
+            (Vec<u8> = "application/octet-stream"),
+        )),
+        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not complete queries for this model, or queries for another key", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
+pub(crate) async fn score(
+    state: web::Data<AppState>,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let model = &state.models().named(&request)?.clone();
+    match MediaType::of(&request) {
+        Some(MediaType::OctetStream) => {
+            let key = named_key(&request)?;
+            let limit = queries::raw_limit(model);
+            let body = state
+                .queries
+                .read(&caller.tenant, &request, payload, limit, |_| ());
+            let queries = queries::from_raw(&body.await?.bytes, model, key)?;
+            let answered = answer(&state, &request, Form::Raw, model, key_of(caller, key), queries).await?;
+            Ok(answered.respond(OCTET_STREAM, Form::Raw))
+        }
+        Some(MediaType::Json) => {
+            let answered = answer_json(&state, caller, model, &request, payload).await?;
+            Ok(answered.respond(JSON, Form::Object))
+        }
+        None => Err(ApiError::UnsupportedMediaType(
+            "application/octet-stream or application/json",
+        )),
+    }
+}
+
+/// Scores queries on the default model. The request is JSON, the response an array of base64
+/// strings.
+#[utoipa::path(
+    post,
+    path = "/score",
+    tag = "scoring",
+    security(("token" = [])),
+    request_body = JsonRequest,
+    responses(
+        (status = 200, description = "Responses in base64, in the order of the queries", body = Vec<String>),
+        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Not complete queries for this model, or queries for another key", body = Problem, content_type = "application/problem+json"),
+        Refusal,
+        BodyRefusal,
+    )
+)]
+pub(crate) async fn score_default(
+    state: web::Data<AppState>,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    if MediaType::of(&request) != Some(MediaType::Json) {
+        return Err(ApiError::UnsupportedMediaType("application/json"));
+    }
+    let model = &state.models().registry.default_model().clone();
+    let answered = answer_json(&state, caller, model, &request, payload).await?;
+    Ok(answered.respond(JSON, Form::Array))
+}
+
+async fn answer_json(
+    state: &AppState,
+    caller: Caller,
+    model: &Arc<Model>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Answered, ApiError> {
+    let limit = queries::json_limit(model);
+    let body = state
+        .queries
+        .read(&caller.tenant, request, payload, limit, |_| ());
+    let body = body.await?;
+    let JsonRequest { key_id, data } = serde_json::from_slice(&body.bytes)
+        .map_err(|error| ApiError::Malformed(format!("the JSON is not a score request: {error}")))?;
+    let key = parse_key_id(&key_id, "key_id")?;
+    let queries = queries::from_base64(&data, model, key)?;
+    drop((body, data));
+    // The two JSON forms differ by a few bytes only.
+    answer(state, request, Form::Object, model, key_of(caller, key), queries).await
+}
+
+fn key_of(caller: Caller, id: KeyId) -> KeyName {
+    KeyName {
+        tenant: caller.tenant,
+        id,
+    }
+}
+
+/// Scores checked queries.
+async fn answer(
+    state: &AppState,
+    request: &HttpRequest,
+    form: Form,
+    model: &Arc<Model>,
+    key: KeyName,
+    queries: Vec<Query>,
+) -> Result<Answered, ApiError> {
+    let (count, tenant) = (queries.len(), key.tenant.clone());
+    state.rate.check(&tenant, count)?;
+    let admitted = state.scorer.admit(model, key, count)?;
+    let bytes = count * model.descriptor().sizes.response;
+    let reserved = state.answers.reserve(&tenant, request, form, bytes).await?;
+    let ready = admitted.load_key().await?;
+    let counted = match &state.budget {
+        Some(budget) => Some(budget.take(&tenant, &model.descriptor().name, count).await?),
+        None => None,
+    };
+    let scored = ready.score(queries).await?;
+    if let Some(counted) = counted {
+        counted.spend();
+    }
+    Ok(Answered { scored, reserved })
+}
+
+impl Answered {
+    /// Responds with 200 and the times in milliseconds in `Server-Timing`.
+    fn respond(self, content_type: &'static str, form: Form) -> HttpResponse {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let timing = format!(
+            "queue;dur={:.3}, key;dur={:.3}, score;dur={:.3}",
+            milliseconds(self.scored.queue),
+            milliseconds(self.scored.key),
+            milliseconds(self.scored.score)
+        );
+        HttpResponse::Ok()
+            .insert_header(("server-timing", timing))
+            .content_type(content_type)
+            .body(Answer::new(form, self.scored.blobs, self.reserved))
+    }
+}
+
+fn named_key(request: &HttpRequest) -> Result<KeyId, ApiError> {
+    let value = request
+        .headers()
+        .get(KEY_HEADER)
+        .ok_or_else(|| ApiError::Malformed(format!("the header {KEY_HEADER} is missing")))?;
+    let text = value
+        .to_str()
+        .map_err(|_| ApiError::Malformed(format!("the header {KEY_HEADER} is not text")))?;
+    parse_key_id(text, &format!("the header {KEY_HEADER}"))
+}

@@ -1,0 +1,279 @@
+//! Starts the server, serves until it is told to stop, and shuts down.
+
+use super::{
+    answer::Answers,
+    background,
+    body::Bodies,
+    connection::{self, Patience, TlsFiles},
+    drain,
+    error::ApiError,
+    hosts::{self, AllowedHosts},
+    middleware, routes,
+    state::{AppState, Served},
+};
+use crate::{
+    keystore::{KeyStore, Location, Policy},
+    scoring::{KeyCache, Scorer, ScoringPool},
+    telemetry,
+    tenants::{Access, DailyBudget, Rate, RateLimit, TokenFile},
+};
+use actix_cors::Cors;
+use actix_server::ServerBuilder;
+use actix_web::{
+    App, HttpResponse,
+    http::{Method, header},
+    middleware::{Condition, from_fn},
+    web::{self, Data},
+};
+use anyhow::{Context, ensure};
+use blindscore_engine::{PreparedKey, model::Registry};
+use blindscore_protocol::KEY_HEADER;
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroU64,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    thread::available_parallelism,
+    time::Duration,
+};
+use tokio::{signal, sync::Semaphore};
+
+/// Connections are kept open long, since scoring clients come back often.
+const PATIENCE: Patience = Patience {
+    keep_alive: Duration::from_secs(75),
+    head: Duration::from_secs(10),
+    linger: Duration::from_secs(1),
+};
+/// Bytes of `--upload-mib` per connection that may stall, of each of two kinds. One holds up to
+/// 0.2 MB.
+const BODY_BYTES_PER_STALLED: usize = 512 << 10;
+/// File descriptors needed besides those of connections.
+const OTHER_FILES: u64 = 1024;
+
+/// Settings of a server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address to listen on; port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// Certificate and key for `https`.
+    pub tls: Option<TlsFiles>,
+    /// Origins of other sites whose pages may use the service.
+    pub cors_origins: Vec<String>,
+    /// Location of the key store.
+    pub store: Location,
+    /// Retention and quota of stored keys.
+    pub policy: Policy,
+    /// File with the tenants' tokens.
+    pub tokens: TokenFile,
+    /// Whether anyone on the network may use the service if there are no tokens.
+    pub allow_unauthenticated: bool,
+    /// Host names under which the server may be reached.
+    pub allowed_hosts: AllowedHosts,
+    /// Folder with models besides the bundled ones.
+    pub models_dir: Option<PathBuf>,
+    /// Folder with the demo page's files.
+    pub web_dir: Option<PathBuf>,
+    /// Number of scoring threads.
+    pub workers: usize,
+    /// Queries that may wait or run at a time, at least [`MAX_QUERIES`](super::MAX_QUERIES).
+    pub queue: usize,
+    /// Longest time from a request's arrival to its answer.
+    pub deadline: Duration,
+    /// Rate limit of each tenant.
+    pub rate: Option<Rate>,
+    /// Daily query budget of each tenant and model.
+    pub daily_queries: Option<DailyQueries>,
+    /// Memory for keys in use, in bytes.
+    pub key_cache_bytes: u64,
+    /// How long a key is used before the store is asked whether it is still there.
+    pub key_check: Duration,
+    /// Memory for the bodies of requests and responses, in bytes, at least 64 MiB.
+    pub body_bytes: usize,
+    /// Largest number of open connections.
+    pub max_connections: usize,
+    /// How long requests in progress may take to finish once the server is told to stop.
+    pub shutdown: Duration,
+}
+
+/// Query budget for each tenant, model and day.
+#[derive(Clone, Debug)]
+pub struct DailyQueries {
+    /// Largest number of queries.
+    pub limit: NonZeroU64,
+    /// Folder of the file that counts them.
+    pub folder: PathBuf,
+}
+
+impl DailyQueries {
+    fn open(&self) -> anyhow::Result<Arc<DailyBudget>> {
+        Ok(Arc::new(DailyBudget::open(self.limit, &self.folder)?))
+    }
+}
+
+/// Serves until the process is told to stop (SIGTERM or ctrl-c), then finishes requests in
+/// progress.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    // For this server's certificate and for connections to object stores. Fails harmlessly if a
+    // provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tls = settings.tls.as_ref().map(TlsFiles::load).transpose()?;
+    let access = Data::new(Access::new(
+        settings.tokens.clone(),
+        settings.bind,
+        settings.allow_unauthenticated,
+    )?);
+    let state = Data::new(state(&settings).await?);
+    if let Some(directory) = &settings.web_dir {
+        let index = directory.join("index.html");
+        ensure!(
+            index.is_file(),
+            "the page is not built: {} is missing",
+            index.display()
+        );
+    }
+
+    let listener =
+        TcpListener::bind(settings.bind).with_context(|| format!("listening on {}", settings.bind))?;
+    let address = listener.local_addr()?;
+    raise_nofile_limit(settings.max_connections as u64 + OTHER_FILES);
+    let threads = available_parallelism()?.get();
+    let (shared, callers, origins) = (state.clone(), access.clone(), settings.cors_origins.clone());
+    let hosts = Data::new(settings.allowed_hosts.clone());
+    let app = move || {
+        App::new()
+            .app_data(shared.clone())
+            .app_data(callers.clone())
+            .app_data(hosts.clone())
+            .configure(|config| routes::all(config, settings.web_dir.as_deref()))
+            .default_service(web::to(async || Err::<HttpResponse, _>(ApiError::NotFound)))
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(hosts::wrap))
+            .wrap(from_fn(middleware::wrap))
+            .wrap(from_fn(drain::wrap))
+    };
+    let server = ServerBuilder::new()
+        .workers(threads)
+        .max_concurrent_connections(settings.max_connections.div_ceil(threads))
+        .shutdown_timeout(settings.shutdown.as_secs())
+        .shutdown_signal(shutdown_signal());
+    let stalled = settings.body_bytes / BODY_BYTES_PER_STALLED;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = connection::listen(server, listener, tls, PATIENCE, stalled, app)?.run();
+
+    let budget = state.budget.clone();
+    background::start(&state.into_inner(), &access.into_inner());
+    // Scripts that start the server wait for this line.
+    println!("listening on {scheme}://{address}");
+    std::io::stdout().flush()?;
+    tracing::info!(%address, scheme, "listening");
+    server.await?;
+    if let Some(budget) = budget {
+        budget.close().await.context("writing the counts of queries")?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Builds the state shared by all requests: loads the models, opens the stores and starts the
+/// threads.
+async fn state(settings: &Settings) -> anyhow::Result<AppState> {
+    let models = Registry::load(settings.models_dir.as_deref()).context("loading the models")?;
+    tracing::info!(models = ?models.names(), "models loaded");
+    let keys = KeyStore::open(&settings.store, settings.policy)
+        .await
+        .context("opening the key store")?;
+    let largest = models
+        .iter()
+        .map(|model| PreparedKey::memory_bytes(model.parameters()));
+    let largest = largest.max().unwrap_or_default() as u64;
+    ensure!(
+        settings.key_cache_bytes >= 2 * largest,
+        "--key-cache-mib has to be at least {} for these models",
+        (2 * largest).div_ceil(1 << 20)
+    );
+    // Half of the deadline, since some work takes longer than estimated.
+    let pool = ScoringPool::new(settings.workers, settings.queue, settings.deadline / 2)
+        .context("starting the scoring threads")?;
+    let cache = KeyCache::new(
+        settings.key_cache_bytes,
+        largest,
+        settings.workers,
+        settings.key_check,
+    );
+    Ok(AppState {
+        models: RwLock::new(Arc::new(Served::new(models).context("describing the models")?)),
+        scorer: Scorer::new(keys, cache, pool, settings.deadline),
+        rate: RateLimit::new(settings.rate),
+        budget: settings
+            .daily_queries
+            .as_ref()
+            .map(DailyQueries::open)
+            .transpose()?,
+        uploads: Bodies::new(settings.body_bytes / 8 * 5, "too many uploads are in progress"),
+        queries: Bodies::new(settings.body_bytes / 8, "too many queries are arriving"),
+        answers: Answers::new(settings.body_bytes / 4),
+        metrics: telemetry::install().context("starting the metrics")?,
+        checks: Semaphore::new(settings.workers),
+    })
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let methods = [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::POST,
+        Method::DELETE,
+    ];
+    let key_header = KEY_HEADER.to_ascii_lowercase();
+    let sent = [
+        header::AUTHORIZATION.as_str(),
+        header::CONTENT_TYPE.as_str(),
+        header::IF_NONE_MATCH.as_str(),
+        &key_header,
+    ];
+    let read = ["etag", "retry-after", "server-timing", "x-request-id"];
+    let cors = Cors::default()
+        .allowed_methods(methods)
+        .allowed_headers(sent)
+        .expose_headers(read)
+        .max_age(3600);
+    origins
+        .iter()
+        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Raises the process's limit of open files as far as permitted.
+fn raise_nofile_limit(needed: u64) {
+    match rlimit::increase_nofile_limit(needed) {
+        Ok(limit) if limit >= needed => {}
+        Ok(limit) => tracing::warn!(limit, needed, "too few open files for --max-connections"),
+        Err(error) => tracing::warn!(%error, "the limit of open files can't be raised"),
+    }
+}
+
+/// Resolves at SIGTERM or ctrl-c. Listens for SIGTERM from the call on, so that a server can be
+/// stopped as soon as it says that it is ready.
+fn shutdown_signal() -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
+    async move {
+        #[cfg(unix)]
+        if let Ok(mut terminate) = terminate {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = signal::ctrl_c() => {}
+            }
+            return;
+        }
+        if signal::ctrl_c().await.is_err() {
+            // No signals on this system: the server runs until the process ends.
+            std::future::pending::<()>().await;
+        }
+    }
+}

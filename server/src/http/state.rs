@@ -1,0 +1,89 @@
+//! State shared by all request handlers.
+
+use super::{answer::Answers, body::Bodies, documents::Documents, error::ApiError};
+use crate::{
+    scoring::Scorer,
+    tenants::{DailyBudget, RateLimit},
+};
+use actix_web::HttpRequest;
+use blindscore_engine::model::{Model, NoModel, Registry};
+use blindscore_protocol::params::ParameterSetId;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Semaphore;
+
+/// State shared by all request handlers.
+pub(super) struct AppState {
+    /// Models as they are now; a changed folder gives another registry.
+    pub(super) models: RwLock<Arc<Served>>,
+    /// Keys, and the threads that score.
+    pub(super) scorer: Scorer,
+    /// Rate limit per tenant.
+    pub(super) rate: RateLimit,
+    /// Daily query budget per tenant and model.
+    pub(super) budget: Option<Arc<DailyBudget>>,
+    /// Memory for keys that are being uploaded.
+    pub(super) uploads: Bodies,
+    /// Memory for queries that are arriving.
+    pub(super) queries: Bodies,
+    /// Memory for responses that are being read.
+    pub(super) answers: Answers,
+    /// Metrics of this process.
+    pub(super) metrics: PrometheusHandle,
+    /// Limits uploaded keys that are checked at once, off the HTTP threads.
+    pub(super) checks: Semaphore,
+}
+
+/// Models and the serialized responses about them.
+pub(super) struct Served {
+    pub(super) registry: Registry,
+    pub(super) documents: Documents,
+}
+
+impl Served {
+    /// Serializes the descriptors of `registry`.
+    pub(super) fn new(registry: Registry) -> serde_json::Result<Self> {
+        let documents = Documents::of(&registry)?;
+        Ok(Self { registry, documents })
+    }
+
+    /// Returns the model that the request's path names.
+    pub(super) fn named(&self, request: &HttpRequest) -> Result<&Arc<Model>, ApiError> {
+        let address = request.match_info().get("model").unwrap_or_default();
+        self.registry.find(address).map_err(|why| match why {
+            NoModel::Retired { newest } => ApiError::ModelRetired { newest },
+            NoModel::Unknown => ApiError::ModelNotFound,
+        })
+    }
+}
+
+impl AppState {
+    /// Returns the models as they are now.
+    pub(super) fn models(&self) -> Arc<Served> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the models. Requests in progress finish with the ones they started with.
+    pub(super) fn replace_models(&self, models: Served) {
+        self.scorer.keep_costs(&models.registry);
+        *self.models.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(models);
+    }
+
+    /// Returns the size in bytes of the largest key that any model needs, the limit for uploads.
+    pub(super) fn key_limit(&self) -> usize {
+        let models = self.models();
+        let sizes = models
+            .registry
+            .all()
+            .map(|model| model.descriptor().sizes.public_key);
+        sizes.max().unwrap_or(0)
+    }
+
+    /// Checks whether any model needs keys of this parameter set.
+    pub(super) fn uses(&self, set: ParameterSetId) -> bool {
+        self.models()
+            .registry
+            .all()
+            .any(|model| model.parameters().id() == set)
+    }
+}

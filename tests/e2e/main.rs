@@ -1,0 +1,22 @@
+//! End-to-end tests of the real programs, in one binary: `cargo test -p blindscore-tests MODULE::`
+//! runs those of one file.
+
+mod attacks;
+mod cli;
+#[cfg(feature = "servers")]
+mod cloud;
+mod compatibility;
+mod configuration;
+#[cfg(feature = "servers")]
+mod conformance;
+mod hostile;
+mod import;
+mod lifecycle;
+mod network;
+mod noise;
+mod operations;
+mod own_network;
+mod privacy;
+mod storage;
+mod tenants;
+mod vectors;
