@@ -31,6 +31,24 @@ async function rejects(promise, code, recovery) {
   });
 }
 
+test("the models of a server are listed, and each of them can be connected to", async () => {
+  const { Blindscore } = blindscore;
+  const { record, requests } = recorder();
+  const models = await Blindscore.models(url, { fetch: record });
+  assert.deepEqual(models.map(({ name }) => name), ["mnist-linear", "mnist-net", "mnist-net-small"]);
+  assert.deepEqual(requests.map(({ method, address }) => [method, address]), [["GET", `${url}/v1/models`]]);
+  for (const { name, id } of models) {
+    const client = await Blindscore.connect(url, { model: name });
+    assert.equal(client.model.id, id);
+    client.free();
+  }
+
+  const listing = (models) => async () => Response.json({ models });
+  await rejects(Blindscore.models(url, { fetch: listing([...models, { ...models[0], input_step: -1 }]) }), "unsupported_model");
+  await rejects(Blindscore.models(url, { fetch: listing("none") }), "malformed_answer");
+  assert.deepEqual(await Blindscore.models(url, { fetch: listing([]) }), []);
+});
+
 test("the package has one WebAssembly file and its licences", () => {
   const root = join(folder, "node_modules", "blindscore");
   const files = readdirSync(root, { recursive: true }).map(String);

@@ -1,4 +1,4 @@
-// Writes src/examples.bin and src/examples.json: the first 20 images of MNIST's test set, none skipped, and for each digit model
+// Writes src/panels/examples.bin and src/panels/examples.json: the first 20 images of MNIST's test set, none skipped, and for each digit model
 // the first ones that it misreads, as a running server really answered.
 // Usage: node scripts/examples.mjs MNIST_DIR SERVER_URL
 import { Blindscore } from "blindscore";
@@ -37,7 +37,7 @@ async function misread(name) {
 }
 
 const first = Array.from({ length: FIRST }, (_, index) => ({ index, label: String(labels[index]) }));
-const { models } = await (await fetch(`${server}/v1/models`)).json();
+const models = await Blindscore.models(server);
 const byIndex = new Map();
 for (const { name } of models.filter(({ inputs }) => inputs.count === PIXELS)) {
   for (const { index, label, read } of await misread(name)) {
@@ -46,6 +46,6 @@ for (const { name } of models.filter(({ inputs }) => inputs.count === PIXELS)) {
   }
 }
 const mistakes = [...byIndex.values()].sort((a, b) => a.index - b.index);
-const source = (name) => new URL(`../src/${name}`, import.meta.url);
+const source = (name) => new URL(`../src/panels/${name}`, import.meta.url);
 writeFileSync(source("examples.bin"), Buffer.concat([...first, ...mistakes].map(({ index }) => image(index))));
 writeFileSync(source("examples.json"), `${JSON.stringify({ first, mistakes }, null, 1)}\n`);

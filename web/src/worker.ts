@@ -1,5 +1,5 @@
 // All secret work: keys, normalising, encrypting, decrypting.
-import { BlindscoreError, NetworkError, normalizeDrawing, ServerError, type ModelDescriptor } from "blindscore";
+import { Blindscore, BlindscoreError, normalizeDrawing, ServerError } from "blindscore";
 import { Connection } from "./connection";
 import type { Drawing, FromWorker, ModelFacts, ToWorker, Trouble } from "./messages";
 
@@ -22,7 +22,7 @@ function models(): Promise<ModelFacts[]> {
 }
 
 async function list(): Promise<ModelFacts[]> {
-  const all = await descriptors();
+  const all = await Blindscore.models(location.origin);
   const digits = all.filter(({ inputs, outputs, task }) => {
     const takesDrawings = inputs.image?.width === 28 && inputs.image.height === 28;
     return takesDrawings && outputs.length === 10 && task === "classification";
@@ -38,16 +38,6 @@ async function list(): Promise<ModelFacts[]> {
   if (facts.length === 0) throw new BlindscoreError("model_not_found", "the server has no digit model");
   say({ type: "models", models: facts });
   return facts;
-}
-
-async function descriptors(): Promise<ModelDescriptor[]> {
-  const unreachable = (cause: unknown) => {
-    throw new NetworkError("network", "the server can't be reached", "retry", { cause });
-  };
-  const response = await fetch("/v1/models").catch(unreachable);
-  if (!response.ok) throw new ServerError(`http_${response.status}`, "no list of models", "retry", response.status);
-  const { models } = (await response.json().catch(unreachable)) as { models: ModelDescriptor[] };
-  return models;
 }
 
 /** Returns the connection to a model, or to the first one. */

@@ -4,12 +4,27 @@ import { BlindscoreError, ModelChangedError, rethrow } from "./errors.js";
 import { Http } from "./http.js";
 import { type KeyReport, KeyRing, type Progress } from "./keyring.js";
 import { unpack, vector } from "./keys.js";
-import { modelPath, type LoadedModel, Wanted } from "./model.js";
+import { listModels, modelPath, type LoadedModel, Wanted } from "./model.js";
 import type { KeyStorage } from "./storage.js";
 import { load, type WasmSource } from "./wasm.js";
 
-/** Options of `Blindscore.connect`. */
-export interface ConnectOptions {
+/** Options of requests to a server. */
+export interface RequestOptions {
+  /** Replacement for the global `fetch`. */
+  fetch?: typeof fetch;
+  /** Source of the WebAssembly. Default: the package. */
+  wasm?: WasmSource;
+  /** Aborts the call. */
+  signal?: AbortSignal;
+  /**
+   * Time limit in milliseconds for each request, plus the time that the request's bytes take at 50
+   * kB/s. Default: 60,000. A request that exceeds it fails with the code `timeout`.
+   */
+  timeout?: number;
+}
+
+/** Options of `Blindscore.connect`. The time limit also holds for the client's later requests. */
+export interface ConnectOptions extends RequestOptions {
   /**
    * Name of the model, or `name@version` to stay with one version. Default: the server's first
    * model.
@@ -28,18 +43,6 @@ export interface ConnectOptions {
   secretKey?: Uint8Array;
   /** Storage for the secret key between visits, such as `indexedDbStorage()`. Default: none. */
   storage?: KeyStorage;
-  /** Replacement for the global `fetch`. */
-  fetch?: typeof fetch;
-  /** Source of the WebAssembly. Default: the package. */
-  wasm?: WasmSource;
-  /** Aborts connecting. */
-  signal?: AbortSignal;
-  /**
-   * Time limit in milliseconds for each request of `connect` and of this client, plus the time that
-   * the request's bytes take at 50 kB/s. Default: 60,000. A request that exceeds it fails with the
-   * code `timeout`.
-   */
-  timeout?: number;
 }
 
 /** Decrypted answer, with timings and sizes. */
@@ -108,6 +111,17 @@ export class Blindscore {
       wanted.free();
       throw error;
     }
+  }
+
+  /**
+   * Lists the models that a server offers, for a choice of the `model` to connect to. All of them
+   * are checked: a model that this version can't use is an error.
+   */
+  static async models(url: string | URL, options: RequestOptions = {}): Promise<ModelDescriptor[]> {
+    const { signal } = options;
+    const http = new Http(String(url), options.fetch, options.timeout);
+    await load(options.wasm, signal);
+    return listModels(http, signal);
   }
 
   /** Descriptor of the model, as the server sent it. */

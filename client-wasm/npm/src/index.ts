@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Have a server score your data without showing it the data. See the README for a tour. */
 export { Blindscore } from "./client.js";
-export type { ConnectOptions, Prediction } from "./client.js";
+export type { ConnectOptions, Prediction, RequestOptions } from "./client.js";
 export type { ModelDescriptor, Scores } from "./descriptor.js";
 export { normalizeDrawing } from "./drawing.js";
 export {

@@ -83,16 +83,36 @@ export function modelPath(name: string): string {
 
 /** Fetches a model: the named one, or the server's first. The result is not checked yet. */
 async function describe(http: Http, name: string | undefined, signal: AbortSignal | undefined): Promise<unknown> {
+  if (name !== undefined) return http.json(modelPath(name), { fresh: true, limit: descriptorBytes(signal), signal });
+  const models = await fetchList(http, signal);
+  if (models.length === 0) throw new BlindscoreError("model_not_found", "the server has no models");
+  return models[0];
+}
+
+/** Fetches the list of models, unchecked. */
+async function fetchList(http: Http, signal: AbortSignal | undefined): Promise<unknown[]> {
+  const list = await http.json("/v1/models", { fresh: true, limit: descriptorBytes(signal), signal });
+  const models: unknown = typeof list === "object" && list !== null && "models" in list ? list.models : undefined;
+  if (!Array.isArray(models)) throw new BlindscoreError("malformed_answer", "the server did not answer with a list of models", "retry");
+  return models;
+}
+
+/** Fetches the descriptors of all models that a server offers, and checks them. */
+export async function listModels(http: Http, signal: AbortSignal | undefined): Promise<ModelDescriptor[]> {
+  const models = await fetchList(http, signal);
+  return models.map((descriptor) => {
+    const model = new LoadedModel(descriptor);
+    model.free();
+    return model.descriptor;
+  });
+}
+
+/** Returns the maximum size of a descriptor, and of the list of them, in bytes. */
+function descriptorBytes(signal: AbortSignal | undefined): Promise<number> {
   const limit = load(undefined, signal).then((bindings) => bindings.descriptorBytes());
   // The caller handles a failure to load as well.
   limit.catch(() => {});
-  const call = { fresh: true, limit, signal };
-  if (name !== undefined) return http.json(modelPath(name), call);
-  const list = await http.json("/v1/models", call);
-  const models: unknown = typeof list === "object" && list !== null && "models" in list ? list.models : undefined;
-  if (!Array.isArray(models)) throw new BlindscoreError("malformed_answer", "the server did not answer with a list of models", "retry");
-  if (models.length === 0) throw new BlindscoreError("model_not_found", "the server has no models");
-  return models[0] as unknown;
+  return limit;
 }
 
 /** Converts the descriptor back to JSON. */
