@@ -1,18 +1,18 @@
 import { byId } from "./dom";
-import { DrawingSheet } from "./drawing";
-import { clearEvidence, showEvidence } from "./evidence";
-import { type Example, Examples } from "./examples";
+import { DrawingSheet } from "./panels/drawing";
+import { clearEvidence, showEvidence } from "./panels/wire";
+import { type Example, Examples } from "./panels/examples";
 import { percent } from "./format";
-import { KeyCard } from "./keycard";
-import { ServerKnowledge } from "./knows";
+import { KeyCard } from "./panels/key";
+import { ServerKnowledge } from "./panels/server";
 import type { KeyFacts } from "./messages";
-import { ModelChoice, short } from "./models";
-import { KeyboardPen } from "./pen";
-import { Recovery } from "./recovery";
-import { Scores } from "./scores";
+import { ModelChoice, short } from "./panels/models";
+import { KeyboardPen } from "./panels/pen";
+import { Recovery } from "./panels/recovery";
+import { Scores } from "./panels/scores";
 import { Session } from "./session";
-import { Status } from "./status";
-import { Timings } from "./timings";
+import { Status } from "./panels/status";
+import { Timings } from "./panels/timings";
 
 /**
  * Time between the last stroke and scoring: minimal where answers are fast, otherwise long enough

@@ -1,7 +1,7 @@
 // Choice between the server's models.
-import { byId, make } from "./dom";
-import { duration, percent, size } from "./format";
-import type { ModelFacts, Phase } from "./messages";
+import { byId, make } from "../dom";
+import { duration, percent, size } from "../format";
+import type { ModelFacts, Phase } from "../messages";
 
 /**
  * Returns the distinctive part of a title: "Neural network" for "Handwritten digits, neural

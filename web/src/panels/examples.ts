@@ -1,8 +1,8 @@
 // Tray of examples: the first test images of MNIST, and some that the models misread.
-import { make } from "./dom";
+import { make } from "../dom";
 import data from "./examples.json";
 import url from "./examples.bin?url";
-import { inkCanvas } from "./raster";
+import { inkCanvas } from "../raster";
 
 const PIXELS = 28 * 28;
 const STEPS: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -71,7 +71,7 @@ export class Examples {
     group.setAttribute("aria-label", title);
     const grid = make("div", "examples-grid");
     grid.append(...buttons);
-    buttons.forEach((button, at) => (button.tabIndex = at === 0 ? 0 : -1));
+    for (const [at, button] of buttons.entries()) button.tabIndex = at === 0 ? 0 : -1;
     group.append(make("p", "note", title), grid);
     return group;
   }

@@ -1,8 +1,8 @@
 // Status line under the sheet, announcements for screen readers, and notices to the visitor.
-import { byId } from "./dom";
-import { percent } from "./format";
-import type { Answer, Phase } from "./messages";
-import type { State } from "./session";
+import { byId } from "../dom";
+import { percent } from "../format";
+import type { Answer, Phase } from "../messages";
+import type { State } from "../session";
 
 export class Status {
   #main = document.querySelector("main")!;

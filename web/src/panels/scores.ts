@@ -1,7 +1,7 @@
 // Answer, and the ten scores as bars.
-import { byId, make } from "./dom";
-import { percent, signed } from "./format";
-import type { Answer } from "./messages";
+import { byId, make } from "../dom";
+import { percent, signed } from "../format";
+import type { Answer } from "../messages";
 
 interface Bar {
   row: HTMLElement;

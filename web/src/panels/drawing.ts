@@ -1,5 +1,5 @@
 // Sheet to draw on. Ink is the alpha channel, so the style sheet alone sets the paper's colour.
-import type { Drawing } from "./messages";
+import type { Drawing } from "../messages";
 
 /** Pen width as a fraction of the sheet: about the stroke width of an MNIST digit. */
 const PEN = 0.08;

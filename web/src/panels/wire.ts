@@ -1,8 +1,8 @@
 // Data that each side sees: the normalised digit here, the bytes on the wire there.
-import { byId } from "./dom";
-import { bytes, duration } from "./format";
-import type { Answer } from "./messages";
-import { inkCanvas, showSquare } from "./raster";
+import { byId } from "../dom";
+import { bytes, duration } from "../format";
+import type { Answer } from "../messages";
+import { inkCanvas, showSquare } from "../raster";
 
 const FIGURES = ["normalised-figure", "query-figure", "response-figure"];
 const TEXTS = ["query-bytes", "query-time", "response-bytes", "response-time", "decrypt-time"];

@@ -1,7 +1,7 @@
 // Facts about the page's key.
-import { byId } from "./dom";
-import { bytes, clock, day } from "./format";
-import type { KeyFacts } from "./messages";
+import { byId } from "../dom";
+import { bytes, clock, day } from "../format";
+import type { KeyFacts } from "../messages";
 
 export class KeyCard {
   #forget = byId<HTMLButtonElement>("forget");

@@ -1,7 +1,7 @@
 // Server's knowledge: everything that this page has sent, counted as it was sent.
-import { byId, make } from "./dom";
-import { bytes, clock, count, day, size } from "./format";
-import type { KeyFacts, Sent } from "./messages";
+import { byId, make } from "../dom";
+import { bytes, clock, count, day, size } from "../format";
+import type { KeyFacts, Sent } from "../messages";
 
 interface Queries {
   drawn: number;

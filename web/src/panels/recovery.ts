@@ -1,7 +1,7 @@
 // Handling of failures: a message, and retries with backoff where they may help.
 import { advice } from "./advice";
-import { byId } from "./dom";
-import type { Trouble } from "./messages";
+import { byId } from "../dom";
+import type { Trouble } from "../messages";
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;

@@ -1,5 +1,5 @@
 // Error messages for people: what happened, and what happens next.
-import type { Trouble } from "./messages";
+import type { Trouble } from "../messages";
 
 const BY_CODE: Record<string, string> = {
   offline: "You are offline. You can go on drawing; nothing can be scored until the connection is back.",

@@ -1,7 +1,7 @@
 // Duration of each step, as text and as bars on one scale.
-import { byId, make } from "./dom";
-import { duration } from "./format";
-import type { Answer, KeyFacts } from "./messages";
+import { byId, make } from "../dom";
+import { duration } from "../format";
+import type { Answer, KeyFacts } from "../messages";
 
 type Step = "keys" | "encrypt" | "network" | "score" | "decrypt";
 
