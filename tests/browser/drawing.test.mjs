@@ -180,7 +180,7 @@ test("from the first visit to the first answer, and from a stroke to its answer"
 });
 
 test("examples are chosen by keyboard, and Clear takes everything away", async () => {
-  const { first, mistakes } = JSON.parse(readFileSync(new URL("../../web/src/examples.json", import.meta.url)));
+  const { first, mistakes } = JSON.parse(readFileSync(new URL("../../web/src/panels/examples.json", import.meta.url)));
   const visitor = await Visitor.open(browser);
   await visitor.ready();
   const { page } = visitor;

@@ -11,6 +11,8 @@ export const ORIGIN = new URL(setting("BLINDSCORE_URL")).origin;
 export const SERVER = setting("BLINDSCORE_SERVER");
 /** Path of the browser. */
 export const CHROMIUM = setting("CHROMIUM");
+/** Path of Firefox. */
+export const FIREFOX = setting("FIREFOX");
 /** Folder with MNIST's test set. */
 export const MNIST_DIR = setting("MNIST_DIR");
 /** Folder for screenshots. */

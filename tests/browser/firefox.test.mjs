@@ -1,0 +1,75 @@
+// The main flow in Firefox, through WebDriver BiDi: draw, answer, come back, forget.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import puppeteer from "puppeteer-core";
+import { FIREFOX, ORIGIN } from "./support/environment.mjs";
+import { testDigits } from "./support/mnist.mjs";
+import { keyStatus } from "./support/visitor.mjs";
+
+let browser;
+before(async () => {
+  browser = await puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true });
+});
+after(() => browser?.close());
+
+async function open() {
+  const page = await browser.newPage();
+  page.complaints = [];
+  page.uploads = 0;
+  page.on("pageerror", (error) => page.complaints.push(String(error)));
+  page.on("console", (message) => {
+    if (["error", "warn"].includes(message.type())) page.complaints.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (request.method() === "PUT") page.uploads += 1;
+    if (new URL(request.url()).origin !== ORIGIN) page.complaints.push(`asked ${request.url()}`);
+  });
+  await page.setViewport({ width: 1280, height: 900 });
+  await page.goto(`${ORIGIN}/?model=mnist-linear`);
+  await state(page, "ready");
+  return page;
+}
+
+const state = (page, name) => page.waitForSelector(`main[data-state="${name}"]`, { timeout: 60_000 });
+const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
+
+async function ask(page, strokes) {
+  await page.click("#clear");
+  const canvas = await page.$("#drawing");
+  await canvas.scrollIntoView();
+  const box = await canvas.boundingBox();
+  const place = ([x, y]) => [box.x + x * box.width, box.y + y * box.height];
+  for (const [first, ...rest] of strokes) {
+    await page.mouse.move(...place(first));
+    await page.mouse.down();
+    for (const point of rest) await page.mouse.move(...place(point));
+    await page.mouse.up();
+  }
+  await state(page, "answered");
+  return text(page, "#answer");
+}
+
+test("digits are drawn and answered, the key is kept, and forgotten on request", async () => {
+  const page = await open();
+  const keyId = await text(page, "#key-id");
+  assert.match(keyId, /^[0-9a-f]{64}$/);
+  assert.equal(await keyStatus("HEAD", keyId), 200);
+
+  const digits = testDigits(5);
+  let right = 0;
+  for (const { label, strokes } of digits) right += (await ask(page, strokes)) === label ? 1 : 0;
+  assert.ok(right >= 4, `${right} of ${digits.length} drawn digits were read rightly`);
+  const shares = await page.$$eval("#bars [data-label]", (bars) => bars.map((bar) => Number(bar.ariaValueNow)));
+  assert.ok(Math.abs(shares.reduce((a, b) => a + b) - 100) < 1, `${shares}`);
+
+  await page.reload();
+  await state(page, "ready");
+  assert.equal(await text(page, "#key-id"), keyId);
+  assert.equal(page.uploads, 1, "the key was uploaded again");
+
+  await page.click("#forget");
+  await page.waitForFunction(() => document.querySelector("#status").textContent.startsWith("Forgotten"));
+  assert.equal(await keyStatus("HEAD", keyId), 404);
+  assert.deepEqual(page.complaints, []);
+  await page.close();
+});
