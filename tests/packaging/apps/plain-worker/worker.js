@@ -1,6 +1,6 @@
 import { Blindscore } from "./node_modules/blindscore/dist/index.js";
 
-onmessage = async ({ data: digits }) => {
+self.onmessage = async ({ data: digits }) => {
   const client = await Blindscore.connect(location.origin, { model: "mnist-linear" });
   const labels = [];
   for (const { features } of digits) labels.push((await client.predict(features)).label);
