@@ -220,8 +220,12 @@ def check(vector):
     """Raises what differs."""
     params = SETS[vector["set"]]
     secret_key, public, query, response = (vector[name] for name in ("secret_key", "public_key", "query", "response"))
-    sampler = lambda part: Stream(bytes.fromhex(part["sampler_seed"]))
-    masks = lambda kind, seed: Stream(mask_key(kind, params.number, seed))
+
+    def sampler(part):
+        return Stream(bytes.fromhex(part["sampler_seed"]))
+
+    def masks(kind, seed):
+        return Stream(mask_key(kind, params.number, seed))
 
     secret = sampler(secret_key).binary(params.secret_bits)
     seed = bytes.fromhex(public["mask_seed"])
