@@ -64,7 +64,7 @@ test("vite: its development server", async () => {
 
 test("webpack", async () => {
   const folder = await project("webpack");
-  await tool(folder, "webpack", "--mode=production");
+  await tool(folder, "webpack-cli", "--mode=production");
   assert.equal(await answers(folder), LABELS);
 });
 

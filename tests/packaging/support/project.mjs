@@ -1,6 +1,6 @@
 // A project of its own for each app: a copy of its folder outside the repository, with the packed package installed.
 import { execFile } from "node:child_process";
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,7 +9,8 @@ import { promisify } from "node:util";
 import { TARBALL } from "./environment.mjs";
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
-const BIN = join(HERE, "..", "..", "node_modules", ".bin");
+/** Where npm puts programs: of the whole workspace, and of these tests if their dependencies differ from others'. */
+const PROGRAMS = [HERE, join(HERE, "..", "..")].map((folder) => join(folder, "node_modules", ".bin"));
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
 const execute = promisify(execFile);
 const folders = [];
@@ -26,10 +27,16 @@ export async function project(name) {
   return folder;
 }
 
+function program(name) {
+  const found = PROGRAMS.map((folder) => join(folder, name)).find(existsSync);
+  if (!found) throw new Error(`${name} is not installed: run these tests with cargo xtask test`);
+  return found;
+}
+
 /** Runs a tool of the workspace's `node_modules` in a folder; its output is what a failure says. */
 export async function tool(folder, name, ...args) {
   try {
-    const { stdout, stderr } = await execute(join(BIN, name), args, { cwd: folder });
+    const { stdout, stderr } = await execute(program(name), args, { cwd: folder });
     return stdout + stderr;
   } catch (error) {
     throw new Error(`${name} ${args.join(" ")} failed:\n${error.stdout}${error.stderr}`, { cause: error });

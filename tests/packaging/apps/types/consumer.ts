@@ -23,6 +23,7 @@ import {
   type Prediction,
   type Progress,
   type Recovery,
+  type RequestOptions,
   type Scores,
   ServerError,
   type ServerErrorCode,
@@ -51,6 +52,10 @@ const client: Blindscore = await Blindscore.connect(new URL("https://scores.exam
 const pinned: string = client.pin;
 await Blindscore.connect("https://scores.example", { model: "mnist-linear", id: pinned });
 for (const storage of storages) await Blindscore.connect("https://scores.example", { storage, secretKey: client.exportSecretKey() });
+
+const requestOptions: RequestOptions = { fetch, timeout: 1000, signal };
+const listed: ModelDescriptor[] = await Blindscore.models("https://scores.example", requestOptions);
+export const titles: string[] = listed.map(({ title }) => title);
 
 const onProgress = ({ phase, fraction }: Progress): string => `${phase satisfies "generate" | "upload"} ${fraction.toFixed(2)}`;
 const report: KeyReport = await client.ensureKeys({ onProgress, signal });
