@@ -6,9 +6,9 @@
 //!    point, with the scaler folded into its weights;
 //! 2. [`Ranges`] finds the range of every feature, from the caller, from calibration data, or from
 //!    the scaler;
-//! 3. [`settle`] replaces the file's labels by the caller's;
+//! 3. [`settle()`] replaces the file's labels by the caller's;
 //! 4. [`choose`] rounds inputs and weights as coarsely as the allowed error permits;
-//! 5. [`compare`] checks the result against the file itself, run in the clear, and [`Expected`]
+//! 5. [`compare()`] checks the result against the file itself, run in the clear, and [`Expected`]
 //!    against predictions of the caller's own program;
 //! 6. the result is measured on encrypted rows, and written.
 //!

@@ -43,7 +43,8 @@ pub(crate) fn crates() -> anyhow::Result<()> {
             .arg("--document-private-items")
             .env(
                 "RUSTDOCFLAGS",
-                "--deny warnings --allow rustdoc::private_intra_doc_links",
+                // Some comments are the text of `--help`, where a link in angle brackets would be odd.
+                "--deny warnings --allow rustdoc::private_intra_doc_links --allow rustdoc::bare_urls",
             ),
     )
 }
