@@ -24,7 +24,7 @@ const UPLOAD_MIB: u64 = 128;
 /// Memory allowed beyond the accounted bodies, in bytes.
 const MARGIN: u64 = 200_000_000;
 /// Duration in seconds of each attack, and of the honest client's run without one.
-/// `SOAK_ATTACK_SECONDS` shortens both.
+/// `SOAK_ATTACK_SECONDS` shortens both; `SOAK_ATTACKS` chooses the attacks whose names contain it.
 const SECONDS: u64 = 60;
 /// Time after an attack by which its traces must be gone.
 const AFTER: Duration = Duration::from_secs(30);
@@ -272,7 +272,8 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let time = Duration::from_secs(seconds);
     let folder = TempDir::new()?;
     let models = wide_model(folder.path())?;
-    for attack in &ATTACKS {
+    let chosen = std::env::var("SOAK_ATTACKS").unwrap_or_default();
+    for attack in ATTACKS.iter().filter(|attack| attack.name.contains(&chosen)) {
         report.note("attack", attack.name);
         measure_one(report, attack, &models, time)?;
     }
@@ -344,6 +345,18 @@ fn measure_one(report: &mut Report, attack: &Attack, models: &std::path::Path, t
     Ok(())
 }
 
+/// Gives the attackers, whose threads this one starts, the lowest priority: theirs would be other
+/// machines' processors, and only the work that they cause on the server is measured.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::{process::setpriority_process, thread::gettid};
+        if let Err(error) = setpriority_process(Some(gettid()), 19) {
+            eprintln!("the attackers compete with the server for its processors: {error}");
+        }
+    }
+}
+
 /// Returns the honest client's times while others run `conduct`, and the number of connections that
 /// those opened.
 fn beside(field: &Field, conduct: Conduct, honest: &Honest, time: Duration) -> Result<(Times, u64)> {
@@ -352,7 +365,10 @@ fn beside(field: &Field, conduct: Conduct, honest: &Honest, time: Duration) -> R
         sent: AtomicU64::new(0),
     };
     let times = thread::scope(|scope| {
-        let others = scope.spawn(|| conduct(field, &until));
+        let others = scope.spawn(|| {
+            step_back();
+            conduct(field, &until)
+        });
         let times = honest.run(time);
         until.stop.store(true, Ordering::Relaxed);
         others

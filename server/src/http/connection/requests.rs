@@ -37,6 +37,10 @@ const SHORT_HEAD: usize = 8 << 10;
 /// would hold 128 KiB of them.
 const LONGEST_HEAD: usize = 32 << 10;
 
+/// Requests of a connection that are handed on before other connections get their turn: a client can
+/// send hundreds of them ahead.
+const TURN_REQUESTS: u32 = 8;
+
 /// Stream of requests, one at a time, over a stream of bytes.
 pub(crate) struct Requests<T> {
     io: T,
@@ -49,6 +53,8 @@ pub(crate) struct Requests<T> {
     /// Whether the client has closed its side.
     ended: bool,
     part: Part,
+    /// Requests handed on since other connections last got their turn.
+    handed_on: u32,
     /// The headers that are arriving, in [`Part::Head`].
     head: Head,
     timer: Timer,
@@ -88,6 +94,7 @@ impl<T: AsyncRead + Unpin> Requests<T> {
             ahead: BytesMut::new(),
             ended: false,
             part: Part::Head,
+            handed_on: 0,
             head: Head::default(),
             timer: Timer::new(),
         }
@@ -147,11 +154,17 @@ impl<T: AsyncRead + Unpin> Requests<T> {
             // Nothing new from a client that doesn't read.
             return self.poll_disconnected(false, context);
         }
+        if self.handed_on >= TURN_REQUESTS {
+            self.handed_on = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.ahead.is_empty() {
             match self.poll_more(READ_BYTES, context)? {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
+                    self.handed_on = 0;
                     let late = match (since, self.watch.idle_since()) {
                         (Some(since), _) => since + self.patience.head,
                         (None, Some(idle)) => idle + self.patience.keep_alive,
@@ -172,6 +185,7 @@ impl<T: AsyncRead + Unpin> Requests<T> {
             head.since.get_or_insert_with(Instant::now);
         }
         if complete {
+            self.handed_on += 1;
             self.head = Head::default();
             self.part = Part::Parsing {
                 since: Instant::now(),
