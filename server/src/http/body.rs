@@ -26,8 +26,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_AFTER: Duration = Duration::from_secs(2);
 /// Bodies longer than this many bytes are uploads of networks' evaluation keys.
 const LARGE_BODY_BYTES: usize = 1 << 20;
-/// Bytes of a body after which other connections of the same thread get a turn: hashing and copying
-/// them takes a tenth of a millisecond.
+/// Bytes of a body after which other connections of the same thread get a turn.
 const TURN_BYTES: usize = 64 << 10;
 /// The buffer grows to this multiple of the bytes that have arrived.
 const BUFFER_GROWTH: usize = 4;
