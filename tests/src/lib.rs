@@ -3,6 +3,7 @@
 //! that records or interferes.
 
 mod api;
+mod launch;
 pub mod noise;
 mod oracle;
 mod program;

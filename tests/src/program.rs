@@ -1,6 +1,6 @@
 //! Runs the client program `blindscore`.
 
-use crate::server::without_options;
+use crate::launch::without_options;
 use std::{
     env,
     path::{Path, PathBuf},

@@ -1,9 +1,12 @@
 //! Runs the real server as a child process.
 
-use crate::{Api, program::built};
+use crate::{
+    Api,
+    launch::{listening, without_options},
+    program::built,
+};
 use std::{
-    env,
-    io::{BufRead, BufReader, Read},
+    io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -89,14 +92,9 @@ impl Server {
             data,
             log,
         };
-        let mut first_line = String::new();
-        let read = BufReader::new(stdout).read_line(&mut first_line);
-        match first_line.trim().strip_prefix("listening on ") {
-            Some(url) => server.url = url.to_owned(),
-            None => panic!(
-                "the server did not start: {read:?}, {first_line:?}, log:\n{}",
-                server.log()
-            ),
+        match listening(stdout) {
+            Ok(url) => server.url = url,
+            Err(error) => panic!("the server did not start: {error}, log:\n{}", server.log()),
         }
         server
     }
@@ -201,15 +199,6 @@ pub fn token(data: &Path, tenant: &str) -> anyhow::Result<String> {
         .output()?;
     anyhow::ensure!(output.status.success(), "{output:?}");
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-pub(crate) fn without_options(mut command: Command) -> Command {
-    for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("BLINDSCORE_") {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 fn collect(mut source: impl Read, sink: &Mutex<Vec<u8>>) {

@@ -7,6 +7,7 @@
 
 use crate::{
     command::{self, cargo, cargo_with, output, say},
+    launch::without_options,
     npm, paths,
     server::Running,
 };
@@ -270,7 +271,7 @@ impl Target {
             fs::remove_dir_all(&data)?;
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = Command::new(program);
+        let mut command = without_options(Command::new(program));
         command
             .env("FUZZ_TARGET", self.name)
             .env("FUZZ_ARGS", arguments.join("\n"))

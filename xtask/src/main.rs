@@ -6,6 +6,8 @@ mod command;
 mod demo;
 mod docs;
 mod fuzz;
+#[path = "../../tests/src/launch.rs"]
+mod launch;
 mod lighthouse;
 mod lint;
 mod mnist;

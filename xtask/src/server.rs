@@ -1,10 +1,13 @@
 //! Builds the server and runs it for tests.
 
-use crate::{command::cargo, paths};
+use crate::{
+    command::cargo,
+    launch::{listening, without_options},
+    paths,
+};
 use anyhow::Context;
 use std::{
     fs,
-    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
 
@@ -57,23 +60,19 @@ impl Running {
         if data.exists() {
             fs::remove_dir_all(&data)?;
         }
-        let mut child = Command::new(paths::server()?)
+        let mut child = without_options(Command::new(paths::server()?))
             .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
             .arg(&data)
             .stdout(Stdio::piped())
             .spawn()
             .context("can't start the server")?;
         let stdout = child.stdout.take().context("the server has no output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let url = loop {
-            let line = lines.next().context("the server ended before it listened")??;
-            if let Some((_, url)) = line.split_once("listening on ") {
-                break url.trim().to_owned();
-            }
+        let mut server = Self {
+            child,
+            url: String::new(),
         };
-        // Drains further output, which could fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, url })
+        server.url = listening(stdout)?;
+        Ok(server)
     }
 }
 
