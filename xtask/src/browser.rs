@@ -69,7 +69,9 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
 pub(crate) fn firefox() -> anyhow::Result<PathBuf> {
     match FIREFOX.find_or_apt()? {
         Some(path) => Ok(path),
-        None => bail!("Firefox is needed for the tests: install it, or name its program in FIREFOX"),
+        None => bail!(
+            "Firefox is needed for the tests: install it from https://firefox.com, or name its program in FIREFOX"
+        ),
     }
 }
 

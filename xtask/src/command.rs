@@ -1,6 +1,6 @@
 //! Runs external commands: cargo, npm, Node.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::{ffi::OsStr, path::Path, process::Command, time::Instant};
 
 /// Announces the next step.
@@ -61,19 +61,23 @@ pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> anyhow::Resul
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Oldest supported version of Node, as in `engines` of package.json.
+const OLDEST_NODE: (u32, u32) = (20, 19);
+
 /// Fails with an explanation if Node is missing or too old.
 pub(crate) fn check_node() -> anyhow::Result<()> {
-    let Ok(version) = output("node", &["--version"]) else {
-        bail!("Node.js is needed, version 20 or later: https://nodejs.org");
-    };
-    let major: Option<u32> = version
-        .trim_start_matches('v')
-        .split('.')
-        .next()
-        .and_then(|v| v.parse().ok());
+    let (major, minor) = OLDEST_NODE;
+    let needed = format!("Node.js {major}.{minor} or later is needed: install it from https://nodejs.org");
+    let version = output("node", &["--version"]).context(needed.clone())?;
     ensure!(
-        major.is_some_and(|major| major >= 20),
-        "Node.js 20 or later is needed, this is {version}"
+        numbers(version.trim_start_matches('v')).is_some_and(|version| version >= OLDEST_NODE),
+        "{needed}; this is {version}"
     );
     Ok(())
+}
+
+/// Returns the first two numbers of a version such as 20.19.5.
+pub(crate) fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }

@@ -11,7 +11,7 @@ use crate::{
     npm, paths,
     server::Running,
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::{
     fs::{self, File},
     net::TcpListener,
@@ -173,11 +173,16 @@ fn folder() -> anyhow::Result<PathBuf> {
     Ok(paths::target()?.join("fuzz"))
 }
 
+/// Fails with an explanation if there is no C++ compiler.
+pub(crate) fn check_compiler() -> anyhow::Result<()> {
+    output("c++", &["--version"])
+        .map(drop)
+        .context("a C++ compiler is needed to build libFuzzer: install g++ or clang")
+}
+
 /// Builds the program with all targets but npm's.
 fn build() -> anyhow::Result<PathBuf> {
-    if output("c++", &["--version"]).is_err() {
-        bail!("a C++ compiler is needed to build libFuzzer: install g++ or clang");
-    }
+    check_compiler()?;
     let (fuzz, built) = (paths::root()?.join("fuzz"), folder()?.join("libfuzzer"));
     let manifest = fuzz.join("libfuzzer").join("Cargo.toml");
     cargo_with(

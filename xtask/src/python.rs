@@ -1,14 +1,14 @@
 //! Python environments for the tests.
 
 use crate::{
-    command::{output, run},
+    command::{numbers, output, run},
     paths,
 };
 use anyhow::{Context, ensure};
 use std::{fs, path::PathBuf, process::Command};
 
-/// Minor version of the oldest Python 3 that all packages support.
-const OLDEST: u32 = 11;
+/// Oldest Python that all packages support.
+const OLDEST: (u32, u32) = (3, 11);
 
 /// Creates a Python environment with the packages of `tests/{tests}/requirements.txt`, and returns
 /// its folder.
@@ -20,16 +20,7 @@ pub(crate) fn python(tests: &str) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(folder);
     }
-    let needed = format!("Python 3.{OLDEST} or later is needed for these tests");
-    let version = output("python3", &["--version"]).context(needed.clone())?;
-    let minor = version
-        .strip_prefix("Python 3.")
-        .and_then(|rest| rest.split('.').next())
-        .and_then(|minor| minor.parse::<u32>().ok());
-    ensure!(
-        minor.is_some_and(|minor| minor >= OLDEST),
-        "{needed}, this is {version}"
-    );
+    check_python()?;
     run(
         "Making a Python environment for the tests",
         Command::new("python3")
@@ -49,4 +40,24 @@ pub(crate) fn python(tests: &str) -> anyhow::Result<PathBuf> {
     )?;
     fs::write(installed, wanted)?;
     Ok(folder)
+}
+
+/// Fails with an explanation if Python is missing or too old, or can't make environments.
+pub(crate) fn check_python() -> anyhow::Result<()> {
+    let (major, minor) = OLDEST;
+    let needed = format!(
+        "Python {major}.{minor} or later is needed for the tests: install it as python3, for instance from \
+         https://python.org"
+    );
+    let version = output("python3", &["--version"]).context(needed.clone())?;
+    ensure!(
+        version
+            .strip_prefix("Python ")
+            .and_then(numbers)
+            .is_some_and(|version| version >= OLDEST),
+        "{needed}; this is {version}"
+    );
+    output("python3", &["-c", "import ensurepip, venv"])
+        .map(drop)
+        .context("Python's modules venv and ensurepip are needed: install python3-venv")
 }

@@ -2,24 +2,45 @@
 
 use crate::{
     browser,
-    command::{cargo, cargo_with, say},
+    command::{cargo, cargo_with, check_node, say},
     docs, fuzz, mnist, npm, paths,
-    python::python,
+    python::{check_python, python},
     server::{self, Running},
     servers, web,
     workspace::{self, Packages},
 };
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The browsers' programs.
+struct Browsers {
+    chromium: PathBuf,
+    firefox: PathBuf,
+}
+
+/// Checks for the programs that the tests need, before half an hour of building. Installs those
+/// that xtask can install, and fails with an explanation if another is missing.
+fn prerequisites() -> anyhow::Result<Browsers> {
+    check_node()?;
+    check_python()?;
+    fuzz::check_compiler()?;
+    let firefox = browser::firefox()?;
+    workspace::install(Packages::All)?;
+    let chromium = browser::chromium()?;
+    Ok(Browsers { chromium, firefox })
+}
 
 /// Runs all tests.
 pub(crate) fn run() -> anyhow::Result<()> {
-    workspace::install(Packages::All)?;
+    let Browsers { chromium, firefox } = prerequisites()?;
     let mnist = mnist::fetch()?;
     web::build()?;
     docs::npm_reference()?;
     server::build_with_cli()?;
     let tests = paths::root()?.join("tests");
-    let (chromium, firefox) = (browser::chromium()?, browser::firefox()?);
 
     let python_of_servers = servers::install()?;
     cargo_with(
