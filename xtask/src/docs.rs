@@ -1,15 +1,15 @@
 //! API references as HTML; warnings are errors.
 
 use crate::{
-    command::{npm, run},
-    npm as package,
+    command::{cargo_with, npm, run},
+    npm as npm_package,
+    package::CRATES,
     workspace::{self, Packages},
 };
-use std::process::Command;
 
 /// Builds the references of the npm package and of the crates.
 pub(crate) fn build() -> anyhow::Result<()> {
-    package::build()?;
+    npm_package::build()?;
     npm_reference()?;
     crates()
 }
@@ -17,7 +17,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
 /// Builds the npm package's reference in target/docs/npm. The package must have been built.
 pub(crate) fn npm_reference() -> anyhow::Result<()> {
     workspace::install(Packages::Page)?;
-    let source = package::source()?;
+    let source = npm_package::source()?;
     run(
         "Writing the npm package's reference: target/docs/npm",
         npm(&source).args(["run", "--silent", "docs"]),
@@ -25,26 +25,28 @@ pub(crate) fn npm_reference() -> anyhow::Result<()> {
 }
 
 /// Builds the crates' reference in target/doc, for developers, so with private items and links to
-/// them.
+/// them. Before that, builds it as a registry's visitors would see it: a link of theirs to a private
+/// item leads nowhere.
 pub(crate) fn crates() -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(
+    let packages = CRATES.iter().flat_map(|name| ["--package", name]);
+    rustdoc("Checking the crates' public reference", packages, "")?;
+    rustdoc(
         "Writing the crates' reference: target/doc",
-        Command::new(cargo)
-            .args([
-                "doc",
-                "--release",
-                "--quiet",
-                "--workspace",
-                "--no-deps",
-                "--exclude",
-                "xtask",
-            ])
-            .arg("--document-private-items")
-            .env(
-                "RUSTDOCFLAGS",
-                // Some comments are the text of `--help`, where a link in angle brackets would be odd.
-                "--deny warnings --allow rustdoc::private_intra_doc_links --allow rustdoc::bare_urls",
-            ),
+        ["--workspace", "--exclude", "xtask", "--document-private-items"],
+        "--allow rustdoc::private_intra_doc_links",
     )
+}
+
+fn rustdoc<'a>(
+    what: &str,
+    arguments: impl IntoIterator<Item = &'a str>,
+    allowed: &str,
+) -> anyhow::Result<()> {
+    cargo_with(what, &["doc", "--release", "--quiet", "--no-deps"], |cargo| {
+        cargo.args(arguments).env(
+            "RUSTDOCFLAGS",
+            // Some comments are the text of `--help`, where a link in angle brackets would be odd.
+            format!("--deny warnings --allow rustdoc::bare_urls {allowed}"),
+        )
+    })
 }
