@@ -22,7 +22,7 @@ use super::{
     metadata::{Metadata, numbers, tensors, vector},
 };
 use blindscore_protocol::{
-    descriptor::{FEATURES, Inputs, Link, NormBound, OUTPUTS, Task},
+    descriptor::{FEATURES, ImageShape, Inputs, Link, NormBound, OUTPUTS, Task},
     name::ModelName,
     params::LinearParams,
 };
@@ -154,6 +154,15 @@ impl LinearModel {
             entries.push(("norm_centre", centre.to_string()));
             entries.push(("norm_max", max.to_string()));
         }
+        if let Some(ImageShape {
+            width,
+            height,
+            deskew,
+        }) = self.inputs.image
+        {
+            entries.push(("image", format!("{width}x{height}")));
+            entries.push(("deskew", deskew.to_string()));
+        }
         entries.extend(
             self.classes
                 .as_ref()
@@ -177,5 +186,62 @@ impl LinearModel {
             .zip(&self.intercept)
             .map(|(row, intercept)| dot(row) + intercept)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_models::MNIST_LINEAR;
+    use blindscore_protocol::descriptor::Feature;
+
+    fn assert_kept(model: &LinearModel) {
+        let file = model.to_safetensors().unwrap();
+        assert_eq!(LinearModel::from_safetensors(&file).unwrap(), *model);
+    }
+
+    #[test]
+    fn a_file_keeps_everything_about_a_model() {
+        let bundled = LinearModel::from_safetensors(MNIST_LINEAR).unwrap();
+        assert!(bundled.inputs.image.is_some());
+        assert_kept(&bundled);
+
+        let mut deskewed = bundled.clone();
+        deskewed.inputs.image = Some(ImageShape {
+            width: 56,
+            height: 14,
+            deskew: true,
+        });
+        deskewed.inputs.norm = Some(NormBound {
+            centre: 0.1,
+            max: 12.5,
+        });
+        assert_kept(&deskewed);
+
+        let feature = |name: &str, min, max| Feature {
+            name: Some(name.to_owned()),
+            min,
+            max,
+        };
+        assert_kept(&LinearModel {
+            params: LinearParams::N2048_FINE,
+            salt: Salt::parse("0123456789abcdef0123456789abcdef").unwrap(),
+            inputs: Inputs {
+                features: Some(vec![
+                    feature("age", 18.0, 99.5),
+                    feature("a \"b\", c", -1e-7, 0.3),
+                ]),
+                ..Inputs::uniform(2, -1e-7, 99.5, 1024)
+            },
+            labels: vec!["churn".to_owned()],
+            task: Task::Classification,
+            classes: Some(["stays", "leaves"].map(str::to_owned)),
+            link: Link::Sigmoid,
+            input_rounding: true,
+            accuracy: None,
+            coef: vec![vec![0.1, -1.0 / 3.0]],
+            intercept: vec![f64::MIN_POSITIVE],
+            ..bundled
+        });
     }
 }
