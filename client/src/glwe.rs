@@ -78,11 +78,7 @@ impl SeededEncryption {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindscore_protocol::{
-        params::{ParameterSetId, modulus},
-        random::reproducible,
-        wire::Kind,
-    };
+    use blindscore_protocol::{params::ParameterSetId, random::reproducible, wire::Kind};
     use tfhe::core_crypto::prelude::*;
 
     #[test]
@@ -111,7 +107,8 @@ mod tests {
                 let mut ciphertext = vec![0; k * size];
                 masks.fill(&mut ciphertext);
                 ciphertext.extend_from_slice(body);
-                let ciphertext = GlweCiphertext::from_container(ciphertext, key.size, modulus());
+                let ciphertext =
+                    GlweCiphertext::from_container(ciphertext, key.size, CiphertextModulus::new_native());
                 let mut plain = PlaintextList::new(0, PlaintextCount(size));
                 decrypt_glwe_ciphertext(&tfhe_key, &ciphertext, &mut plain);
                 for (plain, message) in plain.as_ref().iter().zip(message) {

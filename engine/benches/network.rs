@@ -10,7 +10,7 @@ use blindscore_engine::{
     network::{BootstrapKey, ModSwitchedLwe},
 };
 use blindscore_protocol::{
-    params::{NetworkParams, ParameterSet, modulus},
+    params::{NetworkParams, ParameterSet},
     random::{reproducible, reproducible_stream},
     wire::{EvaluationKey, Query},
 };
@@ -98,7 +98,7 @@ fn rotations(c: &mut Criterion) {
                 accumulators,
                 params.glwe_dimension.to_glwe_size(),
                 params.polynomial_size,
-                modulus(),
+                CiphertextModulus::new_native(),
             );
             key.as_view().batch_blind_rotate_assign(
                 list.as_mut_view(),

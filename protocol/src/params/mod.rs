@@ -7,7 +7,7 @@ pub use linear::LinearParams;
 pub use network::NetworkParams;
 
 use core::fmt;
-use tfhe::core_crypto::prelude::{CiphertextModulus, DynamicDistribution, StandardDev};
+use tfhe::core_crypto::prelude::StandardDev;
 
 /// Bits of the ciphertext modulus `q = 2^64`; arithmetic wraps natively.
 pub const MODULUS_BITS: u32 = u64::BITS;
@@ -88,16 +88,6 @@ impl TUniformBound {
         let variance = (2f64.powi(2 * self.0 as i32 + 1) + 1.0) / 6.0;
         StandardDev(variance.sqrt() / 2f64.powi(MODULUS_BITS as i32))
     }
-
-    /// Returns the distribution in tfhe's terms.
-    pub fn distribution(self) -> DynamicDistribution<u64> {
-        DynamicDistribution::new_t_uniform(self.0)
-    }
-}
-
-/// Returns the modulus `q = 2^64`, which wraps natively.
-pub fn modulus() -> CiphertextModulus<u64> {
-    CiphertextModulus::new_native()
 }
 
 /// Format of a query, known to both sides in advance.

@@ -1,7 +1,6 @@
 //! Blind rotations against tfhe's.
 
 use super::*;
-use blindscore_protocol::params::modulus;
 use tfhe::core_crypto::{
     algorithms::ModulusSwitchedLweCiphertext,
     commons::computation_buffers::ComputationBuffers,
@@ -57,7 +56,7 @@ fn tfhe_key(public: &NetworkEvaluationKey) -> FourierLweBootstrapKeyOwned {
             glwe_size,
             PARAMS.polynomial_size,
             PARAMS.base_log,
-            modulus(),
+            CiphertextModulus::new_native(),
         );
         transformed
             .as_mut_view()
@@ -73,8 +72,12 @@ fn tfhe_rotate(key: &FourierLweBootstrapKeyOwned, inputs: &[ModSwitchedLwe], tes
         accumulators.extend_from_slice(test);
     }
     let glwe_size = PARAMS.glwe_dimension.to_glwe_size();
-    let mut list =
-        GlweCiphertextList::from_container(accumulators, glwe_size, PARAMS.polynomial_size, modulus());
+    let mut list = GlweCiphertextList::from_container(
+        accumulators,
+        glwe_size,
+        PARAMS.polynomial_size,
+        CiphertextModulus::new_native(),
+    );
     let fft = Fft::new(PARAMS.polynomial_size);
     let mut scratch = ComputationBuffers::new();
     let count = CiphertextCount(inputs.len());
