@@ -13,7 +13,7 @@ const WORTHWHILE_VARIANCE_SHARE: f64 = 0.1;
 /// Factor by which a shared range may widen the scores' range before features get their own ranges.
 const SHARED_RANGE_FACTOR: f64 = 1.5;
 /// Bound of an error in standard deviations; one error in five hundred million exceeds it.
-pub const BOUND: f64 = 6.0;
+pub(crate) const BOUND: f64 = 6.0;
 /// Largest error of a probability with which the default parameter set is chosen.
 const PROBABILITY: f64 = 1e-3;
 
@@ -127,12 +127,12 @@ fn with_levels(mut linear: LinearModel) -> Result<(LinearModel, Vec<PredictedOut
 }
 
 /// Prefers the model with one `shared` range, which refuses fewer rows, unless the features' `own`
-/// ranges shrink the scores' range, and with it their error, by more than `SHARED_RANGE_FACTOR`. The models differ
-/// in these ranges only.
+/// ranges shrink the scores' range, and with it their error, by more than `SHARED_RANGE_FACTOR`. The
+/// models differ in these ranges only.
 ///
 /// # Errors
 /// If one of them can't be served.
-pub fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<LinearModel, ImportError> {
+pub(crate) fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<LinearModel, ImportError> {
     let widest = |linear: &LinearModel| -> Result<f64, ModelError> {
         let outputs = predict(linear)?;
         Ok(outputs.iter().map(|output| output.half_range).fold(0.0, f64::max))

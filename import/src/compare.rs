@@ -11,7 +11,7 @@ use blindscore_client::Scores;
 use blindscore_protocol::descriptor::{Inputs, ModelDescriptor, Task};
 
 /// Most rows compared.
-pub const MOST_ROWS: usize = 500;
+pub(crate) const MOST_ROWS: usize = 500;
 /// Rows drawn if there are no examples.
 const DRAWN: usize = 200;
 /// Tolerance for single precision, as a share of a score or its range.

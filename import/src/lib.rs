@@ -37,8 +37,10 @@ mod tensors;
 
 pub use agreement::Agreement;
 pub use calibration::{Calibration, Wanted};
-pub use choice::{BOUND, Choice, MOST_LEVELS, bound, choose, shared_or_own};
-pub use compare::{Compared, MOST_ROWS, compare};
+pub(crate) use choice::{BOUND, shared_or_own};
+pub use choice::{Choice, MOST_LEVELS, bound, choose};
+pub(crate) use compare::MOST_ROWS;
+pub use compare::{Compared, compare};
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};
 pub use expect::Expected;

@@ -3,7 +3,7 @@
 //! - [`keystore`]: clients' evaluation keys;
 //! - [`tenants`]: who may use the server, and how much;
 //! - `scoring`: keys in use, scoring threads, and admission by expected time;
-//! - [`telemetry`]: metrics for Prometheus;
+//! - `telemetry`: metrics for Prometheus;
 //! - [`http`]: the HTTP service;
 //! - [`cli`]: the command line.
 //!
@@ -14,6 +14,6 @@ pub mod cli;
 pub mod http;
 pub mod keystore;
 mod scoring;
-pub mod telemetry;
+mod telemetry;
 pub mod tenants;
 mod time;

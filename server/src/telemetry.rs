@@ -4,33 +4,33 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Requests answered, by `route`, `method` and `status`.
-pub const REQUESTS: &str = "blindscore_requests_total";
+pub(crate) const REQUESTS: &str = "blindscore_requests_total";
 /// Time from a request's headers to its response, by `route`.
-pub const REQUEST_SECONDS: &str = "blindscore_request_seconds";
+pub(crate) const REQUEST_SECONDS: &str = "blindscore_request_seconds";
 /// Queries scored, by `model`.
-pub const QUERIES: &str = "blindscore_queries_total";
+pub(crate) const QUERIES: &str = "blindscore_queries_total";
 /// Time that requests spent in the scoring queue.
-pub const QUEUE_SECONDS: &str = "blindscore_queue_seconds";
+pub(crate) const QUEUE_SECONDS: &str = "blindscore_queue_seconds";
 /// Scoring time of a request, by `model`; a request may have several queries.
-pub const SCORE_SECONDS: &str = "blindscore_score_seconds";
+pub(crate) const SCORE_SECONDS: &str = "blindscore_score_seconds";
 /// Time to load a key: from reading it in the store until it is ready.
-pub const KEY_LOAD_SECONDS: &str = "blindscore_key_load_seconds";
+pub(crate) const KEY_LOAD_SECONDS: &str = "blindscore_key_load_seconds";
 /// Scoring requests by `found`: whether their key was in the cache (`true` or `false`).
-pub const KEY_CACHE: &str = "blindscore_key_cache_requests_total";
+pub(crate) const KEY_CACHE: &str = "blindscore_key_cache_requests_total";
 /// Failed operations of the key store, by `kind`.
-pub const STORE_ERRORS: &str = "blindscore_store_errors_total";
+pub(crate) const STORE_ERRORS: &str = "blindscore_store_errors_total";
 /// Number of times that the changed folder of models could not be served.
-pub const MODEL_ERRORS: &str = "blindscore_model_errors_total";
+pub(crate) const MODEL_ERRORS: &str = "blindscore_model_errors_total";
 /// Queries that are waiting or being scored.
-pub const QUEUED: &str = "blindscore_queued_queries";
+pub(crate) const QUEUED: &str = "blindscore_queued_queries";
 /// Expected time to score all admitted queries.
-pub const QUEUED_SECONDS: &str = "blindscore_queued_seconds";
+pub(crate) const QUEUED_SECONDS: &str = "blindscore_queued_seconds";
 /// Memory held by prepared keys.
-pub const KEY_MEMORY: &str = "blindscore_key_memory_bytes";
+pub(crate) const KEY_MEMORY: &str = "blindscore_key_memory_bytes";
 /// Number of times that the token file could not be read.
-pub const TOKEN_ERRORS: &str = "blindscore_token_errors_total";
+pub(crate) const TOKEN_ERRORS: &str = "blindscore_token_errors_total";
 /// Memory held by uploads, queries and responses.
-pub const BODY_MEMORY: &str = "blindscore_body_memory_bytes";
+pub(crate) const BODY_MEMORY: &str = "blindscore_body_memory_bytes";
 
 /// Histogram buckets in seconds, from a linear model's score to a request that waited until its
 /// deadline.
@@ -42,7 +42,7 @@ const SECONDS: [f64; 14] = [
 ///
 /// # Errors
 /// Fails if a recorder is installed already.
-pub fn install() -> Result<PrometheusHandle, BuildError> {
+pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
         .install_recorder()?;

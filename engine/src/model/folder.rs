@@ -11,7 +11,7 @@ use std::{
 /// A model file as found when the folder was read. Files are replaced by renaming, so the same
 /// inode and times mean the same content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ModelFile {
+pub(super) struct ModelFile {
     path: PathBuf,
     name: FileName,
     length: u64,

@@ -179,7 +179,7 @@ impl LinearModel {
     }
 
     /// Returns the fitted model's scores in floating point, the reference for encrypted scores.
-    pub fn float_scores(&self, features: &[f64]) -> Vec<f64> {
+    pub(super) fn float_scores(&self, features: &[f64]) -> Vec<f64> {
         let dot = |row: &Vec<f64>| row.iter().zip(features).map(|(w, x)| w * x).sum::<f64>();
         self.coef
             .iter()

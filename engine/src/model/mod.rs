@@ -10,7 +10,7 @@ mod registry;
 mod salt;
 
 pub use file_name::FileName;
-pub use folder::{Folder, ModelFile};
+pub use folder::Folder;
 pub use linear::LinearModel;
 pub use metadata::{Metadata, numbers, tensors};
 pub use quantise::{PredictedError, PredictedOutput, predict};
