@@ -29,11 +29,14 @@ pub struct Registry {
 }
 
 /// Reason why an address has no model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoModel {
     /// The name does not exist, or not yet in this version.
+    #[error("no model has this name, or not yet this version")]
     Unknown,
     /// A newer version has replaced this one.
+    #[error("this version has been removed; the newest is {newest}")]
     Retired {
         /// Newest version of the name.
         newest: u32,

@@ -52,7 +52,7 @@ impl Served {
         let address = request.match_info().get("model").unwrap_or_default();
         self.registry.find(address).map_err(|why| match why {
             NoModel::Retired { newest } => ApiError::ModelRetired { newest },
-            NoModel::Unknown => ApiError::ModelNotFound,
+            _ => ApiError::ModelNotFound,
         })
     }
 }
