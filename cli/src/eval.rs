@@ -2,9 +2,12 @@
 
 use crate::find::find;
 use anyhow::{Context, bail, ensure};
-use blindscore_client::ClientKey;
+use blindscore_client::{ClientKey, Scores};
 use blindscore_engine::{PreparedKey, model::Model};
-use blindscore_protocol::wire::{EvaluationKey, Query};
+use blindscore_protocol::{
+    descriptor::Task,
+    wire::{EvaluationKey, Query},
+};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -105,6 +108,12 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         model.descriptor().name,
         model.descriptor().inputs.count
     );
+    ensure!(
+        model.descriptor().task == Task::Classification,
+        "model {} decides for no class (its task is {}), so eval can't count which images it gets right",
+        model.descriptor().name,
+        model.descriptor().task.name()
+    );
     let images = &images[..args.images];
     let labels = &set.labels[args.offset..][..args.images];
 
@@ -115,7 +124,10 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
             .filter(|(decision, label)| **decision == usize::from(**label))
             .count()
     };
-    let decisions: Vec<usize> = plain.iter().map(|scores| argmax(scores)).collect();
+    let decisions = plain
+        .iter()
+        .map(|scores| class(&Scores::new(model.descriptor(), scores.clone())))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let encrypted = if args.plain {
         None
     } else {
@@ -174,12 +186,12 @@ fn encrypted(
             Ok((query.id, model.engine().score(&query, &key)?.to_blob()))
         })?;
         let answer = timed(&mut decrypt, || client.decrypt(descriptor, id, &response))?;
+        guesses.push(class(&answer)?);
         for (score, plain) in answer.scores.iter().zip(plain) {
             let error = (score - plain).abs();
             largest = largest.max(error);
             squares += error * error;
         }
-        guesses.push(answer.index().unwrap_or_default());
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -296,12 +308,9 @@ fn mnist_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(dir.clone())
 }
 
-fn argmax(scores: &[f64]) -> usize {
-    scores
-        .iter()
-        .enumerate()
-        .max_by(|a, b| a.1.total_cmp(b.1))
-        .map_or(0, |(index, _)| index)
+/// Returns the class that scores decide for, encrypted or in the clear.
+fn class(scores: &Scores) -> anyhow::Result<usize> {
+    scores.index().context("the scores decide for no class")
 }
 
 fn timed<T>(times: &mut Vec<f64>, work: impl FnOnce() -> T) -> T {
