@@ -5,6 +5,7 @@ use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::ModelPin,
     name::ModelAddress,
+    policy::REQUEST_TIMEOUT,
 };
 use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
@@ -173,7 +174,7 @@ pub(crate) struct ConnectionArgs {
 
     /// Time limit of each try of a request in seconds, plus the time that its bytes take at 50
     /// kB/s; after that the request is retried
-    #[arg(long, env = "BLINDSCORE_TIMEOUT", value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "BLINDSCORE_TIMEOUT", value_name = "SECONDS", default_value_t = REQUEST_TIMEOUT.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
 
     /// Time limit of a request in seconds, including all retries and the pauses that a busy server

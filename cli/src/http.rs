@@ -3,7 +3,7 @@
 use crate::{args::ModelArgs, roots, screen::Screen, trouble::HttpError};
 use anyhow::Context;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, problem::Recovery};
+use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, policy, problem::Recovery};
 use std::{
     cell::Cell,
     thread,
@@ -19,8 +19,6 @@ use zeroize::Zeroizing;
 const FIRST_TRIES: usize = 3;
 /// Maximum size of problem details, in bytes.
 const PROBLEM_LIMIT: usize = 1 << 16;
-/// Lowest transfer rate to allow for, in bytes per second.
-const RATE: f64 = 50_000.0;
 
 /// Connection settings of one server.
 pub(crate) struct Http {
@@ -69,9 +67,9 @@ impl Http {
             base: args.url.clone(),
             token: args.token.clone().map(Zeroizing::new),
             backoff: ExponentialBuilder::default()
-                .with_min_delay(Duration::from_millis(500))
-                .with_max_delay(Duration::from_secs(30))
-                .with_max_times(8)
+                .with_min_delay(policy::FIRST_PAUSE)
+                .with_max_delay(policy::LONGEST_PAUSE)
+                .with_max_times(policy::MAX_RETRIES)
                 .with_jitter(),
             timeout: Duration::from_secs(args.connection.timeout),
             max_wait: Duration::from_secs(args.connection.max_wait),
@@ -119,7 +117,7 @@ impl Http {
             request = request.header(KEY_HEADER, key.to_string());
         }
         let unsendable = |error| HttpError::of(format!("invalid request to {address}: {error}"));
-        let bytes = Duration::from_secs_f64((call.body.len() + call.limit) as f64 / RATE);
+        let bytes = policy::transfer_time((call.body.len() + call.limit) as u64);
         let limit = Some(left.min(self.timeout + bytes));
         let answer = if call.body.is_empty() {
             let request = request.body(()).map_err(unsendable)?;

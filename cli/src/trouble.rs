@@ -1,7 +1,7 @@
 //! Errors of HTTP requests, and possible recoveries.
 
 use crate::text::one_line;
-use blindscore_protocol::problem::Recovery;
+use blindscore_protocol::{policy, problem::Recovery};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -73,7 +73,6 @@ impl HttpError {
             detail,
             recovery,
         } = serde_json::from_slice(body).unwrap_or_default();
-        let passing = status >= 500 || status == 429;
         let message = match (title.is_empty(), detail.is_empty()) {
             (true, true) => format!("the server answered with status {status}"),
             (false, false) => format!("{title}: {detail}"),
@@ -81,7 +80,7 @@ impl HttpError {
         };
         Self {
             message: one_line(&message),
-            recovery: recovery.unwrap_or(if passing { Recovery::Retry } else { Recovery::None }),
+            recovery: recovery.unwrap_or(Recovery::of_status(status)),
             retry_after: headers
                 .get("retry-after")
                 .and_then(|value| value.to_str().ok())
@@ -129,11 +128,12 @@ fn certificate(error: &Error) -> Option<&rustls::CertificateError> {
 
 /// Parses the time to wait: seconds or a date (RFC 9110, section 10.2.3).
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value.trim()).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    let value = value.trim();
+    policy::retry_after_seconds(value).or_else(|| {
+        let date = httpdate::parse_http_date(value).ok()?;
+        let wait = date.duration_since(now).unwrap_or_default();
+        Some(wait.min(policy::MAX_RETRY_AFTER))
+    })
 }
 
 #[cfg(test)]
@@ -203,6 +203,7 @@ mod tests {
         assert_eq!(wait("120"), Some(120));
         assert_eq!(wait("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(wait("Sun, 06 Nov 9994 08:00:00 GMT"), Some(86_400));
         for bad in ["", "-1", "soon", "1.5"] {
             assert_eq!(wait(bad), None, "{bad:?}");
         }

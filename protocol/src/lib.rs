@@ -10,6 +10,7 @@
 //! - [`name`]: names and addresses of models;
 //! - [`ids`]: identifiers of keys and models;
 //! - [`problem`]: error codes of the HTTP API;
+//! - [`policy`]: slow connections, time limits, retries;
 //! - [`random`]: seeds, the masks expanded from them, and secret samples;
 //! - [`polynomial`]: coefficients of products, and automorphisms.
 //!
@@ -28,6 +29,7 @@ mod kind;
 pub mod name;
 pub mod noise;
 pub mod params;
+pub mod policy;
 pub mod polynomial;
 pub mod problem;
 pub mod random;

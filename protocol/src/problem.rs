@@ -18,6 +18,17 @@ pub enum Recovery {
     None,
 }
 
+impl Recovery {
+    /// Returns what may help after a response that says no more than its status, such as a proxy's.
+    pub const fn of_status(status: u16) -> Self {
+        if status >= 500 || status == 429 {
+            Self::Retry
+        } else {
+            Self::None
+        }
+    }
+}
+
 macro_rules! problem_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $recovery:ident, $title:literal;)*) => {
         /// Stable, machine-readable code of a problem.

@@ -1,21 +1,19 @@
 //! Transfer speed of one body, and how long a slow client is waited for.
 
+use blindscore_protocol::policy::transfer_time;
 use std::time::{Duration, Instant};
 
-/// Time that the body of a request or a response may take, on top of its length at `SLOWEST`.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Slowest accepted connection, in bytes per second: a network's key takes three and a half
-/// minutes.
-const SLOWEST: u64 = 50_000;
-/// A body that falls this far behind `SLOWEST` gives way to others.
-const GRACE: Duration = Duration::from_secs(5);
+/// Time that the body of a request or a response may take, on top of that on the slowest connection.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A body that falls this far behind the slowest connection gives way to others.
+const MAX_LAG: Duration = Duration::from_secs(5);
 
 /// Speed at which a client sends or reads bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     started: Instant,
     bytes: u64,
-    /// Time until which the bytes so far count as fast enough, at `SLOWEST`.
+    /// Time until which the bytes so far count as fast enough.
     paid: Instant,
 }
 
@@ -34,7 +32,7 @@ impl Pace {
     pub(super) fn moved(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         // Capped: a burst must not pay for minutes of silence.
-        self.paid = (self.paid + time_of(bytes as u64)).min(Instant::now() + GRACE);
+        self.paid = (self.paid + transfer_time(bytes as u64)).min(Instant::now() + MAX_LAG);
     }
 
     /// Returns the time since the start.
@@ -42,9 +40,9 @@ impl Pace {
         self.started.elapsed()
     }
 
-    /// Returns when patience ends if no more bytes move.
+    /// Returns when the body is too late if no more bytes move.
     pub(super) fn end(&self) -> Instant {
-        self.started + PATIENCE + time_of(self.bytes)
+        self.started + BODY_TIMEOUT + transfer_time(self.bytes)
     }
 
     /// Returns the time left until [`Self::end`].
@@ -54,18 +52,14 @@ impl Pace {
 
     /// Checks whether the client is so slow that others take precedence.
     pub(super) fn is_slow(&self) -> bool {
-        Instant::now() > self.paid + GRACE
+        Instant::now() > self.paid + MAX_LAG
     }
-}
-
-/// Returns the time that `bytes` take at `SLOWEST`.
-fn time_of(bytes: u64) -> Duration {
-    Duration::from_micros(bytes.saturating_mul(1_000_000) / SLOWEST)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindscore_protocol::policy::SLOWEST_BYTES_PER_SECOND;
 
     #[test]
     fn a_burst_pays_for_moments_only() {
@@ -79,7 +73,7 @@ mod tests {
         assert!(pace.is_slow() && !pace.left().is_zero());
         pace.moved(1);
         assert!(pace.is_slow(), "a byte pays for nothing");
-        pace.moved(SLOWEST as usize * 30);
+        pace.moved(SLOWEST_BYTES_PER_SECOND as usize * 30);
         assert!(!pace.is_slow());
     }
 }
