@@ -159,6 +159,12 @@ impl Header {
         is_blob.then(|| Kind::from_u16(u16::from_le_bytes(array(head, 6))))?
     }
 
+    /// Returns the length of the payload that the header at the start of a blob declares, if a whole
+    /// header is there.
+    pub fn declared_len(head: &[u8]) -> Option<u64> {
+        (head.len() >= HEADER_BYTES).then(|| u64::from_le_bytes(array(head, 12)))
+    }
+
     /// Returns whether a blob that starts with these bytes has an older format version than this
     /// code writes: nobody can use it any more.
     pub fn is_of_earlier_format(head: &[u8]) -> bool {
@@ -179,7 +185,7 @@ impl Header {
             return Err(WireError::WrongParameterSet(found));
         }
         let (head, payload) = blob.split_at(HEADER_BYTES);
-        let declared = u64::from_le_bytes(array(head, 12));
+        let declared = Self::declared_len(head).ok_or(WireError::Truncated(blob.len()))?;
         if declared != payload_len as u64 || payload.len() != payload_len {
             return Err(WireError::WrongLength {
                 expected: payload_len,
@@ -256,6 +262,8 @@ mod tests {
     fn opens_what_it_sealed() {
         let blob = HEADER.seal(b"payload");
         assert_eq!(open(&blob, 7), Ok((HEADER, &b"payload"[..])));
+        assert_eq!(Header::declared_len(&blob), Some(7));
+        assert_eq!(Header::declared_len(&blob[..HEADER_BYTES - 1]), None);
         assert_eq!(
             open(&blob, 8).unwrap_err(),
             WireError::WrongLength {

@@ -120,10 +120,9 @@ fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> R
 /// of being told that their queries are damaged.
 fn whole_query_of_another_form(bytes: &[u8]) -> Option<Header> {
     let params = Header::peek(bytes, Kind::Query).ok()?;
-    let declared = u64::from_le_bytes(bytes.get(12..20)?.try_into().ok()?);
-    let end = usize::try_from(declared).ok()?.checked_add(HEADER_BYTES)?;
-    let blob = bytes.get(..end)?;
-    let (header, _) = Header::open(blob, Kind::Query, params, end - HEADER_BYTES).ok()?;
+    let len = usize::try_from(Header::declared_len(bytes)?).ok()?;
+    let blob = bytes.get(..len.checked_add(HEADER_BYTES)?)?;
+    let (header, _) = Header::open(blob, Kind::Query, params, len).ok()?;
     Some(header)
 }
 
