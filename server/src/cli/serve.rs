@@ -2,11 +2,12 @@
 
 use super::values::{Origin, Seconds, Setting, store_options};
 use crate::{
-    http::{self, AllowedHosts, DailyQueries, Host, MAX_QUERIES, Settings, TlsFiles},
+    http::{self, AllowedHosts, DailyQueries, Host, Settings, TlsFiles},
     keystore::{Location, Policy},
     tenants::{Rate, TokenFile},
 };
 use anyhow::{Context, bail};
+use blindscore_protocol::descriptor::MAX_QUERIES;
 use chrono::TimeDelta;
 use clap::{ArgAction, Args, ValueEnum, builder::RangedU64ValueParser};
 use std::{

@@ -23,5 +23,4 @@ mod state;
 
 pub use connection::TlsFiles;
 pub use hosts::{AllowedHosts, Host};
-pub use queries::MAX_QUERIES;
 pub use server::{DailyQueries, Settings, run};

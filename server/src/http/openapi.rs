@@ -85,3 +85,18 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_protocol::descriptor::MAX_QUERIES;
+
+    #[test]
+    fn the_largest_request_is_the_one_that_is_accepted() {
+        let api = serde_json::to_value(Api::openapi()).unwrap();
+        let data = &api["components"]["schemas"]["JsonRequest"]["properties"]["data"];
+        assert_eq!(data["maxItems"], MAX_QUERIES);
+        let body = &api["paths"]["/v1/models/{model}/score"]["post"]["requestBody"];
+        assert_eq!(body["description"], format!("Up to {MAX_QUERIES} queries"));
+    }
+}

@@ -10,9 +10,6 @@ use blindscore_protocol::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// Largest number of queries in a request, whatever the model.
-pub const MAX_QUERIES: usize = blindscore_protocol::descriptor::MAX_QUERIES;
-
 /// JSON bytes around a base64 string: quotes, comma, line break and indentation.
 const JSON_PER_QUERY: usize = 32;
 /// JSON bytes besides the queries: key id, names and braces.

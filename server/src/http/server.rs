@@ -76,7 +76,8 @@ pub struct Settings {
     pub web_dir: Option<PathBuf>,
     /// Number of scoring threads.
     pub workers: usize,
-    /// Queries that may wait or run at a time, at least [`MAX_QUERIES`](super::MAX_QUERIES).
+    /// Queries that may wait or run at a time, at least
+    /// [`MAX_QUERIES`](blindscore_protocol::descriptor::MAX_QUERIES).
     pub queue: usize,
     /// Longest time from a request's arrival to its answer.
     pub deadline: Duration,
