@@ -41,3 +41,69 @@ pub(super) enum BodyRefusal {
     #[response(status = 429, content_type = "application/problem+json")]
     RateLimited(Problem),
 }
+
+/// Error responses about the queries of a scoring request.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum QueryRefusal {
+    /// No such model, or the key is not stored.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+    /// Not complete queries for this model, or queries for another key.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unprocessable(Problem),
+}
+
+/// Error responses about a model in the path.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum ModelRefusal {
+    /// No such model.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+    /// A version that is no longer served.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Retired(Problem),
+}
+
+/// Error responses about a key in the path.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum KeyRefusal {
+    /// Never uploaded, removed or expired.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+}
+
+/// Error responses to the upload of a key.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum UploadRefusal {
+    /// The tenant's limit of keys is reached.
+    #[response(status = 403, content_type = "application/problem+json")]
+    QuotaExceeded(Problem),
+    /// The bytes don't hash to the id.
+    #[response(status = 409, content_type = "application/problem+json")]
+    HashMismatch(Problem),
+}
+
+/// Error responses to callers who don't operate the server.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum OperatorRefusal {
+    /// A valid token is needed.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// An operator's token is needed.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+}
+
+/// Error response of a server that can't work.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum NotReady {
+    /// The key store or the tokens are unavailable.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}

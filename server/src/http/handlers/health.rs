@@ -1,11 +1,10 @@
 //! Liveness and readiness probes.
 
 use crate::{
-    http::{error::ApiError, state::AppState},
+    http::{error::ApiError, refusal::NotReady, state::AppState},
     tenants::Access,
 };
 use actix_web::{HttpResponse, web::Data};
-use blindscore_protocol::problem::Problem;
 
 /// Reports that the process is running.
 #[utoipa::path(
@@ -25,7 +24,7 @@ pub(crate) async fn alive() -> HttpResponse {
     tag = "operations",
     responses(
         (status = 200, description = "Ready", body = String, content_type = "text/plain"),
-        (status = 503, description = "The key store or the tokens are unavailable", body = Problem, content_type = "application/problem+json"),
+        NotReady,
     )
 )]
 pub(crate) async fn ready(state: Data<AppState>, access: Data<Access>) -> Result<HttpResponse, ApiError> {

@@ -5,7 +5,7 @@ use crate::{
     http::{
         body::MediaType,
         error::ApiError,
-        refusal::{BodyRefusal, Refusal},
+        refusal::{BodyRefusal, KeyRefusal, Refusal, UploadRefusal},
         state::AppState,
     },
     keystore::{KeyName, KeyRecord, Stored},
@@ -16,7 +16,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_protocol::{
     OCTET_STREAM,
     ids::KeyId,
-    problem::Problem,
     wire::{EvaluationKey, Header, Kind, WireError},
 };
 use bytes::Bytes;
@@ -57,8 +56,7 @@ pub(crate) struct Metadata {
     responses(
         (status = 200, description = "Already stored", body = Receipt),
         (status = 201, description = "Stored", body = Receipt),
-        (status = 403, description = "The tenant's limit of keys is reached", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The bytes don't hash to the id", body = Problem, content_type = "application/problem+json"),
+        UploadRefusal,
         Refusal,
         BodyRefusal,
     )
@@ -124,7 +122,7 @@ async fn check(state: &AppState, blob: Bytes) -> Result<(), ApiError> {
     params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
     responses(
         (status = 200, description = "Stored", body = Metadata),
-        (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
+        KeyRefusal,
         Refusal,
     )
 )]
@@ -187,7 +185,7 @@ pub(crate) async fn head(
     params(("key_id" = KeyId, Path, description = "SHA-256 of the key's blob, lowercase hexadecimal")),
     responses(
         (status = 204, description = "Removed"),
-        (status = 404, description = "Never uploaded, removed or expired", body = Problem, content_type = "application/problem+json"),
+        KeyRefusal,
         Refusal,
     )
 )]

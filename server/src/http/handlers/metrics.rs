@@ -1,12 +1,11 @@
 //! `/metrics`: the process's metrics for Prometheus.
 
 use crate::{
-    http::{error::ApiError, state::AppState},
+    http::{error::ApiError, refusal::OperatorRefusal, state::AppState},
     telemetry,
     tenants::Caller,
 };
 use actix_web::{HttpResponse, web::Data};
-use blindscore_protocol::problem::Problem;
 use metrics::gauge;
 
 /// Returns the counters, gauges and histograms of this process.
@@ -17,8 +16,7 @@ use metrics::gauge;
     security(("token" = [])),
     responses(
         (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
-        (status = 401, description = "A valid token is needed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "An operator's token is needed", body = Problem, content_type = "application/problem+json"),
+        OperatorRefusal,
     )
 )]
 pub(crate) async fn metrics(state: Data<AppState>, caller: Caller) -> Result<HttpResponse, ApiError> {

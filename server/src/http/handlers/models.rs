@@ -1,11 +1,16 @@
 //! `/v1/models`: descriptors of the served models.
 
 use crate::{
-    http::{documents::Listing, error::ApiError, refusal::Refusal, state::AppState},
+    http::{
+        documents::Listing,
+        error::ApiError,
+        refusal::{ModelRefusal, Refusal},
+        state::AppState,
+    },
     tenants::Caller,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
-use blindscore_protocol::{descriptor::ModelDescriptor, problem::Problem};
+use blindscore_protocol::descriptor::ModelDescriptor;
 
 /// Lists the served models.
 #[utoipa::path(
@@ -37,8 +42,7 @@ pub(crate) async fn list(state: web::Data<AppState>, _caller: Caller, request: H
     responses(
         (status = 200, description = "The model", body = ModelDescriptor),
         (status = 304, description = "Not modified"),
-        (status = 410, description = "A version that is no longer served", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        ModelRefusal,
         Refusal,
     )
 )]

@@ -7,7 +7,7 @@ use crate::{
         body::MediaType,
         error::ApiError,
         queries::{self, JsonRequest},
-        refusal::{BodyRefusal, Refusal},
+        refusal::{BodyRefusal, QueryRefusal, Refusal},
         state::AppState,
     },
     keystore::KeyName,
@@ -16,7 +16,7 @@ use crate::{
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_engine::model::Model;
-use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, problem::Problem, wire::Query};
+use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, wire::Query};
 use std::{sync::Arc, time::Duration};
 use utoipa::ToSchema;
 
@@ -55,8 +55,7 @@ struct Answered {
             (JsonResponse = "application/json"),
             (Vec<u8> = "application/octet-stream"),
         )),
-        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Not complete queries for this model, or queries for another key", body = Problem, content_type = "application/problem+json"),
+        QueryRefusal,
         Refusal,
         BodyRefusal,
     )
@@ -99,8 +98,7 @@ pub(crate) async fn score(
     request_body = JsonRequest,
     responses(
         (status = 200, description = "Responses in base64, in the order of the queries", body = Vec<String>),
-        (status = 404, description = "No such model, or the key is not stored", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Not complete queries for this model, or queries for another key", body = Problem, content_type = "application/problem+json"),
+        QueryRefusal,
         Refusal,
         BodyRefusal,
     )
