@@ -37,9 +37,19 @@ use watch::Stalled;
 /// Time limit of a TLS handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Factory of the service that handles requests.
-pub(crate) trait Application<B>:
-    ServiceFactory<
+/// Declares a trait that whatever meets its bounds has.
+macro_rules! name_bounds {
+    ($(#[$doc:meta])* trait $name:ident<$parameter:ident>: $($bounds:tt)+) => {
+        $(#[$doc])*
+        pub(crate) trait $name<$parameter>: $($bounds)+ {}
+
+        impl<$parameter, T> $name<$parameter> for T where T: $($bounds)+ {}
+    };
+}
+
+name_bounds! {
+    /// Factory of the service that handles requests.
+    trait Application<B>: ServiceFactory<
         Request,
         Config = AppConfig,
         Error = Error,
@@ -48,20 +58,6 @@ pub(crate) trait Application<B>:
         Service: Service<Request, Future: 'static> + 'static,
         Future: 'static,
     > + 'static
-{
-}
-
-impl<B, F> Application<B> for F where
-    F: ServiceFactory<
-            Request,
-            Config = AppConfig,
-            Error = Error,
-            InitError: Debug,
-            Response: Into<Response<B>> + 'static,
-            Service: Service<Request, Future: 'static> + 'static,
-            Future: 'static,
-        > + 'static
-{
 }
 
 /// Serves `app` on `listener`. At most `stalled` connections may hold memory for clients that have
@@ -120,8 +116,7 @@ where
     }
 }
 
-/// Builds the HTTP/1.1 service for one kind of stream. Handlers find their connection's
-/// [`Watch`]
+/// Builds the HTTP/1.1 service for one kind of stream. Handlers find their connection's [`Watch`]
 /// with `conn_data`.
 fn service<T, F, B>(
     patience: Patience,
