@@ -1,4 +1,4 @@
-//! Request bodies: memory limits, upload speed and patience with slow clients.
+//! Request bodies: memory limits, upload speed, and what happens to slow clients.
 
 use super::{
     error::ApiError,
@@ -204,8 +204,8 @@ async fn collect(
     let mut body = BytesMut::new();
     let mut turn = 0;
     loop {
-        let patience = arriving.with(|progress| progress.pace.left()).min(STALL_TIMEOUT);
-        let Ok(piece) = tokio::time::timeout(patience, payload.next()).await else {
+        let timeout = arriving.with(|progress| progress.pace.left()).min(STALL_TIMEOUT);
+        let Ok(piece) = tokio::time::timeout(timeout, payload.next()).await else {
             return Err(ApiError::TimedOut(format!(
                 "the body arrives too slowly: {} bytes within {} s",
                 body.len(),

@@ -4,7 +4,7 @@ use super::{
     answer::Answers,
     background,
     body::Bodies,
-    connection::{self, Patience, TlsFiles},
+    connection::{self, Timeouts, TlsFiles},
     drain,
     error::ApiError,
     hosts::{self, AllowedHosts},
@@ -40,7 +40,7 @@ use std::{
 use tokio::{signal, sync::Semaphore};
 
 /// Connections are kept open long, since scoring clients come back often.
-const PATIENCE: Patience = Patience {
+const TIMEOUTS: Timeouts = Timeouts {
     keep_alive: Duration::from_secs(75),
     head: Duration::from_secs(10),
     linger: Duration::from_secs(1),
@@ -164,7 +164,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         .shutdown_signal(shutdown_signal());
     let stalled = settings.body_bytes / BODY_BYTES_PER_STALLED;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let server = connection::listen(server, listener, tls, PATIENCE, stalled, app)?.run();
+    let server = connection::listen(server, listener, tls, TIMEOUTS, stalled, app)?.run();
 
     let budget = state.budget.clone();
     background::start(&state.into_inner(), &access.into_inner());

@@ -4,15 +4,15 @@
 //! threads in ways that HTTP/1.1 in the same framework doesn't; a proxy in front may offer it.
 
 mod framing;
-mod patience;
 mod requests;
 mod stream;
+mod timeouts;
 mod timer;
 mod tls;
 mod watch;
 
 pub(super) use framing::Expected;
-pub(super) use patience::Patience;
+pub(super) use timeouts::Timeouts;
 pub use tls::TlsFiles;
 pub(super) use watch::{InProgress, Watch};
 
@@ -35,7 +35,7 @@ use tokio_rustls::TlsAcceptor;
 use watch::Stalled;
 
 /// Time limit of a TLS handshake.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Declares a trait that whatever meets its bounds has.
 macro_rules! name_bounds {
@@ -66,7 +66,7 @@ pub(crate) fn listen<A, I, F, B>(
     server: ServerBuilder,
     listener: TcpListener,
     tls: Option<ServerConfig>,
-    patience: Patience,
+    timeouts: Timeouts,
     stalled: usize,
     app: A,
 ) -> io::Result<ServerBuilder>
@@ -80,13 +80,13 @@ where
     let (unread, unfinished) = (Stalled::new(stalled), Stalled::new(stalled));
     match tls {
         None => server.listen("http", listener, move || {
-            let http = service(patience, stopping.clone(), app().into_factory());
+            let http = service(timeouts, stopping.clone(), app().into_factory());
             let (unread, unfinished) = (unread.clone(), unfinished.clone());
             fn_service(move |tcp: TcpStream| {
                 let address = tcp.peer_addr().ok();
                 let io = Watched::new(tcp, unread.clone());
                 let watch = io.watch().clone();
-                let io = Requests::new(io, watch, unfinished.clone(), patience);
+                let io = Requests::new(io, watch, unfinished.clone(), timeouts);
                 async move { Ok::<_, DispatchError>((io, address)) }
             })
             .and_then(http)
@@ -95,7 +95,7 @@ where
             tls.alpn_protocols = vec![b"http/1.1".to_vec()];
             let acceptor = TlsAcceptor::from(Arc::new(tls));
             server.listen("https", listener, move || {
-                let http = service(patience, stopping.clone(), app().into_factory());
+                let http = service(timeouts, stopping.clone(), app().into_factory());
                 let acceptor = acceptor.clone();
                 let (unread, unfinished) = (unread.clone(), unfinished.clone());
                 fn_service(move |tcp: TcpStream| {
@@ -104,10 +104,10 @@ where
                     let (watch, unfinished) = (io.watch().clone(), unfinished.clone());
                     let agreed = acceptor.accept(io);
                     async move {
-                        let agreed = tokio::time::timeout(HANDSHAKE_PATIENCE, agreed).await;
+                        let agreed = tokio::time::timeout(HANDSHAKE_TIMEOUT, agreed).await;
                         let io = agreed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut));
                         let io = io.flatten().map_err(DispatchError::Io)?;
-                        Ok((Requests::new(io, watch, unfinished, patience), address))
+                        Ok((Requests::new(io, watch, unfinished, timeouts), address))
                     }
                 })
                 .and_then(http)
@@ -119,7 +119,7 @@ where
 /// Builds the HTTP/1.1 service for one kind of stream. Handlers find their connection's [`Watch`]
 /// with `conn_data`.
 fn service<T, F, B>(
-    patience: Patience,
+    timeouts: Timeouts,
     stopping: GracefulShutdownSignal,
     app: F,
 ) -> impl ServiceFactory<
@@ -139,9 +139,9 @@ where
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         })
-        .keep_alive(patience.keep_alive)
-        .client_request_timeout(patience.head)
-        .client_disconnect_timeout(patience.linger)
+        .keep_alive(timeouts.keep_alive)
+        .client_request_timeout(timeouts.head)
+        .client_disconnect_timeout(timeouts.linger)
         // A client that has closed its side has disconnected: its request leaves the queue.
         .h1_allow_half_closed(false)
         .on_connect_ext(|io: &Requests<T>, data: &mut Extensions| {

@@ -10,7 +10,7 @@
 
 use super::{
     framing::{Body, Headers},
-    patience::Patience,
+    timeouts::Timeouts,
     timer::Timer,
     watch::{Stalled, Ticket, Watch},
 };
@@ -30,12 +30,12 @@ const LATE_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes read from the connection at a time.
 const READ_BYTES: usize = 8 << 10;
 /// Bytes read ahead while nobody wants them, to see whether the connection ends behind them.
-const AHEAD: usize = 4 << 10;
+const AHEAD_BYTES: usize = 4 << 10;
 /// Size of unfinished request headers that may be held in memory without a ticket.
-const SHORT_HEAD: usize = 8 << 10;
+const SHORT_HEAD_BYTES: usize = 8 << 10;
 /// Size limit of request headers. The HTTP library parses them from the start with every piece, and
 /// would hold 128 KiB of them.
-const LONGEST_HEAD: usize = 32 << 10;
+const MAX_HEAD_BYTES: usize = 32 << 10;
 
 /// Requests of a connection that are handed on before other connections get their turn: a client can
 /// send hundreds of them ahead.
@@ -47,7 +47,7 @@ pub(crate) struct Requests<T> {
     watch: Arc<Watch>,
     /// Connections with long unfinished headers.
     unfinished: Arc<Stalled>,
-    patience: Patience,
+    timeouts: Timeouts,
     /// Bytes that were read and not handed on yet.
     ahead: BytesMut,
     /// Whether the client has closed its side.
@@ -85,12 +85,12 @@ struct Head {
 }
 
 impl<T: AsyncRead + Unpin> Requests<T> {
-    pub(crate) fn new(io: T, watch: Arc<Watch>, unfinished: Arc<Stalled>, patience: Patience) -> Self {
+    pub(crate) fn new(io: T, watch: Arc<Watch>, unfinished: Arc<Stalled>, timeouts: Timeouts) -> Self {
         Self {
             io,
             watch,
             unfinished,
-            patience,
+            timeouts,
             ahead: BytesMut::new(),
             ended: false,
             part: Part::Head,
@@ -131,7 +131,7 @@ impl<T: AsyncRead + Unpin> Requests<T> {
     /// Looks whether the client has disconnected, while none of its bytes are wanted. Ready only
     /// then; not before the bytes ahead have been handed on, if they still matter.
     fn poll_disconnected(&mut self, bytes_matter: bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(room @ 1..) = AHEAD.checked_sub(self.ahead.len()) {
+        while let Some(room @ 1..) = AHEAD_BYTES.checked_sub(self.ahead.len()) {
             match self.poll_more(room, context)? {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => break,
@@ -166,8 +166,8 @@ impl<T: AsyncRead + Unpin> Requests<T> {
                 Poll::Pending => {
                     self.handed_on = 0;
                     let late = match (since, self.watch.idle_since()) {
-                        (Some(since), _) => since + self.patience.head,
-                        (None, Some(idle)) => idle + self.patience.keep_alive,
+                        (Some(since), _) => since + self.timeouts.head,
+                        (None, Some(idle)) => idle + self.timeouts.keep_alive,
                         (None, None) => return Poll::Pending,
                     };
                     return self.poll_late(late, context);
@@ -178,7 +178,7 @@ impl<T: AsyncRead + Unpin> Requests<T> {
         let head = &mut self.head;
         let (count, complete) = head.end.take(&self.ahead[..most]);
         head.bytes += count;
-        if head.bytes > LONGEST_HEAD {
+        if head.bytes > MAX_HEAD_BYTES {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         if head.end.has_begun() {
@@ -191,7 +191,7 @@ impl<T: AsyncRead + Unpin> Requests<T> {
                 since: Instant::now(),
                 begun: self.watch.begun(),
             };
-        } else if head.bytes > SHORT_HEAD && head.ticket.is_none() {
+        } else if head.bytes > SHORT_HEAD_BYTES && head.ticket.is_none() {
             head.ticket = Some(self.unfinished.enter(&self.watch));
         }
         self.hand_on(count, buffer);
@@ -251,7 +251,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Requests<T> {
                     if this.poll_disconnected(true, context)?.is_ready() {
                         return Poll::Ready(Ok(()));
                     }
-                    return this.poll_late(since + this.patience.head, context);
+                    return this.poll_late(since + this.timeouts.head, context);
                 }
                 Part::Body(body) => {
                     let busy = this.watch.idle_since().is_none();

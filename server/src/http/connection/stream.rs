@@ -15,7 +15,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes written before other connections get their turn.
-const WRITTEN: usize = 256 << 10;
+const TURN_BYTES: usize = 256 << 10;
 
 /// TCP stream that fails when the client doesn't read.
 pub(crate) struct Watched {
@@ -97,7 +97,7 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.written >= WRITTEN {
+        if this.written >= TURN_BYTES {
             this.written = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Bytes of a body to read when its handler asks for more.
-const WANTED: usize = 16 << 10;
+const WANTED_BYTES: usize = 16 << 10;
 
 /// State of a connection: whether its client reads, and how much the server wants to read from it.
 ///
@@ -116,7 +116,7 @@ impl Watch {
 
     /// Records that a handler waits for more of its request's body.
     pub(crate) fn want_more(&self) {
-        self.wanted.store(WANTED, Ordering::Relaxed);
+        self.wanted.store(WANTED_BYTES, Ordering::Relaxed);
         self.resume();
     }
 
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!((watch.wanted(), watch.begun()), (0, 1));
         assert!(watch.idle_since().is_none());
         watch.want_more();
-        watch.handed_on(WANTED - 1);
+        watch.handed_on(WANTED_BYTES - 1);
         assert_eq!(watch.wanted(), 1);
         watch.handed_on(100);
         assert_eq!(watch.wanted(), 0);

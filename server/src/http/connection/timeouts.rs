@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Time limits of HTTP/1.1.
+/// How long a connection's client may take, besides the time of bodies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// How long an idle connection is kept open.
     pub(crate) keep_alive: Duration,
     /// How long the headers of a request may take to arrive.
