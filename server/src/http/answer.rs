@@ -6,7 +6,7 @@ use super::{
     drain::PIECE_BYTES,
     error::ApiError,
     pace::Pace,
-    room::{Guest, Place, Room, State},
+    room::{Holder, Place, Room, State},
 };
 use crate::tenants::Tenant;
 use actix_web::{
@@ -47,7 +47,7 @@ struct Reader {
     written: AtomicBool,
 }
 
-impl Guest for Reader {
+impl Holder for Reader {
     fn state(&self) -> State {
         if !self.written.load(Ordering::Relaxed) {
             return State::Working;
@@ -58,7 +58,7 @@ impl Guest for Reader {
         }
     }
 
-    fn leave(&self) {
+    fn evict(&self) {
         if let Some(watch) = &self.connection {
             watch.give_up();
         }

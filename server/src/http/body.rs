@@ -3,7 +3,7 @@
 use super::{
     error::ApiError,
     pace::Pace,
-    room::{Guest, Place, Room, State},
+    room::{Holder, Place, Room, State},
 };
 use crate::{scoring::Estimate, tenants::Tenant};
 use actix_web::{
@@ -79,7 +79,7 @@ pub(super) struct Body {
 /// A body that is still arriving.
 struct Arriving {
     progress: Mutex<Progress>,
-    leave: Notify,
+    evicted: Notify,
 }
 
 struct Progress {
@@ -96,7 +96,7 @@ impl Arriving {
                 last: Instant::now(),
                 complete: false,
             }),
-            leave: Notify::new(),
+            evicted: Notify::new(),
         }
     }
 
@@ -105,7 +105,7 @@ impl Arriving {
     }
 }
 
-impl Guest for Arriving {
+impl Holder for Arriving {
     fn state(&self) -> State {
         self.with(|progress| {
             let idle = progress.last.elapsed();
@@ -119,8 +119,8 @@ impl Guest for Arriving {
         })
     }
 
-    fn leave(&self) {
-        self.leave.notify_one();
+    fn evict(&self) {
+        self.evicted.notify_one();
     }
 }
 
@@ -176,7 +176,7 @@ impl Bodies {
         });
         let bytes = tokio::select! {
             bytes = collect(&arriving, payload, limit, longest, on_piece) => bytes?,
-            () = arriving.leave.notified() => return Err(self.full()),
+            () = arriving.evicted.notified() => return Err(self.full()),
         };
         let elapsed = arriving.with(|progress| progress.pace.elapsed());
         place.shrink_to(bytes.len());

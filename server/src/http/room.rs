@@ -1,10 +1,10 @@
 //! Memory that the server holds for clients, and which of them give way when it runs short.
 //!
 //! A place for a whole body is reserved before its first byte is read, so that every admitted
-//! request can finish. When there is no room, the first to give way are clients that hold a place
+//! request can finish. When there is no room, the first to be evicted are clients that hold a place
 //! without sending or reading, then clients of the tenants that hold most, until those hold no more
-//! than the newcomer would. So nobody is locked out by someone else's slow connections. Requests
-//! that the server is working on stay; a newcomer whose tenant holds less waits briefly for them.
+//! than the waiting tenant would. So nobody is locked out by someone else's slow connections.
+//! Requests that the server is working on stay; if their tenants hold more, the others wait briefly.
 
 use crate::tenants::Tenant;
 use std::{
@@ -14,21 +14,21 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// How long a newcomer waits for clients that were told to leave.
-const LEAVING: Duration = Duration::from_secs(2);
-/// Interval at which a newcomer looks again: guests become idle without telling.
-const LOOK: Duration = Duration::from_millis(250);
-/// Requests for more than 1/`LARGE` of the room can't use the reserve.
-const LARGE: usize = 32;
-/// 1/`RESERVE` of the room is reserved for small requests.
-const RESERVE: usize = 8;
+/// How long a request waits for evicted holders to be gone.
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// Interval at which a waiting request looks again: holders become idle without a notice.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Requests for more than 1/`LARGE_DIVISOR` of the room can't use the reserve.
+const LARGE_DIVISOR: usize = 32;
+/// 1/`RESERVE_DIVISOR` of the room is reserved for small requests.
+const RESERVE_DIVISOR: usize = 8;
 
 /// Holder of a place.
-pub(super) trait Guest: Send + Sync {
+pub(super) trait Holder: Send + Sync {
     /// Returns what keeps the place occupied.
     fn state(&self) -> State;
-    /// Makes the guest leave soon.
-    fn leave(&self);
+    /// Makes the holder give its place back soon.
+    fn evict(&self);
 }
 
 /// What occupies a place.
@@ -46,39 +46,40 @@ pub(super) enum State {
 pub(super) struct Room {
     bytes: usize,
     places: Mutex<Places>,
-    left: Notify,
+    /// Notice that bytes were given back, or that the order of the queue has changed.
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct Places {
     taken: usize,
-    /// Next number; guests and newcomers are numbered in order of arrival.
+    /// Next number; holders and waiters are numbered in order of arrival.
     next: u64,
-    guests: BTreeMap<u64, Held>,
-    /// Bytes held by each tenant's guests.
+    held: BTreeMap<u64, Held>,
+    /// Bytes held by each tenant.
     by_tenant: HashMap<Tenant, usize>,
-    waiting: BTreeMap<u64, Newcomer>,
+    waiters: BTreeMap<u64, Waiter>,
 }
 
 struct Held {
     tenant: Tenant,
     bytes: usize,
-    guest: Arc<dyn Guest>,
-    leaving: bool,
+    holder: Arc<dyn Holder>,
+    evicted: bool,
 }
 
-struct Newcomer {
+/// A request that waits for a place.
+struct Waiter {
     tenant: Tenant,
     bytes: usize,
 }
 
-/// What a newcomer can expect when there is no room.
+/// What a waiter can expect when there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prospect {
-    /// Room is coming: guests were told to leave, or the server is working for tenants that hold
-    /// more.
+    /// Room is coming: holders were evicted, or the server is working for tenants that hold more.
     Soon,
-    /// Nobody has to give way.
+    /// Nobody can be evicted.
     None,
 }
 
@@ -88,8 +89,8 @@ pub(super) struct Place {
     number: u64,
 }
 
-/// A newcomer in the queue, until dropped.
-struct Waiting<'a> {
+/// A waiter's place in the queue, until dropped.
+struct Queued<'a> {
     room: &'a Room,
     number: u64,
 }
@@ -100,7 +101,7 @@ impl Room {
         Arc::new(Self {
             bytes,
             places: Mutex::default(),
-            left: Notify::new(),
+            changed: Notify::new(),
         })
     }
 
@@ -109,39 +110,39 @@ impl Room {
         self.lock().taken
     }
 
-    /// Reserves `bytes` bytes, after other guests have left if need be. Returns `None` if there is
-    /// no room.
+    /// Reserves `bytes` bytes, after an eviction of others if need be. Returns `None` if there is no
+    /// room.
     ///
-    /// Newcomers are served by the bytes that their tenant holds, fewest first, then in order of
+    /// Waiters are served by the bytes that their tenant holds, fewest first, then in order of
     /// arrival.
     pub(super) async fn take(
         self: &Arc<Self>,
         tenant: &Tenant,
         bytes: usize,
-        guest: Arc<dyn Guest>,
+        holder: Arc<dyn Holder>,
     ) -> Option<Place> {
         {
             let mut places = self.lock();
-            if places.waiting.is_empty() && self.fits(bytes, places.taken) {
+            if places.waiters.is_empty() && self.fits(bytes, places.taken) {
                 let number = places.number();
-                return Some(self.seat(&mut places, number, tenant, bytes, guest));
+                return Some(self.grant(&mut places, number, tenant, bytes, holder));
             }
         }
-        let deadline = Instant::now() + LEAVING;
-        let waiting = self.wait(tenant, bytes);
+        let deadline = Instant::now() + EVICTION_TIMEOUT;
+        let queued = self.queue(tenant, bytes);
         loop {
-            let left = self.left.notified();
+            let changed = self.changed.notified();
             {
                 let mut places = self.lock();
                 let taken =
-                    places.taken + places.promised(waiting.number, |other| self.competes(other, bytes));
+                    places.taken + places.promised(queued.number, |other| self.competes(other, bytes));
                 if self.fits(bytes, taken) {
-                    places.waiting.remove(&waiting.number);
-                    if !places.waiting.is_empty() {
+                    places.waiters.remove(&queued.number);
+                    if !places.waiters.is_empty() {
                         // This tenant holds more now: another one may come first.
-                        self.left.notify_waiters();
+                        self.changed.notify_waiters();
                     }
-                    return Some(self.seat(&mut places, waiting.number, tenant, bytes, guest));
+                    return Some(self.grant(&mut places, queued.number, tenant, bytes, holder));
                 }
                 if self.make_room(&mut places, tenant, bytes, taken) == Prospect::None {
                     return None;
@@ -152,35 +153,35 @@ impl Room {
                 return None;
             }
             // Whether by a notice or by the time, look again.
-            let _ = tokio::time::timeout_at(deadline.min(now + LOOK), left).await;
+            let _ = tokio::time::timeout_at(deadline.min(now + POLL_INTERVAL), changed).await;
         }
     }
 
-    fn wait(&self, tenant: &Tenant, bytes: usize) -> Waiting<'_> {
+    fn queue(&self, tenant: &Tenant, bytes: usize) -> Queued<'_> {
         let mut places = self.lock();
         let number = places.number();
         let tenant = tenant.clone();
-        places.waiting.insert(number, Newcomer { tenant, bytes });
-        Waiting { room: self, number }
+        places.waiters.insert(number, Waiter { tenant, bytes });
+        Queued { room: self, number }
     }
 
-    fn seat(
+    fn grant(
         self: &Arc<Self>,
         places: &mut Places,
         number: u64,
         tenant: &Tenant,
         bytes: usize,
-        guest: Arc<dyn Guest>,
+        holder: Arc<dyn Holder>,
     ) -> Place {
         places.taken += bytes;
         *places.by_tenant.entry(tenant.clone()).or_default() += bytes;
         let held = Held {
             tenant: tenant.clone(),
             bytes,
-            guest,
-            leaving: false,
+            holder,
+            evicted: false,
         };
-        places.guests.insert(number, held);
+        places.held.insert(number, held);
         Place {
             room: self.clone(),
             number,
@@ -188,18 +189,17 @@ impl Room {
     }
 
     fn is_large(&self, bytes: usize) -> bool {
-        bytes > self.bytes / LARGE
+        bytes > self.bytes / LARGE_DIVISOR
     }
 
-    /// Checks whether a newcomer waiting for `other` bytes may take room from one waiting for
-    /// `bytes`: small requests have a reserve that large ones can't use.
+    /// Checks whether a waiter for `other` bytes may take room from one for `bytes`: small requests have a reserve that large ones can't use.
     fn competes(&self, other: usize, bytes: usize) -> bool {
         self.is_large(bytes) || !self.is_large(other)
     }
 
     fn fits(&self, bytes: usize, taken: usize) -> bool {
         let reserve = if self.is_large(bytes) {
-            self.bytes / RESERVE
+            self.bytes / RESERVE_DIVISOR
         } else {
             0
         };
@@ -207,36 +207,36 @@ impl Room {
         taken == 0 && bytes <= self.bytes || taken.saturating_add(bytes) <= self.bytes - reserve
     }
 
-    /// Tells guests to leave until `bytes` fit beside the rest of `taken`. Tells nobody if that
-    /// isn't possible.
+    /// Evicts holders until `bytes` fit beside the rest of `taken`. Evicts nobody if that isn't
+    /// possible.
     fn make_room(&self, places: &mut Places, tenant: &Tenant, bytes: usize, mut taken: usize) -> Prospect {
         let mut holds = places.by_tenant.clone();
         let mut idle = Vec::new();
-        // Guests of each tenant in order of arrival.
+        // Holders of each tenant in order of arrival.
         let mut moving: HashMap<Tenant, Vec<u64>> = HashMap::new();
         let mut working = Vec::new();
-        for (number, held) in &places.guests {
-            match held.guest.state() {
-                // A guest told to leave just as its body was complete stays until the server has
+        for (number, held) in &places.held {
+            match held.holder.state() {
+                // One that was evicted just as its body was complete stays until the server has
                 // processed it.
                 State::Working => working.push(&held.tenant),
-                _ if held.leaving => {
+                _ if held.evicted => {
                     taken -= held.bytes;
-                    leave(&mut holds, held);
+                    release(&mut holds, held);
                 }
                 State::Moving => moving.entry(held.tenant.clone()).or_default().push(*number),
                 State::Idle(time) => idle.push((time, *number)),
             }
         }
-        let mut told = Vec::new();
+        let mut evicted = Vec::new();
         idle.sort_unstable();
         while !self.fits(bytes, taken)
             && let Some((_, number)) = idle.pop()
         {
-            let held = &places.guests[&number];
+            let held = &places.held[&number];
             taken -= held.bytes;
-            leave(&mut holds, held);
-            told.push(number);
+            release(&mut holds, held);
+            evicted.push(number);
         }
         let would_hold = holds.get(tenant).copied().unwrap_or(0) + bytes;
         let largest = moving.iter().filter_map(|(tenant, numbers)| {
@@ -244,17 +244,17 @@ impl Room {
         });
         let mut largest: BinaryHeap<_> = largest.collect();
         while !self.fits(bytes, taken) {
-            // Of the tenant that holds most, the latest guest has the least to lose.
+            // Of the tenant that holds most, the latest request has the least to lose.
             let Some((_, number, tenant)) = largest.pop().filter(|(holds, ..)| *holds > would_hold) else {
                 let owed = working
                     .iter()
                     .any(|tenant| holds.get(*tenant) > Some(&would_hold));
                 return if owed { Prospect::Soon } else { Prospect::None };
             };
-            let held = &places.guests[&number];
+            let held = &places.held[&number];
             taken -= held.bytes;
-            let left = leave(&mut holds, held);
-            told.push(number);
+            let left = release(&mut holds, held);
+            evicted.push(number);
             if let Some(numbers) = moving.get_mut(&tenant) {
                 numbers.pop();
                 if let Some(last) = numbers.last() {
@@ -262,10 +262,10 @@ impl Room {
                 }
             }
         }
-        for number in told {
-            if let Some(held) = places.guests.get_mut(&number) {
-                held.leaving = true;
-                held.guest.leave();
+        for number in evicted {
+            if let Some(held) = places.held.get_mut(&number) {
+                held.evicted = true;
+                held.holder.evict();
             }
         }
         Prospect::Soon
@@ -276,8 +276,8 @@ impl Room {
     }
 }
 
-/// Subtracts a guest's bytes from its tenant's, and returns the remainder.
-fn leave(holds: &mut HashMap<Tenant, usize>, held: &Held) -> usize {
+/// Subtracts a holder's bytes from its tenant's, and returns the remainder.
+fn release(holds: &mut HashMap<Tenant, usize>, held: &Held) -> usize {
     let Some(bytes) = holds.get_mut(&held.tenant) else {
         return 0;
     };
@@ -286,19 +286,19 @@ fn leave(holds: &mut HashMap<Tenant, usize>, held: &Held) -> usize {
 }
 
 impl Places {
-    /// Returns the bytes promised to newcomers ahead of this one, counting those whose size
+    /// Returns the bytes promised to waiters ahead of this one, counting those whose size
     /// `competes`.
     fn promised(&self, number: u64, competes: impl Fn(usize) -> bool) -> usize {
-        let turn = |number: u64, newcomer: &Newcomer| {
-            let holds = self.by_tenant.get(&newcomer.tenant).copied().unwrap_or(0);
+        let turn = |number: u64, waiter: &Waiter| {
+            let holds = self.by_tenant.get(&waiter.tenant).copied().unwrap_or(0);
             (holds, number)
         };
-        let own = self.waiting.get(&number).map(|own| turn(number, own));
+        let own = self.waiters.get(&number).map(|own| turn(number, own));
         let others = self
-            .waiting
+            .waiters
             .iter()
-            .filter(|(other, newcomer)| competes(newcomer.bytes) && Some(turn(**other, newcomer)) < own);
-        others.map(|(_, newcomer)| newcomer.bytes).sum()
+            .filter(|(other, waiter)| competes(waiter.bytes) && Some(turn(**other, waiter)) < own);
+        others.map(|(_, waiter)| waiter.bytes).sum()
     }
 
     /// Returns the number of whoever comes next.
@@ -322,7 +322,7 @@ impl Place {
     /// Returns bytes that are no longer needed.
     pub(super) fn shrink_to(&self, bytes: usize) {
         let mut places = self.room.lock();
-        let Some(held) = places.guests.get_mut(&self.number) else {
+        let Some(held) = places.held.get_mut(&self.number) else {
             return;
         };
         let Some(less @ 1..) = held.bytes.checked_sub(bytes) else {
@@ -332,27 +332,27 @@ impl Place {
         let tenant = held.tenant.clone();
         places.give_back(&tenant, less);
         drop(places);
-        self.room.left.notify_waiters();
+        self.room.changed.notify_waiters();
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.room.lock();
-        if let Some(held) = places.guests.remove(&self.number) {
+        if let Some(held) = places.held.remove(&self.number) {
             places.give_back(&held.tenant, held.bytes);
         }
         drop(places);
-        self.room.left.notify_waiters();
+        self.room.changed.notify_waiters();
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        let waited = self.room.lock().waiting.remove(&self.number).is_some();
+        let waited = self.room.lock().waiters.remove(&self.number).is_some();
         // Whoever gives up may have been first in the queue.
         if waited {
-            self.room.left.notify_waiters();
+            self.room.changed.notify_waiters();
         }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 struct Client(State, AtomicBool);
 
-impl Guest for Client {
+impl Holder for Client {
     fn state(&self) -> State {
         self.0
     }
 
-    fn leave(&self) {
+    fn evict(&self) {
         self.1.store(true, Ordering::Relaxed);
     }
 }
@@ -48,7 +48,7 @@ async fn idle_clients_give_way_to_anyone() {
     let place = room.take(&a, 500, idle.clone()).await.unwrap();
     let longer = client(State::Idle(Duration::from_secs(9)));
     let gone = room.take(&a, 300, longer.clone()).await.unwrap();
-    let newcomer = tokio::spawn({
+    let waiter = tokio::spawn({
         let (room, a) = (room.clone(), a.clone());
         async move { room.take(&a, 300, client(State::Moving)).await.is_some() }
     });
@@ -56,7 +56,7 @@ async fn idle_clients_give_way_to_anyone() {
         tokio::task::yield_now().await;
     }
     drop(gone);
-    assert!(newcomer.await.unwrap());
+    assert!(waiter.await.unwrap());
     assert!(!idle.1.load(Ordering::Relaxed), "one was enough");
     drop(place);
     assert_eq!(room.taken(), 0);
@@ -68,31 +68,31 @@ async fn the_tenant_that_holds_most_gives_way_until_both_hold_as_much() {
     let (a, b) = (tenant("a"), tenant("b"));
     let mut held = Vec::new();
     for _ in 0..7 {
-        let guest = client(State::Moving);
-        let place = room.take(&a, 100, guest.clone()).await.unwrap();
-        held.push(Some((place, guest)));
+        let holder = client(State::Moving);
+        let place = room.take(&a, 100, holder.clone()).await.unwrap();
+        held.push(Some((place, holder)));
     }
-    // A newcomer of the same tenant is refused.
+    // A waiter of the same tenant is refused.
     assert!(room.take(&a, 100, client(State::Moving)).await.is_none());
     let mut let_in = Vec::new();
     for count in 1..=4 {
-        let newcomer = tokio::spawn({
+        let waiter = tokio::spawn({
             let (room, b) = (room.clone(), b.clone());
             async move { room.take(&b, 100, client(State::Moving)).await }
         });
         let leaves = |held: &Vec<Option<(Place, Arc<Client>)>>| {
             held.iter().position(|one| {
                 one.as_ref()
-                    .is_some_and(|(_, guest)| guest.1.load(Ordering::Relaxed))
+                    .is_some_and(|(_, holder)| holder.1.load(Ordering::Relaxed))
             })
         };
-        while !newcomer.is_finished() {
+        while !waiter.is_finished() {
             if let Some(index) = leaves(&held) {
                 held[index] = None;
             }
             tokio::task::yield_now().await;
         }
-        let place = newcomer.await.unwrap();
+        let place = waiter.await.unwrap();
         assert_eq!(place.is_some(), count <= 3, "{count}");
         let_in.extend(place);
     }
@@ -128,7 +128,7 @@ async fn who_holds_less_waits_for_work_to_end() {
     drop((place, second));
     let places = room.lock();
     assert_eq!((places.taken, places.by_tenant.len()), (0, 0));
-    assert!(places.waiting.is_empty() && places.guests.is_empty());
+    assert!(places.waiters.is_empty() && places.held.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,25 +164,25 @@ async fn the_first_in_the_queue_is_who_holds_least_then_who_came_first() {
     for one in waiting {
         places.push(one.await.unwrap());
     }
-    let seated: Vec<_> = places.iter().map(Option::is_some).collect();
-    assert_eq!(seated, [true, true, false]);
+    let granted: Vec<_> = places.iter().map(Option::is_some).collect();
+    assert_eq!(granted, [true, true, false]);
 }
 
 #[tokio::test]
 async fn many_who_move_give_way_in_time() {
-    const GUESTS: usize = 20_000;
-    let room = Room::new(GUESTS * 10);
+    const HOLDERS: usize = 20_000;
+    let room = Room::new(HOLDERS * 10);
     let (a, b) = (tenant("a"), tenant("b"));
     let mut held = Vec::new();
-    for _ in 0..GUESTS {
-        let guest = client(State::Moving);
-        held.push((room.take(&a, 10, guest.clone()).await.unwrap(), guest));
+    for _ in 0..HOLDERS {
+        let holder = client(State::Moving);
+        held.push((room.take(&a, 10, holder.clone()).await.unwrap(), holder));
     }
-    // A third of the room: thousands of guests have to leave at once.
-    let asked = ask(&room, &b, GUESTS * 10 / 3).await;
-    let told = held.iter().filter(|(_, guest)| guest.1.load(Ordering::Relaxed));
-    assert_eq!(told.count(), GUESTS / 3 + GUESTS / 8 + 1);
-    held.retain(|(_, guest)| !guest.1.load(Ordering::Relaxed));
+    // A third of the room: thousands of holders are evicted at once.
+    let asked = ask(&room, &b, HOLDERS * 10 / 3).await;
+    let evicted = held.iter().filter(|(_, holder)| holder.1.load(Ordering::Relaxed));
+    assert_eq!(evicted.count(), HOLDERS / 3 + HOLDERS / 8 + 1);
+    held.retain(|(_, holder)| !holder.1.load(Ordering::Relaxed));
     assert!(asked.await.unwrap().is_some());
 }
 
@@ -206,32 +206,35 @@ async fn who_comes_first_after_a_change_of_order_is_told() {
     let second = waiting.remove(1).await.unwrap();
     let first = waiting.remove(0).await.unwrap();
     assert!(first.is_some() && second.is_some());
-    assert!(Instant::now() - before < LOOK, "told, and not found by chance");
+    assert!(
+        Instant::now() - before < POLL_INTERVAL,
+        "told, and not found by chance"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guest_that_becomes_idle_is_noticed() {
+async fn a_holder_that_becomes_idle_is_noticed() {
     struct Later(Instant, AtomicBool);
-    impl Guest for Later {
+    impl Holder for Later {
         fn state(&self) -> State {
             match Instant::now() > self.0 {
                 true => IDLE,
                 false => State::Working,
             }
         }
-        fn leave(&self) {
+        fn evict(&self) {
             self.1.store(true, Ordering::Relaxed);
         }
     }
     let room = Room::new(1000);
     let (a, b) = (tenant("a"), tenant("b"));
-    let guest = Arc::new(Later(
+    let holder = Arc::new(Later(
         Instant::now() + Duration::from_secs(1),
         AtomicBool::new(false),
     ));
-    let _place = room.take(&a, 800, guest.clone()).await.unwrap();
+    let _place = room.take(&a, 800, holder.clone()).await.unwrap();
     let _waits = ask(&room, &b, 400).await;
-    assert!(!guest.1.load(Ordering::Relaxed));
+    assert!(!holder.1.load(Ordering::Relaxed));
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert!(guest.1.load(Ordering::Relaxed));
+    assert!(holder.1.load(Ordering::Relaxed));
 }
