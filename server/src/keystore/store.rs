@@ -1,8 +1,10 @@
 //! Key store on top of `object_store`: upload, lookup, renewal, removal and expiry.
 
+mod probe;
+
 use super::{
     error::{OpenError, StoreError},
-    local::{Directory, PROBE},
+    local::Directory,
     location::Location,
     quota::Quota,
 };
@@ -20,21 +22,15 @@ use futures_util::{
 use object_store::{
     ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path,
 };
+use probe::Probes;
 use std::{
     hash::{BuildHasher, RandomState},
     num::NonZeroU64,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Probe size in bytes: a whole block, so that a full disk is noticed.
-const PROBE_BYTES: usize = 4096;
-/// How long the result of a probe is trusted.
-const TRUST_PROBE_FOR: Duration = Duration::from_secs(1);
 /// Number of locks for removals, which limits how many run at once.
 const REMOVALS: usize = 256;
 /// A key in use is renewed after 1/`RENEWED_AFTER` of its time to live, so that use rarely costs a
@@ -112,10 +108,7 @@ pub struct KeyStore {
     expired: Mutex<()>,
     /// Held while a key is removed: of concurrent removals of a key, only one finds it.
     removals: (RandomState, Vec<Mutex<()>>),
-    /// Size of the last write that hit a full store; a smaller probe would wrongly succeed.
-    failed_write: AtomicUsize,
-    /// Time and result of the last probe.
-    probed: Mutex<Option<(Instant, bool)>>,
+    probes: Probes,
 }
 
 impl KeyStore {
@@ -139,8 +132,7 @@ impl KeyStore {
                 RandomState::new(),
                 std::iter::repeat_with(Mutex::default).take(REMOVALS).collect(),
             ),
-            failed_write: AtomicUsize::new(0),
-            probed: Mutex::new(None),
+            probes: Probes::default(),
         };
         store.probe().await?;
         store.sweep_staging_files(true).await?;
@@ -208,7 +200,7 @@ impl KeyStore {
             Ok(_) => false,
             Err(StoreError::Object(object_store::Error::AlreadyExists { .. })) => true,
             Err(StoreError::Full(error)) => {
-                self.failed_write.fetch_max(len, Ordering::Relaxed);
+                self.probes.store_was_full(len);
                 return Err(StoreError::Full(error));
             }
             Err(error) => return Err(error),
@@ -348,30 +340,6 @@ impl KeyStore {
         Ok(removed)
     }
 
-    /// Fails if the store can't be written and read. The result may be up to a second old.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        let mut probed = self.probed.lock().await;
-        if let Some((at, true)) = *probed
-            && at.elapsed() < TRUST_PROBE_FOR
-        {
-            return Ok(());
-        }
-        let result = self.probe().await;
-        *probed = Some((Instant::now(), result.is_ok()));
-        result
-    }
-
-    async fn probe(&self) -> Result<(), StoreError> {
-        self.ensure_there().await?;
-        let failed = self.failed_write.load(Ordering::Relaxed);
-        if failed > PROBE_BYTES {
-            self.probe_roundtrip(failed).await?;
-            self.failed_write.store(0, Ordering::Relaxed);
-        }
-        // Last, so that the large probe object is overwritten.
-        self.probe_roundtrip(PROBE_BYTES).await
-    }
-
     /// Fails if another directory has replaced the one that was opened.
     async fn ensure_there(&self) -> Result<(), StoreError> {
         if let Some(directory) = self.directory.clone() {
@@ -381,21 +349,6 @@ impl KeyStore {
             }
         }
         Ok(())
-    }
-
-    async fn probe_roundtrip(&self, len: usize) -> Result<(), StoreError> {
-        let path = Path::from(PROBE);
-        let content = Bytes::from(vec![b'p'; len]);
-        let read = async {
-            let payload = PutPayload::from_bytes(content.clone());
-            self.objects.put(&path, payload).await?;
-            self.objects.get(&path).await?.bytes().await
-        };
-        if self.bounded(read).await? == content {
-            Ok(())
-        } else {
-            Err(StoreError::Wrong("it returns other bytes than were written"))
-        }
     }
 
     async fn sweep_staging_files(&self, start: bool) -> Result<(), StoreError> {
