@@ -127,8 +127,8 @@ fn with_levels(mut linear: LinearModel) -> Result<(LinearModel, Vec<PredictedOut
 }
 
 /// Prefers the model with one `shared` range, which refuses fewer rows, unless the features' `own`
-/// ranges shrink the scores' range, and with it their error, by more than `SHARED_RANGE_FACTOR`. The
-/// models differ in these ranges only.
+/// ranges shrink the scores' range, and with it their error, by more than `SHARED_RANGE_FACTOR`.
+/// The models differ in these ranges only.
 ///
 /// # Errors
 /// If one of them can't be served.

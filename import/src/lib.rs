@@ -1,4 +1,4 @@
-//! Makes Blindscore model files from fitted models: ONNX or safetensors in, a checked model file out.
+//! Makes model files from fitted models: ONNX or safetensors in, a checked model file out.
 //!
 //! [`import`] does all of it, as the program `blindscore import` does:
 //!

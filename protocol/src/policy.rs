@@ -8,8 +8,8 @@ pub const SLOWEST_BYTES_PER_SECOND: u64 = 50_000;
 /// Time limit of one try of a request, plus the [time that its bytes take](transfer_time): a server
 /// answers or refuses within half of it.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Number of queries that clients send in one request, if the model takes that many: a network needs
-/// a few seconds for them.
+/// Number of queries that clients send in one request, if the model takes that many: a network
+/// needs a few seconds for them.
 pub const BATCH_QUERIES: usize = 16;
 
 /// Number of times that a client repeats a request.

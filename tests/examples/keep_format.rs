@@ -1,7 +1,9 @@
-//! Keeps blobs of the present wire format for `e2e/compatibility`: run once for each version, when it is first released.
+//! Keeps blobs of the present wire format for `e2e/compatibility`: run once for each version, when
+//! it is first released.
 //!
-//! Makes `tests/e2e/compatibility/format-VERSION`: a small model, keys, a query and its response, and for networks, whose
-//! public key is too large to keep, all but that. Refuses to replace what is there.
+//! Makes `tests/e2e/compatibility/format-VERSION`: a small model, keys, a query and its response,
+//! and for networks, whose public key is too large to keep, all but that. Refuses to replace what
+//! is there.
 
 use anyhow::{Context, Result, ensure};
 use blindscore_client::ClientKey;
@@ -55,7 +57,8 @@ fn small_model() -> Result<Vec<u8>> {
     Ok(serialize(tensors, Some(metadata))?)
 }
 
-/// Has the features scored with a new key, and writes everything but the public key, which it gives.
+/// Has the features scored with a new key, and writes everything but the public key, which it
+/// gives.
 fn keep(server: &Server, model: &str, features: &[f64], folder: &Path) -> Result<Vec<u8>> {
     let api = server.api();
     let descriptor = api.get(&format!("/v1/models/{model}")).expect_status(200);

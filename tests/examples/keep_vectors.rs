@@ -1,4 +1,4 @@
-//! Writes known-answer vectors for the sets that have none yet: run once for each new parameter set.
+//! Writes known-answer vectors for the sets that have none yet: run once for each new set.
 
 use anyhow::Result;
 use blindscore_protocol::params::ParameterSet;

@@ -1,4 +1,5 @@
-//! Measures the noise of every kind of ciphertext as it leaves the client, and prints it as `docs/security/estimate.py` reads it:
+//! Measures the noise of every kind of ciphertext as it leaves the client, and prints it as
+//! `docs/security/estimate.py` reads it:
 //! `cargo run --release -p blindscore-tests --example measure_noise > docs/security/measured.json`.
 
 use anyhow::Result;

@@ -183,7 +183,8 @@ impl Drop for Server {
     }
 }
 
-/// Returns a command for the program `blindscore-server`, without options from this process's environment.
+/// Returns a command for the program `blindscore-server`, without options from this process's
+/// environment.
 pub fn blindscore_server() -> Command {
     without_options(Command::new(built("blindscore-server", "BLINDSCORE_SERVER_BIN")))
 }

@@ -45,8 +45,8 @@ const FIREFOX: Browser = Browser {
     packages: &["firefox-esr"],
 };
 
-/// Finds Chromium, or installs it: with apt if root on Debian, otherwise Playwright's own, for which
-/// the npm packages must be installed.
+/// Finds Chromium, or installs it: with apt if root on Debian, otherwise Playwright's own, for
+/// which the npm packages must be installed.
 pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
     if let Some(path) = CHROMIUM.find_or_apt()? {
         return Ok(path);

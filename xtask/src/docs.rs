@@ -25,8 +25,8 @@ pub(crate) fn npm_reference() -> anyhow::Result<()> {
 }
 
 /// Builds the crates' reference in target/doc, for developers, so with private items and links to
-/// them. Before that, builds it as a registry's visitors would see it: a link of theirs to a private
-/// item leads nowhere.
+/// them. Before that, builds it as a registry's visitors would see it: a link of theirs to a
+/// private item leads nowhere.
 pub(crate) fn crates() -> anyhow::Result<()> {
     let packages = CRATES.iter().flat_map(|name| ["--package", name]);
     rustdoc("Checking the crates' public reference", packages, "")?;

@@ -159,8 +159,8 @@ impl Header {
         is_blob.then(|| Kind::from_u16(u16::from_le_bytes(array(head, 6))))?
     }
 
-    /// Returns the length of the payload that the header at the start of a blob declares, if a whole
-    /// header is there.
+    /// Returns the length of the payload that the header at the start of a blob declares, if a
+    /// whole header is there.
     pub fn declared_len(head: &[u8]) -> Option<u64> {
         (head.len() >= HEADER_BYTES).then(|| u64::from_le_bytes(array(head, 12)))
     }

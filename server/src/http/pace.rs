@@ -3,7 +3,8 @@
 use blindscore_protocol::policy::transfer_time;
 use std::time::{Duration, Instant};
 
-/// Time that the body of a request or a response may take, on top of that on the slowest connection.
+/// Time that the body of a request or a response may take, on top of that on the slowest
+/// connection.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A body that falls this far behind the slowest connection gives way to others.
 const MAX_LAG: Duration = Duration::from_secs(5);

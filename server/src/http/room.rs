@@ -4,7 +4,8 @@
 //! request can finish. When there is no room, the first to be evicted are clients that hold a place
 //! without sending or reading, then clients of the tenants that hold most, until those hold no more
 //! than the waiting tenant would. So nobody is locked out by someone else's slow connections.
-//! Requests that the server is working on stay; if their tenants hold more, the others wait briefly.
+//! Requests that the server is working on stay; if their tenants hold more, the others wait
+//! briefly.
 
 use crate::tenants::Tenant;
 use std::{
@@ -110,8 +111,8 @@ impl Room {
         self.lock().taken
     }
 
-    /// Reserves `bytes` bytes, after an eviction of others if need be. Returns `None` if there is no
-    /// room.
+    /// Reserves `bytes` bytes, after an eviction of others if need be. Returns `None` if there is
+    /// no room.
     ///
     /// Waiters are served by the bytes that their tenant holds, fewest first, then in order of
     /// arrival.
@@ -192,7 +193,8 @@ impl Room {
         bytes > self.bytes / LARGE_DIVISOR
     }
 
-    /// Checks whether a waiter for `other` bytes may take room from one for `bytes`: small requests have a reserve that large ones can't use.
+    /// Checks whether a waiter for `other` bytes may take room from one for `bytes`: small requests
+    /// have a reserve that large ones can't use.
     fn competes(&self, other: usize, bytes: usize) -> bool {
         self.is_large(bytes) || !self.is_large(other)
     }

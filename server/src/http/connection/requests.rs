@@ -37,8 +37,8 @@ const SHORT_HEAD_BYTES: usize = 8 << 10;
 /// would hold 128 KiB of them.
 const MAX_HEAD_BYTES: usize = 32 << 10;
 
-/// Requests of a connection that are handed on before other connections get their turn: a client can
-/// send hundreds of them ahead.
+/// Requests of a connection that are handed on before other connections get their turn: a client
+/// can send hundreds of them ahead.
 const TURN_REQUESTS: u32 = 8;
 
 /// Stream of requests, one at a time, over a stream of bytes.
