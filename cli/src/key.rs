@@ -124,7 +124,7 @@ impl Key {
             share = generation.advance(10);
         }
         bar.finish_and_clear();
-        let (_, blob) = self.secret.finish_public_key(generation);
+        let (_, blob) = self.secret.finish_evaluation_key(generation);
         let sending = screen.spinner("uploading the public key");
         let receipt = api.put_key(self.secret.key_id(), &blob);
         sending.finish_and_clear();

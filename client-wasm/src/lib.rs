@@ -148,7 +148,7 @@ impl SecretKey {
     /// Finishes the public key and returns its blob; the key id changes.
     #[wasm_bindgen(js_name = finishPublicKey)]
     pub fn finish_public_key(&mut self, generation: KeyGeneration) -> Vec<u8> {
-        self.0.finish_public_key(generation.0).1
+        self.0.finish_evaluation_key(generation.0).1
     }
 
     /// Returns the id of the last public key made, in hexadecimal.

@@ -1,4 +1,4 @@
-//! Generation of public keys.
+//! Generation of evaluation keys.
 
 use crate::{
     ClientKey,
@@ -12,8 +12,8 @@ use blindscore_protocol::{
 };
 use zeroize::Zeroizing;
 
-/// Public key that is being generated. A network's takes long, so it is made in steps: the caller
-/// can show progress, do other work in between, or give up.
+/// Evaluation key that is being generated. A network's takes long, so it is made in steps: the
+/// caller can show progress, do other work in between, or give up.
 pub struct EvaluationKeyGeneration {
     secret: SecretKeyBits,
     seed: MaskSeed,
@@ -26,7 +26,7 @@ pub struct EvaluationKeyGeneration {
 }
 
 impl EvaluationKeyGeneration {
-    /// Starts a public key for a secret key.
+    /// Starts an evaluation key for a secret key.
     pub(crate) fn new(key: &ClientKey, randomness: Randomness) -> Self {
         let noise = match key.parameters() {
             ParameterSet::Linear(params) => params.noise,

@@ -13,7 +13,7 @@ use blindscore_protocol::{
 use core::fmt;
 use zeroize::Zeroizing;
 
-/// A client's secret key, and the id of the last public key made from it.
+/// A client's secret key, and the id of the last evaluation key made from it.
 ///
 /// Memory is wiped on drop; Debug shows only the id.
 pub struct ClientKey(SecretKeyBits);
@@ -25,15 +25,15 @@ impl fmt::Debug for ClientKey {
 }
 
 impl ClientKey {
-    /// Generates a secret key from the platform's CSPRNG, and its first public key.
+    /// Generates a secret key from the platform's CSPRNG, and its first evaluation key.
     pub fn generate(set: ParameterSet) -> Result<(Self, EvaluationKey), EntropyError> {
         let mut key = Self::generate_secret(set)?;
         let generation = key.start_evaluation_key()?;
-        let (public, _) = key.finish_public_key(generation);
+        let (public, _) = key.finish_evaluation_key(generation);
         Ok((key, public))
     }
 
-    /// Generates a secret key without a public key.
+    /// Generates a secret key without an evaluation key.
     pub fn generate_secret(set: ParameterSet) -> Result<Self, EntropyError> {
         Ok(Self::secret_from(set, &mut Sampler::new()?))
     }
@@ -48,15 +48,15 @@ impl ClientKey {
         })
     }
 
-    /// Starts a new public key with fresh masks and noise: the first one, or a replacement when the
-    /// server no longer has the last one.
+    /// Starts a new evaluation key with fresh masks and noise: the first one, or a replacement when
+    /// the server no longer has the last one.
     pub fn start_evaluation_key(&self) -> Result<EvaluationKeyGeneration, EntropyError> {
         Ok(EvaluationKeyGeneration::new(self, Randomness::fresh()?))
     }
 
-    /// Generates the rest of a public key that this key started. Returns it with its blob;
+    /// Generates the rest of an evaluation key that this key started. Returns it with its blob;
     /// [`ClientKey::key_id`] changes to its id.
-    pub fn finish_public_key(&mut self, generation: EvaluationKeyGeneration) -> (EvaluationKey, Vec<u8>) {
+    pub fn finish_evaluation_key(&mut self, generation: EvaluationKeyGeneration) -> (EvaluationKey, Vec<u8>) {
         let public = generation.finish(self.feature_key());
         let (blob, id) = public.to_blob();
         self.0.key = id;
@@ -74,7 +74,7 @@ impl ClientKey {
         self.0.to_blob()
     }
 
-    /// Returns the id of the last public key made from this key.
+    /// Returns the id of the last evaluation key made from this key.
     pub fn key_id(&self) -> KeyId {
         self.0.key
     }
@@ -147,7 +147,7 @@ mod tests {
             share = next;
         }
         assert_eq!(generation.advance(1), 1.0);
-        let (public, blob) = key.finish_public_key(generation);
+        let (public, blob) = key.finish_evaluation_key(generation);
         assert_eq!(public.to_blob(), (blob.clone(), key.key_id()));
         let EvaluationKey::Network(read) = EvaluationKey::from_blob(&blob).unwrap() else {
             panic!("not a network's")
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn public_key_survives_the_wire_rounded() {
+    fn evaluation_key_survives_the_wire_rounded() {
         let (_, public) = ClientKey::generate(SET).unwrap();
         let (blob, _) = public.to_blob();
         assert!(blob.len() <= 20_000, "{} bytes", blob.len());

@@ -27,13 +27,13 @@ impl From<Seeds> for Randomness {
 }
 
 impl ClientKey {
-    /// Returns the secret key of a sampler's seed, without a public key.
+    /// Returns the secret key of a sampler's seed, without an evaluation key.
     pub fn secret_from_seed(set: ParameterSet, sampler: &[u8; SAMPLER_SEED_BYTES]) -> Self {
         Self::secret_from(set, &mut Sampler::from_seed(sampler))
     }
 
-    /// Starts the public key of given seeds.
-    pub fn start_public_key_from(&self, seeds: Seeds) -> EvaluationKeyGeneration {
+    /// Starts the evaluation key of given seeds.
+    pub fn start_evaluation_key_from(&self, seeds: Seeds) -> EvaluationKeyGeneration {
         EvaluationKeyGeneration::new(self, seeds.into())
     }
 

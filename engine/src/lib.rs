@@ -60,7 +60,7 @@ pub enum Engine {
     Network(Box<NetworkEngine>),
 }
 
-/// A client's public key, expanded and transformed for scoring.
+/// A client's evaluation key, expanded and transformed for scoring.
 pub enum PreparedKey {
     /// Key for linear models.
     Linear(LinearKey),

@@ -160,11 +160,11 @@ impl Vector {
 
     /// Generates keys and query from the seeds.
     fn encrypt(&mut self, mut key: ClientKey, model: &Model) -> Result<(EvaluationKey, Vec<u8>)> {
-        let generation = key.start_public_key_from(Seeds {
+        let generation = key.start_evaluation_key_from(Seeds {
             masks: MaskSeed(unhex(&self.public_key.mask_seed)?),
             sampler: unhex(&self.public_key.sampler_seed)?,
         });
-        let (_, blob) = key.finish_public_key(generation);
+        let (_, blob) = key.finish_evaluation_key(generation);
         let public = EvaluationKey::from_blob(&blob)?;
         self.public_key.id = key.key_id().to_string();
         self.secret_key.blob = STANDARD.encode(&key.to_bytes()[..]);

@@ -1,4 +1,4 @@
-//! Public keys of linear models, prepared for scoring.
+//! Evaluation keys of linear models, prepared for scoring.
 
 use crate::{
     exact::ExactMultiplier,
@@ -6,7 +6,7 @@ use crate::{
 };
 use blindscore_protocol::{params::LinearParams, wire::LinearEvaluationKey};
 
-/// A linear model's public key, with masks expanded and transformed for scoring.
+/// A linear model's evaluation key, with masks expanded and transformed for scoring.
 pub struct LinearKey {
     pub(super) params: LinearParams,
     /// Mask of the encryption of zero.

@@ -3,8 +3,8 @@
 //! For each output `c` the engine
 //! 1. multiplies the query by `W_c(X) = w_0 - sum_i w_i X^(N-i)`, so that coefficient 0 of the
 //!    phase is the scalar product, and adds the intercept;
-//! 2. adds a fresh encryption of zero under the client's public key: otherwise the mask would be
-//!    the query's mask times `W_c`, and the client could recover the weights by a division;
+//! 2. adds a fresh encryption of zero under the client's evaluation key: otherwise the mask would
+//!    be the query's mask times `W_c`, and the client could recover the weights by a division;
 //! 3. packs pairs of scores into one ciphertext, adds flooding noise, and rounds to the response's
 //!    precision.
 //!

@@ -5,7 +5,7 @@ use tfhe::core_crypto::prelude::{DecompositionBaseLog, GlweDimension, Polynomial
 
 /// Cryptographic parameters of linear scoring.
 ///
-/// The public key holds two seeded GLWE encryptions under the secret `s(X)`. The first encrypts
+/// The evaluation key holds two seeded GLWE encryptions under the secret `s(X)`. The first encrypts
 /// zero; the server makes its own fresh encryptions of zero from it. The second encrypts
 /// `s(-X) * 2^64 / 2^base_log`; it is a one-level key-switching key for the automorphism `X -> -X`,
 /// with which the server packs two scores into one ciphertext (Chen, Dai, Kim, Song, "Efficient
@@ -20,14 +20,14 @@ pub struct LinearParams {
     pub glwe_dimension: GlweDimension,
     /// Polynomial size `N`.
     pub polynomial_size: PolynomialSize,
-    /// Noise of every encryption that hides something: queries, public key, and the server's mask
-    /// noise.
+    /// Noise of every encryption that hides something: queries, evaluation key, and the server's
+    /// mask noise.
     pub noise: TUniformBound,
     /// Bits kept of each body coefficient of a query.
     pub query_bits: KeptBits,
-    /// Bits kept of each body coefficient of the public key's encryption of zero.
+    /// Bits kept of each body coefficient of the evaluation key's encryption of zero.
     pub zero_bits: KeptBits,
-    /// Bits kept of each body coefficient of the public key's automorphism key.
+    /// Bits kept of each body coefficient of the evaluation key's automorphism key.
     pub automorphism_bits: KeptBits,
     /// Decomposition base of the one-level automorphism key switch.
     pub automorphism_base_log: DecompositionBaseLog,
@@ -43,7 +43,7 @@ impl LinearParams {
     ///
     /// `noise`: TUniform(17) has a standard deviation of 2^-47.8, on the safe side of the curve's
     /// 2^-48.3. `query_bits` keeps the rounding error of a body (2^-49.8) below that noise.
-    /// `zero_bits` and `automorphism_bits` share the 20 kB that a public key may take.
+    /// `zero_bits` and `automorphism_bits` share the 20 kB that an evaluation key may take.
     /// `response_bits` is the precision of the scores.
     pub const N2048: Self = Self {
         id: ParameterSetId(5),
