@@ -158,7 +158,7 @@ pub(crate) enum ApiError {
     /// The scoring threads gave no result.
     #[error("an internal error; the server's log has the details")]
     NotRun(NotRun),
-    /// Scoring failed for lack of randomness, without which nothing may be encrypted.
+    /// The engine failed: no randomness, or a key of another parameter set.
     #[error("an internal error; the server's log has the details")]
     Score(ScoreError),
     /// A part of the server failed for this reason.
