@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 #[serde(into = "String", try_from = "String")]
 pub struct ModelName(String);
 
-/// The text is no name of a model.
+/// Error of a text that isn't the name of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not made of a-z, 0-9 and '-'")]
 pub struct BadModelName;
@@ -62,7 +62,7 @@ pub struct ModelAddress {
     pub version: Option<u32>,
 }
 
-/// The text is no address of a model.
+/// Error of a text that isn't the address of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a model's name, made of a-z, 0-9 and '-', with or without a version, as in churn or churn@2")]
 pub struct BadModelAddress;

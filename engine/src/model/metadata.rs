@@ -233,10 +233,10 @@ impl Metadata {
             .map_err(|_| ModelError::field("link", "is not softmax, sigmoid, one-vs-rest or identity"))
     }
 
-    /// Returns the share of a public test set that the model gets right, if stated.
+    /// Returns the share of a public test set that the model gets right, if the file states it.
     ///
     /// # Errors
-    /// If it is no share.
+    /// If it isn't a number.
     pub fn accuracy(&self) -> Result<Option<f64>, ModelError> {
         self.optional("accuracy", Self::number)
     }

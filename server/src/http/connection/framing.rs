@@ -57,28 +57,28 @@ pub(crate) enum Expected {
 /// Finds the end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// So many bytes are missing.
+    /// A body of known length, and how many of its bytes are still to come.
     Sized(u64),
-    /// Chunked transfer coding (RFC 9112, section 7.1).
+    /// Chunked transfer coding (RFC 9112, section 7.1), and the position in it.
     Chunked(Chunks),
-    /// There is no end.
+    /// A body that ends with the connection.
     Endless,
 }
 
 /// Position within a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunks {
-    /// In the digits of a chunk's size.
+    /// In the digits of a chunk's size, which is this so far.
     Size(u64),
-    /// Behind them, in the same line.
+    /// After the digits of this size, in the rest of their line: a chunk extension.
     Extension(u64),
-    /// In a chunk's data: so many bytes are missing, with the line end behind them.
+    /// In a chunk's data. The number of bytes still to come includes the line end after the data.
     Data(u64),
-    /// In the trailer; whether its current line is empty so far.
+    /// In the trailer. The flag says whether the current line is empty so far.
     Trailer(bool),
-    /// Behind the last line.
+    /// After the end of the body.
     Done,
-    /// Not chunked coding, or a chunk of 16 exabytes.
+    /// In bytes that aren't chunked coding, or in a chunk of 16 exabytes or more.
     Broken,
 }
 
