@@ -1,6 +1,7 @@
 //! Bounds on what a file may demand: its bytes, its parts, and the work done for it. They are
-//! checked before memory is allocated, and are listed in `import --help`.
+//! checked before memory is allocated, and [`limits`] lists them for `import --help`.
 
+use blindscore_engine::model::MOST_HEADER;
 use std::cell::Cell;
 
 /// Largest model file, and largest sum of the files with its tensors, in bytes.
@@ -37,6 +38,49 @@ pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes / 1_000_000)
 }
 
+/// Describes the limits for people: a line each for files, graphs and tables.
+pub fn limits() -> [String; 3] {
+    const { assert!(MOST_WORK.is_power_of_two()) };
+    let megabytes = |bytes: u64| format!("{} MB", grouped(bytes / 1_000_000));
+    [
+        format!(
+            "A model's file and the files beside it: {} in all; the header of a safetensors file {}, a name \
+             {} bytes",
+            megabytes(MOST_FILE),
+            megabytes(MOST_HEADER),
+            grouped(MOST_NAME as u64)
+        ),
+        format!(
+            "A graph: {} nodes, {} of decoded parts, {} of values at once, 2^{} multiplications to read it \
+             and as many to run it",
+            grouped(MOST_NODES as u64),
+            megabytes(MOST_DECODED),
+            megabytes(MOST_HELD),
+            MOST_WORK.ilog2()
+        ),
+        format!(
+            "A table: {}, {} million values, {} columns, {} a row",
+            megabytes(MOST_TABLE),
+            MOST_VALUES / 1_000_000,
+            grouped(MOST_COLUMNS as u64),
+            megabytes(MOST_ROW as u64)
+        ),
+    ]
+}
+
+/// Formats a number with commas between groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Budget of multiplications for one file.
 #[derive(Debug)]
 pub(crate) struct Work(Cell<u64>);
@@ -60,3 +104,21 @@ impl Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the model's graph takes more than {MOST_WORK} multiplications, the limit for one file")]
 pub struct TooMuchWork;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_from_the_right() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (65_536, "65,536"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -15,7 +15,7 @@ const SHARED_RANGE_FACTOR: f64 = 1.5;
 /// Bound of an error in standard deviations; one error in five hundred million exceeds it.
 pub(crate) const BOUND: f64 = 6.0;
 /// Largest error of a probability with which the default parameter set is chosen.
-const PROBABILITY: f64 = 1e-3;
+pub const PROBABILITY: f64 = 1e-3;
 
 /// A model that is ready to be written and served.
 pub struct Choice {

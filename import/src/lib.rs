@@ -36,6 +36,7 @@ mod table;
 mod tensors;
 
 pub use agreement::Agreement;
+pub use bounds::limits;
 pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
@@ -46,7 +47,7 @@ pub(crate) use error::{listed, quoted};
 pub use expect::Expected;
 pub use fitted::{Answer, Fitted};
 pub use network::{Naming, Network};
-pub use pipeline::{Imported, Kind, LinearImport, Request, import};
+pub use pipeline::{Imported, Kind, LinearImport, Request, defaults, import};
 pub use ranges::{RangeSource, Ranges};
 pub use reference::NotRun;
 pub use settle::{Settled, settle};

@@ -2,7 +2,7 @@
 
 mod report;
 
-use blindscore_import::{Request, TableOptions, import};
+use blindscore_import::{Request, TableOptions, defaults, import, limits};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::Task,
@@ -31,21 +31,29 @@ Examples:
   A projection network that models/net/fit_table.py trained, compared with itself in the clear on some rows:
     blindscore import net.safetensors --name churn-net --calibrate test.csv
 
-An ONNX file is also run in the clear, on the rows of --calibrate or on random rows within the ranges, and must agree with the model.
+An ONNX file is also run in the clear, on the rows of --calibrate or on random rows within the ranges, and must agree with the model.";
+
+/// Returns what `--help` says after the options.
+fn after_help() -> String {
+    let [file, graph, table] = limits();
+    format!(
+        "{EXAMPLES}
 
 Limits, checked before memory is allocated (larger inputs are refused):
-  A model's file and the files beside it: 200 MB in all; the header of a safetensors file 4 MB, a name 1,000 bytes
-  A graph: 100,000 nodes, 600 MB of decoded parts, 1,000 MB of values at once, 2^35 multiplications to read it and as many to run it
-  A table: 4,000 MB, 50 million values, 65,536 columns, 4 MB a row
+  {file}
+  {graph}
+  {table}
   Only files are read: no pipes, no devices, and for the data of an ONNX file no symbolic links
 Within these limits, an import takes less than 2,500 MB of memory and a few minutes.
 
-It writes MODELS_DIR/NAME@VERSION.safetensors, which `blindscore-server serve --models-dir MODELS_DIR` serves a moment later, without a restart.";
+It writes MODELS_DIR/NAME@VERSION.safetensors, which `blindscore-server serve --models-dir MODELS_DIR` serves a moment later, without a restart."
+    )
+}
 
 /// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch) or safetensors
 /// (numpy), or a projection network
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = after_help())]
 pub(crate) struct ImportArgs {
     /// Fitted model: .onnx or .safetensors
     file: PathBuf,
@@ -96,9 +104,11 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<Delimiter>,
 
-    /// Share of its width by which a range from calibration rows is widened on both sides [default:
-    /// 0.25]. Clients refuse values outside. Linear models only
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", help = format!(
+        "Share of its width by which a range from calibration rows is widened on both sides [default: {}]. \
+         Clients refuse values outside. Linear models only",
+        defaults::WIDEN
+    ))]
     widen: Option<f64>,
 
     /// Smallest value of every feature. Linear models only
@@ -119,14 +129,20 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "TASK", value_parser = task)]
     task: Option<Task>,
 
-    /// Largest allowed error of a score, as a share of the score's range (six standard deviations)
-    /// [default: 0.001]. A finer parameter set is used if the usual one misses it, or would change
-    /// probabilities by more than 0.001. Linear models only
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", help = format!(
+        "Largest allowed error of a score, as a share of the score's range (six standard deviations) \
+         [default: {}]. A finer parameter set is used if the usual one misses it, or would change \
+         probabilities by more than {}. Linear models only",
+        defaults::MAX_ERROR,
+        defaults::MAX_PROBABILITY_ERROR
+    ))]
     max_error: Option<f64>,
 
-    /// Rows of the calibration data to score encrypted [default: 100; for networks 20]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = format!(
+        "Rows of the calibration data to score encrypted [default: {}; for networks {}]",
+        defaults::CHECK_ROWS,
+        defaults::NETWORK_CHECK_ROWS
+    ))]
     check_rows: Option<usize>,
 
     /// Print JSON instead of a table

@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{collections::HashMap, str::FromStr};
 
 /// Largest header of a file, in bytes: long names for the most features, and as much again.
-const MOST_HEADER: u64 = 4 << 20;
+pub const MOST_HEADER: u64 = 4 << 20;
 /// Most values of a tensor: more than the largest weight matrix of a linear model or a projection
 /// network.
 const MOST_VALUES: usize = 20_000_000;

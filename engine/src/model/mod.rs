@@ -12,7 +12,7 @@ mod salt;
 pub use file_name::FileName;
 pub use folder::Folder;
 pub use linear::LinearModel;
-pub use metadata::{Metadata, numbers, tensors};
+pub use metadata::{MOST_HEADER, Metadata, numbers, tensors};
 pub use quantise::{PredictedError, PredictedOutput, predict};
 pub use registry::{NoModel, Registry};
 pub use salt::Salt;

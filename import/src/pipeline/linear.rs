@@ -10,11 +10,11 @@ use blindscore_protocol::{descriptor::Inputs, params::LinearParams};
 use std::path::Path;
 
 /// Default number of rows to score encrypted.
-const CHECK_ROWS: usize = 100;
+pub const CHECK_ROWS: usize = 100;
 /// Default share of its width by which a range is widened.
-const WIDEN: f64 = 0.25;
+pub const WIDEN: f64 = 0.25;
 /// Default limit on a score's error, as a share of its range.
-const MAX_ERROR: f64 = 1e-3;
+pub const MAX_ERROR: f64 = 1e-3;
 /// Limit on measured errors, as a multiple of the stated error: seven deviations, where six are
 /// stated. No score exceeds it by chance.
 const MISSED: f64 = 7.0 / 6.0;

@@ -16,6 +16,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Choices where a [`Request`] leaves them open.
+pub mod defaults {
+    pub use super::{
+        linear::{CHECK_ROWS, MAX_ERROR, WIDEN},
+        network::CHECK_ROWS as NETWORK_CHECK_ROWS,
+    };
+    pub use crate::choice::PROBABILITY as MAX_PROBABILITY_ERROR;
+}
+
 /// Input of an import, and the caller's choices.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -6,7 +6,7 @@ use blindscore_engine::model::Salt;
 use blindscore_protocol::descriptor::Inputs;
 
 /// Default number of rows to score encrypted; each takes a tenth of a second or more.
-const CHECK_ROWS: usize = 20;
+pub const CHECK_ROWS: usize = 20;
 
 /// Checks and measures a network, and writes the model file.
 pub(super) fn import(request: &Request, bytes: &[u8]) -> Result<Imported, ImportError> {
