@@ -2,14 +2,14 @@
 //! with `p_h = (w_h x + b_h) / R`.
 //!
 //! 1. The first layer multiplies the query by each projection's weights in the small ring
-//!    ([`projection`]). The result is an LWE ciphertext of `p_h` under the input secret, with
-//!    `|p| < 1` on half of the torus. It gets a fresh encryption of zero ([`fresh`]) before the
+//!    (`projection`). The result is an LWE ciphertext of `p_h` under the input secret, with
+//!    `|p| < 1` on half of the torus. It gets a fresh encryption of zero (`fresh`) before the
 //!    modulus switch.
 //! 2. One blind rotation per projection rotates the test polynomial of its ramp `f_h`, in one batch
-//!    per thread ([`rotation`]). Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`, so the
+//!    per thread (`rotation`). Coefficient `j` of the result is `f_h` at `p_h + 2 j / N`, so the
 //!    `K` thresholds of a projection cost no further rotations.
 //! 3. The output layer sums the reads, weighted by small integers, in the Fourier domain
-//!    ([`output`]), packs the scores ([`packing`]), adds a fresh encryption of zero, and rounds.
+//!    (`output`), packs the scores (`packing`), adds a fresh encryption of zero, and rounds.
 
 mod fresh;
 mod key;
