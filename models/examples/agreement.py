@@ -103,8 +103,16 @@ def compare(programs, folder, name, X, y, model):
     (folder / "model.onnx").write_bytes(onnx.SerializeToString())
     write_csv(folder / "train.csv", X_train)
     imported, import_seconds = run(
-        programs / "blindscore", "import", folder / "model.onnx", "--name", name,
-        "--calibrate", folder / "train.csv", "--models-dir", folder / "models", "--json",
+        programs / "blindscore",
+        "import",
+        folder / "model.onnx",
+        "--name",
+        name,
+        "--calibrate",
+        folder / "train.csv",
+        "--models-dir",
+        folder / "models",
+        "--json",
     )
     report = json.loads(imported)
     error = report["stated_error"]

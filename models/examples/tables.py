@@ -37,9 +37,7 @@ def main():
     write(folder, "digits", digits.data, digits.target)
     for name, data in (("breast-cancer", datasets.load_breast_cancer()), ("wine", datasets.load_wine())):
         write(folder, name, data.data, data.target, [text.replace(" ", "-") for text in data.feature_names], data.target_names)
-    made = datasets.make_classification(
-        20_000, 20, n_informative=10, n_redundant=4, n_classes=5, n_clusters_per_class=3, random_state=0
-    )
+    made = datasets.make_classification(20_000, 20, n_informative=10, n_redundant=4, n_classes=5, n_clusters_per_class=3, random_state=0)
     write(folder, "made", *made)
 
 

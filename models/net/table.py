@@ -38,9 +38,7 @@ def read(path):
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except ValueError as error:
-        raise BadTable(
-            f"{path}: {error}. Arrays must hold numbers, or strings of a numpy string type (y.astype(str))"
-        ) from error
+        raise BadTable(f"{path}: {error}. Arrays must hold numbers, or strings of a numpy string type (y.astype(str))") from error
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadTable(f"{path} can't be read: {error}") from error
     for name in ("X", "y"):

@@ -99,7 +99,10 @@ test("a model whose key is being made shows how far it is, and can be stopped", 
   await page.waitForTimeout(3000);
   assert.equal(await page.$eval("#models :checked", (radio) => radio.value), "mnist-linear");
   const uploads = visitor.requests.filter((request) => request.method() === "PUT").map((request) => request.postDataBuffer()?.length);
-  assert.ok(uploads.every((bytes) => bytes === undefined || bytes < 100_000), `uploaded ${uploads}`);
+  assert.ok(
+    uploads.every((bytes) => bytes === undefined || bytes < 100_000),
+    `uploaded ${uploads}`,
+  );
   assert.equal(await visitor.askExample(0), "7");
   // Chosen by hand, it is made after all.
   await page.check('#models input[value="mnist-net"]');

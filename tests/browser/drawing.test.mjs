@@ -17,7 +17,10 @@ test("the page gets ready by itself, quietly, and asks no other origin", async (
   assert.match(keyId, /^[0-9a-f]{64}$/);
   assert.ok(count(await visitor.text("#key-bytes")) > 1000);
   assert.match(await visitor.text('[data-timing="keys"]'), /\d (ms|s)$/);
-  assert.ok(visitor.requests.some((request) => request.method() === "PUT"), "the upload was not seen");
+  assert.ok(
+    visitor.requests.some((request) => request.method() === "PUT"),
+    "the upload was not seen",
+  );
   visitor.assertClean();
   await visitor.close();
 });
@@ -102,9 +105,19 @@ test("Undo takes back strokes, examples and Clear, one by one", async () => {
       return data.reduce((sum, value) => sum + value, 0);
     });
   assert.ok(await page.isDisabled("#undo"));
-  await visitor.draw([[[0.3, 0.2], [0.7, 0.2]]]);
+  await visitor.draw([
+    [
+      [0.3, 0.2],
+      [0.7, 0.2],
+    ],
+  ]);
   const bar = await ink();
-  await visitor.draw([[[0.7, 0.2], [0.45, 0.8]]]);
+  await visitor.draw([
+    [
+      [0.7, 0.2],
+      [0.45, 0.8],
+    ],
+  ]);
   await visitor.state("answered");
   assert.equal(await visitor.text("#answer"), "7");
   const seven = await ink();
@@ -135,7 +148,12 @@ test("an example's answer is judged by its label, mistakes too", async () => {
   // The first of the misread ones: the linear model takes this 5 for a 6.
   assert.equal(await visitor.askExample(20), "6");
   assert.equal(await visitor.text("#verdict"), "Wrong: MNIST calls it a 5");
-  await visitor.ask([[[0.5, 0.15], [0.5, 0.85]]]);
+  await visitor.ask([
+    [
+      [0.5, 0.15],
+      [0.5, 0.85],
+    ],
+  ]);
   assert.ok(!(await visitor.page.isVisible("#verdict")), "nobody knows what was drawn");
   visitor.assertClean();
   await visitor.close();
@@ -153,7 +171,9 @@ test("from the first visit to the first answer, and from a stroke to its answer"
       const canvas = document.querySelector("#drawing");
       const box = canvas.getBoundingClientRect();
       const send = (type, y) =>
-        canvas.dispatchEvent(new PointerEvent(type, { pointerId: 1, button: 0, clientX: box.left + box.width / 2, clientY: box.top + y * box.height }));
+        canvas.dispatchEvent(
+          new PointerEvent(type, { pointerId: 1, button: 0, clientX: box.left + box.width / 2, clientY: box.top + y * box.height }),
+        );
       canvas.setPointerCapture = () => {};
       document.querySelector("#clear").click();
       send("pointerdown", 0.15);
@@ -187,7 +207,10 @@ test("examples are chosen by keyboard, and Clear takes everything away", async (
   await page.focus("#try-example");
   await page.keyboard.press("Enter");
   await page.waitForSelector("#examples button");
-  assert.deepEqual(await page.locator(".examples-group").evaluateAll((groups) => groups.map((group) => group.querySelectorAll("button").length)), [first.length, mistakes.length]);
+  assert.deepEqual(await page.locator(".examples-group").evaluateAll((groups) => groups.map((group) => group.querySelectorAll("button").length)), [
+    first.length,
+    mistakes.length,
+  ]);
   await page.keyboard.press("Tab");
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowLeft");

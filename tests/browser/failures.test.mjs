@@ -143,5 +143,8 @@ test("WebAssembly that was tampered with does not run", async (context) => {
   await page.goto(server.origin);
   assert.match(await visitor.trouble("wasm_load"), /could not be loaded/);
   assert.equal(await visitor.text("#key-id"), "–");
-  assert.deepEqual(visitor.requests.filter((request) => request.method() === "PUT"), []);
+  assert.deepEqual(
+    visitor.requests.filter((request) => request.method() === "PUT"),
+    [],
+  );
 });

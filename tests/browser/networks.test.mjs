@@ -48,8 +48,14 @@ test("the first answer comes from the linear model, later ones from the network"
 
   await visitor.uses("mnist-net");
   const notes = await page.evaluate(() => [...window.notes]);
-  assert.ok(notes.some((note) => /making its key: [1-9]/.test(note)), `${notes}`);
-  assert.ok(notes.some((note) => /uploading its key/.test(note)), `${notes}`);
+  assert.ok(
+    notes.some((note) => /making its key: [1-9]/.test(note)),
+    `${notes}`,
+  );
+  assert.ok(
+    notes.some((note) => /uploading its key/.test(note)),
+    `${notes}`,
+  );
   // The drawing that is there is read again.
   await visitor.state("answered");
   assert.equal(await visitor.text("#answer"), "7");
@@ -80,7 +86,10 @@ test("both networks use one key, and a reload makes and uploads none", async () 
   assert.equal(await visitor.ready(), keyId);
   assert.equal(await visitor.text("#key-uploaded"), "yes, on an earlier visit");
   assert.equal(await visitor.askExample(1), "2");
-  assert.deepEqual(visitor.requests.filter((request) => request.method() === "PUT"), []);
+  assert.deepEqual(
+    visitor.requests.filter((request) => request.method() === "PUT"),
+    [],
+  );
   visitor.assertClean();
   await visitor.close();
 });

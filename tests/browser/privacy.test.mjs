@@ -90,10 +90,18 @@ test("'What the server knows' lists what was sent, no more and no less", async (
   const lines = await page.$$eval("#knows-list li", (items) => items.map((item) => item.textContent));
   const keys = visitor.requests.filter((request) => request.method() === "PUT").map((request) => request.url().split("/").pop());
   assert.equal(keys.length, 2);
-  for (const key of keys) assert.ok(lines.some((line) => line.startsWith(`public key ${key.slice(0, 8)}…`)), `${key}: ${lines}`);
+  for (const key of keys)
+    assert.ok(
+      lines.some((line) => line.startsWith(`public key ${key.slice(0, 8)}…`)),
+      `${key}: ${lines}`,
+    );
   assert.equal(lines.filter((line) => line.startsWith("public key")).length, 2);
   const counted = lines.filter((line) => /quer(y|ies)/.test(line)).map((line) => Number(line.match(/^\d+/)[0]));
-  assert.equal(counted.reduce((a, b) => a + b), visitor.queries().length, `${lines}`);
+  assert.equal(
+    counted.reduce((a, b) => a + b),
+    visitor.queries().length,
+    `${lines}`,
+  );
   visitor.assertClean();
   await visitor.close();
 });

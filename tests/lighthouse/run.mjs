@@ -13,15 +13,19 @@ const chrome = await launch({
 });
 let below = 0;
 try {
-  for (const [device, config] of [["phone", undefined], ["desktop", desktopConfig]]) {
+  for (const [device, config] of [
+    ["phone", undefined],
+    ["desktop", desktopConfig],
+  ]) {
     const { lhr } = await lighthouse(url, { port: chrome.port, onlyCategories: CATEGORIES, logLevel: "error" }, config);
     const scores = CATEGORIES.map((name) => [name, Math.round(100 * lhr.categories[name].score)]);
     console.log(`${device}: ${scores.map(([name, score]) => `${name} ${score}`).join(", ")} (Lighthouse ${lhr.lighthouseVersion})`);
     for (const name of ["first-contentful-paint", "largest-contentful-paint", "total-blocking-time", "cumulative-layout-shift"]) {
       console.log(`  ${lhr.audits[name].title}: ${lhr.audits[name].displayValue}`);
     }
-    const failed = CATEGORIES.flatMap((name) => lhr.categories[name].auditRefs)
-      .filter(({ id, weight }) => weight > 0 && lhr.audits[id].score !== null && lhr.audits[id].score < 0.9);
+    const failed = CATEGORIES.flatMap((name) => lhr.categories[name].auditRefs).filter(
+      ({ id, weight }) => weight > 0 && lhr.audits[id].score !== null && lhr.audits[id].score < 0.9,
+    );
     for (const { id } of failed) console.log(`  ${lhr.audits[id].score}: ${lhr.audits[id].title}`);
     below += scores.filter(([, score]) => score < BAR).length;
   }

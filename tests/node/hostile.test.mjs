@@ -103,10 +103,12 @@ test("a body without an end is read as far as it may go, in every answer", async
     client.free();
   }
   // An error stays one, whatever its words are.
-  const failing = await hostile(to("GET", (response) => {
-    response.writeHead(503, { "retry-after": "7" });
-    endless(response, piece);
-  }));
+  const failing = await hostile(
+    to("GET", (response) => {
+      response.writeHead(503, { "retry-after": "7" });
+      endless(response, piece);
+    }),
+  );
   const error = await fails(connect(failing.address), "http_503");
   assert.equal(error.retryAfterMs, 7000);
 });

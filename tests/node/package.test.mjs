@@ -35,8 +35,14 @@ test("the models of a server are listed, and each of them can be connected to", 
   const { Blindscore } = blindscore;
   const { record, requests } = recorder();
   const models = await Blindscore.models(url, { fetch: record });
-  assert.deepEqual(models.map(({ name }) => name), ["mnist-linear", "mnist-net", "mnist-net-small"]);
-  assert.deepEqual(requests.map(({ method, address }) => [method, address]), [["GET", `${url}/v1/models`]]);
+  assert.deepEqual(
+    models.map(({ name }) => name),
+    ["mnist-linear", "mnist-net", "mnist-net-small"],
+  );
+  assert.deepEqual(
+    requests.map(({ method, address }) => [method, address]),
+    [["GET", `${url}/v1/models`]],
+  );
   for (const { name, id } of models) {
     const client = await Blindscore.connect(url, { model: name });
     assert.equal(client.model.id, id);
@@ -104,13 +110,19 @@ test("the secret key is in no request, and the same digit is never encrypted ali
   assert.equal(secret.length, 340);
 
   const bodies = requests.filter(({ body }) => body).map(({ body }) => Buffer.from(body));
-  assert.deepEqual(bodies.map((body) => body.length), [19812, 4804, 4804]);
+  assert.deepEqual(
+    bodies.map((body) => body.length),
+    [19812, 4804, 4804],
+  );
   const bits = secret.subarray(84);
   for (let start = 0; start + 16 <= bits.length; start += 1) {
     for (const body of bodies) assert.ok(!body.includes(bits.subarray(start, start + 16)));
   }
   // Past magic, lengths and ids only chance makes two bytes equal: 1 in 256.
-  for (const [a, b] of [[one.trace.query, two.trace.query], [one.trace.response, two.trace.response]]) {
+  for (const [a, b] of [
+    [one.trace.query, two.trace.query],
+    [one.trace.response, two.trace.response],
+  ]) {
     const equal = a.subarray(68).filter((byte, index) => byte === b[68 + index]).length;
     assert.ok(equal / a.length < 0.01, `${equal} of ${a.length} bytes are equal`);
   }
@@ -186,7 +198,10 @@ test("a network's key is made in steps, can be given up, and is kept for other c
   };
   await assert.rejects(client.ensureKeys({ onProgress, signal: giveUp.signal }), { name: "AbortError" });
   assert.ok(fractions.length > 2 && fractions.at(-1) < 0.9, `${fractions}`);
-  assert.deepEqual(fractions, fractions.toSorted((a, b) => a - b));
+  assert.deepEqual(
+    fractions,
+    fractions.toSorted((a, b) => a - b),
+  );
 
   const report = await client.ensureKeys();
   assert.ok(report.generated || report.uploaded);

@@ -22,7 +22,10 @@ test("every kind of error is a class, with code and recovery", async () => {
   for (const Kind of [InputError, NetworkError, ServerError, StorageError]) assert.ok(Kind.prototype instanceof BlindscoreError);
   const client = await Blindscore.connect(url);
   await assert.rejects(client.predict([1]), (error) => error instanceof InputError && error.code === "feature_count" && error.name === "InputError");
-  assert.throws(() => client.exportSecretKey(), (error) => error.constructor === BlindscoreError && error.code === "no_key");
+  assert.throws(
+    () => client.exportSecretKey(),
+    (error) => error.constructor === BlindscoreError && error.code === "no_key",
+  );
   await assert.rejects(Blindscore.connect("http://127.0.0.1:9"), (error) => error instanceof NetworkError && error.recovery === "retry");
   await assert.rejects(Blindscore.connect(url, { model: "none" }), (error) => {
     assert.ok(error instanceof ServerError);
@@ -147,7 +150,13 @@ test("a freed client says so; 'using' frees it", async () => {
   client.free();
   client.free();
   client[Symbol.dispose]();
-  for (const work of [() => client.predict(digit.features), () => client.predictMany([]), () => client.ensureKeys(), () => client.forget(), () => client.refresh()]) {
+  for (const work of [
+    () => client.predict(digit.features),
+    () => client.predictMany([]),
+    () => client.ensureKeys(),
+    () => client.forget(),
+    () => client.refresh(),
+  ]) {
     await assert.rejects(work(), { code: "freed" });
   }
   assert.throws(() => client.exportSecretKey(), { code: "freed" });

@@ -32,7 +32,10 @@ after(() => browser.close());
 async function readsInNode(name, code) {
   await writeFile(join(folder, name), code.replaceAll(ADDRESS, SERVER));
   const lines = (await node(folder, name)).split("\n");
-  assert.ok(lines.some((line) => starts(line, LABEL)), `logged: ${lines.join("\n")}`);
+  assert.ok(
+    lines.some((line) => starts(line, LABEL)),
+    `logged: ${lines.join("\n")}`,
+  );
 }
 
 /** Puts a page into a folder of its own in the project. */
@@ -105,12 +108,18 @@ test("the page without a bundler", async () => {
 });
 
 test("the policy is the one under which all pages here were visited", () => {
-  assert.deepEqual(of("http").map(({ code }) => code), [`Content-Security-Policy: ${POLICY}\n`]);
+  assert.deepEqual(
+    of("http").map(({ code }) => code),
+    [`Content-Security-Policy: ${POLICY}\n`],
+  );
 });
 
 test("each kind of code that there can be only one of is there once", () => {
   for (const kind of ["js esbuild", "sh esbuild", "js plain", "html", "http"]) assert.equal(of(kind).length, 1, kind);
-  assert.deepEqual(of("sh").map(({ code }) => code), ["npm install blindscore\n"]);
+  assert.deepEqual(
+    of("sh").map(({ code }) => code),
+    ["npm install blindscore\n"],
+  );
 });
 
 test("the table of errors has every code, with its class and recovery", async () => {

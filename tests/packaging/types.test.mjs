@@ -10,7 +10,10 @@ import { project, tool } from "./support/project.mjs";
 let folder;
 before(async () => (folder = await project("types")));
 
-for (const [module, resolution] of [["nodenext", "nodenext"], ["esnext", "bundler"]]) {
+for (const [module, resolution] of [
+  ["nodenext", "nodenext"],
+  ["esnext", "bundler"],
+]) {
   test(`tsc --strict, moduleResolution ${resolution}`, () =>
     tool(folder, "tsc", "--project", "tsconfig.json", "--module", module, "--moduleResolution", resolution));
 }
@@ -22,7 +25,10 @@ test("the program that is type-checked uses every export", async () => {
   const exported = checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry))).map(({ name }) => name);
   const consumer = await readFile(join(folder, "consumer.ts"), "utf8");
   const [, list] = consumer.match(/import \{([^}]*)\} from "blindscore"/);
-  const imported = list.split(",").map((item) => item.trim().replace(/^type /, "")).filter(Boolean);
+  const imported = list
+    .split(",")
+    .map((item) => item.trim().replace(/^type /, ""))
+    .filter(Boolean);
   assert.deepEqual(imported.toSorted(), exported.toSorted());
 });
 

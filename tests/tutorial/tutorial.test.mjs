@@ -72,7 +72,10 @@ for (const { kind, file, code, line } of blocks(markdown)) {
 test("nothing is left", async () => {
   assert.ok(!existsSync(folder));
   const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  assert.deepEqual(files.filter(({ name }) => name.endsWith(".key")), []);
+  assert.deepEqual(
+    files.filter(({ name }) => name.endsWith(".key")),
+    [],
+  );
   await assert.rejects(fetch(`http://127.0.0.1:${port}/healthz`), "the server still answers");
 });
 

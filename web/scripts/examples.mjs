@@ -30,7 +30,12 @@ async function misread(name) {
       if (label !== String(labels[at + i])) found.push({ index: at + i, label: String(labels[at + i]), read: label });
     });
   }
-  console.log(`${name}: ${found.slice(0, MISREAD_BY_EACH).map(({ index, label, read }) => `${index} (${label} as ${read})`).join(", ")}`);
+  console.log(
+    `${name}: ${found
+      .slice(0, MISREAD_BY_EACH)
+      .map(({ index, label, read }) => `${index} (${label} as ${read})`)
+      .join(", ")}`,
+  );
   await client.forget();
   client.free();
   return found.slice(0, MISREAD_BY_EACH);
@@ -48,4 +53,4 @@ for (const { name } of models.filter(({ inputs }) => inputs.count === PIXELS)) {
 const mistakes = [...byIndex.values()].sort((a, b) => a.index - b.index);
 const source = (name) => new URL(`../src/panels/${name}`, import.meta.url);
 writeFileSync(source("examples.bin"), Buffer.concat([...first, ...mistakes].map(({ index }) => image(index))));
-writeFileSync(source("examples.json"), `${JSON.stringify({ first, mistakes }, null, 1)}\n`);
+writeFileSync(source("examples.json"), `${JSON.stringify({ first, mistakes }, null, 2)}\n`);

@@ -111,7 +111,10 @@ function isRecovery(value: unknown): value is Recovery {
 
 /** Returns the duration that a `Server-Timing` header gives for a metric, in milliseconds. */
 export function serverTiming(header: string | null, metric: string): number | null {
-  const entry = header?.split(",").map((part) => part.trim().split(";")).find(([name]) => name === metric);
+  const entry = header
+    ?.split(",")
+    .map((part) => part.trim().split(";"))
+    .find(([name]) => name === metric);
   const duration = entry?.find((part) => part.trim().startsWith("dur="));
   const value = Number(duration?.trim().slice("dur=".length) ?? NaN);
   return Number.isFinite(value) ? value : null;

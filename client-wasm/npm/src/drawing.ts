@@ -11,11 +11,7 @@ import { loaded } from "./wasm.js";
  */
 export function normalizeDrawing(ink: Uint8ClampedArray | Uint8Array, width: number, height: number): Uint8Array | null;
 export function normalizeDrawing(image: ImageData): Uint8Array | null;
-export function normalizeDrawing(
-  drawing: Uint8ClampedArray | Uint8Array | ImageData,
-  width = 0,
-  height = 0,
-): Uint8Array | null {
+export function normalizeDrawing(drawing: Uint8ClampedArray | Uint8Array | ImageData, width = 0, height = 0): Uint8Array | null {
   if (!ArrayBuffer.isView(drawing)) return loaded().normalizeImageData(drawing) ?? null;
   if (drawing.length !== width * height) {
     throw new InputError("drawing_size", `${width} x ${height} pixels need ${width * height} bytes, got ${drawing.length}`);

@@ -148,7 +148,16 @@ const RECOVERIES: Record<string, Recovery> = {
   unsupported_format: "refresh_model",
   unsupported_model: "refresh_model",
 };
-const INPUT = new Set(["drawing_size", "feature_count", "feature_norm", "feature_range", "malformed_blob", "malformed_id", "parameter_set_mismatch", "timeout_range"]);
+const INPUT = new Set([
+  "drawing_size",
+  "feature_count",
+  "feature_norm",
+  "feature_range",
+  "malformed_blob",
+  "malformed_id",
+  "parameter_set_mismatch",
+  "timeout_range",
+]);
 
 /**
  * Converts an error from the WebAssembly. Such errors carry a `code`, and concern the arguments or

@@ -17,11 +17,7 @@ export function generateNow(secret: SecretKey, onProgress: (fraction: number) =>
 /**
  * Generates a public key in steps, so that the thread stays responsive and the work can be aborted.
  */
-export async function generate(
-  secret: SecretKey,
-  onProgress: (fraction: number) => void,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
+export async function generate(secret: SecretKey, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Uint8Array> {
   signal?.throwIfAborted();
   onProgress(0);
   const generation = rethrow(() => secret.startPublicKey());

@@ -80,12 +80,7 @@ export class Http {
   }
 
   /** Uploads bytes with PUT. Reports progress where the platform does. */
-  async upload(
-    path: string,
-    body: Uint8Array,
-    onProgress: (fraction: number) => void,
-    signal?: AbortSignal,
-  ): Promise<Answer> {
+  async upload(path: string, body: Uint8Array, onProgress: (fraction: number) => void, signal?: AbortSignal): Promise<Answer> {
     const headers = { "content-type": "application/octet-stream" };
     const call: Call = { method: "PUT", headers, body, limit: SMALL_BYTES, signal };
     onProgress(0);

@@ -150,12 +150,7 @@ export class KeyRing {
     const secret = (this.#secret ??= rethrow(() => loaded().SecretKey.generate(this.#model.parsed)));
     this.#publicKey ??= await generate(secret, (fraction) => tell({ phase: "generate", fraction }), signal);
     const made = performance.now();
-    const receipt = await this.#http.upload(
-      `/v1/keys/${secret.keyId()}`,
-      this.#publicKey,
-      (fraction) => tell({ phase: "upload", fraction }),
-      signal,
-    );
+    const receipt = await this.#http.upload(`/v1/keys/${secret.keyId()}`, this.#publicKey, (fraction) => tell({ phase: "upload", fraction }), signal);
     signal.throwIfAborted();
     await this.#store(secret);
     this.#publicKey = undefined;
@@ -196,11 +191,7 @@ export class KeyRing {
     return answer.status === 404 ? undefined : answer;
   }
 
-  #report(
-    secret: SecretKey,
-    answer: Answer,
-    done: Omit<KeyReport, "keyId" | "publicKeyBytes" | "expiresAt" | "outdated">,
-  ): KeyReport {
+  #report(secret: SecretKey, answer: Answer, done: Omit<KeyReport, "keyId" | "publicKeyBytes" | "expiresAt" | "outdated">): KeyReport {
     const { expires_at } = details(answer.body);
     const expires = typeof expires_at === "string" ? Date.parse(expires_at) : NaN;
     return {

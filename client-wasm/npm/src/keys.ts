@@ -24,13 +24,8 @@ export interface KeyPair {
  * Keys for a network take about half a second, during which the thread is blocked: call this in a
  * worker, or use `generateKeysAsync`.
  */
-export function generateKeys(
-  model: ModelDescriptor,
-  { onProgress = () => {} }: { onProgress?: (fraction: number) => void } = {},
-): KeyPair {
-  return withModel(model, ({ parsed }) =>
-    freeing(loaded().SecretKey.generate(parsed), (secret) => pair(secret, generateNow(secret, onProgress))),
-  );
+export function generateKeys(model: ModelDescriptor, { onProgress = () => {} }: { onProgress?: (fraction: number) => void } = {}): KeyPair {
+  return withModel(model, ({ parsed }) => freeing(loaded().SecretKey.generate(parsed), (secret) => pair(secret, generateNow(secret, onProgress))));
 }
 
 /**
@@ -53,21 +48,14 @@ export async function generateKeysAsync(
 /** Encrypts one feature vector. Returns the body of a score request. */
 export function encrypt(model: ModelDescriptor, secretKey: Uint8Array, features: ArrayLike<number>): Uint8Array {
   const values = vector(features);
-  return withModel(model, ({ parsed }) =>
-    freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => secret.encrypt(parsed, values)),
-  );
+  return withModel(model, ({ parsed }) => freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => secret.encrypt(parsed, values)));
 }
 
 /**
  * Decrypts the response to a query. Throws if it belongs to another query, key or model, or was
  * damaged.
  */
-export function decrypt(
-  model: ModelDescriptor,
-  secretKey: Uint8Array,
-  query: Uint8Array,
-  response: Uint8Array,
-): Scores {
+export function decrypt(model: ModelDescriptor, secretKey: Uint8Array, query: Uint8Array, response: Uint8Array): Scores {
   return withModel(model, ({ parsed }) =>
     freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => unpack(model, secret.decrypt(parsed, query, response))),
   );

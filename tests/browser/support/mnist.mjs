@@ -5,9 +5,23 @@ import { MNIST_DIR } from "./environment.mjs";
 
 const SIDE = 28;
 const INK = 96;
-const NEAR = [[0, -1], [1, 0], [0, 1], [-1, 0]];
+const NEAR = [
+  [0, -1],
+  [1, 0],
+  [0, 1],
+  [-1, 0],
+];
 // Clockwise from the top.
-const AROUND = [[0, -1], [1, -1], [1, 0], [1, 1], [0, 1], [-1, 1], [-1, 0], [-1, -1]];
+const AROUND = [
+  [0, -1],
+  [1, -1],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+  [-1, 1],
+  [-1, 0],
+  [-1, -1],
+];
 
 /** The first `count` test digits: `{ label, strokes }`, strokes being lists of `[x, y]` as fractions of the sheet. */
 export function testDigits(count) {

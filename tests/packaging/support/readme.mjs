@@ -27,8 +27,14 @@ export function snippets(markdown) {
 /** The rows of the table of errors: `{ codes, kind, recovery }`. */
 export function errors(markdown) {
   const [, table] = markdown.match(/^\| code \| class \| recovery \|.*\n\|[-|]*\n((?:\|.*\n)*)/m);
-  return table.trim().split("\n").map((row) => {
-    const [codes, kind, recovery] = row.split("|").slice(1, 4).map((cell) => [...cell.matchAll(/`([^`]*)`/g)].map(([, word]) => word));
-    return { codes, kind: kind[0], recovery: recovery[0] };
-  });
+  return table
+    .trim()
+    .split("\n")
+    .map((row) => {
+      const [codes, kind, recovery] = row
+        .split("|")
+        .slice(1, 4)
+        .map((cell) => [...cell.matchAll(/`([^`]*)`/g)].map(([, word]) => word));
+      return { codes, kind: kind[0], recovery: recovery[0] };
+    });
 }

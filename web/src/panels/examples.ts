@@ -61,7 +61,10 @@ export class Examples {
     const { first, mistakes } = data as { first: Example[]; mistakes: Example[] };
     this.#tray.replaceChildren(
       this.#group("MNIST’s first test digits", first.map(button)),
-      this.#group("Misread by one of the models", mistakes.map((each, i) => button(each, first.length + i))),
+      this.#group(
+        "Misread by one of the models",
+        mistakes.map((each, i) => button(each, first.length + i)),
+      ),
     );
   }
 

@@ -101,11 +101,7 @@ export class ModelChoice {
     if (!card) return;
     const { accuracy, publicKeyBytes } = card.facts;
     const time = this.#times.get(model);
-    const parts = [
-      accuracy === null ? "" : `${percent(accuracy)} right`,
-      `${size(publicKeyBytes)} key`,
-      time === undefined ? "" : duration(time),
-    ];
+    const parts = [accuracy === null ? "" : `${percent(accuracy)} right`, `${size(publicKeyBytes)} key`, time === undefined ? "" : duration(time)];
     card.note.textContent = text ?? parts.filter(Boolean).join(", ");
   }
 

@@ -98,7 +98,15 @@ export function advice(error: unknown): string {
   if (error instanceof ModelChangedError) return error.difference;
   if (error instanceof InputError || error instanceof NetworkError || error instanceof StorageError) return error.message;
   // Codes are completed by editors, and codes that are not known yet are allowed.
-  const known: (ClientErrorCode | ServerErrorCode)[] = ["feature_range", "key_not_found", "unsupported_format", "overloaded", "redirected", "timeout", "timeout_range"];
+  const known: (ClientErrorCode | ServerErrorCode)[] = [
+    "feature_range",
+    "key_not_found",
+    "unsupported_format",
+    "overloaded",
+    "redirected",
+    "timeout",
+    "timeout_range",
+  ];
   const unknown: ErrorCode = "something_new";
   return [recovery, unknown, ...known].join(" ");
 }
