@@ -1,12 +1,12 @@
 // A server that says what a good one would say, with one answer edited, against the packed npm package: whatever the answer, a call gives a
 // value or a BlindscoreError, in bounded time and memory. Run by `cargo xtask fuzz`.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { setting } from "../tests/support/environment.mjs";
+import { ORIGIN } from "../tests/support/server.mjs";
+import { emptyProject, importFrom } from "../tests/support/tarball.mjs";
 
 /** What clients are told to wait for a request, in milliseconds, besides the time of its bytes. */
 const TIMEOUT = 2_000;
@@ -17,28 +17,10 @@ const MEMORY = 700 << 20;
 /** Bytes that the largest answer has. */
 const LONGEST = 1 << 20;
 
-function setting(name) {
-  const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: run this with cargo xtask fuzz`);
-  return value;
-}
-
-const upstream = setting("BLINDSCORE_URL");
 const crashes = setting("FUZZ_CRASHES");
 const seconds = Number(setting("FUZZ_SECONDS"));
 /** A seed that broke something, to repeat it alone. */
 const again = process.env.FUZZ_INPUT ? Number(readFileSync(process.env.FUZZ_INPUT, "utf8")) : undefined;
-
-async function installed() {
-  const folder = mkdtempSync(join(tmpdir(), "blindscore-fuzz-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  writeFileSync(join(folder, "package.json"), '{ "name": "empty", "private": true, "type": "module" }');
-  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  execFileSync(npm, ["install", "--silent", "--no-audit", "--no-fund", setting("BLINDSCORE_TARBALL")], { cwd: folder });
-  const entry = join(folder, "entry.mjs");
-  writeFileSync(entry, 'export * from "blindscore";');
-  return import(pathToFileURL(entry).href);
-}
 
 /** Mulberry32: the same numbers for the same seed. */
 function generator(seed) {
@@ -119,7 +101,7 @@ const server = createServer(async (request, response) => {
     for await (const piece of request) pieces.push(piece);
     const { host, connection, "content-length": length, ...headers } = request.headers;
     const body = pieces.length > 0 ? Buffer.concat(pieces) : undefined;
-    const answer = await fetch(upstream + request.url, { method: request.method, headers, body });
+    const answer = await fetch(ORIGIN + request.url, { method: request.method, headers, body });
     const good = Buffer.from(await answer.arrayBuffer());
     if (plan.used || plan.good > 0) {
       plan.good -= 1;
@@ -144,7 +126,7 @@ server.on("clientError", (_, socket) => socket.destroy());
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 const url = `http://127.0.0.1:${server.address().port}`;
 
-const { Blindscore, BlindscoreError, memoryStorage } = await installed();
+const { Blindscore, BlindscoreError, memoryStorage } = await importFrom(await emptyProject());
 const storage = memoryStorage();
 let stray;
 process.on("unhandledRejection", (error) => (stray = error));

@@ -4,9 +4,11 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { SCREENSHOTS } from "./support/environment.mjs";
-import { launch, Visitor } from "./support/visitor.mjs";
+import { launch } from "../support/chromium.mjs";
+import { setting } from "../support/environment.mjs";
+import { Visitor } from "./support/visitor.mjs";
 
+const SCREENSHOTS = setting("SCREENSHOTS");
 const VIEWS = [
   [1280, 800, "light"],
   [1280, 800, "dark"],

@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { launch } from "../support/chromium.mjs";
 import { testDigits } from "./support/mnist.mjs";
-import { launch, Visitor } from "./support/visitor.mjs";
+import { Visitor } from "./support/visitor.mjs";
 
 let browser;
 before(async () => (browser = await launch()));

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { utimesSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { OwnServer } from "./support/server.mjs";
-import { keyStatus, launch, Visitor } from "./support/visitor.mjs";
+import { launch } from "../support/chromium.mjs";
+import { OwnServer } from "../support/server.mjs";
+import { keyStatus, Visitor } from "./support/visitor.mjs";
 
 let browser;
 before(async () => (browser = await launch()));

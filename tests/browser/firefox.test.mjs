@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import puppeteer from "puppeteer-core";
-import { FIREFOX, ORIGIN } from "./support/environment.mjs";
+import { setting } from "../support/environment.mjs";
+import { ORIGIN } from "../support/server.mjs";
 import { testDigits } from "./support/mnist.mjs";
 import { keyStatus } from "./support/visitor.mjs";
 
 let browser;
 before(async () => {
-  browser = await puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true });
+  browser = await puppeteer.launch({ browser: "firefox", executablePath: setting("FIREFOX"), headless: true });
 });
 after(() => browser?.close());
 

@@ -1,7 +1,8 @@
 // Keys that go away.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { keyStatus, launch, Visitor } from "./support/visitor.mjs";
+import { launch } from "../support/chromium.mjs";
+import { keyStatus, Visitor } from "./support/visitor.mjs";
 
 let browser;
 before(async () => (browser = await launch()));

@@ -1,8 +1,10 @@
 // The neural networks: prepared in the background, kept between visits, forgotten when asked.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { launch } from "../support/chromium.mjs";
+import { ORIGIN } from "../support/server.mjs";
 import { testDigits } from "./support/mnist.mjs";
-import { keyStatus, launch, Visitor } from "./support/visitor.mjs";
+import { keyStatus, Visitor } from "./support/visitor.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
@@ -120,7 +122,7 @@ test("without IndexedDB the page works as long as it is open", async () => {
   });
   const page = await context.newPage();
   const visitor = new Visitor(context, page);
-  await page.goto(new URL("/?model=mnist-linear", process.env.BLINDSCORE_URL).href);
+  await page.goto(new URL("/?model=mnist-linear", ORIGIN).href);
   await visitor.ready();
   assert.equal(await visitor.text("#secret-key"), "in this page’s memory only");
   assert.equal(await visitor.askExample(0), "7");

@@ -1,8 +1,9 @@
 // What leaves the page, and what stays in it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { launch } from "../support/chromium.mjs";
 import { testDigits } from "./support/mnist.mjs";
-import { launch, Visitor } from "./support/visitor.mjs";
+import { Visitor } from "./support/visitor.mjs";
 
 /** Bytes before a query's ciphertext: format, parameters, key and model. */
 const HEADER = 84;

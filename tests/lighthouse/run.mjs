@@ -1,12 +1,12 @@
 // Prints Lighthouse's scores of the page, as a phone and as a desktop computer load it; fails below the bar.
 import { launch } from "chrome-launcher";
 import lighthouse, { desktopConfig } from "lighthouse";
+import { setting } from "../support/environment.mjs";
 
 const CATEGORIES = ["performance", "accessibility", "best-practices"];
 const BAR = 95;
 
-const url = process.env.BLINDSCORE_URL;
-if (!url) throw new Error("BLINDSCORE_URL is not set: run this with cargo xtask lighthouse");
+const url = setting("BLINDSCORE_URL");
 const chrome = await launch({
   ...(process.env.CHROMIUM && { chromePath: process.env.CHROMIUM }),
   chromeFlags: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],

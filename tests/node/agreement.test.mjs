@@ -1,48 +1,39 @@
 // What a client agrees to, and that a server which deviates learns nothing from what it does next.
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import { after, before, test } from "node:test";
-import { emptyProject, importFrom, url } from "./project.mjs";
+import { before, test } from "node:test";
+import { proxy } from "../support/proxy.mjs";
+import { ORIGIN } from "../support/server.mjs";
+import { emptyProject, importFrom } from "../support/tarball.mjs";
 
 const MODEL = "/v1/models/mnist-linear";
 const OTHER_ID = "11".repeat(16);
 
 let blindscore;
-before(async () => (blindscore = await importFrom(emptyProject())));
+before(async () => (blindscore = await importFrom(await emptyProject())));
 
 /**
- * A server that deviates: it passes on what it is asked, until it is told to `turn`. From then on it says that the model has changed to what `change`
- * makes of it. `requests` are those it has got since.
+ * Starts a server that follows the protocol until `turn` is called. From then on it says that the
+ * model has changed, and serves what `change` makes of it. `requests` lists what was requested since.
  */
 async function deviating(change) {
   let turned = false;
-  const requests = [];
-  const server = createServer(async (request, response) => {
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const { method, headers } = request;
-    requests.push(`${method} ${request.url}`);
-    if (turned && method === "POST") {
+  const { address, requests } = await proxy(async (request, response) => {
+    if (!turned) return false;
+    if (request.method === "POST") {
       response.writeHead(410, { "content-type": "application/problem+json" });
-      return response.end(JSON.stringify({ code: "model_changed", title: "Changed", recovery: "refresh_model" }));
+      response.end(JSON.stringify({ code: "model_changed", title: "Changed", recovery: "refresh_model" }));
+      return true;
     }
-    delete headers.host;
-    const body = method === "GET" || method === "HEAD" ? undefined : Buffer.concat(chunks);
-    const answer = await fetch(url + request.url, { method, headers, body });
-    const bytes = Buffer.from(await answer.arrayBuffer());
-    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "text/plain" });
-    response.end(turned && request.url === MODEL ? JSON.stringify(change(JSON.parse(bytes))) : bytes);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  after(() => {
-    server.close();
-    server.closeAllConnections();
+    if (request.url !== MODEL) return false;
+    const model = await (await fetch(ORIGIN + MODEL)).json();
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(change(model)));
+    return true;
   });
   const turn = () => {
     turned = true;
     requests.length = 0;
   };
-  return { address: `http://127.0.0.1:${server.address().port}`, turn, requests };
+  return { address, turn, requests };
 }
 
 const vector = (value) => Object.assign(new Float64Array(784), { 300: value });
@@ -91,7 +82,7 @@ test("nothing is sent to a model that differs from what was agreed to, not even 
     link: (model) => ({ ...model, link: "identity" }),
     task: (model) => ({ ...model, link: "identity", task: "regression" }),
   };
-  const { parameter_set } = await (await fetch(`${url}/v1/models/mnist-net`)).json();
+  const { parameter_set } = await (await fetch(`${ORIGIN}/v1/models/mnist-net`)).json();
   changes["parameter set"] = (model) => ({ ...model, parameter_set });
   for (const [what, change] of Object.entries(changes)) {
     const server = await deviating((model) => change({ ...model, id: OTHER_ID }));

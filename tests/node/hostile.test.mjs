@@ -1,42 +1,19 @@
 // What a server that means harm can do to a client: keep it waiting, fill its memory, send it elsewhere, make it throw what isn't expected.
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { createGzip } from "node:zlib";
-import { emptyProject, importFrom, url } from "./project.mjs";
+import { proxy } from "../support/proxy.mjs";
+import { ORIGIN } from "../support/server.mjs";
+import { emptyProject, importFrom } from "../support/tarball.mjs";
 
 const MODEL = "/v1/models/mnist-linear";
 
 let blindscore;
 let model;
 before(async () => {
-  blindscore = await importFrom(emptyProject());
-  model = await (await fetch(url + MODEL)).json();
+  blindscore = await importFrom(await emptyProject());
+  model = await (await fetch(ORIGIN + MODEL)).json();
 });
-
-/** A server that does what `answer` says, and else what the real one does. `requests` are those it has got. */
-async function hostile(answer) {
-  const requests = [];
-  const server = createServer(async (request, response) => {
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const { method, headers } = request;
-    requests.push(`${method} ${request.url}`);
-    response.on("error", () => {});
-    if (await answer(request, response)) return;
-    delete headers.host;
-    const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
-    const passed = await fetch(url + request.url, { method, headers, body });
-    response.writeHead(passed.status, { "content-type": passed.headers.get("content-type") ?? "text/plain" });
-    response.end(Buffer.from(await passed.arrayBuffer()));
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { address: `http://127.0.0.1:${server.address().port}`, requests };
-}
 
 /** Answers requests of some method with what `say` does. */
 const to = (method, say) => (request, response) => {
@@ -85,25 +62,25 @@ test("a body without an end is read as far as it may go, in every answer", async
     written = endless(response, piece);
   };
   const long = /longer than \d+ bytes/;
-  const descriptor = await hostile(to("GET", flood));
+  const descriptor = await proxy(to("GET", flood));
   await fails(connect(descriptor.address), "malformed_answer", long);
   // 4 MiB, and what the two sides keep on the way.
   assert.ok(written.bytes < 16 << 20, `${written.bytes} bytes`);
   await fails(blindscore.Blindscore.connect(descriptor.address), "malformed_answer", long);
 
-  const upload = await hostile(to("PUT", flood));
+  const upload = await proxy(to("PUT", flood));
   const client = await connect(upload.address);
   await fails(client.ensureKeys(), "malformed_answer", long);
   const features = new Float64Array(784);
   for (const score of [(client) => client.predict(features), (client) => client.predictMany([features, features])]) {
-    const scores = await hostile(to("POST", flood));
+    const scores = await proxy(to("POST", flood));
     const client = await connect(scores.address);
     await fails(score(client), "malformed_answer", long);
     await client.forget();
     client.free();
   }
   // An error stays one, whatever its words are.
-  const failing = await hostile(
+  const failing = await proxy(
     to("GET", (response) => {
       response.writeHead(503, { "retry-after": "7" });
       endless(response, piece);
@@ -114,7 +91,7 @@ test("a body without an end is read as far as it may go, in every answer", async
 });
 
 test("what is compressed counts as it is when it isn't", async () => {
-  const bomb = await hostile(
+  const bomb = await proxy(
     to("GET", (response) => {
       response.writeHead(200, { "content-encoding": "gzip" });
       const gzip = createGzip();
@@ -131,14 +108,14 @@ test("what is compressed counts as it is when it isn't", async () => {
 
 test("responses of another length than the model's are refused", async () => {
   for (const bytes of [0, 1, model.sizes.response - 1, model.sizes.response + 1]) {
-    const wrong = await hostile(to("POST", (response) => response.end(Buffer.alloc(bytes))));
+    const wrong = await proxy(to("POST", (response) => response.end(Buffer.alloc(bytes))));
     const client = await connect(wrong.address);
     await fails(client.predict(new Float64Array(784)), "malformed_answer");
     await client.forget();
     client.free();
   }
   // The server's word for the length doesn't count.
-  const liar = await hostile((request, response) => {
+  const liar = await proxy((request, response) => {
     if (request.url !== MODEL) return to("POST", (response) => endless(response, Buffer.alloc(1 << 16)))(request, response);
     response.end(JSON.stringify({ ...model, sizes: { ...model.sizes, response: 2 ** 31 } }));
     return true;
@@ -151,28 +128,28 @@ test("responses of another length than the model's are refused", async () => {
 
 test("a server that is silent, or that drips, is given up", async () => {
   const timeout = 150;
-  const silent = await hostile(() => true);
+  const silent = await proxy(() => true);
   const error = await fails(connect(silent.address, { timeout }), "timeout");
   assert.ok(error instanceof blindscore.NetworkError && error.recovery === "retry");
   // Time for the bytes comes on top: of the key here, and of the answers.
   for (const method of ["PUT", "POST"]) {
-    const dripping = await hostile(to(method, drip));
+    const dripping = await proxy(to(method, drip));
     const client = await connect(dripping.address, { timeout });
     await fails(client.predict(new Float64Array(784)), "timeout");
     client.free();
   }
   // Also by a fetch that doesn't listen to its signal.
   const deaf = () => new Promise(() => {});
-  await fails(connect(url, { timeout, fetch: deaf }), "timeout");
+  await fails(connect(ORIGIN, { timeout, fetch: deaf }), "timeout");
   await assert.rejects(connect(silent.address, { timeout: 60_000, signal: AbortSignal.timeout(50) }), { name: "TimeoutError" });
-  for (const timeout of [0, -1, NaN]) await fails(connect(url, { timeout }), "timeout_range");
+  for (const timeout of [0, -1, NaN]) await fails(connect(ORIGIN, { timeout }), "timeout_range");
 });
 
 test("redirects are not followed, wherever they lead", async () => {
-  const elsewhere = await hostile(() => false);
+  const elsewhere = await proxy(() => false);
   for (const status of [301, 302, 303, 307, 308]) {
     for (const method of ["GET", "PUT", "POST", "DELETE"]) {
-      const moved = await hostile((request, response) => {
+      const moved = await proxy((request, response) => {
         if (request.method !== method) return false;
         response.writeHead(status, { location: elsewhere.address + request.url }).end();
         return true;
@@ -188,7 +165,7 @@ test("redirects are not followed, wherever they lead", async () => {
   }
   assert.deepEqual(elsewhere.requests, []);
   // A fetch that follows them all the same: nothing of the answer is taken.
-  const moved = await hostile(to("GET", (response) => response.writeHead(302, { location: elsewhere.address + MODEL }).end()));
+  const moved = await proxy(to("GET", (response) => response.writeHead(302, { location: elsewhere.address + MODEL }).end()));
   await fails(connect(moved.address, { fetch: (address, init) => fetch(address, { ...init, redirect: "follow" }) }), "redirected");
 });
 
@@ -219,20 +196,20 @@ test("whatever an answer says, what is thrown is the package's own", async () =>
   };
   for (const [code, bodies] of Object.entries(descriptors)) {
     for (const body of bodies) {
-      const lying = await hostile(to("GET", (response) => response.end(body)));
+      const lying = await proxy(to("GET", (response) => response.end(body)));
       const { message } = await fails(connect(lying.address), code);
       assert.ok(message.length < 1500 && !/\p{Cc}/u.test(message), message.slice(0, 2000));
     }
   }
   for (const body of ["null", "[]", "{}", '{"models": 1}', '{"models": {"0": 1}}', '{"models": [null]}', `{"models": ${deep("[", "]")}}`]) {
-    const lying = await hostile(to("GET", (response) => response.end(body)));
+    const lying = await proxy(to("GET", (response) => response.end(body)));
     await assert.rejects(blindscore.Blindscore.connect(lying.address), blindscore.BlindscoreError);
   }
-  await fails(connect(url, { model: "\ud800" }), "model_not_found");
+  await fails(connect(ORIGIN, { model: "\ud800" }), "model_not_found");
 
   // A key's receipt says when it expires, or it doesn't.
   for (const expires of ["{}", '{"toString": 1}', "[".repeat(30_000) + "]".repeat(30_000), "1e400", '"soon"']) {
-    const lying = await hostile(to("PUT", (response) => response.end(`{"expires_at": ${expires}}`)));
+    const lying = await proxy(to("PUT", (response) => response.end(`{"expires_at": ${expires}}`)));
     const client = await connect(lying.address);
     assert.equal((await client.ensureKeys()).expiresAt, null);
     client.free();
@@ -240,12 +217,12 @@ test("whatever an answer says, what is thrown is the package's own", async () =>
 
   // Problem details of every shape; their words don't steer a terminal.
   for (const body of ["null", "[]", "{", '{"code": 1, "title": {}, "recovery": "pray"}', `{"code": ${JSON.stringify("x".repeat(100))}}`]) {
-    const lying = await hostile(to("GET", (response) => response.writeHead(400).end(body)));
+    const lying = await proxy(to("GET", (response) => response.writeHead(400).end(body)));
     const error = await fails(connect(lying.address), "http_400");
     assert.equal(error.recovery, "none");
   }
   const words = { code: "overloaded", title: "Clear\u001b[2J", detail: `\u202e${"x".repeat(5000)}` };
-  const steering = await hostile(to("GET", (response) => response.writeHead(503).end(JSON.stringify(words))));
+  const steering = await proxy(to("GET", (response) => response.writeHead(503).end(JSON.stringify(words))));
   const { message } = await fails(connect(steering.address), "overloaded");
   assert.ok(message.startsWith("Clear\\u{1b}[2J: \\u{202e}xxx") && message.length < 1100, message);
 });
@@ -253,7 +230,7 @@ test("whatever an answer says, what is thrown is the package's own", async () =>
 test("a model of many outputs is asked in requests that it takes", async () => {
   const outputs = Array.from({ length: 1000 }, (_, index) => ({ label: `${index}`, offset: 0, half_range: 1 }));
   const lengths = [];
-  const wide = await hostile((request, response) => {
+  const wide = await proxy((request, response) => {
     if (request.url === MODEL) response.end(JSON.stringify({ ...model, outputs, classes: undefined }));
     else if (request.method === "POST") {
       lengths.push(Number(request.headers["content-length"]) / model.sizes.query);

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { createCipheriv, createHash } from "node:crypto";
 import { before, test } from "node:test";
-import { emptyProject, importFrom, url } from "./project.mjs";
+import { ORIGIN } from "../support/server.mjs";
+import { emptyProject, importFrom } from "../support/tarball.mjs";
 
 const HEADER = 84;
 const SEED = 16;
@@ -23,7 +24,7 @@ const SETS = {
 let blindscore;
 
 before(async () => {
-  blindscore = await importFrom(emptyProject());
+  blindscore = await importFrom(await emptyProject());
 });
 
 /** The masks of a query as pairs of 32-bit words, the lower one first. */
@@ -79,7 +80,7 @@ function errors(query, secret, set) {
 
 /** Queries of empty images as `predict` sends them, and the key that they are made with. */
 async function sent(model) {
-  const client = await blindscore.Blindscore.connect(url, { model });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { model });
   await client.ensureKeys();
   const [set, key] = [client.model.parameter_set, client.exportSecretKey()];
   const queries = [];
@@ -94,7 +95,7 @@ async function sent(model) {
 
 /** The same as `encrypt` makes them, for a set that none of the server's models has. */
 async function made(parameter_set) {
-  const model = { ...(await (await fetch(`${url}/v1/models/mnist-linear`)).json()), parameter_set };
+  const model = { ...(await (await fetch(`${ORIGIN}/v1/models/mnist-linear`)).json()), parameter_set };
   const { secretKey } = await blindscore.generateKeysAsync(model);
   const queries = Array.from({ length: QUERIES }, () => blindscore.encrypt(model, secretKey, new Float64Array(FEATURES)));
   return { set: parameter_set, key: secretKey, queries };

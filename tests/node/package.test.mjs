@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { digits, emptyProject, importFrom, url } from "./project.mjs";
+import { digits } from "../support/digits.mjs";
+import { ORIGIN } from "../support/server.mjs";
+import { emptyProject, importFrom } from "../support/tarball.mjs";
 
 let folder;
 let blindscore;
 
 before(async () => {
-  folder = emptyProject();
+  folder = await emptyProject();
   blindscore = await importFrom(folder);
 });
 
@@ -34,25 +36,25 @@ async function rejects(promise, code, recovery) {
 test("the models of a server are listed, and each of them can be connected to", async () => {
   const { Blindscore } = blindscore;
   const { record, requests } = recorder();
-  const models = await Blindscore.models(url, { fetch: record });
+  const models = await Blindscore.models(ORIGIN, { fetch: record });
   assert.deepEqual(
     models.map(({ name }) => name),
     ["mnist-linear", "mnist-net", "mnist-net-small"],
   );
   assert.deepEqual(
     requests.map(({ method, address }) => [method, address]),
-    [["GET", `${url}/v1/models`]],
+    [["GET", `${ORIGIN}/v1/models`]],
   );
   for (const { name, id } of models) {
-    const client = await Blindscore.connect(url, { model: name });
+    const client = await Blindscore.connect(ORIGIN, { model: name });
     assert.equal(client.model.id, id);
     client.free();
   }
 
   const listing = (models) => async () => Response.json({ models });
-  await rejects(Blindscore.models(url, { fetch: listing([...models, { ...models[0], input_step: -1 }]) }), "unsupported_model");
-  await rejects(Blindscore.models(url, { fetch: listing("none") }), "malformed_answer");
-  assert.deepEqual(await Blindscore.models(url, { fetch: listing([]) }), []);
+  await rejects(Blindscore.models(ORIGIN, { fetch: listing([...models, { ...models[0], input_step: -1 }]) }), "unsupported_model");
+  await rejects(Blindscore.models(ORIGIN, { fetch: listing("none") }), "malformed_answer");
+  assert.deepEqual(await Blindscore.models(ORIGIN, { fetch: listing([]) }), []);
 });
 
 test("the package has one WebAssembly file and its licences", () => {
@@ -65,7 +67,7 @@ test("the package has one WebAssembly file and its licences", () => {
 });
 
 test("connect, ensureKeys, predict", async () => {
-  const client = await blindscore.Blindscore.connect(url, { model: "mnist-linear" });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear" });
   assert.equal(client.keyId, null);
   const phases = [];
   const report = await client.ensureKeys({ onProgress: ({ phase, fraction }) => phases.push(`${phase} ${fraction}`) });
@@ -94,7 +96,7 @@ test("connect, ensureKeys, predict", async () => {
 });
 
 test("a client without a model's name takes the server's first, and predict makes the keys itself", async () => {
-  const client = await blindscore.Blindscore.connect(`${url}/`);
+  const client = await blindscore.Blindscore.connect(`${ORIGIN}/`);
   const [digit] = digits(1);
   assert.equal((await client.predict(digit.features)).label, digit.label);
   await client.forget();
@@ -102,7 +104,7 @@ test("a client without a model's name takes the server's first, and predict make
 
 test("the secret key is in no request, and the same digit is never encrypted alike", async () => {
   const { record, requests } = recorder();
-  const client = await blindscore.Blindscore.connect(url, { fetch: record });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { fetch: record });
   const [digit] = digits(1);
   const one = await client.predict(digit.features, { trace: true });
   const two = await client.predict(digit.features, { trace: true });
@@ -130,10 +132,10 @@ test("the secret key is in no request, and the same digit is never encrypted ali
 });
 
 test("an exported key goes on in another client, and survives that the server lost its public key", async () => {
-  const first = await blindscore.Blindscore.connect(url);
+  const first = await blindscore.Blindscore.connect(ORIGIN);
   await first.ensureKeys();
   const secretKey = first.exportSecretKey();
-  const second = await blindscore.Blindscore.connect(url, { secretKey });
+  const second = await blindscore.Blindscore.connect(ORIGIN, { secretKey });
   assert.equal(second.keyId, first.keyId);
   const report = await second.ensureKeys();
   assert.ok(!report.generated && !report.uploaded);
@@ -141,25 +143,25 @@ test("an exported key goes on in another client, and survives that the server lo
   assert.equal((await second.predict(digit.features)).label, digit.label);
 
   const before = second.keyId;
-  await fetch(`${url}/v1/keys/${before}`, { method: "DELETE" });
+  await fetch(`${ORIGIN}/v1/keys/${before}`, { method: "DELETE" });
   assert.equal((await second.predict(digit.features)).label, digit.label);
   assert.notEqual(second.keyId, before, "a new public key was made for the same secret key");
   await second.forget();
-  assert.equal((await fetch(`${url}/v1/keys/${before}`, { method: "HEAD" })).status, 404);
+  assert.equal((await fetch(`${ORIGIN}/v1/keys/${before}`, { method: "HEAD" })).status, 404);
   assert.equal(second.keyId, null);
 });
 
 test("generateKeys, encrypt and decrypt with one's own transport", async () => {
   const { decrypt, encrypt, generateKeys } = blindscore;
-  const model = await (await fetch(`${url}/v1/models/mnist-linear`)).json();
+  const model = await (await fetch(`${ORIGIN}/v1/models/mnist-linear`)).json();
   const { keyId, publicKey, secretKey } = generateKeys(model);
-  const put = await fetch(`${url}/v1/keys/${keyId}`, { method: "PUT", body: publicKey });
+  const put = await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method: "PUT", body: publicKey });
   assert.equal(put.status, 201);
   const [digit] = digits(1);
   const query = encrypt(model, secretKey, digit.features);
 
   // The tutorial's form.
-  const answer = await fetch(`${url}/score`, {
+  const answer = await fetch(`${ORIGIN}/score`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ key_id: keyId, data: [Buffer.from(query).toString("base64")] }),
@@ -189,7 +191,7 @@ test("generateKeys, encrypt and decrypt with one's own transport", async () => {
 test("a network's key is made in steps, can be given up, and is kept for other clients and models", async () => {
   const { Blindscore, memoryStorage } = blindscore;
   const storage = memoryStorage();
-  const client = await Blindscore.connect(url, { model: "mnist-net", storage });
+  const client = await Blindscore.connect(ORIGIN, { model: "mnist-net", storage });
   const giveUp = new AbortController();
   const fractions = [];
   const onProgress = ({ phase, fraction }) => {
@@ -211,24 +213,24 @@ test("a network's key is made in steps, can be given up, and is kept for other c
   assert.ok(right >= 19, `${right} of 20`);
 
   // The same parameters, so the same key, and no upload.
-  const small = await Blindscore.connect(url, { model: "mnist-net-small", storage });
+  const small = await Blindscore.connect(ORIGIN, { model: "mnist-net-small", storage });
   assert.equal(small.keyId, client.keyId);
   const again = await small.ensureKeys();
   assert.ok(!again.generated && !again.uploaded);
   const [digit] = digits(1);
   assert.equal((await small.predict(digit.features)).label, digit.label);
-  const linear = await Blindscore.connect(url, { model: "mnist-linear", storage });
+  const linear = await Blindscore.connect(ORIGIN, { model: "mnist-linear", storage });
   assert.equal(linear.keyId, null, "a key for other parameters");
 
   await small.forget();
-  assert.equal((await fetch(`${url}/v1/keys/${client.keyId}`, { method: "HEAD" })).status, 404);
-  const fresh = await Blindscore.connect(url, { model: "mnist-net", storage });
+  assert.equal((await fetch(`${ORIGIN}/v1/keys/${client.keyId}`, { method: "HEAD" })).status, 404);
+  const fresh = await Blindscore.connect(ORIGIN, { model: "mnist-net", storage });
   assert.equal(fresh.keyId, null);
 });
 
 test("predictMany asks for several images at a time, and survives a lost key", async () => {
   const { record, requests } = recorder();
-  const client = await blindscore.Blindscore.connect(url, { fetch: record });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { fetch: record });
   const images = digits(40);
   const features = images.map((image) => image.features);
   const done = [];
@@ -242,7 +244,7 @@ test("predictMany asks for several images at a time, and survives a lost key", a
   assert.equal(first.label, alone.label);
   assert.ok(first.scores.every((score, index) => Math.abs(score - alone.scores[index]) < 0.05));
 
-  await fetch(`${url}/v1/keys/${client.keyId}`, { method: "DELETE" });
+  await fetch(`${ORIGIN}/v1/keys/${client.keyId}`, { method: "DELETE" });
   assert.equal((await client.predictMany(features.slice(0, 2))).length, 2);
   assert.deepEqual(await client.predictMany([]), []);
   const sent = requests.length;
@@ -254,16 +256,16 @@ test("predictMany asks for several images at a time, and survives a lost key", a
 
 test("a stored key that can't be read is forgotten", async () => {
   const storage = blindscore.memoryStorage();
-  const client = await blindscore.Blindscore.connect(url, { storage });
-  await storage.set(`${url} ${client.model.parameter_set}`, new Uint8Array(340));
-  const next = await blindscore.Blindscore.connect(url, { storage });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { storage });
+  await storage.set(`${ORIGIN} ${client.model.parameter_set}`, new Uint8Array(340));
+  const next = await blindscore.Blindscore.connect(ORIGIN, { storage });
   assert.equal(next.keyId, null);
-  assert.equal(await storage.get(`${url} ${client.model.parameter_set}`), undefined);
+  assert.equal(await storage.get(`${ORIGIN} ${client.model.parameter_set}`), undefined);
 });
 
 test("bad vectors and bad keys are refused before anything is sent", async () => {
   const { record, requests } = recorder();
-  const client = await blindscore.Blindscore.connect(url, { fetch: record });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { fetch: record });
   await client.ensureKeys();
   const sent = requests.length;
   const zeros = () => new Array(784).fill(0);
@@ -273,18 +275,18 @@ test("bad vectors and bad keys are refused before anything is sent", async () =>
   }
   assert.equal(requests.length, sent);
   const secretKey = client.exportSecretKey();
-  await rejects(blindscore.Blindscore.connect(url, { secretKey: secretKey.subarray(1) }), "malformed_blob");
+  await rejects(blindscore.Blindscore.connect(ORIGIN, { secretKey: secretKey.subarray(1) }), "malformed_blob");
   await client.forget();
 });
 
 test("errors of the server and the network have their codes", async () => {
   const { Blindscore } = blindscore;
-  await rejects(Blindscore.connect(url, { model: "nothing" }), "model_not_found", "refresh_model");
+  await rejects(Blindscore.connect(ORIGIN, { model: "nothing" }), "model_not_found", "refresh_model");
   await rejects(Blindscore.connect("http://127.0.0.1:9"), "network", "retry");
   const aborted = AbortSignal.abort();
-  await assert.rejects(Blindscore.connect(url, { signal: aborted }), { name: "AbortError" });
+  await assert.rejects(Blindscore.connect(ORIGIN, { signal: aborted }), { name: "AbortError" });
   const html = async () => new Response("<h1>Bad gateway</h1>", { status: 502 });
-  await rejects(Blindscore.connect(url, { fetch: html }), "http_502", "retry");
+  await rejects(Blindscore.connect(ORIGIN, { fetch: html }), "http_502", "retry");
 });
 
 test("drawings are normalised like MNIST", async () => {

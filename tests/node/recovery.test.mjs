@@ -1,10 +1,12 @@
 // Errors, giving up, and going on: what a program around the client has to handle, and what it hasn't.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { digits, emptyProject, importFrom, url } from "./project.mjs";
+import { digits } from "../support/digits.mjs";
+import { ORIGIN } from "../support/server.mjs";
+import { emptyProject, importFrom } from "../support/tarball.mjs";
 
 let blindscore;
-before(async () => (blindscore = await importFrom(emptyProject())));
+before(async () => (blindscore = await importFrom(await emptyProject())));
 
 /** A fetch that changes what the server says at `path`. */
 function changing(path, change) {
@@ -20,14 +22,14 @@ const [digit] = digits(1);
 test("every kind of error is a class, with code and recovery", async () => {
   const { Blindscore, BlindscoreError, InputError, NetworkError, ServerError, StorageError } = blindscore;
   for (const Kind of [InputError, NetworkError, ServerError, StorageError]) assert.ok(Kind.prototype instanceof BlindscoreError);
-  const client = await Blindscore.connect(url);
+  const client = await Blindscore.connect(ORIGIN);
   await assert.rejects(client.predict([1]), (error) => error instanceof InputError && error.code === "feature_count" && error.name === "InputError");
   assert.throws(
     () => client.exportSecretKey(),
     (error) => error.constructor === BlindscoreError && error.code === "no_key",
   );
   await assert.rejects(Blindscore.connect("http://127.0.0.1:9"), (error) => error instanceof NetworkError && error.recovery === "retry");
-  await assert.rejects(Blindscore.connect(url, { model: "none" }), (error) => {
+  await assert.rejects(Blindscore.connect(ORIGIN, { model: "none" }), (error) => {
     assert.ok(error instanceof ServerError);
     assert.equal(error.status, 404);
     assert.match(error.requestId, /^[0-9a-f]{8}-/);
@@ -35,7 +37,7 @@ test("every kind of error is a class, with code and recovery", async () => {
     return true;
   });
   const broken = { get: () => Promise.reject(new StorageError("storage", "broken")), set() {}, delete() {} };
-  await assert.rejects(Blindscore.connect(url, { storage: broken }), StorageError);
+  await assert.rejects(Blindscore.connect(ORIGIN, { storage: broken }), StorageError);
   client.free();
 });
 
@@ -43,7 +45,7 @@ test("a server that asks to wait is heard, in seconds and as a date", async () =
   const { Blindscore } = blindscore;
   const busy = (retryAfter) => async () => new Response("{}", { status: 503, headers: { "retry-after": retryAfter } });
   const retryAfterMs = async (value) => {
-    const error = await Blindscore.connect(url, { fetch: busy(value) }).catch((error) => error);
+    const error = await Blindscore.connect(ORIGIN, { fetch: busy(value) }).catch((error) => error);
     assert.equal(error.recovery, "retry");
     return error.retryAfterMs;
   };
@@ -55,14 +57,14 @@ test("a server that asks to wait is heard, in seconds and as a date", async () =
 
 test("an answer that is no JSON is not taken for one", async () => {
   const portal = async () => new Response("<h1>Please sign in</h1>");
-  await assert.rejects(blindscore.Blindscore.connect(url, { fetch: portal }), { code: "malformed_answer", recovery: "retry" });
+  await assert.rejects(blindscore.Blindscore.connect(ORIGIN, { fetch: portal }), { code: "malformed_answer", recovery: "retry" });
 });
 
 test("a model that has changed since connect is fetched again, and the query made anew", async () => {
   // An old descriptor at first, the true one when it is asked for again.
   let asked = 0;
   const old = changing("/v1/models/mnist-linear", (model) => (asked++ === 0 ? { ...model, id: "11".repeat(16), title: "old" } : model));
-  const client = await blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: old });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: old });
   assert.equal(client.model.title, "old");
   const keyId = (await client.ensureKeys()).keyId;
   assert.equal((await client.predict(digit.features)).label, digit.label);
@@ -75,33 +77,33 @@ test("a model that has changed since connect is fetched again, and the query mad
 
 test("a changed model that doesn't stop changing is an error", async () => {
   const liar = changing("/v1/models/mnist-linear", (model) => ({ ...model, id: "11".repeat(16) }));
-  const client = await blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: liar });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: liar });
   await assert.rejects(client.predict(digit.features), { code: "model_changed", recovery: "refresh_model", status: 410 });
   await client.forget();
 });
 
 test("a client and a server without a common format say who is older", async () => {
   const newer = changing("/v1/models/mnist-linear", (model) => ({ ...model, formats: [7, 8] }));
-  await assert.rejects(blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: newer }), {
+  await assert.rejects(blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: newer }), {
     code: "unsupported_format",
     recovery: "refresh_model",
     message: /the client has to be updated/,
   });
   const both = changing("/v1/models/mnist-linear", (model) => ({ ...model, formats: [1, ...model.formats, 9] }));
-  const client = await blindscore.Blindscore.connect(url, { model: "mnist-linear", fetch: both });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: both });
   assert.equal((await client.predict(digit.features)).label, digit.label);
   await client.forget();
   // A blob of another version, sent all the same.
-  const model = await (await fetch(`${url}/v1/models/mnist-linear`)).json();
+  const model = await (await fetch(`${ORIGIN}/v1/models/mnist-linear`)).json();
   const { keyId, publicKey } = blindscore.generateKeys(model);
   publicKey[4] = 1;
-  const refused = await fetch(`${url}/v1/keys/${await sha256(publicKey)}`, { method: "PUT", body: publicKey });
+  const refused = await fetch(`${ORIGIN}/v1/keys/${await sha256(publicKey)}`, { method: "PUT", body: publicKey });
   assert.equal(refused.status, 410);
   const problem = await refused.json();
   assert.equal(problem.code, "format_unsupported");
   assert.equal(problem.recovery, "refresh_model");
   assert.match(problem.detail, /update the client/);
-  assert.equal((await fetch(`${url}/v1/keys/${keyId}`, { method: "HEAD" })).status, 404);
+  assert.equal((await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method: "HEAD" })).status, 404);
 });
 
 async function sha256(bytes) {
@@ -109,7 +111,7 @@ async function sha256(bytes) {
 }
 
 test("who shares a run of ensureKeys can give up alone; the last one stops it", async () => {
-  const client = await blindscore.Blindscore.connect(url, { model: "mnist-net" });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-net" });
   const [first, second] = [new AbortController(), new AbortController()];
   const heard = { first: 0, second: 0 };
   const one = client.ensureKeys({ signal: first.signal, onProgress: () => (heard.first += 1) });
@@ -129,12 +131,12 @@ test("who shares a run of ensureKeys can give up alone; the last one stops it", 
   setTimeout(() => third.abort(), 20);
   setTimeout(() => fourth.abort(), 40);
   await Promise.all(waiting);
-  assert.equal((await fetch(`${url}/v1/keys/${client.keyId}`, { method: "HEAD" })).status, 404, "nothing was uploaded");
+  assert.equal((await fetch(`${ORIGIN}/v1/keys/${client.keyId}`, { method: "HEAD" })).status, 404, "nothing was uploaded");
   client.free();
 });
 
 test("'forget' stops a key in the making", async () => {
-  const client = await blindscore.Blindscore.connect(url, { model: "mnist-net" });
+  const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-net" });
   const making = assert.rejects(client.ensureKeys(), { name: "AbortError" });
   await new Promise((resolve) => setTimeout(resolve, 30));
   await client.forget();
@@ -144,7 +146,7 @@ test("'forget' stops a key in the making", async () => {
 });
 
 test("a freed client says so; 'using' frees it", async () => {
-  const client = await blindscore.Blindscore.connect(url);
+  const client = await blindscore.Blindscore.connect(ORIGIN);
   await client.ensureKeys();
   const { keyId } = client;
   client.free();
@@ -161,10 +163,10 @@ test("a freed client says so; 'using' frees it", async () => {
   }
   assert.throws(() => client.exportSecretKey(), { code: "freed" });
   assert.equal(client.keyId, null);
-  assert.equal((await fetch(`${url}/v1/keys/${keyId}`, { method: "DELETE" })).status, 204);
+  assert.equal((await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method: "DELETE" })).status, 204);
 
   // In the middle of a prediction, too.
-  const busy = await blindscore.Blindscore.connect(url);
+  const busy = await blindscore.Blindscore.connect(ORIGIN);
   await busy.ensureKeys();
   const prediction = assert.rejects(busy.predict(digit.features), { code: "freed" });
   busy.free();
@@ -173,7 +175,7 @@ test("a freed client says so; 'using' frees it", async () => {
 
 test("generateKeysAsync lets others work, and can be given up", async () => {
   const { generateKeysAsync, encrypt, decrypt } = blindscore;
-  const model = await (await fetch(`${url}/v1/models/mnist-net-small`)).json();
+  const model = await (await fetch(`${ORIGIN}/v1/models/mnist-net-small`)).json();
   const giveUp = new AbortController();
   let turns = 0;
   const timer = setInterval(() => (turns += 1), 1);
@@ -183,15 +185,15 @@ test("generateKeysAsync lets others work, and can be given up", async () => {
   const { keyId, publicKey, secretKey } = await generateKeysAsync(model);
   clearInterval(timer);
   assert.ok(turns > 3, `${turns} turns`);
-  assert.equal((await fetch(`${url}/v1/keys/${keyId}`, { method: "PUT", body: publicKey })).status, 201);
+  assert.equal((await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method: "PUT", body: publicKey })).status, 201);
   const query = encrypt(model, secretKey, digit.features);
-  const answer = await fetch(`${url}/v1/models/mnist-net-small/score`, {
+  const answer = await fetch(`${ORIGIN}/v1/models/mnist-net-small/score`, {
     method: "POST",
     headers: { "content-type": "application/octet-stream", "blindscore-key": keyId },
     body: query,
   });
   assert.equal(decrypt(model, secretKey, query, new Uint8Array(await answer.arrayBuffer())).label, digit.label);
-  await fetch(`${url}/v1/keys/${keyId}`, { method: "DELETE" });
+  await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method: "DELETE" });
 });
 
 test("WebAssembly from elsewhere: bytes, a module, a response; an altered file at an address is refused", async () => {
@@ -205,13 +207,13 @@ test("WebAssembly from elsewhere: bytes, a module, a response; an altered file a
     response: (bytes) => new Response(bytes, { headers: { "content-type": "application/wasm" } }),
   };
   for (const [kind, source] of Object.entries(sources)) {
-    const folder = emptyProject();
+    const folder = await emptyProject();
     const own = await importFrom(folder);
-    const client = await own.Blindscore.connect(url, { wasm: source(bytesOf(folder)) });
+    const client = await own.Blindscore.connect(ORIGIN, { wasm: source(bytesOf(folder)) });
     assert.ok(client.model, kind);
     client.free();
   }
-  const folder = emptyProject();
+  const folder = await emptyProject();
   const own = await importFrom(folder);
   const altered = Buffer.concat([bytesOf(folder), Buffer.from([0, 5, 4, ...Buffer.from("note")])]);
   const files = { "/altered.wasm": altered, "/good.wasm": bytesOf(folder) };
@@ -227,14 +229,14 @@ test("WebAssembly from elsewhere: bytes, a module, a response; an altered file a
 test("keys of earlier versions are deleted from the storage, and the report says so", async () => {
   const { Blindscore, memoryStorage } = blindscore;
   const storage = memoryStorage();
-  const kept = ["linear-n2048", "linear-n2048-fine", "network-n704-k4"].map((set) => `${url} ${set}`);
+  const kept = ["linear-n2048", "linear-n2048-fine", "network-n704-k4"].map((set) => `${ORIGIN} ${set}`);
   for (const name of kept) await storage.set(name, new Uint8Array(172).fill(1));
-  const client = await Blindscore.connect(url, { model: "mnist-linear", storage });
+  const client = await Blindscore.connect(ORIGIN, { model: "mnist-linear", storage });
   for (const name of kept) assert.equal(await storage.get(name), undefined, name);
   const report = await client.ensureKeys();
   assert.ok(report.outdated && report.generated);
   client.free();
-  const later = await Blindscore.connect(url, { model: "mnist-linear", storage });
+  const later = await Blindscore.connect(ORIGIN, { model: "mnist-linear", storage });
   const { outdated, generated } = await later.ensureKeys();
   assert.ok(!outdated && !generated);
   await later.forget();

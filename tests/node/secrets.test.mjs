@@ -1,7 +1,9 @@
 // Copies of a secret key are overwritten when they are no longer needed.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { digits, emptyProject, importFrom, url } from "./project.mjs";
+import { digits } from "../support/digits.mjs";
+import { ORIGIN } from "../support/server.mjs";
+import { emptyProject, importFrom } from "../support/tarball.mjs";
 
 let blindscore;
 /** The WebAssembly's memory: no part of the package's interface, so it is caught where it is made. */
@@ -15,7 +17,7 @@ before(async () => {
     if ("normalizeDrawing" in exports) memory = exports.memory;
     return made;
   };
-  blindscore = await importFrom(emptyProject());
+  blindscore = await importFrom(await emptyProject());
   await blindscore.init();
   WebAssembly.instantiate = instantiate;
 });
@@ -45,37 +47,37 @@ test("what passes between a client and a storage that copies is wiped, and nothi
   const { Blindscore, memoryStorage } = blindscore;
   const inner = memoryStorage();
   const storage = watched(inner, true);
-  const first = await Blindscore.connect(url, { storage });
+  const first = await Blindscore.connect(ORIGIN, { storage });
   await first.ensureKeys();
   const exported = first.exportSecretKey();
-  const later = await Blindscore.connect(url, { storage });
+  const later = await Blindscore.connect(ORIGIN, { storage });
   assert.equal(later.keyId, first.keyId);
   assert.equal(storage.seen.length, 2, "one was stored, one was read");
   assert.ok(storage.seen.every(isWiped));
-  const name = `${url} ${first.model.parameter_set}`;
+  const name = `${ORIGIN} ${first.model.parameter_set}`;
   assert.deepEqual(await inner.get(name), exported, "the storage has it still");
   assert.equal((await later.predict(digit.features)).label, digit.label);
 
   // A storage of somebody's own may keep the very array.
   const own = new Map();
   const keeping = { get: async (name) => own.get(name), set: async (name, key) => own.set(name, key), delete: async (name) => own.delete(name) };
-  const third = await Blindscore.connect(url, { storage: keeping, secretKey: exported });
+  const third = await Blindscore.connect(ORIGIN, { storage: keeping, secretKey: exported });
   await third.ensureKeys();
-  await fetch(`${url}/v1/keys/${third.keyId}`, { method: "DELETE" });
+  await fetch(`${ORIGIN}/v1/keys/${third.keyId}`, { method: "DELETE" });
   await third.predict(digit.features);
-  assert.equal((await Blindscore.connect(url, { storage: keeping })).keyId, third.keyId);
+  assert.equal((await Blindscore.connect(ORIGIN, { storage: keeping })).keyId, third.keyId);
   assert.ok(!isWiped(exported), "the caller's array is the caller's");
   await third.forget();
 });
 
 test("no copy of an exported key stays in the WebAssembly's memory", async () => {
   const { Blindscore, encrypt } = blindscore;
-  const client = await Blindscore.connect(url);
+  const client = await Blindscore.connect(ORIGIN);
   await client.ensureKeys();
   const key = client.exportSecretKey();
   assert.ok(!inMemory(key), "by the export");
   assert.ok(inMemory(Buffer.from(client.model.title)), "what is in the memory is found");
-  const second = await Blindscore.connect(url, { secretKey: key });
+  const second = await Blindscore.connect(ORIGIN, { secretKey: key });
   assert.ok(!inMemory(key), "by the import");
   encrypt(client.model, key, digit.features);
   assert.ok(!inMemory(key), "by functions that are given the key");

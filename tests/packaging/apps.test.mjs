@@ -4,11 +4,12 @@ import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createServer } from "vite";
+import { launch } from "../support/chromium.mjs";
+import { ORIGIN } from "../support/server.mjs";
 import { digits, LABELS } from "./support/digits.mjs";
-import { SERVER } from "./support/environment.mjs";
 import { node, project, tool } from "./support/project.mjs";
 import { serve } from "./support/site.mjs";
-import { launch, visit } from "./support/visit.mjs";
+import { visit } from "./support/visit.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
@@ -27,7 +28,7 @@ async function answers(folder) {
 test("Node", async () => {
   const folder = await project("node");
   await writeFile(join(folder, "digits.json"), JSON.stringify(digits));
-  assert.equal(await node(folder, "main.js", SERVER, "digits.json"), LABELS);
+  assert.equal(await node(folder, "main.js", ORIGIN, "digits.json"), LABELS);
 });
 
 test("Node: the WebAssembly from wherever it is", async () => {

@@ -6,12 +6,13 @@ import { after, before, test } from "node:test";
 import { transform } from "esbuild";
 import ts from "typescript";
 import { build } from "vite";
+import { launch } from "../support/chromium.mjs";
+import { ORIGIN } from "../support/server.mjs";
 import { digits } from "./support/digits.mjs";
-import { SERVER } from "./support/environment.mjs";
 import { node, project, tool } from "./support/project.mjs";
 import { errors, snippets } from "./support/readme.mjs";
 import { POLICY, serve } from "./support/site.mjs";
-import { launch, starts, visit } from "./support/visit.mjs";
+import { starts, visit } from "./support/visit.mjs";
 
 const ADDRESS = "https://scores.example";
 const IMAGES = `export const images = ${JSON.stringify(digits.map(({ features }) => features))};\n`;
@@ -30,7 +31,7 @@ before(async () => (browser = await launch()));
 after(() => browser.close());
 
 async function readsInNode(name, code) {
-  await writeFile(join(folder, name), code.replaceAll(ADDRESS, SERVER));
+  await writeFile(join(folder, name), code.replaceAll(ADDRESS, ORIGIN));
   const lines = (await node(folder, name)).split("\n");
   assert.ok(
     lines.some((line) => starts(line, LABEL)),

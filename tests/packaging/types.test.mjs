@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import ts from "typescript";
-import { TARBALL } from "./support/environment.mjs";
+import { TARBALL } from "../support/tarball.mjs";
 import { project, tool } from "./support/project.mjs";
 
 let folder;

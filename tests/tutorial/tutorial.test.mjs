@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { setting } from "../support/environment.mjs";
 import { Shell } from "./support/shell.mjs";
 import { blocks, shown } from "./support/tutorial.mjs";
 
@@ -15,13 +16,6 @@ const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const PORT = "8080";
 const MAKE_PYTHON = "python3 -m venv .venv";
 const BUILT = "$PWD/target";
-
-/** A value of the environment that `cargo xtask test` sets. */
-function setting(name) {
-  const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: run this test with cargo xtask test`);
-  return value;
-}
 
 const target = setting("TUTORIAL_TARGET");
 const port = await freePort();

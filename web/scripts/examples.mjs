@@ -2,12 +2,11 @@
 // the first ones that it misreads, as a running server really answered.
 // Usage: node scripts/examples.mjs MNIST_DIR SERVER_URL
 import { Blindscore } from "blindscore";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { features, PIXELS, testSet } from "../../tests/support/digits.mjs";
 
 const FIRST = 20;
 const MISREAD_BY_EACH = 5;
-const PIXELS = 28 * 28;
 const BATCH = 16;
 
 const [folder, server] = process.argv.slice(2);
@@ -15,19 +14,17 @@ if (!folder || !server) {
   console.error("usage: node scripts/examples.mjs MNIST_DIR SERVER_URL");
   process.exit(2);
 }
-const images = readFileSync(join(folder, "t10k-images-idx3-ubyte")).subarray(16);
-const labels = readFileSync(join(folder, "t10k-labels-idx1-ubyte")).subarray(8);
-const image = (index) => images.subarray(index * PIXELS, (index + 1) * PIXELS);
+const digits = testSet(folder);
 
 /** The first test images that a model gets wrong. */
 async function misread(name) {
   const client = await Blindscore.connect(server, { model: name });
   const found = [];
-  for (let at = 0; at < labels.length && found.length < MISREAD_BY_EACH; at += BATCH) {
-    const batch = Array.from({ length: Math.min(BATCH, labels.length - at) }, (_, i) => at + i);
-    const answers = await client.predictMany(batch.map((index) => Float64Array.from(image(index), (value) => value / 255)));
-    answers.forEach(({ label }, i) => {
-      if (label !== String(labels[at + i])) found.push({ index: at + i, label: String(labels[at + i]), read: label });
+  for (let at = 0; at < digits.length && found.length < MISREAD_BY_EACH; at += BATCH) {
+    const batch = digits.slice(at, at + BATCH);
+    const answers = await client.predictMany(batch.map(({ pixels }) => features(pixels)));
+    batch.forEach(({ label }, i) => {
+      if (answers[i].label !== label) found.push({ index: at + i, label, read: answers[i].label });
     });
   }
   console.log(
@@ -41,7 +38,7 @@ async function misread(name) {
   return found.slice(0, MISREAD_BY_EACH);
 }
 
-const first = Array.from({ length: FIRST }, (_, index) => ({ index, label: String(labels[index]) }));
+const first = digits.slice(0, FIRST).map(({ label }, index) => ({ index, label }));
 const models = await Blindscore.models(server);
 const byIndex = new Map();
 for (const { name } of models.filter(({ inputs }) => inputs.count === PIXELS)) {
@@ -52,5 +49,5 @@ for (const { name } of models.filter(({ inputs }) => inputs.count === PIXELS)) {
 }
 const mistakes = [...byIndex.values()].sort((a, b) => a.index - b.index);
 const source = (name) => new URL(`../src/panels/${name}`, import.meta.url);
-writeFileSync(source("examples.bin"), Buffer.concat([...first, ...mistakes].map(({ index }) => image(index))));
+writeFileSync(source("examples.bin"), Buffer.concat([...first, ...mistakes].map(({ index }) => digits[index].pixels)));
 writeFileSync(source("examples.json"), `${JSON.stringify({ first, mistakes }, null, 2)}\n`);

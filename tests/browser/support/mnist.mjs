@@ -1,7 +1,5 @@
 // MNIST's test digits, as the strokes of a pen.
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { MNIST_DIR } from "./environment.mjs";
+import { testSet } from "../../support/digits.mjs";
 
 const SIDE = 28;
 const INK = 96;
@@ -25,12 +23,8 @@ const AROUND = [
 
 /** The first `count` test digits: `{ label, strokes }`, strokes being lists of `[x, y]` as fractions of the sheet. */
 export function testDigits(count) {
-  const images = readFileSync(join(MNIST_DIR, "t10k-images-idx3-ubyte")).subarray(16);
-  const labels = readFileSync(join(MNIST_DIR, "t10k-labels-idx1-ubyte")).subarray(8);
-  return Array.from({ length: count }, (_, i) => ({
-    label: String(labels[i]),
-    strokes: strokes(images.subarray(i * SIDE * SIDE, (i + 1) * SIDE * SIDE)),
-  }));
+  const first = testSet().slice(0, count);
+  return first.map(({ label, pixels }) => ({ label, strokes: strokes(pixels) }));
 }
 
 /** The middle line of the ink, and what a pen of about two pixels must still fill in where the ink is broad. */

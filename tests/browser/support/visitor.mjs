@@ -1,20 +1,6 @@
 // A visitor of the page: a browser tab, what it sent, and a hand that draws.
 import assert from "node:assert/strict";
-import { chromium } from "playwright-core";
-import { CHROMIUM, ORIGIN } from "./environment.mjs";
-
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-];
-
-export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
-}
+import { ORIGIN } from "../../support/server.mjs";
 
 export class Visitor {
   /** Opens the page in a context of its own, to stay with one model unless `model` is null. */

@@ -1,18 +1,7 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { MNIST_DIR } from "./environment.mjs";
+import { digits as first } from "../../support/digits.mjs";
 
-const PIXELS = 28 * 28;
-
-/** The first test digits of MNIST, which every bundled model reads rightly: `{ label, features }`, features from 0 to 1. */
-export const digits = (() => {
-  const images = readFileSync(join(MNIST_DIR, "t10k-images-idx3-ubyte")).subarray(16);
-  const labels = readFileSync(join(MNIST_DIR, "t10k-labels-idx1-ubyte")).subarray(8);
-  return Array.from({ length: 5 }, (_, i) => ({
-    label: String(labels[i]),
-    features: Array.from(images.subarray(i * PIXELS, (i + 1) * PIXELS), (pixel) => pixel / 255),
-  }));
-})();
+/** The first test digits, which every bundled model reads correctly, as they are passed to apps: `{ label, features }`. */
+export const digits = first(5).map(({ label, features }) => ({ label, features: Array.from(features) }));
 
 /** What an app that reads them all writes. */
 export const LABELS = digits.map(({ label }) => label).join(" ");

@@ -1,29 +1,22 @@
 // A project of its own for each app: a copy of its folder outside the repository, with the packed package installed.
 import { execFile } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
-import { cp, mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
+import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { TARBALL } from "./environment.mjs";
+import { install, temporaryFolder } from "../../support/tarball.mjs";
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Where npm puts programs: of the whole workspace, and of these tests if their dependencies differ from others'. */
 const PROGRAMS = [HERE, join(HERE, "..", "..")].map((folder) => join(folder, "node_modules", ".bin"));
-const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
 const execute = promisify(execFile);
-const folders = [];
-process.on("exit", () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
 
 /** Installs the tarball into a copy of `apps/{name}`, and gives its folder. */
 export async function project(name) {
-  const folder = await mkdtemp(join(tmpdir(), `blindscore-${name}-`));
-  folders.push(folder);
+  const folder = await temporaryFolder(name);
   await cp(join(HERE, "apps", name), folder, { recursive: true });
-  await execute(NPM, ["install", "--silent", "--no-audit", "--no-fund", TARBALL], { cwd: folder });
+  await install(folder);
   return folder;
 }
 

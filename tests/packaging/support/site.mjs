@@ -3,8 +3,8 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { ORIGIN } from "../../support/server.mjs";
 import { digits } from "./digits.mjs";
-import { SERVER } from "./environment.mjs";
 
 /** What the package's README says is enough. */
 export const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'";
@@ -38,7 +38,7 @@ export async function serve(folder, { policy = POLICY } = {}) {
 /** The API has no CORS: a page's own origin passes it on. */
 function forward(incoming, outgoing) {
   const { method, headers, url } = incoming;
-  const onwards = request(new URL(url, SERVER), { method, headers: { ...headers, host: new URL(SERVER).host } }, (answer) => {
+  const onwards = request(new URL(url, ORIGIN), { method, headers: { ...headers, host: new URL(ORIGIN).host } }, (answer) => {
     outgoing.writeHead(answer.statusCode, answer.headers);
     answer.pipe(outgoing);
   });

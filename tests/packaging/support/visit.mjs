@@ -1,21 +1,7 @@
 // A visit to a page in Chromium: what it asks for, what it logs, and what it complains about.
 import assert from "node:assert/strict";
-import { chromium } from "playwright-core";
-import { CHROMIUM } from "./environment.mjs";
 
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-];
 const PATIENCE_MS = 60_000;
-
-export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
-}
 
 /**
  * Opens a page in a context of its own and waits until it logs a line that starts with `word`, which it gives. Fails if the page, or a

@@ -1,14 +1,24 @@
-// A server of a test's own, to be stopped, started again, starved and flooded.
+// The server under test, and servers of a test's own.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { SERVER } from "./environment.mjs";
+import { setting } from "./environment.mjs";
 
+/** Origin of the running server that all tests share. */
+export const ORIGIN = new URL(setting("BLINDSCORE_URL")).origin;
+
+/**
+ * A server that a test may stop, start again, starve and flood. `Server` in tests/src/server.rs is
+ * the same for tests in Rust.
+ */
 export class OwnServer {
-  /** Starts one with an empty store on a free port. On a disk of `diskBytes` bytes, if given: then it can't be started again. */
+  /**
+   * Starts a server with an empty store on a free port. With `diskBytes`, the store is on a disk of
+   * that size, which is lost when the server ends.
+   */
   static async start({ args = [], diskBytes } = {}) {
     const server = new OwnServer(mkdtempSync(join(tmpdir(), "blindscore-page-")), args, diskBytes);
     await server.#launch("127.0.0.1:0");
@@ -25,7 +35,7 @@ export class OwnServer {
     return join(this.folder, "keys");
   }
 
-  /** The process ends, as if it had crashed. */
+  /** Ends the process as a crash would. */
   async kill() {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const exit = once(this.process, "exit");
@@ -33,7 +43,7 @@ export class OwnServer {
     await exit;
   }
 
-  /** Starts the killed server again: same address, same store. */
+  /** Starts the killed server again, at the same address and with the same store. */
   restart() {
     return this.#launch(new URL(this.origin).host);
   }
@@ -44,11 +54,11 @@ export class OwnServer {
   }
 
   async #launch(bind) {
-    const serve = [SERVER, "serve", "--bind", bind, "--data-dir", this.folder, "--log", "warn", ...this.args];
-    // A mount of this process alone; gone when it ends.
+    const serve = [setting("BLINDSCORE_SERVER"), "serve", "--bind", bind, "--data-dir", this.folder, "--log", "warn", ...this.args];
+    // The mount is private to this process, and is gone when it ends.
     const mount = `mount -t tmpfs -o size=${this.diskBytes} none "$0" && exec "$@"`;
     const command = this.diskBytes ? ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, this.folder, ...serve] : serve;
-    // The tests' own variables are no options of the server, which refuses those that it doesn't know.
+    // The tests' own variables would be taken for options, and the server refuses unknown ones.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("BLINDSCORE_")));
     this.process = spawn(command[0], command.slice(1), { env, stdio: ["ignore", "pipe", "inherit"] });
     const lines = createInterface({ input: this.process.stdout });
