@@ -10,7 +10,7 @@ import { launch } from "../support/chromium.mjs";
 import { ORIGIN } from "../support/server.mjs";
 import { digits } from "./support/digits.mjs";
 import { node, project, tool } from "./support/project.mjs";
-import { errors, snippets } from "./support/readme.mjs";
+import { errors, problems, snippets } from "./support/readme.mjs";
 import { POLICY, serve } from "./support/site.mjs";
 import { starts, visit } from "./support/visit.mjs";
 
@@ -130,15 +130,33 @@ test("the table of errors has every code, with its class and recovery", async ()
   assert.deepEqual(listed(false).toSorted(), union(types, "ClientErrorCode"));
   assert.deepEqual(listed(true).toSorted(), union(types, "ServerErrorCode"));
 
-  // What the server says of its codes, in its own words.
-  const problems = await readFile(new URL("../../protocol/src/problem.rs", import.meta.url), "utf8");
-  const recoveries = [...problems.matchAll(/= "(\w+)", \d+, (\w+),/g)].map(([, code, recovery]) => [
-    code,
-    recovery.replaceAll(/(?<!^)[A-Z]/g, "_$&").toLowerCase(),
-  ]);
-  const told = table.filter(({ kind }) => kind === "ServerError").map(({ code, recovery }) => [code, recovery]);
-  assert.deepEqual(told.toSorted(), recoveries.toSorted());
+  const told = table.filter(({ kind }) => kind === "ServerError").map(({ code, recovery }) => ({ code, recovery }));
+  assert.deepEqual(
+    told.toSorted(byCode),
+    (await served()).map(({ code, recovery }) => ({ code, recovery })),
+  );
 });
+
+test("the table in docs/http.md has every code, with its status and recovery", async () => {
+  const table = problems(await readFile(new URL("../../docs/http.md", import.meta.url), "utf8"));
+  assert.deepEqual(table.toSorted(byCode), await served());
+});
+
+/** Returns the server's codes as its source defines them, sorted: `{ code, status, recovery }`. */
+async function served() {
+  const source = await readFile(new URL("../../protocol/src/problem.rs", import.meta.url), "utf8");
+  return [...source.matchAll(/= "(\w+)", (\d+), (\w+),/g)]
+    .map(([, code, status, recovery]) => ({
+      code,
+      status: Number(status),
+      recovery: recovery.replaceAll(/(?<!^)[A-Z]/g, "_$&").toLowerCase(),
+    }))
+    .toSorted(byCode);
+}
+
+function byCode(one, other) {
+  return one.code < other.code ? -1 : 1;
+}
 
 /** The members of a union of strings, sorted. */
 function union(source, name) {

@@ -24,17 +24,32 @@ export function snippets(markdown) {
   });
 }
 
-/** The rows of the table of errors: `{ codes, kind, recovery }`. */
+/** Returns the rows of the README's table of errors: `{ codes, kind, recovery }`. */
 export function errors(markdown) {
-  const [, table] = markdown.match(/^\| code \| class \| recovery \|.*\n\|[-|]*\n((?:\|.*\n)*)/m);
-  return table
+  return table(markdown, "code", "class", "recovery").map(([codes, kind, recovery]) => {
+    return { codes: words(codes), kind: words(kind)[0], recovery: words(recovery)[0] };
+  });
+}
+
+/** Returns the table of problem codes in docs/http.md: `{ code, status, recovery }`. */
+export function problems(markdown) {
+  return table(markdown, "code", "status", "recovery").flatMap(([codes, status, recovery]) => {
+    // One status for all codes of the row, or one for each.
+    const statuses = status.split(",").map(Number);
+    return words(codes).map((code, index) => ({ code, status: statuses[index] ?? statuses[0], recovery: words(recovery)[0] }));
+  });
+}
+
+/** Returns the cells of each row of the table that begins with these columns. */
+function table(markdown, ...columns) {
+  const [, rows] = markdown.match(new RegExp(`^\\| ${columns.join(" \\| ")} \\|.*\n\\|[-|]*\n((?:\\|.*\n)*)`, "m"));
+  return rows
     .trim()
     .split("\n")
-    .map((row) => {
-      const [codes, kind, recovery] = row
-        .split("|")
-        .slice(1, 4)
-        .map((cell) => [...cell.matchAll(/`([^`]*)`/g)].map(([, word]) => word));
-      return { codes, kind: kind[0], recovery: recovery[0] };
-    });
+    .map((row) => row.split("|").slice(1));
+}
+
+/** Returns what stands in backticks. */
+function words(cell) {
+  return [...cell.matchAll(/`([^`]*)`/g)].map(([, word]) => word);
 }
