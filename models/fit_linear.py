@@ -4,9 +4,9 @@
     python3 -m venv .venv && .venv/bin/pip install -r models/requirements.txt
     .venv/bin/python models/fit_linear.py target/mnist models/mnist-linear.safetensors
 
-The first argument is a folder with MNIST's four idx files (`cargo xtask mnist` fetches them). The strength of the
-regularisation was chosen on the last 5,000 training images (--choose shows the table), never on the test set.
-Takes about a minute on one core and gives the same model every time.
+The first argument is a folder with MNIST's four idx files (`cargo xtask mnist` fetches them). The
+strength of the regularisation was chosen on the last 5,000 training images (--choose shows the
+table), never on the test set. Takes about a minute on one core and gives the same model every time.
 """
 
 import argparse

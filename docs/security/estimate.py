@@ -1,14 +1,18 @@
-"""Estimates the security of every kind of ciphertext that a client sends, from the noise that was measured on it.
+"""Estimates the security of every kind of ciphertext that a client sends, from its measured noise.
 
 Usage: python estimate.py CHECKOUT [INSTANCES] [--json FILE]
 
-CHECKOUT is a clone of https://github.com/malb/lattice-estimator at 27a581b or later. It needs Sage, of which wheels will do:
+CHECKOUT is a clone of https://github.com/malb/lattice-estimator at 27a581b or later. It needs Sage,
+for which wheels suffice:
 
     python3.11 -m venv sage && sage/bin/pip install passagemath-standard
 
-INSTANCES is measured.json beside this file, if it is left out: a list of objects with "set", "instance", "dimension" of the secret,
-"log2_noise" (base-2 logarithm of the error's standard deviation as a fraction of the torus) and "samples", which is always "unlimited".
-A table is printed; --json writes the same figures as JSON. The exit status is 1 if an instance is below 132 bits, 2 if it can't be told.
+INSTANCES is a JSON file, by default measured.json beside this program: a list of objects with
+"set", "instance", "dimension" (of the secret), "log2_noise" (base-2 logarithm of the noise's
+standard deviation as a fraction of the torus) and "samples", which is always "unlimited".
+
+Prints a table; --json also writes the figures as JSON. The exit status is 1 if an instance has less
+than 132 bits, and 2 if the input is invalid.
 """
 
 import argparse
@@ -25,11 +29,11 @@ FIELDS = {"set": (str,), "instance": (str,), "dimension": (int,), "log2_noise": 
 
 
 class Refused(Exception):
-    """Input that no table can be made of."""
+    """Invalid input."""
 
 
 def read_instances(path):
-    """The instances of a file, each checked: a mistake must never look like security."""
+    """Reads and checks the instances of a file: a mistake must never look like security."""
     try:
         instances = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -41,7 +45,7 @@ def read_instances(path):
         if not isinstance(instance, dict):
             raise Refused(f"{where} is not an object")
         for field, kinds in FIELDS.items():
-            # A bool would be an int to isinstance.
+            # isinstance would take a bool for an int.
             if type(instance.get(field)) not in kinds:
                 raise Refused(f"{where}: {field!r} is missing or has to be of type {kinds[-1].__name__}")
         if instance["samples"] != "unlimited":
@@ -52,7 +56,7 @@ def read_instances(path):
 
 
 def load_estimator(checkout):
-    """A function from dimension and noise to bits for each attack."""
+    """Returns a function from dimension and noise to the bits of each attack."""
     sys.path.insert(0, str(checkout))
     try:
         from estimator import LWE, ND
@@ -72,7 +76,7 @@ def load_estimator(checkout):
 
 
 def commit_of(checkout):
-    """The commit of the checkout, for the record."""
+    """Returns the commit of the checkout."""
     git = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if git.returncode != 0:
         raise Refused(f"{checkout} is not a git checkout: {git.stderr.strip()}")
@@ -80,7 +84,7 @@ def commit_of(checkout):
 
 
 def as_markdown(commit, rows):
-    """The table of docs/security.md."""
+    """Yields the lines of the table in docs/security.md."""
     yield f"lattice-estimator {commit[:7]}, MATZOV cost model, binary secret, q = 2^64, unlimited samples. Bits:"
     yield ""
     yield f"| set | ciphertext | dimension | log2 noise | {' | '.join(ATTACKS.values())} | least |"
@@ -109,7 +113,7 @@ def main():
     if arguments.json:
         table = {"estimator": commit, "cost_model": "MATZOV", "least_bits": LEAST_BITS, "instances": rows}
         arguments.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-    # Not "least < LEAST_BITS": a NaN is no security either.
+    # Not "least < LEAST_BITS", which is false for NaN.
     weak = [row for row in rows if not row["least"] >= LEAST_BITS]
     for row in weak:
         print(f"{row['set']}, {row['instance']}: {row['least']:.1f} bits, less than {LEAST_BITS}", file=sys.stderr)

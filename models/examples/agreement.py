@@ -2,9 +2,9 @@
 
 Usage: python agreement.py FOLDER_OF_PROGRAMS
 
-The folder has blindscore-server and blindscore (cargo build --release -p blindscore-server -p blindscore-cli leaves them
-in target/release). Each pipeline is fitted, exported by skl2onnx, imported with its training rows, served, and asked by
-the client about the test rows.
+The folder has blindscore-server and blindscore, as in target/release after
+`cargo build --release -p blindscore-server -p blindscore-cli`. Fits each pipeline, exports it with
+skl2onnx, imports it with its training rows, serves it, and has the client score the test rows.
 """
 
 import csv

@@ -1,9 +1,10 @@
-"""Fits scikit-learn's small data sets and exports each pipeline as ONNX, with what scikit-learn says of some test rows.
+"""Fits models to scikit-learn's small data sets, and exports each as ONNX with its predictions.
 
 Usage: python fit.py FOLDER
 
-Each model gets a folder with model.onnx, train.csv (rows to calibrate with) and expected.json (test rows, predictions, probabilities or
-decision values). The tests keep the result in tests/fixtures/models.
+Each model gets a folder with model.onnx, train.csv (rows for calibration) and expected.json (test
+rows, scikit-learn's predictions for them, and probabilities or values). The results are kept in
+tests/fixtures/models.
 """
 
 import json
@@ -22,7 +23,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-ROWS = 60  # Most test rows kept.
+ROWS = 60  # Maximum number of test rows.
 warnings.filterwarnings("ignore", category=FutureWarning)
 
 
@@ -51,7 +52,7 @@ def write(folder, name, model, onnx, X_train, X_test, y_test):
 
 
 class Torch:
-    """One nn.Linear with a softmax, as torch.onnx.export writes it: Gemm with transB."""
+    """An nn.Linear with a softmax, as torch.onnx.export writes it: Gemm with transB."""
 
     def __init__(self, fitted):
         scaler, self.classifier = fitted[0], fitted[1]

@@ -1,8 +1,11 @@
-"""Fits one linear layer with PyTorch and exports it as torch.onnx.export does it today: with the weights in a file beside the model.
+"""Fits a linear layer with PyTorch, and exports it with torch.onnx.export.
+
+The exporter's default is to write the weights to a file beside the model.
 
 Usage: python fit_torch.py FOLDER (needs torch, onnx, onnxscript and scikit-learn)
 
-Leaves model.onnx, model.onnx.data, train.csv and expected.json in FOLDER/digits-torch; the tests keep them in tests/fixtures/models.
+Writes model.onnx, model.onnx.data, train.csv and expected.json to FOLDER/digits-torch, which is
+kept in tests/fixtures/models.
 """
 
 import json

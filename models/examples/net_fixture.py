@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "net"))
 import evaluate
 
-ROWS = 100  # Most test rows kept.
+ROWS = 100  # Maximum number of test rows.
 
 
 def main():

@@ -2,21 +2,25 @@
 """Trains a projection network on your own table, for `blindscore import`.
 
     python3 -m venv .venv && .venv/bin/pip install -r models/net/requirements.txt
-    .venv/bin/python models/net/fit_table.py churn.npz --name churn --title "Will the customer leave?"
+    .venv/bin/python models/net/fit_table.py churn.npz --name churn \\
+        --title "Will the customer leave?"
     blindscore import churn.safetensors --name churn --calibrate test.csv --models-dir models
 
 The .npz file holds numpy arrays:
 
-    X [rows, features]      numbers, 1 to 1,024 features, each with its own scale: nothing has to be normalised
+    X [rows, features]      numbers, 1 to 1,024 features, each on its own scale: no normalisation
     y [rows]                2 to 100 classes: integers or strings
-    X_test, y_test          optional: rows that training never sees; the accuracy that the model states is on these
-    features [features]     optional names, which a CSV file's header has to have then
+    X_test, y_test          optional rows that training never sees; the model's stated accuracy
+                            is the accuracy on these
+    features [features]     optional names, which the header of a CSV file then has to contain
     labels [classes]        optional names, in the sorted order of y's classes
 
-    np.savez("churn.npz", X=X, y=y, X_test=X_test, y_test=y_test, features=["age", "visits"], labels=["stays", "leaves"])
+    np.savez("churn.npz", X=X, y=y, X_test=X_test, y_test=y_test,
+             features=["age", "visits"], labels=["stays", "leaves"])
 
-Each feature gets the range of the training rows, made a little wider (--widen); clients refuse what is outside. More projections
-mean more precise answers and proportionally more time for each encrypted score, about a millisecond for each on two cores.
+The range of each feature is that of the training rows, slightly widened (--widen); clients refuse
+values outside. More projections give more precise answers, and proportionally increase the time of
+an encrypted score, by about a millisecond each on two cores.
 """
 
 import argparse

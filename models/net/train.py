@@ -2,10 +2,12 @@
 """Trains a projection network with integer weights on MNIST and writes it as a safetensors file.
 
     python3 -m venv .venv && .venv/bin/pip install -r models/net/requirements.txt
-    .venv/bin/python models/net/train.py target/mnist --projections 128 --out models/net/mnist-net.safetensors
+    .venv/bin/python models/net/train.py target/mnist --projections 128 \\
+        --out models/net/mnist-net.safetensors
 
-The first run also trains the teacher and caches distorted copies of the images (--cache). Choices are made on the last
-5,000 training images, which are held out unless --full is given; the test images are only looked at when --out is.
+The first run also trains the teacher and caches distorted copies of the images (--cache). Choices
+are made on the last 5,000 training images, which are held out unless --full is given; the test
+images are only used with --out.
 """
 
 import argparse
@@ -125,7 +127,7 @@ def main():
     print("validation (trained on, too):" if args.full else "validation:", end=" ")
     print(json.dumps(evaluate.report(tensors, size, x[held], y[held])), flush=True)
     if not args.full:
-        # A finer measure for choices: the validation images with all their distortions.
+        # A more precise measure for choices: the validation images with all their distortions.
         for name, part in (("validation", held), ("training", slice(0, data.VALIDATION))):
             shares = []
             for pixels, _ in copies[1:7]:

@@ -1,15 +1,17 @@
-"""Checks known-answer vectors with nothing of the code that made them.
+"""Checks known-answer vectors, sharing no code with the program that writes them.
 
 Usage: python check.py [FILE.json ...]
 
-Without files, every .json beside this program is checked. numpy is needed. From the seeds in a vector, secret key, public key and query are made
-again and compared byte for byte; its response is decrypted, and the scores compared exactly. A vector has these fields; seeds and ids are
+Without files, checks every .json file beside this program. Needs numpy. Generates the secret key,
+the public key and the query from the seeds in a vector, and compares them byte for byte. Decrypts
+the response and compares the scores exactly. A vector has these fields; seeds and ids are
 hexadecimal, blobs base64:
 
     set         name of the parameter set
     secret_key  sampler_seed (32 bytes), blob
     public_key  mask_seed (16 bytes), sampler_seed, id (SHA-256 of the blob)
-    query       mask_seed, sampler_seed, model (id), input_step, levels (one integer for each feature), blob
+    query       mask_seed, sampler_seed, model (id), input_step, blob,
+                levels (an integer for each feature)
     response    blob, outputs (offset and half_range of each), scores
 """
 
@@ -23,14 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
-# What differs from one version of the wire format to the next: this, mask_key, split_response and the sets.
+# Wire format. Another version also changes mask_key, split_response and the sets.
 FORMAT = 3
 QUERY_ID_BYTES = 16
 PUBLIC_KEY, QUERY, RESPONSE, SECRET_KEY = 1, 2, 3, 4
 
 
 class Differs(Exception):
-    """A vector that isn't what it should be."""
+    """A difference between a vector and what was computed."""
 
 
 def require(right, words):
@@ -39,18 +41,18 @@ def require(right, words):
 
 
 def mask_key(kind, number, seed):
-    """The ChaCha20 key of a blob's masks."""
+    """Returns the ChaCha20 key for a blob's masks."""
     return sha256(b"blindscore masks, ChaCha20, format 3" + struct.pack("<HI", kind, number) + seed).digest()
 
 
 def split_response(payload):
-    """The id of the query that is answered, and the ciphertexts."""
+    """Splits a response into the id of its query and the ciphertexts."""
     return payload[:QUERY_ID_BYTES], payload[QUERY_ID_BYTES:]
 
 
 @dataclass(frozen=True)
 class Ring:
-    """k polynomials of n coefficients, and the bound of the noise, log2."""
+    """Parameters of a GLWE ciphertext; the noise is TUniform(bound)."""
 
     k: int
     n: int
@@ -59,7 +61,10 @@ class Ring:
 
 @dataclass(frozen=True)
 class Set:
-    """A parameter set. Linear models have one secret, networks that of the features and then that of the scores."""
+    """A parameter set.
+
+    Sets for linear models have one secret; sets for networks have the features' and the scores'.
+    """
 
     number: int
     features: Ring
@@ -83,7 +88,10 @@ SETS = {
 
 
 class Stream:
-    """ChaCha20's key stream, 64-bit counter, nonce zero: 32-bit words in order, two of them a 64-bit number, the lower one first."""
+    """ChaCha20's key stream with a 64-bit counter and nonce zero, as 32-bit words.
+
+    64-bit numbers take two words, the lower one first.
+    """
 
     def __init__(self, key):
         self.key, self.counter, self.left = np.frombuffer(key, "<u4"), 0, np.empty(0, np.uint32)
@@ -118,14 +126,21 @@ class Stream:
         return np.unpackbits(self.integers(-(-count // 64)).view(np.uint8), bitorder="little")[:count].astype(np.uint64)
 
     def noise(self, count, bound):
-        """TUniform(bound): bound + 1 bits, rounded up by one more, less 2^bound. 32 bits are drawn where they suffice."""
+        """Returns samples of TUniform(bound).
+
+        Each is a number of bound + 1 bits, plus one more random bit, minus 2^bound. It takes one
+        word if that suffices.
+        """
         drawn = self.words(count).astype(np.uint64) if bound + 2 <= 32 else self.integers(count)
         bits = drawn & np.uint64(2 ** (bound + 2) - 1)
         return (bits >> np.uint64(1)) + (bits & np.uint64(1)) - np.uint64(2**bound)
 
 
 def times(polynomials, secret):
-    """Products with a binary polynomial, modulo X^n + 1 and 2^64; 16 bits at a time, so that sums of doubles are exact."""
+    """Returns products with a binary polynomial, modulo X^n + 1 and 2^64.
+
+    Works on 16 bits at a time, so that sums of doubles are exact.
+    """
     n = len(secret)
     place = np.arange(n)[None, :] - np.arange(n)[:, None]
     matrix = np.where(place < 0, -1.0, 1.0) * secret[place]
@@ -137,13 +152,13 @@ def times(polynomials, secret):
 
 
 def masked(masks, secret, ring):
-    """sum_i a_i s_i for each ciphertext; masks has k polynomials for each."""
+    """Returns sum_i a_i s_i for each ciphertext, whose masks are k polynomials each."""
     a = masks.reshape(-1, ring.k, ring.n)
     return sum(times(a[:, i], secret[i * ring.n : (i + 1) * ring.n]) for i in range(ring.k))
 
 
 def encrypt(messages, secret, ring, masks, sampler):
-    """Bodies of the encryptions of polynomials."""
+    """Returns the bodies of encryptions of polynomials."""
     messages = messages.reshape(-1, ring.n)
     noise = sampler.noise(messages.size, ring.bound).reshape(messages.shape)
     a = masks.integers(messages.size * ring.k)
@@ -151,7 +166,7 @@ def encrypt(messages, secret, ring, masks, sampler):
 
 
 def image(polynomials, exponent):
-    """p(X^exponent) for each row."""
+    """Returns p(X^exponent) for each row p."""
     n = polynomials.shape[1]
     to = np.arange(n) * exponent % (2 * n)
     images = np.empty_like(polynomials)
@@ -160,7 +175,7 @@ def image(polynomials, exponent):
 
 
 def pack(values, bits):
-    """Rounded to the upper bits, and packed without gaps, least significant bit first."""
+    """Rounds to the upper bits, and packs them without gaps, least significant bit first."""
     values = values.ravel() + (np.uint64(1) << np.uint64(63 - bits)) >> np.uint64(64 - bits)
     parts = np.split(values, range(1 << 16, len(values), 1 << 16))
     single = [(part[:, None] >> np.arange(bits, dtype=np.uint64) & np.uint64(1)).astype(np.uint8) for part in parts]
@@ -178,7 +193,7 @@ def seal(kind, number, payload, key=bytes(32), model=bytes(16)):
 
 
 def unseal(blob, kind, number):
-    """Key, model and payload of a blob that is what it should be."""
+    """Checks a blob, and returns its key, model and payload."""
     payload, key, model = blob[84:], blob[20:52], blob[52:68]
     whole = seal(kind, number, payload, key, model) == blob
     require(whole, "a blob is damaged, or of another format, kind or set")
@@ -186,7 +201,7 @@ def unseal(blob, kind, number):
 
 
 def public_key(params, seed, secret, masks, sampler):
-    """The blob of a public key."""
+    """Returns the blob of a public key."""
     ring = params.scores
     of_scores = secret[-ring.k * ring.n :]
     s = of_scores.reshape(ring.k, ring.n)
@@ -206,7 +221,7 @@ def public_key(params, seed, secret, masks, sampler):
 
 
 def phases(params, ciphertexts, outputs, secret):
-    """The phase of each score, as signed integers."""
+    """Returns the phases of the scores, as signed integers."""
     ring, each = params.scores, params.scores_in_one
     count = -(-outputs // each) * ring.k * ring.n
     at = -(-count * params.response_bits // 8)
@@ -217,7 +232,7 @@ def phases(params, ciphertexts, outputs, secret):
 
 
 def check(vector):
-    """Raises what differs."""
+    """Raises the first difference."""
     params = SETS[vector["set"]]
     secret_key, public, query, response = (vector[name] for name in ("secret_key", "public_key", "query", "response"))
 
@@ -258,7 +273,7 @@ def main(paths):
     require(paths, "no vectors were found")
     for path in paths:
         check(json.loads(path.read_text(encoding="utf-8")))
-        print(f"{path.name}: as it should be")
+        print(f"{path.name}: passed")
 
 
 if __name__ == "__main__":
