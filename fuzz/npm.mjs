@@ -1,5 +1,5 @@
-// A server that says what a good one would say, with one answer edited, against the packed npm package: whatever the answer, a call gives a
-// value or a BlindscoreError, in bounded time and memory. Run by `cargo xtask fuzz`.
+// Fuzzes the packed npm package with a server that edits one response. Every call must return a
+// value or a `BlindscoreError`, in bounded time and memory. `cargo xtask fuzz` runs it.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -8,21 +8,24 @@ import { setting } from "../tests/support/environment.mjs";
 import { ORIGIN } from "../tests/support/server.mjs";
 import { emptyProject, importFrom } from "../tests/support/tarball.mjs";
 
-/** What clients are told to wait for a request, in milliseconds, besides the time of its bytes. */
+/** The clients' `timeout` for a request, in milliseconds; the time that its bytes take is added. */
 const TIMEOUT = 2_000;
-/** Time in which a call has an outcome: 4 MiB, the largest descriptor, take 84 s at the slowest rate that clients accept. */
+/**
+ * Longest time of a call, in milliseconds: the largest descriptor, 4 MiB, takes 84 s at the lowest
+ * rate that clients accept.
+ */
 const PATIENCE = 120_000;
-/** Memory of the process. */
+/** Most memory that the process may use, in bytes. */
 const MEMORY = 700 << 20;
-/** Bytes that the largest answer has. */
+/** Maximum size of an edited response, in bytes. */
 const LONGEST = 1 << 20;
 
 const crashes = setting("FUZZ_CRASHES");
 const seconds = Number(setting("FUZZ_SECONDS"));
-/** A seed that broke something, to repeat it alone. */
+/** Seed of an earlier failure, to repeat only that. */
 const again = process.env.FUZZ_INPUT ? Number(readFileSync(process.env.FUZZ_INPUT, "utf8")) : undefined;
 
-/** Mulberry32: the same numbers for the same seed. */
+/** Returns a random number generator with a seed (Mulberry32). */
 function generator(seed) {
   let state = seed >>> 0;
   const next = () => {
@@ -36,7 +39,8 @@ function generator(seed) {
 }
 
 const TEXTS = ["", "null", "-1", "0", "1e400", "5e-324", "1e300", "NaN", "18446744073709551616", "[]", "{}", '"', "\\ud800", "\u0000", "\u001b[2J"];
-// No compression: Node's fetch waits for ever for what a broken stream lacks, so that each would cost the time of the largest answer.
+// Without compression: Node's fetch never gives up on a truncated stream, so each of these would
+// take as long as the largest descriptor may.
 const HEADS = [
   "HTTP/1.1 200 OK\r\n",
   "HTTP/1.1 204 No Content\r\n",
@@ -72,7 +76,7 @@ function edited(body, random) {
         bytes = between(Buffer.from(random.one(["[", '{"a":', " ", "9", "\\u0000"]).repeat(1 + random.below(100_000))));
         break;
       case 5: {
-        // A number or a text of the JSON becomes something else.
+        // Replaces a number or a string in the JSON.
         const text = bytes.toString("latin1");
         const values = [...text.matchAll(/-?\d[\d.e+-]*|"[^"]*"|true|false/g)];
         if (values.length === 0) break;
@@ -91,7 +95,7 @@ function edited(body, random) {
   return bytes;
 }
 
-/** What to do with the next answers. */
+/** Which of the next responses is edited: the one after `good` others. */
 let plan = { good: 0, random: generator(0), used: true };
 
 const server = createServer(async (request, response) => {

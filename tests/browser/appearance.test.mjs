@@ -1,4 +1,4 @@
-// How the page looks and reads at several sizes.
+// Tests layout and accessibility at several sizes, and takes screenshots.
 import assert from "node:assert/strict";
 import { AxeBuilder } from "@axe-core/playwright";
 import { mkdirSync } from "node:fs";
@@ -19,7 +19,7 @@ const VIEWS = [
   [3840, 2160, "light"],
 ];
 
-/** A "2" as a steady hand draws it: an arc over the top, down to the left, a foot. */
+/** Strokes of a "2": an arc over the top, down to the left, a foot. */
 const ARC = Array.from({ length: 25 }, (_, i) => {
   const angle = Math.PI * (1.05 + (1.15 * i) / 24);
   return [0.5 + 0.17 * Math.cos(angle), 0.36 + 0.16 * Math.sin(angle)];
@@ -33,13 +33,16 @@ before(async () => {
 });
 after(() => browser.close());
 
-/** What axe finds, in short. It runs as an inline script, which the page's own policy rightly forbids: hence `bypassCSP`. */
+/**
+ * Returns axe's findings as text. The page's policy forbids axe's inline script, so contexts need
+ * `bypassCSP`.
+ */
 async function findings(page) {
   const { violations } = await new AxeBuilder({ page }).analyze();
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`);
 }
 
-/** Nothing wider than the page, and no target smaller than a fingertip. */
+/** Checks that nothing is wider than the page, and no target smaller than a fingertip. */
 async function assertFits(page) {
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(overflow <= 0, `${overflow} pixels too wide`);
@@ -57,7 +60,7 @@ for (const [width, height, colorScheme] of VIEWS) {
   const shot = (page, state, fullPage = true) => page.screenshot({ path: join(SCREENSHOTS, `${name}-${state}.png`), fullPage });
   const options = { viewport: { width, height }, colorScheme, reducedMotion: "reduce", bypassCSP: true };
 
-  test(`${name}: fits, and is accessible`, async () => {
+  test(`${name}: the page fits and is accessible`, async () => {
     const visitor = await Visitor.open(browser, options);
     const { page } = visitor;
     await visitor.ready();
@@ -74,7 +77,7 @@ for (const [width, height, colorScheme] of VIEWS) {
     await visitor.close();
   });
 
-  test(`${name}: in trouble too`, async () => {
+  test(`${name}: the page fits and is accessible when something is wrong`, async () => {
     const visitor = await Visitor.open(browser, options);
     const { page } = visitor;
     await visitor.ready();
@@ -89,7 +92,7 @@ for (const [width, height, colorScheme] of VIEWS) {
   });
 }
 
-test("a model whose key is being made shows how far it is, and can be stopped", async () => {
+test("the generation of a model's key shows its progress and can be stopped", async () => {
   const visitor = await Visitor.open(browser, { model: null, viewport: { width: 390, height: 844 }, bypassCSP: true });
   const { page } = visitor;
   await page.waitForSelector(".stop:visible", { timeout: 60_000 });
@@ -97,7 +100,7 @@ test("a model whose key is being made shows how far it is, and can be stopped", 
   await page.click(".stop:visible");
   await page.waitForSelector(".stop", { state: "hidden" });
   await visitor.state("ready");
-  // Long enough for a key to be made and uploaded, had it not been stopped.
+  // Long enough to make and upload a key, had it not been stopped.
   await page.waitForTimeout(3000);
   assert.equal(await page.$eval("#models :checked", (radio) => radio.value), "mnist-linear");
   const uploads = visitor.requests.filter((request) => request.method() === "PUT").map((request) => request.postDataBuffer()?.length);
@@ -106,7 +109,7 @@ test("a model whose key is being made shows how far it is, and can be stopped", 
     `uploaded ${uploads}`,
   );
   assert.equal(await visitor.askExample(0), "7");
-  // Chosen by hand, it is made after all.
+  // Choosing the model makes its key after all.
   await page.check('#models input[value="mnist-net"]');
   await visitor.state("answered");
   assert.equal(await visitor.text("#answer"), "7");

@@ -1,4 +1,4 @@
-// The whole flow, by mouse, touch and keyboard.
+// Tests the main flow: drawing by mouse, touch and keyboard, answers, examples, undo.
 import { readFileSync } from "node:fs";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -12,7 +12,7 @@ after(() => browser.close());
 
 const count = (text) => Number(text.replace(/\D/g, ""));
 
-test("the page gets ready by itself, quietly, and asks no other origin", async () => {
+test("the page gets ready by itself, without errors or requests to other origins", async () => {
   const visitor = await Visitor.open(browser);
   const keyId = await visitor.ready();
   assert.match(keyId, /^[0-9a-f]{64}$/);
@@ -26,7 +26,7 @@ test("the page gets ready by itself, quietly, and asks no other origin", async (
   await visitor.close();
 });
 
-test("drawn test digits are answered, at least 8 of 10 rightly", async () => {
+test("at least 8 of 10 drawn test digits are read correctly", async () => {
   const visitor = await Visitor.open(browser);
   await visitor.ready();
   const digits = testDigits(10);
@@ -48,7 +48,7 @@ test("drawn test digits are answered, at least 8 of 10 rightly", async () => {
   await visitor.close();
 });
 
-test("a newer stroke takes the older one's place", async () => {
+test("a newer stroke replaces the query for the older ones", async () => {
   const visitor = await Visitor.open(browser);
   await visitor.ready();
   const [seven] = testDigits(1);
@@ -61,7 +61,7 @@ test("a newer stroke takes the older one's place", async () => {
   await visitor.close();
 });
 
-test("a finger draws, and the page doesn't scroll under it", async () => {
+test("drawing with a finger doesn't scroll the page", async () => {
   const visitor = await Visitor.open(browser, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
   await visitor.ready();
   const cdp = await visitor.context.newCDPSession(visitor.page);
@@ -96,7 +96,7 @@ test("arrow keys draw too", async () => {
   await visitor.close();
 });
 
-test("Undo takes back strokes, examples and Clear, one by one", async () => {
+test("Undo reverts strokes, examples and Clear one by one", async () => {
   const visitor = await Visitor.open(browser);
   await visitor.ready();
   const { page } = visitor;
@@ -141,12 +141,12 @@ test("Undo takes back strokes, examples and Clear, one by one", async () => {
   await visitor.close();
 });
 
-test("an example's answer is judged by its label, mistakes too", async () => {
+test("an example's answer is compared with its label, and mistakes are shown", async () => {
   const visitor = await Visitor.open(browser);
   await visitor.ready();
   assert.equal(await visitor.askExample(0), "7");
   assert.equal(await visitor.text("#verdict"), "Right: MNIST calls it a 7");
-  // The first of the misread ones: the linear model takes this 5 for a 6.
+  // The first misread example: the linear model takes this 5 for a 6.
   assert.equal(await visitor.askExample(20), "6");
   assert.equal(await visitor.text("#verdict"), "Wrong: MNIST calls it a 5");
   await visitor.ask([
@@ -160,7 +160,7 @@ test("an example's answer is judged by its label, mistakes too", async () => {
   await visitor.close();
 });
 
-test("from the first visit to the first answer, and from a stroke to its answer", async () => {
+test("the times to the first answer and from a stroke to its answer are measured", async () => {
   const visitor = await Visitor.open(browser);
   const { page } = visitor;
   const first = await page.evaluate(async () => {
@@ -200,7 +200,7 @@ test("from the first visit to the first answer, and from a stroke to its answer"
   await visitor.close();
 });
 
-test("examples are chosen by keyboard, and Clear takes everything away", async () => {
+test("examples can be chosen by keyboard, and Clear removes everything", async () => {
   const { first, mistakes } = JSON.parse(readFileSync(new URL("../../web/src/panels/examples.json", import.meta.url)));
   const visitor = await Visitor.open(browser);
   await visitor.ready();

@@ -1,4 +1,4 @@
-// What can go wrong, really provoked: the page says what it is, and goes on by itself where it can.
+// Provokes failures; the page must explain each and recover.
 import assert from "node:assert/strict";
 import { utimesSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-/** Opens the page of a server of its own; both end with the test. */
+/** Starts a server for one test and opens its page. Both are closed with the test. */
 async function alone(context, options = {}) {
   const server = await OwnServer.start(options);
   context.after(() => server.close());
@@ -24,7 +24,7 @@ async function visit(context, server, options = {}) {
   return visitor;
 }
 
-test("a server that is restarted: the page waits, then answers with the same key", async (context) => {
+test("when the server restarts, the page waits, then answers with the same key", async (context) => {
   const { server, visitor } = await alone(context);
   const keyId = await visitor.ready();
   assert.equal(await visitor.askExample(0), "7");
@@ -37,14 +37,14 @@ test("a server that is restarted: the page waits, then answers with the same key
   assert.equal(await visitor.text("#key-id"), keyId);
 });
 
-test("'Try now' does not wait", async (context) => {
+test("'Try now' retries at once", async (context) => {
   const { server, visitor } = await alone(context);
   await visitor.ready();
   await visitor.page.click("#try-example");
   await visitor.page.waitForSelector("#examples button");
   await server.kill();
   await visitor.chooseExample(0);
-  // Three failures, so that the next try by itself is some seconds away.
+  // After three failures, the next automatic retry is some seconds away.
   for (let failures = 0; failures < 3; failures += 1) {
     await visitor.trouble("network");
     await visitor.page.click("#retry");
@@ -68,7 +68,7 @@ test("an expired key is replaced, and the page says so", async (context) => {
   assert.equal(await keyStatus("HEAD", next, server.origin), 200);
 });
 
-test("offline the page says so, and goes on when the connection is back", async (context) => {
+test("the page says that it is offline, and continues when the connection is back", async (context) => {
   const { visitor } = await alone(context);
   await visitor.ready();
   assert.equal(await visitor.askExample(0), "7");
@@ -80,7 +80,7 @@ test("offline the page says so, and goes on when the connection is back", async 
 });
 
 const linux = { skip: process.platform !== "linux" && "a small disk is made with Linux's mount namespaces" };
-test("a full disk: the page says so, and goes on when another visitor has been forgotten", linux, async (context) => {
+test("the page says that the server's disk is full, and continues when another visitor is forgotten", linux, async (context) => {
   // Room for one key of 20 kB.
   const { server, visitor: first } = await alone(context, { diskBytes: 32_768 });
   await first.ready();
@@ -88,16 +88,16 @@ test("a full disk: the page says so, and goes on when another visitor has been f
   assert.match(await second.trouble("store_full"), /disk is full/);
   await second.chooseExample(0);
   assert.match(await second.trouble("store_full"), /disk is full/);
-  assert.equal(await first.askExample(1), "2", "who has a key goes on");
+  assert.equal(await first.askExample(1), "2", "a visitor with a key is still served");
   await first.page.click("#forget");
   assert.equal(await second.answered(), "7");
 });
 
-test("a busy server: the page says so, and goes on when there is room", async (context) => {
+test("the page says that the server is busy, and continues when it has time", async (context) => {
   const { server, visitor } = await alone(context, { args: ["--workers", "1", "--queue", "64"] });
   await visitor.ready();
   assert.equal(await visitor.askExample(0), "7");
-  // Another visitor, whose query is sent again and again until the queue is full.
+  // Repeats another visitor's query until the queue is full.
   const other = await visit(context, server, { model: "mnist-net-small" });
   await other.ready();
   assert.equal(await other.askExample(0), "7");
@@ -116,7 +116,7 @@ test("a busy server: the page says so, and goes on when there is room", async (c
   for (const response of await Promise.all(flood)) assert.equal(response.status, 200);
 });
 
-test("'Forget me' without a server forgets nothing and says so, and is done when the server is back", async (context) => {
+test("'Forget me' says that it forgets nothing without the server, and completes when it is back", async (context) => {
   const { server, visitor } = await alone(context);
   const keyId = await visitor.ready();
   assert.equal(await visitor.askExample(0), "7");
@@ -129,13 +129,13 @@ test("'Forget me' without a server forgets nothing and says so, and is done when
   assert.equal(await visitor.text("#key-id"), "–");
 });
 
-test("WebAssembly that was tampered with does not run", async (context) => {
+test("modified WebAssembly does not run", async (context) => {
   const { server } = await alone(context);
   const tampered = await browser.newContext();
   context.after(() => tampered.close());
   await tampered.route("**/*.wasm", async (route) => {
     const response = await route.fetch();
-    // An empty section more: as good WebAssembly as before, but not what the package was built with.
+    // An added custom section: still valid WebAssembly, but not the package's own.
     const body = Buffer.concat([await response.body(), Buffer.from([0, 5, 4, ...Buffer.from("note")])]);
     await route.fulfill({ response, body });
   });

@@ -1,4 +1,4 @@
-// The main flow in Firefox, through WebDriver BiDi: draw, answer, come back, forget.
+// Tests the main flow in Firefox, through WebDriver BiDi: draw, answer, reload, forget.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import puppeteer from "puppeteer-core";
@@ -50,7 +50,7 @@ async function ask(page, strokes) {
   return text(page, "#answer");
 }
 
-test("digits are drawn and answered, the key is kept, and forgotten on request", async () => {
+test("drawn digits are answered, and the key is kept until it is forgotten", async () => {
   const page = await open();
   const keyId = await text(page, "#key-id");
   assert.match(keyId, /^[0-9a-f]{64}$/);
@@ -59,7 +59,7 @@ test("digits are drawn and answered, the key is kept, and forgotten on request",
   const digits = testDigits(5);
   let right = 0;
   for (const { label, strokes } of digits) right += (await ask(page, strokes)) === label ? 1 : 0;
-  assert.ok(right >= 4, `${right} of ${digits.length} drawn digits were read rightly`);
+  assert.ok(right >= 4, `${right} of ${digits.length} drawn digits were read correctly`);
   const shares = await page.$$eval("#bars [data-label]", (bars) => bars.map((bar) => Number(bar.ariaValueNow)));
   assert.ok(Math.abs(shares.reduce((a, b) => a + b) - 100) < 1, `${shares}`);
 

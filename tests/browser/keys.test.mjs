@@ -1,4 +1,4 @@
-// Keys that go away.
+// Tests keys that are deleted, by the visitor or behind the page's back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../support/chromium.mjs";
@@ -8,7 +8,7 @@ let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-test("'Forget me' deletes the key on the server; drawing again makes another", async () => {
+test("'Forget me' deletes the key on the server, and drawing again makes another", async () => {
   const visitor = await Visitor.open(browser);
   const { page } = visitor;
   const keyId = await visitor.ready();
@@ -31,7 +31,7 @@ test("'Forget me' deletes the key on the server; drawing again makes another", a
   await visitor.close();
 });
 
-test("for a key deleted behind the page's back another one is made", async () => {
+test("a key deleted behind the page's back is replaced", async () => {
   const visitor = await Visitor.open(browser);
   const keyId = await visitor.ready();
   await visitor.askExample(0);

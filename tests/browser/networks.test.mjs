@@ -1,4 +1,4 @@
-// The neural networks: prepared in the background, kept between visits, forgotten when asked.
+// Tests the networks' keys: made in the background, kept between visits, deleted on request.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../support/chromium.mjs";
@@ -10,7 +10,7 @@ let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-/** Names of the secret keys in the browser's storage. */
+/** Returns the names of the secret keys in the browser's storage. */
 function storedKeys(page) {
   return page.evaluate(async () => {
     const done = (request) =>
@@ -29,7 +29,7 @@ test("the first answer comes from the linear model, later ones from the network"
   const visitor = await Visitor.open(browser, { model: null });
   const { page } = visitor;
   await page.evaluate(() => {
-    // How long the page could not answer, at worst, and what it said about the network meanwhile.
+    // Records the longest time for which the page was unresponsive, and its notes on the network.
     window.worst = 0;
     window.notes = new Set();
     let last = performance.now();
@@ -58,11 +58,11 @@ test("the first answer comes from the linear model, later ones from the network"
     notes.some((note) => /uploading its key/.test(note)),
     `${notes}`,
   );
-  // The drawing that is there is read again.
+  // The current drawing is scored again.
   await visitor.state("answered");
   assert.equal(await visitor.text("#answer"), "7");
   const worst = await page.evaluate(() => window.worst);
-  console.log(`longest time without an answer from the page: ${worst.toFixed(0)} ms`);
+  console.log(`longest time for which the page was unresponsive: ${worst.toFixed(0)} ms`);
 
   const digits = testDigits(6);
   const answers = [];
@@ -72,7 +72,7 @@ test("the first answer comes from the linear model, later ones from the network"
   await visitor.close();
 });
 
-test("both networks use one key, and a reload makes and uploads none", async () => {
+test("both networks use one key, and a reload neither makes nor uploads another", async () => {
   const visitor = await Visitor.open(browser, { model: "mnist-net" });
   const { page } = visitor;
   const keyId = await visitor.ready();
@@ -111,10 +111,10 @@ test("'Forget me' deletes the keys of all models, in the storage and on the serv
   await visitor.close();
 });
 
-test("without IndexedDB the page works as long as it is open", async () => {
+test("without IndexedDB, the page keeps its key for as long as it is open", async () => {
   const context = await browser.newContext();
-  // The worker has an indexedDB of its own; a page script can't take it away, an init script of the context can't either: so the
-  // worker is told that opening fails.
+  // Neither a script of the page nor an init script of the context can remove the worker's own
+  // indexedDB, so the worker's code is changed.
   await context.route("**/assets/worker-*.js", async (route) => {
     const response = await route.fetch();
     const body = `Object.defineProperty(self, "indexedDB", { get() { throw new Error("denied"); } });\n${await response.text()}`;

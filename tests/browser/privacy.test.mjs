@@ -1,25 +1,28 @@
-// What leaves the page, and what stays in it.
+// Tests that no plaintext leaves the page.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../support/chromium.mjs";
 import { testDigits } from "./support/mnist.mjs";
 import { Visitor } from "./support/visitor.mjs";
 
-/** Bytes before a query's ciphertext: format, parameters, key and model. */
+/** Size of a blob's header, in bytes. */
 const HEADER = 84;
 
 let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-/** Shannon entropy in bits a byte. */
+/** Returns the Shannon entropy in bits per byte. */
 function entropy(bytes) {
   const counts = new Map();
   for (const byte of bytes) counts.set(byte, (counts.get(byte) ?? 0) + 1);
   return [...counts.values()].reduce((sum, n) => sum - (n / bytes.length) * Math.log2(n / bytes.length), 0);
 }
 
-/** Rows of the drawing with enough ink to be told from chance, in every number format a client might send. */
+/**
+ * Returns the rows of a drawing that have too much ink to match by chance, in every number format
+ * that a client might send.
+ */
 function tellingRows(normalized) {
   const rows = Array.from({ length: 28 }, (_, y) => normalized.subarray(28 * y, 28 * (y + 1)));
   return rows
@@ -40,8 +43,8 @@ test("no request carries the drawing", async () => {
     await visitor.ask(strokes);
     rows.push(...tellingRows(await visitor.normalized()));
   }
-  assert.ok(rows.length > 20, "the drawings hold too little ink to look for");
-  // More if the hand was slow: a pause between two strokes is enough for a query.
+  assert.ok(rows.length > 20, "the drawings have too little ink to search for");
+  // More if drawing was slow: a pause between two strokes triggers a query.
   assert.ok(visitor.queries().length >= 3);
   for (const request of visitor.requests) {
     const sent = [request.url(), JSON.stringify(request.headers())].map((text) => Buffer.from(text));
@@ -65,7 +68,7 @@ test("two queries for the same drawing have nothing in common", async () => {
   assert.equal(first.length, second.length);
   const equal = first.filter((byte, i) => byte === second[i]).length;
   assert.ok(equal < 0.02 * first.length, `${equal} of ${first.length} bytes are equal`);
-  for (const query of [first, second]) assert.ok(entropy(query) > 7.85, `${entropy(query)} bits a byte`);
+  for (const query of [first, second]) assert.ok(entropy(query) > 7.85, `${entropy(query)} bits per byte`);
   await visitor.close();
 });
 
@@ -80,7 +83,7 @@ test("the noise on the page is the bytes on the wire", async () => {
   await visitor.close();
 });
 
-test("'What the server knows' lists what was sent, no more and no less", async () => {
+test("'What the server knows' lists exactly what was sent", async () => {
   const visitor = await Visitor.open(browser, { model: null });
   const { page } = visitor;
   await visitor.ready();

@@ -1,4 +1,4 @@
-// Prints Lighthouse's scores of the page, as a phone and as a desktop computer load it; fails below the bar.
+// Prints Lighthouse's scores of the page on a phone and on a desktop computer. Fails below `BAR`.
 import { launch } from "chrome-launcher";
 import lighthouse, { desktopConfig } from "lighthouse";
 import { setting } from "../support/environment.mjs";

@@ -1,4 +1,5 @@
-// What a client agrees to, and that a server which deviates learns nothing from what it does next.
+// Tests what a client agrees to: a server that changes the model learns nothing from the client's
+// reaction.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { proxy } from "../support/proxy.mjs";
@@ -13,7 +14,8 @@ before(async () => (blindscore = await importFrom(await emptyProject())));
 
 /**
  * Starts a server that follows the protocol until `turn` is called. From then on it says that the
- * model has changed, and serves what `change` makes of it. `requests` lists what was requested since.
+ * model has changed, and serves what `change` makes of it. `requests` lists the requests since
+ * then.
  */
 async function deviating(change) {
   let turned = false;
@@ -60,7 +62,7 @@ test("a server that narrows a range can't see whether a feature lies in it", asy
     await assert.rejects(client.predictMany(new Array(20).fill(vector(value))), changed(words));
     await assert.rejects(client.predict(vector(value)), changed(words));
     seen.push([...server.requests]);
-    // To look at what there is now, and go on, is for the caller to decide.
+    // Only the caller can agree to the new model.
     assert.equal(client.model.inputs.max, 1);
     assert.equal(await client.refresh(), true);
     assert.equal(client.model.inputs.max, 0.5);
@@ -71,7 +73,7 @@ test("a server that narrows a range can't see whether a feature lies in it", asy
   assert.deepEqual(seen[0], [...asked, ...asked, ...asked]);
 });
 
-test("nothing is sent to a model that differs from what was agreed to, not even a key", async () => {
+test("nothing is sent for a model that differs from the one agreed to, not even a key", async () => {
   const changes = {
     encoding: (model) => ({ ...model, input_step: 4096 }),
     levels: (model) => ({ ...model, inputs: { ...model.inputs, levels: 2 } }),
@@ -97,7 +99,7 @@ test("nothing is sent to a model that differs from what was agreed to, not even 
   }
 });
 
-test("a pinned model is the only one", async () => {
+test("a pinned client accepts no other model", async () => {
   const { Blindscore } = blindscore;
   const server = await deviating((model) => ({ ...model, id: OTHER_ID }));
   const first = await Blindscore.connect(server.address, { model: "mnist-linear" });
@@ -118,7 +120,7 @@ test("a pinned model is the only one", async () => {
   await pinned.ensureKeys();
   server.turn();
   const both = new RegExp(`${OTHER_ID}.*${id}`);
-  // Retrained, with the same ranges: without a pin it would be asked.
+  // Retrained, with the same ranges: a client without a pin would send its query.
   await assert.rejects(pinned.predict(vector(1)), changed(both));
   await assert.rejects(pinned.refresh(), changed(both));
   await assert.rejects(Blindscore.connect(server.address, { model: "mnist-linear", id }), changed(both));
@@ -126,7 +128,7 @@ test("a pinned model is the only one", async () => {
   assert.equal(pinned.model.id, id);
   pinned.free();
 
-  // The server says what the id is. It can't say that of the fingerprint.
+  // The server chooses the id, but the client computes the fingerprint.
   const liar = await deviating((model) => ({ ...model, inputs: { ...model.inputs, max: 0.5 } }));
   liar.turn();
   (await Blindscore.connect(liar.address, { model: "mnist-linear", id })).free();

@@ -1,4 +1,4 @@
-// What a server that means harm can do to a client: keep it waiting, fill its memory, send it elsewhere, make it throw what isn't expected.
+// Tests the client against a malicious server: delays, floods, redirects, malformed responses.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { createGzip } from "node:zlib";
@@ -15,14 +15,14 @@ before(async () => {
   model = await (await fetch(ORIGIN + MODEL)).json();
 });
 
-/** Answers requests of some method with what `say` does. */
+/** Returns an `answer` that leaves requests of one method to `say`. */
 const to = (method, say) => (request, response) => {
   if (request.method !== method) return false;
   say(response);
   return true;
 };
 
-/** Writes for as long as somebody reads; gives what was written. */
+/** Writes for as long as somebody reads; `bytes` counts what was written. */
 function endless(stream, piece) {
   const written = { bytes: 0 };
   const more = () => {
@@ -33,7 +33,7 @@ function endless(stream, piece) {
   return written;
 }
 
-/** One byte of a body, now and then. */
+/** Sends a body byte by byte, without end. */
 function drip(response) {
   response.writeHead(200);
   response.write(" ");
@@ -42,10 +42,10 @@ function drip(response) {
 }
 
 const connect = (address, options) => blindscore.Blindscore.connect(address, { model: "mnist-linear", ...options });
-/** An error of the package's own, with this code. */
+/** Checks that `work` throws an error of the package with this code, and returns it. */
 const fails = async (work, code, words = /./) => {
   const error = await work.then(
-    () => assert.fail("it went well"),
+    () => assert.fail("no error"),
     (error) => error,
   );
   assert.ok(error instanceof blindscore.BlindscoreError, `${error?.stack}`);
@@ -54,7 +54,7 @@ const fails = async (work, code, words = /./) => {
   return error;
 };
 
-test("a body without an end is read as far as it may go, in every answer", async () => {
+test("no more than the allowed size of a response is read, whatever was requested", async () => {
   let written;
   const piece = Buffer.alloc(1 << 16, " ");
   const flood = (response) => {
@@ -64,7 +64,7 @@ test("a body without an end is read as far as it may go, in every answer", async
   const long = /longer than \d+ bytes/;
   const descriptor = await proxy(to("GET", flood));
   await fails(connect(descriptor.address), "malformed_answer", long);
-  // 4 MiB, and what the two sides keep on the way.
+  // 4 MiB, and the buffers on both sides.
   assert.ok(written.bytes < 16 << 20, `${written.bytes} bytes`);
   await fails(blindscore.Blindscore.connect(descriptor.address), "malformed_answer", long);
 
@@ -79,7 +79,7 @@ test("a body without an end is read as far as it may go, in every answer", async
     await client.forget();
     client.free();
   }
-  // An error stays one, whatever its words are.
+  // An endless error response is still reported as that error.
   const failing = await proxy(
     to("GET", (response) => {
       response.writeHead(503, { "retry-after": "7" });
@@ -90,7 +90,7 @@ test("a body without an end is read as far as it may go, in every answer", async
   assert.equal(error.retryAfterMs, 7000);
 });
 
-test("what is compressed counts as it is when it isn't", async () => {
+test("the size of a response is limited after decompression", async () => {
   const bomb = await proxy(
     to("GET", (response) => {
       response.writeHead(200, { "content-encoding": "gzip" });
@@ -106,7 +106,7 @@ test("what is compressed counts as it is when it isn't", async () => {
   assert.ok(grown < 200e6, `${grown} bytes more`);
 });
 
-test("responses of another length than the model's are refused", async () => {
+test("responses of the wrong length are refused", async () => {
   for (const bytes of [0, 1, model.sizes.response - 1, model.sizes.response + 1]) {
     const wrong = await proxy(to("POST", (response) => response.end(Buffer.alloc(bytes))));
     const client = await connect(wrong.address);
@@ -114,7 +114,7 @@ test("responses of another length than the model's are refused", async () => {
     await client.forget();
     client.free();
   }
-  // The server's word for the length doesn't count.
+  // The length that the server states doesn't count.
   const liar = await proxy((request, response) => {
     if (request.url !== MODEL) return to("POST", (response) => endless(response, Buffer.alloc(1 << 16)))(request, response);
     response.end(JSON.stringify({ ...model, sizes: { ...model.sizes, response: 2 ** 31 } }));
@@ -126,26 +126,26 @@ test("responses of another length than the model's are refused", async () => {
   client.free();
 });
 
-test("a server that is silent, or that drips, is given up", async () => {
+test("a server that sends nothing, or too slowly, causes a timeout", async () => {
   const timeout = 150;
   const silent = await proxy(() => true);
   const error = await fails(connect(silent.address, { timeout }), "timeout");
   assert.ok(error instanceof blindscore.NetworkError && error.recovery === "retry");
-  // Time for the bytes comes on top: of the key here, and of the answers.
+  // The time that the bytes of keys and responses take is added.
   for (const method of ["PUT", "POST"]) {
     const dripping = await proxy(to(method, drip));
     const client = await connect(dripping.address, { timeout });
     await fails(client.predict(new Float64Array(784)), "timeout");
     client.free();
   }
-  // Also by a fetch that doesn't listen to its signal.
+  // Even if a custom fetch ignores its signal.
   const deaf = () => new Promise(() => {});
   await fails(connect(ORIGIN, { timeout, fetch: deaf }), "timeout");
   await assert.rejects(connect(silent.address, { timeout: 60_000, signal: AbortSignal.timeout(50) }), { name: "TimeoutError" });
   for (const timeout of [0, -1, NaN]) await fails(connect(ORIGIN, { timeout }), "timeout_range");
 });
 
-test("redirects are not followed, wherever they lead", async () => {
+test("redirects are never followed", async () => {
   const elsewhere = await proxy(() => false);
   for (const status of [301, 302, 303, 307, 308]) {
     for (const method of ["GET", "PUT", "POST", "DELETE"]) {
@@ -164,12 +164,12 @@ test("redirects are not followed, wherever they lead", async () => {
     }
   }
   assert.deepEqual(elsewhere.requests, []);
-  // A fetch that follows them all the same: nothing of the answer is taken.
+  // If a custom fetch follows redirects, the response is still refused.
   const moved = await proxy(to("GET", (response) => response.writeHead(302, { location: elsewhere.address + MODEL }).end()));
   await fails(connect(moved.address, { fetch: (address, init) => fetch(address, { ...init, redirect: "follow" }) }), "redirected");
 });
 
-test("whatever an answer says, what is thrown is the package's own", async () => {
+test("whatever the server sends, every error is one of the package's own", async () => {
   const deep = (open, close, middle = "") => open.repeat(200_000) + middle + close.repeat(200_000);
   const list = Object.values(model);
   const descriptors = {
@@ -207,7 +207,7 @@ test("whatever an answer says, what is thrown is the package's own", async () =>
   }
   await fails(connect(ORIGIN, { model: "\ud800" }), "model_not_found");
 
-  // A key's receipt says when it expires, or it doesn't.
+  // An invalid time of expiry in a key's receipt counts as none.
   for (const expires of ["{}", '{"toString": 1}', "[".repeat(30_000) + "]".repeat(30_000), "1e400", '"soon"']) {
     const lying = await proxy(to("PUT", (response) => response.end(`{"expires_at": ${expires}}`)));
     const client = await connect(lying.address);
@@ -215,7 +215,7 @@ test("whatever an answer says, what is thrown is the package's own", async () =>
     client.free();
   }
 
-  // Problem details of every shape; their words don't steer a terminal.
+  // Malformed problem details; text in them can't control a terminal.
   for (const body of ["null", "[]", "{", '{"code": 1, "title": {}, "recovery": "pray"}', `{"code": ${JSON.stringify("x".repeat(100))}}`]) {
     const lying = await proxy(to("GET", (response) => response.writeHead(400).end(body)));
     const error = await fails(connect(lying.address), "http_400");
@@ -227,7 +227,7 @@ test("whatever an answer says, what is thrown is the package's own", async () =>
   assert.ok(message.startsWith("Clear\\u{1b}[2J: \\u{202e}xxx") && message.length < 1100, message);
 });
 
-test("a model of many outputs is asked in requests that it takes", async () => {
+test("a request for a model with many outputs has no more queries than the server accepts", async () => {
   const outputs = Array.from({ length: 1000 }, (_, index) => ({ label: `${index}`, offset: 0, half_range: 1 }));
   const lengths = [];
   const wide = await proxy((request, response) => {
@@ -242,6 +242,6 @@ test("a model of many outputs is asked in requests that it takes", async () => {
   await fails(client.predictMany(Array(16).fill(new Float64Array(784))), "http_500");
   await client.forget();
   client.free();
-  // Responses of 2.4 MB each, and 8 MiB of them at most.
+  // A response takes 2.4 MB, and a request may have 8 MiB of responses.
   assert.deepEqual(lengths, [3]);
 });

@@ -1,4 +1,5 @@
-// Queries as they leave the packed package carry the noise that docs/security.md states: less would be insecure.
+// Tests that the packed package's queries have the noise stated in docs/security.md. Less would be
+// insecure.
 import assert from "node:assert/strict";
 import { createCipheriv, createHash } from "node:crypto";
 import { before, test } from "node:test";
@@ -9,12 +10,15 @@ const HEADER = 84;
 const SEED = 16;
 const QUERY = 2;
 const FEATURES = 784;
-/** Enough for four deviations of the mean: 52,000 samples. */
+/** Number of queries: 52,000 samples put `TOLERANCE` at four standard errors or more. */
 const QUERIES = 67;
-/** As a share of the stated deviation. */
+/** Accepted difference, as a fraction of the stated deviation. */
 const TOLERANCE = 0.02;
 
-/** Number of the set; k and N of the ring that features are encrypted in; base-2 logarithm of the noise's bound; bits that travel. */
+/**
+ * Parameter sets: number, k and N of the ring in which features are encrypted, base-2 logarithm of
+ * the noise's bound, and bits of each body that are sent.
+ */
 const SETS = {
   "linear-n2048-v3": { number: 5, k: 1, n: 2048, bound: 17, bits: 48 },
   "linear-n2048-fine-v3": { number: 6, k: 1, n: 2048, bound: 17, bits: 48 },
@@ -27,7 +31,7 @@ before(async () => {
   blindscore = await importFrom(await emptyProject());
 });
 
-/** The masks of a query as pairs of 32-bit words, the lower one first. */
+/** Returns a query's masks as pairs of 32-bit words, the lower one first. */
 function masks(seed, { number, k, n }) {
   const domain = Buffer.alloc(6);
   domain.writeUInt16LE(QUERY, 0);
@@ -38,7 +42,7 @@ function masks(seed, { number, k, n }) {
   return new Uint32Array(Uint8Array.from(stream).buffer);
 }
 
-/** Reads numbers of so many bits, the lowest bit first. */
+/** Unpacks numbers of `bits` bits, the lowest bit first. */
 function unpack(bytes, bits) {
   const values = [];
   let [pending, have] = [0n, 0n];
@@ -54,7 +58,7 @@ function unpack(bytes, bits) {
   return values;
 }
 
-/** What decryption finds besides the message, for each feature of a query of an empty image. */
+/** Returns the noise of each feature of a query for an empty image. */
 function errors(query, secret, set) {
   const words = masks(query.subarray(HEADER, HEADER + SEED), set);
   const bodies = unpack(query.subarray(HEADER + SEED), BigInt(set.bits));
@@ -78,7 +82,7 @@ function errors(query, secret, set) {
   });
 }
 
-/** Queries of empty images as `predict` sends them, and the key that they are made with. */
+/** Returns queries for empty images as `predict` sends them, and the key. */
 async function sent(model) {
   const client = await blindscore.Blindscore.connect(ORIGIN, { model });
   await client.ensureKeys();
@@ -93,7 +97,7 @@ async function sent(model) {
   return { set, key, queries };
 }
 
-/** The same as `encrypt` makes them, for a set that none of the server's models has. */
+/** Returns the same from `encrypt`, for a set that none of the server's models uses. */
 async function made(parameter_set) {
   const model = { ...(await (await fetch(`${ORIGIN}/v1/models/mnist-linear`)).json()), parameter_set };
   const { secretKey } = await blindscore.generateKeysAsync(model);
@@ -106,7 +110,7 @@ for (const [name, make] of [
   ["mnist-net-small", sent],
   ["linear-n2048-fine-v3", made],
 ]) {
-  test(`queries for ${name} carry the stated noise`, async () => {
+  test(`queries for ${name} have the stated noise`, async () => {
     const { set: parameters, key, queries } = await make(name);
     const set = SETS[parameters];
     const bytes = key.subarray(HEADER);

@@ -1,3 +1,4 @@
+// Tests the packed package in Node: models, keys, predictions, drawings.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ before(async () => {
   blindscore = await importFrom(folder);
 });
 
-/** A fetch that keeps what was sent and received. */
+/** Returns a fetch that records requests. */
 function recorder() {
   const requests = [];
   const record = async (address, init = {}) => {
@@ -66,7 +67,7 @@ test("the package has one WebAssembly file and its licences", () => {
   assert.equal(manifest.dependencies, undefined);
 });
 
-test("connect, ensureKeys, predict", async () => {
+test("connect, ensureKeys and predict work together", async () => {
   const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear" });
   assert.equal(client.keyId, null);
   const phases = [];
@@ -89,20 +90,20 @@ test("connect, ensureKeys, predict", async () => {
     assert.equal(answer.bytes.response, client.model.sizes.response);
     assert.ok(answer.timings.serverMs > 0);
   }
-  // The plain model is right on 96 of the first 100.
+  // In the clear, the model is right on 96 of the first 100.
   assert.ok(right >= 94, `${right} of 100`);
   await client.forget();
   client.free();
 });
 
-test("a client without a model's name takes the server's first, and predict makes the keys itself", async () => {
+test("without a name, connect takes the server's first model, and predict makes the keys", async () => {
   const client = await blindscore.Blindscore.connect(`${ORIGIN}/`);
   const [digit] = digits(1);
   assert.equal((await client.predict(digit.features)).label, digit.label);
   await client.forget();
 });
 
-test("the secret key is in no request, and the same digit is never encrypted alike", async () => {
+test("no request contains the secret key, and equal digits have different ciphertexts", async () => {
   const { record, requests } = recorder();
   const client = await blindscore.Blindscore.connect(ORIGIN, { fetch: record });
   const [digit] = digits(1);
@@ -120,7 +121,7 @@ test("the secret key is in no request, and the same digit is never encrypted ali
   for (let start = 0; start + 16 <= bits.length; start += 1) {
     for (const body of bodies) assert.ok(!body.includes(bits.subarray(start, start + 16)));
   }
-  // Past magic, lengths and ids only chance makes two bytes equal: 1 in 256.
+  // After magic, lengths and ids, two bytes are equal only by chance: 1 in 256.
   for (const [a, b] of [
     [one.trace.query, two.trace.query],
     [one.trace.response, two.trace.response],
@@ -131,7 +132,7 @@ test("the secret key is in no request, and the same digit is never encrypted ali
   await client.forget();
 });
 
-test("an exported key goes on in another client, and survives that the server lost its public key", async () => {
+test("an exported key works in another client, even after the server has lost its public key", async () => {
   const first = await blindscore.Blindscore.connect(ORIGIN);
   await first.ensureKeys();
   const secretKey = first.exportSecretKey();
@@ -151,7 +152,7 @@ test("an exported key goes on in another client, and survives that the server lo
   assert.equal(second.keyId, null);
 });
 
-test("generateKeys, encrypt and decrypt with one's own transport", async () => {
+test("generateKeys, encrypt and decrypt work with a custom transport", async () => {
   const { decrypt, encrypt, generateKeys } = blindscore;
   const model = await (await fetch(`${ORIGIN}/v1/models/mnist-linear`)).json();
   const { keyId, publicKey, secretKey } = generateKeys(model);
@@ -160,7 +161,7 @@ test("generateKeys, encrypt and decrypt with one's own transport", async () => {
   const [digit] = digits(1);
   const query = encrypt(model, secretKey, digit.features);
 
-  // The tutorial's form.
+  // The form of Microsoft's tutorial (docs/http.md).
   const answer = await fetch(`${ORIGIN}/score`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -188,7 +189,7 @@ test("generateKeys, encrypt and decrypt with one's own transport", async () => {
   assert.throws(() => decrypt(model, secretKey, another, response), { code: "query_mismatch" });
 });
 
-test("a network's key is made in steps, can be given up, and is kept for other clients and models", async () => {
+test("a network's key is made in steps, can be aborted, and serves other clients and models", async () => {
   const { Blindscore, memoryStorage } = blindscore;
   const storage = memoryStorage();
   const client = await Blindscore.connect(ORIGIN, { model: "mnist-net", storage });
@@ -212,7 +213,7 @@ test("a network's key is made in steps, can be given up, and is kept for other c
   for (const { label, features } of digits(20)) right += (await client.predict(features)).label === label;
   assert.ok(right >= 19, `${right} of 20`);
 
-  // The same parameters, so the same key, and no upload.
+  // The same parameters, so the same key and no upload.
   const small = await Blindscore.connect(ORIGIN, { model: "mnist-net-small", storage });
   assert.equal(small.keyId, client.keyId);
   const again = await small.ensureKeys();
@@ -228,7 +229,7 @@ test("a network's key is made in steps, can be given up, and is kept for other c
   assert.equal(fresh.keyId, null);
 });
 
-test("predictMany asks for several images at a time, and survives a lost key", async () => {
+test("predictMany sends several images at a time, and replaces a lost key", async () => {
   const { record, requests } = recorder();
   const client = await blindscore.Blindscore.connect(ORIGIN, { fetch: record });
   const images = digits(40);
@@ -254,7 +255,7 @@ test("predictMany asks for several images at a time, and survives a lost key", a
   await client.forget();
 });
 
-test("a stored key that can't be read is forgotten", async () => {
+test("a stored key that can't be read is deleted", async () => {
   const storage = blindscore.memoryStorage();
   const client = await blindscore.Blindscore.connect(ORIGIN, { storage });
   await storage.set(`${ORIGIN} ${client.model.parameter_set}`, new Uint8Array(340));
@@ -263,7 +264,7 @@ test("a stored key that can't be read is forgotten", async () => {
   assert.equal(await storage.get(`${ORIGIN} ${client.model.parameter_set}`), undefined);
 });
 
-test("bad vectors and bad keys are refused before anything is sent", async () => {
+test("invalid vectors and keys are refused before anything is sent", async () => {
   const { record, requests } = recorder();
   const client = await blindscore.Blindscore.connect(ORIGIN, { fetch: record });
   await client.ensureKeys();
@@ -279,7 +280,7 @@ test("bad vectors and bad keys are refused before anything is sent", async () =>
   await client.forget();
 });
 
-test("errors of the server and the network have their codes", async () => {
+test("errors of the server and the network have stable codes", async () => {
   const { Blindscore } = blindscore;
   await rejects(Blindscore.connect(ORIGIN, { model: "nothing" }), "model_not_found", "refresh_model");
   await rejects(Blindscore.connect("http://127.0.0.1:9"), "network", "retry");
@@ -289,7 +290,7 @@ test("errors of the server and the network have their codes", async () => {
   await rejects(Blindscore.connect(ORIGIN, { fetch: html }), "http_502", "retry");
 });
 
-test("drawings are normalised like MNIST", async () => {
+test("drawings are normalised like MNIST's digits", async () => {
   const { init, normalizeDrawing } = blindscore;
   await init();
   await init();

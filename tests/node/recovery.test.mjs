@@ -1,4 +1,4 @@
-// Errors, giving up, and going on: what a program around the client has to handle, and what it hasn't.
+// Tests errors, cancellation and recovery.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { digits } from "../support/digits.mjs";
@@ -8,7 +8,7 @@ import { emptyProject, importFrom } from "../support/tarball.mjs";
 let blindscore;
 before(async () => (blindscore = await importFrom(await emptyProject())));
 
-/** A fetch that changes what the server says at `path`. */
+/** Returns a fetch that changes the server's JSON at `path`. */
 function changing(path, change) {
   return async (address, init) => {
     const response = await fetch(address, init);
@@ -41,7 +41,7 @@ test("every kind of error is a class, with code and recovery", async () => {
   client.free();
 });
 
-test("a server that asks to wait is heard, in seconds and as a date", async () => {
+test("Retry-After is understood in seconds and as a date", async () => {
   const { Blindscore } = blindscore;
   const busy = (retryAfter) => async () => new Response("{}", { status: 503, headers: { "retry-after": retryAfter } });
   const retryAfterMs = async (value) => {
@@ -55,13 +55,13 @@ test("a server that asks to wait is heard, in seconds and as a date", async () =
   assert.equal(await retryAfterMs("soon"), null);
 });
 
-test("an answer that is no JSON is not taken for one", async () => {
+test("a response that isn't JSON is refused", async () => {
   const portal = async () => new Response("<h1>Please sign in</h1>");
   await assert.rejects(blindscore.Blindscore.connect(ORIGIN, { fetch: portal }), { code: "malformed_answer", recovery: "retry" });
 });
 
-test("a model that has changed since connect is fetched again, and the query made anew", async () => {
-  // An old descriptor at first, the true one when it is asked for again.
+test("a model that has changed since connect is fetched again, and the query is encrypted again", async () => {
+  // An old descriptor at first, then the current one.
   let asked = 0;
   const old = changing("/v1/models/mnist-linear", (model) => (asked++ === 0 ? { ...model, id: "11".repeat(16), title: "old" } : model));
   const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: old });
@@ -75,14 +75,14 @@ test("a model that has changed since connect is fetched again, and the query mad
   await client.forget();
 });
 
-test("a changed model that doesn't stop changing is an error", async () => {
+test("a model that keeps changing is an error", async () => {
   const liar = changing("/v1/models/mnist-linear", (model) => ({ ...model, id: "11".repeat(16) }));
   const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: liar });
   await assert.rejects(client.predict(digit.features), { code: "model_changed", recovery: "refresh_model", status: 410 });
   await client.forget();
 });
 
-test("a client and a server without a common format say who is older", async () => {
+test("a client and a server without a common format say which is older", async () => {
   const newer = changing("/v1/models/mnist-linear", (model) => ({ ...model, formats: [7, 8] }));
   await assert.rejects(blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: newer }), {
     code: "unsupported_format",
@@ -93,7 +93,7 @@ test("a client and a server without a common format say who is older", async () 
   const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-linear", fetch: both });
   assert.equal((await client.predict(digit.features)).label, digit.label);
   await client.forget();
-  // A blob of another version, sent all the same.
+  // A key in another format version is refused by the server.
   const model = await (await fetch(`${ORIGIN}/v1/models/mnist-linear`)).json();
   const { keyId, publicKey } = blindscore.generateKeys(model);
   publicKey[4] = 1;
@@ -110,7 +110,7 @@ async function sha256(bytes) {
   return Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
 }
 
-test("who shares a run of ensureKeys can give up alone; the last one stops it", async () => {
+test("callers that share a run of ensureKeys can abort independently; the last one ends the run", async () => {
   const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-net" });
   const [first, second] = [new AbortController(), new AbortController()];
   const heard = { first: 0, second: 0 };
@@ -122,7 +122,7 @@ test("who shares a run of ensureKeys can give up alone; the last one stops it", 
   const report = await two;
   assert.ok(report.generated && report.uploaded);
   assert.ok(heard.second > heard.first);
-  assert.equal(heard.first, then, "who has left hears no more");
+  assert.equal(heard.first, then, "an aborted caller gets no more progress");
   assert.ok(report.expiresAt > new Date());
 
   await client.forget();
@@ -135,7 +135,7 @@ test("who shares a run of ensureKeys can give up alone; the last one stops it", 
   client.free();
 });
 
-test("'forget' stops a key in the making", async () => {
+test("forget aborts key generation", async () => {
   const client = await blindscore.Blindscore.connect(ORIGIN, { model: "mnist-net" });
   const making = assert.rejects(client.ensureKeys(), { name: "AbortError" });
   await new Promise((resolve) => setTimeout(resolve, 30));
@@ -145,7 +145,7 @@ test("'forget' stops a key in the making", async () => {
   client.free();
 });
 
-test("a freed client says so; 'using' frees it", async () => {
+test("a freed client throws, and can be freed again", async () => {
   const client = await blindscore.Blindscore.connect(ORIGIN);
   await client.ensureKeys();
   const { keyId } = client;
@@ -165,7 +165,7 @@ test("a freed client says so; 'using' frees it", async () => {
   assert.equal(client.keyId, null);
   assert.equal((await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method: "DELETE" })).status, 204);
 
-  // In the middle of a prediction, too.
+  // Even during a prediction.
   const busy = await blindscore.Blindscore.connect(ORIGIN);
   await busy.ensureKeys();
   const prediction = assert.rejects(busy.predict(digit.features), { code: "freed" });
@@ -173,7 +173,7 @@ test("a freed client says so; 'using' frees it", async () => {
   await prediction;
 });
 
-test("generateKeysAsync lets others work, and can be given up", async () => {
+test("generateKeysAsync yields to other work, and can be aborted", async () => {
   const { generateKeysAsync, encrypt, decrypt } = blindscore;
   const model = await (await fetch(`${ORIGIN}/v1/models/mnist-net-small`)).json();
   const giveUp = new AbortController();
@@ -196,7 +196,7 @@ test("generateKeysAsync lets others work, and can be given up", async () => {
   await fetch(`${ORIGIN}/v1/keys/${keyId}`, { method: "DELETE" });
 });
 
-test("WebAssembly from elsewhere: bytes, a module, a response; an altered file at an address is refused", async () => {
+test("WebAssembly is accepted as bytes, module or response, and a modified file at an address is refused", async () => {
   const { readFileSync } = await import("node:fs");
   const { join } = await import("node:path");
   const { createServer } = await import("node:http");
@@ -226,7 +226,7 @@ test("WebAssembly from elsewhere: bytes, a module, a response; an altered file a
   server.closeAllConnections();
 });
 
-test("keys of earlier versions are deleted from the storage, and the report says so", async () => {
+test("keys of earlier versions are deleted from the storage, and the report shows it", async () => {
   const { Blindscore, memoryStorage } = blindscore;
   const storage = memoryStorage();
   const kept = ["linear-n2048", "linear-n2048-fine", "network-n704-k4"].map((set) => `${ORIGIN} ${set}`);

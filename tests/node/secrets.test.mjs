@@ -1,4 +1,4 @@
-// Copies of a secret key are overwritten when they are no longer needed.
+// Tests that copies of a secret key are overwritten when they are no longer needed.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { digits } from "../support/digits.mjs";
@@ -6,14 +6,14 @@ import { ORIGIN } from "../support/server.mjs";
 import { emptyProject, importFrom } from "../support/tarball.mjs";
 
 let blindscore;
-/** The WebAssembly's memory: no part of the package's interface, so it is caught where it is made. */
+/** The WebAssembly's memory. The package doesn't export it, so its creation is intercepted. */
 let memory;
 before(async () => {
   const { instantiate } = WebAssembly;
   WebAssembly.instantiate = async (...parts) => {
     const made = await instantiate.apply(WebAssembly, parts);
     const { exports } = made.instance ?? made;
-    // Node makes one for its own fetch as well.
+    // Node instantiates WebAssembly for its own fetch, too.
     if ("normalizeDrawing" in exports) memory = exports.memory;
     return made;
   };
@@ -24,10 +24,10 @@ before(async () => {
 
 const [digit] = digits(1);
 const isWiped = (bytes) => bytes.every((byte) => byte === 0);
-/** Whether the last bytes of an exported key, which are key and nothing else, are in the memory. */
+/** Returns whether the memory contains the last bytes of an exported key, which are key bits. */
 const inMemory = (key) => Buffer.from(memory.buffer).includes(Buffer.from(key.subarray(-64)));
 
-/** A storage in the package's own way, that shows the arrays which it was passed and has given. */
+/** Returns a storage that records every array passed to it or returned by it. */
 function watched(storage, copies) {
   const seen = [];
   const see = (bytes) => {
@@ -43,7 +43,7 @@ function watched(storage, copies) {
   };
 }
 
-test("what passes between a client and a storage that copies is wiped, and nothing else is", async () => {
+test("arrays passed to or from a storage that copies are wiped, and no others", async () => {
   const { Blindscore, memoryStorage } = blindscore;
   const inner = memoryStorage();
   const storage = watched(inner, true);
@@ -58,7 +58,7 @@ test("what passes between a client and a storage that copies is wiped, and nothi
   assert.deepEqual(await inner.get(name), exported, "the storage has it still");
   assert.equal((await later.predict(digit.features)).label, digit.label);
 
-  // A storage of somebody's own may keep the very array.
+  // A custom storage may keep the array itself.
   const own = new Map();
   const keeping = { get: async (name) => own.get(name), set: async (name, key) => own.set(name, key), delete: async (name) => own.delete(name) };
   const third = await Blindscore.connect(ORIGIN, { storage: keeping, secretKey: exported });
@@ -80,7 +80,7 @@ test("no copy of an exported key stays in the WebAssembly's memory", async () =>
   const second = await Blindscore.connect(ORIGIN, { secretKey: key });
   assert.ok(!inMemory(key), "by the import");
   encrypt(client.model, key, digit.features);
-  assert.ok(!inMemory(key), "by functions that are given the key");
+  assert.ok(!inMemory(key), "by functions that take the key");
   await client.forget();
   second.free();
   client.free();

@@ -1,4 +1,4 @@
-// The packed package in the projects people have: connect, predict, the right digits.
+// Tests the packed package in typical projects: each connects and reads the test digits correctly.
 import assert from "node:assert/strict";
 import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-/** Serves a folder, and hears what the page there makes of the digits. */
+/** Serves a folder, and returns the labels that its page logs. */
 async function answers(folder) {
   const site = await serve(folder);
   try {
@@ -25,13 +25,13 @@ async function answers(folder) {
   }
 }
 
-test("Node", async () => {
+test("Node: the package is imported", async () => {
   const folder = await project("node");
   await writeFile(join(folder, "digits.json"), JSON.stringify(digits));
   assert.equal(await node(folder, "main.js", ORIGIN, "digits.json"), LABELS);
 });
 
-test("Node: the WebAssembly from wherever it is", async () => {
+test("Node: the WebAssembly is loaded from every kind of source", async () => {
   const folder = await project("node");
   for (const source of ["package", "bytes", "buffer", "module", "response", "address"]) {
     assert.equal(await node(folder, "sources.js", source), "784", source);
@@ -46,7 +46,7 @@ for (const app of ["vite", "vite-worker"]) {
   });
 }
 
-test("vite: its development server", async () => {
+test("vite: served by the development server", async () => {
   const folder = await project("vite");
   const site = await serve(folder);
   const vite = await createServer({
@@ -63,27 +63,27 @@ test("vite: its development server", async () => {
   }
 });
 
-test("webpack", async () => {
+test("webpack: built", async () => {
   const folder = await project("webpack");
   await tool(folder, "webpack-cli", "--mode=production");
   assert.equal(await answers(folder), LABELS);
 });
 
-test("esbuild", async () => {
+test("esbuild: built", async () => {
   const folder = await project("esbuild");
   await tool(folder, "esbuild", "main.js", "--bundle", "--format=esm", "--loader:.wasm=file", "--outdir=dist");
   assert.equal(await answers(folder), LABELS);
 });
 
 for (const app of ["plain", "plain-worker"]) {
-  test(`${app}: no bundler`, async () => {
+  test(`${app}: served without a bundler`, async () => {
     assert.equal(await answers(await project(app)), LABELS);
   });
 }
 
-test("no bundler: WebAssembly that isn't this package's is refused", async () => {
+test("plain: modified WebAssembly is refused", async () => {
   const folder = await project("plain");
-  // One more section, which no engine would mind: custom, named "x".
+  // A custom section named "x", which every engine accepts.
   await appendFile(join(folder, "node_modules", "blindscore", "dist", "blindscore_bg.wasm"), Buffer.of(0, 2, 1, 0x78));
   await assert.rejects(answers(folder), /integrity|wasm_load/);
 });

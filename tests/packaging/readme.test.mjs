@@ -1,4 +1,5 @@
-// Every piece of code in the README of the packed package does what it says, against the real server. Only the server's address is replaced.
+// Runs every snippet in the packed package's README against the real server. Only the server's
+// address is replaced. Compares tables of error codes with the source.
 import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +17,7 @@ import { starts, visit } from "./support/visit.mjs";
 
 const ADDRESS = "https://scores.example";
 const IMAGES = `export const images = ${JSON.stringify(digits.map(({ features }) => features))};\n`;
-/** Every snippet reads the first digit, and logs a line that starts with what it read. */
+/** Every snippet scores the first digit, and logs a line that starts with its label. */
 const [{ label: LABEL }] = digits;
 
 const folder = await project("readme");
@@ -39,7 +40,7 @@ async function readsInNode(name, code) {
   );
 }
 
-/** Puts a page into a folder of its own in the project. */
+/** Writes a page into a folder of the project. */
 async function page(name, files) {
   await mkdir(join(folder, name), { recursive: true });
   const html = '<!doctype html>\n<script type="module" src="./main.js"></script>\n';
@@ -49,11 +50,11 @@ async function page(name, files) {
 }
 
 for (const { code, line } of of("js")) {
-  test(`line ${line}, in Node`, () => readsInNode(`line-${line}.js`, code));
+  test(`the snippet in line ${line} runs in Node`, () => readsInNode(`line-${line}.js`, code));
 }
 
 for (const { code, line } of of("ts")) {
-  test(`line ${line}, in TypeScript`, async () => {
+  test(`the snippet in line ${line} compiles as strict TypeScript and runs`, async () => {
     const name = `line-${line}`;
     await writeFile(join(folder, `${name}.ts`), code);
     const strictly = ["--strict", "--skipLibCheck", "false", "--allowJs", "--noEmit", "--module", "nodenext"];
@@ -62,7 +63,7 @@ for (const { code, line } of of("ts")) {
   });
 }
 
-test("the pages, built with Vite", async (context) => {
+test("the pages work when built with Vite", async (context) => {
   const site = await serve(join(folder, "built"));
   after(() => site.close());
   const pages = [];
@@ -85,7 +86,7 @@ test("the pages, built with Vite", async (context) => {
   }
 });
 
-test("the page for esbuild", async () => {
+test("the page for esbuild works", async () => {
   const [main] = of("js esbuild");
   const [command] = of("sh esbuild");
   const site = await serve(join(folder, "esbuild"));
@@ -98,7 +99,7 @@ test("the page for esbuild", async () => {
   await visit(browser, `${site.origin}/`, LABEL);
 });
 
-test("the page without a bundler", async () => {
+test("the page without a bundler works", async () => {
   const [main] = of("js plain");
   const [html] = of("html");
   const site = await serve(folder);
@@ -108,14 +109,14 @@ test("the page without a bundler", async () => {
   await visit(browser, `${site.origin}/`, LABEL);
 });
 
-test("the policy is the one under which all pages here were visited", () => {
+test("the content security policy is the one that these tests serve pages with", () => {
   assert.deepEqual(
     of("http").map(({ code }) => code),
     [`Content-Security-Policy: ${POLICY}\n`],
   );
 });
 
-test("each kind of code that there can be only one of is there once", () => {
+test("snippets that must be unique occur once", () => {
   for (const kind of ["js esbuild", "sh esbuild", "js plain", "html", "http"]) assert.equal(of(kind).length, 1, kind);
   assert.deepEqual(
     of("sh").map(({ code }) => code),
@@ -158,7 +159,7 @@ function byCode(one, other) {
   return one.code < other.code ? -1 : 1;
 }
 
-/** The members of a union of strings, sorted. */
+/** Returns the members of a union of strings, sorted. */
 function union(source, name) {
   const file = ts.createSourceFile("errors.d.ts", source, ts.ScriptTarget.ES2022);
   const declaration = file.statements.find((statement) => ts.isTypeAliasDeclaration(statement) && statement.name.text === name);

@@ -1,4 +1,4 @@
-// What the packed package promises to type checkers and to tools that read its package.json.
+// Tests the packed package's types, and its package.json as tools read it.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,11 +14,11 @@ for (const [module, resolution] of [
   ["nodenext", "nodenext"],
   ["esnext", "bundler"],
 ]) {
-  test(`tsc --strict, moduleResolution ${resolution}`, () =>
+  test(`the consumer compiles with moduleResolution ${resolution}`, () =>
     tool(folder, "tsc", "--project", "tsconfig.json", "--module", module, "--moduleResolution", resolution));
 }
 
-test("the program that is type-checked uses every export", async () => {
+test("the consumer uses every export", async () => {
   const entry = join(folder, "node_modules", "blindscore", "dist", "index.d.ts");
   const program = ts.createProgram([entry], { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext });
   const checker = program.getTypeChecker();
@@ -32,6 +32,6 @@ test("the program that is type-checked uses every export", async () => {
   assert.deepEqual(imported.toSorted(), exported.toSorted());
 });
 
-test("publint", () => tool(folder, "publint", TARBALL, "--strict"));
+test("publint finds nothing", () => tool(folder, "publint", TARBALL, "--strict"));
 
-test("arethetypeswrong", () => tool(folder, "attw", TARBALL, "--profile", "esm-only"));
+test("arethetypeswrong finds nothing", () => tool(folder, "attw", TARBALL, "--profile", "esm-only"));

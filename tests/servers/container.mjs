@@ -1,4 +1,4 @@
-// Makes the container `keys` in an Azurite: node container.mjs ENDPOINT ACCOUNT KEY
+// Creates the container `keys` in Azurite. Usage: node container.mjs ENDPOINT ACCOUNT KEY
 import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 
 const [endpoint, account, key] = process.argv.slice(2);

@@ -11,6 +11,7 @@ const ARGUMENTS = [
   "--no-first-run",
 ];
 
+/** Starts Chromium without a window. */
 export function launch() {
   return chromium.launch({ executablePath: setting("CHROMIUM"), args: ARGUMENTS });
 }

@@ -3,10 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setting } from "./environment.mjs";
 
-/** Gray values in an image. */
+/** Number of pixels in an image. */
 export const PIXELS = 28 * 28;
 
-/** Returns the test digits as `{ label, pixels }`; `pixels` are gray values from 0 to 255, row by row. */
+/** Returns all test digits as `{ label, pixels }`; pixels are gray values, 0 to 255, row by row. */
 export function testSet(folder = setting("MNIST_DIR")) {
   const images = readFileSync(join(folder, "t10k-images-idx3-ubyte")).subarray(16);
   const labels = readFileSync(join(folder, "t10k-labels-idx1-ubyte")).subarray(8);

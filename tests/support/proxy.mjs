@@ -4,8 +4,8 @@ import { after } from "node:test";
 import { ORIGIN } from "./server.mjs";
 
 /**
- * Starts a proxy whose responses `answer` may replace: it is given the request and the response, and
- * returns whether it has responded. `requests` lists what was requested. The proxy ends with the test.
+ * Starts a proxy whose responses `answer` may replace: it takes the request and the response, and
+ * returns whether it has responded. `requests` lists all requests. The proxy ends with the test.
  */
 export async function proxy(answer) {
   const requests = [];

@@ -1,5 +1,6 @@
-// docs/tutorial.md, done as a reader does it: files are saved, commands are typed into one shell, what they print is compared with what the
-// document shows. Replaced are only the port, where cargo builds, and the making of the Python environment, which is there already.
+// Follows docs/tutorial.md as a reader does: saves its files, types its commands into one shell,
+// and compares their output with the document's. Only the port, cargo's target folder and the
+// creation of the Python environment are replaced.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -21,15 +22,15 @@ const target = setting("TUTORIAL_TARGET");
 const port = await freePort();
 const home = mkdtempSync(join(tmpdir(), "blindscore-tutorial-"));
 const folder = join(home, "blindscore-tutorial");
-// The reader's own: no variables of other tests, no key of the user who tests, and nothing comes from a network.
+// A clean environment: no variables of other tests, no keys of this user, and no network.
 const { PATH, LANG } = process.env;
 const shell = new Shell(REPOSITORY, { PATH, LANG, HOME: home, PIP_NO_INDEX: "1", npm_config_offline: "true" });
 after(() => shell.close());
-// After the shell's own end, which was registered first.
+// Runs after the shell's own handler, which was registered first.
 process.on("exit", () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
 
 const markdown = readFileSync(join(REPOSITORY, "docs/tutorial.md"), "utf8");
-/** As this reader copies it. */
+/** Returns code with the replacements made. */
 function copied(code) {
   return code
     .replaceAll(PORT, port)
@@ -37,7 +38,7 @@ function copied(code) {
     .replaceAll(MAKE_PYTHON, `ln -s "${setting("TUTORIAL_PYTHON")}" .venv`);
 }
 
-test("each replacement is there to be made", () => {
+test("the document contains each text to be replaced", () => {
   for (const text of [PORT, BUILT, MAKE_PYTHON]) assert.ok(markdown.includes(text), text);
 });
 
@@ -63,7 +64,7 @@ for (const { kind, file, code, line } of blocks(markdown)) {
   });
 }
 
-test("nothing is left", async () => {
+test("no files, keys or processes are left", async () => {
   assert.ok(!existsSync(folder));
   const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   assert.deepEqual(
@@ -73,7 +74,7 @@ test("nothing is left", async () => {
   await assert.rejects(fetch(`http://127.0.0.1:${port}/healthz`), "the server still answers");
 });
 
-/** A port that nobody listens on. */
+/** Returns a free port. */
 async function freePort() {
   const listener = createServer().listen(0, "127.0.0.1");
   await once(listener, "listening");

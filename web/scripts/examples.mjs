@@ -1,5 +1,5 @@
-// Writes src/panels/examples.bin and src/panels/examples.json: the first 20 images of MNIST's test set, none skipped, and for each digit model
-// the first ones that it misreads, as a running server really answered.
+// Writes src/panels/examples.bin and src/panels/examples.json: the first 20 images of MNIST's test
+// set, and for each digit model the first ones that it misreads on a running server.
 // Usage: node scripts/examples.mjs MNIST_DIR SERVER_URL
 import { Blindscore } from "blindscore";
 import { writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ if (!folder || !server) {
 }
 const digits = testSet(folder);
 
-/** The first test images that a model gets wrong. */
+/** Returns the first test images that a model misreads. */
 async function misread(name) {
   const client = await Blindscore.connect(server, { model: name });
   const found = [];

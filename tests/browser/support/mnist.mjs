@@ -1,4 +1,4 @@
-// MNIST's test digits, as the strokes of a pen.
+// MNIST's test digits as strokes of a pen.
 import { testSet } from "../../support/digits.mjs";
 
 const SIDE = 28;
@@ -21,20 +21,26 @@ const AROUND = [
   [-1, -1],
 ];
 
-/** The first `count` test digits: `{ label, strokes }`, strokes being lists of `[x, y]` as fractions of the sheet. */
+/**
+ * Returns the first test digits as `{ label, strokes }`. Strokes are lists of `[x, y]`, as
+ * fractions of the sheet.
+ */
 export function testDigits(count) {
   const first = testSet().slice(0, count);
   return first.map(({ label, pixels }) => ({ label, strokes: strokes(pixels) }));
 }
 
-/** The middle line of the ink, and what a pen of about two pixels must still fill in where the ink is broad. */
+/**
+ * Returns the middle line of the ink, and strokes that fill broad ink, which a pen of about two
+ * pixels would leave open.
+ */
 function strokes(image) {
   const ink = Uint8Array.from(image, (value) => (value > INK ? 1 : 0));
   const core = ink.map((value, i) => value && NEAR.every(([dx, dy]) => at(ink, (i % SIDE) + dx, Math.floor(i / SIDE) + dy)));
   return [...trace(thin(ink)), ...runs(core)];
 }
 
-/** One stroke along each row's runs of set pixels. */
+/** Returns a stroke for each horizontal run of set pixels. */
 function runs(grid) {
   const found = [];
   for (let y = 0; y < SIDE; y += 1) {
@@ -55,7 +61,7 @@ function at(grid, x, y) {
   return x >= 0 && x < SIDE && y >= 0 && y < SIDE && grid[y * SIDE + x] ? 1 : 0;
 }
 
-/** The middle line of the ink: Zhang and Suen's thinning. */
+/** Returns the middle line of the ink, by Zhang and Suen's thinning. */
 function thin(ink) {
   const grid = Uint8Array.from(ink);
   let changed = true;
@@ -81,7 +87,7 @@ function thin(ink) {
   return grid;
 }
 
-/** Walks along the line, lifting the pen only where it ends. */
+/** Returns strokes along the line; the pen is lifted only at its ends. */
 function trace(grid) {
   const left = new Set([...grid.keys()].filter((i) => grid[i]));
   const neighbours = (i, among) =>

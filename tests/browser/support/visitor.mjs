@@ -1,9 +1,9 @@
-// A visitor of the page: a browser tab, what it sent, and a hand that draws.
+// A visitor of the page: draws in a browser tab, and records its requests and complaints.
 import assert from "node:assert/strict";
 import { ORIGIN } from "../../support/server.mjs";
 
 export class Visitor {
-  /** Opens the page in a context of its own, to stay with one model unless `model` is null. */
+  /** Opens the page in a new context. The page keeps to `model`, unless it is null. */
   static async open(browser, { model = "mnist-linear", origin = ORIGIN, ...options } = {}) {
     const context = await browser.newContext(options);
     const page = await context.newPage();
@@ -33,12 +33,12 @@ export class Visitor {
     return this.page.textContent(selector);
   }
 
-  /** Waits until this model is in use. */
+  /** Waits until a model is in use. */
   async uses(model) {
     await this.page.waitForSelector(`#models input[value="${model}"]:checked`, { timeout: 60_000 });
   }
 
-  /** Ready, with a key on the server. */
+  /** Waits until the page is ready, and returns the id of its key. */
   async ready() {
     await this.state("ready");
     return this.text("#key-id");
@@ -59,7 +59,7 @@ export class Visitor {
     }
   }
 
-  /** Draws on a clean sheet and reads the answer. */
+  /** Draws on a cleared sheet and returns the answer. */
   async ask(strokes) {
     await this.page.click("#clear");
     await this.draw(strokes);
@@ -67,7 +67,7 @@ export class Visitor {
     return this.text("#answer");
   }
 
-  /** Chooses an example, counted from 0, and reads the answer. */
+  /** Chooses an example, counted from 0, and returns the answer. */
   async askExample(index) {
     await this.page.click("#clear");
     await this.chooseExample(index);
@@ -75,31 +75,31 @@ export class Visitor {
     return this.text("#answer");
   }
 
-  /** Puts an example on the sheet. */
+  /** Chooses an example, counted from 0. */
   async chooseExample(index) {
     if ((await this.page.getAttribute("#try-example", "aria-expanded")) === "false") await this.page.click("#try-example");
     await this.page.click(`#examples button >> nth=${index}`);
   }
 
-  /** Waits until the page says what is wrong, and gives its words. */
+  /** Waits until the page shows a problem, and returns its text. */
   async trouble(code) {
     await this.page.waitForSelector(`#trouble[data-code="${code}"]`, { timeout: 30_000 });
     return this.text("#trouble-text");
   }
 
-  /** Waits, through whatever troubles, until the page has an answer. */
+  /** Waits, through any problems, until the page has an answer, and returns it. */
   async answered() {
     await this.page.waitForSelector('main[data-state="answered"]', { timeout: 60_000 });
     assert.ok(!(await this.page.isVisible("#trouble")), "still in trouble");
     return this.text("#answer");
   }
 
-  /** Bodies of the queries sent so far. */
+  /** Returns the bodies of the queries sent so far. */
   queries() {
     return this.requests.filter((request) => request.headers()["blindscore-key"]).map((request) => request.postDataBuffer());
   }
 
-  /** RGBA of a canvas, read from a copy. */
+  /** Returns a canvas's RGBA values, read from a copy. */
   pixels(selector) {
     return this.page.$eval(selector, (canvas) => {
       const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
@@ -108,13 +108,13 @@ export class Visitor {
     });
   }
 
-  /** The values that were encrypted last, as the page shows them. */
+  /** Returns the values that were encrypted last, as the page shows them. */
   async normalized() {
     const pixels = await this.pixels("#normalised");
     return Uint8Array.from(pixels.filter((_, i) => i % 4 === 3));
   }
 
-  /** Nothing went wrong and nothing left the origin. */
+  /** Checks that nothing went wrong and that no request went to another origin. */
   assertClean() {
     assert.deepEqual(this.complaints, []);
     const foreign = this.requests.map((request) => request.url()).filter((url) => new URL(url).origin !== this.origin);
@@ -126,7 +126,7 @@ export class Visitor {
   }
 }
 
-/** Status of a request about a key, made behind the page's back. */
+/** Sends a request about a key behind the page's back, and returns the status. */
 export async function keyStatus(method, keyId, origin = ORIGIN) {
   const response = await fetch(`${origin}/v1/keys/${keyId}`, { method });
   await response.body?.cancel();

@@ -1,4 +1,4 @@
-// A project of its own for each app: a copy of its folder outside the repository, with the packed package installed.
+// Projects outside the repository, one for each app, with the packed package installed.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp } from "node:fs/promises";
@@ -8,11 +8,11 @@ import { promisify } from "node:util";
 import { install, temporaryFolder } from "../../support/tarball.mjs";
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
-/** Where npm puts programs: of the whole workspace, and of these tests if their dependencies differ from others'. */
+/** Where npm puts programs: here if dependencies differ from the workspace's, otherwise there. */
 const PROGRAMS = [HERE, join(HERE, "..", "..")].map((folder) => join(folder, "node_modules", ".bin"));
 const execute = promisify(execFile);
 
-/** Installs the tarball into a copy of `apps/{name}`, and gives its folder. */
+/** Installs the package into a copy of `apps/{name}`, and returns the copy's folder. */
 export async function project(name) {
   const folder = await temporaryFolder(name);
   await cp(join(HERE, "apps", name), folder, { recursive: true });
@@ -26,7 +26,7 @@ function program(name) {
   return found;
 }
 
-/** Runs a tool of the workspace's `node_modules` in a folder; its output is what a failure says. */
+/** Runs a tool from `node_modules` in a folder, and returns its output; errors contain it, too. */
 export async function tool(folder, name, ...args) {
   try {
     const { stdout, stderr } = await execute(program(name), args, { cwd: folder });
@@ -36,7 +36,7 @@ export async function tool(folder, name, ...args) {
   }
 }
 
-/** Runs a script of a project in Node, and gives what it prints; complaints fail. */
+/** Runs a script of a project in Node, and returns its output. Fails if it writes to stderr. */
 export async function node(folder, script, ...args) {
   const { stdout, stderr } = await execute(process.execPath, [script, ...args], { cwd: folder });
   if (stderr) throw new Error(`${script} complains:\n${stderr}`);

@@ -1,10 +1,10 @@
-// The packed README's code, by what it is for.
+// Reads the snippets of the packed README, and tables of error codes.
 
-/** What may stand behind the three backticks, and what becomes of it. Anything else fails. */
+/** What may follow the three backticks, and what the snippet is. Anything else fails. */
 const KINDS = new Set([
   "js", // a module in Node
   "ts", // the same, in TypeScript
-  "js browser", // a page's main.js, or a file that the next one needs: "js browser worker.js"
+  "js browser", // a page's main.js, or a file that the next page needs: "js browser worker.js"
   "js plain", // a page's main.js without a bundler
   "html", // the page around it
   "js esbuild", // a page's main.js for esbuild
@@ -13,13 +13,13 @@ const KINDS = new Set([
   "http", // a content security policy
 ]);
 
-/** All code: `{ kind, file, code, line }`; `file` is null where the snippet has no name of its own. */
+/** Returns all snippets: `{ kind, file, code, line }`; `file` is null if the snippet names none. */
 export function snippets(markdown) {
   return [...markdown.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map(({ 1: info, 2: code, index }) => {
     const line = markdown.slice(0, index).split("\n").length;
     const file = info.match(/^js browser (\S+)$/)?.[1] ?? null;
     const kind = file ? "js browser" : info;
-    if (!KINDS.has(kind)) throw new Error(`README.md:${line}: nothing is known of "${info}"`);
+    if (!KINDS.has(kind)) throw new Error(`README.md:${line}: unknown kind of snippet "${info}"`);
     return { kind, file, code, line };
   });
 }

@@ -1,4 +1,5 @@
-// A static web server as a user of the package might have: files, a strict policy, and the API at the same origin.
+// A web server as a user of the package might have: static files with a strict policy, and the API
+// at the same origin.
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer, request } from "node:http";
@@ -6,7 +7,7 @@ import { extname, join, normalize } from "node:path";
 import { ORIGIN } from "../../support/server.mjs";
 import { digits } from "./digits.mjs";
 
-/** What the package's README says is enough. */
+/** The content security policy in the package's README. */
 export const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'";
 
 const TYPES = {
@@ -17,7 +18,7 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-/** Serves a folder; `policy` is its content security policy. */
+/** Serves a folder, with a content security policy. */
 export async function serve(folder, { policy = POLICY } = {}) {
   const server = createServer((incoming, outgoing) => {
     const { pathname } = new URL(incoming.url, "http://site");
@@ -35,7 +36,7 @@ export async function serve(folder, { policy = POLICY } = {}) {
   };
 }
 
-/** The API has no CORS: a page's own origin passes it on. */
+/** Forwards a request to the server, whose API allows no other origin. */
 function forward(incoming, outgoing) {
   const { method, headers, url } = incoming;
   const onwards = request(new URL(url, ORIGIN), { method, headers: { ...headers, host: new URL(ORIGIN).host } }, (answer) => {

@@ -1,15 +1,16 @@
-// A visit to a page in Chromium: what it asks for, what it logs, and what it complains about.
+// Visits to pages in Chromium that record requests, logs and complaints.
 import assert from "node:assert/strict";
 
 const PATIENCE_MS = 60_000;
 
 /**
- * Opens a page in a context of its own and waits until it logs a line that starts with `word`, which it gives. Fails if the page, or a
- * worker of it, complains, asks another origin, or fetches the WebAssembly more or less than once.
+ * Opens a page in a new context, waits until it logs a line whose first word is `word`, and returns
+ * the line. Fails if the page or one of its workers complains, sends requests to another origin, or
+ * doesn't fetch the WebAssembly exactly once.
  */
 export async function visit(browser, address, word) {
   const context = await browser.newContext();
-  // Chromium asks for an icon where no policy forbids it; no app has one.
+  // Chromium requests an icon unless a policy forbids it, and no app has one.
   await context.route("**/favicon.ico", (route) => route.fulfill({ status: 204 }));
   const asked = [];
   const complaints = [];
@@ -19,7 +20,7 @@ export async function visit(browser, address, word) {
       complaints.push(text);
       resolve();
     };
-    // The context's events, not the page's: workers are heard as well.
+    // The context's events, unlike the page's, include those of workers.
     context.on("request", (request) => asked.push(new URL(request.url())));
     context.on("weberror", (error) => complain(String(error.error())));
     context.on("console", (message) => {
@@ -45,7 +46,7 @@ export async function visit(browser, address, word) {
   }
 }
 
-/** Whether a line's first word is this one. */
+/** Returns whether `word` is the first word of a line. */
 export function starts(line, word) {
   return line.split(" ")[0] === word;
 }

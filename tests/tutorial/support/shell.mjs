@@ -1,4 +1,4 @@
-// A shell that somebody types into, block after block.
+// A shell that commands are typed into, block by block.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
@@ -8,12 +8,12 @@ export class Shell {
   #heard = () => {};
   #blocks = 0;
 
-  /** Opens one in a folder. What it starts ends with it. */
+  /** Opens a shell in a folder. Everything that it starts ends with it. */
   constructor(folder, env) {
-    // A group of its own, so that the server in its background can be ended with it.
+    // A process group of its own, so that background processes can be killed with it.
     this.#process = spawn("bash", ["--noprofile", "--norc", "-s"], { cwd: folder, env, detached: true, stdio: ["pipe", "pipe", "pipe"] });
     this.#process.on("close", () => this.#heard());
-    this.#process.stdin.on("error", () => {}); // it has ended, which `type` notices
+    this.#process.stdin.on("error", () => {}); // the shell has ended, which `type` notices
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => {
         this.#output += text;
@@ -25,11 +25,11 @@ export class Shell {
     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
   }
 
-  /** Types a block, and gives what it prints. Fails where a command of it does. */
+  /** Types a block, and returns its output. Fails if one of its commands fails. */
   async type(code) {
     const end = `end of block ${++this.#blocks}`;
     this.#output = "";
-    // In braces it has an empty input of its own, not the blocks that follow.
+    // In braces, so that commands read an empty input and not the blocks that follow.
     this.#process.stdin.write(`{\n${code}\n} < /dev/null\necho "${end}"\n`);
     while (!this.#output.endsWith(`${end}\n`)) {
       if (this.#process.exitCode !== null || this.#process.signalCode !== null) {
@@ -40,7 +40,7 @@ export class Shell {
     return this.#output.slice(0, -end.length - 1).trim();
   }
 
-  /** Ends it, and whatever it left running. */
+  /** Ends the shell and everything it left running. */
   async close() {
     const { exitCode, signalCode } = this.#process;
     const ended = exitCode === null && signalCode === null ? once(this.#process, "exit") : undefined;
@@ -52,7 +52,7 @@ export class Shell {
     try {
       process.kill(-this.#process.pid, "SIGKILL");
     } catch (error) {
-      if (error.code !== "ESRCH") throw error; // nothing is left of it
+      if (error.code !== "ESRCH") throw error; // no process is left
     }
   }
 }

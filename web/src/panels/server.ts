@@ -1,4 +1,4 @@
-// Server's knowledge: everything that this page has sent, counted as it was sent.
+// What the server knows: everything that this page has sent.
 import { byId, make } from "../dom";
 import { bytes, clock, count, day, size } from "../format";
 import type { KeyFacts, Sent } from "../messages";

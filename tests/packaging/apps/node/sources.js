@@ -1,4 +1,4 @@
-// Loads the WebAssembly from where the first argument says, twice, and uses it.
+// Loads the WebAssembly twice from the kind of source that the first argument names, and uses it.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { init, normalizeDrawing } from "blindscore";

@@ -1,4 +1,4 @@
-// A program that uses everything the package exports, as strictly as TypeScript can check it. It is compiled, not run.
+// Uses every export of the package. It is compiled in TypeScript's strict mode, not run.
 import {
   Blindscore,
   BlindscoreError,
@@ -97,7 +97,7 @@ export function advice(error: unknown): string {
   }
   if (error instanceof ModelChangedError) return error.difference;
   if (error instanceof InputError || error instanceof NetworkError || error instanceof StorageError) return error.message;
-  // Codes are completed by editors, and codes that are not known yet are allowed.
+  // Editors complete known codes; unknown ones are allowed.
   const known: (ClientErrorCode | ServerErrorCode)[] = [
     "feature_range",
     "key_not_found",
@@ -111,7 +111,7 @@ export function advice(error: unknown): string {
   return [recovery, unknown, ...known].join(" ");
 }
 
-// What must not compile.
+// The following must not compile.
 // @ts-expect-error: a client is made by connect
 new Blindscore();
 // @ts-expect-error: features are numbers
