@@ -1,6 +1,7 @@
 //! Request bodies: memory limits, upload speed, and what happens to slow clients.
 
 use super::{
+    buffer::Buffer,
     error::ApiError,
     pace::Pace,
     room::{Holder, Place, Room, State},
@@ -12,7 +13,7 @@ use actix_web::{
     web,
 };
 use blindscore_protocol::OCTET_STREAM;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -28,10 +29,6 @@ const IDLE_AFTER: Duration = Duration::from_secs(2);
 const LARGE_BODY_BYTES: usize = 1 << 20;
 /// Bytes of a body after which other connections of the same thread get a turn.
 const TURN_BYTES: usize = 64 << 10;
-/// The buffer grows to this multiple of the bytes that have arrived.
-const BUFFER_GROWTH: usize = 4;
-/// Smallest buffer, in bytes.
-const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
 /// Encoding of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +198,7 @@ async fn collect(
     longest: usize,
     mut on_piece: impl FnMut(&[u8]),
 ) -> Result<Bytes, ApiError> {
-    let mut body = BytesMut::new();
+    let mut body = Buffer::new(longest);
     let mut turn = 0;
     loop {
         let timeout = arriving.with(|progress| progress.pace.left()).min(STALL_TIMEOUT);
@@ -226,15 +223,8 @@ async fn collect(
             progress.last = Instant::now();
         });
         on_piece(&piece);
-        if len > body.capacity() {
-            // In proportion to the bytes received: announcing a length costs the server nothing.
-            let wanted = (BUFFER_GROWTH * len)
-                .max(FIRST_BUFFER_BYTES)
-                .min(longest)
-                .max(len);
-            body.reserve(wanted - body.len());
-        }
-        body.extend_from_slice(&piece);
+        body.push(&piece)
+            .map_err(|error| ApiError::Malformed(format!("the body can't be read: {error}")))?;
         turn += piece.len();
         if turn >= TURN_BYTES {
             turn = 0;

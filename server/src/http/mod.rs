@@ -3,6 +3,7 @@
 mod answer;
 mod background;
 mod body;
+mod buffer;
 mod caller;
 mod connection;
 mod documents;
