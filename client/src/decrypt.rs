@@ -12,9 +12,11 @@ use blindscore_protocol::{
 pub struct Scores {
     /// Scores in the model's own units, one per output.
     pub scores: Vec<f64>,
-    /// Scores after the model's link function: one per output, or one for each of two classes.
-    /// Empty if the link is the identity.
+    /// Probabilities from the model's link function: one per output, or one for each of two classes.
+    /// Empty if the link gives none.
     pub probabilities: Vec<f64>,
+    /// Values of a regression: the scores, or `exp` of them behind a log link. Empty for other tasks.
+    pub values: Vec<f64>,
     /// Class that the scores decide for; `None` if the model doesn't classify.
     pub decision: Option<Decision>,
 }
@@ -91,9 +93,15 @@ impl Scores {
             }
             (Task::Multilabel | Task::Regression, ..) => (None, probabilities),
         };
+        let values = match (model.task, model.link) {
+            (Task::Regression, Link::Exp) => scores.iter().map(|score| score.exp()).collect(),
+            (Task::Regression, _) => scores.clone(),
+            (Task::Classification | Task::Multilabel, _) => Vec::new(),
+        };
         Self {
             scores,
             probabilities,
+            values,
             decision,
         }
     }
@@ -109,7 +117,7 @@ impl Scores {
     }
 }
 
-/// Applies a link function; the identity gives no probabilities.
+/// Returns the probabilities of a link function; the identity and `exp` give none.
 fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
     let sigmoid = || {
         scores
@@ -118,7 +126,7 @@ fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
             .collect::<Vec<f64>>()
     };
     match link {
-        Link::Identity => Vec::new(),
+        Link::Identity | Link::Exp => Vec::new(),
         Link::Sigmoid => sigmoid(),
         Link::OneVsRest => normalised(sigmoid()),
         Link::Softmax => {

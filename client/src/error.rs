@@ -1,5 +1,6 @@
 //! Errors of the client.
 
+use crate::RecordError;
 use blindscore_protocol::{
     descriptor::{DescriptorError, Inputs, short},
     ids::{KeyId, ModelId},
@@ -21,7 +22,7 @@ impl FeatureName {
     pub(crate) fn new(inputs: &Inputs, index: usize) -> Self {
         Self {
             index,
-            name: inputs.name(index).map(str::to_owned),
+            name: inputs.describe(index),
         }
     }
 }
@@ -79,6 +80,9 @@ pub enum ClientError {
         /// Maximum distance that the model allows.
         max: f64,
     },
+    /// The record has no features.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The model needs keys of another parameter set.
     #[error("the model uses parameter set {model}, the key {key}")]
     ParameterSet {
@@ -120,6 +124,7 @@ impl ClientError {
             Self::FeatureCount { .. } => "feature_count",
             Self::FeatureRange { .. } => "feature_range",
             Self::FeatureNorm { .. } => "feature_norm",
+            Self::Record(_) => "record",
             Self::ParameterSet { .. } => "parameter_set_mismatch",
             Self::WrongKey { .. } => "key_mismatch",
             Self::WrongModel { .. } => "model_mismatch",

@@ -35,6 +35,7 @@
 
 mod decrypt;
 pub mod drawing;
+mod encode;
 mod encrypt;
 mod error;
 mod generation;
@@ -45,6 +46,7 @@ pub mod known_answers;
 mod negacyclic;
 
 pub use decrypt::{Decision, Scores};
+pub use encode::{Cell, ColumnProblem, Encoder, RecordError};
 pub use encrypt::check_features;
 pub use error::{ClientError, FeatureName};
 pub use generation::EvaluationKeyGeneration;

@@ -2,6 +2,7 @@
 //! roughly how large they are together, because the ranges of scores follow from them.
 
 use crate::{
+    encoding::EncodingError,
     ids::ModelId,
     params::ParameterSet,
     wire::{EvaluationKey, FORMAT_VERSION, Query, Response},
@@ -19,6 +20,7 @@ mod pin;
 mod task;
 
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
+pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
 pub use model::Model;
 pub use pin::{ModelPin, ParsePinError};
@@ -62,6 +64,9 @@ pub enum DescriptorError {
         /// Maximum length in bytes.
         allowed: usize,
     },
+    /// The public part can't be run.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
     /// A number is outside the range that the format allows.
     #[error("{what} is {value}, outside {allowed}")]
     OutOfRange {
@@ -111,7 +116,7 @@ fn check<T: PartialOrd + fmt::Debug + Copy>(
     })
 }
 
-/// Link function, which turns decrypted scores into probabilities.
+/// Link function, which turns decrypted scores into probabilities or values.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -123,6 +128,8 @@ pub enum Link {
     /// The sigmoid of each score, divided by their sum: one of several classes, each fitted against
     /// the rest.
     OneVsRest,
+    /// `exp(s)` for each score: values behind a log link (Poisson, gamma and Tweedie regression).
+    Exp,
     /// No probabilities: scores are the result (regression), or decide without them (support vector
     /// machines).
     Identity,
@@ -135,6 +142,7 @@ impl Link {
             Self::Softmax => "softmax",
             Self::Sigmoid => "sigmoid",
             Self::OneVsRest => "one-vs-rest",
+            Self::Exp => "exp",
             Self::Identity => "identity",
         }
     }

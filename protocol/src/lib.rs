@@ -4,6 +4,7 @@
 //! - [`noise`]: variance formulas for the parameter sets;
 //! - [`descriptor`]: public descriptions of models;
 //! - [`columns`]: reading rules for tables of features;
+//! - [`encoding`]: the public part of a model, which clients run;
 //! - [`deskew`]: image preparation that some models expect of clients;
 //! - [`wire`]: blobs: public key, query, response, and the exported secret key;
 //! - [`environment`]: environment variables;
@@ -23,6 +24,7 @@
 pub mod columns;
 pub mod descriptor;
 pub mod deskew;
+pub mod encoding;
 pub mod environment;
 pub mod ids;
 mod kind;

@@ -61,11 +61,12 @@ pub fn number(cell: &str) -> Option<f64> {
 }
 
 /// Determines the meaning of a table's first line. `second` is the line after it, if there is one;
-/// `names` are the names of the model's features, if they have any.
+/// `names` are the names of the model's columns, if they have any; `all_text` says whether all of
+/// them hold texts, so that a row has no numbers.
 ///
 /// A line is a header if it has only text, if it has the names of the model's features (some of
-/// which may be numbers), or if it counts 0, 1, 2, ... above numbers with a decimal point, which is
-/// how pandas names columns without names. Other numbers are a row, unless they look like names.
+/// which may be numbers), or if it counts 0, 1, 2, ... above texts or numbers with a decimal point,
+/// which is how pandas names columns without names. Other numbers are a row, unless they look like names.
 ///
 /// Names that are all numbers prove nothing. A server could choose such names to learn, from the
 /// number of rows that it receives, whether they are the values in the first row.
@@ -76,6 +77,7 @@ pub fn first_line(
     first: &[&str],
     second: Option<&[&str]>,
     names: Option<&[&str]>,
+    all_text: bool,
     choice: HeaderChoice,
 ) -> Result<FirstLine, HeaderError> {
     match choice {
@@ -86,7 +88,7 @@ pub fn first_line(
     let is_text = |cell: &&&str| !is_missing(cell) && number(cell).is_none();
     let texts = first.iter().filter(is_text).count();
     if let Some(names) = names
-        && names.len() > 1
+        && (names.len() > 1 || all_text)
     {
         if names.iter().all(|name| may_be_number(name)) {
             if texts == 0 {
@@ -101,7 +103,11 @@ pub fn first_line(
     let missing = first.iter().filter(|cell| is_missing(cell)).count();
     let numbers: Vec<f64> = first.iter().filter_map(|cell| number(cell)).collect();
     if numbers.is_empty() && texts > 0 {
-        return Ok(FirstLine::Header);
+        return if all_text {
+            Err(HeaderError::Unclear("the model takes texts, and it may be one"))
+        } else {
+            Ok(FirstLine::Header)
+        };
     }
     // The index column that pandas writes has no name.
     let named = if first.first().is_some_and(|cell| cell.trim().is_empty()) {
@@ -109,12 +115,15 @@ pub fn first_line(
     } else {
         first
     };
-    if named.len() > 1
-        && named
-            .iter()
-            .enumerate()
-            .all(|(place, cell)| cell.trim() == place.to_string())
-    {
+    let counts = named
+        .iter()
+        .enumerate()
+        .all(|(place, cell)| cell.trim() == place.to_string());
+    let is_text_below = || second.is_some_and(|second| second.iter().any(|cell| is_text(&cell)));
+    if counts && !named.is_empty() && is_text_below() {
+        return Ok(FirstLine::Header);
+    }
+    if counts && named.len() > 1 {
         let has_point = |cell: &&str| number(cell).is_some() && cell.contains(['.', 'e', 'E']);
         return if second.is_some_and(|second| second.iter().any(has_point)) {
             Ok(FirstLine::Header)
@@ -170,7 +179,7 @@ mod tests {
         let first: Vec<&str> = first.split(',').collect();
         let second: Vec<&str> = second.split(',').collect();
         let names = (!names.is_empty()).then_some(names);
-        first_line(&first, Some(&second), names, HeaderChoice::Auto)
+        first_line(&first, Some(&second), names, false, HeaderChoice::Auto)
     }
 
     #[test]
@@ -182,6 +191,8 @@ mod tests {
             ("age,2020", "5,6", &["age", "_2020"]),
             ("0,1", "1,2.5", &[]),
             (",0,1,2", "0,1.0,2.0,3.0", &[]),
+            ("0", "a text", &[]),
+            ("0,1", "5,a text", &[]),
         ] {
             assert_eq!(auto(first, second, names), Ok(FirstLine::Header), "{first}");
         }
@@ -193,6 +204,22 @@ mod tests {
             ("1000,1000,1000", "1,2,3", &[]),
         ] {
             assert_eq!(auto(first, second, names), Ok(FirstLine::Row), "{first}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_not_taken_for_a_header() {
+        let read = |first: &str, second: &str, names: Option<&[&str]>| {
+            first_line(&[first], Some(&[second]), names, true, HeaderChoice::Auto)
+        };
+        assert_eq!(read("text", "a text", Some(&["text"])), Ok(FirstLine::Header));
+        assert_eq!(read("0", "a text", None), Ok(FirstLine::Header));
+        for names in [None, Some(&["text"][..])] {
+            let error = read("some text", "a text", names).unwrap_err().to_string();
+            assert!(
+                error.contains("takes texts") && error.contains("--header no"),
+                "{error}"
+            );
         }
     }
 
@@ -230,11 +257,11 @@ mod tests {
             );
             let first: Vec<&str> = first.split(',').collect();
             assert_eq!(
-                first_line(&first, None, None, HeaderChoice::Yes),
+                first_line(&first, None, None, false, HeaderChoice::Yes),
                 Ok(FirstLine::Header)
             );
             assert_eq!(
-                first_line(&first, None, None, HeaderChoice::No),
+                first_line(&first, None, None, false, HeaderChoice::No),
                 Ok(FirstLine::Row)
             );
         }

@@ -97,6 +97,7 @@ impl Inputs {
             features,
             norm,
             image,
+            encoding,
         } = self;
         let range = |min: f64, max: f64| format!("{} to {}", plain(min), plain(max));
         let mut facts = Facts::new();
@@ -123,6 +124,9 @@ impl Inputs {
         {
             let deskewed = if *deskew { ", deskewed" } else { "" };
             add("image".into(), format!("{width} x {height}{deskewed}"));
+        }
+        if let Some(encoding) = encoding {
+            add("encoding".into(), format!("SHA-256 {}", encoding.digest()));
         }
         facts
     }

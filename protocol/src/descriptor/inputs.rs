@@ -1,7 +1,7 @@
 //! Features of a model: their ranges, and how a client rounds them.
 
 use super::{DescriptorError, FEATURES, FINITE, LEVELS, POSITIVE, check};
-use crate::deskew::deskew;
+use crate::{deskew::deskew, encoding::Encoding};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -70,6 +70,9 @@ pub struct Inputs {
     /// Shape of the image, if the features are its pixels, row by row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageShape>,
+    /// How a record becomes the features, if they are not the record itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
 }
 
 impl Inputs {
@@ -83,6 +86,7 @@ impl Inputs {
             features: None,
             norm: None,
             image: None,
+            encoding: None,
         }
     }
 
@@ -97,6 +101,35 @@ impl Inputs {
     /// Returns the name of a feature, if it has one.
     pub fn name(&self, index: usize) -> Option<&str> {
         self.features.as_ref()?.get(index)?.name.as_deref()
+    }
+
+    /// Returns the number of a record's columns.
+    pub fn columns(&self) -> usize {
+        self.encoding
+            .as_ref()
+            .map_or(self.count, |encoding| encoding.columns.len())
+    }
+
+    /// Returns the names of a record's columns, if all of them have one.
+    pub fn column_names(&self) -> Option<Vec<&str>> {
+        match &self.encoding {
+            Some(encoding) => encoding.names(),
+            None => (0..self.count).map(|index| self.name(index)).collect(),
+        }
+    }
+
+    /// Returns whether all of a record's columns hold texts.
+    pub fn all_text(&self) -> bool {
+        let is_text = |encoding: &Encoding| encoding.columns.iter().all(|column| column.kind.is_text());
+        self.encoding.as_ref().is_some_and(is_text)
+    }
+
+    /// Describes a feature for a message, if more is known of it than its number.
+    pub fn describe(&self, index: usize) -> Option<String> {
+        match &self.encoding {
+            Some(encoding) => Some(encoding.describe(index)),
+            None => self.name(index).map(str::to_owned),
+        }
     }
 
     /// Returns the distance of a vector's positions from the ball's centre. The vector must have
@@ -166,6 +199,10 @@ impl Inputs {
                 self.features.iter().len(),
                 &(0..=0),
             )?;
+        }
+        if let Some(encoding) = &self.encoding {
+            encoding.check(self.count)?;
+            check("images with an encoding", self.image.iter().len(), &(0..=0))?;
         }
         Ok(())
     }

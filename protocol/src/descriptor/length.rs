@@ -1,6 +1,7 @@
 //! Length limits of a descriptor. Clients read no more of a response than this.
 
 use super::{DescriptorError, Feature, Inputs, ModelDescriptor, Output, check};
+use crate::encoding::Encoding;
 
 /// Maximum size of a descriptor as JSON, in bytes. It has room for the maximum of 16,384 features
 /// with names of 170 bytes each.
@@ -52,15 +53,22 @@ impl ModelDescriptor {
 
     /// Returns an upper bound on the size as JSON without blanks, in bytes.
     fn json_bytes(&self) -> usize {
-        let Inputs { features, .. } = &self.inputs;
+        let Inputs {
+            features, encoding, ..
+        } = &self.inputs;
+        let encoding = encoding.as_ref().map_or(0, Encoding::json_bytes);
         let texts: usize = self.texts().map(|(_, text)| quoted_bytes(text)).sum();
         let features = features.as_ref().map_or(0, Vec::len);
-        ONCE + texts + FEATURE * features + OUTPUT * self.outputs.len() + FORMAT * self.formats.len()
+        ONCE + texts
+            + encoding
+            + FEATURE * features
+            + OUTPUT * self.outputs.len()
+            + FORMAT * self.formats.len()
     }
 }
 
 /// Returns the size of a text in JSON without its quotes, in bytes.
-fn quoted_bytes(text: &str) -> usize {
+pub(crate) fn quoted_bytes(text: &str) -> usize {
     let bytes = |byte| match byte {
         b'"' | b'\\' => 2,
         0..0x20 => 6,

@@ -30,6 +30,7 @@ impl Task {
     pub const fn implied(link: Link, outputs: usize, two_classes: bool) -> Option<Self> {
         match (link, outputs, two_classes) {
             (_, _, true) | (Link::Softmax | Link::OneVsRest, _, _) => Some(Self::Classification),
+            (Link::Exp, ..) => Some(Self::Regression),
             (Link::Sigmoid, 1, _) => None,
             (Link::Sigmoid, ..) => Some(Self::Multilabel),
             (Link::Identity, 1, _) => Some(Self::Regression),
@@ -63,8 +64,9 @@ impl ModelDescriptor {
             }
             (Task::Multilabel, Link::Sigmoid, _, None) => Ok(()),
             (Task::Multilabel, ..) => refuse("needs the link sigmoid and no `classes`"),
-            (Task::Regression, Link::Identity, _, None) => Ok(()),
-            (Task::Regression, ..) => refuse("needs the link identity and no `classes`"),
+            (Task::Regression, Link::Identity | Link::Exp, _, None) => Ok(()),
+            (Task::Regression, ..) => refuse("needs the link identity or exp, and no `classes`"),
+            (Task::Classification, Link::Exp, ..) => refuse("has the link exp, which gives values"),
             (Task::Classification, ..) => Ok(()),
         }
     }

@@ -1,0 +1,75 @@
+//! Functions of numbers in encodings.
+
+use serde::{Deserialize, Serialize};
+
+/// Function of one number. Where it isn't defined, the row is refused.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Function {
+    /// `|x|`
+    Abs,
+    /// `e^x`
+    Exp,
+    /// `ln x`
+    Log,
+    /// `sqrt x`
+    Sqrt,
+    /// `1 / x`
+    Reciprocal,
+    /// -1, 0 or 1
+    Sign,
+    /// The largest whole number at most `x`.
+    Floor,
+    /// The smallest whole number at least `x`.
+    Ceil,
+    /// `sin x`, of an angle in radians.
+    Sin,
+    /// `cos x`, of an angle in radians.
+    Cos,
+    /// `tanh x`
+    Tanh,
+}
+
+impl Function {
+    /// Returns the name in descriptors and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Abs => "abs",
+            Self::Exp => "exp",
+            Self::Log => "log",
+            Self::Sqrt => "sqrt",
+            Self::Reciprocal => "reciprocal",
+            Self::Sign => "sign",
+            Self::Floor => "floor",
+            Self::Ceil => "ceil",
+            Self::Sin => "sin",
+            Self::Cos => "cos",
+            Self::Tanh => "tanh",
+        }
+    }
+}
+
+/// Norm that a row is divided by; a row of zeros stays as it is.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// Sum of the magnitudes.
+    L1,
+    /// Euclidean length.
+    L2,
+    /// Largest magnitude.
+    Max,
+}
+
+/// Bin that a number equal to an edge belongs to.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The bin below the edge: the bin's number is how many edges are less than `x`.
+    Below,
+    /// The bin above the edge: the bin's number is how many edges are at most `x`.
+    Above,
+}

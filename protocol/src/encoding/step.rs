@@ -1,0 +1,289 @@
+//! Steps of an encoding.
+
+use super::{Function, Norm, Side, Slots, Words};
+use serde::{Deserialize, Serialize};
+
+/// Values that a cell is compared with: all texts, or all numbers.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Categories {
+    /// Texts, compared exactly.
+    Texts(Vec<String>),
+    /// Numbers, compared exactly.
+    Numbers(Vec<f64>),
+}
+
+impl Categories {
+    /// Returns the number of categories.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.len(),
+            Self::Numbers(numbers) => numbers.len(),
+        }
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What becomes of a cell that is none of the categories, or missing.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unknown {
+    /// The row is refused.
+    Refuse,
+    /// Every result is this number.
+    Value(f64),
+}
+
+/// One step. `of` are the slots that it reads. Steps on numbers give a missing number for a missing
+/// one, unless they say otherwise.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Step {
+    /// Fills in missing numbers.
+    Impute {
+        /// Numbers.
+        of: Slots,
+        /// One value for each.
+        values: Vec<f64>,
+    },
+    /// 1 for each missing number, 0 for the others.
+    Missing {
+        /// Numbers.
+        of: Slots,
+    },
+    /// `x * scale + offset` for each number.
+    Affine {
+        /// Numbers.
+        of: Slots,
+        /// One factor for each.
+        scale: Vec<f64>,
+        /// One summand for each.
+        offset: Vec<f64>,
+    },
+    /// Weighted sums of all the numbers, each plus an offset.
+    Sums {
+        /// Numbers.
+        of: Slots,
+        /// One row of weights per sum.
+        weights: Vec<Vec<f64>>,
+        /// One summand per sum.
+        offset: Vec<f64>,
+    },
+    /// Products of numbers, one for each list of slots, in which a slot may be repeated.
+    Products {
+        /// Factors of each product.
+        of: Vec<Slots>,
+    },
+    /// Each number, or the nearest one between `min` and `max`.
+    Clip {
+        /// Numbers.
+        of: Slots,
+        /// Smallest result.
+        min: f64,
+        /// Largest result.
+        max: f64,
+    },
+    /// A function of each number.
+    Apply {
+        /// Numbers.
+        of: Slots,
+        /// The function.
+        function: Function,
+    },
+    /// Each number to a power.
+    Power {
+        /// Numbers.
+        of: Slots,
+        /// Exponent for each.
+        exponents: Vec<f64>,
+    },
+    /// The power transform of Yeo and Johnson ("A New Family of Power Transformations to Improve
+    /// Normality or Symmetry", Biometrika 2000, section 2).
+    YeoJohnson {
+        /// Numbers.
+        of: Slots,
+        /// The parameter lambda for each.
+        lambdas: Vec<f64>,
+    },
+    /// Linear interpolation between points, and constant beyond them.
+    Piecewise {
+        /// A number.
+        of: u32,
+        /// Positions of the points, rising.
+        x: Vec<f64>,
+        /// Values at the points.
+        y: Vec<f64>,
+    },
+    /// Number of the bin that a number lies in, from 0 to the number of edges.
+    Bins {
+        /// A number.
+        of: u32,
+        /// Edges between the bins, rising.
+        edges: Vec<f64>,
+        /// Bin of a number equal to an edge.
+        equal: Side,
+        /// Result for a missing number, if that has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missing: Option<f64>,
+    },
+    /// 1 for the category that the cell is, 0 for the others.
+    OneHot {
+        /// A text or a number.
+        of: u32,
+        /// Categories.
+        categories: Categories,
+        /// What becomes of other cells.
+        unknown: Unknown,
+    },
+    /// The number that belongs to a category.
+    Lookup {
+        /// A text or a number.
+        of: u32,
+        /// Categories.
+        categories: Categories,
+        /// One number for each.
+        values: Vec<f64>,
+        /// What becomes of other cells.
+        unknown: Unknown,
+    },
+    /// The numbers divided by their norm.
+    Normalise {
+        /// Numbers.
+        of: Slots,
+        /// The norm.
+        norm: Norm,
+    },
+    /// How often each word of a vocabulary occurs in a text.
+    Counts {
+        /// A text.
+        of: u32,
+        /// What counts as a word.
+        words: Words,
+        /// Words, or several joined by blanks.
+        vocabulary: Vec<String>,
+        /// Whether a word that occurs counts once.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        binary: bool,
+    },
+}
+
+impl Step {
+    /// Returns the step's name in descriptors and messages.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Impute { .. } => "impute",
+            Self::Missing { .. } => "missing",
+            Self::Affine { .. } => "affine",
+            Self::Sums { .. } => "sums",
+            Self::Products { .. } => "products",
+            Self::Clip { .. } => "clip",
+            Self::Apply { .. } => "apply",
+            Self::Power { .. } => "power",
+            Self::YeoJohnson { .. } => "yeo-johnson",
+            Self::Piecewise { .. } => "piecewise",
+            Self::Bins { .. } => "bins",
+            Self::OneHot { .. } => "one-hot",
+            Self::Lookup { .. } => "lookup",
+            Self::Normalise { .. } => "normalise",
+            Self::Counts { .. } => "counts",
+        }
+    }
+
+    /// Returns the number of results, each of which takes a slot.
+    pub fn results(&self) -> usize {
+        match self {
+            Self::Impute { of, .. }
+            | Self::Missing { of }
+            | Self::Affine { of, .. }
+            | Self::Clip { of, .. }
+            | Self::Apply { of, .. }
+            | Self::Power { of, .. }
+            | Self::YeoJohnson { of, .. }
+            | Self::Normalise { of, .. } => of.len(),
+            Self::Sums { weights, .. } => weights.len(),
+            Self::Products { of } => of.len(),
+            Self::Piecewise { .. } | Self::Bins { .. } | Self::Lookup { .. } => 1,
+            Self::OneHot { categories, .. } => categories.len(),
+            Self::Counts { vocabulary, .. } => vocabulary.len(),
+        }
+    }
+
+    /// Returns whether the step gives numbers for missing cells.
+    pub const fn takes_missing(&self) -> bool {
+        match self {
+            Self::Impute { .. } | Self::Missing { .. } => true,
+            Self::Bins { missing, .. } => missing.is_some(),
+            Self::OneHot { unknown, .. } | Self::Lookup { unknown, .. } => {
+                matches!(unknown, Unknown::Value(_))
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the interval that contains every result, if it follows from the step alone.
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        match self {
+            Self::Missing { .. } => Some((0.0, 1.0)),
+            Self::OneHot { unknown, .. } => match unknown {
+                Unknown::Value(value) => Some((value.min(0.0), value.max(1.0))),
+                Unknown::Refuse => Some((0.0, 1.0)),
+            },
+            Self::Counts { binary: true, .. } => Some((0.0, 1.0)),
+            Self::Normalise { .. } => Some((-1.0, 1.0)),
+            Self::Clip { min, max, .. } => Some((*min, *max)),
+            Self::Bins { edges, missing, .. } => {
+                let top = edges.len() as f64;
+                let other = missing.unwrap_or(0.0);
+                Some((other.min(0.0), other.max(top)))
+            }
+            Self::Piecewise { y, .. } => span(y.iter().copied()),
+            Self::Lookup { values, unknown, .. } => {
+                let other = match unknown {
+                    Unknown::Value(value) => Some(*value),
+                    Unknown::Refuse => None,
+                };
+                span(values.iter().copied().chain(other))
+            }
+            _ => None,
+        }
+    }
+
+    /// Calls `visit` with every slot that the step reads, and whether it reads text there.
+    pub fn visit(&self, mut visit: impl FnMut(usize, bool)) {
+        match self {
+            Self::Impute { of, .. }
+            | Self::Missing { of }
+            | Self::Affine { of, .. }
+            | Self::Sums { of, .. }
+            | Self::Clip { of, .. }
+            | Self::Apply { of, .. }
+            | Self::Power { of, .. }
+            | Self::YeoJohnson { of, .. }
+            | Self::Normalise { of, .. } => of.iter().for_each(|slot| visit(slot, false)),
+            Self::Products { of } => of
+                .iter()
+                .flat_map(Slots::iter)
+                .for_each(|slot| visit(slot, false)),
+            Self::Piecewise { of, .. } | Self::Bins { of, .. } => visit(*of as usize, false),
+            Self::OneHot { of, categories, .. } | Self::Lookup { of, categories, .. } => {
+                visit(*of as usize, matches!(categories, Categories::Texts(_)));
+            }
+            Self::Counts { of, .. } => visit(*of as usize, true),
+        }
+    }
+}
+
+/// Returns the least and the largest of some numbers.
+fn span(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |span, value| match span {
+        None => Some((value, value)),
+        Some((least, largest)) => Some((least.min(value), largest.max(value))),
+    })
+}
