@@ -4,7 +4,7 @@
 //! ranges of their own: `feature_min` and `feature_max` `[features]`.
 //!
 //! Metadata (strings): `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`,
-//! `one-vs-rest`, `identity`), `input_levels`, and `input_min` and `input_max` unless features have
+//! `one-vs-rest`, `exp`, `identity`), `input_levels`, and `input_min` and `input_max` unless features have
 //! ranges of their own. Optional:
 //! - `task` (`classification`, `multilabel`, `regression`; required if the link does not imply it,
 //!   as for several scores with the link `identity`);
@@ -12,6 +12,7 @@
 //! - `accuracy` (a share);
 //! - `parameter_set` (`linear-n2048-v3` by default);
 //! - `features` (JSON array of names);
+//! - `encoding` (JSON: how a record becomes the features, as in descriptors);
 //! - `classes` (JSON array of the two labels between which a single output decides);
 //! - `norm_centre` and `norm_max` (a ball that contains the inputs);
 //! - `salt` (32 hexadecimal digits, as secret as the weights; `import` generates it);
@@ -171,6 +172,13 @@ impl LinearModel {
         if self.salt != Salt::none() {
             entries.push((Salt::ENTRY, self.salt.as_str().to_owned()));
         }
+        entries.extend(
+            self.inputs
+                .encoding
+                .as_ref()
+                .and_then(|encoding| serde_json::to_string(encoding).ok())
+                .map(|encoding| ("encoding", encoding)),
+        );
         entries.extend(self.accuracy.map(|accuracy| ("accuracy", accuracy.to_string())));
         entries
             .into_iter()

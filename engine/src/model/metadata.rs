@@ -164,6 +164,7 @@ impl Metadata {
                 })
             })?,
             image: self.image()?,
+            encoding: self.optional_json("encoding")?,
         })
     }
 
@@ -230,7 +231,7 @@ impl Metadata {
     /// If it is missing or unknown.
     pub fn link(&self) -> Result<Link, ModelError> {
         serde_json::from_value(self.get("link")?.into())
-            .map_err(|_| ModelError::field("link", "is not softmax, sigmoid, one-vs-rest or identity"))
+            .map_err(|_| ModelError::field("link", "is not softmax, sigmoid, one-vs-rest, exp or identity"))
     }
 
     /// Returns the share of a public test set that the model gets right, if the file states it.

@@ -4,6 +4,7 @@ use super::{LinearModel, Model, ModelError, Plain, Salt};
 use crate::{Engine, IntegerOutput, LinearEngine};
 use blindscore_protocol::{
     descriptor::{self, Inputs, ModelDescriptor, NormBound, Output, Sizes},
+    encoding::{Encoding, OneHotGroup},
     ids::ModelId,
     noise::ScoreNoise,
     params::{LinearParams, ParameterSet},
@@ -126,8 +127,8 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
     Ok(Model::new(described, engine, plain))
 }
 
-/// Vectors of levels that a client may send: a box, perhaps cut by a ball around a vector of equal
-/// levels.
+/// Vectors of levels that a client may send: a box in which at most one feature of each one-hot
+/// group is not at its lowest level, perhaps cut by a ball around a vector of equal levels.
 struct Domain {
     /// Largest level.
     top: f64,
@@ -137,27 +138,58 @@ struct Domain {
     radius: f64,
     /// Whether a ball bounds the inputs, besides the box.
     is_ball: bool,
+    /// Features of which at most one is at the largest level, and the others at the lowest.
+    groups: Vec<OneHotGroup>,
+    /// Whether each feature is in a group.
+    grouped: Vec<bool>,
 }
 
 impl Domain {
     fn of(inputs: &Inputs) -> Self {
         let top = f64::from(inputs.levels - 1);
-        let diagonal = (inputs.count as f64).sqrt();
-        match inputs.norm {
-            None => Self {
-                top,
-                centre: 0,
-                radius: top * diagonal,
-                is_ball: false,
-            },
-            Some(NormBound { centre, max }) => Self {
-                top,
-                centre: (centre * top).round() as i64,
+        let groups = inputs
+            .encoding
+            .as_ref()
+            .map_or_else(Vec::new, Encoding::one_hot_groups);
+        // Other ranges than 0 to 1 would put 0 and 1 on other levels.
+        let is_unit = |feature| inputs.range(feature) == (0.0, 1.0);
+        let groups: Vec<OneHotGroup> = groups
+            .into_iter()
+            .filter(|group| group.features.clone().all(is_unit))
+            .collect();
+        let mut grouped = vec![false; inputs.count];
+        for group in &groups {
+            grouped[group.features.clone()].fill(true);
+        }
+        let free = grouped.iter().filter(|grouped| !**grouped).count();
+        // A group's one level counts as much as a feature's.
+        let diagonal = ((free + groups.len()) as f64).sqrt();
+        let (centre, radius, is_ball) = match inputs.norm {
+            None => (0, top * diagonal, false),
+            Some(NormBound { centre, max }) => {
                 // Rounding moves each level by up to a half, and the centre too unless it is an end
-                // of the ranges.
-                radius: max * top + diagonal * (0.5 + (centre * top - (centre * top).round()).abs()),
-                is_ball: true,
-            },
+                // of the ranges. Levels of groups aren't rounded.
+                let moved = (centre * top - (centre * top).round()).abs();
+                let rounded = ((free as f64) * (0.5 + moved).powi(2)
+                    + ((inputs.count - free) as f64) * moved.powi(2))
+                .sqrt();
+                let ball = max * top + rounded;
+                let centre = (centre * top).round() as i64;
+                let radius = if centre == 0 {
+                    ball.min(top * diagonal)
+                } else {
+                    ball
+                };
+                (centre, radius, true)
+            }
+        };
+        Self {
+            top,
+            centre,
+            radius,
+            is_ball,
+            groups,
+            grouped,
         }
     }
 
@@ -174,17 +206,31 @@ impl Domain {
     }
 
     /// Returns the least and the largest value of `sum_i weights_i * (level_i - centre)`: in the
-    /// box, and in the ball by Cauchy-Schwarz.
-    fn interval(&self, weights: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    /// box and the groups, and in the ball by Cauchy-Schwarz.
+    fn interval(&self, weights: &[f64]) -> (f64, f64) {
         let centre = self.centre as f64;
-        let negative: f64 = weights.clone().map(|w| w.min(0.0)).sum();
-        let positive: f64 = weights.clone().map(|w| w.max(0.0)).sum();
-        let low = (self.top - centre) * negative - centre * positive;
-        let high = (self.top - centre) * positive - centre * negative;
+        let (mut low, mut high) = (0.0, 0.0);
+        for (weight, grouped) in weights.iter().zip(&self.grouped) {
+            if *grouped {
+                // All at the lowest level.
+                low -= centre * weight;
+                high -= centre * weight;
+            } else {
+                low += (self.top - centre) * weight.min(0.0) - centre * weight.max(0.0);
+                high += (self.top - centre) * weight.max(0.0) - centre * weight.min(0.0);
+            }
+        }
+        for group in &self.groups {
+            let weights = weights[group.features.clone()].iter().copied();
+            let start = if group.certain { None } else { Some(0.0) };
+            let all = || weights.clone().chain(start);
+            low += self.top * all().fold(f64::INFINITY, f64::min);
+            high += self.top * all().fold(f64::NEG_INFINITY, f64::max);
+        }
         if !self.is_ball {
             return (low, high);
         }
-        let reach = self.radius * weights.map(|w| w * w).sum::<f64>().sqrt();
+        let reach = self.radius * weights.iter().map(|w| w * w).sum::<f64>().sqrt();
         (low.max(-reach), high.min(reach))
     }
 }
@@ -255,7 +301,7 @@ impl QuantisedOutput {
         };
         let base = float.intercept[index] + at_min;
         let middle = base + domain.centre as f64 * weights.iter().sum::<f64>();
-        let (low, high) = domain.interval(weights.iter().copied());
+        let (low, high) = domain.interval(&weights);
         let (lowest, highest) = (middle + low, middle + high);
         let (offset, half_range) = published_range(lowest, highest);
 
@@ -276,7 +322,12 @@ impl QuantisedOutput {
         let packed = index + 1 < float.coef.len() || index % 2 == 1;
         let squared_norm = integers.weights.iter().map(|&w| (w as f64).powi(2)).sum();
         let noise = ScoreNoise::predict(&float.params, squared_norm, packed);
-        let input_rounding = weights.iter().map(|w| w * w).sum::<f64>() / 12.0;
+        // Features of one-hot groups lie on levels.
+        let rounded_inputs = weights
+            .iter()
+            .zip(&domain.grouped)
+            .filter(|(_, grouped)| !**grouped);
+        let input_rounding = rounded_inputs.map(|(w, _)| w * w).sum::<f64>() / 12.0;
         let predicted = PredictedError {
             noise,
             // Doubled, the phase fills [-1/2, 1/2) of the torus with [-half_range, half_range).
@@ -310,7 +361,8 @@ impl QuantisedOutput {
                 problem,
             })
         };
-        let (low, high) = domain.interval(self.integers.weights.iter().map(|&w| w as f64));
+        let weights: Vec<f64> = self.integers.weights.iter().map(|&w| w as f64).collect();
+        let (low, high) = domain.interval(&weights);
         let noise = 6.0 * self.predicted.noise.std_dev() * 2f64.powi(63);
         let reach = (high * step + middle_phase).max(-(low * step + middle_phase)) + noise;
         if reach >= QUARTER {
