@@ -2,7 +2,10 @@
 
 use blindscore_engine::model::{LinearModel, Salt};
 use blindscore_import::{MOST_LEVELS, Ranges, Settled, choose, compare, onnx::Graph, settle};
-use blindscore_protocol::{descriptor::Task, params::LinearParams};
+use blindscore_protocol::{
+    descriptor::{Inputs, Task},
+    params::LinearParams,
+};
 use std::{fs, sync::LazyLock};
 use tempfile::TempDir;
 
@@ -31,7 +34,7 @@ pub(crate) fn run(data: &[u8]) {
     else {
         return;
     };
-    let given = named.ranges.is_none().then_some((-1.0, 1.0));
+    let given = (named.ranges.is_none() && named.encoding.is_none()).then_some((-1.0, 1.0));
     let Ok(ranges) = Ranges::find(&named, given, None, 0.25) else {
         return;
     };
@@ -40,7 +43,10 @@ pub(crate) fn run(data: &[u8]) {
         salt: Salt::none(),
         name: "fuzzed".parse().expect("a name"),
         title: "fuzzed".into(),
-        inputs: ranges.inputs(named.features.as_deref(), MOST_LEVELS),
+        inputs: Inputs {
+            encoding: named.encoding.clone(),
+            ..ranges.inputs(named.feature_names(), MOST_LEVELS)
+        },
         labels,
         task,
         classes: named.classes,

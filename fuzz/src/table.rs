@@ -1,6 +1,7 @@
 //! CSV tables, as read by `import`; the client has the same rules for columns.
 
 use crate::samples::usual;
+use blindscore_client::Encoder;
 use blindscore_import::{Calibration, Expected, TableOptions, Wanted};
 use blindscore_protocol::columns::{find_delimiter, number, utf16};
 use std::{fs, path::PathBuf, sync::LazyLock};
@@ -28,9 +29,12 @@ pub(crate) fn run(data: &[u8]) {
     let options = TableOptions::default();
     let names = NAMES.map(str::to_owned);
     for (count, names) in [(4, Some(&names[..])), (3, None), (1, None)] {
+        let encoder = match names {
+            Some(names) => Encoder::plain(names.iter().cloned().map(Some)),
+            None => Encoder::plain(vec![None; count]),
+        };
         let wanted = Wanted {
-            count,
-            names,
+            encoder: &encoder,
             unused: &[],
         };
         if let Ok(table) = Calibration::read(&path, wanted, &options) {

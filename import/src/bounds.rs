@@ -22,6 +22,9 @@ pub(crate) const MOST_WORK: u64 = 1 << 35;
 /// Longest name of a class or a feature, in bytes.
 pub(crate) const MOST_NAME: usize = 1_000;
 
+/// Most numbers in the public part of a model.
+pub(crate) const MOST_SLOTS: usize = 65_536;
+
 /// Longest row of a table, in bytes. The first line must end within it, too.
 pub(crate) const MOST_ROW: usize = 4_000_000;
 /// Most columns of a table.

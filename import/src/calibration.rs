@@ -1,9 +1,10 @@
-//! Examples of the features, from a CSV file.
+//! Examples of a model's records, from a CSV file.
 
 use super::{
     bounds::MOST_VALUES,
-    table::{Table, TableError, TableOptions, cell},
+    table::{Table, TableError, TableOptions, bad_cell},
 };
+use blindscore_client::{Cell, Encoder};
 use blindscore_protocol::columns::{ColumnError, same_columns};
 use std::{collections::HashSet, path::Path};
 
@@ -13,18 +14,18 @@ const ROW: usize = 8;
 /// Columns expected of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Number of the model's features.
-    pub count: usize,
-    /// Names of the features, if they have any.
-    pub names: Option<&'a [String]>,
+    /// Encoder of the model's records, which knows their columns.
+    pub encoder: &'a Encoder,
     /// Columns that the model knows but does not use.
     pub unused: &'a [String],
 }
 
-/// Rows of features.
+/// Records, and the features that they give.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     rows: Vec<Vec<f64>>,
+    /// Cells of each record, if they aren't the features themselves.
+    records: Option<Vec<Vec<Cell<'static>>>>,
     names: Option<Vec<String>>,
     others: Vec<String>,
     has_header: bool,
@@ -37,10 +38,10 @@ impl Calibration {
     /// # Errors
     /// If it can't be read, a cell isn't a number, or the columns don't match the model.
     pub fn read(path: &Path, wanted: Wanted<'_>, options: &TableOptions) -> Result<Self, TableError> {
-        let names: Option<Vec<&str>> = wanted
-            .names
-            .map(|names| names.iter().map(String::as_str).collect());
-        let table = Table::open(path, options, names.as_deref(), Some(wanted.count))?;
+        let columns = wanted.encoder.columns();
+        let names: Option<Vec<&str>> = columns.iter().map(|column| column.name.as_deref()).collect();
+        let all_text = columns.iter().all(|column| column.kind.is_text());
+        let table = Table::open(path, options, names.as_deref(), Some(columns.len()), all_text)?;
         Self::parse(table, wanted, names.as_deref(), options)
     }
 
@@ -50,28 +51,55 @@ impl Calibration {
         names: Option<&[&str]>,
         options: &TableOptions,
     ) -> Result<Self, TableError> {
-        let (columns, others) = table.features(wanted.count, names, options)?;
+        let encoder = wanted.encoder;
+        let (columns, others) = table.features(encoder.columns().len(), names, options)?;
         let header: Option<Vec<String>> = table
             .header()
             .map(|header| header.iter().map(|name| name.trim().to_owned()).collect());
         let delimiter = table.delimiter();
-        let mut rows = Vec::new();
+        let (mut rows, mut records, mut values) = (Vec::new(), Vec::new(), 0usize);
         for row in table.rows() {
             let (line, record) = row?;
-            let value = |&column: &usize| {
-                let called = || {
-                    header
-                        .as_ref()
-                        .map_or_else(|| (column + 1).to_string(), |names| names[column].clone())
-                };
-                cell(record.get(column).unwrap_or_default(), line, called, delimiter)
+            let called = |column: usize| match &header {
+                Some(names) => names[columns[column]].clone(),
+                None => (columns[column] + 1).to_string(),
             };
-            rows.push(columns.iter().map(value).collect::<Result<Vec<f64>, _>>()?);
-            if rows.len().saturating_mul(wanted.count + ROW) > MOST_VALUES {
+            let cells = columns.iter().zip(encoder.columns()).enumerate();
+            let cells = cells.map(|(place, (&column, kind))| {
+                let text = record.get(column).unwrap_or_default();
+                match Cell::parse(kind, text) {
+                    Ok(Cell::Missing) if !encoder.takes_missing(place) => {
+                        Err(bad_cell(text, line, called(place), delimiter))
+                    }
+                    Ok(cell) => Ok(cell),
+                    Err(_) => Err(bad_cell(text, line, called(place), delimiter)),
+                }
+            });
+            let cells: Vec<Cell<'_>> = cells.collect::<Result<_, _>>()?;
+            let features = encoder.encode(&cells).map_err(|error| {
+                let first = error.problems.into_iter().next();
+                let (column, problem) =
+                    first.map_or((None, String::new()), |first| (first.column, first.problem));
+                TableError::Record {
+                    line,
+                    column: column
+                        .map_or_else(String::new, |column| format!(", column {:?}", called(column))),
+                    problem,
+                }
+            })?;
+            values += features.len() + ROW;
+            if encoder.is_plain() {
+                rows.push(features.to_vec());
+            } else {
+                values += cells.iter().map(size).sum::<usize>();
+                rows.push(features.to_vec());
+                records.push(cells.into_iter().map(Cell::into_owned).collect());
+            }
+            if values > MOST_VALUES {
                 return Err(TableError::Size(format!(
                     "there are more than {} rows of {} values, the limit; use a sample of the rows",
                     rows.len() - 1,
-                    wanted.count
+                    features.len()
                 )));
             }
         }
@@ -104,6 +132,7 @@ impl Calibration {
             .filter(|names| !counted(names));
         Ok(Self {
             rows,
+            records: (!encoder.is_plain()).then_some(records),
             names,
             others: without(others, wanted.unused),
             has_header: header.is_some(),
@@ -130,10 +159,26 @@ impl Calibration {
         &self.rows
     }
 
-    /// Returns at most `most` rows, spread over the file because it may be sorted.
-    pub fn sample(&self, most: usize) -> Vec<&[f64]> {
+    /// Returns the places of at most `most` rows, spread over the file because it may be sorted.
+    pub(crate) fn sample(&self, most: usize) -> impl Iterator<Item = usize> + use<> {
         let every = self.rows.len().div_ceil(most.max(1)).max(1);
-        self.rows.iter().step_by(every).map(Vec::as_slice).collect()
+        (0..self.rows.len()).step_by(every)
+    }
+
+    /// Returns the cells of a record.
+    pub(crate) fn record(&self, row: usize) -> Vec<Cell<'_>> {
+        match &self.records {
+            Some(records) => records[row].clone(),
+            None => self.rows[row].iter().copied().map(Cell::Number).collect(),
+        }
+    }
+}
+
+/// Returns the size of a cell in memory, in values.
+fn size(cell: &Cell<'_>) -> usize {
+    4 + match cell {
+        Cell::Text(text) => text.len() / 8,
+        Cell::Number(_) | Cell::Missing => 0,
     }
 }
 
@@ -175,12 +220,13 @@ mod tests {
         options: &TableOptions,
     ) -> Result<Calibration, TableError> {
         let source: Box<dyn io::Read> = Box::new(io::Cursor::new(bytes.to_vec()));
-        let table = Table::read(source, options, names, Some(count))?;
-        let owned: Option<Vec<String>> =
-            names.map(|names| names.iter().map(|&name| name.to_owned()).collect());
+        let table = Table::read(source, options, names, Some(count), false)?;
+        let encoder = match names {
+            Some(names) => Encoder::plain(names.iter().map(|&name| Some(name.to_owned()))),
+            None => Encoder::plain(vec![None; count]),
+        };
         let wanted = Wanted {
-            count,
-            names: owned.as_deref(),
+            encoder: &encoder,
             unused: &["known".to_owned()],
         };
         Calibration::parse(table, wanted, names, options)

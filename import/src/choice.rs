@@ -152,7 +152,7 @@ pub(crate) fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<Lin
 /// one-vs-rest.
 fn probability_error(link: Link, predicted: &[PredictedOutput]) -> Option<f64> {
     let slope = match link {
-        Link::Identity => return None,
+        Link::Identity | Link::Exp => return None,
         Link::Sigmoid => 0.25,
         Link::Softmax | Link::OneVsRest => 0.25 * std::f64::consts::SQRT_2,
     };

@@ -2,13 +2,13 @@
 //! predictions.
 
 use super::{
-    Answer, Choice, Fitted, ImportError, bound,
+    Answer, Calibration, Choice, Fitted, ImportError, bound,
     onnx::Graph,
     quoted,
     reference::{Elements, NotRun, Reference},
 };
-use blindscore_client::Scores;
-use blindscore_protocol::descriptor::{Inputs, ModelDescriptor, Task};
+use blindscore_client::{Cell, Scores};
+use blindscore_protocol::descriptor::{Inputs, Link, ModelDescriptor, Task};
 
 /// Most rows compared.
 pub(crate) const MOST_ROWS: usize = 500;
@@ -93,13 +93,22 @@ impl Allowed {
         self.scores.get(place).copied().unwrap_or(0.0)
     }
 
+    /// Returns the allowed difference of a regression's value.
+    pub(super) fn value(&self, place: usize, value: f64, model: &ModelDescriptor) -> f64 {
+        match model.link {
+            // d exp(s) = exp(s) ds, and the steeper end counts.
+            Link::Exp => value.abs() * self.score(place).exp_m1(),
+            _ => self.score(place),
+        }
+    }
+
     pub(super) const fn probability(&self) -> f64 {
         self.probabilities
     }
 }
 
-/// Runs the file's graph in the clear on `rows`, or on rows drawn within the ranges, and compares
-/// all its outputs.
+/// Runs the file's graph in the clear on rows of `data`, or on rows drawn within the ranges, and
+/// compares all its outputs.
 ///
 /// # Errors
 /// Outer: an answer differs by more than the stated error. Inner: the reason why the graph can't be
@@ -108,22 +117,35 @@ pub fn compare(
     graph: &Graph,
     fitted: &Fitted,
     choice: &Choice,
-    rows: Option<&[&[f64]]>,
+    data: Option<&Calibration>,
 ) -> Result<Result<Compared, NotRun>, ImportError> {
-    let reference = match Reference::new(graph, fitted, fitted.features.as_deref()) {
+    let encoder = fitted.encoder();
+    let reference = match Reference::new(graph, &encoder, fitted.features.as_deref()) {
         Ok(reference) => reference,
         Err(why) => return Ok(Err(why)),
     };
     let inputs = &choice.model.descriptor().inputs;
     let drawn: Vec<Vec<f64>>;
-    let rows: Vec<&[f64]> = match rows {
-        Some(rows) => rows.to_vec(),
+    let (records, rows): (Vec<Vec<Cell<'_>>>, Vec<&[f64]>) = match data {
+        Some(data) => data
+            .sample(MOST_ROWS)
+            .map(|row| (data.record(row), data.rows()[row].as_slice()))
+            .unzip(),
+        None if !encoder.is_plain() => {
+            return Ok(Err(NotRun::new(
+                "records of its kind can't be made up; give some with --calibrate",
+            )));
+        }
         None => {
-            drawn = draw(inputs, &reference.whole_features());
-            drawn.iter().map(Vec::as_slice).collect()
+            drawn = draw(inputs, &reference.whole_columns());
+            let record = |row: &Vec<f64>| row.iter().copied().map(Cell::Number).collect();
+            (
+                drawn.iter().map(record).collect(),
+                drawn.iter().map(Vec::as_slice).collect(),
+            )
         }
     };
-    let answers = match reference.run(&rows) {
+    let answers = match reference.run(&records) {
         Ok(answers) => answers,
         Err(why) => return Ok(Err(why)),
     };
@@ -219,6 +241,29 @@ fn differs(
                 let ours = scores.probabilities.get(place).copied().unwrap_or(f64::NAN);
                 let what = || format!("probability {}", place + 1);
                 largest = largest.max(allowed.number(what, theirs, ours, allowed.probability())?);
+            }
+            Ok(largest)
+        }
+        (Answer::LogProbabilities(places), Elements::Numbers(numbers)) if places.len() == numbers.len() => {
+            let mut largest = 0f64;
+            for (&place, &theirs) in places.iter().zip(numbers) {
+                let ours = scores.probabilities.get(place).copied().unwrap_or(f64::NAN);
+                let what = || format!("probability {}", place + 1);
+                largest = largest.max(allowed.number(what, theirs.exp(), ours, allowed.probability())?);
+            }
+            Ok(largest)
+        }
+        (Answer::Values(places), Elements::Numbers(numbers)) if places.len() == numbers.len() => {
+            let mut largest = 0f64;
+            for (&place, &theirs) in places.iter().zip(numbers) {
+                let ours = scores.values.get(place).copied().unwrap_or(f64::NAN);
+                let what = || format!("the value of {}", quoted(label(place)));
+                largest = largest.max(allowed.number(
+                    what,
+                    theirs,
+                    ours,
+                    allowed.value(place, ours, descriptor),
+                )?);
             }
             Ok(largest)
         }

@@ -59,7 +59,7 @@ impl Expected {
             // The caller's delimiter applies to the other file.
             delimiter: None,
         };
-        let mut table = Table::open(path, &options, None, None)?;
+        let mut table = Table::open(path, &options, None, None, false)?;
         let header: Vec<String> = table
             .header()
             .unwrap_or_default()
@@ -325,6 +325,18 @@ fn differs(
             None => differ(name.to_owned(), ours.to_string()),
         }
     };
+    let value_of = |text: &str, place: usize| {
+        let ours = scores.values.get(place).copied().unwrap_or(f64::NAN);
+        match number(text) {
+            Some(theirs) => allowed.number(
+                || name.to_owned(),
+                theirs,
+                ours,
+                allowed.value(place, ours, model),
+            ),
+            None => differ(name.to_owned(), ours.to_string()),
+        }
+    };
     let holds = |text: &str, place: usize| {
         let score = scores.scores.get(place).copied().unwrap_or(f64::NAN);
         let ours = if score > 0.0 { "1" } else { "0" };
@@ -357,14 +369,15 @@ fn differs(
                 let difference = if task == Task::Multilabel {
                     holds(cell, place)
                 } else {
-                    value(cell, place)
+                    value_of(cell, place)
                 };
                 largest = largest.max(difference?);
             }
             Ok(largest)
         }
         (Column::Output(place), Task::Multilabel) => holds(text, *place),
-        (Column::Output(place) | Column::Score(place) | Column::Class(place), _) => value(text, *place),
+        (Column::Output(place), _) => value_of(text, *place),
+        (Column::Score(place) | Column::Class(place), _) => value(text, *place),
         (Column::Probability(place), _) => {
             let ours = scores.probabilities.get(*place).copied().unwrap_or(f64::NAN);
             match number(text) {

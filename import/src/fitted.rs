@@ -1,12 +1,24 @@
 //! A fitted linear model, as read from a file.
 
-use blindscore_protocol::descriptor::{Link, Task};
+use blindscore_client::Encoder;
+use blindscore_protocol::{
+    descriptor::{Link, Task},
+    encoding::Encoding,
+};
 
 /// A fitted linear model and the other content of its file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
-    /// Names of the features, if the file has them.
+    /// Names of a record's columns, if the file has them.
     pub features: Option<Vec<String>>,
+    /// Public part: how a record becomes the features, if they are not the record itself.
+    pub encoding: Option<Encoding>,
+    /// Interval that contains each feature, as far as that follows from the public part; its ends
+    /// may be infinite. Empty if nothing is known.
+    pub intervals: Vec<(f64, f64)>,
+    /// For each feature, the number of its group, if it is one of several whose ranges are best
+    /// alike, such as counts of words. Empty if there are none.
+    pub groups: Vec<Option<usize>>,
     /// Names of columns that the file knows but does not use.
     pub unused: Vec<String>,
     /// Range of each feature, given in the file or implied by its scaler.
@@ -44,6 +56,10 @@ pub enum Answer {
     Probabilities(Vec<usize>),
     /// Scores, by index, each with a factor.
     Scores(Vec<(usize, f64)>),
+    /// Logarithms of probabilities, by index.
+    LogProbabilities(Vec<usize>),
+    /// Values behind a log link, by index.
+    Values(Vec<usize>),
 }
 
 impl Fitted {
@@ -51,6 +67,9 @@ impl Fitted {
     pub fn new(link: Link, coef: Vec<Vec<f64>>, intercept: Vec<f64>) -> Self {
         Self {
             features: None,
+            encoding: None,
+            intervals: Vec::new(),
+            groups: Vec::new(),
             unused: Vec::new(),
             ranges: None,
             assumed: None,
@@ -69,5 +88,29 @@ impl Fitted {
     /// Returns the number of features.
     pub fn count(&self) -> usize {
         self.coef.first().map_or(0, Vec::len)
+    }
+
+    /// Returns the encoder of the model's records.
+    pub fn encoder(&self) -> Encoder {
+        match (&self.encoding, &self.features) {
+            (Some(encoding), _) => Encoder::of(encoding),
+            (None, Some(names)) => Encoder::plain(names.iter().cloned().map(Some)),
+            (None, None) => Encoder::plain(vec![None; self.count()]),
+        }
+    }
+
+    /// Returns the names of the features, which only features that are a record's columns have.
+    pub fn feature_names(&self) -> Option<&[String]> {
+        self.features.as_deref().filter(|_| self.encoding.is_none())
+    }
+
+    /// Gives the columns other names: those of the caller's own files.
+    pub(crate) fn rename(&mut self, names: &[String]) {
+        self.features = Some(names.to_vec());
+        if let Some(encoding) = &mut self.encoding {
+            for (column, name) in encoding.columns.iter_mut().zip(names) {
+                column.name = Some(name.clone());
+            }
+        }
     }
 }

@@ -22,6 +22,7 @@ mod bounds;
 mod calibration;
 mod choice;
 mod compare;
+mod ebm;
 mod error;
 mod expect;
 mod fitted;

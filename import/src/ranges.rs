@@ -2,7 +2,7 @@
 
 use super::{Calibration, Fitted, ImportError};
 use blindscore_protocol::descriptor::{Feature, Inputs, NormBound};
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 /// Source of the ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,15 @@ impl Ranges {
         widen: f64,
     ) -> Result<Self, ImportError> {
         let (each, source) = match (given, calibration, &fitted.ranges) {
+            (Some(_), _, _) if fitted.encoding.is_some() => {
+                return Err(ImportError::Options(
+                    "--input-min and --input-max are one range for all features, and this model's features are made of a record's columns by \
+                     steps of different kinds: give rows with --calibrate"
+                        .into(),
+                ));
+            }
             (Some(range), _, _) => (vec![range; fitted.count()], RangeSource::Given),
-            (None, Some(data), _) => (observed(data, fitted.count(), widen), RangeSource::Calibration),
+            (None, Some(data), _) => (observed(data, fitted, widen), RangeSource::Calibration),
             (None, None, Some(ranges)) => (ranges.iter().copied().map(opened).collect(), RangeSource::File),
             (None, None, None) => return Err(ImportError::NoRanges),
         };
@@ -149,27 +156,48 @@ impl Ranges {
     }
 }
 
-/// Returns the ranges of the data, widened.
-fn observed(data: &Calibration, count: usize, widen: f64) -> Vec<(f64, f64)> {
-    let range = |index: usize| {
-        let values = data.rows().iter().map(|row| row[index]);
-        let (min, max) = (
-            values.clone().fold(f64::INFINITY, f64::min),
-            values.fold(f64::NEG_INFINITY, f64::max),
+/// Returns the ranges of the data, widened: those of a group together, and no wider than what the
+/// public part can give.
+fn observed(data: &Calibration, fitted: &Fitted, widen: f64) -> Vec<(f64, f64)> {
+    let count = fitted.count();
+    let mut seen = vec![(f64::INFINITY, f64::NEG_INFINITY); count];
+    for row in data.rows() {
+        for (seen, value) in seen.iter_mut().zip(row) {
+            *seen = (seen.0.min(*value), seen.1.max(*value));
+        }
+    }
+    let mut groups: HashMap<usize, (f64, f64)> = HashMap::new();
+    for (group, seen) in fitted.groups.iter().zip(&seen) {
+        if let Some(group) = group {
+            let all = groups.entry(*group).or_insert(*seen);
+            *all = (all.0.min(seen.0), all.1.max(seen.1));
+        }
+    }
+    let range = |(index, seen): (usize, &(f64, f64))| {
+        let group = fitted.groups.get(index).copied().flatten();
+        let (min, max) = opened(
+            group
+                .and_then(|group| groups.get(&group).copied())
+                .unwrap_or(*seen),
         );
-        let (min, max) = opened((min, max));
         let more = widen * (max - min);
         // Features that are never negative, such as counts and frequencies, stay so.
-        (
+        let (min, max) = (
             if min >= 0.0 {
                 (min - more).max(0.0)
             } else {
                 min - more
             },
             max + more,
-        )
+        );
+        match fitted.intervals.get(index) {
+            // The whole interval, if it is one: a category that no row had is a category still.
+            Some(&(least, most)) if least.is_finite() && most.is_finite() => opened((least, most)),
+            Some(&(least, most)) => (min.max(least), max.min(most)),
+            None => (min, max),
+        }
     };
-    (0..count).map(range).collect()
+    seen.iter().enumerate().map(range).collect()
 }
 
 /// Widens an empty range: a constant feature still needs one.

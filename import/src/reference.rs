@@ -8,12 +8,13 @@
 mod learning;
 mod standard;
 mod tensor;
+mod text;
 
 use super::{
-    Fitted,
     bounds::{MOST_HELD, Work, megabytes},
     onnx::{Graph, Uses, axes_in_words, type_name},
 };
+use blindscore_client::{Cell, Encoder};
 use std::collections::{HashMap, HashSet};
 use tensor::Tensor;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
@@ -31,6 +32,12 @@ const MOST_INPUT: usize = 1_638_400;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotRun(String);
+
+impl NotRun {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
 
 fn not_run<T>(why: impl Into<String>) -> Result<T, NotRun> {
     Err(NotRun(why.into()))
@@ -55,16 +62,23 @@ pub(super) struct Reference<'a> {
 struct Input {
     name: String,
     kind: DataType,
-    /// Feature index of each column; `None` for a column that the model doesn't use.
-    features: Vec<Option<usize>>,
+    /// Index in a record of each column; `None` for a column that the model doesn't use.
+    columns: Vec<Option<usize>>,
+    /// Whether the tensor has one axis.
+    vector: bool,
+    /// Whether numbers are rounded to single precision: where an encoding compares them, each
+    /// difference counts.
+    single: bool,
 }
 
 impl<'a> Reference<'a> {
-    /// Matches the inputs of a graph with the features of the model made from it.
+    /// Matches the inputs of a graph with the records of the model made from it. `names` are those of
+    /// their columns.
     ///
     /// # Errors
-    /// If its inputs can't be made of features.
-    pub(super) fn new(graph: &'a Graph, fitted: &Fitted, names: Option<&[String]>) -> Result<Self, NotRun> {
+    /// If its inputs can't be made of records.
+    pub(super) fn new(graph: &'a Graph, encoder: &Encoder, names: Option<&[String]>) -> Result<Self, NotRun> {
+        let expected = encoder.columns().len();
         let proto = graph.proto();
         let uses = graph.uses().map_err(|error| NotRun(error.to_string()))?;
         let constants: HashSet<&str> = proto
@@ -98,27 +112,26 @@ impl<'a> Reference<'a> {
                 .collect();
             let width = dims.get(1).copied().flatten().unwrap_or(1);
             fixed = fixed.or(dims.first().copied().flatten());
-            // The number of features is known from the import.
-            if width > fitted.count() {
+            // The number of columns is known from the import.
+            if width > expected {
                 return not_run(format!("input {:?} has {width} columns", info.name));
             }
-            let features = match &places {
+            let columns = match &places {
                 // Inputs of one column each are matched by name, others by order.
                 Some(places) => vec![places.get(info.name.as_str()).copied()],
                 None => (count..count + width).map(Some).collect(),
             };
-            count += features.iter().flatten().count();
+            count += columns.iter().flatten().count();
             inputs.push(Input {
                 name: info.name.clone(),
                 kind: DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined),
-                features,
+                columns,
+                vector: dims.len() == 1,
+                single: !encoder.is_plain() && tensor.elem_type == DataType::Float as i32,
             });
         }
-        if count != fitted.count() {
-            return not_run(format!(
-                "the graph takes {count} features, the model {}",
-                fitted.count()
-            ));
+        if count != expected {
+            return not_run(format!("the graph takes {count} columns, the model {expected}"));
         }
         let rows = fixed.unwrap_or(ROWS);
         if rows.saturating_mul(inputs.len().max(count)) > MOST_INPUT {
@@ -142,22 +155,22 @@ impl<'a> Reference<'a> {
         })
     }
 
-    /// Returns, for each feature, whether its input takes whole numbers.
-    pub(super) fn whole_features(&self) -> Vec<bool> {
+    /// Returns, for each column of a record, whether its input takes whole numbers.
+    pub(super) fn whole_columns(&self) -> Vec<bool> {
         let mut whole: Vec<(usize, bool)> = Vec::new();
         for input in &self.inputs {
             let integer = !matches!(input.kind, DataType::Float | DataType::Double);
-            whole.extend(input.features.iter().flatten().map(|&feature| (feature, integer)));
+            whole.extend(input.columns.iter().flatten().map(|&column| (column, integer)));
         }
         whole.sort_unstable();
         whole.into_iter().map(|(_, integer)| integer).collect()
     }
 
-    /// Returns the graph's outputs for each of some rows of features.
+    /// Returns the graph's outputs for each of some records.
     ///
     /// # Errors
     /// If it has an unknown operator, or a row does not fit its inputs.
-    pub(super) fn run(&self, rows: &[&[f64]]) -> Result<Vec<Answers>, NotRun> {
+    pub(super) fn run(&self, rows: &[Vec<Cell<'_>>]) -> Result<Vec<Answers>, NotRun> {
         let mut answers = Vec::with_capacity(rows.len());
         for block in rows.chunks(self.rows) {
             let outputs = self.run_block(block)?;
@@ -169,13 +182,13 @@ impl<'a> Reference<'a> {
     }
 
     /// Runs the graph once, with copies of the last row in place of missing rows.
-    fn run_block(&self, block: &[&[f64]]) -> Result<Vec<Tensor>, NotRun> {
+    fn run_block(&self, block: &[Vec<Cell<'_>>]) -> Result<Vec<Tensor>, NotRun> {
         let mut tensors: HashMap<&str, Tensor> = HashMap::new();
         let mut left = self.uses.clone();
         let mut held = 0u64;
         let last = block.len().saturating_sub(1);
         for input in &self.inputs {
-            let rows = (0..self.rows).map(|row| block[row.min(last)]);
+            let rows = (0..self.rows).map(|row| block[row.min(last)].as_slice());
             tensors.insert(&input.name, input.tensor(rows, self.rows)?);
         }
         for node in &self.nodes {
@@ -231,6 +244,7 @@ impl<'a> Reference<'a> {
         work(&[multiplications(node, operands)])?;
         let results = match node.domain.as_str() {
             "ai.onnx.ml" => learning::run(node, operands)?,
+            "com.microsoft" => vec![text::tokenizer(node, operands)?],
             "" | "ai.onnx" => vec![standard::run(node, operands, self.graph.version())?],
             domain => return not_run(format!("its domain is {domain:?}")),
         };
@@ -255,17 +269,29 @@ impl<'a> Reference<'a> {
 }
 
 impl Input {
-    fn tensor<'r>(&self, rows: impl Iterator<Item = &'r [f64]>, count: usize) -> Result<Tensor, NotRun> {
-        let shape = vec![count, self.features.len()];
+    fn tensor<'r>(&self, rows: impl Iterator<Item = &'r [Cell<'r>]>, count: usize) -> Result<Tensor, NotRun> {
+        let shape = if self.vector {
+            vec![count]
+        } else {
+            vec![count, self.columns.len()]
+        };
+        let cell = |row: &'r [Cell<'r>], column: &Option<usize>| column.and_then(|column| row.get(column));
         if self.kind == DataType::String {
-            return Ok(Tensor::texts(
-                shape,
-                vec![String::new(); count * self.features.len()],
-            ));
+            let text = |cell: Option<&Cell<'_>>| match cell {
+                Some(Cell::Text(text)) => text.to_string(),
+                _ => String::new(),
+            };
+            let texts = rows.flat_map(|row| self.columns.iter().map(move |column| text(cell(row, column))));
+            return Ok(Tensor::texts(shape, texts.collect()));
         }
-        let cell = |row: &[f64], feature: &Option<usize>| feature.map_or(0.0, |feature| row[feature]);
+        let number = |cell: Option<&Cell<'_>>| match cell {
+            Some(Cell::Number(number)) if self.single => f64::from(*number as f32),
+            Some(Cell::Number(number)) => *number,
+            Some(Cell::Text(_) | Cell::Missing) => f64::NAN,
+            None => 0.0,
+        };
         let numbers: Vec<f64> = rows
-            .flat_map(|row| self.features.iter().map(move |feature| cell(row, feature)))
+            .flat_map(|row| self.columns.iter().map(move |column| number(cell(row, column))))
             .collect();
         let tensor = Tensor::numbers(shape, numbers, self.kind);
         if tensor.is_integer() && !tensor.is_whole() {

@@ -88,11 +88,14 @@ pub fn settle(
         ));
     }
     if let Some(features) = &fitted.features {
-        if features.len() != fitted.count() {
+        let columns = fitted
+            .encoding
+            .as_ref()
+            .map_or(fitted.count(), |encoding| encoding.columns.len());
+        if features.len() != columns {
             return refuse(format!(
-                "the model has names for {} features, and {} features",
-                features.len(),
-                fitted.count()
+                "the model has names for {} features, and {columns} features",
+                features.len()
             ));
         }
         let mut seen = HashSet::new();

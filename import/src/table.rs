@@ -7,7 +7,7 @@ use super::{
 use blindscore_engine::files;
 use blindscore_protocol::columns::{
     ColumnError, Delimiter, DelimiterError, FirstLine, HeaderChoice, HeaderError, QuoteScan, find_columns,
-    find_delimiter, first_line, number, same_column, utf16,
+    find_delimiter, first_line, same_column, utf16,
 };
 use csv::StringRecord;
 use std::{
@@ -98,6 +98,16 @@ pub enum TableError {
     /// There are no rows, or too many values.
     #[error("{0}")]
     Size(String),
+    /// A record has no features.
+    #[error("line {line}{column}: {problem}")]
+    Record {
+        /// Line of the record.
+        line: u64,
+        /// The column, in words.
+        column: String,
+        /// Problem with it.
+        problem: String,
+    },
 }
 
 /// A table, opened at its first row.
@@ -145,13 +155,14 @@ impl<R: io::Read> io::Read for Scanned<R> {
 }
 
 impl Table {
-    /// Opens a file. `names` are the model's features, if they have names, and `columns` is the
-    /// expected number of columns.
+    /// Opens a file. `names` are those of the model's columns, if they have names, `columns` is the
+    /// expected number of columns, and `all_text` says whether all of them hold texts.
     pub(super) fn open(
         path: &Path,
         options: &TableOptions,
         names: Option<&[&str]>,
         columns: Option<usize>,
+        all_text: bool,
     ) -> Result<Self, TableError> {
         if path == Path::new("-") {
             return Err(TableError::Csv(
@@ -159,7 +170,7 @@ impl Table {
             ));
         }
         let file = files::open(path).map_err(|error| TableError::Csv(error.to_string()))?;
-        Self::read(Box::new(file), options, names, columns)
+        Self::read(Box::new(file), options, names, columns, all_text)
     }
 
     pub(super) fn read(
@@ -167,6 +178,7 @@ impl Table {
         options: &TableOptions,
         names: Option<&[&str]>,
         columns: Option<usize>,
+        all_text: bool,
     ) -> Result<Self, TableError> {
         // The buffer holds the whole first line.
         let mut source = BufReader::with_capacity(MOST_ROW, source);
@@ -208,8 +220,8 @@ impl Table {
         let second = next()?;
         let cells: Vec<&str> = first.iter().collect();
         let second_cells: Option<Vec<&str>> = second.as_ref().map(|record| record.iter().collect());
-        let is_header =
-            first_line(&cells, second_cells.as_deref(), names, options.header)? == FirstLine::Header;
+        let is_header = first_line(&cells, second_cells.as_deref(), names, all_text, options.header)?
+            == FirstLine::Header;
         let header = is_header.then(|| first.iter().map(str::to_owned).collect());
         let width = first.len();
         let first = (!is_header).then_some(first);
@@ -262,6 +274,8 @@ impl Table {
     ) -> Result<(Vec<usize>, Vec<String>), TableError> {
         let kept = self.kept(&options.ignore)?;
         match (&self.header, names) {
+            // There is no other that it could be.
+            (Some(_), Some([_])) if kept.len() == 1 => Ok((kept, Vec::new())),
             (Some(header), Some(names)) => {
                 let columns: Vec<&str> = kept.iter().map(|&place| header[place].as_str()).collect();
                 let found = find_columns(names, &columns).map_err(|error| needed(error, options))?;
@@ -333,42 +347,35 @@ fn needed(error: ColumnError, options: &TableOptions) -> TableError {
     error.into()
 }
 
-/// Parses the number in a cell.
-pub(super) fn cell(
-    text: &str,
-    row: u64,
-    column: impl FnOnce() -> String,
-    delimiter: Delimiter,
-) -> Result<f64, TableError> {
-    number(text).ok_or_else(|| {
-        let text = text.trim();
-        let is_decimal = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        let decimal_comma = text
-            .trim_start_matches(['-', '+'])
-            .split_once(',')
-            .is_some_and(|(whole, rest)| is_decimal(whole) && is_decimal(rest));
-        let hint = if text.is_empty() {
-            ": it is empty. Fill it in, or leave out the row"
-        } else if decimal_comma {
-            ": it has a decimal comma. Write it with a point"
-        } else if text.contains([',', ';', '\t']) && !text.contains(char::from(delimiter.byte())) {
-            ": it may be several cells. --delimiter says what separates columns"
-        } else if text.parse::<f64>().is_ok() {
-            ": it is not a finite number. Fill it in, or leave out the row"
-        } else {
-            ". --ignore leaves out a column that is not a feature"
-        };
-        TableError::Cell {
-            row,
-            column: column()
-                .replace(char::is_control, " ")
-                .chars()
-                .take(SHOWN)
-                .collect(),
-            text: quoted(text),
-            hint,
-        }
-    })
+/// Returns the error of a cell that isn't what its column holds.
+pub(super) fn bad_cell(text: &str, row: u64, column: String, delimiter: Delimiter) -> TableError {
+    let text = text.trim();
+    let is_decimal = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let decimal_comma = text
+        .trim_start_matches(['-', '+'])
+        .split_once(',')
+        .is_some_and(|(whole, rest)| is_decimal(whole) && is_decimal(rest));
+    let hint = if text.is_empty() {
+        ": it is empty. Fill it in, or leave out the row"
+    } else if decimal_comma {
+        ": it has a decimal comma. Write it with a point"
+    } else if text.contains([',', ';', '\t']) && !text.contains(char::from(delimiter.byte())) {
+        ": it may be several cells. --delimiter says what separates columns"
+    } else if text.parse::<f64>().is_ok() || text.eq_ignore_ascii_case("na") {
+        ": it is not a finite number. Fill it in, or leave out the row"
+    } else {
+        ". --ignore leaves out a column that is not a feature"
+    };
+    TableError::Cell {
+        row,
+        column: column
+            .replace(char::is_control, " ")
+            .chars()
+            .take(SHOWN)
+            .collect(),
+        text: quoted(text),
+        hint,
+    }
 }
 
 fn csv_error(error: csv::Error) -> TableError {

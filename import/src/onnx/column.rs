@@ -1,23 +1,44 @@
-//! Columns of features, before any weights.
+//! Columns of numbers, before any weights.
 
-use std::ops::Range;
-
-/// One of the features, scaled and shifted.
+/// A number of the encoding, scaled and shifted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Column {
-    /// Index of the feature.
-    pub(super) feature: usize,
-    /// Factor of the feature.
+    /// Slot of the number in the plan.
+    pub(super) slot: usize,
+    /// Factor of the number.
     pub(super) scale: f64,
     /// Summand, added after scaling.
     pub(super) offset: f64,
     /// Last scaling of the column.
     pub(super) scaling: Scaling,
-    /// Whether it is still an unchanged input of whole numbers.
+    /// Whether the number, before any scaling, is whole.
     pub(super) whole: bool,
 }
 
-/// Last scaling of a feature, which implies its range.
+impl Column {
+    /// Returns a number as it is.
+    pub(super) const fn of(slot: usize, whole: bool) -> Self {
+        Self {
+            slot,
+            scale: 1.0,
+            offset: 0.0,
+            scaling: Scaling::None,
+            whole,
+        }
+    }
+
+    /// Returns whether the number is neither scaled nor shifted.
+    pub(super) fn is_plain(&self) -> bool {
+        self.scale == 1.0 && self.offset == 0.0
+    }
+
+    /// Returns the constant that the column is, if the number doesn't count.
+    pub(super) fn constant(&self) -> Option<f64> {
+        (self.scale == 0.0).then_some(self.offset)
+    }
+}
+
+/// Last scaling of a number, which implies its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scaling {
     /// No scaling so far.
@@ -28,26 +49,25 @@ pub(super) enum Scaling {
     Interval,
 }
 
-/// Features, one per column: a matrix of all rows.
+/// Numbers, one per column: a matrix of all rows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Columns {
     pub(super) columns: Vec<Column>,
-    /// Whether the tensor has an integer type, for which ONNX divides differently.
+    /// Whether the tensor has an integer type, for which ONNX divides differently, or is of truth
+    /// values.
     pub(super) integers: bool,
+    /// Whether the only column has lost its axis, which leaves a tensor `[rows]`.
+    pub(super) vector: bool,
 }
 
 impl Columns {
-    pub(super) fn inputs(features: Range<usize>, integers: bool) -> Self {
-        let column = |feature| Column {
-            feature,
-            scale: 1.0,
-            offset: 0.0,
-            scaling: Scaling::None,
-            whole: integers,
-        };
+    /// Returns numbers as they are.
+    pub(super) fn plain(slots: impl IntoIterator<Item = usize>, integers: bool) -> Self {
+        let columns = slots.into_iter().map(|slot| Column::of(slot, integers));
         Self {
-            columns: features.map(column).collect(),
+            columns: columns.collect(),
             integers,
+            vector: false,
         }
     }
 

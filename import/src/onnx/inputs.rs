@@ -1,19 +1,27 @@
-//! Features of a model: the inputs of its graph.
+//! Columns of a record: the inputs of the graph.
 
-use super::{column::Columns, value::Value, values::Values};
+use super::{
+    column::Columns,
+    plan::Plan,
+    value::{Texts, Value},
+    values::Values,
+};
 use crate::ImportError;
-use blindscore_protocol::descriptor::FEATURES;
+use blindscore_protocol::{
+    descriptor::FEATURES,
+    encoding::{Column, ColumnKind},
+};
 use std::collections::HashSet;
 use tract_onnx::pb::{
     GraphProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
 };
 
-/// Features that a model takes.
-pub(super) struct Features {
-    /// Number of features.
-    pub(super) count: usize,
-    /// Names of the features, if each is an input of one column.
-    pub(super) names: Option<Vec<String>>,
+/// Inputs of a graph.
+pub(super) struct Inputs {
+    /// The encoding, of which only the columns are known yet.
+    pub(super) plan: Plan,
+    /// Whether each column is an input with a name.
+    pub(super) named: bool,
     /// Columns that the model knows but does not use.
     pub(super) unused: Vec<String>,
     /// Number of rows of all inputs, if it is fixed.
@@ -23,21 +31,19 @@ pub(super) struct Features {
 /// An input of the graph.
 struct Input<'a> {
     name: &'a str,
-    kind: Kind,
+    kind: ColumnKind,
+    /// Whether numbers are in single precision.
+    single: bool,
     width: usize,
+    /// Whether the tensor is of shape `[rows]`.
+    vector: bool,
     rows: Option<usize>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Float,
-    Integer,
-    Text,
-}
-
-/// Turns the graph's inputs into features: one input of many columns, or several of one column
-/// each, which then have names. Named inputs that no `used` tensor depends on are left out.
-pub(super) fn read<'g>(graph: &'g GraphProto, values: &mut Values<'g>) -> Result<Features, ImportError> {
+/// Turns the graph's inputs into columns of a record: those of one input of many columns, or of
+/// several inputs of one column each, which then have names. Named inputs that no `used` tensor
+/// depends on are left out.
+pub(super) fn read<'g>(graph: &'g GraphProto, values: &mut Values<'g>) -> Result<Inputs, ImportError> {
     // Older files list initializers among the inputs, too.
     let constants: HashSet<&str> = graph
         .initializer
@@ -50,52 +56,48 @@ pub(super) fn read<'g>(graph: &'g GraphProto, values: &mut Values<'g>) -> Result
         .filter(|input| !constants.contains(input.name.as_str()))
         .map(input)
         .collect::<Result<_, _>>()?;
-    let named = inputs.len() > 1 && inputs.iter().all(|input| input.width == 1);
-    let mut features = Features {
-        count: 0,
-        names: named.then(Vec::new),
-        unused: Vec::new(),
+    // The only input of numbers is called anything, such as `X`.
+    let several = inputs.len() > 1 || inputs.iter().any(|input| input.kind.is_text());
+    let named = several && inputs.iter().all(|input| input.width == 1);
+    let (mut columns, mut unused) = (Vec::new(), Vec::new());
+    for input in &inputs {
+        let is_used = values.is_used(input.name);
+        if !is_used && named {
+            unused.push(input.name.to_owned());
+            continue;
+        }
+        let slots = columns.len()..columns.len() + input.width;
+        if slots.end > *FEATURES.end() {
+            return Err(too_many(slots.end));
+        }
+        columns.extend(slots.clone().map(|_| Column {
+            name: named.then(|| input.name.to_owned()),
+            kind: input.kind,
+            single: input.single,
+        }));
+        let value = if input.kind.is_text() {
+            Value::Texts(Texts {
+                slots: slots.collect(),
+                vector: input.vector,
+            })
+        } else {
+            let integers = matches!(input.kind, ColumnKind::Integer | ColumnKind::Flag);
+            Value::Features(Columns::plain(slots, integers).into())
+        };
+        values.insert(input.name, value)?;
+    }
+    if columns.is_empty() {
+        return Err(too_many(0));
+    }
+    Ok(Inputs {
+        plan: Plan::new(columns),
+        named,
+        unused,
         rows: match inputs.split_first() {
             Some((first, rest)) if rest.iter().all(|input| input.rows == first.rows) => first.rows,
             _ => None,
         },
-    };
-    for input in &inputs {
-        let is_used = values.is_used(input.name);
-        if !is_used && named {
-            features.unused.push(input.name.to_owned());
-            continue;
-        }
-        let value = match input.kind {
-            Kind::Text if !is_used => {
-                return Err(ImportError::Graph(format!(
-                    "the model doesn't use its input {:?}, which is text, and its other inputs have no names of their own: export it \
-                     without that one",
-                    input.name
-                )));
-            }
-            Kind::Text => Value::Text(input.name.to_owned()),
-            kind => {
-                let places = features.count..features.count + input.width;
-                features.count = places.end;
-                if !FEATURES.contains(&features.count) {
-                    return Err(too_many(features.count));
-                }
-                if let Some(names) = &mut features.names {
-                    names.push(input.name.to_owned());
-                }
-                Value::Features(Columns::inputs(places, kind == Kind::Integer).into())
-            }
-        };
-        values.insert(input.name, value)?;
-    }
-    let has_text = inputs
-        .iter()
-        .any(|input| input.kind == Kind::Text && values.is_used(input.name));
-    if !FEATURES.contains(&features.count) && !has_text {
-        return Err(too_many(features.count));
-    }
-    Ok(features)
+    })
 }
 
 fn too_many(features: usize) -> ImportError {
@@ -106,6 +108,11 @@ fn too_many(features: usize) -> ImportError {
     ))
 }
 
+/// Returns whether an input is a single column `[rows, 1]`.
+pub(super) fn is_column(info: &ValueInfoProto) -> bool {
+    input(info).is_ok_and(|input| input.width == 1 && !input.vector)
+}
+
 /// Parses an input of shape `[rows, columns]`.
 fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
     let refuse = |what: &str| Err(ImportError::Graph(format!("input {:?} {what}", info.name)));
@@ -114,8 +121,9 @@ fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
     else {
         return refuse("is not a tensor");
     };
-    let kind = match DataType::try_from(tensor.elem_type) {
-        Ok(DataType::Float | DataType::Double) => Kind::Float,
+    let element = DataType::try_from(tensor.elem_type);
+    let kind = match element {
+        Ok(DataType::Float | DataType::Double) => ColumnKind::Number,
         Ok(
             DataType::Int64
             | DataType::Int32
@@ -125,11 +133,10 @@ fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
             | DataType::Uint32
             | DataType::Uint16
             | DataType::Uint8,
-        ) => Kind::Integer,
-        Ok(DataType::String) => Kind::Text,
-        Ok(DataType::Bool) => {
-            return refuse("is true or false: export the model with a column of numbers, 0 and 1");
-        }
+        ) => ColumnKind::Integer,
+        // Becomes a text if its words are counted.
+        Ok(DataType::String) => ColumnKind::Category,
+        Ok(DataType::Bool) => ColumnKind::Flag,
         _ => return refuse("has a type that isn't supported: export the model with columns of floats"),
     };
     let name = info.name.as_str();
@@ -139,10 +146,10 @@ fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
         _ => None,
     };
     let rows = size(0);
-    let width = match (kind, dimensions) {
-        (Kind::Text, _) => 1,
-        (_, [_, _]) => match size(1) {
-            Some(width) => width,
+    let (width, vector) = match dimensions {
+        [_] if kind.is_text() => (1, true),
+        [_, _] => match size(1) {
+            Some(width) => (width, false),
             None => return refuse("has no fixed number of columns: export the model with an example row"),
         },
         _ => return refuse("is not of shape [rows, columns]"),
@@ -153,7 +160,9 @@ fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
     Ok(Input {
         name,
         kind,
+        single: element == Ok(DataType::Float),
         width,
+        vector,
         rows,
     })
 }

@@ -1,7 +1,10 @@
 //! Weights and intercepts, with a scaler folded in.
 
 use super::column::{Column, Columns, Scaling};
-use std::{collections::HashSet, rc::Rc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 /// Half the width of a StandardScaler's range, in standard deviations.
 const DEVIATIONS: f64 = 5.0;
@@ -11,14 +14,16 @@ const INTERVAL: (f64, f64) = (-1.0, 1.0);
 /// Relative error of a range's ends from single precision in the file: some roundings.
 const SINGLE: f64 = 8.0 * f32::EPSILON as f64;
 
-/// A linear map of the features.
+/// A linear map of numbers of the encoding.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
-    /// One row per output, one weight per feature of the model.
+    /// Slots of the numbers, rising.
+    support: Rc<[usize]>,
+    /// One row per output, one weight per number.
     pub(super) coef: Vec<Vec<f64>>,
     /// One intercept per output.
     pub(super) intercept: Vec<f64>,
-    /// Features as they came in. Maps stacked side by side may list the same features several
+    /// Columns that it was made of. Maps stacked side by side may list the same numbers several
     /// times.
     sources: Vec<Rc<Columns>>,
 }
@@ -26,23 +31,33 @@ pub(super) struct Linear {
 /// Two maps are equal if they give the same scores.
 impl PartialEq for Linear {
     fn eq(&self, other: &Self) -> bool {
-        self.coef == other.coef && self.intercept == other.intercept
+        self.support == other.support && self.coef == other.coef && self.intercept == other.intercept
     }
+}
+
+/// A weighted sum of few numbers, and a constant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Form {
+    /// Slots and weights.
+    pub(super) terms: Vec<(usize, f64)>,
+    /// The constant.
+    pub(super) offset: f64,
 }
 
 impl Linear {
     /// Multiplies the columns by `weights` (one row per output, one weight per column) and adds
-    /// `intercept`, for a model with `features` features.
-    pub(super) fn new(
-        columns: &Rc<Columns>,
-        weights: &[Vec<f64>],
-        intercept: &[f64],
-        features: usize,
-    ) -> Self {
+    /// `intercept`.
+    pub(super) fn new(columns: &Rc<Columns>, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
+        let support = support(columns.columns.iter().map(|column| column.slot));
+        let places: Vec<usize> = columns
+            .columns
+            .iter()
+            .map(|column| support.partition_point(|slot| *slot < column.slot))
+            .collect();
         let fold = |row: &Vec<f64>| {
-            let mut folded = vec![0.0; features];
-            for (weight, column) in row.iter().zip(&columns.columns) {
-                folded[column.feature] += weight * column.scale;
+            let mut folded = vec![0.0; support.len()];
+            for ((weight, column), place) in row.iter().zip(&columns.columns).zip(&places) {
+                folded[*place] += weight * column.scale;
             }
             folded
         };
@@ -59,15 +74,60 @@ impl Linear {
                 .zip(intercept)
                 .map(|(row, intercept)| intercept + shift(row))
                 .collect(),
+            support,
             sources: vec![columns.clone()],
         }
+    }
+
+    /// Returns the map with these sums as its outputs.
+    pub(super) fn of_forms(forms: &[Form], sources: Vec<Rc<Columns>>) -> Self {
+        let support = support(forms.iter().flat_map(|form| form.terms.iter().map(|term| term.0)));
+        let row = |form: &Form| {
+            let mut row = vec![0.0; support.len()];
+            for &(slot, weight) in &form.terms {
+                row[support.partition_point(|other| *other < slot)] += weight;
+            }
+            row
+        };
+        Self {
+            coef: forms.iter().map(row).collect(),
+            intercept: forms.iter().map(|form| form.offset).collect(),
+            support,
+            sources,
+        }
+    }
+
+    /// Returns the slots that scores depend on, rising.
+    pub(super) fn support(&self) -> &[usize] {
+        &self.support
+    }
+
+    /// Returns the weights of these slots, one row per output; the slots must include the support.
+    pub(super) fn weights_of(&self, slots: &[usize]) -> Vec<Vec<f64>> {
+        let places: Vec<usize> = self
+            .support
+            .iter()
+            .map(|slot| slots.partition_point(|other| other < slot))
+            .collect();
+        let spread = |row: &Vec<f64>| {
+            let mut spread = vec![0.0; slots.len()];
+            for (place, weight) in places.iter().zip(row) {
+                spread[*place] = *weight;
+            }
+            spread
+        };
+        self.coef.iter().map(spread).collect()
     }
 
     /// Returns the size in memory, in bytes.
     pub(super) fn size(&self) -> usize {
         let row = |row: &Vec<f64>| size_of::<Vec<f64>>() + size_of_val(&**row);
         let sources = self.sources.iter().map(|columns| columns.size());
-        self.coef.iter().map(row).sum::<usize>() + size_of_val(&*self.intercept) + sources.sum::<usize>()
+        let support = size_of_val(&*self.support);
+        support
+            + self.coef.iter().map(row).sum::<usize>()
+            + size_of_val(&*self.intercept)
+            + sources.sum::<usize>()
     }
 
     /// Returns the number of outputs.
@@ -77,9 +137,8 @@ impl Linear {
 
     /// Applies another linear map to these scores, with one row of `weights` per output.
     pub(super) fn then(&self, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
-        let features = self.coef.first().map_or(0, Vec::len);
         let row = |weights: &Vec<f64>| {
-            let mut sum = vec![0.0; features];
+            let mut sum = vec![0.0; self.support.len()];
             for (weight, row) in weights.iter().zip(&self.coef) {
                 for (sum, value) in sum.iter_mut().zip(row) {
                     *sum += weight * value;
@@ -98,6 +157,7 @@ impl Linear {
         Self {
             coef: weights.iter().map(row).collect(),
             intercept: weights.iter().zip(intercept).map(constant).collect(),
+            support: self.support.clone(),
             sources: self.sources.clone(),
         }
     }
@@ -125,6 +185,7 @@ impl Linear {
         Self {
             coef: places.iter().map(|&place| self.coef[place].clone()).collect(),
             intercept: places.iter().map(|&place| self.intercept[place]).collect(),
+            support: self.support.clone(),
             sources: self.sources.clone(),
         }
     }
@@ -138,12 +199,14 @@ impl Linear {
                 sources.push(source.clone());
             }
         }
+        let support = support(parts.iter().flat_map(|part| part.support.iter().copied()));
         Self {
-            coef: parts.iter().flat_map(|part| part.coef.iter().cloned()).collect(),
+            coef: parts.iter().flat_map(|part| part.weights_of(&support)).collect(),
             intercept: parts
                 .iter()
                 .flat_map(|part| part.intercept.iter().copied())
                 .collect(),
+            support,
             sources,
         }
     }
@@ -165,6 +228,7 @@ impl Linear {
         is_opposite.then(|| self.select(&[1]))
     }
 
+    /// Returns the columns that the map was made of.
     fn columns(&self) -> impl Iterator<Item = &Column> {
         self.sources.iter().flat_map(|source| &source.columns)
     }
@@ -178,18 +242,23 @@ impl Linear {
         }
     }
 
-    /// Returns the ranges of `count` features as implied by their scalers: five standard deviations
-    /// to both sides of the mean, or the preimage of an interval. `None` if a feature is not scaled
-    /// or not used.
-    pub(super) fn ranges(&self, count: usize) -> Option<Vec<(f64, f64)>> {
+    /// Returns the ranges of the numbers in `slots`: those that follow from their steps, or as
+    /// implied by their scalers: five standard deviations to both sides of the mean, or the
+    /// preimage of an interval. `None` if there is neither for one of them.
+    pub(super) fn ranges(
+        &self,
+        slots: &[usize],
+        interval: impl Fn(usize) -> Option<(f64, f64)>,
+    ) -> Option<Vec<(f64, f64)>> {
+        let scaled = || self.columns().filter(|column| interval(column.slot).is_none());
         // A scaler without deviations has factors of one only; in one with deviations, constant
         // features have a factor of one.
         let moved_only = |column: &Column| column.scaling == Scaling::Standard && column.scale == 1.0;
-        if self.columns().all(moved_only) {
+        if scaled().next().is_some() && scaled().all(moved_only) {
             return None;
         }
-        let mut ranges: Vec<Option<(f64, f64)>> = vec![None; count];
-        for column in self.columns() {
+        let mut ranges: HashMap<usize, (f64, f64)> = HashMap::new();
+        for column in scaled() {
             let (low, high) = match column.scaling {
                 Scaling::None => continue,
                 Scaling::Standard => (-DEVIATIONS, DEVIATIONS),
@@ -210,10 +279,20 @@ impl Linear {
                 (column.offset / column.scale).abs()
             };
             let more = SINGLE * (low.abs().max(high.abs()) + middle);
-            let range = ranges.get_mut(column.feature)?;
-            let (lowest, highest) = range.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
-            *range = Some((lowest.min(low - more), highest.max(high + more)));
+            let range = ranges
+                .entry(column.slot)
+                .or_insert((f64::INFINITY, f64::NEG_INFINITY));
+            *range = (range.0.min(low - more), range.1.max(high + more));
         }
-        ranges.into_iter().collect()
+        let range = |&slot: &usize| interval(slot).or_else(|| ranges.get(&slot).copied());
+        slots.iter().map(range).collect()
     }
+}
+
+/// Returns the slots in rising order, each once.
+fn support(slots: impl Iterator<Item = usize>) -> Rc<[usize]> {
+    let mut slots: Vec<usize> = slots.collect();
+    slots.sort_unstable();
+    slots.dedup();
+    slots.into()
 }

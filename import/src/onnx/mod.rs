@@ -14,6 +14,8 @@ mod linear;
 mod nodes;
 mod operators;
 mod outputs;
+mod plan;
+mod repair;
 mod value;
 mod values;
 
@@ -65,6 +67,7 @@ impl Graph {
                 "initializer {name:?} is sparse: export the model with dense tensors"
             )));
         }
+        repair::mend(&mut graph);
         let mut left = MOST_FILE.saturating_sub(bytes.len() as u64);
         for tensor in &mut graph.initializer {
             let name = tensor.name.clone();
@@ -126,10 +129,10 @@ impl Graph {
                 values.insert(name, Value::Constant(constant))?;
             }
         }
-        let features = inputs::read(graph, &mut values)?;
+        let inputs = inputs::read(graph, &mut values)?;
         let context = Context {
-            features: features.count,
-            rows: features.rows,
+            plan: &inputs.plan,
+            rows: inputs.rows,
             versions: self.versions,
             work: &work,
         };
@@ -141,7 +144,7 @@ impl Graph {
             }
             values.release(&node.input);
         }
-        outputs::explain(graph, &values, features)
+        outputs::explain(graph, &values, inputs)
     }
 
     /// Counts the uses of the tensors that outputs depend on. Other tensors have no effect.

@@ -2,28 +2,35 @@
 //! effect.
 
 mod casts;
+mod categories;
 mod columns;
 mod constants;
 mod decisions;
+mod grid;
+mod numbers;
 mod scores;
 mod shapes;
+mod support_vectors;
+mod text;
 
 use super::{
     attributes::Attributes,
     constant::Constant,
     operators::{self, Versions},
+    plan::Plan,
     unsupported,
     value::{Scores, Value},
     values::Values,
 };
 use crate::{ImportError, bounds::Work};
+use blindscore_protocol::encoding::Function;
 use tract_onnx::pb::NodeProto;
 
 /// Context shared by all nodes of a graph.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context<'a> {
-    /// Number of the model's features.
-    pub(super) features: usize,
+    /// The public part so far.
+    pub(super) plan: &'a Plan,
     /// Number of rows of the inputs, if it is fixed.
     pub(super) rows: Option<usize>,
     /// Versions of the operators.
@@ -58,7 +65,12 @@ pub(super) fn evaluate(
     };
     let results = match (node.node.domain.as_str(), node.node.op_type.as_str()) {
         ("ai.onnx.ml", "LinearClassifier") => node.linear_classifier()?,
+        ("ai.onnx.ml", "SVMClassifier") => node.svm_classifier()?,
         ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
+        ("com.microsoft", "Tokenizer") => match node.operands.as_slice() {
+            [value] => vec![node.tokenizer(value)?],
+            _ => return node.refuse(node.what_it_gets()),
+        },
         (_, operator) => vec![node.standard(operator)?],
     };
     Ok(results)
@@ -85,6 +97,37 @@ impl Node<'_> {
         }
         match (operator, self.operands.as_slice()) {
             ("Identity", [value]) => Ok((*value).clone()),
+            ("StringNormalizer", [Value::Texts(texts)]) => self.string_normalizer(texts),
+            ("StringNormalizer", [Value::Document(document)]) => self.stop_words(document),
+            ("TfIdfVectorizer", [Value::Document(document)]) => self.tf_idf(document),
+            ("IsNaN", [Value::Features(columns)]) => self.missing(columns),
+            ("Not", [Value::Features(columns)]) => self.not(columns),
+            ("Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual", [left, right]) => {
+                self.compared(operator, left, right)
+            }
+            ("Pow", [Value::Features(columns), Value::Constant(exponents)]) => self.power(columns, exponents),
+            ("Pow", [Value::Grid(grid), Value::Constant(two)]) if two.numbers == [2.0] => self.squared(grid),
+            ("Mul", [Value::Features(left), Value::Features(right)]) => self.product_of(left, right),
+            ("ReduceProd", [value, ..]) => self.product_of_row(value),
+            ("ReduceSum", [Value::Forms(forms), ..]) => self.summed(forms),
+            ("ReduceLogSumExp", [Value::Scores(scores), ..]) => self.log_sum_exp(scores),
+            ("LogSoftmax", [Value::Scores(scores)]) => self.log_softmax(scores),
+            ("Exp", [Value::LogSoftmax(scores)]) => Ok(Value::Scores(scores.clone())),
+            ("Exp", [Value::Scores(scores)]) => self.exponential(scores),
+            ("Abs", [Value::Features(columns)]) => self.applied_function(Function::Abs, columns),
+            ("Exp", [Value::Features(columns)]) => self.applied_function(Function::Exp, columns),
+            ("Log", [Value::Features(columns)]) => self.applied_function(Function::Log, columns),
+            ("Sqrt", [Value::Features(columns)]) => self.applied_function(Function::Sqrt, columns),
+            ("Reciprocal", [Value::Features(columns)]) => {
+                self.applied_function(Function::Reciprocal, columns)
+            }
+            ("Floor", [Value::Features(columns)]) => self.applied_function(Function::Floor, columns),
+            ("Ceil", [Value::Features(columns)]) => self.applied_function(Function::Ceil, columns),
+            ("Sign", [Value::Features(columns)]) => self.applied_function(Function::Sign, columns),
+            ("Sin", [Value::Features(columns)]) => self.applied_function(Function::Sin, columns),
+            ("Cos", [Value::Features(columns)]) => self.applied_function(Function::Cos, columns),
+            ("Clip", [Value::Features(columns), ..]) => self.clipped(columns),
+            ("ArgMax", [Value::Features(columns)]) => self.first_true(columns),
             ("Cast", [value]) => self.cast(value),
             ("CastLike", [value, like]) => self.cast_like(value, like),
             ("Dropout", [value, ..]) => self.dropout(value),
@@ -109,6 +152,14 @@ impl Node<'_> {
 
     fn learning(&self, operator: &str) -> Result<Value, ImportError> {
         match (operator, self.operands.as_slice()) {
+            ("Imputer", [value]) => self.imputer(value),
+            ("OneHotEncoder", [value]) => self.one_hot(value),
+            ("LabelEncoder", [value]) => self.label_encoder(value),
+            ("Binarizer", [value]) => self.binarizer(value),
+            ("SVMRegressor", [value]) => self.svm_regressor(value),
+            ("Normalizer", [value @ (Value::Features(_) | Value::Scores(Scores { link: None, .. }))]) => {
+                self.normalised_row(value)
+            }
             ("Scaler", [value]) => self.scaler(value),
             ("LinearRegressor", [value]) => self.linear_regressor(value),
             ("Normalizer", [Value::Scores(scores)]) => self.normalised(scores),

@@ -21,6 +21,20 @@ const COEFFICIENTS: [Attribute; 3] = [
     ("post_transform", AttributeType::String),
 ];
 
+const REDUCTION: [Attribute; 3] = [
+    ("axes", AttributeType::Ints),
+    ("keepdims", AttributeType::Int),
+    ("noop_with_empty_axes", AttributeType::Int),
+];
+const MACHINE: [Attribute; 6] = [
+    ("coefficients", AttributeType::Floats),
+    ("kernel_params", AttributeType::Floats),
+    ("kernel_type", AttributeType::String),
+    ("post_transform", AttributeType::String),
+    ("rho", AttributeType::Floats),
+    ("support_vectors", AttributeType::Floats),
+];
+
 /// Default ONNX operators, with their attributes.
 const STANDARD: &[(&str, &[Attribute])] = &[
     ("Abs", &[]),
@@ -38,15 +52,22 @@ const STANDARD: &[(&str, &[Attribute])] = &[
         &[("to", AttributeType::Int), ("saturate", AttributeType::Int)],
     ),
     ("CastLike", &[("saturate", AttributeType::Int)]),
-    ("Clip", &[]),
+    ("Ceil", &[]),
+    (
+        "Clip",
+        &[("min", AttributeType::Float), ("max", AttributeType::Float)],
+    ),
     ("Concat", &[AXIS]),
     ("Constant", &[("value", AttributeType::Tensor)]),
+    ("Cos", &[]),
     ("Div", &[]),
     (
         "Dropout",
         &[("ratio", AttributeType::Float), ("seed", AttributeType::Int)],
     ),
+    ("Exp", &[]),
     ("Flatten", &[AXIS]),
+    ("Floor", &[]),
     ("Gather", &[AXIS]),
     (
         "Gemm",
@@ -57,20 +78,26 @@ const STANDARD: &[(&str, &[Attribute])] = &[
             ("transB", AttributeType::Int),
         ],
     ),
+    ("Greater", &[]),
+    ("GreaterOrEqual", &[]),
     ("Identity", &[]),
+    ("IsNaN", &[]),
+    ("Less", &[]),
+    ("LessOrEqual", &[]),
+    ("Log", &[]),
+    ("LogSoftmax", &[AXIS]),
     ("MatMul", &[]),
     ("Mul", &[]),
-    (
-        "ReduceSum",
-        &[
-            ("axes", AttributeType::Ints),
-            ("keepdims", AttributeType::Int),
-            ("noop_with_empty_axes", AttributeType::Int),
-        ],
-    ),
+    ("Not", &[]),
+    ("Pow", &[]),
+    ("Reciprocal", &[]),
+    ("ReduceLogSumExp", &REDUCTION),
+    ("ReduceProd", &REDUCTION),
+    ("ReduceSum", &REDUCTION),
     ("Reshape", &[("allowzero", AttributeType::Int)]),
     ("Sigmoid", &[]),
     ("Sign", &[]),
+    ("Sin", &[]),
     (
         "Slice",
         &[
@@ -82,7 +109,29 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("Softmax", &[AXIS]),
     ("Sqrt", &[]),
     ("Squeeze", &[("axes", AttributeType::Ints)]),
+    (
+        "StringNormalizer",
+        &[
+            ("case_change_action", AttributeType::String),
+            ("is_case_sensitive", AttributeType::Int),
+            ("locale", AttributeType::String),
+            ("stopwords", AttributeType::Strings),
+        ],
+    ),
     ("Sub", &[]),
+    (
+        "TfIdfVectorizer",
+        &[
+            ("max_gram_length", AttributeType::Int),
+            ("max_skip_count", AttributeType::Int),
+            ("min_gram_length", AttributeType::Int),
+            ("mode", AttributeType::String),
+            ("ngram_counts", AttributeType::Ints),
+            ("ngram_indexes", AttributeType::Ints),
+            ("pool_strings", AttributeType::Strings),
+            ("weights", AttributeType::Floats),
+        ],
+    ),
     ("Transpose", &[("perm", AttributeType::Ints)]),
     ("Unsqueeze", &[("axes", AttributeType::Ints)]),
 ];
@@ -90,7 +139,34 @@ const STANDARD: &[(&str, &[Attribute])] = &[
 /// Operators of `ai.onnx.ml`, with their attributes.
 const LEARNING: &[(&str, &[Attribute])] = &[
     ("ArrayFeatureExtractor", &[]),
+    ("Binarizer", &[("threshold", AttributeType::Float)]),
     ("FeatureVectorizer", &[("inputdimensions", AttributeType::Ints)]),
+    (
+        "Imputer",
+        &[
+            ("imputed_value_floats", AttributeType::Floats),
+            ("imputed_value_int64s", AttributeType::Ints),
+            ("replaced_value_float", AttributeType::Float),
+            ("replaced_value_int64", AttributeType::Int),
+        ],
+    ),
+    (
+        "LabelEncoder",
+        &[
+            ("default_float", AttributeType::Float),
+            ("default_int64", AttributeType::Int),
+            ("default_string", AttributeType::String),
+            ("default_tensor", AttributeType::Tensor),
+            ("keys_floats", AttributeType::Floats),
+            ("keys_int64s", AttributeType::Ints),
+            ("keys_strings", AttributeType::Strings),
+            ("keys_tensor", AttributeType::Tensor),
+            ("values_floats", AttributeType::Floats),
+            ("values_int64s", AttributeType::Ints),
+            ("values_strings", AttributeType::Strings),
+            ("values_tensor", AttributeType::Tensor),
+        ],
+    ),
     (
         "LinearClassifier",
         &[
@@ -113,6 +189,43 @@ const LEARNING: &[(&str, &[Attribute])] = &[
     ),
     ("Normalizer", &[("norm", AttributeType::String)]),
     (
+        "OneHotEncoder",
+        &[
+            ("cats_int64s", AttributeType::Ints),
+            ("cats_strings", AttributeType::Strings),
+            ("zeros", AttributeType::Int),
+        ],
+    ),
+    (
+        "SVMClassifier",
+        &[
+            MACHINE[0],
+            MACHINE[1],
+            MACHINE[2],
+            MACHINE[3],
+            MACHINE[4],
+            MACHINE[5],
+            ("classlabels_ints", AttributeType::Ints),
+            ("classlabels_strings", AttributeType::Strings),
+            ("prob_a", AttributeType::Floats),
+            ("prob_b", AttributeType::Floats),
+            ("vectors_per_class", AttributeType::Ints),
+        ],
+    ),
+    (
+        "SVMRegressor",
+        &[
+            MACHINE[0],
+            MACHINE[1],
+            MACHINE[2],
+            MACHINE[3],
+            MACHINE[4],
+            MACHINE[5],
+            ("n_supports", AttributeType::Int),
+            ("one_class", AttributeType::Int),
+        ],
+    ),
+    (
         "Scaler",
         &[
             ("offset", AttributeType::Floats),
@@ -127,6 +240,19 @@ const LEARNING: &[(&str, &[Attribute])] = &[
         ],
     ),
 ];
+
+/// Operators of onnxruntime-extensions that skl2onnx writes, with their attributes.
+const EXTENSIONS: &[(&str, &[Attribute])] = &[(
+    "Tokenizer",
+    &[
+        ("mark", AttributeType::Int),
+        ("mincharnum", AttributeType::Int),
+        ("pad_value", AttributeType::String),
+        ("separators", AttributeType::Strings),
+        ("stopwords", AttributeType::Strings),
+        ("tokenexp", AttributeType::String),
+    ],
+)];
 
 /// Versions of operators that a model was exported with.
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +301,7 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
     let operators = match node.domain.as_str() {
         "" | "ai.onnx" => STANDARD,
         "ai.onnx.ml" => LEARNING,
+        "com.microsoft" => EXTENSIONS,
         _ => return Err(unsupported(node, "")),
     };
     let Some((_, attributes)) = operators.iter().find(|(name, _)| *name == node.op_type) else {
@@ -203,41 +330,27 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
 /// Returns the usual name for an operator's purpose in other tools, and an alternative.
 pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
     Some(match operator(node).as_str() {
-        "ai.onnx.ml.Imputer" => {
-            "It fills in missing values (SimpleImputer). Fill them in before `predict`, and export the steps after it"
+        "ai.onnx.ml.CategoryMapper" | "ai.onnx.ml.DictVectorizer" => {
+            "It encodes categories. OneHotEncoder and OrdinalEncoder are served; or encode them in your data, and export the steps after it"
         }
-        "ai.onnx.ml.OneHotEncoder" | "ai.onnx.ml.LabelEncoder" | "ai.onnx.ml.CategoryMapper" => {
-            "It encodes categories. Encode them in your data, as columns of numbers, and export the steps after it"
-        }
-        "StringNormalizer" | "TfIdfVectorizer" | "ai.onnx.ml.DictVectorizer" | "com.microsoft.Tokenizer" => {
-            "It reads text. Make columns of numbers of it, and export the steps after it"
-        }
-        "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "ai.onnx.ml.Binarizer" => {
-            "It compares with thresholds (KBinsDiscretizer, Binarizer). Do that in your data, and export the steps after it"
-        }
-        "Pow" | "ReduceProd" | "ReduceSumSquare" | "ReduceLogSumExp" => {
-            "It multiplies features (PolynomialFeatures, naive Bayes). Add products as columns of your data, and fit a linear model on them"
-        }
-        "ai.onnx.ml.Normalizer" | "ReduceL1" | "ReduceL2" | "LpNormalization" => {
-            "It divides each row by its length (Normalizer). Do that in your data, and export the steps after it"
-        }
-        "Clip" => {
-            "It cuts values off (MinMaxScaler(clip=True)). Clients refuse values outside the ranges anyway: fit it without clipping"
-        }
-        "ai.onnx.ml.SVMClassifier" | "ai.onnx.ml.SVMRegressor" => {
-            "It is a support vector machine with a kernel, even where that is linear. Use LinearSVC or LinearSVR"
+        "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "LpNormalization" => {
+            "It measures whole rows. Normalizer is served; or do that in your data, and export the steps after it"
         }
         "ai.onnx.ml.TreeEnsembleClassifier"
         | "ai.onnx.ml.TreeEnsembleRegressor"
         | "ai.onnx.ml.TreeEnsemble" => {
             "It is a model of decision trees, which isn't served. Fit a linear model, or a projection network (models/net)"
         }
+        "TopK" => {
+            "It is a nearest-neighbour model, which compares each row with every training row; that isn't served. Fit a linear model on steps \
+             that are, such as KBinsDiscretizer or PolynomialFeatures"
+        }
         "Relu" | "Tanh" | "LeakyRelu" | "Elu" | "Gelu" | "Conv" | "LSTM" | "GRU" | "MaxPool" => {
             "It belongs to a neural network. Train a projection network instead (models/net)"
         }
         "Exp" | "Reciprocal" | "Log" => {
-            "It makes another kind of model of the linear one (a log link, as of Poisson regression, or a converter's own way of probabilities). \
-             Export the scores before it, and apply it to what `predict` gives"
+            "It makes another kind of model of the linear one (a converter's own way of probabilities, or another link). Export the scores before \
+             it, and apply it to what `predict` gives"
         }
         _ => return None,
     })

@@ -2,13 +2,13 @@
 //! refused by name.
 
 use super::{
-    inputs::Features,
+    inputs::Inputs,
     linear::Linear,
     value::{Held, HeldStep, Label, Scores, Value},
     values::Values,
 };
 use crate::{Answer, Fitted, ImportError, listed};
-use blindscore_protocol::descriptor::{Link, OUTPUTS, Task};
+use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
 use tract_onnx::pb::GraphProto;
 
 /// Outputs of a graph by meaning, in the graph's order.
@@ -17,6 +17,8 @@ struct Outputs<'a> {
     scores: Vec<(&'a str, &'a Scores)>,
     labels: Vec<(&'a str, &'a Label)>,
     held: Vec<(&'a str, &'a Held)>,
+    /// Names of the outputs with scores that are logarithms of their probabilities.
+    logs: Vec<&'a str>,
 }
 
 /// Scores of all heads, side by side.
@@ -34,7 +36,7 @@ struct Heads {
 pub(super) fn explain(
     graph: &GraphProto,
     values: &Values<'_>,
-    features: Features,
+    inputs: Inputs,
 ) -> Result<Fitted, ImportError> {
     let outputs = Outputs::read(graph, values)?;
     let (label, held) = (outputs.label()?, outputs.held()?);
@@ -57,16 +59,48 @@ pub(super) fn explain(
     };
     let rows = fitted.coef.len();
     check_count(rows)?;
-    fitted.ranges = heads.whole.linear.ranges(features.count);
-    fitted.assumed = Some(heads.whole.linear.assumed());
     fitted.answers = graph
         .output
         .iter()
         .map(|output| outputs.answer(&output.name, &heads, &fitted))
         .collect();
-    fitted.features = features.names;
-    fitted.unused = features.unused;
+    let linear = &heads.whole.linear;
+    fitted.assumed = Some(linear.assumed());
+    fitted.unused = inputs.unused;
+    let planned = inputs.plan.finish(linear.support(), inputs.named);
+    check_features(planned.features.len())?;
+    let bounded = |feature: usize| {
+        let (least, most) = planned.intervals[feature];
+        (least.is_finite() && most.is_finite()).then_some((least, most))
+    };
+    fitted.ranges = linear.ranges(&planned.features, |slot| {
+        bounded(planned.features.binary_search(&slot).ok()?)
+    });
+    fitted.intervals.clone_from(&planned.intervals);
+    fitted.groups = planned.groups;
+    let (support, count) = (linear.support(), planned.features.len());
+    for row in &mut fitted.coef {
+        let mut spread = vec![0.0; count];
+        for (slot, weight) in support.iter().zip(row.iter()) {
+            spread[planned.features.partition_point(|other| other < slot)] = *weight;
+        }
+        *row = spread;
+    }
+    fitted.features = planned.names;
+    fitted.unused.extend(planned.unused);
+    fitted.encoding = planned.encoding;
     Ok(fitted)
+}
+
+fn check_features(features: usize) -> Result<(), ImportError> {
+    if FEATURES.contains(&features) {
+        return Ok(());
+    }
+    Err(ImportError::Graph(format!(
+        "the model's weights take {features} numbers of each record, after its public part; {} to {} are allowed",
+        FEATURES.start(),
+        FEATURES.end()
+    )))
 }
 
 fn check_count(outputs: usize) -> Result<(), ImportError> {
@@ -94,6 +128,10 @@ impl<'a> Outputs<'a> {
             let name = output.name.as_str();
             match values.get(name) {
                 Some(Value::Scores(scores)) => outputs.scores.push((name, scores)),
+                Some(Value::LogSoftmax(scores)) => {
+                    outputs.logs.push(name);
+                    outputs.scores.push((name, scores));
+                }
                 Some(Value::Label(label)) => outputs.labels.push((name, label)),
                 Some(Value::Held(held)) if held.step == HeldStep::Held => outputs.held.push((name, held)),
                 Some(value) => {
@@ -222,7 +260,11 @@ impl<'a> Outputs<'a> {
         let (_, scores) = self.scores[index];
         let places = heads.starts[index]..heads.starts[index] + scores.len();
         let halved = fitted.coef.len() == 1 && heads.whole.len() == 2;
+        if self.logs.contains(&name) {
+            return Answer::LogProbabilities(places.collect());
+        }
         match (scores.link, fitted.classes.is_some()) {
+            (Some(Link::Exp), _) => Answer::Values(places.collect()),
             // A single probability is that of the second class.
             (Some(_), true) if !halved => Answer::Probabilities(vec![1]),
             (Some(_), _) => Answer::Probabilities(places.collect()),
@@ -250,7 +292,7 @@ impl Heads {
     /// softmax.
     fn halved(linear: &Linear, link: Option<Link>) -> Option<Linear> {
         match link {
-            Some(Link::Softmax) => None,
+            Some(Link::Softmax | Link::Exp) => None,
             _ => linear.halved(),
         }
     }
@@ -276,6 +318,11 @@ impl Heads {
     /// Returns a model with labels.
     fn classifier(&self, name: &str, label: &Label) -> Result<Fitted, ImportError> {
         let whole = &self.whole;
+        if whole.link == Some(Link::Exp) {
+            return Err(ImportError::Graph(format!(
+                "the model has labels ({name:?}) and values behind a log link: export one of them by itself"
+            )));
+        }
         if let Some(names) = whole
             .names
             .as_ref()
@@ -344,7 +391,7 @@ impl Heads {
             Some(Ok(pair)) => Some(pair),
             Some(Err(_)) => None,
             // Counted from 0, as in frameworks.
-            None if whole.link.is_some() => Some(["0", "1"].map(str::to_owned)),
+            None if !matches!(whole.link, None | Some(Link::Exp)) => Some(["0", "1"].map(str::to_owned)),
             None => None,
         };
         if let (Some(linear), Some(pair)) = (Self::halved(&whole.linear, whole.link), pair) {
@@ -362,6 +409,7 @@ impl Heads {
             // decides.
             Some(Link::Sigmoid) if named.is_some() => None,
             Some(Link::Sigmoid) => Some(Task::Multilabel),
+            Some(Link::Exp) => Some(Task::Regression),
             Some(_) => Some(Task::Classification),
             None if named.is_some() => Some(Task::Classification),
             None if whole.regression || self.single || whole.len() == 1 => Some(Task::Regression),

@@ -1,7 +1,11 @@
 //! Symbolic tensors: functions of the features.
 
-use super::{column::Columns, constant::Constant, linear::Linear};
-use blindscore_protocol::descriptor::Link;
+use super::{
+    column::Columns,
+    constant::Constant,
+    linear::{Form, Linear},
+};
+use blindscore_protocol::{descriptor::Link, encoding::Words};
 use std::rc::Rc;
 
 /// Scores, or probabilities made of them: a matrix of all rows, with one column for each of
@@ -51,7 +55,7 @@ impl Scores {
 
     /// Returns whether each column depends on its own score only.
     pub(super) fn independent(&self) -> bool {
-        matches!(self.link, None | Some(Link::Sigmoid))
+        matches!(self.link, None | Some(Link::Sigmoid | Link::Exp))
     }
 
     /// Returns some of the columns, by index.
@@ -140,6 +144,46 @@ pub(super) enum HeldStep {
     Held,
 }
 
+/// Columns of text.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Texts {
+    /// Slots of the columns.
+    pub(super) slots: Vec<usize>,
+    /// Whether the only column has lost its axis, which leaves a tensor `[rows]`.
+    pub(super) vector: bool,
+}
+
+/// A column of text on its way to counts of words.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Document {
+    /// Slot of the text.
+    pub(super) slot: usize,
+    /// What was done with it so far. Before it is split, the split has no meaning.
+    pub(super) words: Words,
+    /// Whether it has been split into words.
+    pub(super) split: bool,
+}
+
+/// Numbers in a tensor `[rows, several, width]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Grid {
+    /// Size of the last axis.
+    pub(super) width: usize,
+    /// Numbers, by the middle axis and then the last one.
+    pub(super) columns: Rc<Columns>,
+}
+
+/// Weighted sums in a tensor `[rows, several, width]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Forms {
+    /// Size of the last axis.
+    pub(super) width: usize,
+    /// Sums, by the middle axis and then the last one.
+    pub(super) forms: Vec<Form>,
+    /// Columns that they were made of.
+    pub(super) source: Rc<Columns>,
+}
+
 /// Symbolic value of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -147,14 +191,25 @@ pub(super) enum Value {
     Absent,
     /// A constant, independent of the features.
     Constant(Constant),
-    /// A column of text.
-    Text(String),
-    /// Features, one per column.
+    /// Columns of text.
+    Texts(Texts),
+    /// A text, prepared for counting its words.
+    Document(Document),
+    /// Numbers of the encoding, one per column.
     Features(Rc<Columns>),
+    /// Numbers of the encoding, with two axes for each row.
+    Grid(Grid),
+    /// Weighted sums of numbers of the encoding, with two axes for each row.
+    Forms(Forms),
     /// Scores or probabilities.
     Scores(Scores),
     /// Sum of these probabilities over each row, in a column.
     Sum(Scores),
+    /// Logarithm of the sum of the exponentials of these scores over each row, in a column or
+    /// without an axis.
+    LogSumExp(Scores),
+    /// Logarithms of the softmax of these scores.
+    LogSoftmax(Scores),
     /// Decisions for one of several classes.
     Label(Label),
     /// Decisions for each of several labels.
@@ -172,9 +227,14 @@ impl Value {
             Self::Constant(constant) => {
                 size_of_val(&*constant.numbers) + size_of_val(&*constant.shape) + names(&constant.texts)
             }
-            Self::Text(name) => name.len(),
-            Self::Features(columns) => columns.size(),
-            Self::Scores(scores) | Self::Sum(scores) => {
+            Self::Texts(texts) => size_of_val(&*texts.slots),
+            Self::Document(document) => names(&document.words.stop),
+            Self::Features(columns) | Self::Grid(Grid { columns, .. }) => columns.size(),
+            Self::Forms(forms) => {
+                let form = |form: &Form| size_of::<Form>() + size_of_val(&*form.terms);
+                forms.forms.iter().map(form).sum::<usize>() + forms.source.size()
+            }
+            Self::Scores(scores) | Self::Sum(scores) | Self::LogSumExp(scores) | Self::LogSoftmax(scores) => {
                 scores.linear.size() + size_of_val(&*scores.places) + scores.names.as_deref().map_or(0, names)
             }
             Self::Label(label) => label.linear.size() + names(&label.names),
@@ -188,11 +248,15 @@ impl Value {
         match self {
             Self::Absent => "nothing",
             Self::Constant(_) => "a constant",
-            Self::Text(_) => "a column of text",
-            Self::Features(_) => "the features",
+            Self::Texts(_) => "a column of text",
+            Self::Document(_) => "the words of a text",
+            Self::Features(_) | Self::Grid(_) => "the features",
+            Self::Forms(_) => "sums of the features",
             Self::Scores(scores) if scores.link.is_some() => "probabilities",
             Self::Scores(_) => "scores",
             Self::Sum(_) => "a sum of probabilities",
+            Self::LogSumExp(_) => "a sum of scores",
+            Self::LogSoftmax(_) => "logarithms of probabilities",
             Self::Label(_) | Self::Held(_) => "labels",
         }
     }

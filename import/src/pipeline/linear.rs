@@ -2,13 +2,16 @@
 
 use super::{Imported, Kind, Request, ensure};
 use crate::{
-    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, MOST_ROWS, Ranges, Settled,
-    Wanted, agreement, choose, compare, onnx::Graph, output, read_safetensors, settle, shared_or_own,
+    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
+    agreement, choose, compare, ebm, onnx::Graph, output, read_safetensors, settle, shared_or_own,
 };
 use blindscore_engine::model::{LinearModel, Salt};
 use blindscore_protocol::{descriptor::Inputs, params::LinearParams};
+use serde_json::Value;
 use std::path::Path;
 
+/// Largest JSON file, in bytes: parsed, it takes many times as much memory.
+const MOST_JSON: usize = 20_000_000;
 /// Default number of rows to score encrypted.
 pub const CHECK_ROWS: usize = 100;
 /// Default share of its width by which a range is widened.
@@ -49,9 +52,9 @@ pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, Impo
     let Source { fitted, graph } = read(request, &bytes).map_err(&in_file)?;
     drop(bytes);
     let mut settled = settle(fitted.clone(), request.labels.as_deref(), request.task).map_err(&in_file)?;
+    let encoder = fitted.encoder();
     let wanted = Wanted {
-        count: fitted.count(),
-        names: fitted.features.as_deref(),
+        encoder: &encoder,
         unused: &fitted.unused,
     };
     let calibration = request
@@ -59,18 +62,23 @@ pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, Impo
         .map(|path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path)))
         .transpose()?;
     let data = calibration.as_ref();
-    // Clients are asked for features by the names in the caller's own files.
+    // Clients are asked for columns by the names in the caller's own files.
     if let Some(names) = data.and_then(Calibration::names) {
-        settled.fitted.features = Some(names.to_vec());
+        settled.fitted.rename(names);
     }
     let ranges = Ranges::find(&settled.fitted, request.range, data, widen)?;
     if let (Some(given), Some(data)) = (request.range, data) {
-        let inputs = ranges.inputs(settled.fitted.features.as_deref(), MOST_LEVELS);
+        let inputs = ranges.inputs(settled.fitted.feature_names(), MOST_LEVELS);
         check_given(&inputs, data, given)?;
     }
-    let names = settled.fitted.features.clone();
+    let (names, encoding) = (
+        settled.fitted.feature_names().map(<[String]>::to_vec),
+        settled.fitted.encoding.clone(),
+    );
     let mut linear = linear(request, settled, &ranges)?;
-    if let Some(shared) = ranges.shared(data, widen) {
+    if encoding.is_none()
+        && let Some(shared) = ranges.shared(data, widen)
+    {
         let with_one_range = LinearModel {
             inputs: shared.inputs(names.as_deref(), MOST_LEVELS),
             ..linear.clone()
@@ -150,19 +158,42 @@ fn read(request: &Request, bytes: &[u8]) -> Result<Source, ImportError> {
             fitted: read_safetensors(bytes)?,
             graph: None,
         }),
+        Some("json") => Ok(Source {
+            fitted: additive(bytes)?,
+            graph: None,
+        }),
         other => Err(ImportError::Options(format!(
-            "its name ends in neither .onnx nor .safetensors{}",
+            "its name ends in none of .onnx, .safetensors and .json{}",
             other.and_then(advice).unwrap_or_default()
         ))),
     }
+}
+
+/// Reads a model of sums over bins.
+fn additive(bytes: &[u8]) -> Result<Fitted, ImportError> {
+    if bytes.len() > MOST_JSON {
+        return Err(ImportError::Options(format!(
+            "it has {} bytes; at most {MOST_JSON} are allowed",
+            bytes.len()
+        )));
+    }
+    let json: Value = serde_json::from_slice(bytes)
+        .map_err(|error| ImportError::Options(format!("it is not JSON: {error}")))?;
+    if ebm::is_in(&json) {
+        return ebm::read(&json);
+    }
+    Err(ImportError::Options(format!(
+        "it is not a model of the library interpret (EBM), the only JSON that is read{}",
+        advice("json").unwrap_or_default()
+    )))
 }
 
 /// Returns advice for files of other tools, by their extension.
 fn advice(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "json" | "ubj" | "txt" | "bst" | "model" | "cbm" => {
-            ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost, EBM): those are not served. Fit a linear model, or a projection \
-             network (models/net)"
+            ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost): those are not served. Fit an explainable boosting machine (EBM of \
+             the library interpret), a linear model, or a projection network (models/net)"
         }
         "pkl" | "pickle" | "joblib" => {
             ". Pickled Python objects are not read: export the pipeline with skl2onnx.to_onnx"
@@ -184,11 +215,10 @@ fn compare_with_file(
 ) -> Result<Result<Compared, String>, ImportError> {
     let Some(graph) = graph else {
         return Ok(Err(
-            "a safetensors file has no graph to run; --expect compares with your own predictions".into(),
+            "the file has no graph to run; --expect compares with your own predictions".into(),
         ));
     };
-    let rows = data.map(|data| data.sample(MOST_ROWS));
-    let compared = compare(graph, fitted, choice, rows.as_deref())?;
+    let compared = compare(graph, fitted, choice, data)?;
     Ok(compared.map_err(|why| why.to_string()))
 }
 
@@ -213,7 +243,10 @@ fn linear(request: &Request, settled: Settled, ranges: &Ranges) -> Result<Linear
         salt: Salt::fresh()?,
         name: request.name.clone(),
         title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
-        inputs: ranges.inputs(fitted.features.as_deref(), MOST_LEVELS),
+        inputs: Inputs {
+            encoding: fitted.encoding.clone(),
+            ..ranges.inputs(fitted.feature_names(), MOST_LEVELS)
+        },
         labels,
         task,
         classes: fitted.classes,

@@ -2,8 +2,8 @@
 
 use super::{Imported, Kind, Request, ensure};
 use crate::{BOUND, Calibration, ImportError, Naming, Network, Wanted, agreement, output};
+use blindscore_client::Encoder;
 use blindscore_engine::model::Salt;
-use blindscore_protocol::descriptor::Inputs;
 
 /// Default number of rows to score encrypted; each takes a tenth of a second or more.
 pub const CHECK_ROWS: usize = 20;
@@ -22,10 +22,8 @@ pub(super) fn import(request: &Request, bytes: &[u8]) -> Result<Imported, Import
     let calibration = request
         .calibration()
         .map(|path| {
-            let names = names(inputs);
             let wanted = Wanted {
-                count: inputs.count,
-                names: names.as_deref(),
+                encoder: &Encoder::new(inputs),
                 unused: &[],
             };
             Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path))
@@ -76,11 +74,4 @@ fn refuse_choices(request: &Request) -> Result<(), ImportError> {
     ensure(request.check_rows != Some(0), || {
         "--check-rows is 0: a network's time and error are measured".into()
     })
-}
-
-/// Returns the names of all features, if all have names.
-fn names(inputs: &Inputs) -> Option<Vec<String>> {
-    (0..inputs.count)
-        .map(|index| inputs.name(index).map(str::to_owned))
-        .collect()
 }

@@ -1,6 +1,10 @@
 //! Operators of the domain `ai.onnx.ml`.
 
-use super::{NotRun, not_run, standard::attribute, tensor::Tensor};
+use super::{
+    NotRun, not_run,
+    standard::attribute,
+    tensor::{Elements, Tensor},
+};
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 /// Runs a node of this domain.
@@ -10,6 +14,20 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<
     };
     match node.op_type.as_str() {
         "Scaler" => Ok(vec![scaler(node, first)?]),
+        "Imputer" => Ok(vec![imputer(node, first)?]),
+        "OneHotEncoder" => Ok(vec![one_hot(node, first)?]),
+        "LabelEncoder" => Ok(vec![label_encoder(node, first)?]),
+        "Binarizer" => {
+            let threshold = floats(node, "threshold").first().copied();
+            let threshold =
+                threshold.or_else(|| attribute(node, "threshold").map(|value| f64::from(value.f)));
+            let threshold = threshold.unwrap_or(0.0);
+            Ok(vec![
+                first.map(DataType::Float, |x| f64::from(u8::from(x > threshold)))?,
+            ])
+        }
+        "SVMRegressor" => Ok(vec![machine(node, first)?]),
+        "SVMClassifier" => machine_classifier(node, first),
         "LinearRegressor" => {
             let scores = linear(node, first)?;
             match text(node, "post_transform").as_deref() {
@@ -56,6 +74,121 @@ fn scaler(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
     }
 }
 
+fn imputer(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
+    let (_, columns) = tensor.matrix()?;
+    let mut values = floats(node, "imputed_value_floats");
+    if values.is_empty() {
+        let integers = attribute(node, "imputed_value_int64s").map_or(&[][..], |value| &value.ints);
+        values = integers.iter().map(|&value| value as f64).collect();
+    }
+    let of = |place: usize| {
+        values
+            .get(if values.len() == 1 { 0 } else { place % columns })
+            .copied()
+    };
+    let filled = tensor.as_numbers()?.iter().enumerate();
+    let filled: Option<Vec<f64>> = filled
+        .map(|(place, x)| if x.is_nan() { of(place) } else { Some(*x) })
+        .collect();
+    match filled {
+        Some(numbers) => Ok(Tensor::numbers(tensor.shape().to_vec(), numbers, tensor.kind())),
+        None => not_run("values are missing"),
+    }
+}
+
+/// Returns the place of each element among the keys of a node.
+fn places(node: &NodeProto, tensor: &Tensor, texts: &str, numbers: [&str; 2]) -> Vec<Option<usize>> {
+    match tensor.elements() {
+        Elements::Texts(elements) => {
+            let keys = attribute(node, texts).map_or(&[][..], |keys| &keys.strings);
+            let place = |element: &String| keys.iter().position(|key| key == element.as_bytes());
+            elements.iter().map(place).collect()
+        }
+        Elements::Numbers(elements) => {
+            let mut keys = floats(node, numbers[0]);
+            let integers = attribute(node, numbers[1]).map_or(&[][..], |keys| &keys.ints);
+            keys.extend(integers.iter().map(|&key| key as f64));
+            let place = |element: &f64| keys.iter().position(|key| key == element);
+            elements.iter().map(place).collect()
+        }
+    }
+}
+
+fn one_hot(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
+    let count = |name: &str| attribute(node, name).map_or(0, |keys| keys.strings.len() + keys.ints.len());
+    let width = count("cats_strings") + count("cats_int64s");
+    let mut numbers = Vec::with_capacity(tensor.count() * width);
+    for place in places(node, tensor, "cats_strings", ["", "cats_int64s"]) {
+        numbers.extend((0..width).map(|category| f64::from(u8::from(place == Some(category)))));
+    }
+    let shape = [tensor.shape(), &[width]].concat();
+    Ok(Tensor::numbers(shape, numbers, DataType::Float))
+}
+
+fn label_encoder(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
+    if attribute(node, "keys_tensor").is_some() || attribute(node, "values_tensor").is_some() {
+        return not_run("keys as a tensor");
+    }
+    let mut values = floats(node, "values_floats");
+    let kind = if values.is_empty() {
+        DataType::Int64
+    } else {
+        DataType::Float
+    };
+    let integers = attribute(node, "values_int64s").map_or(&[][..], |values| &values.ints);
+    values.extend(integers.iter().map(|&value| value as f64));
+    let default = attribute(node, "default_float").map(|value| f64::from(value.f));
+    let default = default.or_else(|| attribute(node, "default_int64").map(|value| value.i as f64));
+    let found = places(node, tensor, "keys_strings", ["keys_floats", "keys_int64s"]);
+    let numbers: Option<Vec<f64>> = found
+        .into_iter()
+        .map(|place| place.map_or(default, |place| values.get(place).copied()))
+        .collect();
+    match numbers {
+        Some(numbers) => Ok(Tensor::numbers(tensor.shape().to_vec(), numbers, kind)),
+        None => not_run("a cell that is none of the keys"),
+    }
+}
+
+/// Returns the decision function of a support vector machine with a linear kernel.
+fn machine(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
+    if text(node, "kernel_type").is_some_and(|kernel| kernel != "LINEAR") {
+        return not_run("another kernel than the linear one");
+    }
+    let (rows, width) = tensor.matrix()?;
+    let (coefficients, rho) = (floats(node, "coefficients"), floats(node, "rho"));
+    let mut vectors = floats(node, "support_vectors");
+    let weights = if vectors.is_empty() {
+        vectors = coefficients;
+        vec![1.0]
+    } else {
+        coefficients
+    };
+    if vectors.len() != weights.len() * width {
+        return not_run("support vectors of another length");
+    }
+    let mut scores = Vec::with_capacity(rows);
+    for row in tensor.as_numbers()?.chunks_exact(width) {
+        let kernels = weights
+            .iter()
+            .zip(vectors.chunks_exact(width))
+            .map(|(weight, vector)| weight * row.iter().zip(vector).map(|(x, v)| x * v).sum::<f64>());
+        scores.push(kernels.sum::<f64>() + rho.first().copied().unwrap_or(0.0));
+    }
+    Ok(Tensor::numbers(vec![rows, 1], scores, DataType::Float))
+}
+
+/// Decides for the first of two classes if the decision function is positive.
+fn machine_classifier(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, NotRun> {
+    let scores = machine(node, tensor)?;
+    let (rows, _) = scores.matrix()?;
+    let numbers = scores.as_numbers()?;
+    let decisions: Vec<usize> = numbers.iter().map(|score| usize::from(*score <= 0.0)).collect();
+    let label = named(node, &decisions).ok_or_else(|| NotRun::new("names of classes are missing"))?;
+    let both = numbers.iter().flat_map(|score| [*score, -score]).collect();
+    Ok(vec![label, Tensor::numbers(vec![rows, 2], both, DataType::Float)])
+}
+
 /// Returns the scores of each row: a dot product and an intercept per row of coefficients.
 fn linear(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
     let (rows, width) = tensor.matrix()?;
@@ -99,33 +232,37 @@ fn linear_classifier(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, N
         }
     }
     let columns = results.len() / rows.max(1);
-    let label = match (
-        attribute(node, "classlabels_strings"),
-        attribute(node, "classlabels_ints"),
-    ) {
-        (Some(names), _) if !names.strings.is_empty() => {
-            let name = |&best: &usize| {
-                names
-                    .strings
-                    .get(best)
-                    .map(|name| String::from_utf8_lossy(name).into_owned())
-            };
-            let names: Option<Vec<String>> = decisions.iter().map(name).collect();
-            names.map(|names| Tensor::texts(vec![rows], names))
-        }
-        (_, Some(numbers)) => {
-            let number = |&best: &usize| numbers.ints.get(best).map(|&number| number as f64);
-            let numbers: Option<Vec<f64>> = decisions.iter().map(number).collect();
-            numbers.map(|numbers| Tensor::numbers(vec![rows], numbers, DataType::Int64))
-        }
-        _ => None,
-    };
+    let label = named(node, &decisions);
     match label {
         Some(label) => Ok(vec![
             label,
             Tensor::numbers(vec![rows, columns], results, DataType::Float),
         ]),
         None => not_run("names of classes are missing"),
+    }
+}
+
+/// Returns the names of the classes decided for.
+fn named(node: &NodeProto, decisions: &[usize]) -> Option<Tensor> {
+    let shape = vec![decisions.len()];
+    match (
+        attribute(node, "classlabels_strings"),
+        attribute(node, "classlabels_ints"),
+    ) {
+        (Some(names), _) if !names.strings.is_empty() => {
+            let name = |&best: &usize| {
+                let name = names.strings.get(best)?;
+                Some(String::from_utf8_lossy(name).into_owned())
+            };
+            let names: Option<Vec<String>> = decisions.iter().map(name).collect();
+            names.map(|names| Tensor::texts(shape, names))
+        }
+        (_, Some(numbers)) => {
+            let number = |&best: &usize| numbers.ints.get(best).map(|&number| number as f64);
+            let numbers: Option<Vec<f64>> = decisions.iter().map(number).collect();
+            numbers.map(|numbers| Tensor::numbers(shape, numbers, DataType::Int64))
+        }
+        _ => None,
     }
 }
 
@@ -158,7 +295,12 @@ fn vectorizer(operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
                 return not_run("parts of different lengths");
             }
             let values = &part.as_numbers()?[row * width..(row + 1) * width];
-            numbers.extend(values.iter().map(|&value| f64::from(value as f32)));
+            // The operator gives single precision. What was fitted in double precision is compared
+            // as it was fitted.
+            match part.kind() {
+                DataType::Double => numbers.extend(values),
+                _ => numbers.extend(values.iter().map(|&value| f64::from(value as f32))),
+            }
         }
     }
     let columns = widths.iter().map(|width| width.1).sum();

@@ -3,7 +3,7 @@
 use super::{
     NotRun, axes_in_words, not_run,
     tensor::{Elements, Tensor},
-    type_name,
+    text, type_name,
 };
 use tract_onnx::pb::{AttributeProto, NodeProto, tensor_proto::DataType};
 
@@ -11,7 +11,7 @@ pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Attri
     node.attribute.iter().find(|attribute| attribute.name == name)
 }
 
-fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
+pub(super) fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
     attribute(node, name).map_or(default, |attribute| attribute.i)
 }
 
@@ -30,7 +30,23 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
     match (node.op_type.as_str(), operand(1)) {
         ("Identity", _) => Ok(first.clone()),
         ("Dropout", _) => Ok(first.clone()),
+        ("StringNormalizer", _) => text::string_normalizer(node, first),
+        ("TfIdfVectorizer", _) => text::tf_idf(node, first),
         ("Abs", _) => first.map(first.kind(), f64::abs),
+        ("Exp", _) => first.map(first.kind(), f64::exp),
+        ("Log", _) => first.map(first.kind(), f64::ln),
+        ("Reciprocal", _) => first.map(first.kind(), |x| 1.0 / x),
+        ("Floor", _) => first.map(first.kind(), f64::floor),
+        ("Ceil", _) => first.map(first.kind(), f64::ceil),
+        ("Sin", _) => first.map(first.kind(), f64::sin),
+        ("Cos", _) => first.map(first.kind(), f64::cos),
+        ("IsNaN", _) => first.map(DataType::Bool, |x| truth(x.is_nan())),
+        ("Not", _) => first.map(DataType::Bool, |x| truth(x == 0.0)),
+        ("Less", Some(second)) => compared(first, second, |a, b| a < b),
+        ("LessOrEqual", Some(second)) => compared(first, second, |a, b| a <= b),
+        ("Greater", Some(second)) => compared(first, second, |a, b| a > b),
+        ("GreaterOrEqual", Some(second)) => compared(first, second, |a, b| a >= b),
+        ("Pow", Some(second)) => elementwise(first, second, f64::powf),
         ("Sqrt", _) => first.map(first.kind(), f64::sqrt),
         ("Sign", _) => first.map(first.kind(), |x| if x == 0.0 { 0.0 } else { x.signum() }),
         ("Sigmoid", _) => first.map(first.kind(), |x| 1.0 / (1.0 + (-x).exp())),
@@ -55,7 +71,18 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("Concat", _) => concat(operands, int(node, "axis", i64::MAX)),
         ("Slice", _) => slice(node, first, operands),
         ("Gather", Some(places)) => gather(first, places, int(node, "axis", 0)),
-        ("ReduceSum", axes) => reduce_sum(node, first, axes_of(node, axes)?),
+        ("ReduceSum", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| numbers.iter().sum()),
+        ("ReduceProd", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
+            numbers.iter().product()
+        }),
+        ("ReduceLogSumExp", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
+            let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            most + numbers.iter().map(|x| (x - most).exp()).sum::<f64>().ln()
+        }),
+        ("LogSoftmax", _) => {
+            let shares = softmax(first, attribute(node, "axis").map(|axis| axis.i), version)?;
+            shares.map(first.kind(), f64::ln)
+        }
         ("ArgMax", _) => argmax(first, int(node, "axis", 0), int(node, "keepdims", 1) != 0),
         ("Softmax", _) => softmax(first, attribute(node, "axis").map(|axis| axis.i), version),
         _ => not_run("it is not known"),
@@ -235,19 +262,27 @@ fn concat(operands: &[Option<&Tensor>], axis: i64) -> Result<Tensor, NotRun> {
     };
     let axis = first.axis(axis)?;
     let (before, _, after) = first.around(axis);
-    let mut numbers = Vec::new();
+    let (mut numbers, mut texts) = (Vec::new(), Vec::new());
     for outer in 0..before {
         for part in &parts {
             let (its_before, size, its_after) = part.around(part.axis(axis as i64)?);
             if (its_before, its_after) != (before, after) {
                 return not_run(format!("shapes {:?} and {:?}", first.shape(), part.shape()));
             }
-            numbers.extend(&part.as_numbers()?[outer * size * after..(outer + 1) * size * after]);
+            let part_of_row = outer * size * after..(outer + 1) * size * after;
+            match part.elements() {
+                Elements::Numbers(all) => numbers.extend(&all[part_of_row]),
+                Elements::Texts(all) => texts.extend_from_slice(&all[part_of_row]),
+            }
         }
     }
     let mut shape = first.shape().to_vec();
     shape[axis] = parts.iter().map(|part| part.shape()[axis]).sum();
-    Ok(Tensor::numbers(shape, numbers, first.kind()))
+    match (numbers.is_empty(), texts.is_empty()) {
+        (_, true) => Ok(Tensor::numbers(shape, numbers, first.kind())),
+        (true, false) => Ok(Tensor::texts(shape, texts)),
+        (false, false) => not_run("of numbers and text"),
+    }
 }
 
 /// Picks the indices `chosen` along an axis.
@@ -315,27 +350,44 @@ fn gather(tensor: &Tensor, places: &Tensor, axis: i64) -> Result<Tensor, NotRun>
     }
 }
 
-fn reduce_sum(node: &NodeProto, tensor: &Tensor, axes: Option<Vec<i64>>) -> Result<Tensor, NotRun> {
+/// Reduces the numbers along one axis to one.
+fn reduced(
+    node: &NodeProto,
+    tensor: &Tensor,
+    axes: Option<Vec<i64>>,
+    reduce: impl Fn(&[f64]) -> f64,
+) -> Result<Tensor, NotRun> {
     let axis = match axes.as_deref() {
         Some(&[axis]) => tensor.axis(axis)?,
         _ => return not_run(axes_in_words(axes.as_deref())),
     };
     let (before, size, after) = tensor.around(axis);
     let numbers = tensor.as_numbers()?;
-    let sum = |outer: usize, inner: usize| {
-        (0..size)
-            .map(|k| numbers[(outer * size + k) * after + inner])
-            .sum::<f64>()
-    };
-    let sums = (0..before).flat_map(|outer| (0..after).map(move |inner| (outer, inner)));
-    let sums = sums.map(|(outer, inner)| sum(outer, inner)).collect();
+    let mut results = Vec::with_capacity(before * after);
+    for outer in 0..before {
+        for inner in 0..after {
+            let along: Vec<f64> = (0..size)
+                .map(|k| numbers[(outer * size + k) * after + inner])
+                .collect();
+            results.push(reduce(&along));
+        }
+    }
     let mut shape = tensor.shape().to_vec();
     if int(node, "keepdims", 1) == 0 {
         shape.remove(axis);
     } else {
         shape[axis] = 1;
     }
-    Ok(Tensor::numbers(shape, sums, tensor.kind()))
+    Ok(Tensor::numbers(shape, results, tensor.kind()))
+}
+
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+fn compared(left: &Tensor, right: &Tensor, holds: impl Fn(f64, f64) -> bool) -> Result<Tensor, NotRun> {
+    let result = elementwise(left, right, |a, b| truth(holds(a, b)))?;
+    result.map(DataType::Bool, |x| x)
 }
 
 fn argmax(tensor: &Tensor, axis: i64, keeps: bool) -> Result<Tensor, NotRun> {

@@ -6,7 +6,7 @@ use crate::{
     ImportError, listed,
     onnx::{
         attributes::type_name,
-        column::Columns,
+        column::{Column, Columns},
         value::{Held, HeldStep, Label, LabelElement, Value},
     },
 };
@@ -21,8 +21,8 @@ fn as_integers(columns: &Rc<Columns>, integers: bool) -> Value {
     Value::Features(if columns.integers == integers {
         columns.clone()
     } else {
-        let columns = columns.columns.clone();
-        Columns { columns, integers }.into()
+        let same = Columns::clone(columns);
+        Columns { integers, ..same }.into()
     })
 }
 
@@ -48,12 +48,24 @@ impl Node<'_> {
     fn cast_to(&self, value: &Value, to: DataType) -> Result<Value, ImportError> {
         match (value, to) {
             (Value::Features(columns), DataType::Float | DataType::Double) => Ok(as_integers(columns, false)),
-            // Inputs of whole numbers keep their values.
+            // Whole numbers keep their values. Where a record's numbers would be cut, clients refuse
+            // them.
             (Value::Features(columns), DataType::Int64 | DataType::Int32)
+                if columns.columns.iter().all(|column| self.can_be_whole(column)) =>
+            {
+                for column in columns.columns.iter().filter(|column| !column.whole) {
+                    self.context.plan.make_whole(column.slot);
+                }
+                let mut whole = Columns::clone(columns);
+                whole.columns.iter_mut().for_each(|column| column.whole = true);
+                Ok(as_integers(&whole.into(), true))
+            }
+            (Value::Features(columns), DataType::Bool)
                 if columns.columns.iter().all(|column| column.whole) =>
             {
-                Ok(as_integers(columns, true))
+                self.truth(columns)
             }
+            (Value::Texts(_), DataType::String) => Ok(value.clone()),
             (Value::Scores(_) | Value::Sum(_), DataType::Float | DataType::Double) => Ok(value.clone()),
             (Value::Label(label), _) => self.cast_label(label, to),
             (
@@ -71,6 +83,27 @@ impl Node<'_> {
                 type_name(to as i32)
             )),
         }
+    }
+
+    /// Returns whether a column holds whole numbers, or clients can be made to refuse others.
+    fn can_be_whole(&self, column: &Column) -> bool {
+        column.whole || column.is_plain() && self.context.plan.is_column(column.slot)
+    }
+
+    /// Returns columns that hold only 0 and 1.
+    fn truth(&self, columns: &Rc<Columns>) -> Result<Value, ImportError> {
+        let is_truth = |column: &Column| {
+            let step = self.context.plan.step_of(column.slot);
+            column.constant().is_some()
+                || step.is_some_and(|(step, _)| {
+                    step.interval()
+                        .is_some_and(|(least, most)| least >= 0.0 && most <= 1.0)
+                })
+        };
+        if !columns.columns.iter().all(is_truth) {
+            return self.refuse(" of numbers to true or false: compare them with a number");
+        }
+        Ok(as_integers(columns, true))
     }
 
     /// Casts labels. Names of classes may become another numeric type if all of them fit.

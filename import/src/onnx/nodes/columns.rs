@@ -7,7 +7,7 @@ use crate::{
         attributes::axes_in_words,
         column::{Column, Columns, Scaling},
         constant::Constant,
-        value::{Scores, Value},
+        value::{Scores, Texts, Value},
     },
 };
 use blindscore_protocol::descriptor::FEATURES;
@@ -19,7 +19,7 @@ impl Node<'_> {
     /// Returns the number of columns of features or raw scores.
     pub(super) fn width(&self, value: &Value) -> Result<usize, ImportError> {
         match value {
-            Value::Features(columns) => Ok(columns.len()),
+            Value::Features(columns) if !columns.vector => Ok(columns.len()),
             Value::Scores(scores) if scores.link.is_none() && !scores.vector => Ok(scores.len()),
             _ => self.refuse(self.what_it_gets()),
         }
@@ -37,8 +37,13 @@ impl Node<'_> {
             (value, Value::Constant(constant)) => (value, constant, false),
             _ => return self.on_probabilities(operator, left, right),
         };
+        match value {
+            Value::Grid(grid) => return self.grid_arithmetic(operator, grid, constant, constant_first),
+            Value::Forms(forms) => return self.forms_arithmetic(operator, forms, constant, constant_first),
+            _ => {}
+        }
         let columns = match value {
-            Value::Features(columns) if !columns.integers => columns.len(),
+            Value::Features(columns) if !columns.integers && !columns.vector => columns.len(),
             Value::Features(_) => {
                 return self.refuse(" on whole numbers, for which it rounds: cast them to float before");
             }
@@ -186,7 +191,8 @@ impl Node<'_> {
 
     fn any_width(&self, value: &Value) -> Result<usize, ImportError> {
         match value {
-            Value::Features(columns) => Ok(columns.len()),
+            Value::Features(columns) if !columns.vector => Ok(columns.len()),
+            Value::Texts(texts) if !texts.vector => Ok(texts.slots.len()),
             Value::Scores(scores) if !scores.vector => Ok(scores.len()),
             _ => self.refuse(self.what_it_gets()),
         }
@@ -201,16 +207,20 @@ impl Node<'_> {
             .collect();
         let chosen = chosen.filter(|chosen| !chosen.is_empty() && chosen.len() == places.len());
         if let (Value::Scores(_), Some(chosen)) = (value, &chosen) {
-            self.check_weights(chosen.len())?;
+            self.check_weights(chosen.len(), self.support(value))?;
         }
         let selected = chosen.and_then(|chosen| match value {
             Value::Features(columns) => {
                 let selected = Columns {
                     columns: chosen.iter().map(|&place| columns.columns[place]).collect(),
-                    integers: columns.integers,
+                    ..**columns
                 };
                 Some(Value::Features(selected.into()))
             }
+            Value::Texts(texts) => Some(Value::Texts(Texts {
+                slots: chosen.iter().map(|&place| texts.slots[place]).collect(),
+                vector: false,
+            })),
             Value::Scores(scores) => scores.select(&chosen).map(Value::Scores),
             _ => None,
         });
@@ -237,6 +247,9 @@ impl Node<'_> {
             }
             return Ok(Value::Features(joined(&features, integers).into()));
         }
+        if let Some(texts) = texts_beside(operands) {
+            return Ok(Value::Texts(texts));
+        }
         let parts: Option<Vec<&Scores>> = operands
             .iter()
             .map(|value| match value {
@@ -244,7 +257,8 @@ impl Node<'_> {
                 _ => None,
             })
             .collect();
-        self.check_weights(parts.iter().flatten().map(|part| part.len()).sum())?;
+        let support = operands.iter().map(|value| self.support(value)).sum();
+        self.check_weights(parts.iter().flatten().map(|part| part.len()).sum(), support)?;
         match parts.as_deref().and_then(Scores::beside) {
             Some(scores) => Ok(Value::Scores(scores)),
             None => self.refuse(self.what_it_gets()),
@@ -272,7 +286,7 @@ impl Node<'_> {
         let parts: Option<Vec<&Columns>> = operands
             .iter()
             .map(|value| match value {
-                Value::Features(columns) => Some(&**columns),
+                Value::Features(columns) if !columns.vector => Some(&**columns),
                 _ => None,
             })
             .collect();
@@ -289,5 +303,21 @@ fn joined(parts: &[&Columns], integers: bool) -> Columns {
         .iter()
         .flat_map(|part| part.columns.iter().copied())
         .collect();
-    Columns { columns, integers }
+    Columns {
+        columns,
+        integers,
+        vector: false,
+    }
+}
+
+/// Returns the columns of several parts, if all of them are texts.
+fn texts_beside(parts: &[&Value]) -> Option<Texts> {
+    let mut slots = Vec::new();
+    for part in parts {
+        match part {
+            Value::Texts(texts) if !texts.vector => slots.extend(&texts.slots),
+            _ => return None,
+        }
+    }
+    Some(Texts { slots, vector: false })
 }

@@ -127,8 +127,40 @@ impl Node<'_> {
             })),
             // These add up to one already.
             Some(Link::Softmax | Link::OneVsRest) => Ok(Value::Scores(scores.clone())),
-            Some(Link::Identity) | None => self.refuse(self.what_it_gets()),
+            Some(Link::Identity | Link::Exp) | None => self.refuse(self.what_it_gets()),
         }
+    }
+
+    /// Returns the logarithm of the sum of the exponentials of each row's scores.
+    pub(super) fn log_sum_exp(&self, scores: &Scores) -> Result<Value, ImportError> {
+        let axes = self.axes(1)?;
+        if scores.link.is_some() || scores.vector || scores.len() < 2 || !self.along_rows(axes.as_deref()) {
+            return self.refuse(format!(
+                "{} {}",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            ));
+        }
+        Ok(Value::LogSumExp(scores.clone()))
+    }
+
+    pub(super) fn log_softmax(&self, scores: &Scores) -> Result<Value, ImportError> {
+        match self.softmax(scores)? {
+            Value::Scores(softmax) => Ok(Value::LogSoftmax(softmax)),
+            other => Ok(other),
+        }
+    }
+
+    /// Returns values behind a log link.
+    pub(super) fn exponential(&self, scores: &Scores) -> Result<Value, ImportError> {
+        if scores.link.is_some() {
+            return self.refuse(self.what_it_gets());
+        }
+        Ok(Value::Scores(Scores {
+            link: Some(Link::Exp),
+            regression: true,
+            ..scores.clone()
+        }))
     }
 
     /// Sums each row's probabilities into a column.
@@ -244,6 +276,12 @@ impl Node<'_> {
                 Ok(Value::Held(Held {
                     linear: scores.linear.clone(),
                     step: HeldStep::Margin,
+                }))
+            }
+            ("Sub", Value::Scores(scores), Value::LogSumExp(sum)) if scores == sum => {
+                Ok(Value::LogSoftmax(Scores {
+                    link: Some(Link::Softmax),
+                    ..scores.clone()
                 }))
             }
             ("Div", Value::Scores(scores), Value::Sum(sum)) if scores == sum => Ok(Value::Scores(Scores {

@@ -18,8 +18,7 @@ const MOST_SCORES: usize = *FEATURES.end();
 
 impl Node<'_> {
     /// Refuses more scores than may take memory.
-    pub(super) fn check_weights(&self, scores: usize) -> Result<(), ImportError> {
-        let features = self.context.features;
+    pub(super) fn check_weights(&self, scores: usize, features: usize) -> Result<(), ImportError> {
         if scores > MOST_SCORES || scores.saturating_mul(features) > MOST_WEIGHTS {
             return self.refuse(format!(
                 " to {scores} columns of {features} features; at most {MOST_SCORES} columns and {MOST_WEIGHTS} weights are allowed"
@@ -28,16 +27,25 @@ impl Node<'_> {
         Ok(())
     }
 
+    /// Returns the number of numbers that a value depends on, or more.
+    pub(super) fn support(&self, value: &Value) -> usize {
+        match value {
+            Value::Features(columns) => columns.len(),
+            Value::Scores(scores) => scores.linear.support().len(),
+            _ => 0,
+        }
+    }
+
     /// Applies one row of weights per output to columns of features or of scores.
     fn applied(&self, value: &Value, weights: &[Vec<f64>], intercept: &[f64]) -> Result<Linear, ImportError> {
-        self.check_weights(weights.len())?;
-        let features = self.context.features;
+        let features = self.support(value);
+        self.check_weights(weights.len(), features)?;
         match value {
-            Value::Features(columns) => {
+            Value::Features(columns) if !columns.vector => {
                 self.context
                     .work
                     .take(&[weights.len(), columns.len().max(features)])?;
-                Ok(Linear::new(columns, weights, intercept, features))
+                Ok(Linear::new(columns, weights, intercept))
             }
             Value::Scores(scores) if scores.link.is_none() && !scores.vector => {
                 // Even a row of few features takes some time.

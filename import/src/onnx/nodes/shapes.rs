@@ -6,8 +6,9 @@ use crate::{
     ImportError,
     onnx::{
         attributes::axes_in_words,
+        column::Columns,
         constant::Constant,
-        value::{Held, HeldStep, Scores, Value},
+        value::{Grid, Held, HeldStep, Scores, Texts, Value},
     },
 };
 
@@ -18,12 +19,19 @@ enum Shape {
     Matrix(usize),
     /// `[rows]`
     Vector,
+    /// `[rows, several, width]`
+    Grid(usize, usize),
 }
 
 impl Shape {
     fn of(value: &Value) -> Option<Self> {
         match value {
+            Value::Features(columns) if columns.vector => Some(Self::Vector),
             Value::Features(columns) => Some(Self::Matrix(columns.len())),
+            Value::Texts(texts) if texts.vector => Some(Self::Vector),
+            Value::Texts(texts) => Some(Self::Matrix(texts.slots.len())),
+            Value::Grid(grid) => Some(Self::Grid(grid.columns.len() / grid.width.max(1), grid.width)),
+            Value::LogSumExp(_) => Some(Self::Vector),
             Value::Scores(scores) if scores.vector => Some(Self::Vector),
             Value::Scores(scores) => Some(Self::Matrix(scores.len())),
             Value::Sum(_) => Some(Self::Matrix(1)),
@@ -36,11 +44,13 @@ impl Shape {
         match self {
             Self::Matrix(columns) => columns,
             Self::Vector => 1,
+            Self::Grid(several, width) => several * width,
         }
     }
 
     const fn rank(self) -> i64 {
         match self {
+            Self::Grid(..) => 3,
             Self::Matrix(_) => 2,
             Self::Vector => 1,
         }
@@ -56,6 +66,7 @@ impl Node<'_> {
         let mixes = || {
             let shape = match Shape::of(value) {
                 Some(Shape::Matrix(columns)) => format!("[rows, {columns}]"),
+                Some(Shape::Grid(several, width)) => format!("[rows, {several}, {width}]"),
                 _ => "[rows]".into(),
             };
             self.refuse(format!(
@@ -92,6 +103,9 @@ impl Node<'_> {
                 self.reshaped(value, Shape::Matrix(shape.columns()))
             }
             [first] if rows(first) && shape.columns() == 1 => self.reshaped(value, Shape::Vector),
+            [first, 1, width_of_rows] if rows(first) && width_of_rows == width => {
+                self.reshaped(value, Shape::Grid(1, shape.columns()))
+            }
             _ => mixes(),
         }
     }
@@ -102,6 +116,10 @@ impl Node<'_> {
             "Flatten" => Some(vec![self.attributes().int("axis", 1)]),
             _ => self.axes(1)?,
         };
+        // The words of each text stay together.
+        if let (Value::Document(_), "Flatten") = (value, operator) {
+            return Ok(value.clone());
+        }
         // Labels have only one axis that isn't 1, and keep their order.
         if let (Value::Label(_), "Squeeze" | "Unsqueeze") = (value, operator) {
             return Ok(value.clone());
@@ -113,6 +131,12 @@ impl Node<'_> {
         let from_end = |axis: i64, rank: i64| if axis < 0 { axis + rank } else { axis };
         let new = match (operator, shape, axes.as_slice()) {
             ("Flatten", Shape::Matrix(_), &[axis]) if from_end(axis, 2) == 1 => Some(shape),
+            ("Flatten", Shape::Grid(several, width), &[axis]) if from_end(axis, 3) == 1 => {
+                Some(Shape::Matrix(several * width))
+            }
+            ("Squeeze", Shape::Grid(1, width), &[axis]) if from_end(axis, 3) == 1 => {
+                Some(Shape::Matrix(width))
+            }
             ("Flatten", Shape::Vector, [1]) => Some(Shape::Matrix(1)),
             ("Squeeze", Shape::Matrix(1), &[axis]) if from_end(axis, 2) == 1 => Some(Shape::Vector),
             ("Unsqueeze", Shape::Vector, &[axis]) if from_end(axis, 2) == 1 => Some(Shape::Matrix(1)),
@@ -130,12 +154,31 @@ impl Node<'_> {
 
     fn reshaped(&self, value: &Value, shape: Shape) -> Result<Value, ImportError> {
         match (value, shape) {
+            (Value::Scores(_), Shape::Grid(..)) => self.refuse(self.what_it_gets()),
             (Value::Scores(scores), shape) => Ok(Value::Scores(Scores {
                 vector: shape == Shape::Vector,
                 ..scores.clone()
             })),
+            (Value::Features(columns), Shape::Grid(_, width)) if !columns.integers => {
+                Ok(self.grid(columns, width))
+            }
+            (
+                Value::Features(columns) | Value::Grid(Grid { columns, .. }),
+                shape @ (Shape::Matrix(_) | Shape::Vector),
+            ) => {
+                let same = Columns::clone(columns);
+                let vector = shape == Shape::Vector;
+                Ok(Value::Features(Columns { vector, ..same }.into()))
+            }
+            (Value::Texts(texts), shape @ (Shape::Matrix(_) | Shape::Vector)) => Ok(Value::Texts(Texts {
+                vector: shape == Shape::Vector,
+                ..texts.clone()
+            })),
+            (Value::LogSumExp(_), Shape::Matrix(_) | Shape::Vector) => Ok(value.clone()),
             (_, Shape::Matrix(_)) => Ok(value.clone()),
-            (_, Shape::Vector) => self.refuse(format!(" on {} to one axis", value.kind())),
+            (_, Shape::Vector | Shape::Grid(..)) => {
+                self.refuse(format!(" on {} to these axes", value.kind()))
+            }
         }
     }
 

@@ -1,0 +1,115 @@
+//! Support vector machines whose kernel is linear, which are linear models.
+
+use super::Node;
+use crate::{
+    ImportError,
+    onnx::{
+        linear::Linear,
+        value::{Label, LabelElement, Scores, Value},
+    },
+};
+use std::rc::Rc;
+
+impl Node<'_> {
+    /// Returns labels and scores of a machine that decides between two classes.
+    pub(super) fn svm_classifier(&self) -> Result<Vec<Value>, ImportError> {
+        let [value] = self.operands.as_slice() else {
+            return self.refuse(self.what_it_gets());
+        };
+        let attributes = self.attributes();
+        let names = match attributes.class_names("classlabels_strings", "classlabels_ints") {
+            Ok(Some(names)) => names,
+            Ok(None) => return self.refuse(" without names of classes"),
+            Err(why) => return self.refuse(why),
+        };
+        if names.len() != 2 {
+            return self.refuse(format!(
+                " between {} classes, which votes among pairs of them: use LinearSVC, which has one score for each class",
+                names.len()
+            ));
+        }
+        if !attributes.floats("prob_a").is_empty() {
+            return self.refuse(
+                " with probability=True, whose probabilities don't follow from the decision: fit it without, or use \
+                 CalibratedClassifierCV",
+            );
+        }
+        self.check_transform()?;
+        // The sum is positive for the first class.
+        let linear: Rc<Linear> = self.machine(value)?.negated().with_opposite().into();
+        let element = match attributes.strings("classlabels_strings") {
+            Some(texts) if !texts.is_empty() => LabelElement::Text,
+            _ => LabelElement::Integer,
+        };
+        let label = Label {
+            linear: linear.clone(),
+            names: names.clone(),
+            element,
+        };
+        let scores = Scores {
+            names: Some(names),
+            ..Scores::raw(linear)
+        };
+        Ok(vec![Value::Label(label), Value::Scores(scores)])
+    }
+
+    /// Returns the value of a regression.
+    pub(super) fn svm_regressor(&self, value: &Value) -> Result<Value, ImportError> {
+        self.check_transform()?;
+        if self.attributes().int("one_class", 0) != 0 {
+            return self.refuse(" of one class");
+        }
+        let linear = self.machine(value)?;
+        Ok(Value::Scores(Scores {
+            regression: true,
+            ..Scores::raw(linear)
+        }))
+    }
+
+    fn check_transform(&self) -> Result<(), ImportError> {
+        match self.attributes().text("post_transform", "NONE").as_str() {
+            "NONE" => Ok(()),
+            other => self.refuse(format!(" with post_transform {other}")),
+        }
+    }
+
+    /// Returns the sum over the support vectors of their coefficients times their products with
+    /// each row, plus `rho`. Without support vectors, the coefficients are the weights.
+    fn machine(&self, value: &Value) -> Result<Linear, ImportError> {
+        let attributes = self.attributes();
+        let kernel = attributes.text("kernel_type", "LINEAR");
+        if kernel != "LINEAR" {
+            return self.refuse(format!(
+                " with a kernel ({}), which compares each row with training rows; that isn't served. With kernel=\"linear\" it is a linear \
+                 model, which is; so is a linear model on features of your own, such as PolynomialFeatures",
+                kernel.to_lowercase()
+            ));
+        }
+        let (coefficients, rho) = (attributes.floats("coefficients"), attributes.floats("rho"));
+        let vectors = attributes.floats("support_vectors");
+        let width = self.width(value)?;
+        let weights = if vectors.is_empty() {
+            coefficients
+        } else {
+            if vectors.len() != coefficients.len().saturating_mul(width) {
+                return self.refuse(format!(
+                    " of {width} columns, with {} coefficients and {} numbers of support vectors",
+                    coefficients.len(),
+                    vectors.len()
+                ));
+            }
+            self.context.work.take(&[vectors.len()])?;
+            let mut weights = vec![0.0; width];
+            for (coefficient, vector) in coefficients.iter().zip(vectors.chunks_exact(width)) {
+                for (weight, number) in weights.iter_mut().zip(vector) {
+                    *weight += coefficient * number;
+                }
+            }
+            weights
+        };
+        if rho.len() != 1 {
+            return self.refuse(format!(" with {} decisions", rho.len()));
+        }
+        self.rows(value, &weights, &rho, 1)
+    }
+}
