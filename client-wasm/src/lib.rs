@@ -5,13 +5,15 @@
 // wasm-bindgen exports every public item, wherever it is.
 #![allow(unreachable_pub)]
 
-use blindscore_client::{ClientError, ClientKey, EvaluationKeyGeneration, check_features, drawing};
+use blindscore_client::{
+    Cell, ClientError, ClientKey, Encoder, EvaluationKeyGeneration, check_features, drawing,
+};
 use blindscore_protocol::{
     descriptor::{self, DESCRIPTOR_BYTES, ModelDescriptor, ModelPin},
     params::ParameterSet,
     wire::QueryId,
 };
-use js_sys::Uint8Array;
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::ImageData;
 use zeroize::Zeroizing;
@@ -40,9 +42,12 @@ impl From<Thrown> for JsValue {
     }
 }
 
-/// Parsed model descriptor.
+/// Parsed model descriptor, and the encoder of its records.
 #[wasm_bindgen]
-pub struct Model(descriptor::Model);
+pub struct Model {
+    model: descriptor::Model,
+    encoder: Encoder,
+}
 
 #[wasm_bindgen]
 impl Model {
@@ -55,34 +60,51 @@ impl Model {
                 &format!("the model descriptor can't be read: {error}"),
             )
         })?;
-        Ok(Self(descriptor.try_into().map_err(ClientError::from)?))
+        let model: descriptor::Model = descriptor.try_into().map_err(ClientError::from)?;
+        Ok(Self {
+            encoder: Encoder::new(&model.inputs),
+            model,
+        })
+    }
+
+    /// Returns the features of a record, given as one number per column, NaN if it is missing, and
+    /// an array with the texts of the columns that have one.
+    pub fn encode(&self, numbers: &[f64], texts: &Array) -> Result<Vec<f64>, Thrown> {
+        let cell = |(number, text): (&f64, JsValue)| match text.as_string() {
+            Some(text) => Cell::Text(text.into()),
+            None if number.is_nan() => Cell::Missing,
+            None => Cell::Number(*number),
+        };
+        let cells: Vec<Cell<'_>> = numbers.iter().zip(texts.iter()).map(cell).collect();
+        let features = self.encoder.encode(&cells).map_err(ClientError::from)?;
+        Ok(features.to_vec())
     }
 
     /// Refuses features that can't be encrypted for this model.
     pub fn check(&self, features: &[f64]) -> Result<(), Thrown> {
-        Ok(check_features(&self.0.inputs, features)?)
+        Ok(check_features(&self.model.inputs, features)?)
     }
 
     /// Returns the size of a response in bytes, whatever the server claims.
     #[wasm_bindgen(js_name = responseBytes)]
     pub fn response_bytes(&self) -> usize {
-        self.0.blob_sizes().response
+        self.model.blob_sizes().response
     }
 
     /// Returns the maximum number of queries in one request.
     #[wasm_bindgen(js_name = queriesPerRequest)]
     pub fn queries_per_request(&self) -> usize {
-        self.0.blob_sizes().queries_per_request()
+        self.model.blob_sizes().queries_per_request()
     }
 
     /// Describes how the model differs from an agreed one in what is agreed to.
     pub fn difference(&self, agreed: &Model) -> Option<String> {
-        self.0.difference(&agreed.0)
+        self.model.difference(&agreed.model)
     }
 
     /// Returns the pin: the model's id and a fingerprint of what is agreed to.
     pub fn pin(&self) -> String {
-        self.0.pin().to_string()
+        self.model.pin().to_string()
     }
 }
 
@@ -106,7 +128,7 @@ impl Pin {
 
     /// Returns why a model is not the pinned one.
     pub fn refusal(&self, model: &Model) -> Option<String> {
-        self.0.refusal(&model.0)
+        self.0.refusal(&model.model)
     }
 }
 
@@ -118,7 +140,7 @@ pub struct SecretKey(ClientKey);
 impl SecretKey {
     /// Generates a secret key, without a public key.
     pub fn generate(model: &Model) -> Result<SecretKey, Thrown> {
-        let secret = ClientKey::generate_secret(model.0.parameters()).map_err(ClientError::from)?;
+        let secret = ClientKey::generate_secret(model.model.parameters()).map_err(ClientError::from)?;
         Ok(Self(secret))
     }
 
@@ -159,17 +181,18 @@ impl SecretKey {
 
     /// Encrypts features into a query blob.
     pub fn encrypt(&self, model: &Model, features: &[f64]) -> Result<Vec<u8>, Thrown> {
-        Ok(self.0.encrypt(&model.0, features)?)
+        Ok(self.0.encrypt(&model.model, features)?)
     }
 
-    /// Decrypts the response blob to a query blob into `[index, score 0, ..., probability 0, ...]`.
-    /// The index is -1 if the model doesn't decide between classes.
+    /// Decrypts the response blob to a query blob into `[index, score 0, ..., probability 0, ...,
+    /// value 0, ...]`. The index is -1 if the model doesn't decide between classes.
     pub fn decrypt(&self, model: &Model, query: &[u8], response: &[u8]) -> Result<Vec<f64>, Thrown> {
         let query = QueryId::of(query).map_err(ClientError::from)?;
-        let scores = self.0.decrypt(&model.0, query, response)?;
+        let scores = self.0.decrypt(&model.model, query, response)?;
         let mut flat = vec![scores.index().map_or(-1.0, |index| index as f64)];
         flat.extend(scores.scores);
         flat.extend(scores.probabilities);
+        flat.extend(scores.values);
         Ok(flat)
     }
 }

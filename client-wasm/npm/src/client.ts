@@ -3,8 +3,9 @@ import type { ModelDescriptor, Scores } from "./descriptor.js";
 import { BlindscoreError, ModelChangedError, rethrow } from "./errors.js";
 import { Http } from "./http.js";
 import { type KeyReport, KeyRing, type Progress } from "./keyring.js";
-import { unpack, vector } from "./keys.js";
+import { unpack } from "./keys.js";
 import { listModels, modelPath, type LoadedModel, Wanted } from "./model.js";
+import type { ModelInput } from "./record.js";
 import type { KeyStorage } from "./storage.js";
 import { load, type WasmSource } from "./wasm.js";
 
@@ -74,7 +75,7 @@ const BATCH = 16;
  *
  * The secret key leaves this object only through `exportSecretKey` and into the `storage`.
  */
-export class Blindscore {
+export class Blindscore<Input extends ModelInput = ModelInput> {
   readonly #http: Http;
   readonly #keys: KeyRing;
   readonly #wanted: Wanted;
@@ -95,7 +96,7 @@ export class Blindscore {
    * By using the client you agree to its `model`, ranges included: whether a query follows tells
    * the server whether features lie in them. Check the model, or pass its `id`.
    */
-  static async connect(url: string | URL, options: ConnectOptions = {}): Promise<Blindscore> {
+  static async connect<Input extends ModelInput = ModelInput>(url: string | URL, options: ConnectOptions = {}): Promise<Blindscore<Input>> {
     const { signal } = options;
     const http = new Http(String(url), options.fetch, options.timeout);
     const wanted = new Wanted(http, options.model, options.id);
@@ -105,7 +106,7 @@ export class Blindscore {
       const keys = new KeyRing(http, options.storage, model);
       if (options.secretKey) keys.take(options.secretKey);
       else await keys.load();
-      return new Blindscore(http, keys, wanted, model);
+      return new Blindscore<Input>(http, keys, wanted, model);
     } catch (error) {
       model?.free();
       wanted.free();
@@ -151,44 +152,38 @@ export class Blindscore {
    * If the server has lost the public key of an imported secret key, a new one is made, and `keyId`
    * changes.
    */
-  async ensureKeys(
-    options: { onProgress?: (progress: Progress) => void; signal?: AbortSignal } = {},
-  ): Promise<KeyReport> {
+  async ensureKeys(options: { onProgress?: (progress: Progress) => void; signal?: AbortSignal } = {}): Promise<KeyReport> {
     this.#assertAlive();
     return this.#keys.ensure(options.onProgress ?? (() => {}), options.signal);
   }
 
   /**
-   * Encrypts the features, has the server score them, and decrypts the scores.
+   * Encrypts a record or a list of features, has the server score it, and decrypts the scores.
+   *
+   * A model with an encoding takes records: an object with the names of its columns, or their values
+   * in order. The public part of the model runs here: missing values are filled in, categories and
+   * texts become numbers, as the model's encoding says.
    *
    * Uploads the public key first if necessary. Recovers from two failures, once each: a public key
    * that the server has lost is made and uploaded again, and a model that was replaced by one with
    * the same ranges, encoding and outputs is used in its place. If they differ, a
    * `ModelChangedError` is thrown, and nothing more is sent.
    */
-  async predict(
-    features: ArrayLike<number>,
-    options: { signal?: AbortSignal; trace?: boolean } = {},
-  ): Promise<Prediction> {
+  async predict(input: Input, options: { signal?: AbortSignal; trace?: boolean } = {}): Promise<Prediction> {
     this.#assertAlive();
-    const values = vector(features);
-    this.#model.check(values);
+    const values = this.#model.features(input);
     return this.#recovering(() => this.#predict(values, options), options.signal);
   }
 
   /**
-   * Predicts for many feature vectors, several in each request. Checks all of them before it sends
+   * Predicts for many records or feature vectors, several in each request. Checks all of them before it sends
    * the first one.
    *
    * Makes and uploads keys, and recovers from failures, like `predict`.
    */
-  async predictMany(
-    list: readonly ArrayLike<number>[],
-    options: { signal?: AbortSignal; onProgress?: (done: number) => void } = {},
-  ): Promise<Scores[]> {
+  async predictMany(list: readonly Input[], options: { signal?: AbortSignal; onProgress?: (done: number) => void } = {}): Promise<Scores[]> {
     this.#assertAlive();
-    const values = list.map(vector);
-    for (const features of values) this.#model.check(features);
+    const values = list.map((input) => this.#model.features(input));
     const scores: Scores[] = [];
     while (scores.length < values.length) {
       this.#assertAlive();
@@ -357,7 +352,10 @@ export class Blindscore {
   #decrypt(query: Uint8Array, response: Uint8Array): Scores {
     this.#assertAlive();
     const secret = this.#keys.require();
-    return unpack(this.model, rethrow(() => secret.decrypt(this.#model.parsed, query, response)));
+    return unpack(
+      this.model,
+      rethrow(() => secret.decrypt(this.#model.parsed, query, response)),
+    );
   }
 
   #assertAlive() {

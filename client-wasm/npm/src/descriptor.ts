@@ -32,6 +32,21 @@ export interface ModelDescriptor {
       /** Whether `encrypt` deskews the image first. */
       deskew?: boolean;
     };
+    /** How a record becomes the features, if they are not the record itself. */
+    encoding?: {
+      /** Columns of a record, which are numbered first. */
+      columns: {
+        /** Name of the column; without names, records are lists in this order. */
+        name?: string;
+        kind: "number" | "integer" | "flag" | "category" | "text";
+        /** Whether numbers are rounded to single precision first. */
+        single?: boolean;
+      }[];
+      /** Steps of the public part, in order: an object with the step's name for its only key. */
+      steps: object[];
+      /** Numbers that are the features, as ranges `[first, count]`. */
+      features: [number, number][];
+    };
   };
   /** Torus element that encodes one level of a feature. */
   input_step: number;
@@ -41,8 +56,8 @@ export interface ModelDescriptor {
   task: "classification" | "multilabel" | "regression";
   /** Labels of the two classes that the sign of the only score decides between, if it does. */
   classes?: [string, string];
-  /** Link function from scores to probabilities. */
-  link: "softmax" | "sigmoid" | "one-vs-rest" | "identity";
+  /** Link function from scores to probabilities or values. */
+  link: "softmax" | "sigmoid" | "one-vs-rest" | "exp" | "identity";
   /** Sizes on the wire, in bytes. */
   sizes: { public_key: number; query: number; response: number };
   /** Standard deviation of a decrypted score's error, in the score's units. */
@@ -65,8 +80,10 @@ export interface Scores {
   /** Scores in the model's units, one per output. */
   scores: Float64Array;
   /**
-   * Scores after the model's link function: one per output, or one for each of two classes. Empty
-   * if the link is `identity`.
+   * Probabilities from the model's link function: one per output, or one for each of two classes.
+   * Empty if the link gives none.
    */
   probabilities: Float64Array;
+  /** Values of a regression, one per output: the scores, or `exp` of them. Empty for other tasks. */
+  values: Float64Array;
 }

@@ -23,6 +23,7 @@ export type ClientErrorCode =
   | "not_initialised"
   | "parameter_set_mismatch"
   | "query_mismatch"
+  | "record"
   | "redirected"
   | "storage"
   | "timeout"
@@ -156,6 +157,7 @@ const INPUT = new Set([
   "malformed_blob",
   "malformed_id",
   "parameter_set_mismatch",
+  "record",
   "timeout_range",
 ]);
 

@@ -18,5 +18,6 @@ export {
 } from "./errors.js";
 export type { KeyReport, Progress } from "./keyring.js";
 export { decrypt, encrypt, generateKeys, generateKeysAsync, type KeyPair } from "./keys.js";
+export type { Cell, ModelInput, ModelRecord } from "./record.js";
 export { indexedDbStorage, memoryStorage, type KeyStorage } from "./storage.js";
 export { init, type WasmSource } from "./wasm.js";

@@ -1,8 +1,9 @@
 import type { SecretKey } from "./blindscore.js";
 import type { ModelDescriptor, Scores } from "./descriptor.js";
-import { InputError, rethrow } from "./errors.js";
+import { rethrow } from "./errors.js";
 import { generate, generateNow } from "./generation.js";
 import { LoadedModel } from "./model.js";
+import type { ModelInput } from "./record.js";
 import { load, loaded } from "./wasm.js";
 
 /** Secret key and its public key, as bytes. */
@@ -45,10 +46,12 @@ export async function generateKeysAsync(
   }
 }
 
-/** Encrypts one feature vector. Returns the body of a score request. */
-export function encrypt(model: ModelDescriptor, secretKey: Uint8Array, features: ArrayLike<number>): Uint8Array {
-  const values = vector(features);
-  return withModel(model, ({ parsed }) => freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => secret.encrypt(parsed, values)));
+/** Encrypts one record or feature vector. Returns the body of a score request. */
+export function encrypt(model: ModelDescriptor, secretKey: Uint8Array, input: ModelInput): Uint8Array {
+  return withModel(model, (loadedModel) => {
+    const features = loadedModel.features(input);
+    return freeing(loaded().SecretKey.fromBytes(secretKey), (secret) => secret.encrypt(loadedModel.parsed, features));
+  });
 }
 
 /**
@@ -61,29 +64,14 @@ export function decrypt(model: ModelDescriptor, secretKey: Uint8Array, query: Ui
   );
 }
 
-/** Converts `[index, scores..., probabilities...]` to an object. */
+/** Converts `[index, scores..., probabilities..., values...]` to an object. */
 export function unpack(model: ModelDescriptor, flat: Float64Array): Scores {
   const count = model.outputs.length;
   const decided = flat[0] ?? -1;
   const index = decided < 0 ? null : decided;
   const label = index === null ? null : (model.classes?.[index] ?? model.outputs[index]?.label ?? null);
-  return { label, index, scores: flat.slice(1, 1 + count), probabilities: flat.slice(1 + count) };
-}
-
-/**
- * Converts features to the form that the WebAssembly takes. Refuses anything but a list of numbers.
- */
-export function vector(features: ArrayLike<number>): Float64Array {
-  const copy = new Float64Array(features.length);
-  for (let index = 0; index < features.length; index++) {
-    const value: unknown = features[index];
-    // A Float64Array would silently turn undefined or a string into NaN or a number.
-    if (typeof value !== "number") {
-      throw new InputError("feature_range", `feature ${index} is ${String(value)}, not a number`);
-    }
-    copy[index] = value;
-  }
-  return copy;
+  const values = flat.length - (model.task === "regression" ? count : 0);
+  return { label, index, scores: flat.slice(1, 1 + count), probabilities: flat.slice(1 + count, values), values: flat.slice(values) };
 }
 
 function pair(secret: SecretKey, publicKey: Uint8Array): KeyPair {

@@ -2,6 +2,8 @@ import type { Model, Pin } from "./blindscore.js";
 import type { ModelDescriptor } from "./descriptor.js";
 import { BlindscoreError, ModelChangedError, rethrow } from "./errors.js";
 import type { Http } from "./http.js";
+import { cells, type ModelInput } from "./record.js";
+import { vector } from "./vector.js";
 import { load, loaded } from "./wasm.js";
 
 /** Descriptor that the WebAssembly has checked. */
@@ -22,9 +24,14 @@ export class LoadedModel {
     throw unreadable("there is a list in the place of an object");
   }
 
-  /** Refuses features that can't be encrypted. */
-  check(features: Float64Array): void {
-    rethrow(() => this.parsed.check(features));
+  /** Returns the features of a record, or a list of features, and refuses those that can't be encrypted. */
+  features(input: ModelInput): Float64Array {
+    const record = cells(this.descriptor, input);
+    return rethrow(() => {
+      const features = record ? this.parsed.encode(record.numbers, record.texts) : vector(input as ArrayLike<number>);
+      this.parsed.check(features);
+      return features;
+    });
   }
 
   /** Pin of the model. */
@@ -131,8 +138,11 @@ function written(descriptor: unknown): string {
 /** Returns whether every object has its fields by name: the WebAssembly also takes lists. */
 function hasNames(descriptor: ModelDescriptor): boolean {
   if ([descriptor, descriptor.inputs, descriptor.sizes].some(Array.isArray)) return false;
-  const { features, norm, image } = descriptor.inputs;
-  return ![...descriptor.outputs, ...(features ?? []), norm, image].some(Array.isArray);
+  const { features, norm, image, encoding } = descriptor.inputs;
+  const parts: unknown[] = [...descriptor.outputs, ...(features ?? []), norm, image, encoding];
+  if (parts.some(Array.isArray)) return false;
+  const steps = (encoding?.steps ?? []).flatMap((step: object) => [step, ...Object.values(step)] as unknown[]);
+  return ![...(encoding?.columns ?? []), ...steps].some(Array.isArray);
 }
 
 function unreadable(why: string, cause?: unknown): BlindscoreError {
