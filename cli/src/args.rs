@@ -1,6 +1,6 @@
 //! Command-line arguments.
 
-use crate::{eval::EvalArgs, import::ImportArgs, inspect::InspectArgs};
+use crate::{eval::EvalArgs, import::ImportArgs, inspect::InspectArgs, types::TypesArgs};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::ModelPin,
@@ -132,6 +132,7 @@ pub(crate) enum Command {
     Import(Box<ImportArgs>),
     Inspect(InspectArgs),
     Eval(EvalArgs),
+    Types(TypesArgs),
 }
 
 /// Model, server and key of a command.
@@ -240,7 +241,7 @@ impl PredictArgs {
 }
 
 /// Parses a server's address and removes the slash at its end.
-fn server_url(text: &str) -> Result<String, String> {
+pub(crate) fn server_url(text: &str) -> Result<String, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (uri.scheme_str(), uri.host(), uri.query()) {
         (Some("http" | "https"), Some(_), None) => Ok(text.trim_end_matches('/').to_owned()),

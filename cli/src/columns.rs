@@ -1,4 +1,4 @@
-//! Matching of a CSV file's columns to features.
+//! Matching of a CSV file's columns to those of a record.
 
 use crate::args::PredictArgs;
 use anyhow::{bail, ensure};
@@ -34,14 +34,15 @@ impl Columns {
         let mut features: Vec<usize> = places.into_values().collect();
         features.sort_unstable();
         ensure!(
-            features.len() == inputs.count,
+            features.len() == inputs.columns(),
             "the model takes {} features, the first line has {} columns for them; --ignore 1 leaves the first one out, --id 1 takes it \
              into the output",
-            inputs.count,
+            inputs.columns(),
             features.len()
         );
-        let called = |(index, place): (usize, &usize)| match inputs.name(index) {
-            Some(name) => name.to_owned(),
+        let names = inputs.column_names();
+        let called = |(index, place): (usize, &usize)| match &names {
+            Some(names) => names[index].to_owned(),
             None => (place + 1).to_string(),
         };
         Ok(Self {
@@ -72,10 +73,10 @@ impl Columns {
             Some(names) => by_name(names, header, &rest)?,
             None => {
                 ensure!(
-                    rest.len() == inputs.count,
+                    rest.len() == inputs.columns(),
                     "the model takes {} features, without names, the header has {} columns for them: {}; --ignore leaves columns out, \
                      --id takes one into the output{}",
-                    inputs.count,
+                    inputs.columns(),
                     rest.len(),
                     listed(header, &rest),
                     separated(header)
@@ -115,6 +116,10 @@ fn take(
 /// could be a feature under another name.
 fn by_name(names: &[&str], header: &StringRecord, rest: &[usize]) -> anyhow::Result<Vec<usize>> {
     let columns: Vec<&str> = rest.iter().map(|&place| &header[place]).collect();
+    // pandas calls the only column of a table without names 0.
+    if let ([_], ["0"]) = (names, columns.as_slice()) {
+        return Ok(rest.to_vec());
+    }
     let found = match find_columns(names, &columns) {
         Ok(found) => found,
         Err(error @ ColumnError::Missing { .. }) => bail!("{error}{}", separated(header)),

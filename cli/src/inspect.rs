@@ -61,6 +61,7 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
         features,
         norm,
         image,
+        encoding,
     } = &descriptor.inputs;
     let labels: Vec<_> = descriptor
         .outputs
@@ -82,6 +83,14 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
             }
         ),
     )?;
+    if let Some(encoding) = encoding {
+        let (columns, steps) = (encoding.columns.len(), encoding.steps.len());
+        row(
+            out,
+            "records",
+            format!("{columns} columns, made into these inputs by {steps} public steps"),
+        )?;
+    }
     if let Some(NormBound { centre, max }) = norm {
         let bound = format!("{max:.4} from position {centre} of the ranges, in widths of the ranges");
         row(out, "distance", bound)?;

@@ -19,6 +19,7 @@ mod source;
 mod table;
 mod text;
 mod trouble;
+mod types;
 mod writer;
 
 use args::{Cli, Command};
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(*args).map(fine),
         Command::Inspect(args) => inspect::run(&args).map(fine),
         Command::Eval(args) => eval::run(&args).map(fine),
+        Command::Types(args) => types::run(args).map(fine),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {}", text::lines(&format!("{error:#}")));

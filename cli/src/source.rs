@@ -63,8 +63,15 @@ fn read_start(
     let second = next_line(&mut reader)?;
     let cells: Vec<&str> = first.iter().collect();
     let second: Option<Vec<&str>> = second.as_ref().map(|line| line.iter().collect());
-    let names = names(inputs);
-    let found = match first_line(&cells, second.as_deref(), names.as_deref(), args.header()) {
+    let names = inputs.column_names();
+    let all_text = inputs.all_text();
+    let found = match first_line(
+        &cells,
+        second.as_deref(),
+        names.as_deref(),
+        all_text,
+        args.header(),
+    ) {
         Ok(found) => found,
         Err(error) => bail!("{error}; --no-header is short for --header no"),
     };
@@ -77,11 +84,6 @@ fn read_start(
         FirstLine::Row => Columns::without_header(first.len(), inputs, args)?,
     };
     Ok((reader, columns))
-}
-
-/// Returns the names of the model's features, if all of them have one.
-fn names(inputs: &Inputs) -> Option<Vec<&str>> {
-    (0..inputs.count).map(|index| inputs.name(index)).collect()
 }
 
 /// Finds the delimiter in the first line that isn't empty.
@@ -100,7 +102,7 @@ fn delimiter(file: &mut File, args: &PredictArgs, inputs: &Inputs) -> anyhow::Re
     }
     let line = String::from_utf8_lossy(&line);
     let line = line.split(['\r', '\n']).next().unwrap_or_default();
-    let expected = inputs.count + usize::from(args.id.is_some()) + args.ignore.len();
+    let expected = inputs.columns() + usize::from(args.id.is_some()) + args.ignore.len();
     Ok(find_delimiter(line, Some(expected))?)
 }
 

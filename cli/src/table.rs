@@ -3,11 +3,11 @@
 use crate::{
     args::PredictArgs,
     columns::Columns,
-    complaint::{Complaint, Refusal, cell, in_range},
+    complaint::{Complaint, Refusal, in_range, unfilled},
     source::{self, NOT_UTF8},
 };
 use anyhow::{Context, ensure};
-use blindscore_client::check_features;
+use blindscore_client::{Cell, Encoder, check_features};
 use blindscore_protocol::descriptor::Inputs;
 use csv::{ByteRecord, StringRecord};
 use std::{fmt::Write, fs::File};
@@ -20,6 +20,7 @@ pub(crate) struct Table<'a> {
     reader: csv::Reader<File>,
     columns: Columns,
     inputs: &'a Inputs,
+    encoder: Encoder,
     /// Number of rows read so far.
     rows: u64,
 }
@@ -57,6 +58,7 @@ impl<'a> Table<'a> {
             reader,
             columns,
             inputs,
+            encoder: Encoder::new(inputs),
             rows: 0,
         })
     }
@@ -105,25 +107,58 @@ impl<'a> Table<'a> {
             complaints: Vec::new(),
             unreadable: false,
         };
-        let mut features = Vec::with_capacity(self.inputs.count);
-        for (index, &column) in self.columns.features.iter().enumerate() {
-            let number = cell(&record[column]);
-            refusal.unreadable |= number.is_err();
-            match number.and_then(|value| in_range(value, self.inputs.range(index))) {
-                Ok(value) => features.push(value),
-                Err(problem) => {
-                    let name = &self.columns.names[index];
-                    refusal.complaints.push(Complaint::of_column(name, problem));
-                }
+        let complaint = |column: usize, problem| Complaint::of_column(&self.columns.names[column], problem);
+        let mut cells = Vec::with_capacity(self.columns.features.len());
+        for (index, (&column, kind)) in self
+            .columns
+            .features
+            .iter()
+            .zip(self.encoder.columns())
+            .enumerate()
+        {
+            let cell = match Cell::parse(kind, &record[column]) {
+                Ok(Cell::Missing) if !self.encoder.takes_missing(index) => Err(unfilled(&record[column])),
+                cell => cell,
+            };
+            refusal.unreadable |= cell.is_err();
+            match cell.and_then(|cell| self.in_range(index, cell)) {
+                Ok(cell) => cells.push(cell),
+                Err(problem) => refusal.complaints.push(complaint(index, problem)),
             }
         }
-        if refusal.complaints.is_empty() {
-            match check_features(self.inputs, &features) {
-                Ok(()) => return Ok(features),
-                Err(error) => refusal.complaints.push(Complaint::of_row(error)),
+        if !refusal.complaints.is_empty() {
+            return Err(refusal);
+        }
+        let features = match self.encoder.encode(&cells) {
+            Ok(features) => features,
+            Err(error) => {
+                let problems = error.problems.into_iter();
+                refusal
+                    .complaints
+                    .extend(problems.map(|problem| match problem.column {
+                        Some(column) => complaint(column, problem.problem),
+                        None => Complaint::of_row(problem.problem),
+                    }));
+                return Err(refusal);
+            }
+        };
+        match check_features(self.inputs, &features) {
+            Ok(()) => Ok(features.to_vec()),
+            Err(error) => {
+                refusal.complaints.push(Complaint::of_row(error));
+                Err(refusal)
             }
         }
-        Err(refusal)
+    }
+
+    /// Checks the range of a column whose numbers are the features.
+    fn in_range<'c>(&self, index: usize, cell: Cell<'c>) -> Result<Cell<'c>, String> {
+        match cell {
+            Cell::Number(value) if self.encoder.is_plain() => {
+                in_range(value, self.inputs.range(index)).map(Cell::Number)
+            }
+            cell => Ok(cell),
+        }
     }
 }
 

@@ -169,7 +169,11 @@ impl Layout {
             Task::Multilabel => scores.scores.iter().map(holds).collect(),
             Task::Regression => Vec::new(),
         };
-        cells.extend(scores.scores.iter().map(f64::to_string));
+        let numbers = match self.task {
+            Task::Regression => &scores.values,
+            Task::Classification | Task::Multilabel => &scores.scores,
+        };
+        cells.extend(numbers.iter().map(f64::to_string));
         cells.extend(scores.probabilities.iter().map(f64::to_string));
         cells.extend(self.errors.then(String::new));
         cells

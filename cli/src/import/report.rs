@@ -2,6 +2,7 @@
 
 use crate::text::plain;
 use blindscore_import::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, bound};
+use blindscore_protocol::encoding::{Encoding, Step};
 use serde_json::{Map, Value, json};
 use std::{
     fmt::Display,
@@ -127,6 +128,9 @@ impl Report {
             ..
         } = linear;
         let inputs = &choice.linear.inputs;
+        if let Some(encoding) = &inputs.encoding {
+            self.public_part(encoding, choice.linear.coef.len() * inputs.count);
+        }
         self.row("ranges", ranges.source);
         if let Some(assumed) = ranges.assumed {
             self.row("", assumed);
@@ -172,6 +176,33 @@ impl Report {
         if choice.predicted.len() > SHOWN {
             self.table(format!("  and {} more", choice.predicted.len() - SHOWN));
         }
+    }
+
+    /// Adds rows about what clients compute, and everybody can see, and what stays on the server.
+    fn public_part(&mut self, encoding: &Encoding, weights: usize) {
+        let columns: Vec<String> = encoding
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(place, column)| match &column.name {
+                Some(name) => format!("{name} ({})", column.kind.name()),
+                None => format!("column {} ({})", place + 1, column.kind.name()),
+            })
+            .collect();
+        self.row("records", shortened(&columns));
+        let mut steps: Vec<String> = Vec::new();
+        for step in &encoding.steps {
+            let words = match step {
+                Step::OneHot { categories, .. } => format!("one-hot, {} categories", categories.len()),
+                Step::Counts { vocabulary, .. } => format!("counts of {} words", vocabulary.len()),
+                Step::Bins { edges, .. } => format!("bins at {} edges", edges.len()),
+                step => format!("{} ({} numbers)", step.name(), step.results()),
+            };
+            steps.push(words);
+        }
+        self.row("public", format!("in every client: {}", shortened(&steps)));
+        self.row("private", format!("{weights} weights, which stay on the server"));
+        self.entries(json!({ "encoding": encoding }));
     }
 
     /// Adds rows about unused columns and the comparisons with other predictions.
@@ -274,6 +305,16 @@ impl Report {
 
     pub(super) fn as_json(&self) -> Value {
         self.json.clone().into()
+    }
+}
+
+/// Lists the first of some items, and the number of the others.
+fn shortened(items: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = items[..items.len().min(SHOWN)].join("; ");
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
     }
 }
 
