@@ -287,7 +287,14 @@ fn victim(models: &Path) -> Result<(Server, String, String)> {
     let (mallory, alice) = (token(data.path(), "mallory")?, token(data.path(), "alice")?);
     let upload_mib = UPLOAD_MIB.to_string();
     let models = models.to_str().context("a path")?;
-    let options = ["--log", "error", "--upload-mib", &upload_mib, "--models-dir", models];
+    let options = [
+        "--log",
+        "error",
+        "--upload-mib",
+        &upload_mib,
+        "--models-dir",
+        models,
+    ];
     Ok((Server::on(data, &options), mallory, alice))
 }
 
@@ -321,11 +328,7 @@ fn measure_one(report: &mut Report, attack: &Attack, models: &Path, time: Durati
     report.note("honest, before", &before);
     report.note("honest, attack on another server", &apart);
     report.note("honest, during", &during);
-    let (alone, shared, attacked) = (
-        before.quantile(0.99),
-        apart.quantile(0.99),
-        during.quantile(0.99),
-    );
+    let (alone, shared, attacked) = (before.quantile(0.99), apart.quantile(0.99), during.quantile(0.99));
     let ratio = |to: Duration| format!("{:.2} times as long", attacked.as_secs_f64() / to.as_secs_f64());
     report.note("p99 of the honest client, against a quiet machine", ratio(alone));
     report.bar(
