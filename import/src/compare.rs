@@ -244,6 +244,15 @@ fn differs(
             }
             Ok(largest)
         }
+        (Answer::Pairs(places), Elements::Numbers(numbers)) if 2 * places.len() == numbers.len() => {
+            let mut largest = 0f64;
+            for (&place, pair) in places.iter().zip(numbers.chunks_exact(2)) {
+                let ours = scores.probabilities.get(place).copied().unwrap_or(f64::NAN);
+                let what = || format!("the probability of {}", quoted(label(place)));
+                largest = largest.max(allowed.number(what, pair[1], ours, allowed.probability())?);
+            }
+            Ok(largest)
+        }
         (Answer::LogProbabilities(places), Elements::Numbers(numbers)) if places.len() == numbers.len() => {
             let mut largest = 0f64;
             for (&place, &theirs) in places.iter().zip(numbers) {

@@ -56,6 +56,8 @@ pub enum Answer {
     Probabilities(Vec<usize>),
     /// Scores, by index, each with a factor.
     Scores(Vec<(usize, f64)>),
+    /// Probabilities by index, each after its complement to one.
+    Pairs(Vec<usize>),
     /// Logarithms of probabilities, by index.
     LogProbabilities(Vec<usize>),
     /// Values behind a log link, by index.

@@ -405,7 +405,7 @@ def judge(name: str, blindscore: str, frames: bool, folder: Path):
     try:
         model.fit(data, y)
         options = {id(model): {"zipmap": True}} if hasattr(model, "classes_") else None
-        onnx = to_onnx(model, initial_types=types, options=options, target_opset={"": 18, "ai.onnx.ml": 3})
+        onnx = to_onnx(model, initial_types=types, options=options)
     except Exception as error:  # whatever the converter can't do
         return "unconverted", f"{type(error).__name__}: {error}".splitlines()[0][:200]
     (folder / "model.onnx").write_bytes(onnx.SerializeToString())

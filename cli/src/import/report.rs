@@ -217,6 +217,10 @@ impl Report {
             );
         }
         self.entries(json!({ "unused_columns": linear.unused }));
+        for change in &linear.mended {
+            self.row("mended", change);
+        }
+        self.entries(json!({ "mended": linear.mended }));
         let summary = |Compared { rows, largest, close }: &Compared| {
             let close = match close {
                 0 => String::new(),

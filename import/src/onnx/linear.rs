@@ -211,6 +211,32 @@ impl Linear {
         }
     }
 
+    /// Returns the sums of the outputs of several maps, each times `factor`. All have as many
+    /// outputs.
+    pub(super) fn added(parts: &[&Self], factor: f64) -> Self {
+        let stacked = Self::stacked(parts);
+        let outputs = parts.first().map_or(0, |part| part.len());
+        let weights: Vec<Vec<f64>> = (0..outputs)
+            .map(|output| {
+                let of_output = |place: usize| if place % outputs == output { factor } else { 0.0 };
+                (0..stacked.len()).map(of_output).collect()
+            })
+            .collect();
+        stacked.then(&weights, &vec![0.0; outputs])
+    }
+
+    /// Returns columns as the outputs of a map.
+    pub(super) fn identity(columns: &Rc<Columns>) -> Self {
+        let count = columns.len();
+        let row = |place: usize| {
+            let mut row = vec![0.0; count];
+            row[place] = 1.0;
+            row
+        };
+        let weights: Vec<Vec<f64>> = (0..count).map(row).collect();
+        Self::new(columns, &weights, &vec![0.0; count])
+    }
+
     /// Returns a single output preceded by its opposite, as for a decision between two classes.
     pub(super) fn with_opposite(&self) -> Self {
         Self::stacked(&[&self.negated(), self])

@@ -30,6 +30,7 @@ use constant::Constant;
 use nodes::Context;
 use operators::Versions;
 use prost::Message;
+pub(crate) use repair::Reading;
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
@@ -45,6 +46,7 @@ pub(super) type Uses<'g> = HashMap<&'g str, usize>;
 pub struct Graph {
     graph: GraphProto,
     versions: Versions,
+    mended: Vec<&'static str>,
 }
 
 impl Graph {
@@ -54,6 +56,11 @@ impl Graph {
     /// # Errors
     /// If the bytes are not an ONNX model of a known version, or its tensors can't be read.
     pub fn decode(bytes: &[u8], folder: &Path) -> Result<Self, ImportError> {
+        Self::decode_as(bytes, folder, Reading::AsFitted)
+    }
+
+    /// Decodes a file, with or without mending what the converter did wrong.
+    pub(crate) fn decode_as(bytes: &[u8], folder: &Path, reading: Reading) -> Result<Self, ImportError> {
         decoded::check(bytes)?;
         let model = ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))?;
         let versions = Versions::read(&model.opset_import)?;
@@ -67,17 +74,29 @@ impl Graph {
                 "initializer {name:?} is sparse: export the model with dense tensors"
             )));
         }
-        repair::mend(&mut graph);
+        let mended = match reading {
+            Reading::AsFitted => repair::mend(&mut graph),
+            Reading::AsWritten => Vec::new(),
+        };
         let mut left = MOST_FILE.saturating_sub(bytes.len() as u64);
         for tensor in &mut graph.initializer {
             let name = tensor.name.clone();
             *tensor = external::loaded(std::mem::take(tensor), folder, &mut left)
                 .map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
         }
-        Ok(Self { graph, versions })
+        Ok(Self {
+            graph,
+            versions,
+            mended,
+        })
     }
 
-    /// Returns the graph as it is in the file.
+    /// Returns words about what differs from the file, because the converter has known faults.
+    pub(crate) fn mended(&self) -> &[&'static str] {
+        &self.mended
+    }
+
+    /// Returns the graph, as mended.
     pub(super) const fn proto(&self) -> &GraphProto {
         &self.graph
     }

@@ -141,6 +141,15 @@ impl Node<'_> {
             // Probabilities are not negative.
             ("Abs", [value @ Value::Scores(Scores { link: Some(_), .. })]) => Ok((*value).clone()),
             ("Concat", operands) => self.concat(operands),
+            ("Sum" | "Mean", operands) => self.added(operands, operator == "Mean"),
+            ("ReduceMean", [Value::Layers(layers), ..]) => self.mean_of_layers(layers),
+            ("SequenceConstruct", operands) => self.sequence(operands),
+            ("LpNormalization", [Value::Scores(scores)]) => self.lp_normalised(scores),
+            ("Reciprocal", [Value::OnePlusExp(scores)]) => self.sigmoid(scores),
+            ("Transpose", [Value::Swapped(scores)]) => self.swapped_back(scores),
+            ("Shape", [value]) => self.shape_of(value),
+            ("ConstantOfShape", [Value::Shape(columns)]) => self.constant_of_shape(*columns),
+            ("Neg", [value]) => self.negated(value),
             ("Slice", [value, ..]) => self.slice(value),
             ("Gather", [value, Value::Constant(places)]) => self.gather(value, places),
             ("ReduceSum", [Value::Scores(scores), ..]) => self.sum(scores),
@@ -167,6 +176,9 @@ impl Node<'_> {
             ("FeatureVectorizer", operands) => self.vectorised(operands),
             ("ArrayFeatureExtractor", [Value::Constant(classes), Value::Label(label)]) => {
                 self.named(classes, label)
+            }
+            ("ArrayFeatureExtractor", [Value::Constant(table), Value::Features(columns)]) => {
+                self.table_lookup(table, columns)
             }
             // Written by skl2onnx for the columns of a ColumnTransformer.
             ("ArrayFeatureExtractor", [value, Value::Constant(places)]) => self.extract(value, places),

@@ -59,6 +59,7 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ),
     ("Concat", &[AXIS]),
     ("Constant", &[("value", AttributeType::Tensor)]),
+    ("ConstantOfShape", &[("value", AttributeType::Tensor)]),
     ("Cos", &[]),
     ("Div", &[]),
     (
@@ -86,15 +87,21 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("LessOrEqual", &[]),
     ("Log", &[]),
     ("LogSoftmax", &[AXIS]),
+    ("LpNormalization", &[AXIS, ("p", AttributeType::Int)]),
     ("MatMul", &[]),
+    ("Mean", &[]),
     ("Mul", &[]),
+    ("Neg", &[]),
     ("Not", &[]),
     ("Pow", &[]),
     ("Reciprocal", &[]),
     ("ReduceLogSumExp", &REDUCTION),
+    ("ReduceMean", &REDUCTION),
     ("ReduceProd", &REDUCTION),
     ("ReduceSum", &REDUCTION),
     ("Reshape", &[("allowzero", AttributeType::Int)]),
+    ("SequenceConstruct", &[]),
+    ("Shape", &[]),
     ("Sigmoid", &[]),
     ("Sign", &[]),
     ("Sin", &[]),
@@ -119,6 +126,7 @@ const STANDARD: &[(&str, &[Attribute])] = &[
         ],
     ),
     ("Sub", &[]),
+    ("Sum", &[]),
     (
         "TfIdfVectorizer",
         &[
@@ -333,7 +341,7 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
         "ai.onnx.ml.CategoryMapper" | "ai.onnx.ml.DictVectorizer" => {
             "It encodes categories. OneHotEncoder and OrdinalEncoder are served; or encode them in your data, and export the steps after it"
         }
-        "ReduceSumSquare" | "ReduceL1" | "ReduceL2" | "LpNormalization" => {
+        "ReduceSumSquare" | "ReduceL1" | "ReduceL2" => {
             "It measures whole rows. Normalizer is served; or do that in your data, and export the steps after it"
         }
         "ai.onnx.ml.TreeEnsembleClassifier"
@@ -341,7 +349,7 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
         | "ai.onnx.ml.TreeEnsemble" => {
             "It is a model of decision trees, which isn't served. Fit a linear model, or a projection network (models/net)"
         }
-        "TopK" => {
+        "TopK" | "Scan" => {
             "It is a nearest-neighbour model, which compares each row with every training row; that isn't served. Fit a linear model on steps \
              that are, such as KBinsDiscretizer or PolynomialFeatures"
         }

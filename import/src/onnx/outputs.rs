@@ -17,6 +17,8 @@ struct Outputs<'a> {
     scores: Vec<(&'a str, &'a Scores)>,
     labels: Vec<(&'a str, &'a Label)>,
     held: Vec<(&'a str, &'a Held)>,
+    /// Names of the outputs that have both probabilities of each of several models.
+    sequences: Vec<&'a str>,
     /// Names of the outputs with scores that are logarithms of their probabilities.
     logs: Vec<&'a str>,
 }
@@ -128,6 +130,10 @@ impl<'a> Outputs<'a> {
             let name = output.name.as_str();
             match values.get(name) {
                 Some(Value::Scores(scores)) => outputs.scores.push((name, scores)),
+                Some(Value::Sequence(scores)) => {
+                    outputs.sequences.push(name);
+                    outputs.scores.push((name, scores));
+                }
                 Some(Value::LogSoftmax(scores)) => {
                     outputs.logs.push(name);
                     outputs.scores.push((name, scores));
@@ -260,6 +266,9 @@ impl<'a> Outputs<'a> {
         let (_, scores) = self.scores[index];
         let places = heads.starts[index]..heads.starts[index] + scores.len();
         let halved = fitted.coef.len() == 1 && heads.whole.len() == 2;
+        if self.sequences.contains(&name) {
+            return Answer::Pairs(places.collect());
+        }
         if self.logs.contains(&name) {
             return Answer::LogProbabilities(places.collect());
         }

@@ -1,4 +1,4 @@
-//! Faults of converters that leave only one reading of a file.
+//! Faults of skl2onnx 1.20, after which a file isn't what was fitted.
 
 use super::inputs::is_column;
 use std::collections::HashMap;
@@ -8,13 +8,148 @@ use tract_onnx::pb::{
 
 /// Name of the constant that a mended node takes.
 const FIRST: &str = "blindscore: first column";
+/// Names of the constants of mended logarithms.
+const LEAST_COUNT: &str = "blindscore: 1/e";
+const ONE: &str = "blindscore: 1";
 
-/// Mends a graph.
-///
-/// skl2onnx 1.20 writes a `KBinsDiscretizer` of several inputs of one column as if all columns were
-/// in the first input: it extracts column 0, 1, 2 and so on of an input that has one column. Such a
-/// file can't be run; what is meant is the first column of the first, second and third input.
-pub(super) fn mend(graph: &mut GraphProto) {
+/// Which of two possible origins of a file is assumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// The converter's known faults are mended, so that the model is what was fitted.
+    AsFitted,
+    /// The file is taken at its word.
+    AsWritten,
+}
+
+/// Mends a graph, and returns words about what was changed.
+pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
+    let mut changes = Vec::new();
+    if mend_bins(graph) {
+        changes.push("the columns of KBinsDiscretizer, all of which skl2onnx takes from the first one");
+    }
+    if mend_discriminant(graph) {
+        changes.push(
+            "probabilities of two classes, as of LinearDiscriminantAnalysis, which skl2onnx computes with twice the score (for another \
+             model, --expect decides)",
+        );
+    }
+    if mend_sublinear(graph) {
+        changes.push("sublinear_tf, for which skl2onnx writes ln(1 + n) where scikit-learn has 1 + ln(n)");
+    }
+    changes
+}
+
+/// A softmax of a score and its opposite is a sigmoid of twice the score. It is written for
+/// `LinearDiscriminantAnalysis`, whose probability is the sigmoid of the score.
+fn mend_discriminant(graph: &mut GraphProto) -> bool {
+    let mut mended = false;
+    for node in &mut graph.node {
+        let floats = |name: &str| {
+            let found = node.attribute.iter().find(|attribute| attribute.name == name);
+            found.map_or_else(Vec::new, |attribute| attribute.floats.clone())
+        };
+        let opposite = |numbers: &[f32]| {
+            let (first, second) = numbers.split_at(numbers.len() / 2);
+            first.len() == second.len() && first.iter().zip(second).all(|(a, b)| *a == -b)
+        };
+        let (coefficients, intercepts) = (floats("coefficients"), floats("intercepts"));
+        let two = intercepts.len() == 2 && !coefficients.is_empty();
+        if node.op_type == "LinearClassifier" && two && opposite(&coefficients) && opposite(&intercepts) {
+            for attribute in &mut node.attribute {
+                if attribute.name == "post_transform" && attribute.s == b"SOFTMAX" {
+                    attribute.s = b"LOGISTIC".to_vec();
+                    mended = true;
+                }
+            }
+        }
+    }
+    mended
+}
+
+/// Replaces `ln(n + 1)` of counts by `1 + ln(n)`, and 0 for none: `1 + ln(max(n, 1/e))`.
+fn mend_sublinear(graph: &mut GraphProto) -> bool {
+    let is_one = |tensor: &&TensorProto| {
+        let mut numbers = tensor.float_data.clone();
+        let raw = tensor.raw_data.as_chunks().0;
+        numbers.extend(raw.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        tensor.data_type == DataType::Float as i32
+            && !numbers.is_empty()
+            && numbers.iter().all(|number| *number == 1.0)
+    };
+    let ones: Vec<String> = graph
+        .initializer
+        .iter()
+        .filter(is_one)
+        .map(|tensor| tensor.name.clone())
+        .collect();
+    let counts: Vec<String> = graph
+        .node
+        .iter()
+        .filter(|node| node.op_type == "TfIdfVectorizer")
+        .flat_map(|node| node.output.clone())
+        .collect();
+    let sums: Vec<(String, String)> = graph
+        .node
+        .iter()
+        .filter_map(|node| {
+            match (
+                node.op_type.as_str(),
+                node.input.as_slice(),
+                node.output.as_slice(),
+            ) {
+                ("Add", [n, one], [sum]) if counts.contains(n) && ones.contains(one) => {
+                    Some((sum.clone(), n.clone()))
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    let mut mended = Vec::with_capacity(graph.node.len());
+    let mut any = false;
+    for node in std::mem::take(&mut graph.node) {
+        let log = match (node.op_type.as_str(), node.input.as_slice()) {
+            ("Log", [sum]) => sums
+                .iter()
+                .find(|(other, _)| other == sum)
+                .map(|(_, n)| n.clone()),
+            _ => None,
+        };
+        let Some(n) = log else {
+            mended.push(node);
+            continue;
+        };
+        any = true;
+        let result = node.output.first().cloned().unwrap_or_default();
+        let between = |suffix: &str| format!("{result}: {suffix}");
+        let step = |operator: &str, inputs: Vec<String>, output: String| NodeProto {
+            op_type: operator.to_owned(),
+            name: node.name.clone(),
+            input: inputs,
+            output: vec![output],
+            ..NodeProto::default()
+        };
+        mended.push(step("Clip", vec![n, LEAST_COUNT.to_owned()], between("n")));
+        mended.push(step("Log", vec![between("n")], between("ln")));
+        mended.push(step("Add", vec![between("ln"), ONE.to_owned()], result.clone()));
+    }
+    graph.node = mended;
+    if any {
+        let number = |name: &str, number: f64| TensorProto {
+            name: name.to_owned(),
+            data_type: DataType::Double as i32,
+            double_data: vec![number],
+            ..TensorProto::default()
+        };
+        graph.initializer.push(number(LEAST_COUNT, (-1f64).exp()));
+        graph.initializer.push(number(ONE, 1.0));
+    }
+    any
+}
+
+/// `KBinsDiscretizer` of several inputs of one column is written as if all columns were in the
+/// first input: column 0, 1, 2 and so on of an input that has one column. Such a file can't be run;
+/// what is meant is the first column of the first, second and third input.
+fn mend_bins(graph: &mut GraphProto) -> bool {
     let names: Vec<String> = graph
         .input
         .iter()
@@ -24,7 +159,7 @@ pub(super) fn mend(graph: &mut GraphProto) {
     let kinds: Vec<i32> = graph.input.iter().filter_map(element).collect();
     let alike = kinds.windows(2).all(|pair| pair[0] == pair[1]);
     if names.len() < 2 || names.len() != graph.input.len() || !alike {
-        return;
+        return false;
     }
     let places: HashMap<&str, i64> = graph
         .initializer
@@ -42,7 +177,7 @@ pub(super) fn mend(graph: &mut GraphProto) {
     };
     let mended: Vec<Option<String>> = graph.node.iter().map(meant).collect();
     if mended.iter().all(Option::is_none) {
-        return;
+        return false;
     }
     for (node, name) in graph.node.iter_mut().zip(mended) {
         if let Some(name) = name {
@@ -56,6 +191,7 @@ pub(super) fn mend(graph: &mut GraphProto) {
         int64_data: vec![0],
         ..TensorProto::default()
     });
+    true
 }
 
 /// Returns the only number of a constant.

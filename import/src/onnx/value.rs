@@ -210,6 +210,17 @@ pub(super) enum Value {
     LogSumExp(Scores),
     /// Logarithms of the softmax of these scores.
     LogSoftmax(Scores),
+    /// One plus the exponentials of the opposites of these scores.
+    OnePlusExp(Scores),
+    /// Scores whose tensor has rows and columns swapped.
+    Swapped(Scores),
+    /// Scores of several models, in a tensor `[models, rows, columns]`.
+    Layers(Vec<Scores>),
+    /// Probabilities of several models, each of two classes and a tensor of its own; here of the
+    /// second class of each.
+    Sequence(Scores),
+    /// The shape of a tensor with so many columns.
+    Shape(usize),
     /// Decisions for one of several classes.
     Label(Label),
     /// Decisions for each of several labels.
@@ -234,7 +245,15 @@ impl Value {
                 let form = |form: &Form| size_of::<Form>() + size_of_val(&*form.terms);
                 forms.forms.iter().map(form).sum::<usize>() + forms.source.size()
             }
-            Self::Scores(scores) | Self::Sum(scores) | Self::LogSumExp(scores) | Self::LogSoftmax(scores) => {
+            Self::Layers(layers) => layers.iter().map(|scores| scores.linear.size()).sum(),
+            Self::Shape(_) => 0,
+            Self::Scores(scores)
+            | Self::Sum(scores)
+            | Self::LogSumExp(scores)
+            | Self::LogSoftmax(scores)
+            | Self::OnePlusExp(scores)
+            | Self::Sequence(scores)
+            | Self::Swapped(scores) => {
                 scores.linear.size() + size_of_val(&*scores.places) + scores.names.as_deref().map_or(0, names)
             }
             Self::Label(label) => label.linear.size() + names(&label.names),
@@ -255,7 +274,10 @@ impl Value {
             Self::Scores(scores) if scores.link.is_some() => "probabilities",
             Self::Scores(_) => "scores",
             Self::Sum(_) => "a sum of probabilities",
-            Self::LogSumExp(_) => "a sum of scores",
+            Self::LogSumExp(_) | Self::OnePlusExp(_) => "a sum of scores",
+            Self::Swapped(_) | Self::Layers(_) => "scores in another order",
+            Self::Sequence(_) => "several lists of probabilities",
+            Self::Shape(_) => "a shape",
             Self::LogSoftmax(_) => "logarithms of probabilities",
             Self::Label(_) | Self::Held(_) => "labels",
         }

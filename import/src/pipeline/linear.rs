@@ -3,7 +3,9 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
-    agreement, choose, compare, ebm, onnx::Graph, output, read_safetensors, settle, shared_or_own,
+    agreement, choose, compare, ebm,
+    onnx::{Graph, Reading},
+    output, read_safetensors, settle, shared_or_own,
 };
 use blindscore_engine::model::{LinearModel, Salt};
 use blindscore_protocol::{descriptor::Inputs, params::LinearParams};
@@ -32,6 +34,8 @@ pub struct LinearImport {
     pub max_error: f64,
     /// Columns that the file knows and the model doesn't use.
     pub unused: Vec<String>,
+    /// What differs from the file, because its converter has known faults.
+    pub mended: Vec<&'static str>,
     /// Comparison with the file run in the clear, or why there was none.
     pub file: Result<Compared, String>,
     /// Comparison with the caller's own predictions.
@@ -40,6 +44,16 @@ pub struct LinearImport {
 
 /// Chooses ranges and rounding, measures the result and writes the model file.
 pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, ImportError> {
+    match import_as(request, &bytes, Reading::AsFitted) {
+        // The caller's predictions may show that nothing was to be mended.
+        Err(refused) if request.expect.is_some() => {
+            import_as(request, &bytes, Reading::AsWritten).map_err(|_| refused)
+        }
+        done => done,
+    }
+}
+
+fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Imported, ImportError> {
     let widen = request.widen.unwrap_or(WIDEN);
     ensure(widen >= 0.0 && widen.is_finite(), || {
         format!("--widen is {widen}, not a share of 0 or more")
@@ -49,8 +63,7 @@ pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, Impo
         format!("--max-error is {max_error}, not a share between 0 and 1")
     })?;
     let in_file = ImportError::in_file(&request.file);
-    let Source { fitted, graph } = read(request, &bytes).map_err(&in_file)?;
-    drop(bytes);
+    let Source { fitted, graph } = read(request, bytes, reading).map_err(&in_file)?;
     let mut settled = settle(fitted.clone(), request.labels.as_deref(), request.task).map_err(&in_file)?;
     let encoder = fitted.encoder();
     let wanted = Wanted {
@@ -110,6 +123,7 @@ pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, Impo
             ranges,
             max_error,
             unused: fitted.unused,
+            mended: graph.map_or_else(Vec::new, |graph| graph.mended().to_vec()),
             file,
             expected,
         })),
@@ -144,11 +158,11 @@ struct Source {
     graph: Option<Graph>,
 }
 
-fn read(request: &Request, bytes: &[u8]) -> Result<Source, ImportError> {
+fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, ImportError> {
     let folder = request.file.parent().unwrap_or(Path::new(""));
     match request.file.extension().and_then(|extension| extension.to_str()) {
         Some("onnx") => {
-            let graph = Graph::decode(bytes, folder)?;
+            let graph = Graph::decode_as(bytes, folder, reading)?;
             Ok(Source {
                 fitted: graph.fitted()?,
                 graph: Some(graph),

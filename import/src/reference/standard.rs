@@ -7,6 +7,9 @@ use super::{
 };
 use tract_onnx::pb::{AttributeProto, NodeProto, tensor_proto::DataType};
 
+/// Most elements of a constant that a node makes.
+const MOST_CONSTANT: usize = 1 << 20;
+
 pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute.iter().find(|attribute| attribute.name == name)
 }
@@ -33,6 +36,27 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("StringNormalizer", _) => text::string_normalizer(node, first),
         ("TfIdfVectorizer", _) => text::tf_idf(node, first),
         ("Abs", _) => first.map(first.kind(), f64::abs),
+        ("Neg", _) => first.map(first.kind(), |x| -x),
+        ("Sum", _) => operands
+            .iter()
+            .flatten()
+            .skip(1)
+            .try_fold(first.clone(), |sum, other| elementwise(&sum, other, |a, b| a + b)),
+        ("ReduceMean", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
+            numbers.iter().sum::<f64>() / numbers.len() as f64
+        }),
+        ("LpNormalization", _) if int(node, "p", 2) == 1 => {
+            let sums = reduced_over(first, int(node, "axis", -1), true, |numbers| {
+                numbers.iter().map(|x| x.abs()).sum()
+            })?;
+            elementwise(first, &sums, |a, b| a / b)
+        }
+        ("Shape", _) => {
+            let sizes: Vec<f64> = first.shape().iter().map(|&size| size as f64).collect();
+            Ok(Tensor::numbers(vec![sizes.len()], sizes, DataType::Int64))
+        }
+        ("ConstantOfShape", _) => constant_of_shape(node, first),
+        ("SequenceConstruct", _) => concat(operands, 1),
         ("Exp", _) => first.map(first.kind(), f64::exp),
         ("Log", _) => first.map(first.kind(), f64::ln),
         ("Reciprocal", _) => first.map(first.kind(), |x| 1.0 / x),
@@ -357,10 +381,36 @@ fn reduced(
     axes: Option<Vec<i64>>,
     reduce: impl Fn(&[f64]) -> f64,
 ) -> Result<Tensor, NotRun> {
-    let axis = match axes.as_deref() {
-        Some(&[axis]) => tensor.axis(axis)?,
-        _ => return not_run(axes_in_words(axes.as_deref())),
+    match axes.as_deref() {
+        Some(&[axis]) => reduced_over(tensor, axis, int(node, "keepdims", 1) != 0, reduce),
+        _ => not_run(axes_in_words(axes.as_deref())),
+    }
+}
+
+fn constant_of_shape(node: &NodeProto, shape: &Tensor) -> Result<Tensor, NotRun> {
+    let sizes: Vec<usize> = shape
+        .as_integers()?
+        .iter()
+        .filter_map(|&size| usize::try_from(size).ok())
+        .collect();
+    let value = match attribute(node, "value").and_then(|value| value.t.as_ref()) {
+        None => 0.0,
+        Some(tensor) => Tensor::of(tensor)?.as_numbers()?.first().copied().unwrap_or(0.0),
     };
+    let count = sizes.iter().product::<usize>();
+    if sizes.len() > 2 || count > MOST_CONSTANT {
+        return not_run("of too large a shape");
+    }
+    Ok(Tensor::numbers(sizes, vec![value; count], DataType::Float))
+}
+
+fn reduced_over(
+    tensor: &Tensor,
+    axis: i64,
+    keeps: bool,
+    reduce: impl Fn(&[f64]) -> f64,
+) -> Result<Tensor, NotRun> {
+    let axis = tensor.axis(axis)?;
     let (before, size, after) = tensor.around(axis);
     let numbers = tensor.as_numbers()?;
     let mut results = Vec::with_capacity(before * after);
@@ -373,10 +423,10 @@ fn reduced(
         }
     }
     let mut shape = tensor.shape().to_vec();
-    if int(node, "keepdims", 1) == 0 {
-        shape.remove(axis);
-    } else {
+    if keeps {
         shape[axis] = 1;
+    } else {
+        shape.remove(axis);
     }
     Ok(Tensor::numbers(shape, results, tensor.kind()))
 }

@@ -7,9 +7,11 @@ use crate::{
     onnx::{
         attributes::type_name,
         column::{Column, Columns},
+        constant::Constant,
         value::{Held, HeldStep, Label, LabelElement, Value},
     },
 };
+use blindscore_protocol::encoding::Step;
 use std::rc::Rc;
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -65,6 +67,11 @@ impl Node<'_> {
             {
                 self.truth(columns)
             }
+            // Probabilities are positive, and so is their sum.
+            (Value::Sum(_), DataType::Bool) => {
+                Ok(Value::Constant(Constant::of_integers(Vec::new(), vec![1])))
+            }
+            (Value::Features(columns), DataType::Bool) if self.are_counts(columns) => self.occurring(columns),
             (Value::Texts(_), DataType::String) => Ok(value.clone()),
             (Value::Scores(_) | Value::Sum(_), DataType::Float | DataType::Double) => Ok(value.clone()),
             (Value::Label(label), _) => self.cast_label(label, to),
@@ -88,6 +95,48 @@ impl Node<'_> {
     /// Returns whether a column holds whole numbers, or clients can be made to refuse others.
     fn can_be_whole(&self, column: &Column) -> bool {
         column.whole || column.is_plain() && self.context.plan.is_column(column.slot)
+    }
+
+    fn are_counts(&self, columns: &Columns) -> bool {
+        let is_count = |column: &Column| {
+            let step = self.context.plan.step_of(column.slot);
+            column.is_plain() && step.is_some_and(|(step, _)| matches!(&*step, Step::Counts { .. }))
+        };
+        columns.columns.iter().all(is_count)
+    }
+
+    /// Returns whether each word occurs (`CountVectorizer(binary=True)`).
+    fn occurring(&self, columns: &Columns) -> Result<Value, ImportError> {
+        let slots: Vec<usize> = columns.columns.iter().map(|column| column.slot).collect();
+        let Some(binary) = slots
+            .first()
+            .and_then(|slot| self.context.plan.step_of(*slot))
+            .map(|(step, _)| step.clone())
+        else {
+            return self.refuse(self.what_it_gets());
+        };
+        let (
+            Step::Counts {
+                of,
+                words,
+                vocabulary,
+                ..
+            },
+            true,
+        ) = (binary, slots.windows(2).all(|pair| pair[1] == pair[0] + 1))
+        else {
+            return self.refuse(self.what_it_gets());
+        };
+        if vocabulary.len() != slots.len() {
+            return self.refuse(self.what_it_gets());
+        }
+        let results = self.step(Step::Counts {
+            of,
+            words,
+            vocabulary,
+            binary: true,
+        })?;
+        Ok(Value::Features(Columns::plain(results, true).into()))
     }
 
     /// Returns columns that hold only 0 and 1.

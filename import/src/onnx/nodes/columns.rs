@@ -7,6 +7,7 @@ use crate::{
         attributes::axes_in_words,
         column::{Column, Columns, Scaling},
         constant::Constant,
+        linear::Linear,
         value::{Scores, Texts, Value},
     },
 };
@@ -108,6 +109,17 @@ impl Node<'_> {
         }
     }
 
+    /// Returns the opposites.
+    pub(super) fn negated(&self, value: &Value) -> Result<Value, ImportError> {
+        let columns = self.width(value)?;
+        self.moved(
+            value,
+            &vec![-1.0; columns],
+            &vec![0.0; columns],
+            Scaling::Standard,
+        )
+    }
+
     pub(super) fn scaler(&self, value: &Value) -> Result<Value, ImportError> {
         let columns = self.width(value)?;
         let each = |name: &str| {
@@ -138,6 +150,18 @@ impl Node<'_> {
 
     pub(super) fn gather(&self, value: &Value, places: &Constant) -> Result<Value, ImportError> {
         let axis = self.attributes().int("axis", 0);
+        if let (Value::Grid(grid), 2 | -1, &[_]) = (value, axis, places.shape.as_slice())
+            && grid.columns.len() == grid.width
+        {
+            let row = Value::Features(grid.columns.clone());
+            return match self.select(&row, &self.integers(places)?)? {
+                Value::Features(columns) => {
+                    let width = columns.len();
+                    Ok(self.grid(&columns, width))
+                }
+                other => Ok(other),
+            };
+        }
         if !self.along_rows(Some(&[axis])) || places.shape.len() != 1 {
             return self.refuse(format!("{} along axis {axis}", self.what_it_gets()));
         }
@@ -237,8 +261,17 @@ impl Node<'_> {
     /// Concatenates columns side by side.
     pub(super) fn concat(&self, operands: &[&Value]) -> Result<Value, ImportError> {
         let axis = self.attributes().get("axis").map(|attribute| attribute.i);
+        if let (Some(0), Some(layers)) = (axis, layers(operands)) {
+            return Ok(Value::Layers(layers));
+        }
+        if let (Some(2 | -1), Some(grid)) = (axis, self.grids_beside(operands)?) {
+            return Ok(grid);
+        }
         if !matches!(axis, Some(1 | -1)) {
             return self.refuse(" along the rows");
+        }
+        if let Some(held) = self.labels_beside(operands)? {
+            return Ok(held);
         }
         if let Some(features) = self.features_beside(operands)? {
             let integers = features.iter().all(|part| part.integers);
@@ -250,6 +283,28 @@ impl Node<'_> {
         if let Some(texts) = texts_beside(operands) {
             return Ok(Value::Texts(texts));
         }
+        // Columns beside scores, such as those of a PCA, are scores too.
+        let raw = |value: &&Value| match value {
+            Value::Scores(scores) => scores.link.is_none(),
+            Value::Features(_) => true,
+            _ => false,
+        };
+        let mixed: Vec<Value>;
+        let mut operands = operands.to_vec();
+        if operands.iter().all(raw) {
+            for value in &operands {
+                self.check_weights(self.support(value), self.support(value))?;
+            }
+            let scores = |value: &&Value| match value {
+                Value::Features(columns) if !columns.vector && !columns.integers => {
+                    Value::Scores(Scores::raw(Linear::identity(columns)))
+                }
+                other => (*other).clone(),
+            };
+            mixed = operands.iter().map(scores).collect();
+            operands = mixed.iter().collect();
+        }
+        let operands = operands.as_slice();
         let parts: Option<Vec<&Scores>> = operands
             .iter()
             .map(|value| match value {
@@ -263,6 +318,29 @@ impl Node<'_> {
             Some(scores) => Ok(Value::Scores(scores)),
             None => self.refuse(self.what_it_gets()),
         }
+    }
+
+    /// Concatenates grids with one row each along their last axis.
+    fn grids_beside(&self, operands: &[&Value]) -> Result<Option<Value>, ImportError> {
+        let mut columns = Vec::new();
+        for value in operands {
+            match value {
+                Value::Grid(grid) if grid.columns.len() == grid.width => {
+                    columns.extend_from_slice(&grid.columns.columns);
+                }
+                _ => return Ok(None),
+            }
+        }
+        if columns.len() > MOST_COLUMNS {
+            return self.refuse(format!(" of {} columns", columns.len()));
+        }
+        let width = columns.len();
+        let joined = Columns {
+            columns,
+            integers: false,
+            vector: false,
+        };
+        Ok(Some(self.grid(&joined.into(), width)))
     }
 
     /// Concatenates features of any type, with as many columns each as `inputdimensions` says.
@@ -308,6 +386,19 @@ fn joined(parts: &[&Columns], integers: bool) -> Columns {
         integers,
         vector: false,
     }
+}
+
+/// Returns the scores of several models, if all operands are such.
+fn layers(parts: &[&Value]) -> Option<Vec<Scores>> {
+    let mut layers: Vec<Scores> = Vec::new();
+    for part in parts {
+        match part {
+            Value::Layers(more) => layers.extend(more.iter().cloned()),
+            _ => return None,
+        }
+    }
+    let alike = layers.windows(2).all(|pair| pair[0].len() == pair[1].len());
+    (alike && !layers.is_empty()).then_some(layers)
 }
 
 /// Returns the columns of several parts, if all of them are texts.

@@ -23,9 +23,85 @@ impl Node<'_> {
             ("Reshape", [Value::Constant(constant), Value::Constant(target)]) => {
                 self.reshaped_constant(constant, target)?
             }
+            ("Exp", [Value::Constant(constant)]) => self.mapped(constant, f64::exp)?,
+            ("Log", [Value::Constant(constant)]) => self.mapped(constant, f64::ln)?,
+            ("Neg", [Value::Constant(constant)]) => self.mapped(constant, |number| -number)?,
+            ("Not", [Value::Constant(constant)]) => {
+                self.mapped(constant, |number| f64::from(u8::from(number == 0.0)))?
+            }
+            ("Reciprocal", [Value::Constant(constant)]) => self.mapped(constant, f64::recip)?,
+            ("Add", [Value::Constant(left), Value::Constant(right)]) => {
+                self.combined(left, right, |a, b| a + b)?
+            }
+            ("Sub", [Value::Constant(left), Value::Constant(right)]) => {
+                self.combined(left, right, |a, b| a - b)?
+            }
+            ("Mul", [Value::Constant(left), Value::Constant(right)]) => {
+                self.combined(left, right, |a, b| a * b)?
+            }
+            ("Pow", [Value::Constant(left), Value::Constant(right)]) => {
+                self.combined(left, right, f64::powf)?
+            }
+            ("ReduceSum", [Value::Constant(constant), ..]) => self.summed_constant(constant)?,
             _ => return Ok(None),
         };
         Ok(Some(constant))
+    }
+
+    /// Combines two constants of one shape, or one of them with a single number.
+    fn combined(
+        &self,
+        left: &Constant,
+        right: &Constant,
+        combine: impl Fn(f64, f64) -> f64,
+    ) -> Result<Constant, ImportError> {
+        let shape = match (left.numbers.len(), right.numbers.len()) {
+            _ if left.shape == right.shape => left.shape.clone(),
+            (_, 1) => left.shape.clone(),
+            (1, _) => right.shape.clone(),
+            _ => {
+                return self.refuse(format!(
+                    " of constants of the shapes {:?} and {:?}",
+                    left.shape, right.shape
+                ));
+            }
+        };
+        let count = left.numbers.len().max(right.numbers.len());
+        let number = |constant: &Constant, place: usize| constant.numbers[place % constant.numbers.len()];
+        if left.numbers.is_empty() || right.numbers.is_empty() {
+            return self.refuse(" of constants that aren't numbers");
+        }
+        let numbers: Vec<f64> = (0..count)
+            .map(|place| combine(number(left, place), number(right, place)))
+            .collect();
+        self.constant_of(shape, numbers)
+    }
+
+    /// Adds the rows of a constant matrix.
+    fn summed_constant(&self, constant: &Constant) -> Result<Constant, ImportError> {
+        let axes = self.axes(1)?;
+        match (constant.shape.as_slice(), axes.as_deref()) {
+            (&[rows, columns], Some([0])) if constant.numbers.len() == rows * columns && columns > 0 => {
+                let mut sums = vec![0.0; columns];
+                for row in constant.numbers.chunks_exact(columns) {
+                    sums.iter_mut().zip(row).for_each(|(sum, number)| *sum += number);
+                }
+                let keeps = self.attributes().int("keepdims", 1) == 1;
+                self.constant_of(if keeps { vec![1, columns] } else { vec![columns] }, sums)
+            }
+            _ => self.refuse(format!(" of a constant of shape {:?}", constant.shape)),
+        }
+    }
+
+    fn constant_of(&self, shape: Vec<usize>, numbers: Vec<f64>) -> Result<Constant, ImportError> {
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return self.refuse(" of constants that it isn't defined for");
+        }
+        Ok(Constant {
+            shape,
+            numbers,
+            texts: Vec::new(),
+        })
     }
 
     fn mapped(&self, constant: &Constant, map: impl Fn(f64) -> f64) -> Result<Constant, ImportError> {
@@ -50,6 +126,7 @@ impl Node<'_> {
                 Some(numbers) => Ok(Constant::of_integers(constant.shape.clone(), numbers)),
                 None => self.refuse(" of a constant to a type that it doesn't fit"),
             },
+            Some(DataType::Bool) => self.mapped(constant, |number| f64::from(u8::from(number != 0.0))),
             _ => self.refuse(" of a constant to a type that it doesn't fit"),
         }
     }

@@ -5,12 +5,16 @@ use crate::{
     ImportError, listed,
     onnx::{
         attributes::axes_in_words,
+        column::Columns,
         constant::Constant,
         linear::Linear,
         value::{Held, HeldStep, Label, LabelElement, Scores, Value},
     },
 };
-use blindscore_protocol::descriptor::Link;
+use blindscore_protocol::{
+    descriptor::Link,
+    encoding::{Categories, Step, Unknown},
+};
 use std::rc::Rc;
 
 impl Node<'_> {
@@ -163,6 +167,138 @@ impl Node<'_> {
         }))
     }
 
+    /// Adds scores, or takes their mean (VotingRegressor, CategoricalNB).
+    pub(super) fn added(&self, operands: &[&Value], mean: bool) -> Result<Value, ImportError> {
+        let parts: Option<Vec<&Scores>> = operands
+            .iter()
+            .map(|value| match value {
+                Value::Scores(scores) if scores.link.is_none() && !scores.vector => Some(scores),
+                _ => None,
+            })
+            .collect();
+        let Some(parts) = parts.filter(|parts| parts.windows(2).all(|pair| pair[0].len() == pair[1].len()))
+        else {
+            return self.refuse(self.what_it_gets());
+        };
+        self.sum_of(&parts, mean)
+    }
+
+    fn sum_of(&self, parts: &[&Scores], mean: bool) -> Result<Value, ImportError> {
+        let Some(first) = parts.first() else {
+            return self.refuse(" of nothing");
+        };
+        let support = parts.iter().map(|part| part.linear.support().len()).sum();
+        let outputs: usize = parts.iter().map(|part| part.len()).sum();
+        self.check_weights(outputs, support)?;
+        self.context.work.take(&[outputs, first.len(), support + 8])?;
+        let linears: Vec<&Linear> = parts.iter().map(|part| &*part.linear).collect();
+        let factor = if mean { 1.0 / parts.len() as f64 } else { 1.0 };
+        Ok(Value::Scores(Scores {
+            regression: parts.iter().all(|part| part.regression),
+            ..Scores::raw(Linear::added(&linears, factor))
+        }))
+    }
+
+    /// Takes the mean of several models' scores (BaggingRegressor).
+    pub(super) fn mean_of_layers(&self, layers: &[Scores]) -> Result<Value, ImportError> {
+        let axes = self.axes(1)?;
+        if axes.as_deref() != Some(&[0]) || self.attributes().int("keepdims", 1) != 0 {
+            return self.refuse(format!(
+                "{} {}",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            ));
+        }
+        if layers.iter().any(|scores| scores.link.is_some()) {
+            return self.refuse(
+                " of several models' probabilities, whose mean isn't that of one linear model. Average the scores: regressors are served, and \
+                 so is a single classifier",
+            );
+        }
+        self.sum_of(&layers.iter().collect::<Vec<_>>(), true)
+    }
+
+    /// Returns the numbers that belong to the categories of a column, one per class: a table with a
+    /// row per class and a column per category (CategoricalNB).
+    pub(super) fn table_lookup(&self, table: &Constant, columns: &Columns) -> Result<Value, ImportError> {
+        let (&[classes, categories], &[_]) = (table.shape.as_slice(), columns.columns.as_slice()) else {
+            return self.refuse(self.what_it_gets());
+        };
+        if table.numbers.len() != classes * categories || categories == 0 || !columns.integers {
+            return self.refuse(self.what_it_gets());
+        }
+        let slots = self.slots(columns)?;
+        let one_hot = self.step(Step::OneHot {
+            of: slots[0] as u32,
+            categories: Categories::Numbers((0..categories).map(|category| category as f64).collect()),
+            unknown: Unknown::Refuse,
+        })?;
+        let rows: Vec<Vec<f64>> = table
+            .numbers
+            .chunks_exact(categories)
+            .map(<[f64]>::to_vec)
+            .collect();
+        self.check_weights(classes, categories)?;
+        let linear = Linear::new(&Columns::plain(one_hot, false).into(), &rows, &vec![0.0; classes]);
+        Ok(Value::Swapped(Scores::raw(linear)))
+    }
+
+    /// Returns for each of several pairs of labels whether the second one holds
+    /// (MultiOutputClassifier).
+    pub(super) fn labels_beside(&self, operands: &[&Value]) -> Result<Option<Value>, ImportError> {
+        let half = |value: &&Value| match value {
+            Value::Label(label) if label.names == ["0", "1"] => label.linear.halved(),
+            _ => None,
+        };
+        let Some(halves) = operands.iter().map(half).collect::<Option<Vec<Linear>>>() else {
+            return Ok(None);
+        };
+        let support = halves.iter().map(|linear| linear.support().len()).sum();
+        self.check_weights(halves.len(), support)?;
+        Ok(Some(Value::Held(Held {
+            linear: Linear::stacked(&halves.iter().collect::<Vec<_>>()).into(),
+            step: HeldStep::Held,
+        })))
+    }
+
+    /// Collects the probabilities of several models, each between two classes.
+    pub(super) fn sequence(&self, operands: &[&Value]) -> Result<Value, ImportError> {
+        let pair = |value: &&Value| match value {
+            Value::Scores(scores) if scores.link == Some(Link::Sigmoid) && scores.len() == 2 => {
+                scores.linear.halved()
+            }
+            _ => None,
+        };
+        let Some(halves) = operands.iter().map(pair).collect::<Option<Vec<Linear>>>() else {
+            return self.refuse(self.what_it_gets());
+        };
+        let support = halves.iter().map(|linear| linear.support().len()).sum();
+        self.check_weights(halves.len(), support)?;
+        let stacked = Linear::stacked(&halves.iter().collect::<Vec<_>>());
+        Ok(Value::Sequence(Scores::new(stacked, Some(Link::Sigmoid))))
+    }
+
+    /// Divides probabilities by their sum.
+    pub(super) fn lp_normalised(&self, scores: &Scores) -> Result<Value, ImportError> {
+        let attributes = self.attributes();
+        let (axis, p) = (attributes.int("axis", -1), attributes.int("p", 2));
+        match scores.link {
+            Some(Link::Sigmoid)
+                if p == 1
+                    && self.along_rows(Some(&[axis]))
+                    && !scores.vector
+                    && scores.is_whole()
+                    && scores.len() > 1 =>
+            {
+                Ok(Value::Scores(Scores {
+                    link: Some(Link::OneVsRest),
+                    ..scores.clone()
+                }))
+            }
+            _ => self.refuse(self.what_it_gets()),
+        }
+    }
+
     /// Sums each row's probabilities into a column.
     pub(super) fn sum(&self, scores: &Scores) -> Result<Value, ImportError> {
         let axes = self.axes(1)?;
@@ -283,6 +419,19 @@ impl Node<'_> {
                     link: Some(Link::Softmax),
                     ..scores.clone()
                 }))
+            }
+            // scikit-learn guards against probabilities that are all zero, which they never are.
+            ("Add", same @ (Value::Scores(_) | Value::Sum(_)), Value::Constant(zero))
+            | ("Add", Value::Constant(zero), same @ (Value::Scores(_) | Value::Sum(_)))
+                if zero.numbers == [0.0] =>
+            {
+                Ok(same.clone())
+            }
+            ("Add", Value::Scores(scores), Value::Constant(one))
+            | ("Add", Value::Constant(one), Value::Scores(scores))
+                if scores.link == Some(Link::Exp) && all(one, 1.0, scores.len()) && !scores.vector =>
+            {
+                Ok(Value::OnePlusExp(Scores::raw(scores.linear.negated())))
             }
             ("Div", Value::Scores(scores), Value::Sum(sum)) if scores == sum => Ok(Value::Scores(Scores {
                 link: Some(Link::OneVsRest),

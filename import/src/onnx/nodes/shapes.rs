@@ -6,7 +6,7 @@ use crate::{
     ImportError,
     onnx::{
         attributes::axes_in_words,
-        column::Columns,
+        column::{Column, Columns},
         constant::Constant,
         value::{Grid, Held, HeldStep, Scores, Texts, Value},
     },
@@ -93,6 +93,12 @@ impl Node<'_> {
                 || self.context.rows.is_some() && self.context.rows == usize::try_from(dim).ok()
         };
         let width = i64::try_from(shape.columns()).unwrap_or(i64::MAX);
+        if let (Value::Scores(scores), &[1, -1, columns]) = (value, target.as_slice())
+            && !scores.vector
+            && columns == width
+        {
+            return Ok(Value::Layers(vec![scores.clone()]));
+        }
         match *target.as_slice() {
             [first, second]
                 if rows(first)
@@ -179,6 +185,46 @@ impl Node<'_> {
             (_, Shape::Vector | Shape::Grid(..)) => {
                 self.refuse(format!(" on {} to these axes", value.kind()))
             }
+        }
+    }
+
+    /// Evaluates Shape and what makes a matrix of one number of it: a constant for each row.
+    pub(super) fn shape_of(&self, value: &Value) -> Result<Value, ImportError> {
+        match Shape::of(value) {
+            Some(Shape::Matrix(columns)) if self.attributes().0.attribute.is_empty() => {
+                Ok(Value::Shape(columns))
+            }
+            _ => self.refuse(self.what_it_gets()),
+        }
+    }
+
+    pub(super) fn constant_of_shape(&self, columns: usize) -> Result<Value, ImportError> {
+        let number = match self.attributes().tensor("value").map(Constant::of) {
+            None => 0.0,
+            Some(Ok(Constant { numbers, .. })) if numbers.len() == 1 => numbers[0],
+            Some(_) => return self.refuse(" with another value than a number"),
+        };
+        self.check_weights(columns, 1)?;
+        let column = Column {
+            scale: 0.0,
+            offset: number,
+            ..Column::of(0, false)
+        };
+        Ok(Value::Features(
+            Columns {
+                columns: vec![column; columns],
+                integers: false,
+                vector: false,
+            }
+            .into(),
+        ))
+    }
+
+    /// Swaps rows and columns back.
+    pub(super) fn swapped_back(&self, scores: &Scores) -> Result<Value, ImportError> {
+        match self.attributes().ints("perm") {
+            None | Some([1, 0]) => Ok(Value::Scores(scores.clone())),
+            Some(_) => self.refuse(self.what_it_gets()),
         }
     }
 
