@@ -41,7 +41,6 @@ pub use bounds::limits;
 pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
-pub(crate) use compare::MOST_ROWS;
 pub use compare::{Compared, compare};
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};

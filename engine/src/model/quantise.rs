@@ -205,6 +205,21 @@ impl Domain {
         (allowed / per_unit_of_step).log2().floor().clamp(1.0, 62.0) as u32
     }
 
+    /// Moves the weights of each group of which one feature is always at the largest level, so that
+    /// they are small, and returns what makes up for it in every score.
+    fn centred(&self, weights: &mut [f64]) -> f64 {
+        let mut moved = 0.0;
+        for group in self.groups.iter().filter(|group| group.certain) {
+            let weights = &mut weights[group.features.clone()];
+            let least = weights.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let middle = (least + most) / 2.0;
+            weights.iter_mut().for_each(|weight| *weight -= middle);
+            moved += self.top * middle;
+        }
+        moved
+    }
+
     /// Returns the least and the largest value of `sum_i weights_i * (level_i - centre)`: in the
     /// box and the groups, and in the ball by Cauchy-Schwarz.
     fn interval(&self, weights: &[f64]) -> (f64, f64) {
@@ -290,7 +305,7 @@ impl QuantisedOutput {
             let (min, max) = float.inputs.range(index);
             coef * ((max - min) / domain.top)
         });
-        let weights: Vec<f64> = weights.collect();
+        let mut weights: Vec<f64> = weights.collect();
         let at_min: f64 = match &float.inputs.features {
             None => row.iter().sum::<f64>() * float.inputs.min,
             Some(features) => row
@@ -299,7 +314,7 @@ impl QuantisedOutput {
                 .map(|(coef, feature)| coef * feature.min)
                 .sum(),
         };
-        let base = float.intercept[index] + at_min;
+        let base = float.intercept[index] + at_min + domain.centred(&mut weights);
         let middle = base + domain.centre as f64 * weights.iter().sum::<f64>();
         let (low, high) = domain.interval(&weights);
         let (lowest, highest) = (middle + low, middle + high);
@@ -316,7 +331,9 @@ impl QuantisedOutput {
             .fold(0i64, |sum, w| sum.wrapping_add(w.wrapping_mul(domain.centre)));
         let integers = IntegerOutput {
             weights: rounded,
-            intercept: (middle_phase.round() as i64).wrapping_sub(at_centre << input_step_log2) as u64,
+            // Modulo 2^64: the phase at the centre may lie outside the range of scores.
+            intercept: (middle_phase.round() as i128 as i64).wrapping_sub(at_centre << input_step_log2)
+                as u64,
         };
         // Pairs of scores share a ciphertext; the last of an odd number has its own.
         let packed = index + 1 < float.coef.len() || index % 2 == 1;
