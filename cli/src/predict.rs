@@ -13,11 +13,8 @@ use crate::{
 };
 use anyhow::{bail, ensure};
 use blindscore_client::{ClientError, Scores, check_features};
-use blindscore_protocol::{descriptor::Inputs, problem::Recovery, wire::QueryId};
+use blindscore_protocol::{descriptor::Inputs, policy::BATCH_QUERIES, problem::Recovery, wire::QueryId};
 
-/// Maximum number of queries in one request, if the model takes that many: a network needs a few
-/// seconds for them.
-const BATCH: usize = 16;
 /// Maximum number of times that a run starts because the model has changed.
 const MOST_STARTS: usize = 3;
 /// Maximum number of complaints shown before the first row is sent.
@@ -193,9 +190,9 @@ impl Run<'_> {
     ) -> Result<u64, Trouble> {
         let mut found = 0;
         loop {
-            // The model may allow fewer queries than `BATCH`.
+            // The model may allow fewer queries than clients usually send.
             let most = self.model.descriptor.blob_sizes().queries_per_request();
-            let batch = table.next_rows(BATCH.min(most))?;
+            let batch = table.next_rows(BATCH_QUERIES.min(most))?;
             if batch.is_empty() {
                 return Ok(found);
             }

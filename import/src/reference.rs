@@ -9,6 +9,7 @@ mod learning;
 mod standard;
 mod tensor;
 mod text;
+mod trees;
 
 use super::{
     bounds::{MOST_HELD, Work, megabytes},

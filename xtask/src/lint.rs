@@ -26,9 +26,15 @@ pub(crate) fn run_all() -> anyhow::Result<()> {
     };
     run(
         "Checking TypeScript, JavaScript, JSON and CSS",
-        tool("biome")?.args(["lint", "--error-on-warnings"]),
+        tool("biome")?.args(["check", "--error-on-warnings"]),
     )?;
     run("Checking Markdown", &mut tool("markdownlint-cli2")?)?;
+    run(
+        "Checking the formatting of Python",
+        Command::new(python("lint")?.join("bin/ruff"))
+            .current_dir(&root)
+            .args(["format", "--check", "--quiet"]),
+    )?;
     run(
         "Checking Python",
         Command::new(python("lint")?.join("bin/ruff"))

@@ -17,6 +17,13 @@ pub(crate) fn target() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// Returns the path of the program `blindscore` in the release profile.
+pub(crate) fn program() -> anyhow::Result<PathBuf> {
+    Ok(target()?
+        .join("release")
+        .join(format!("blindscore{}", std::env::consts::EXE_SUFFIX)))
+}
+
 /// Returns the path of the server in the release profile.
 pub(crate) fn server() -> anyhow::Result<PathBuf> {
     Ok(target()?

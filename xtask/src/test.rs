@@ -98,6 +98,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         },
     )?;
     let python = python("tutorial")?;
+    kinds(&python)?;
     node_tests(
         "Testing the tutorial, as a reader does it",
         &tests.join("tutorial"),
@@ -148,6 +149,20 @@ fn known_answers() -> anyhow::Result<()> {
     crate::command::run(
         "Checking known answers in Python",
         Command::new(python).arg(reader),
+    )
+}
+
+/// Converts and imports each kind of model of scikit-learn, and compares the outcomes with the table
+/// of kinds.
+fn kinds(python: &Path) -> anyhow::Result<()> {
+    let root = paths::root()?;
+    crate::command::run(
+        "Importing every kind of scikit-learn model",
+        Command::new(python.join("bin/python"))
+            .arg(root.join("tests/coverage/kinds.py"))
+            .arg(paths::program()?)
+            .arg("--table")
+            .arg(root.join("models/kinds.md")),
     )
 }
 

@@ -1,6 +1,6 @@
 //! ONNX files, as written by skl2onnx and PyTorch, read as one linear model.
 //!
-//! The graph is run once, on symbols instead of numbers: every tensor becomes a [`Value`], a
+//! The graph is run once, on symbols instead of numbers: every tensor becomes a `Value`, a
 //! function of the features. A node that a linear model can't have is refused by name, and so is an
 //! output that is none of the model's answers.
 
@@ -47,6 +47,8 @@ pub struct Graph {
     graph: GraphProto,
     versions: Versions,
     mended: Vec<&'static str>,
+    /// Whether skl2onnx wrote the file: its classifiers always give labels.
+    by_skl2onnx: bool,
 }
 
 impl Graph {
@@ -74,9 +76,10 @@ impl Graph {
                 "initializer {name:?} is sparse: export the model with dense tensors"
             )));
         }
+        let by_skl2onnx = model.producer_name == "skl2onnx";
         let mended = match reading {
-            Reading::AsFitted => repair::mend(&mut graph),
-            Reading::AsWritten => Vec::new(),
+            Reading::AsFitted if by_skl2onnx => repair::mend(&mut graph),
+            _ => Vec::new(),
         };
         let mut left = MOST_FILE.saturating_sub(bytes.len() as u64);
         for tensor in &mut graph.initializer {
@@ -88,6 +91,7 @@ impl Graph {
             graph,
             versions,
             mended,
+            by_skl2onnx,
         })
     }
 
@@ -163,7 +167,7 @@ impl Graph {
             }
             values.release(&node.input);
         }
-        outputs::explain(graph, &values, inputs)
+        outputs::explain(graph, &values, inputs, self.by_skl2onnx)
     }
 
     /// Counts the uses of the tensors that outputs depend on. Other tensors have no effect.

@@ -10,6 +10,7 @@ mod grid;
 mod numbers;
 mod scores;
 mod shapes;
+mod stumps;
 mod support_vectors;
 mod text;
 
@@ -19,7 +20,7 @@ use super::{
     operators::{self, Versions},
     plan::Plan,
     unsupported,
-    value::{Scores, Value},
+    value::{RowNorm, Scores, Value},
     values::Values,
 };
 use crate::{ImportError, bounds::Work};
@@ -66,6 +67,7 @@ pub(super) fn evaluate(
     let results = match (node.node.domain.as_str(), node.node.op_type.as_str()) {
         ("ai.onnx.ml", "LinearClassifier") => node.linear_classifier()?,
         ("ai.onnx.ml", "SVMClassifier") => node.svm_classifier()?,
+        ("ai.onnx.ml", "TreeEnsembleClassifier") => node.stump_classifier()?,
         ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
         ("com.microsoft", "Tokenizer") => match node.operands.as_slice() {
             [value] => vec![node.tokenizer(value)?],
@@ -109,6 +111,23 @@ impl Node<'_> {
             ("Pow", [Value::Grid(grid), Value::Constant(two)]) if two.numbers == [2.0] => self.squared(grid),
             ("Mul", [Value::Features(left), Value::Features(right)]) => self.product_of(left, right),
             ("ReduceProd", [value, ..]) => self.product_of_row(value),
+            ("ReduceSumSquare" | "ReduceL1" | "ReduceL2", [Value::Features(columns), ..]) => {
+                self.row_norm(operator, columns)
+            }
+            ("ReduceSum", [Value::Features(columns), ..]) => self.sum_of_magnitudes(columns),
+            ("Sqrt", [Value::RowNorm(norm)]) if norm.squared => Ok(Value::RowNorm(RowNorm {
+                squared: false,
+                ..norm.clone()
+            })),
+            ("Div", [Value::Features(columns), Value::RowNorm(norm)]) => self.by_row_norm(columns, norm),
+            (
+                "Where",
+                [
+                    Value::Features(truth),
+                    Value::Constant(held),
+                    Value::Constant(not),
+                ],
+            ) => self.chosen(truth, held, not),
             ("ReduceSum", [Value::Forms(forms), ..]) => self.summed(forms),
             ("ReduceLogSumExp", [Value::Scores(scores), ..]) => self.log_sum_exp(scores),
             ("LogSoftmax", [Value::Scores(scores)]) => self.log_softmax(scores),
@@ -165,6 +184,7 @@ impl Node<'_> {
             ("OneHotEncoder", [value]) => self.one_hot(value),
             ("LabelEncoder", [value]) => self.label_encoder(value),
             ("Binarizer", [value]) => self.binarizer(value),
+            ("TreeEnsembleRegressor", [value]) => self.stump_regressor(value),
             ("SVMRegressor", [value]) => self.svm_regressor(value),
             ("Normalizer", [value @ (Value::Features(_) | Value::Scores(Scores { link: None, .. }))]) => {
                 self.normalised_row(value)

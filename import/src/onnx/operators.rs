@@ -95,10 +95,13 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("Not", &[]),
     ("Pow", &[]),
     ("Reciprocal", &[]),
+    ("ReduceL1", &REDUCTION),
+    ("ReduceL2", &REDUCTION),
     ("ReduceLogSumExp", &REDUCTION),
     ("ReduceMean", &REDUCTION),
     ("ReduceProd", &REDUCTION),
     ("ReduceSum", &REDUCTION),
+    ("ReduceSumSquare", &REDUCTION),
     ("Reshape", &[("allowzero", AttributeType::Int)]),
     ("SequenceConstruct", &[]),
     ("Shape", &[]),
@@ -142,6 +145,7 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ),
     ("Transpose", &[("perm", AttributeType::Ints)]),
     ("Unsqueeze", &[("axes", AttributeType::Ints)]),
+    ("Where", &[]),
 ];
 
 /// Operators of `ai.onnx.ml`, with their attributes.
@@ -238,6 +242,51 @@ const LEARNING: &[(&str, &[Attribute])] = &[
         &[
             ("offset", AttributeType::Floats),
             ("scale", AttributeType::Floats),
+        ],
+    ),
+    (
+        "TreeEnsembleClassifier",
+        &[
+            ("aggregate_function", AttributeType::String),
+            ("base_values", AttributeType::Floats),
+            ("nodes_falsenodeids", AttributeType::Ints),
+            ("nodes_featureids", AttributeType::Ints),
+            ("nodes_hitrates", AttributeType::Floats),
+            ("nodes_missing_value_tracks_true", AttributeType::Ints),
+            ("nodes_modes", AttributeType::Strings),
+            ("nodes_nodeids", AttributeType::Ints),
+            ("nodes_treeids", AttributeType::Ints),
+            ("nodes_truenodeids", AttributeType::Ints),
+            ("nodes_values", AttributeType::Floats),
+            ("post_transform", AttributeType::String),
+            ("class_ids", AttributeType::Ints),
+            ("class_nodeids", AttributeType::Ints),
+            ("class_treeids", AttributeType::Ints),
+            ("class_weights", AttributeType::Floats),
+            ("classlabels_int64s", AttributeType::Ints),
+            ("classlabels_strings", AttributeType::Strings),
+        ],
+    ),
+    (
+        "TreeEnsembleRegressor",
+        &[
+            ("aggregate_function", AttributeType::String),
+            ("base_values", AttributeType::Floats),
+            ("nodes_falsenodeids", AttributeType::Ints),
+            ("nodes_featureids", AttributeType::Ints),
+            ("nodes_hitrates", AttributeType::Floats),
+            ("nodes_missing_value_tracks_true", AttributeType::Ints),
+            ("nodes_modes", AttributeType::Strings),
+            ("nodes_nodeids", AttributeType::Ints),
+            ("nodes_treeids", AttributeType::Ints),
+            ("nodes_truenodeids", AttributeType::Ints),
+            ("nodes_values", AttributeType::Floats),
+            ("post_transform", AttributeType::String),
+            ("n_targets", AttributeType::Int),
+            ("target_ids", AttributeType::Ints),
+            ("target_nodeids", AttributeType::Ints),
+            ("target_treeids", AttributeType::Ints),
+            ("target_weights", AttributeType::Floats),
         ],
     ),
     (
@@ -347,11 +396,31 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
         "ai.onnx.ml.TreeEnsembleClassifier"
         | "ai.onnx.ml.TreeEnsembleRegressor"
         | "ai.onnx.ml.TreeEnsemble" => {
-            "It is a model of decision trees, which isn't served. Fit a linear model, or a projection network (models/net)"
+            "It is a model of decision trees. Boosted trees that decide once (max_depth=1) are served, and so are explainable boosting \
+             machines; otherwise fit a linear model, or a projection network (models/net)"
         }
         "TopK" | "Scan" => {
-            "It is a nearest-neighbour model, which compares each row with every training row; that isn't served. Fit a linear model on steps \
-             that are, such as KBinsDiscretizer or PolynomialFeatures"
+            "It compares each row with training rows (nearest neighbours, kernels); that isn't served. Fit a linear model on steps that are, \
+             such as KBinsDiscretizer or PolynomialFeatures"
+        }
+        "Where" | "Equal" => {
+            "It chooses by a condition (QuantileTransformer, KNNImputer). KBinsDiscretizer and SimpleImputer are served; or do that in your \
+             data, and export the steps after it"
+        }
+        "Div" => {
+            "It divides numbers by each other (PowerTransformer, calibration). Scalers and KBinsDiscretizer are served; or do that in your data, \
+             and export the steps after it"
+        }
+        "Shape" | "Gather" => {
+            "It depends on the number of rows (OneVsOneClassifier, Gaussian processes). OneVsRestClassifier is served, and so are linear models"
+        }
+        "Pow" => {
+            "It squares scores (QuadraticDiscriminantAnalysis). GaussianNB and LinearDiscriminantAnalysis are served, and so are linear models \
+             after PolynomialFeatures"
+        }
+        "Sign" => "It decides whether a row is an outlier (one-class machines). Export the score before it",
+        "ReduceMean" => {
+            "It averages several models (BaggingClassifier). A single classifier is served, and so are averages of regressors"
         }
         "Relu" | "Tanh" | "LeakyRelu" | "Elu" | "Gelu" | "Conv" | "LSTM" | "GRU" | "MaxPool" => {
             "It belongs to a neural network. Train a projection network instead (models/net)"

@@ -34,11 +34,13 @@ struct Heads {
     single: bool,
 }
 
-/// Returns the model whose answers the outputs are.
+/// Returns the model whose answers the outputs are. skl2onnx gives labels for every classifier, so
+/// raw scores alone are values.
 pub(super) fn explain(
     graph: &GraphProto,
     values: &Values<'_>,
     inputs: Inputs,
+    by_skl2onnx: bool,
 ) -> Result<Fitted, ImportError> {
     let outputs = Outputs::read(graph, values)?;
     let (label, held) = (outputs.label()?, outputs.held()?);
@@ -59,6 +61,9 @@ pub(super) fn explain(
         (None, None) => heads.unlabelled()?,
         (Some((label, _)), Some((held, _))) => return Err(two(label, held)),
     };
+    if by_skl2onnx && fitted.task.is_none() && heads.whole.link.is_none() {
+        fitted.task = Some(Task::Regression);
+    }
     let rows = fitted.coef.len();
     check_count(rows)?;
     fitted.answers = graph

@@ -33,6 +33,9 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
              model, --expect decides)",
         );
     }
+    if mend_binarizer(graph) {
+        changes.push("numbers equal to the threshold of a Binarizer, which skl2onnx takes for larger ones in double precision");
+    }
     if mend_sublinear(graph) {
         changes.push("sublinear_tf, for which skl2onnx writes ln(1 + n) where scikit-learn has 1 + ln(n)");
     }
@@ -42,7 +45,7 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
 /// A softmax of a score and its opposite is a sigmoid of twice the score. It is written for
 /// `LinearDiscriminantAnalysis`, whose probability is the sigmoid of the score.
 fn mend_discriminant(graph: &mut GraphProto) -> bool {
-    let mut mended = false;
+    let mut mended = mend_softmax(graph);
     for node in &mut graph.node {
         let floats = |name: &str| {
             let found = node.attribute.iter().find(|attribute| attribute.name == name);
@@ -61,6 +64,71 @@ fn mend_discriminant(graph: &mut GraphProto) -> bool {
                     mended = true;
                 }
             }
+        }
+    }
+    mended
+}
+
+/// The same in double precision: a softmax of the product with opposite columns of weights.
+fn mend_softmax(graph: &mut GraphProto) -> bool {
+    let doubles = |name: &str| -> Option<(Vec<i64>, Vec<f64>)> {
+        let tensor = graph.initializer.iter().find(|tensor| tensor.name == name)?;
+        let mut numbers = tensor.double_data.clone();
+        numbers.extend(
+            tensor
+                .raw_data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| f64::from_le_bytes(*bytes)),
+        );
+        (tensor.data_type == DataType::Double as i32).then(|| (tensor.dims.clone(), numbers))
+    };
+    let opposite = |name: &str| {
+        let is_pair = |(dims, numbers): (Vec<i64>, Vec<f64>)| {
+            dims.last() == Some(&2) && numbers.as_chunks::<2>().0.iter().all(|[a, b]| *a == -b)
+        };
+        doubles(name).is_some_and(is_pair)
+    };
+    let second = |operator: &str, output: &str| {
+        let node = graph
+            .node
+            .iter()
+            .find(|node| node.op_type == operator && node.output.iter().any(|name| name == output));
+        node.filter(|node| node.input.len() == 2 && opposite(&node.input[1]))
+            .map(|node| node.input[0].clone())
+    };
+    let is_discriminant = |node: &NodeProto| {
+        node.op_type == "Softmax"
+            && node.input.first().is_some_and(|scores| {
+                second("Add", scores).is_some_and(|product| second("MatMul", &product).is_some())
+            })
+    };
+    let found: Vec<bool> = graph.node.iter().map(is_discriminant).collect();
+    for (node, found) in graph.node.iter_mut().zip(&found) {
+        if *found {
+            node.op_type = "Sigmoid".to_owned();
+            node.attribute.clear();
+        }
+    }
+    found.contains(&true)
+}
+
+/// In double precision, a `Binarizer` is written as 0 for what is less than the threshold, and 1 for
+/// the others. scikit-learn has 1 for what is greater.
+fn mend_binarizer(graph: &mut GraphProto) -> bool {
+    let chosen: Vec<String> = graph
+        .node
+        .iter()
+        .filter(|node| node.op_type == "Where")
+        .filter_map(|node| node.input.first().cloned())
+        .collect();
+    let mut mended = false;
+    for node in &mut graph.node {
+        let is_condition = node.output.first().is_some_and(|output| chosen.contains(output));
+        if node.op_type == "Less" && is_condition {
+            node.op_type = "LessOrEqual".to_owned();
+            mended = true;
         }
     }
     mended

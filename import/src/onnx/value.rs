@@ -5,7 +5,10 @@ use super::{
     constant::Constant,
     linear::{Form, Linear},
 };
-use blindscore_protocol::{descriptor::Link, encoding::Words};
+use blindscore_protocol::{
+    descriptor::Link,
+    encoding::{Norm, Words},
+};
 use std::rc::Rc;
 
 /// Scores, or probabilities made of them: a matrix of all rows, with one column for each of
@@ -65,6 +68,13 @@ impl Scores {
             .map(|&place| self.places.get(place).copied())
             .collect();
         let chosen = chosen.filter(|chosen| !chosen.is_empty())?;
+        // Two opposite scores, each a sigmoid, add up to one as they are.
+        if let (Some(Link::OneVsRest), Some(half), [place]) =
+            (self.link, self.linear.halved(), chosen.as_slice())
+        {
+            let linear = if *place == 1 { half } else { half.negated() };
+            return Some(Self::new(linear, Some(Link::Sigmoid)));
+        }
         let names = self.names.as_ref();
         Some(if self.independent() {
             Self {
@@ -184,6 +194,16 @@ pub(super) struct Forms {
     pub(super) source: Rc<Columns>,
 }
 
+/// Norm of each row's numbers, in a column.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RowNorm {
+    /// Slots of the numbers.
+    pub(super) slots: Vec<usize>,
+    pub(super) norm: Norm,
+    /// Whether it is the square of the norm.
+    pub(super) squared: bool,
+}
+
 /// Symbolic value of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -219,6 +239,8 @@ pub(super) enum Value {
     /// Probabilities of several models, each of two classes and a tensor of its own; here of the
     /// second class of each.
     Sequence(Scores),
+    /// Norms of rows.
+    RowNorm(RowNorm),
     /// The shape of a tensor with so many columns.
     Shape(usize),
     /// Decisions for one of several classes.
@@ -246,6 +268,7 @@ impl Value {
                 forms.forms.iter().map(form).sum::<usize>() + forms.source.size()
             }
             Self::Layers(layers) => layers.iter().map(|scores| scores.linear.size()).sum(),
+            Self::RowNorm(norm) => size_of_val(&*norm.slots),
             Self::Shape(_) => 0,
             Self::Scores(scores)
             | Self::Sum(scores)
@@ -277,6 +300,7 @@ impl Value {
             Self::LogSumExp(_) | Self::OnePlusExp(_) => "a sum of scores",
             Self::Swapped(_) | Self::Layers(_) => "scores in another order",
             Self::Sequence(_) => "several lists of probabilities",
+            Self::RowNorm(_) => "norms of the rows",
             Self::Shape(_) => "a shape",
             Self::LogSoftmax(_) => "logarithms of probabilities",
             Self::Label(_) | Self::Held(_) => "labels",

@@ -4,6 +4,7 @@ use super::{
     NotRun, not_run,
     standard::attribute,
     tensor::{Elements, Tensor},
+    trees,
 };
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
@@ -26,6 +27,16 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<
                 first.map(DataType::Float, |x| f64::from(u8::from(x > threshold)))?,
             ])
         }
+        "TreeEnsembleRegressor" => {
+            let targets = super::standard::int(node, "n_targets", 1);
+            Ok(vec![trees::run(
+                node,
+                first,
+                "target",
+                usize::try_from(targets).unwrap_or(1),
+            )?])
+        }
+        "TreeEnsembleClassifier" => trees::classifier(node, first),
         "SVMRegressor" => Ok(vec![machine(node, first)?]),
         "SVMClassifier" => machine_classifier(node, first),
         "LinearRegressor" => {
@@ -45,12 +56,12 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<
     }
 }
 
-fn floats(node: &NodeProto, name: &str) -> Vec<f64> {
+pub(super) fn floats(node: &NodeProto, name: &str) -> Vec<f64> {
     let values = attribute(node, name).map_or(&[][..], |attribute| &attribute.floats);
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-fn text(node: &NodeProto, name: &str) -> Option<String> {
+pub(super) fn text(node: &NodeProto, name: &str) -> Option<String> {
     attribute(node, name).map(|attribute| String::from_utf8_lossy(&attribute.s).into_owned())
 }
 
@@ -243,11 +254,11 @@ fn linear_classifier(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, N
 }
 
 /// Returns the names of the classes decided for.
-fn named(node: &NodeProto, decisions: &[usize]) -> Option<Tensor> {
+pub(super) fn named(node: &NodeProto, decisions: &[usize]) -> Option<Tensor> {
     let shape = vec![decisions.len()];
     match (
         attribute(node, "classlabels_strings"),
-        attribute(node, "classlabels_ints"),
+        attribute(node, "classlabels_ints").or_else(|| attribute(node, "classlabels_int64s")),
     ) {
         (Some(names), _) if !names.strings.is_empty() => {
             let name = |&best: &usize| {

@@ -96,6 +96,24 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("Slice", _) => slice(node, first, operands),
         ("Gather", Some(places)) => gather(first, places, int(node, "axis", 0)),
         ("ReduceSum", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| numbers.iter().sum()),
+        ("ReduceSumSquare", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
+            numbers.iter().map(|x| x * x).sum()
+        }),
+        ("ReduceL1", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
+            numbers.iter().map(|x| x.abs()).sum()
+        }),
+        ("ReduceL2", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
+            numbers.iter().map(|x| x * x).sum::<f64>().sqrt()
+        }),
+        ("Where", Some(second)) => match operand(2) {
+            Some(third) => {
+                let held = elementwise(first, second, |holds, x| if holds == 0.0 { 0.0 } else { x })?;
+                let other = elementwise(first, third, |holds, x| if holds == 0.0 { x } else { 0.0 })?;
+                let sum = elementwise(&held, &other, |a, b| a + b)?;
+                sum.map(second.kind(), |x| x)
+            }
+            None => not_run("it has two operands"),
+        },
         ("ReduceProd", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
             numbers.iter().product()
         }),

@@ -4,6 +4,7 @@
 mod faults;
 mod hostile;
 mod onnx;
+mod pipelines;
 mod words;
 
 use anyhow::{Context, Result};
@@ -311,7 +312,7 @@ fn what_is_no_linear_model_is_refused_with_the_operators_name() -> Result<()> {
     let cases: [(&Path, &[&str], &str); 4] = [
         (&file, &["--input-min", "0", "--input-max", "1"], "HardMax"),
         (&fixture("iris-torch").join("model.onnx"), &[], "--calibrate"),
-        (&fixture("iris").join("expected.json"), &[], ".safetensors"),
+        (&fixture("iris").join("expected.json"), &[], "interpret"),
         (
             &fixture("iris").join("model.onnx"),
             &["--labels", "a,b"],

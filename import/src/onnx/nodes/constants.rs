@@ -59,6 +59,10 @@ impl Node<'_> {
             _ if left.shape == right.shape => left.shape.clone(),
             (_, 1) => left.shape.clone(),
             (1, _) => right.shape.clone(),
+            // A number for each column, repeated for each row.
+            (_, columns) if right.shape == [columns] && left.shape.last() == Some(&columns) => {
+                left.shape.clone()
+            }
             _ => {
                 return self.refuse(format!(
                     " of constants of the shapes {:?} and {:?}",

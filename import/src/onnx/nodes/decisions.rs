@@ -211,8 +211,7 @@ impl Node<'_> {
         }
         if layers.iter().any(|scores| scores.link.is_some()) {
             return self.refuse(
-                " of several models' probabilities, whose mean isn't that of one linear model. Average the scores: regressors are served, and \
-                 so is a single classifier",
+                " of several models' probabilities, whose mean isn't a probability of one linear model",
             );
         }
         self.sum_of(&layers.iter().collect::<Vec<_>>(), true)
@@ -264,7 +263,9 @@ impl Node<'_> {
     /// Collects the probabilities of several models, each between two classes.
     pub(super) fn sequence(&self, operands: &[&Value]) -> Result<Value, ImportError> {
         let pair = |value: &&Value| match value {
-            Value::Scores(scores) if scores.link == Some(Link::Sigmoid) && scores.len() == 2 => {
+            Value::Scores(scores)
+                if matches!(scores.link, Some(Link::Sigmoid | Link::OneVsRest)) && scores.len() == 2 =>
+            {
                 scores.linear.halved()
             }
             _ => None,

@@ -7,7 +7,7 @@ use crate::{
         attributes::axes_in_words,
         column::{Column, Columns},
         constant::Constant,
-        value::{Grid, Value},
+        value::{Grid, RowNorm, Value},
     },
 };
 use blindscore_protocol::encoding::{Function, Norm, Side, Slots, Step};
@@ -258,6 +258,88 @@ impl Node<'_> {
         };
         let of = self.numbers(value)?.into_iter().collect();
         Ok(Self::results(self.step(Step::Normalise { of, norm })?))
+    }
+
+    /// Returns the norm of each row's numbers, or its square.
+    pub(super) fn row_norm(&self, operator: &str, columns: &Columns) -> Result<Value, ImportError> {
+        let axes = self.axes(1)?;
+        if !self.along_rows(axes.as_deref()) || self.attributes().int("keepdims", 1) != 1 {
+            return self.refuse(format!(
+                "{} {}",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            ));
+        }
+        Ok(Value::RowNorm(RowNorm {
+            slots: self.slots(columns)?,
+            norm: if operator == "ReduceL1" {
+                Norm::L1
+            } else {
+                Norm::L2
+            },
+            squared: operator == "ReduceSumSquare",
+        }))
+    }
+
+    /// Returns the sum of each row's magnitudes.
+    pub(super) fn sum_of_magnitudes(&self, columns: &Columns) -> Result<Value, ImportError> {
+        let axes = self.axes(1)?;
+        let magnitude = |column: &Column| {
+            let (step, place) = self.context.plan.step_of(column.slot)?;
+            match &*step {
+                Step::Apply {
+                    of,
+                    function: Function::Abs,
+                } if column.is_plain() => of.iter().nth(place),
+                _ => None,
+            }
+        };
+        let slots: Option<Vec<usize>> = columns.columns.iter().map(magnitude).collect();
+        match slots {
+            Some(slots) if self.along_rows(axes.as_deref()) && self.attributes().int("keepdims", 1) == 1 => {
+                Ok(Value::RowNorm(RowNorm {
+                    slots,
+                    norm: Norm::L1,
+                    squared: false,
+                }))
+            }
+            _ => self.refuse(format!(
+                "{} {}",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            )),
+        }
+    }
+
+    /// Divides numbers by the norm of their row.
+    pub(super) fn by_row_norm(&self, columns: &Columns, norm: &RowNorm) -> Result<Value, ImportError> {
+        let slots = self.slots(columns)?;
+        if norm.squared || slots != norm.slots {
+            return self.refuse(self.what_it_gets());
+        }
+        let of = slots.into_iter().collect();
+        Ok(Self::results(self.step(Step::Normalise { of, norm: norm.norm })?))
+    }
+
+    /// Chooses between two numbers by a truth value.
+    pub(super) fn chosen(
+        &self,
+        truth: &Columns,
+        held: &Constant,
+        not: &Constant,
+    ) -> Result<Value, ImportError> {
+        let count = truth.len();
+        let (Some(held), Some(not), true) = (held.broadcast(count), not.broadcast(count), truth.integers)
+        else {
+            return self.refuse(self.what_it_gets());
+        };
+        let mut chosen = truth.clone();
+        for ((column, held), not) in chosen.columns.iter_mut().zip(held).zip(not) {
+            column.scale *= held - not;
+            column.offset = column.offset * (held - not) + not;
+        }
+        chosen.integers = false;
+        Ok(Value::Features(chosen.into()))
     }
 
     /// Applies a function to each number.

@@ -44,7 +44,7 @@ fn what_may_change_rows_columns_or_values_is_refused() {
             Builder::new(2)
                 .node(node("Cast", &["x"], &["y"]).int("to", 7))
                 .output("y"),
-            "rounds",
+            "the features",
         ),
         (labelled(node("Cast", &["l"], &["y"]).int("to", 9)), "labels"),
         (one(node("Softmax", &["z"], &["y"]).int("axis", 0), "y"), "axis 0"),
