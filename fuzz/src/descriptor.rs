@@ -1,8 +1,10 @@
 //! Descriptors and problem documents from a server, read as clients read them.
 
 use crate::samples::{SAMPLES, middle};
+use blindscore_client::{Cell, Encoder};
 use blindscore_protocol::{
     descriptor::{Model, ModelDescriptor, ModelPin},
+    encoding::{Column, ColumnKind, Encoding, OneHotGroup},
     ids::KeyId,
     problem::Problem,
     wire::{Header, Kind, QueryId},
@@ -32,6 +34,7 @@ pub(crate) fn run(data: &[u8]) {
     for sample in SAMPLES.iter() {
         let _ = model.difference(sample.descriptor());
     }
+    encode(&model);
     let Some(sample) = SAMPLES
         .iter()
         .find(|sample| sample.model.parameters() == model.parameters())
@@ -67,6 +70,46 @@ pub(crate) fn run(data: &[u8]) {
     );
 }
 
+/// Encodes some records: each has as many features as the model takes, or is refused.
+fn encode(model: &Model) {
+    let encoder = Encoder::new(&model.inputs);
+    let texts = ["clerk", "great quality, never again", "\u{130}\u{3a3} x_1"];
+    for (row, text) in texts.iter().enumerate() {
+        let cell = |(column, kind): (usize, &Column)| match (row + column) % 4 {
+            0 if encoder.takes_missing(column) => Cell::Missing,
+            place if kind.kind == ColumnKind::Flag => Cell::Number((place % 2) as f64),
+            place if !kind.kind.is_text() => Cell::Number([0.0, 1.0, -3.0, 1e9][place]),
+            _ => Cell::Text((*text).into()),
+        };
+        let cells: Vec<Cell<'_>> = encoder.columns().iter().enumerate().map(cell).collect();
+        let Ok(features) = encoder.encode(&cells) else {
+            continue;
+        };
+        assert_eq!(features.len(), model.inputs.count);
+        assert!(features.iter().all(|feature| feature.is_finite()));
+        let groups = model.inputs.encoding.iter().flat_map(Encoding::one_hot_groups);
+        for OneHotGroup {
+            features: of,
+            certain,
+        } in groups
+        {
+            let ones = features[of.clone()]
+                .iter()
+                .filter(|feature| **feature == 1.0)
+                .count();
+            let zeros = features[of.clone()]
+                .iter()
+                .filter(|feature| **feature == 0.0)
+                .count();
+            assert_eq!(ones + zeros, of.len(), "a group has ones and zeros");
+            assert!(ones <= 1 && (ones == 1 || !certain), "{ones} ones in a group");
+        }
+    }
+    for feature in 0..model.inputs.count.min(64) {
+        let _ = model.inputs.describe(feature);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +119,7 @@ mod tests {
         for seed in [
             &include_bytes!("../seeds/descriptor/model.json")[..],
             include_bytes!("../seeds/descriptor/two-classes.json"),
+            include_bytes!("../seeds/descriptor/pipeline.json"),
         ] {
             serde_json::from_slice::<Model>(seed).unwrap();
         }

@@ -17,6 +17,7 @@ pub(crate) fn run(data: &[u8]) {
         LinearModel::from_safetensors(&written).expect("what is written can be read");
     }
     let _ = blindscore_import::read_safetensors(data);
+    let _ = blindscore_import::read_json(data);
     let salt = Salt::none();
     let naming = Naming {
         name: &"fuzzed".parse().expect("a name"),

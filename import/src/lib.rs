@@ -2,8 +2,9 @@
 //!
 //! [`import`] does all of it, as the program `blindscore import` does:
 //!
-//! 1. [`onnx`] or [`read_safetensors`] reads the file as a [`Fitted`] linear model, in floating
-//!    point, with the scaler folded into its weights;
+//! 1. [`onnx`], [`read_json`] or [`read_safetensors`] reads the file as a [`Fitted`] linear model, in
+//!    floating point, with the scaler folded into its weights, and what stands before it as an
+//!    encoding that clients run;
 //! 2. [`Ranges`] finds the range of every feature, from the caller, from calibration data, or from
 //!    the scaler;
 //! 3. [`settle()`] replaces the file's labels by the caller's;
@@ -42,6 +43,7 @@ pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
 pub use compare::{Compared, compare};
+pub use ebm::read_json;
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};
 pub use expect::Expected;

@@ -3,17 +3,14 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
-    agreement, choose, compare, ebm,
+    agreement, choose, compare,
     onnx::{Graph, Reading},
-    output, read_safetensors, settle, shared_or_own,
+    output, read_json, read_safetensors, settle, shared_or_own,
 };
 use blindscore_engine::model::{LinearModel, Salt};
 use blindscore_protocol::{descriptor::Inputs, params::LinearParams};
-use serde_json::Value;
 use std::path::Path;
 
-/// Largest JSON file, in bytes: parsed, it takes many times as much memory.
-const MOST_JSON: usize = 20_000_000;
 /// Default number of rows to score encrypted.
 pub const CHECK_ROWS: usize = 100;
 /// Default share of its width by which a range is widened.
@@ -173,7 +170,7 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
             graph: None,
         }),
         Some("json") => Ok(Source {
-            fitted: additive(bytes)?,
+            fitted: read_json(bytes)?,
             graph: None,
         }),
         other => Err(ImportError::Options(format!(
@@ -183,27 +180,8 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
     }
 }
 
-/// Reads a model of sums over bins.
-fn additive(bytes: &[u8]) -> Result<Fitted, ImportError> {
-    if bytes.len() > MOST_JSON {
-        return Err(ImportError::Options(format!(
-            "it has {} bytes; at most {MOST_JSON} are allowed",
-            bytes.len()
-        )));
-    }
-    let json: Value = serde_json::from_slice(bytes)
-        .map_err(|error| ImportError::Options(format!("it is not JSON: {error}")))?;
-    if ebm::is_in(&json) {
-        return ebm::read(&json);
-    }
-    Err(ImportError::Options(format!(
-        "it is not a model of the library interpret (EBM), the only JSON that is read{}",
-        advice("json").unwrap_or_default()
-    )))
-}
-
 /// Returns advice for files of other tools, by their extension.
-fn advice(extension: &str) -> Option<&'static str> {
+pub(crate) fn advice(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "json" | "ubj" | "txt" | "bst" | "model" | "cbm" => {
             ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost): those are not served. Fit an explainable boosting machine (EBM of \

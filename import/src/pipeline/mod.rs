@@ -4,6 +4,7 @@ mod linear;
 mod network;
 
 pub use linear::LinearImport;
+pub(crate) use linear::advice;
 
 use crate::{Agreement, Calibration, ImportError, Network, TableOptions};
 use blindscore_engine::{
