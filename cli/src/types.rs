@@ -203,8 +203,8 @@ mod tests {
                     ],
                     "steps": [
                         { "impute": { "of": [[1, 1]], "values": [0.5] } },
-                        { "one-hot": { "of": 3, "categories": { "texts": ["clerk", "nurse"] }, "unknown": "refuse" } },
-                        { "one-hot": { "of": 4, "categories": { "texts": ["Ulm"] }, "unknown": { "value": 0 } } },
+                        { "one-hot": { "from": 3, "categories": { "texts": ["clerk", "nurse"] }, "unknown": "refuse" } },
+                        { "one-hot": { "from": 4, "categories": { "texts": ["Ulm"] }, "unknown": { "value": 0 } } },
                     ],
                     "features": [[0, 1], [2, 1], [5, 4]],
                 },

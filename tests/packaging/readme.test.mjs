@@ -8,6 +8,7 @@ import { transform } from "esbuild";
 import ts from "typescript";
 import { build } from "vite";
 import { launch } from "../support/chromium.mjs";
+import { serving } from "../support/models.mjs";
 import { ORIGIN } from "../support/server.mjs";
 import { digits } from "./support/digits.mjs";
 import { node, project, tool } from "./support/project.mjs";
@@ -52,6 +53,18 @@ async function page(name, files) {
 for (const { code, line } of of("js")) {
   test(`the snippet in line ${line} runs in Node`, () => readsInNode(`line-${line}.js`, code));
 }
+
+test("the snippet with a record runs in Node", async () => {
+  const [{ code }, ...more] = of("js records");
+  assert.deepEqual(more, []);
+  const server = await serving({ churn: "mixed-onehot-logistic" });
+  try {
+    await writeFile(join(folder, "records.js"), code.replaceAll(ADDRESS, server.origin));
+    assert.match(await node(folder, "records.js"), /^[01] Float64Array/m);
+  } finally {
+    await server.close();
+  }
+});
 
 for (const { code, line } of of("ts")) {
   test(`the snippet in line ${line} compiles as strict TypeScript and runs`, async () => {

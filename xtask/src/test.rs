@@ -67,7 +67,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         |command| {
             command
                 .env("BLINDSCORE_URL", &server.url)
-                .env("BLINDSCORE_TARBALL", npm::tarball()?);
+                .env("BLINDSCORE_TARBALL", npm::tarball()?)
+                .env("BLINDSCORE_SERVER", paths::server()?)
+                .env("BLINDSCORE_PROGRAM", paths::program()?);
             command.env("MNIST_DIR", &mnist);
             Ok(())
         },
@@ -78,7 +80,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         |command| {
             command
                 .env("BLINDSCORE_URL", &server.url)
-                .env("BLINDSCORE_TARBALL", npm::tarball()?);
+                .env("BLINDSCORE_TARBALL", npm::tarball()?)
+                .env("BLINDSCORE_SERVER", paths::server()?)
+                .env("BLINDSCORE_PROGRAM", paths::program()?);
             command.env("CHROMIUM", &chromium).env("MNIST_DIR", &mnist);
             Ok(())
         },

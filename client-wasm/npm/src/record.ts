@@ -26,7 +26,7 @@ export interface Cells {
 
 /** Column of a record, as the descriptor describes it. */
 interface Column {
-  name?: string;
+  name?: string | undefined;
   kind: string;
 }
 

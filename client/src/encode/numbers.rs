@@ -137,7 +137,7 @@ pub(super) fn run(step: &Step, index: Option<&Index>, slots: &mut Slots<'_>) -> 
             slots.numbers.resize(first + vocabulary.len(), 0.0);
             let counts = &mut slots.numbers[first..];
             Tokens::new(&text, words).count(|word| {
-                if let Some(place) = index.and_then(|index| index.text(vocabulary, word)) {
+                if let Some(place) = index.and_then(|index| index.text(word)) {
                     counts[place] = if *binary { 1.0 } else { counts[place] + 1.0 };
                 }
             });
@@ -155,14 +155,14 @@ fn place(
 ) -> Result<usize, String> {
     let of = of as usize;
     let (found, cell) = match categories {
-        Categories::Texts(texts) => {
+        Categories::Texts(_) => {
             let text = slots.texts.get(of).and_then(Option::as_deref);
-            let found = text.and_then(|text| index?.text(texts, text));
+            let found = text.and_then(|text| index?.text(text));
             (found, text.map(|text| format!("{text:.60?}")))
         }
-        Categories::Numbers(numbers) => {
+        Categories::Numbers(_) => {
             let number = slots.numbers[of];
-            let found = index.and_then(|index| index.number(numbers, number));
+            let found = index.and_then(|index| index.number(number));
             (found, (!number.is_nan()).then(|| number.to_string()))
         }
     };
@@ -183,9 +183,6 @@ fn apply(function: Function, x: f64) -> f64 {
         Function::Sign => x.signum(),
         Function::Floor => x.floor(),
         Function::Ceil => x.ceil(),
-        Function::Sin => x.sin(),
-        Function::Cos => x.cos(),
-        Function::Tanh => x.tanh(),
     }
 }
 

@@ -1,52 +1,53 @@
 //! Categories and vocabularies, and the words of a text.
 
 use blindscore_protocol::encoding::{Categories, Split, Step, Words};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 use zeroize::Zeroize;
 
-/// Positions of categories or words in rising order, for a binary search.
+/// Positions of categories or words.
 #[derive(Clone, Debug)]
-pub(super) struct Index(Vec<u32>);
+pub(super) enum Index {
+    Texts(HashMap<String, u32>),
+    /// By the bits of the number; both zeros are one.
+    Numbers(HashMap<u64, u32>),
+}
 
 impl Index {
-    /// Sorts the categories or the vocabulary of a step; `None` if it has none.
+    /// Collects the categories or the vocabulary of a step; `None` if it has none.
     pub(super) fn of(step: &Step) -> Option<Self> {
+        let texts = |texts: &[String]| Self::Texts(texts.iter().cloned().zip(0..).collect());
         match step {
             Step::OneHot { categories, .. } | Step::Lookup { categories, .. } => Some(match categories {
-                Categories::Texts(texts) => Self::sorted(texts.len(), |a, b| texts[a].cmp(&texts[b])),
+                Categories::Texts(all) => texts(all),
                 Categories::Numbers(numbers) => {
-                    Self::sorted(numbers.len(), |a, b| numbers[a].total_cmp(&numbers[b]))
+                    Self::Numbers(numbers.iter().map(|number| bits(*number)).zip(0..).collect())
                 }
             }),
-            Step::Counts { vocabulary, .. } => Some(Self::sorted(vocabulary.len(), |a, b| {
-                vocabulary[a].cmp(&vocabulary[b])
-            })),
+            Step::Counts { vocabulary, .. } => Some(texts(vocabulary)),
             _ => None,
         }
     }
 
-    fn sorted(count: usize, compare: impl Fn(usize, usize) -> std::cmp::Ordering) -> Self {
-        // An encoding has far fewer than 2^32 categories.
-        let mut order: Vec<u32> = (0..count as u32).collect();
-        order.sort_unstable_by(|&a, &b| compare(a as usize, b as usize));
-        Self(order)
-    }
-
     /// Returns the position of a text.
-    pub(super) fn text(&self, texts: &[String], text: &str) -> Option<usize> {
-        let found = self
-            .0
-            .binary_search_by(|&place| texts[place as usize].as_str().cmp(text));
-        found.ok().map(|place| self.0[place] as usize)
+    pub(super) fn text(&self, text: &str) -> Option<usize> {
+        match self {
+            Self::Texts(texts) => texts.get(text).map(|place| *place as usize),
+            Self::Numbers(_) => None,
+        }
     }
 
-    /// Returns the position of a number.
-    pub(super) fn number(&self, numbers: &[f64], number: f64) -> Option<usize> {
-        // Zeros are equal whatever their sign, and NaN equals nothing.
-        let place = self.0.partition_point(|&place| numbers[place as usize] < number);
-        let place = *self.0.get(place)? as usize;
-        (numbers[place] == number).then_some(place)
+    /// Returns the position of a number. NaN has none.
+    pub(super) fn number(&self, number: f64) -> Option<usize> {
+        match self {
+            Self::Numbers(numbers) => numbers.get(&bits(number)).map(|place| *place as usize),
+            Self::Texts(_) => None,
+        }
     }
+}
+
+fn bits(number: f64) -> u64 {
+    // Adding zero makes both zeros the positive one.
+    (number + 0.0).to_bits()
 }
 
 /// Words of a text, as scikit-learn's vectorizers find them.

@@ -143,8 +143,6 @@ impl Node<'_> {
             ("Floor", [Value::Features(columns)]) => self.applied_function(Function::Floor, columns),
             ("Ceil", [Value::Features(columns)]) => self.applied_function(Function::Ceil, columns),
             ("Sign", [Value::Features(columns)]) => self.applied_function(Function::Sign, columns),
-            ("Sin", [Value::Features(columns)]) => self.applied_function(Function::Sin, columns),
-            ("Cos", [Value::Features(columns)]) => self.applied_function(Function::Cos, columns),
             ("Clip", [Value::Features(columns), ..]) => self.clipped(columns),
             ("ArgMax", [Value::Features(columns)]) => self.first_true(columns),
             ("Cast", [value]) => self.cast(value),

@@ -60,7 +60,6 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("Concat", &[AXIS]),
     ("Constant", &[("value", AttributeType::Tensor)]),
     ("ConstantOfShape", &[("value", AttributeType::Tensor)]),
-    ("Cos", &[]),
     ("Div", &[]),
     (
         "Dropout",
@@ -107,7 +106,6 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("Shape", &[]),
     ("Sigmoid", &[]),
     ("Sign", &[]),
-    ("Sin", &[]),
     (
         "Slice",
         &[

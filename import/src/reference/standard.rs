@@ -62,8 +62,6 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("Reciprocal", _) => first.map(first.kind(), |x| 1.0 / x),
         ("Floor", _) => first.map(first.kind(), f64::floor),
         ("Ceil", _) => first.map(first.kind(), f64::ceil),
-        ("Sin", _) => first.map(first.kind(), f64::sin),
-        ("Cos", _) => first.map(first.kind(), f64::cos),
         ("IsNaN", _) => first.map(DataType::Bool, |x| truth(x.is_nan())),
         ("Not", _) => first.map(DataType::Bool, |x| truth(x == 0.0)),
         ("Less", Some(second)) => compared(first, second, |a, b| a < b),

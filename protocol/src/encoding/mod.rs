@@ -10,9 +10,11 @@
 //!
 //! [`columns`]: Encoding::columns
 
+mod any;
 mod check;
 mod describe;
 mod numbers;
+mod read;
 mod slots;
 mod step;
 mod words;
@@ -23,7 +25,7 @@ pub use slots::Slots;
 pub use step::{Categories, Step, Unknown};
 pub use words::{Split, Words};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
@@ -34,7 +36,7 @@ pub const RECORD_TEXT_BYTES: usize = 1 << 20;
 
 /// Kind of a record's column.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColumnKind {
     /// A finite number.
@@ -69,17 +71,16 @@ impl ColumnKind {
 
 /// Column of a record.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Column {
     /// Name of the column. Without names, records are lists in this order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Kind of its values.
     pub kind: ColumnKind,
     /// Whether numbers are rounded to single precision first, as the original does: otherwise one
     /// just below a bin's edge could be in another bin.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub single: bool,
 }
 
@@ -94,8 +95,7 @@ pub struct OneHotGroup {
 
 /// Public part of a model: how a record becomes the features that are encrypted.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Encoding {
     /// Columns of a record, which take the first slots.
     pub columns: Vec<Column>,

@@ -1,10 +1,10 @@
 //! Functions of numbers in encodings.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Function of one number. Where it isn't defined, the row is refused.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Function {
     /// `|x|`
@@ -23,12 +23,6 @@ pub enum Function {
     Floor,
     /// The smallest whole number at least `x`.
     Ceil,
-    /// `sin x`, of an angle in radians.
-    Sin,
-    /// `cos x`, of an angle in radians.
-    Cos,
-    /// `tanh x`
-    Tanh,
 }
 
 impl Function {
@@ -43,16 +37,13 @@ impl Function {
             Self::Sign => "sign",
             Self::Floor => "floor",
             Self::Ceil => "ceil",
-            Self::Sin => "sin",
-            Self::Cos => "cos",
-            Self::Tanh => "tanh",
         }
     }
 }
 
 /// Norm that a row is divided by; a row of zeros stays as it is.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
     /// Sum of the magnitudes.
@@ -63,13 +54,34 @@ pub enum Norm {
     Max,
 }
 
+impl Norm {
+    /// Returns the name in descriptors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::L1 => "l1",
+            Self::L2 => "l2",
+            Self::Max => "max",
+        }
+    }
+}
+
 /// Bin that a number equal to an edge belongs to.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The bin below the edge: the bin's number is how many edges are less than `x`.
     Below,
     /// The bin above the edge: the bin's number is how many edges are at most `x`.
     Above,
+}
+
+impl Side {
+    /// Returns the name in descriptors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Below => "below",
+            Self::Above => "above",
+        }
+    }
 }

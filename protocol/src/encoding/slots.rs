@@ -1,10 +1,10 @@
 //! Lists of slots.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Slots in order, as ranges `[first, count]`.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Slots(Vec<[u32; 2]>);
 
 impl Slots {
@@ -13,6 +13,10 @@ impl Slots {
         self.0
             .iter()
             .flat_map(|&[first, count]| (0..count).map(move |place| first as usize + place as usize))
+    }
+
+    pub(super) const fn of_ranges(ranges: Vec<[u32; 2]>) -> Self {
+        Self(ranges)
     }
 
     /// Returns the ranges of consecutive slots.

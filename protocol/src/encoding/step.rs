@@ -1,11 +1,11 @@
 //! Steps of an encoding.
 
 use super::{Function, Norm, Side, Slots, Words};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Values that a cell is compared with: all texts, or all numbers.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Categories {
     /// Texts, compared exactly.
@@ -31,7 +31,7 @@ impl Categories {
 
 /// What becomes of a cell that is none of the categories, or missing.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unknown {
     /// The row is refused.
@@ -40,11 +40,12 @@ pub enum Unknown {
     Value(f64),
 }
 
-/// One step. `of` are the slots that it reads. Steps on numbers give a missing number for a missing
+/// One step. `of` are the slots that it reads, in descriptors called `from` if there is one, and
+/// `terms` for products. Steps on numbers give a missing number for a missing
 /// one, unless they say otherwise.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Fills in missing numbers.
     Impute {
@@ -79,6 +80,7 @@ pub enum Step {
     /// Products of numbers, one for each list of slots, in which a slot may be repeated.
     Products {
         /// Factors of each product.
+        #[serde(rename = "terms")]
         of: Vec<Slots>,
     },
     /// Each number, or the nearest one between `min` and `max`.
@@ -115,6 +117,7 @@ pub enum Step {
     /// Linear interpolation between points, and constant beyond them.
     Piecewise {
         /// A number.
+        #[serde(rename = "from")]
         of: u32,
         /// Positions of the points, rising.
         x: Vec<f64>,
@@ -124,18 +127,20 @@ pub enum Step {
     /// Number of the bin that a number lies in, from 0 to the number of edges.
     Bins {
         /// A number.
+        #[serde(rename = "from")]
         of: u32,
         /// Edges between the bins, rising.
         edges: Vec<f64>,
         /// Bin of a number equal to an edge.
         equal: Side,
         /// Result for a missing number, if that has one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         missing: Option<f64>,
     },
     /// 1 for the category that the cell is, 0 for the others.
     OneHot {
         /// A text or a number.
+        #[serde(rename = "from")]
         of: u32,
         /// Categories.
         categories: Categories,
@@ -145,6 +150,7 @@ pub enum Step {
     /// The number that belongs to a category.
     Lookup {
         /// A text or a number.
+        #[serde(rename = "from")]
         of: u32,
         /// Categories.
         categories: Categories,
@@ -163,13 +169,14 @@ pub enum Step {
     /// How often each word of a vocabulary occurs in a text.
     Counts {
         /// A text.
+        #[serde(rename = "from")]
         of: u32,
         /// What counts as a word.
         words: Words,
         /// Words, or several joined by blanks.
         vocabulary: Vec<String>,
         /// Whether a word that occurs counts once.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         binary: bool,
     },
 }

@@ -1,10 +1,10 @@
 //! Words of a text.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// How a text is split.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
     /// Runs of letters, digits and `_`, with at least this many characters: 2 in scikit-learn's
@@ -16,17 +16,16 @@ pub enum Split {
 
 /// Words of a text, and which of them are counted together.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Words {
     /// Whether the text is put in lower case first.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lowercase: bool,
     /// How the text is split.
     pub split: Split,
     /// Smallest and largest number of words in a row that are counted as one.
     pub ngrams: [u32; 2],
     /// Words that are left out before any are joined.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
 }

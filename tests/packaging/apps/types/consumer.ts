@@ -2,6 +2,7 @@
 import {
   Blindscore,
   BlindscoreError,
+  type Cell,
   type ClientErrorCode,
   type ConnectOptions,
   decrypt,
@@ -18,6 +19,8 @@ import {
   memoryStorage,
   ModelChangedError,
   type ModelDescriptor,
+  type ModelInput,
+  type ModelRecord,
   NetworkError,
   normalizeDrawing,
   type Prediction,
@@ -74,6 +77,15 @@ export const best: [string | null, number | null, number | undefined][] = many.m
   index,
   probabilities[index ?? 0],
 ]);
+// As `blindscore types` writes it.
+type ChurnRecord = { age: number; "debt ratio"?: number | null; member: boolean; job: "clerk" | "nurse" };
+const churn = await Blindscore.connect<ChurnRecord>("https://scores.example", { model: "churn" });
+const values: Float64Array = (await churn.predict({ age: 39, member: true, job: "clerk" })).values;
+// @ts-expect-error a misspelt column
+await churn.predict({ agee: 39, member: true, job: "clerk" });
+const cell: Cell = values[0];
+const record: ModelRecord = { age: cell };
+export const inputs: ModelInput[] = [record, [39, "clerk", null, false], new Float32Array(2)];
 const changed: boolean = await client.refresh({ signal });
 if (changed) await client.forget({ signal });
 client.free();

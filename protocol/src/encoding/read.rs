@@ -1,0 +1,314 @@
+//! Reading of encodings from JSON.
+
+use super::{
+    Categories, Column, ColumnKind, Encoding, Function, Norm, Side, Slots, Split, Step, Unknown, Words,
+    any::{Any, Object},
+};
+use serde::{Deserialize, Deserializer, de::Error};
+
+impl<'de> Deserialize<'de> for Encoding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let any = Any::deserialize(deserializer)?;
+        encoding(any).map_err(|problem| D::Error::custom(format!("encoding: {problem}")))
+    }
+}
+
+fn encoding(any: Any) -> Result<Encoding, String> {
+    let mut object = any.object()?;
+    let encoding = Encoding {
+        columns: object.field("columns", |columns| columns.each(column))?,
+        steps: object.field("steps", |steps| steps.each(step))?,
+        features: object.field("features", slots)?,
+    };
+    object.finish()?;
+    Ok(encoding)
+}
+
+fn column(any: Any) -> Result<Column, String> {
+    let mut object = any.object()?;
+    let column = Column {
+        name: object.optional("name").map(Any::text).transpose()?,
+        kind: object.field("kind", |kind| {
+            let all = [
+                ColumnKind::Number,
+                ColumnKind::Integer,
+                ColumnKind::Flag,
+                ColumnKind::Category,
+                ColumnKind::Text,
+            ];
+            named(kind, &all, |kind| kind.name())
+        })?,
+        single: object.flag("single")?,
+    };
+    object.finish()?;
+    Ok(column)
+}
+
+/// Reads one of several names.
+fn named<T: Copy>(any: Any, all: &[T], name: impl Fn(&T) -> &'static str) -> Result<T, String> {
+    let text = any.text()?;
+    let found = all.iter().find(|one| name(one) == text);
+    found
+        .copied()
+        .ok_or_else(|| format!("unknown value {:?}", text.chars().take(60).collect::<String>()))
+}
+
+fn slots(any: Any) -> Result<Slots, String> {
+    let range = |any: Any| match <[Any; 2]>::try_from(any.list()?) {
+        Ok([first, count]) => Ok([first.count()?, count.count()?]),
+        Err(_) => Err("expected [first, count]".to_owned()),
+    };
+    any.each(range).map(Slots::of_ranges)
+}
+
+fn categories(any: Any) -> Result<Categories, String> {
+    match any.object()?.only()? {
+        (kind, list) if kind == "texts" => list.texts().map(Categories::Texts),
+        (kind, list) if kind == "numbers" => list.numbers().map(Categories::Numbers),
+        _ => Err("expected texts or numbers".into()),
+    }
+}
+
+fn unknown(any: Any) -> Result<Unknown, String> {
+    match any {
+        Any::Text(text) if text == "refuse" => Ok(Unknown::Refuse),
+        Any::Object(object) => match object.only()? {
+            (name, value) if name == "value" => value.number().map(Unknown::Value),
+            _ => Err("expected a value".into()),
+        },
+        _ => Err("expected \"refuse\" or a value".into()),
+    }
+}
+
+fn words(any: Any) -> Result<Words, String> {
+    let mut object = any.object()?;
+    let split = |any: Any| match any {
+        Any::Text(text) if text == "characters" => Ok(Split::Characters),
+        Any::Object(object) => match object.only()? {
+            (name, least) if name == "words" => least.count().map(Split::Words),
+            _ => Err("expected words".into()),
+        },
+        _ => Err("expected characters or words".into()),
+    };
+    let words = Words {
+        lowercase: object.flag("lowercase")?,
+        split: object.field("split", split)?,
+        ngrams: object.field("ngrams", |any| {
+            let counts = any.each(Any::count)?;
+            <[u32; 2]>::try_from(counts).map_err(|_| "expected two numbers".to_owned())
+        })?,
+        stop: object
+            .optional("stop")
+            .map_or_else(|| Ok(Vec::new()), Any::texts)?,
+    };
+    object.finish()?;
+    Ok(words)
+}
+
+/// Reads a step: an object with the step's name for its only field.
+fn step(any: Any) -> Result<Step, String> {
+    let (name, fields) = any.object()?.only()?;
+    let mut object = fields.object().map_err(|problem| format!("{name}: {problem}"))?;
+    let step = of_name(&name, &mut object).map_err(|problem| format!("{name}: {problem}"))?;
+    object.finish().map_err(|problem| format!("{name}: {problem}"))?;
+    Ok(step)
+}
+
+fn of_name(name: &str, object: &mut Object) -> Result<Step, String> {
+    let of = |object: &mut Object| object.field("of", slots);
+    let from = |object: &mut Object| object.field("from", Any::count);
+    let numbers = |object: &mut Object, name: &str| object.field(name, Any::numbers);
+    Ok(match name {
+        "impute" => Step::Impute {
+            of: of(object)?,
+            values: numbers(object, "values")?,
+        },
+        "missing" => Step::Missing { of: of(object)? },
+        "affine" => Step::Affine {
+            of: of(object)?,
+            scale: numbers(object, "scale")?,
+            offset: numbers(object, "offset")?,
+        },
+        "sums" => Step::Sums {
+            of: of(object)?,
+            weights: object.field("weights", |weights| weights.each(Any::numbers))?,
+            offset: numbers(object, "offset")?,
+        },
+        "products" => Step::Products {
+            of: object.field("terms", |terms| terms.each(slots))?,
+        },
+        "clip" => Step::Clip {
+            of: of(object)?,
+            min: object.field("min", Any::number)?,
+            max: object.field("max", Any::number)?,
+        },
+        "apply" => Step::Apply {
+            of: of(object)?,
+            function: object.field("function", |function| {
+                let all = [
+                    Function::Abs,
+                    Function::Exp,
+                    Function::Log,
+                    Function::Sqrt,
+                    Function::Reciprocal,
+                    Function::Sign,
+                    Function::Floor,
+                    Function::Ceil,
+                ];
+                named(function, &all, |function| function.name())
+            })?,
+        },
+        "power" => Step::Power {
+            of: of(object)?,
+            exponents: numbers(object, "exponents")?,
+        },
+        "yeo-johnson" => Step::YeoJohnson {
+            of: of(object)?,
+            lambdas: numbers(object, "lambdas")?,
+        },
+        "piecewise" => Step::Piecewise {
+            of: from(object)?,
+            x: numbers(object, "x")?,
+            y: numbers(object, "y")?,
+        },
+        "bins" => Step::Bins {
+            of: from(object)?,
+            edges: numbers(object, "edges")?,
+            equal: object.field("equal", |equal| {
+                named(equal, &[Side::Below, Side::Above], |side| side.name())
+            })?,
+            missing: object.optional("missing").map(Any::number).transpose()?,
+        },
+        "one-hot" => Step::OneHot {
+            of: from(object)?,
+            categories: object.field("categories", categories)?,
+            unknown: object.field("unknown", unknown)?,
+        },
+        "lookup" => Step::Lookup {
+            of: from(object)?,
+            categories: object.field("categories", categories)?,
+            values: numbers(object, "values")?,
+            unknown: object.field("unknown", unknown)?,
+        },
+        "normalise" => Step::Normalise {
+            of: of(object)?,
+            norm: object.field("norm", |norm| {
+                named(norm, &[Norm::L1, Norm::L2, Norm::Max], |norm| norm.name())
+            })?,
+        },
+        "counts" => Step::Counts {
+            of: from(object)?,
+            words: object.field("words", words)?,
+            vocabulary: object.field("vocabulary", Any::texts)?,
+            binary: object.flag("binary")?,
+        },
+        _ => return Err("there is no such step".into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// One of every step, as in a descriptor.
+    fn steps() -> Vec<Value> {
+        vec![
+            json!({ "impute": { "of": [[0, 1]], "values": [1.5] } }),
+            json!({ "missing": { "of": [[0, 1]] } }),
+            json!({ "affine": { "of": [[0, 1]], "scale": [2.0], "offset": [0.5] } }),
+            json!({ "sums": { "of": [[0, 1]], "weights": [[1.0]], "offset": [0.5] } }),
+            json!({ "products": { "terms": [[[0, 2]], [[1, 1], [1, 1]]] } }),
+            json!({ "clip": { "of": [[0, 1]], "min": -1.0, "max": 1.0 } }),
+            json!({ "apply": { "of": [[0, 1]], "function": "log" } }),
+            json!({ "power": { "of": [[0, 1]], "exponents": [0.5] } }),
+            json!({ "yeo-johnson": { "of": [[0, 1]], "lambdas": [0.5] } }),
+            json!({ "piecewise": { "from": 0, "x": [0.5], "y": [0.5] } }),
+            json!({ "bins": { "from": 0, "edges": [0.5], "equal": "above", "missing": 3.5 } }),
+            json!({ "one-hot": { "from": 0, "categories": { "texts": ["a"] }, "unknown": "refuse" } }),
+            json!({ "lookup": { "from": 0, "categories": { "numbers": [0.5] }, "values": [0.5], "unknown": { "value": 0.5 } } }),
+            json!({ "normalise": { "of": [[0, 1]], "norm": "l2" } }),
+            json!({ "counts": {
+                "from": 0, "words": { "lowercase": true, "split": { "words": 2 }, "ngrams": [1, 2], "stop": ["a"] },
+                "vocabulary": ["b"], "binary": true,
+            } }),
+        ]
+    }
+
+    /// Reads a step as one of an encoding.
+    fn read(step: Value) -> Result<Step, String> {
+        let json = json!({ "columns": [], "steps": [step], "features": [] });
+        let encoding: Result<Encoding, _> = serde_json::from_value(json);
+        encoding
+            .map(|mut encoding| encoding.steps.remove(0))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everything_is_read_as_it_is_written() {
+        for json in steps() {
+            let step = read(json.clone()).unwrap();
+            assert_eq!(json.as_object().unwrap().keys().next().unwrap(), step.name());
+            assert_eq!(serde_json::to_value(step).unwrap(), json);
+        }
+        let kinds = ["number", "integer", "flag", "category", "text"];
+        let columns: Vec<Value> = kinds
+            .iter()
+            .map(|kind| json!({ "name": "a", "kind": kind, "single": true }))
+            .collect();
+        let functions = ["abs", "exp", "log", "sqrt", "reciprocal", "sign", "floor", "ceil"];
+        let mut steps: Vec<Value> = functions
+            .iter()
+            .map(|f| json!({ "apply": { "of": [], "function": f } }))
+            .collect();
+        steps.extend(
+            ["l1", "l2", "max"]
+                .iter()
+                .map(|norm| json!({ "normalise": { "of": [], "norm": norm } })),
+        );
+        steps.extend(
+            ["below", "above"]
+                .iter()
+                .map(|side| json!({ "bins": { "from": 0, "edges": [], "equal": side } })),
+        );
+        steps.push(json!({ "counts": { "from": 0, "words": { "split": "characters", "ngrams": [1, 1] }, "vocabulary": [] } }));
+        let json = json!({ "columns": columns, "steps": steps, "features": [[0, 2]] });
+        let encoding: Encoding = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(encoding).unwrap(), json);
+    }
+
+    #[test]
+    fn other_fields_and_names_are_refused() {
+        for json in steps() {
+            let (name, fields) = json.as_object().unwrap().iter().next().unwrap();
+            for field in ["lambdas", "vocabulary", "other"] {
+                if fields.get(field).is_some() {
+                    continue;
+                }
+                let mut more = fields.clone();
+                more[field] = json!(["b"]);
+                let error = read(json!({ name: more })).unwrap_err();
+                assert!(error.contains("unknown field"), "{name} with {field}: {error}");
+            }
+            for field in fields.as_object().unwrap().keys() {
+                let mut fewer = fields.clone();
+                fewer.as_object_mut().unwrap().remove(field);
+                let read = read(json!({ name: fewer }));
+                assert_eq!(
+                    read.is_ok(),
+                    ["missing", "binary"].contains(&field.as_str()),
+                    "{name} without {field}"
+                );
+            }
+        }
+        for bad in [
+            json!({}),
+            json!([]),
+            json!({ "loop": { "of": [[0, 1]] } }),
+            json!({ "missing": { "from": 1 } }),
+            json!({ "missing": { "of": [[0, 1]] }, "apply": { "of": [[0, 1]], "function": "log" } }),
+        ] {
+            assert!(read(bad.clone()).is_err(), "{bad}");
+        }
+    }
+}
