@@ -4,6 +4,7 @@
 const KINDS = new Set([
   "js", // a module in Node
   "ts", // the same, in TypeScript
+  "js records", // a module in Node, about a model that takes records
   "js browser", // a page's main.js, or a file that the next page needs: "js browser worker.js"
   "js plain", // a page's main.js without a bundler
   "html", // the page around it

@@ -126,8 +126,8 @@ export function advice(error: unknown): string {
 // The following must not compile.
 // @ts-expect-error: a client is made by connect
 new Blindscore();
-// @ts-expect-error: features are numbers
-await client.predict(["1"]);
+// @ts-expect-error: cells are numbers, texts, truth values or missing
+await client.predict([[1]]);
 // @ts-expect-error: no such recovery
 export const wrong: Recovery = "pray";
 // @ts-expect-error: no such client code
