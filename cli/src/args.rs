@@ -8,7 +8,7 @@ use blindscore_protocol::{
     policy::REQUEST_TIMEOUT,
 };
 use clap::{Args, Parser, Subcommand, value_parser};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use ureq::http::Uri;
 
 const WALK: &str = "\
@@ -131,7 +131,7 @@ pub(crate) enum Command {
     Forget(ModelArgs),
     Import(Box<ImportArgs>),
     Inspect(InspectArgs),
-    Eval(EvalArgs),
+    Eval(Box<EvalArgs>),
     Types(TypesArgs),
 }
 
@@ -202,6 +202,23 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) id: Option<String>,
 
+    #[command(flatten)]
+    layout: LayoutArgs,
+
+    /// Send nothing if any row can't be scored
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Write the model's labels exactly as the server sends them. By default, control characters in
+    /// them are escaped, and a label that a spreadsheet would take for a formula gets a leading
+    /// apostrophe
+    #[arg(long)]
+    pub(crate) raw_labels: bool,
+}
+
+/// Layout of a CSV file with rows for a model.
+#[derive(Args, Default, PartialEq, Eq)]
+pub(crate) struct LayoutArgs {
     /// Columns that are not features
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     pub(crate) ignore: Vec<String>,
@@ -217,19 +234,32 @@ pub(crate) struct PredictArgs {
     /// Delimiter of cells: ',', ';' or tab. Default: the one in the first line
     #[arg(long, value_name = "CHARACTER", value_parser = str::parse::<Delimiter>)]
     pub(crate) delimiter: Option<Delimiter>,
+}
 
-    /// Send nothing if any row can't be scored
-    #[arg(long)]
-    pub(crate) strict: bool,
-
-    /// Write the model's labels exactly as the server sends them. By default, control characters in
-    /// them are escaped, and a label that a spreadsheet would take for a formula gets a leading
-    /// apostrophe
-    #[arg(long)]
-    pub(crate) raw_labels: bool,
+/// CSV file with rows for a model.
+#[derive(Clone, Copy)]
+pub(crate) struct CsvFile<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) layout: &'a LayoutArgs,
+    /// Columns that are read as text besides the features.
+    pub(crate) beside: &'a [String],
+    /// Whether the command has the option `--id`, which messages then mention.
+    pub(crate) has_id: bool,
 }
 
 impl PredictArgs {
+    /// Returns the file to score.
+    pub(crate) fn file(&self) -> CsvFile<'_> {
+        CsvFile {
+            path: &self.csv,
+            layout: &self.layout,
+            beside: self.id.as_slice(),
+            has_id: true,
+        }
+    }
+}
+
+impl LayoutArgs {
     /// Returns the user's choice of how to read the first line.
     pub(crate) fn header(&self) -> HeaderChoice {
         if self.no_header {

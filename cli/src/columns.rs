@@ -1,6 +1,6 @@
 //! Matching of a CSV file's columns to those of a record.
 
-use crate::args::PredictArgs;
+use crate::args::CsvFile;
 use anyhow::{bail, ensure};
 use blindscore_protocol::{
     columns::{ColumnError, find_columns},
@@ -21,35 +21,42 @@ pub(crate) struct Columns {
     pub(crate) features: Vec<usize>,
     /// Name of the column, for each feature of the model.
     pub(crate) names: Vec<String>,
-    /// Position and name of the column that is copied into the output.
-    pub(crate) id: Option<(usize, String)>,
+    /// Positions and names of the columns that are read besides the features.
+    pub(crate) beside: Vec<(usize, String)>,
 }
 
 impl Columns {
     /// Takes all columns in order, except those that the arguments name by number, from 1.
-    pub(crate) fn without_header(count: usize, inputs: &Inputs, args: &PredictArgs) -> anyhow::Result<Self> {
+    pub(crate) fn without_header(count: usize, inputs: &Inputs, csv: CsvFile<'_>) -> anyhow::Result<Self> {
         let mut places: BTreeMap<String, usize> =
             (0..count).map(|place| ((place + 1).to_string(), place)).collect();
-        let id = take(&mut places, args, "the first line has no other column number")?;
+        let beside = take(&mut places, csv, "the first line has no other column number")?;
         let mut features: Vec<usize> = places.into_values().collect();
         features.sort_unstable();
         ensure!(
             features.len() == inputs.columns(),
-            "the model takes {} features, the first line has {} columns for them; --ignore 1 leaves the first one out, --id 1 takes it \
-             into the output",
+            "the model takes {} features, the first line has {} columns for them; --ignore 1 leaves the first one out{}",
             inputs.columns(),
-            features.len()
+            features.len(),
+            id_hint(csv, "1 takes it")
         );
         let names = inputs.column_names();
         let called = |(index, place): (usize, &usize)| match &names {
             Some(names) => names[index].to_owned(),
             None => (place + 1).to_string(),
         };
+        let named = |number: &String| {
+            if csv.has_id {
+                "id".to_owned()
+            } else {
+                format!("column {number}")
+            }
+        };
         Ok(Self {
             count,
             names: features.iter().enumerate().map(called).collect(),
             features,
-            id: id.map(|place| (place, "id".to_owned())),
+            beside: beside.into_iter().zip(csv.beside.iter().map(named)).collect(),
         })
     }
 
@@ -58,7 +65,7 @@ impl Columns {
         header: &StringRecord,
         names: Option<&[&str]>,
         inputs: &Inputs,
-        args: &PredictArgs,
+        csv: CsvFile<'_>,
     ) -> anyhow::Result<Self> {
         let mut places = BTreeMap::new();
         for (place, name) in header.iter().enumerate() {
@@ -66,19 +73,19 @@ impl Columns {
                 bail!("the header has two columns named {:?}", name.trim());
             }
         }
-        let id = take(&mut places, args, "the header has no other column named")?;
+        let beside = take(&mut places, csv, "the header has no other column named")?;
         let mut rest: Vec<usize> = places.into_values().collect();
         rest.sort_unstable();
         let features = match names {
-            Some(names) => by_name(names, header, &rest)?,
+            Some(names) => by_name(names, header, &rest, csv)?,
             None => {
                 ensure!(
                     rest.len() == inputs.columns(),
-                    "the model takes {} features, without names, the header has {} columns for them: {}; --ignore leaves columns out, \
-                     --id takes one into the output{}",
+                    "the model takes {} features, without names, the header has {} columns for them: {}; --ignore leaves columns out{}{}",
                     inputs.columns(),
                     rest.len(),
                     listed(header, &rest),
+                    id_hint(csv, "takes one"),
                     separated(header)
                 );
                 rest
@@ -89,32 +96,45 @@ impl Columns {
             count: header.len(),
             names: names.collect(),
             features,
-            id: id.map(|place| (place, header[place].trim().to_owned())),
+            beside: beside
+                .into_iter()
+                .map(|place| (place, header[place].trim().to_owned()))
+                .collect(),
         })
     }
 }
 
-/// Removes the columns that are not features from `places`. Returns the position of the one that is
-/// copied into the output.
-fn take(
-    places: &mut BTreeMap<String, usize>,
-    args: &PredictArgs,
-    unknown: &str,
-) -> anyhow::Result<Option<usize>> {
+/// Returns the part of a message about the option `--id`.
+fn id_hint(csv: CsvFile<'_>, takes: &str) -> String {
+    if csv.has_id {
+        format!(", --id {takes} into the output")
+    } else {
+        String::new()
+    }
+}
+
+/// Removes the columns that are not features from `places`. Returns the positions of those that are
+/// read all the same.
+fn take(places: &mut BTreeMap<String, usize>, csv: CsvFile<'_>, unknown: &str) -> anyhow::Result<Vec<usize>> {
     let mut take = |name: &String| match places.remove(name.trim()) {
         Some(place) => Ok(place),
         None => bail!("{unknown} {name:?}"),
     };
-    let id = args.id.as_ref().map(&mut take).transpose()?;
-    for name in &args.ignore {
+    let beside = csv.beside.iter().map(&mut take).collect::<Result<_, _>>()?;
+    for name in &csv.layout.ignore {
         take(name)?;
     }
-    Ok(id)
+    Ok(beside)
 }
 
 /// Returns the position of each feature among the remaining columns. No column may be left over: it
 /// could be a feature under another name.
-fn by_name(names: &[&str], header: &StringRecord, rest: &[usize]) -> anyhow::Result<Vec<usize>> {
+fn by_name(
+    names: &[&str],
+    header: &StringRecord,
+    rest: &[usize],
+    csv: CsvFile<'_>,
+) -> anyhow::Result<Vec<usize>> {
     let columns: Vec<&str> = rest.iter().map(|&place| &header[place]).collect();
     // pandas calls the only column of a table without names 0.
     if let ([_], ["0"]) = (names, columns.as_slice()) {
@@ -135,10 +155,10 @@ fn by_name(names: &[&str], header: &StringRecord, rest: &[usize]) -> anyhow::Res
     if let Some(&first) = unknown.first() {
         let all: Vec<&str> = unknown.iter().map(|&place| header[place].trim()).collect();
         bail!(
-            "the model has no features named {}: --ignore '{}' leaves them out, --id '{}' takes one of them into the output",
+            "the model has no features named {}: --ignore '{}' leaves them out{}",
             listed(header, &unknown),
             all.join(","),
-            header[first].trim()
+            id_hint(csv, &format!("'{}' takes one of them", header[first].trim()))
         );
     }
     Ok(features)
@@ -169,19 +189,29 @@ fn separated(header: &StringRecord) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::LayoutArgs;
+    use std::path::Path;
 
     #[test]
     fn features_are_found_by_name_also_as_converters_write_it() {
+        let layout = LayoutArgs::default();
+        let csv = CsvFile {
+            path: Path::new("rows.csv"),
+            layout: &layout,
+            beside: &[],
+            has_id: true,
+        };
+        let find = |names: &[&str], header: &StringRecord, rest: &[usize]| by_name(names, header, rest, csv);
         let header = StringRecord::from(vec!["mean radius", "x", "a"]);
-        assert_eq!(by_name(&["a", "mean_radius"], &header, &[0, 2]).unwrap(), [2, 0]);
-        let error = by_name(&["a", "b"], &header, &[0, 2]).unwrap_err().to_string();
+        assert_eq!(find(&["a", "mean_radius"], &header, &[0, 2]).unwrap(), [2, 0]);
+        let error = find(&["a", "b"], &header, &[0, 2]).unwrap_err().to_string();
         assert_eq!(error, r#"no column is called "b"; the header has "mean radius""#);
-        let error = by_name(&["a"], &header, &[0, 1, 2]).unwrap_err().to_string();
+        let error = find(&["a"], &header, &[0, 1, 2]).unwrap_err().to_string();
         assert!(
             error.contains(r#"no features named "mean radius", "x": --ignore 'mean radius,x'"#),
             "{error}"
         );
-        let error = by_name(&["a", "b"], &StringRecord::from(vec!["a|b"]), &[0]).unwrap_err();
+        let error = find(&["a", "b"], &StringRecord::from(vec!["a|b"]), &[0]).unwrap_err();
         assert!(error.to_string().contains("columns are separated by"), "{error}");
     }
 }

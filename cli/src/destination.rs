@@ -1,4 +1,4 @@
-//! Destinations of scores: a file that appears complete or not at all, or a pipe.
+//! Destinations of results: a file that appears complete or not at all, or a pipe.
 
 use anyhow::{Context, bail, ensure};
 use std::{
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Destination of scores.
+/// Destination of a result.
 pub(crate) enum Destination {
     /// File, written under another name and renamed when it is complete.
     File { path: PathBuf, partial: PathBuf },
@@ -19,14 +19,14 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Interprets `--out`.
+    /// Interprets an option that names a file.
     pub(crate) fn of(out: &Path) -> anyhow::Result<Self> {
         let stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
         if stdout.iter().any(|path| out.as_os_str() == OsStr::new(path)) {
             return Ok(Self::Stdout);
         }
         match fs::metadata(out) {
-            Ok(found) if found.is_dir() => bail!("{} is a folder: --out needs a file", out.display()),
+            Ok(found) if found.is_dir() => bail!("{} is a folder, and a file is needed", out.display()),
             // The target of another file descriptor may look like a file, but must not be replaced
             // either.
             Ok(found) if !found.is_file() || out.starts_with("/dev/fd") || out.starts_with("/proc") => {
@@ -52,7 +52,7 @@ impl Destination {
         };
         ensure!(
             fs::canonicalize(input).ok().as_ref() != Some(path),
-            "{} is the input: --out would replace it",
+            "{} is the input, and would be replaced",
             path.display()
         );
         Ok(())

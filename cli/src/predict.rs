@@ -61,7 +61,7 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<u64> {
     let model = api.model(&args.model)?;
     let inputs = &model.descriptor.inputs;
     // Nothing is sent, not even a key, before every row has been checked.
-    let survey = Survey::of(args, inputs)?;
+    let survey = Survey::of(args.file(), inputs, args.strict)?;
     check_names(&survey.first_column, &model.descriptor, args.raw_labels)?;
     let mut run = Run {
         api: &api,
@@ -140,7 +140,7 @@ impl Run<'_> {
     fn score_file(&mut self) -> Result<(), Trouble> {
         self.key.ensure_uploaded(self.api, self.screen)?;
         let inputs = self.model.descriptor.inputs.clone();
-        let mut table = Table::open(self.args, &inputs)?;
+        let mut table = Table::open(self.args.file(), &inputs)?;
         let Survey {
             rows,
             refused,

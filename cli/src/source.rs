@@ -1,6 +1,6 @@
 //! CSV input, opened at its first row: encoding, delimiter and header.
 
-use crate::{args::PredictArgs, columns::Columns};
+use crate::{args::CsvFile, columns::Columns};
 use anyhow::{Context, bail, ensure};
 use blindscore_protocol::{
     columns::{Delimiter, FirstLine, QuoteScan, find_delimiter, first_line, utf16},
@@ -16,24 +16,20 @@ use std::{
 const FIRST_LINE: u64 = 16 << 20;
 
 /// Opens the file and returns a reader at the first row, and the columns.
-pub(crate) fn open(args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<(Reader<File>, Columns)> {
-    let path = &args.csv;
+pub(crate) fn open(csv: CsvFile<'_>, inputs: &Inputs) -> anyhow::Result<(Reader<File>, Columns)> {
+    let path = csv.path;
     let file = File::open(path).with_context(|| format!("can't read {}", path.display()))?;
-    read_start(file, args, inputs).with_context(|| path.display().to_string())
+    read_start(file, csv, inputs).with_context(|| path.display().to_string())
 }
 
-fn read_start(
-    mut file: File,
-    args: &PredictArgs,
-    inputs: &Inputs,
-) -> anyhow::Result<(Reader<File>, Columns)> {
+fn read_start(mut file: File, csv: CsvFile<'_>, inputs: &Inputs) -> anyhow::Result<(Reader<File>, Columns)> {
     ensure!(
         file.metadata()?.is_file(),
         "is not a regular file, and it has to be read twice: save it as a file first"
     );
-    let delimiter = match args.delimiter {
+    let delimiter = match csv.layout.delimiter {
         Some(delimiter) => delimiter,
-        None => delimiter(&mut file, args, inputs)?,
+        None => delimiter(&mut file, csv, inputs)?,
     };
     file.rewind()?;
     let mut quotes = QuoteScan::new(delimiter);
@@ -70,7 +66,7 @@ fn read_start(
         second.as_deref(),
         names.as_deref(),
         all_text,
-        args.header(),
+        csv.layout.header(),
     ) {
         Ok(found) => found,
         Err(error) => bail!("{error}; --no-header is short for --header no"),
@@ -79,15 +75,15 @@ fn read_start(
     let columns = match found {
         FirstLine::Header => {
             reader.read_byte_record(&mut ByteRecord::new())?;
-            Columns::from_header(&first, names.as_deref(), inputs, args)?
+            Columns::from_header(&first, names.as_deref(), inputs, csv)?
         }
-        FirstLine::Row => Columns::without_header(first.len(), inputs, args)?,
+        FirstLine::Row => Columns::without_header(first.len(), inputs, csv)?,
     };
     Ok((reader, columns))
 }
 
 /// Finds the delimiter in the first line that isn't empty.
-fn delimiter(file: &mut File, args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<Delimiter> {
+fn delimiter(file: &mut File, csv: CsvFile<'_>, inputs: &Inputs) -> anyhow::Result<Delimiter> {
     let mut lines = BufReader::new(file.take(FIRST_LINE));
     let mut line = Vec::new();
     while line.trim_ascii().is_empty() {
@@ -102,7 +98,7 @@ fn delimiter(file: &mut File, args: &PredictArgs, inputs: &Inputs) -> anyhow::Re
     }
     let line = String::from_utf8_lossy(&line);
     let line = line.split(['\r', '\n']).next().unwrap_or_default();
-    let expected = inputs.columns() + usize::from(args.id.is_some()) + args.ignore.len();
+    let expected = inputs.columns() + csv.beside.len() + csv.layout.ignore.len();
     Ok(find_delimiter(line, Some(expected))?)
 }
 

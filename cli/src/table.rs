@@ -1,7 +1,7 @@
 //! Rows of features from a CSV file.
 
 use crate::{
-    args::PredictArgs,
+    args::CsvFile,
     columns::Columns,
     complaint::{Complaint, Refusal, in_range, unfilled},
     source::{self, NOT_UTF8},
@@ -30,8 +30,8 @@ pub(crate) struct Table<'a> {
 pub(crate) struct Row {
     /// Number of the row, from 1.
     pub(crate) number: u64,
-    /// Cell in the id column, if there is one.
-    pub(crate) id: Option<String>,
+    /// Cells of the columns that are read besides the features.
+    pub(crate) beside: Vec<String>,
     /// Features that the model takes, or why there are none.
     pub(crate) features: Result<Vec<f64>, Refusal>,
 }
@@ -52,8 +52,8 @@ pub(crate) struct Survey {
 }
 
 impl<'a> Table<'a> {
-    pub(crate) fn open(args: &PredictArgs, inputs: &'a Inputs) -> anyhow::Result<Self> {
-        let (reader, columns) = source::open(args, inputs)?;
+    pub(crate) fn open(csv: CsvFile<'_>, inputs: &'a Inputs) -> anyhow::Result<Self> {
+        let (reader, columns) = source::open(csv, inputs)?;
         Ok(Self {
             reader,
             columns,
@@ -81,17 +81,18 @@ impl<'a> Table<'a> {
             return Ok(None);
         }
         self.rows += 1;
-        let id = self.columns.id.as_ref().map(|(column, _)| {
+        let text = |(column, _): &(usize, String)| {
             let cell = record.get(*column).unwrap_or_default();
             String::from_utf8_lossy(cell).trim().to_owned()
-        });
+        };
+        let beside = self.columns.beside.iter().map(text).collect();
         let features = match StringRecord::from_byte_record(record) {
             Ok(record) => self.parse(&record),
             Err(_) => Err(Refusal::of_row(NOT_UTF8)),
         };
         Ok(Some(Row {
             number: self.rows,
-            id,
+            beside,
             features,
         }))
     }
@@ -167,10 +168,10 @@ impl Survey {
     ///
     /// # Errors
     /// If no row can be scored whatever the ranges are: then the file is not the table that it was
-    /// taken for. With `--strict`, if any row can't be scored.
-    pub(crate) fn of(args: &PredictArgs, inputs: &Inputs) -> anyhow::Result<Self> {
-        let mut table = Table::open(args, inputs)?;
-        let first = table.columns.id.as_ref().map_or("row", |(_, name)| name);
+    /// taken for. With `strict`, if any row can't be scored.
+    pub(crate) fn of(csv: CsvFile<'_>, inputs: &Inputs, strict: bool) -> anyhow::Result<Self> {
+        let mut table = Table::open(csv, inputs)?;
+        let first = table.columns.beside.first().map_or("row", |(_, name)| name);
         let mut survey = Self {
             first_column: first.to_owned(),
             ..Self::default()
@@ -178,7 +179,7 @@ impl Survey {
         while let Some(row) = table.next_row()? {
             survey.add(&row);
         }
-        let path = args.csv.display();
+        let path = csv.path.display();
         ensure!(survey.rows > 0, "{path} has no rows");
         ensure!(
             survey.unreadable < survey.rows,
@@ -186,7 +187,7 @@ impl Survey {
             survey.listed(LISTED_CELLS)
         );
         ensure!(
-            !args.strict || survey.refused == 0,
+            !strict || survey.refused == 0,
             "{path}: nothing was sent, because of{}",
             survey.listed(LISTED_CELLS)
         );

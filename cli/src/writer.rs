@@ -75,7 +75,11 @@ impl<'a> Writer<'a> {
     }
 
     fn line(&mut self, row: &Row, cells: Vec<String>) -> anyhow::Result<()> {
-        let first = row.id.clone().unwrap_or_else(|| row.number.to_string());
+        let first = row
+            .beside
+            .first()
+            .cloned()
+            .unwrap_or_else(|| row.number.to_string());
         self.csv.write_record([first].into_iter().chain(cells))?;
         self.written += 1;
         Ok(())

@@ -289,7 +289,7 @@ fn listed_texts(names: &[&str]) -> String {
 
 /// Returns whether two names of a class are the same: as text, as truth values, or as numbers,
 /// which other programs write as `1.0`.
-fn same_label(one: &str, other: &str) -> bool {
+pub fn same_label(one: &str, other: &str) -> bool {
     let truth = |text: &str| match text {
         "True" | "true" => Some(1.0),
         "False" | "false" => Some(0.0),

@@ -46,7 +46,7 @@ pub use compare::{Compared, compare};
 pub use ebm::read_json;
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};
-pub use expect::Expected;
+pub use expect::{Expected, same_label};
 pub use fitted::{Answer, Fitted};
 pub use network::{Naming, Network};
 pub use pipeline::{Imported, Kind, LinearImport, Request, defaults, import};

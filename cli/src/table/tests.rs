@@ -1,7 +1,7 @@
 //! Tests of reading tables.
 
 use super::*;
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, PredictArgs};
 use clap::Parser;
 use proptest::prelude::*;
 use std::{fs, path::Path};
@@ -38,8 +38,8 @@ fn file(content: impl AsRef<[u8]>) -> (TempDir, std::path::PathBuf) {
 fn rows(content: impl AsRef<[u8]>, more: &[&str]) -> anyhow::Result<Vec<Row>> {
     let (_dir, path) = file(content);
     let (args, inputs) = (args(&path, more), inputs());
-    let survey = Survey::of(&args, &inputs)?;
-    let rows = Table::open(&args, &inputs)?.next_rows(1000)?;
+    let survey = Survey::of(args.file(), &inputs, args.strict)?;
+    let rows = Table::open(args.file(), &inputs)?.next_rows(1000)?;
     assert_eq!(rows.len() as u64, survey.rows);
     let refused = rows.iter().filter(|row| row.features.is_err()).count();
     assert_eq!(refused as u64, survey.refused);
@@ -55,7 +55,7 @@ fn rows_in_order() {
     let expected = |id: Option<&str>| {
         let row = |number, features| Row {
             number,
-            id: id.map(|id| format!("{id}{number}")),
+            beside: id.map(|id| format!("{id}{number}")).into_iter().collect(),
             features: Ok(features),
         };
         vec![row(1, vec![1.0, 2.5]), row(2, vec![0.0, 10.0])]
@@ -116,7 +116,11 @@ fn rows_that_cannot_be_scored_say_why_and_spare_the_others() {
         None,
     ];
     assert_eq!(said, words.map(|words| words.map(str::to_owned)));
-    let ids: Vec<&str> = rows.iter().filter_map(|row| row.id.as_deref()).collect();
+    let ids: Vec<&str> = rows
+        .iter()
+        .flat_map(|row| &row.beside)
+        .map(String::as_str)
+        .collect();
     assert_eq!(ids, ["r1", "r2", "r3", "r4", "r5", "r6", "\u{fffd}", "r8", "r9"]);
 }
 
@@ -189,10 +193,10 @@ fn what_is_no_table_of_features_is_refused() {
         let found = refusal(content, more);
         assert!(found.contains(words), "{content:?} {more:?}: {found}");
     }
-    let missing = Survey::of(&args(Path::new("/nothing/here.csv"), &[]), &inputs());
+    let missing = Survey::of(args(Path::new("/nothing/here.csv"), &[]).file(), &inputs(), false);
     assert!(format!("{:#}", missing.unwrap_err()).contains("/nothing/here.csv"));
     let folder = tempfile::tempdir().unwrap();
-    let folder = Survey::of(&args(folder.path(), &[]), &inputs());
+    let folder = Survey::of(args(folder.path(), &[]).file(), &inputs(), false);
     assert!(format!("{:#}", folder.unwrap_err()).contains("not a regular file"));
 }
 
@@ -203,8 +207,8 @@ proptest! {
         let (_dir, path) = file(content);
         let more: &[&str] = if no_header { &["--no-header"] } else { &[] };
         let (args, inputs) = (args(&path, more), inputs());
-        if let Ok(survey) = Survey::of(&args, &inputs) {
-            let rows = Table::open(&args, &inputs).unwrap().next_rows(usize::MAX).unwrap();
+        if let Ok(survey) = Survey::of(args.file(), &inputs, false) {
+            let rows = Table::open(args.file(), &inputs).unwrap().next_rows(usize::MAX).unwrap();
             prop_assert_eq!(rows.len() as u64, survey.rows);
             for row in rows {
                 match row.features {

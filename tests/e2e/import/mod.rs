@@ -1,6 +1,7 @@
 //! From a fitted model to a decrypted score: `import`, `serve` and the client, compared with
 //! scikit-learn.
 
+mod evaluation;
 mod faults;
 mod hostile;
 mod onnx;
