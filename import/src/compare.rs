@@ -132,9 +132,7 @@ pub fn compare(
             .map(|row| (data.record(row), data.rows()[row].as_slice()))
             .unzip(),
         None if !encoder.is_plain() => {
-            return Ok(Err(NotRun::new(
-                "records of its kind can't be made up; give some with --calibrate",
-            )));
+            return Ok(Err(NotRun::new("there are no records to compare on")));
         }
         None => {
             drawn = draw(inputs, &reference.whole_columns());
@@ -145,7 +143,16 @@ pub fn compare(
             )
         }
     };
-    let answers = match reference.run(&records) {
+    let resolved: Vec<Vec<Cell<'_>>> = records
+        .iter()
+        .map(|record| {
+            let cells = record.iter().enumerate();
+            cells
+                .map(|(column, cell)| encoder.resolved(column, cell))
+                .collect()
+        })
+        .collect();
+    let answers = match reference.run(&resolved) {
         Ok(answers) => answers,
         Err(why) => return Ok(Err(why)),
     };

@@ -133,8 +133,15 @@ impl Input {
             Bins::Numbers(levels) => levels.len(),
             Bins::Categories(levels) => levels.len(),
         };
-        if levels == 0 {
-            return Err(malformed("bins"));
+        let is_empty = match &bins {
+            Bins::Categories(levels) => levels.iter().any(Vec::is_empty),
+            Bins::Numbers(_) => false,
+        };
+        if levels == 0 || is_empty {
+            return Err(malformed(&format!(
+                "the list of bins of feature {}",
+                quoted(name)
+            )));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -169,13 +176,30 @@ fn categories(json: &Value) -> Result<Vec<(String, usize)>, ImportError> {
             Value::String(name) => vec![name.clone()],
             Value::Array(names) => names
                 .iter()
-                .filter_map(|name| Some(name.as_str()?.to_owned()))
-                .collect(),
+                .map(|name| Some(name.as_str()?.to_owned()))
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| malformed("a category's name"))?,
             _ => return Err(malformed("categories")),
         };
         categories.extend(names.into_iter().map(|name| (name, place + 1)));
     }
     Ok(categories)
+}
+
+/// Checks that scores have a place for each bin, one before them for missing values, and one after
+/// them for unknown ones.
+fn check_shape(scores: &Value, counts: &[usize]) -> Result<(), ImportError> {
+    let Some((count, rest)) = counts.split_first() else {
+        return Ok(());
+    };
+    match scores.as_array() {
+        Some(scores) if scores.len() == count + 2 => {
+            scores.iter().try_for_each(|scores| check_shape(scores, rest))
+        }
+        _ => Err(malformed(
+            "a term's list of scores, one for each bin and two more,",
+        )),
+    }
 }
 
 /// A model under construction.
@@ -296,6 +320,7 @@ impl Additive {
         })?;
         self.features.extend(first..first + cells);
         let scores = term.get("scores").ok_or_else(|| malformed("scores"))?;
+        check_shape(scores, &counts)?;
         for cell in 0..cells {
             let bins = match *counts.as_slice() {
                 [_] => vec![cell],

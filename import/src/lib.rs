@@ -28,6 +28,7 @@ mod error;
 mod expect;
 mod fitted;
 mod network;
+mod ngrams;
 pub mod onnx;
 mod output;
 mod pipeline;

@@ -16,6 +16,7 @@ use super::{
     onnx::{Graph, Uses, axes_in_words, type_name},
 };
 use blindscore_client::{Cell, Encoder};
+use blindscore_protocol::encoding::MISSING_CATEGORY;
 use std::collections::{HashMap, HashSet};
 use tensor::Tensor;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
@@ -280,7 +281,8 @@ impl Input {
         if self.kind == DataType::String {
             let text = |cell: Option<&Cell<'_>>| match cell {
                 Some(Cell::Text(text)) => text.to_string(),
-                _ => String::new(),
+                Some(Cell::Missing) => MISSING_CATEGORY.to_owned(),
+                Some(Cell::Number(_)) | None => String::new(),
             };
             let texts = rows.flat_map(|row| self.columns.iter().map(move |column| text(cell(row, column))));
             return Ok(Tensor::texts(shape, texts.collect()));

@@ -95,7 +95,12 @@ impl Report {
             ));
         }
         let mut report = Self {
-            head: format!("{}: {features} features, {outputs} outputs", path.display()),
+            head: format!(
+                "{}: {}, {}",
+                path.display(),
+                counted(features, "features"),
+                counted(outputs, "outputs")
+            ),
             chosen: Vec::new(),
             measured,
             table: Vec::new(),
@@ -193,15 +198,42 @@ impl Report {
         let mut steps: Vec<String> = Vec::new();
         for step in &encoding.steps {
             let words = match step {
-                Step::OneHot { categories, .. } => format!("one-hot, {} categories", categories.len()),
-                Step::Counts { vocabulary, .. } => format!("counts of {} words", vocabulary.len()),
-                Step::Bins { edges, .. } => format!("bins at {} edges", edges.len()),
-                step => format!("{} ({} numbers)", step.name(), step.results()),
+                Step::OneHot { categories, .. } => {
+                    format!("one-hot, {}", counted(categories.len(), "categories"))
+                }
+                Step::Counts { vocabulary, .. } => {
+                    format!("counts of {}", counted(vocabulary.len(), "words"))
+                }
+                Step::Bins { edges, .. } => format!("bins at {}", counted(edges.len(), "edges")),
+                step => format!("{} ({})", step.name(), counted(step.results(), "numbers")),
             };
             steps.push(words);
         }
+        // Sums with whole weights number the cells of a grid of bins.
+        let fitted: usize = encoding
+            .steps
+            .iter()
+            .map(|step| match step {
+                Step::Sums { weights, .. } => weights
+                    .iter()
+                    .flatten()
+                    .filter(|weight| weight.fract() != 0.0)
+                    .count(),
+                _ => 0,
+            })
+            .sum();
         self.row("public", format!("in every client: {}", shortened(&steps)));
-        self.row("private", format!("{weights} weights, which stay on the server"));
+        if fitted > 0 {
+            let words = format!(
+                "{} of a fitted linear map are among it, because what follows the map isn't linear",
+                counted(fitted, "weights")
+            );
+            self.row("", words);
+        }
+        self.row(
+            "private",
+            format!("{}, which stay on the server", counted(weights, "weights")),
+        );
         self.entries(json!({ "encoding": encoding }));
     }
 
@@ -309,6 +341,17 @@ impl Report {
 
     pub(super) fn as_json(&self) -> Value {
         self.json.clone().into()
+    }
+}
+
+/// Returns a number of things, whose plural is given.
+fn counted(count: usize, things: &str) -> String {
+    if count != 1 {
+        return format!("{count} {things}");
+    }
+    match things.strip_suffix("ies") {
+        Some(stem) => format!("1 {stem}y"),
+        None => format!("1 {}", things.trim_end_matches('s')),
     }
 }
 

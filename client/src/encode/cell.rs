@@ -25,8 +25,8 @@ impl<'a> Cell<'a> {
     /// Reads a cell of a table.
     ///
     /// Numbers may have blanks around them; an empty cell is missing, and so is one that says `NaN`
-    /// or `NA`. Texts are taken exactly as they are. An empty category is missing, an empty text is
-    /// a text.
+    /// or `NA`. Texts are taken exactly as they are; see [`Encoder::resolved`](super::Encoder::resolved)
+    /// for empty ones.
     ///
     /// # Errors
     /// If the text is not of the column's kind. The error describes the problem, to be put after
@@ -34,9 +34,7 @@ impl<'a> Cell<'a> {
     pub fn parse(column: &Column, text: &'a str) -> Result<Self, String> {
         let trimmed = text.trim();
         match column.kind {
-            ColumnKind::Text => Ok(Self::Text(text.into())),
-            ColumnKind::Category if text.is_empty() => Ok(Self::Missing),
-            ColumnKind::Category => Ok(Self::Text(text.into())),
+            ColumnKind::Text | ColumnKind::Category => Ok(Self::Text(text.into())),
             _ if trimmed.is_empty() || ["nan", "na"].contains(&trimmed.to_ascii_lowercase().as_str()) => {
                 Ok(Self::Missing)
             }

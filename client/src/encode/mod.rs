@@ -1,6 +1,7 @@
 //! From a record to the features that are encrypted: the public part of a model, run in the clear.
 
 mod cell;
+mod letters;
 mod numbers;
 mod vocabulary;
 
@@ -139,6 +140,38 @@ impl Encoder {
         self.takes_missing.get(column).copied().unwrap_or(false)
     }
 
+    /// Returns a cell as the steps take it. An empty text in a column of categories is the empty
+    /// category if the model has one, else it is missing: tables can't tell these apart.
+    pub fn resolved<'c>(&self, column: usize, cell: &'c Cell<'_>) -> Cell<'c> {
+        match cell {
+            Cell::Number(number) => Cell::Number(*number),
+            Cell::Missing => Cell::Missing,
+            Cell::Text(text) => {
+                let is_category = self
+                    .columns
+                    .get(column)
+                    .is_some_and(|column| column.kind == ColumnKind::Category);
+                if text.is_empty() && is_category && !self.has_empty(column) {
+                    Cell::Missing
+                } else {
+                    Cell::Text(Cow::Borrowed(text.as_ref()))
+                }
+            }
+        }
+    }
+
+    /// Returns whether the empty text is a category of a column.
+    fn has_empty(&self, column: usize) -> bool {
+        let steps = self.encoding.iter().flat_map(|encoding| &encoding.steps);
+        steps.zip(&self.indices).any(|(step, index)| {
+            let reads = match step {
+                Step::OneHot { of, .. } | Step::Lookup { of, .. } => *of as usize == column,
+                _ => false,
+            };
+            reads && index.as_ref().is_some_and(|index| index.text("").is_some())
+        })
+    }
+
     /// Returns the texts that a column may hold, if it may hold no others.
     pub fn categories(&self, column: usize) -> Option<&[String]> {
         let steps = self.encoding.iter().flat_map(|encoding| &encoding.steps);
@@ -211,7 +244,7 @@ impl Encoder {
         };
         let mut problems = Vec::new();
         for (index, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
-            let (number, text) = match (column.kind.is_text(), cell) {
+            let (number, text) = match (column.kind.is_text(), self.resolved(index, cell)) {
                 (_, Cell::Missing) if self.takes_missing[index] => (f64::NAN, None),
                 (_, Cell::Missing) => {
                     problems.push(self.problem(
@@ -228,8 +261,8 @@ impl Encoder {
                     problems.push(self.problem(Some(index), problem));
                     (f64::NAN, None)
                 }
-                (true, Cell::Text(text)) => (f64::NAN, Some(Cow::Borrowed(text.as_ref()))),
-                (false, Cell::Number(number)) => match cell::checked(column, *number) {
+                (true, Cell::Text(text)) => (f64::NAN, Some(text)),
+                (false, Cell::Number(number)) => match cell::checked(column, number) {
                     Ok(number) => (number, None),
                     Err(problem) => {
                         problems.push(self.problem(Some(index), problem));

@@ -1,7 +1,7 @@
 //! The steps of an encoding, each on the numbers before it.
 
 use super::{Index, Slots, Tokens, listed};
-use blindscore_protocol::encoding::{Categories, Function, Norm, Side, Step, Unknown};
+use blindscore_protocol::encoding::{Categories, Function, MISSING_CATEGORY, Norm, Side, Step, Unknown};
 use std::borrow::Cow;
 
 /// Runs a step and appends its results.
@@ -136,11 +136,11 @@ pub(super) fn run(step: &Step, index: Option<&Index>, slots: &mut Slots<'_>) -> 
             let text = slots.texts[*of as usize].clone().unwrap_or(Cow::Borrowed(""));
             slots.numbers.resize(first + vocabulary.len(), 0.0);
             let counts = &mut slots.numbers[first..];
-            Tokens::new(&text, words).count(|word| {
-                if let Some(place) = index.and_then(|index| index.text(word)) {
+            if let Some(index) = index {
+                Tokens::new(&text, words).count(index, |place| {
                     counts[place] = if *binary { 1.0 } else { counts[place] + 1.0 };
-                }
-            });
+                });
+            }
         }
     }
     Ok(())
@@ -157,7 +157,7 @@ fn place(
     let (found, cell) = match categories {
         Categories::Texts(_) => {
             let text = slots.texts.get(of).and_then(Option::as_deref);
-            let found = text.and_then(|text| index?.text(text));
+            let found = index.and_then(|index| index.text(text.unwrap_or(MISSING_CATEGORY)));
             (found, text.map(|text| format!("{text:.60?}")))
         }
         Categories::Numbers(_) => {

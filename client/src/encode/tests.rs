@@ -317,7 +317,7 @@ fn cells_are_of_their_columns_kind() {
     assert_eq!(parse(ColumnKind::Integer, "NaN"), Ok(Cell::Missing));
     assert_eq!(parse(ColumnKind::Flag, "True"), Ok(Cell::Number(1.0)));
     assert_eq!(parse(ColumnKind::Flag, "0.0"), Ok(Cell::Number(0.0)));
-    assert_eq!(parse(ColumnKind::Category, ""), Ok(Cell::Missing));
+    assert_eq!(parse(ColumnKind::Category, ""), Ok(Cell::Text("".into())));
     assert_eq!(parse(ColumnKind::Category, " n/a"), Ok(Cell::Text(" n/a".into())));
     assert_eq!(parse(ColumnKind::Text, ""), Ok(Cell::Text("".into())));
     for (kind, text, words) in [
@@ -404,4 +404,74 @@ proptest! {
         };
         counted(&text, &words, &["a", "b c"]);
     }
+}
+
+#[test]
+fn missing_and_empty_categories_are_those_of_the_model() {
+    let encode = |categories: &[&str], unknown, cell: Cell<'_>| {
+        let texts = categories.iter().map(|&text| text.to_owned()).collect();
+        let step = Step::OneHot {
+            of: 0,
+            categories: Categories::Texts(texts),
+            unknown,
+        };
+        let encoder = Encoder::of(&Encoding {
+            columns: vec![column("job", ColumnKind::Category)],
+            features: (1..=categories.len()).collect(),
+            steps: vec![step],
+        });
+        encoder.encode(&[cell]).map(|features| features.to_vec())
+    };
+    let (empty, missing) = (|| Cell::Text("".into()), || Cell::Missing);
+    // A missing cell is the category `nan`, and so is an empty one without a category of its own.
+    assert_eq!(
+        encode(&["a", "nan"], Unknown::Refuse, missing()),
+        Ok(vec![0.0, 1.0])
+    );
+    assert_eq!(
+        encode(&["a", "nan"], Unknown::Refuse, empty()),
+        Ok(vec![0.0, 1.0])
+    );
+    assert_eq!(encode(&["", "nan"], Unknown::Refuse, empty()), Ok(vec![1.0, 0.0]));
+    assert_eq!(
+        encode(&["", "nan"], Unknown::Refuse, missing()),
+        Ok(vec![0.0, 1.0])
+    );
+    assert_eq!(encode(&["", "a"], Unknown::Refuse, empty()), Ok(vec![1.0, 0.0]));
+    assert_eq!(encode(&["a"], Unknown::Value(0.0), empty()), Ok(vec![0.0]));
+    for cell in [empty(), missing()] {
+        let error = encode(&["a", "b"], Unknown::Refuse, cell)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "column \"job\": is empty, and the model has no value for that"
+        );
+    }
+}
+
+#[test]
+fn words_are_those_of_python() {
+    // Python's re.findall(r"\w\w+", text): vowel signs are no letters.
+    let words = Words {
+        lowercase: true,
+        split: Split::Words(2),
+        ngrams: [1, 1],
+        stop: vec!["und".to_owned()],
+    };
+    let vocabulary = ["कमल", "कम", "कमला", "बाहर", "हर", "größe", "x²"];
+    let step = Step::Counts {
+        of: 0,
+        words,
+        vocabulary: vocabulary.map(str::to_owned).to_vec(),
+        binary: false,
+    };
+    let encoder = Encoder::of(&Encoding {
+        columns: vec![column("text", ColumnKind::Text)],
+        features: (1..=vocabulary.len()).collect(),
+        steps: vec![step],
+    });
+    let counts = |text: &'static str| encoder.encode(&[Cell::Text(text.into())]).unwrap().to_vec();
+    assert_eq!(counts("कमला बाहर"), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(counts("Größe und x² und"), [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
 }

@@ -1,7 +1,11 @@
 //! Categories and vocabularies, and the words of a text.
 
+use super::letters::{in_word, is_blank};
 use blindscore_protocol::encoding::{Categories, Split, Step, Words};
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 use zeroize::Zeroize;
 
 /// Positions of categories or words.
@@ -10,20 +14,30 @@ pub(super) enum Index {
     Texts(HashMap<String, u32>),
     /// By the bits of the number; both zeros are one.
     Numbers(HashMap<u64, u32>),
+    Words {
+        vocabulary: HashMap<String, u32>,
+        /// Words that are left out.
+        stop: HashSet<String>,
+    },
 }
 
 impl Index {
     /// Collects the categories or the vocabulary of a step; `None` if it has none.
     pub(super) fn of(step: &Step) -> Option<Self> {
-        let texts = |texts: &[String]| Self::Texts(texts.iter().cloned().zip(0..).collect());
+        let places = |texts: &[String]| texts.iter().cloned().zip(0..).collect();
         match step {
             Step::OneHot { categories, .. } | Step::Lookup { categories, .. } => Some(match categories {
-                Categories::Texts(all) => texts(all),
+                Categories::Texts(all) => Self::Texts(places(all)),
                 Categories::Numbers(numbers) => {
                     Self::Numbers(numbers.iter().map(|number| bits(*number)).zip(0..).collect())
                 }
             }),
-            Step::Counts { vocabulary, .. } => Some(texts(vocabulary)),
+            Step::Counts {
+                words, vocabulary, ..
+            } => Some(Self::Words {
+                vocabulary: places(vocabulary),
+                stop: words.stop.iter().cloned().collect(),
+            }),
             _ => None,
         }
     }
@@ -31,8 +45,19 @@ impl Index {
     /// Returns the position of a text.
     pub(super) fn text(&self, text: &str) -> Option<usize> {
         match self {
-            Self::Texts(texts) => texts.get(text).map(|place| *place as usize),
+            Self::Texts(texts)
+            | Self::Words {
+                vocabulary: texts, ..
+            } => texts.get(text).map(|place| *place as usize),
             Self::Numbers(_) => None,
+        }
+    }
+
+    /// Returns whether a word is left out.
+    fn is_stop(&self, word: &str) -> bool {
+        match self {
+            Self::Words { stop, .. } => stop.contains(word),
+            Self::Texts(_) | Self::Numbers(_) => false,
         }
     }
 
@@ -40,7 +65,7 @@ impl Index {
     pub(super) fn number(&self, number: f64) -> Option<usize> {
         match self {
             Self::Numbers(numbers) => numbers.get(&bits(number)).map(|place| *place as usize),
-            Self::Texts(_) => None,
+            Self::Texts(_) | Self::Words { .. } => None,
         }
     }
 }
@@ -70,9 +95,10 @@ impl<'t> Tokens<'t> {
         Self { text, words }
     }
 
-    /// Calls `visit` with each word, and with those that are joined.
-    pub(super) fn count(&self, mut visit: impl FnMut(&str)) {
-        let tokens = self.tokens();
+    /// Calls `visit` with the position in the vocabulary of each word, and of those that are joined.
+    pub(super) fn count(&self, index: &Index, mut visit: impl FnMut(usize)) {
+        let mut visit = |word: &str| index.text(word).into_iter().for_each(&mut visit);
+        let tokens = self.tokens(index);
         let separator = match self.words.split {
             Split::Words(_) => " ",
             Split::Characters => "",
@@ -98,11 +124,10 @@ impl<'t> Tokens<'t> {
         joined.zeroize();
     }
 
-    fn tokens(&self) -> Vec<&str> {
+    fn tokens(&self, index: &Index) -> Vec<&str> {
         let words: Vec<&str> = match self.words.split {
             Split::Words(least) => {
-                let is_word = |c: char| c.is_alphanumeric() || c == '_';
-                let runs = self.text.split(|c| !is_word(c));
+                let runs = self.text.split(|c| !in_word(c));
                 runs.filter(|run| !run.is_empty() && run.chars().count() >= least as usize)
                     .collect()
             }
@@ -114,11 +139,7 @@ impl<'t> Tokens<'t> {
                 ends.collect()
             }
         };
-        let stop = &self.words.stop;
-        words
-            .into_iter()
-            .filter(|word| !stop.iter().any(|stop| stop == word))
-            .collect()
+        words.into_iter().filter(|word| !index.is_stop(word)).collect()
     }
 }
 
@@ -127,10 +148,10 @@ impl<'t> Tokens<'t> {
 fn single_blanks(text: &str) -> String {
     let mut single = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find(char::is_whitespace) {
+    while let Some(start) = rest.find(is_blank) {
         single.push_str(&rest[..start]);
         let blanks = &rest[start..];
-        let end = blanks.find(|c: char| !c.is_whitespace()).unwrap_or(blanks.len());
+        let end = blanks.find(|c| !is_blank(c)).unwrap_or(blanks.len());
         let run = &blanks[..end];
         single.push_str(if run.chars().nth(1).is_some() { " " } else { run });
         rest = &blanks[end..];

@@ -48,16 +48,21 @@ impl Linear {
     /// Multiplies the columns by `weights` (one row per output, one weight per column) and adds
     /// `intercept`.
     pub(super) fn new(columns: &Rc<Columns>, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
-        let support = support(columns.columns.iter().map(|column| column.slot));
-        let places: Vec<usize> = columns
+        // A constant that no scaler made, such as the first column of PolynomialFeatures, depends on
+        // no number. A number scaled by zero is still one that records have.
+        let reads = |column: &&Column| column.scaling != Scaling::None || column.constant().is_none();
+        let support = support(columns.columns.iter().filter(reads).map(|column| column.slot));
+        let places: Vec<Option<usize>> = columns
             .columns
             .iter()
-            .map(|column| support.partition_point(|slot| *slot < column.slot))
+            .map(|column| reads(&column).then(|| support.partition_point(|slot| *slot < column.slot)))
             .collect();
         let fold = |row: &Vec<f64>| {
             let mut folded = vec![0.0; support.len()];
             for ((weight, column), place) in row.iter().zip(&columns.columns).zip(&places) {
-                folded[*place] += weight * column.scale;
+                if let Some(place) = place {
+                    folded[*place] += weight * column.scale;
+                }
             }
             folded
         };

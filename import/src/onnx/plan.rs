@@ -59,6 +59,15 @@ impl Plan {
         }
     }
 
+    /// Makes clients round a column to single precision, if it is one of numbers.
+    pub(super) fn make_single(&self, slot: usize) {
+        if let Some(column) = self.columns.borrow_mut().get_mut(slot)
+            && column.kind == ColumnKind::Number
+        {
+            column.single = true;
+        }
+    }
+
     /// Returns the number of slots so far.
     pub(super) fn slots(&self) -> usize {
         self.starts.borrow().last().copied().unwrap_or_default()

@@ -117,21 +117,48 @@ fn mend_softmax(graph: &mut GraphProto) -> bool {
 /// In double precision, a `Binarizer` is written as 0 for what is less than the threshold, and 1 for
 /// the others. scikit-learn has 1 for what is greater.
 fn mend_binarizer(graph: &mut GraphProto) -> bool {
+    let constant = |name: &str| -> Option<(i32, f64)> {
+        let tensor = graph.initializer.iter().find(|tensor| tensor.name == name)?;
+        let kind = tensor.data_type;
+        let number = if kind == DataType::Double as i32 {
+            let raw = || Some(f64::from_le_bytes(*tensor.raw_data.first_chunk()?));
+            tensor.double_data.first().copied().or_else(raw)
+        } else if kind == DataType::Float as i32 {
+            let raw = || Some(f32::from_le_bytes(*tensor.raw_data.first_chunk()?));
+            tensor.float_data.first().copied().or_else(raw).map(f64::from)
+        } else {
+            None
+        };
+        number.map(|number| (kind, number))
+    };
+    // 0 where the comparison holds, else 1.
+    let is_choice = |node: &&NodeProto| {
+        let [_, held, not] = node.input.as_slice() else {
+            return false;
+        };
+        let number = |name: &str| constant(name).map(|(_, number)| number);
+        node.op_type == "Where" && number(held) == Some(0.0) && number(not) == Some(1.0)
+    };
     let chosen: Vec<String> = graph
         .node
         .iter()
-        .filter(|node| node.op_type == "Where")
-        .filter_map(|node| node.input.first().cloned())
+        .filter(is_choice)
+        .map(|node| node.input[0].clone())
         .collect();
-    let mut mended = false;
-    for node in &mut graph.node {
+    let is_mended = |node: &NodeProto| {
         let is_condition = node.output.first().is_some_and(|output| chosen.contains(output));
-        if node.op_type == "Less" && is_condition {
+        let threshold = node.input.get(1).and_then(|name| constant(name));
+        node.op_type == "Less"
+            && is_condition
+            && threshold.is_some_and(|(kind, _)| kind == DataType::Double as i32)
+    };
+    let found: Vec<bool> = graph.node.iter().map(is_mended).collect();
+    for (node, found) in graph.node.iter_mut().zip(&found) {
+        if *found {
             node.op_type = "LessOrEqual".to_owned();
-            mended = true;
         }
     }
-    mended
+    found.contains(&true)
 }
 
 /// Replaces `ln(n + 1)` of counts by `1 + ln(n)`, and 0 for none: `1 + ln(max(n, 1/e))`.

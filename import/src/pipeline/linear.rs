@@ -3,7 +3,7 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
-    agreement, choose, compare,
+    agreement, choose, compare, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -72,6 +72,19 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
         .map(|path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path)))
         .transpose()?;
     let data = calibration.as_ref();
+    match (&fitted.encoding, data) {
+        (Some(_), None) => {
+            return Err(in_file(ImportError::Options(
+                "clients run a part of it, which is compared with the file on records, and nobody can make these up: give some with --calibrate, \
+                 best the rows that it was fitted with"
+                    .into(),
+            )));
+        }
+        (Some(encoding), Some(data)) if request.expect.is_none() => {
+            ngrams::check(encoding, data).map_err(&in_file)?;
+        }
+        _ => {}
+    }
     // Clients are asked for columns by the names in the caller's own files.
     if let Some(names) = data.and_then(Calibration::names) {
         settled.fitted.rename(names);

@@ -5,6 +5,7 @@ use super::{
     standard::{attribute, int},
     tensor::{Elements, Tensor},
 };
+use regex::Regex;
 use std::collections::HashMap;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
@@ -48,6 +49,8 @@ pub(super) fn tokenizer(node: &NodeProto, operands: &[Option<&Tensor>]) -> Resul
         let word = |word: &Vec<u8>| String::from_utf8_lossy(word).into_owned();
         words.strings.iter().map(word).collect()
     });
+    // Python's \w.
+    let word = Regex::new(r"[\p{L}\p{N}_]+").map_err(|error| NotRun::new(error.to_string()))?;
     let split = |text: &String| -> Option<Vec<String>> {
         let least = match expression.as_str() {
             "." => return Some(characters(text)),
@@ -55,7 +58,7 @@ pub(super) fn tokenizer(node: &NodeProto, operands: &[Option<&Tensor>]) -> Resul
             r"(?u)\b\w\w+\b" | r"\b\w\w+\b" | r"\w\w+" => 2,
             _ => return None,
         };
-        let runs = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let runs = word.find_iter(text).map(|found| found.as_str());
         let words = runs.filter(|run| run.chars().count() >= least);
         Some(
             words
@@ -83,7 +86,8 @@ fn characters(text: &str) -> Vec<String> {
     let all: Vec<char> = text.chars().collect();
     let mut place = 0;
     while place < all.len() {
-        let run = all[place..].iter().take_while(|c| c.is_whitespace()).count();
+        let blank = |c: &&char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(*c);
+        let run = all[place..].iter().take_while(blank).count();
         if run > 1 {
             found.push(' ');
             place += run;

@@ -11,10 +11,10 @@ const SLOTS: usize = 65_536;
 const STEPS: usize = 16_384;
 /// Maximum number of slots that all steps together read.
 const READS: usize = 1 << 20;
-/// Maximum number of steps that read a text word by word.
-const TEXT_STEPS: usize = 64;
 /// Maximum number of words that are counted as one.
 const NGRAM: u32 = 8;
+/// Maximum number of passes over texts, one for each length of joined words of each step.
+const TEXT_PASSES: usize = 32;
 /// Maximum number of words that are left out.
 const STOP: usize = 2_000;
 /// Allowed numbers: their products and sums stay finite often enough to be of use.
@@ -78,7 +78,7 @@ impl Encoding {
         self.check_columns()?;
         // Whether each slot so far holds text.
         let mut slots: Vec<bool> = self.columns.iter().map(|column| column.kind.is_text()).collect();
-        let (mut reads, mut text_steps) = (0usize, 0);
+        let (mut reads, mut passes) = (0usize, 0);
         for (index, step) in self.steps.iter().enumerate() {
             let refuse = |problem: String| EncodingError::Step {
                 step: index,
@@ -98,8 +98,12 @@ impl Encoding {
             if let Some(problem) = problem {
                 return Err(refuse(problem));
             }
-            text_steps += usize::from(matches!(step, Step::Counts { .. }));
-            at_most("steps that count words", text_steps, TEXT_STEPS)?;
+            if let Step::Counts { words, .. } = step {
+                let [least, most] = words.ngrams;
+                // Both are between 1 and NGRAM, and in order: that has been checked.
+                passes += (most - least) as usize + 1;
+            }
+            at_most("lengths of joined words in all steps", passes, TEXT_PASSES)?;
             at_most("slots", slots.len().saturating_add(step.results()), SLOTS)?;
             slots.resize(slots.len() + step.results(), false);
         }

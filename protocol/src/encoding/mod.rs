@@ -22,7 +22,7 @@ mod words;
 pub use check::EncodingError;
 pub use numbers::{Function, Norm, Side};
 pub use slots::Slots;
-pub use step::{Categories, Step, Unknown};
+pub use step::{Categories, MISSING_CATEGORY, Step, Unknown};
 pub use words::{Split, Words};
 
 use serde::Serialize;

@@ -14,6 +14,9 @@ pub enum Categories {
     Numbers(Vec<f64>),
 }
 
+/// Category of a missing text, if a list has it: pandas and skl2onnx write it so.
+pub const MISSING_CATEGORY: &str = "nan";
+
 impl Categories {
     /// Returns the number of categories.
     pub fn len(&self) -> usize {
@@ -26,6 +29,14 @@ impl Categories {
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns whether a missing cell is one of them.
+    fn has_missing(&self) -> bool {
+        match self {
+            Self::Texts(texts) => texts.iter().any(|text| text == MISSING_CATEGORY),
+            Self::Numbers(_) => false,
+        }
     }
 }
 
@@ -223,13 +234,16 @@ impl Step {
     }
 
     /// Returns whether the step gives numbers for missing cells.
-    pub const fn takes_missing(&self) -> bool {
+    pub fn takes_missing(&self) -> bool {
         match self {
             Self::Impute { .. } | Self::Missing { .. } => true,
             Self::Bins { missing, .. } => missing.is_some(),
-            Self::OneHot { unknown, .. } | Self::Lookup { unknown, .. } => {
-                matches!(unknown, Unknown::Value(_))
+            Self::OneHot {
+                unknown, categories, ..
             }
+            | Self::Lookup {
+                unknown, categories, ..
+            } => matches!(unknown, Unknown::Value(_)) || categories.has_missing(),
             _ => false,
         }
     }

@@ -49,7 +49,12 @@ impl Node<'_> {
 
     fn cast_to(&self, value: &Value, to: DataType) -> Result<Value, ImportError> {
         match (value, to) {
-            (Value::Features(columns), DataType::Float | DataType::Double) => Ok(as_integers(columns, false)),
+            (Value::Features(columns), DataType::Float | DataType::Double) => {
+                if to == DataType::Float {
+                    self.round_columns(columns);
+                }
+                Ok(as_integers(columns, false))
+            }
             // Whole numbers keep their values. Where a record's numbers would be cut, clients refuse
             // them.
             (Value::Features(columns), DataType::Int64 | DataType::Int32)
@@ -89,6 +94,16 @@ impl Node<'_> {
                 value.kind(),
                 type_name(to as i32)
             )),
+        }
+    }
+
+    /// Rounds the numbers of a record that are cast to single precision: the thresholds that follow
+    /// are in single precision too, and a number that was on one must stay on it. Nothing else is as
+    /// exact as that.
+    fn round_columns(&self, columns: &Columns) {
+        let raw = columns.columns.iter().filter(|column| column.is_plain());
+        for column in raw {
+            self.context.plan.make_single(column.slot);
         }
     }
 

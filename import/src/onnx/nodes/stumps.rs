@@ -14,7 +14,7 @@ use blindscore_protocol::{
     encoding::{Categories, Side, Step, Unknown},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     rc::Rc,
 };
 
@@ -26,6 +26,14 @@ struct Stump {
     equal: Side,
     /// Leaf below the threshold, and above it: numbers by output.
     leaves: [HashMap<usize, f64>; 2],
+}
+
+/// Trees that decide once, and those that don't decide at all.
+#[derive(Default)]
+struct Trees {
+    stumps: Vec<Stump>,
+    /// Outputs and numbers of the leaves that are whole trees.
+    constants: Vec<(usize, f64)>,
 }
 
 impl Node<'_> {
@@ -89,12 +97,14 @@ impl Node<'_> {
         let missing = attributes
             .ints("nodes_missing_value_tracks_true")
             .unwrap_or_default();
-        if !transforms.contains(&transform.as_str())
-            || aggregate != "SUM"
-            || missing.iter().any(|tracks| *tracks != 0)
-        {
+        if missing.iter().any(|tracks| *tracks != 0) {
+            return self.refuse(" with a branch for missing values: fill them in before the model");
+        }
+        if !transforms.contains(&transform.as_str()) || aggregate != "SUM" {
+            let leaves = if kind == "class" { "classes" } else { "targets" };
             return self.refuse(format!(
-                " of {kind}s with post_transform {transform} and aggregate_function {aggregate}, or with a branch for missing values"
+                " of {leaves} with post_transform {transform} and aggregate_function {aggregate}; sums of trees that decide once are served, as \
+                 of gradient boosting with max_depth=1"
             ));
         }
         Ok(())
@@ -103,7 +113,7 @@ impl Node<'_> {
     /// Returns the sums of the leaves.
     fn stumps(&self, value: &Value, kind: &str, outputs: usize) -> Result<Linear, ImportError> {
         let columns = self.numbers(value)?;
-        let stumps = self.decisions(kind, outputs, columns.len())?;
+        let Trees { stumps, constants } = self.decisions(kind, outputs, columns.len())?;
         let mut by_column: BTreeMap<(usize, bool), Vec<Stump>> = BTreeMap::new();
         for stump in stumps {
             by_column
@@ -120,6 +130,9 @@ impl Node<'_> {
                 " of {outputs} outputs and {} base values",
                 intercept.len()
             ));
+        }
+        for (output, number) in constants {
+            intercept[output] += number;
         }
         let mut parts = Vec::new();
         for ((column, _), stumps) in by_column {
@@ -167,8 +180,8 @@ impl Node<'_> {
         Ok(sum.scaled(&vec![1.0; outputs], &intercept))
     }
 
-    /// Reads the trees, each of which must have one decision.
-    fn decisions(&self, kind: &str, outputs: usize, columns: usize) -> Result<Vec<Stump>, ImportError> {
+    /// Reads the trees, each of which must have one decision, or none.
+    fn decisions(&self, kind: &str, outputs: usize, columns: usize) -> Result<Trees, ImportError> {
         let attributes = self.attributes();
         let ints = |name: &str| attributes.ints(name).unwrap_or_default();
         let (trees, nodes) = (ints("nodes_treeids"), ints("nodes_nodeids"));
@@ -216,37 +229,54 @@ impl Node<'_> {
                 .entry(output)
                 .or_default() += weight;
         }
-        let mut stumps = Vec::new();
-        for place in 0..count {
-            if modes[place] == "LEAF" {
-                continue;
-            }
+        let mut found = Trees::default();
+        let mut seen = HashSet::new();
+        let places: Vec<usize> = (0..count).collect();
+        for tree in places.chunk_by(|&one, &other| trees[one] == trees[other]) {
             // The first node of a tree is its root; any other decision is a deeper one.
-            if place > 0 && trees[place - 1] == trees[place] {
+            let root = tree[0];
+            if !seen.insert(trees[root]) {
+                return self.refuse(format!(" whose tree {} is in several parts", trees[root]));
+            }
+            if tree[1..].iter().any(|&place| modes[place] != "LEAF") {
                 return self.refuse(", with trees that decide more than once");
             }
-            let (equal, swapped) = match modes[place].as_str() {
+            let leaf = |node: i64| leaves.get(&(trees[root], node)).cloned().unwrap_or_default();
+            if modes[root] == "LEAF" {
+                if tree.len() > 1 {
+                    return self.refuse(format!(" whose tree {} has several roots", trees[root]));
+                }
+                found.constants.extend(leaf(nodes[root]));
+                continue;
+            }
+            let is_leaf = |node: i64| tree[1..].iter().filter(|&&place| nodes[place] == node).count() == 1;
+            if !is_leaf(truths[root]) || !is_leaf(falses[root]) {
+                return self.refuse(format!(
+                    " whose tree {} has a branch to no leaf of its own",
+                    trees[root]
+                ));
+            }
+            let (equal, swapped) = match modes[root].as_str() {
                 "BRANCH_LEQ" => (Side::Below, false),
                 "BRANCH_LT" => (Side::Above, false),
                 "BRANCH_GTE" => (Side::Above, true),
                 "BRANCH_GT" => (Side::Below, true),
                 other => return self.refuse(format!(" with the mode {other}")),
             };
-            let leaf = |node: i64| leaves.get(&(trees[place], node)).cloned().unwrap_or_default();
-            let (held, not) = (leaf(truths[place]), leaf(falses[place]));
-            let column = usize::try_from(features[place])
+            let (held, not) = (leaf(truths[root]), leaf(falses[root]));
+            let column = usize::try_from(features[root])
                 .ok()
                 .filter(|column| *column < columns);
-            let (Some(column), true) = (column, thresholds[place].is_finite()) else {
+            let (Some(column), true) = (column, thresholds[root].is_finite()) else {
                 return self.refuse(" with a decision about no column");
             };
-            stumps.push(Stump {
+            found.stumps.push(Stump {
                 column,
-                threshold: thresholds[place],
+                threshold: thresholds[root],
                 equal,
                 leaves: if swapped { [not, held] } else { [held, not] },
             });
         }
-        Ok(stumps)
+        Ok(found)
     }
 }

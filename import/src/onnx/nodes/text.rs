@@ -160,9 +160,11 @@ impl Node<'_> {
         };
         let mut words = document.words.clone();
         words.ngrams = [least, most];
-        // A vocabulary with a word of one character was made by another `token_pattern`.
+        // The default finds no words of one character.
         if words.split == Split::Words(2) && vocabulary.iter().any(|word| word.split(' ').any(is_one)) {
-            words.split = Split::Words(1);
+            return self.refuse(
+                ", with words of one letter: its token_pattern isn't in the file. Use token_pattern=r\"(?u)\\b\\w+\\b\" for such words",
+            );
         }
         let results = self.step(Step::Counts {
             of: document.slot as u32,
