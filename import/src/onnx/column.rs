@@ -80,11 +80,13 @@ impl Columns {
         size_of_val(&*self.columns)
     }
 
-    /// Returns the same columns, all with one scaling.
+    /// Returns the same columns, all with one scaling, except for constants.
     pub(super) fn scaled_as(mut self, scaling: Scaling) -> Self {
         for column in &mut self.columns {
-            column.scaling = scaling;
             column.whole = false;
+            if column.constant().is_none() {
+                column.scaling = scaling;
+            }
         }
         self
     }

@@ -48,9 +48,8 @@ impl Linear {
     /// Multiplies the columns by `weights` (one row per output, one weight per column) and adds
     /// `intercept`.
     pub(super) fn new(columns: &Rc<Columns>, weights: &[Vec<f64>], intercept: &[f64]) -> Self {
-        // A constant that no scaler made, such as the first column of PolynomialFeatures, depends on
-        // no number. A number scaled by zero is still one that records have.
-        let reads = |column: &&Column| column.scaling != Scaling::None || column.constant().is_none();
+        // A constant, such as the first column of PolynomialFeatures, depends on no number.
+        let reads = |column: &&Column| column.constant().is_none();
         let support = support(columns.columns.iter().filter(reads).map(|column| column.slot));
         let places: Vec<Option<usize>> = columns
             .columns

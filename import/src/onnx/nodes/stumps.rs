@@ -103,8 +103,7 @@ impl Node<'_> {
         if !transforms.contains(&transform.as_str()) || aggregate != "SUM" {
             let leaves = if kind == "class" { "classes" } else { "targets" };
             return self.refuse(format!(
-                " of {leaves} with post_transform {transform} and aggregate_function {aggregate}; sums of trees that decide once are served, as \
-                 of gradient boosting with max_depth=1"
+                " of {leaves} with post_transform {transform} and aggregate_function {aggregate}"
             ));
         }
         Ok(())
