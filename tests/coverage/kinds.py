@@ -240,6 +240,7 @@ STEPS = {
     "RobustScaler": first(preprocessing.RobustScaler()),
     "Normalizer": step(preprocessing.Normalizer()),
     "Normalizer (L1)": step(preprocessing.Normalizer("l1")),
+    "Normalizer (max)": step(preprocessing.Normalizer("max")),
     "Binarizer": step(preprocessing.Binarizer(threshold=0.3)),
     "KBinsDiscretizer": first(preprocessing.KBinsDiscretizer(5, encode="onehot-dense")),
     "KBinsDiscretizer (ordinal)": first(preprocessing.KBinsDiscretizer(5, encode="ordinal")),

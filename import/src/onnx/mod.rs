@@ -30,7 +30,7 @@ use constant::Constant;
 use nodes::Context;
 use operators::Versions;
 use prost::Message;
-pub(crate) use repair::Reading;
+pub(crate) use repair::{LARGEST_MAGNITUDE, Reading};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,

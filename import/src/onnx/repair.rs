@@ -6,6 +6,8 @@ use tract_onnx::pb::{
     GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType, type_proto,
 };
 
+/// Norm of a mended `Normalizer`.
+pub(crate) const LARGEST_MAGNITUDE: &str = "blindscore: largest magnitude";
 /// Name of the constant that a mended node takes.
 const FIRST: &str = "blindscore: first column";
 /// Names of the constants of mended logarithms.
@@ -35,6 +37,9 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
     }
     if mend_binarizer(graph) {
         changes.push("numbers equal to the threshold of a Binarizer, which skl2onnx takes for larger ones in double precision");
+    }
+    if mend_norm(graph) {
+        changes.push("Normalizer(\"max\") of negative numbers, of which ONNX takes the largest and scikit-learn the largest magnitude");
     }
     if mend_sublinear(graph) {
         changes.push("sublinear_tf, for which skl2onnx writes ln(1 + n) where scikit-learn has 1 + ln(n)");
@@ -159,6 +164,19 @@ fn mend_binarizer(graph: &mut GraphProto) -> bool {
         }
     }
     found.contains(&true)
+}
+
+/// Replaces the largest number of each row, which ONNX's `Normalizer` divides by, by the largest
+/// magnitude.
+fn mend_norm(graph: &mut GraphProto) -> bool {
+    let normalizers = graph.node.iter_mut().filter(|node| node.op_type == "Normalizer");
+    let norms = normalizers.flat_map(|node| &mut node.attribute);
+    let mut mended = false;
+    for norm in norms.filter(|attribute| attribute.name == "norm" && attribute.s == b"MAX") {
+        norm.s = LARGEST_MAGNITUDE.as_bytes().to_vec();
+        mended = true;
+    }
+    mended
 }
 
 /// Replaces `ln(n + 1)` of counts by `1 + ln(n)`, and 0 for none: `1 + ln(max(n, 1/e))`.

@@ -6,6 +6,7 @@ use super::{
     tensor::{Elements, Tensor},
     trees,
 };
+use crate::onnx::LARGEST_MAGNITUDE;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 /// Runs a node of this domain.
@@ -286,6 +287,7 @@ fn normalizer(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
             "L1" => row.iter().map(|x| x.abs()).sum::<f64>(),
             "L2" => row.iter().map(|x| x * x).sum::<f64>().sqrt(),
             "MAX" => row.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            LARGEST_MAGNITUDE => row.iter().copied().map(f64::abs).fold(0.0, f64::max),
             _ => return not_run(format!("norm {norm}")),
         };
         if length != 0.0 {

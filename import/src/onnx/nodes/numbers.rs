@@ -7,6 +7,7 @@ use crate::{
         attributes::axes_in_words,
         column::{Column, Columns},
         constant::Constant,
+        repair::LARGEST_MAGNITUDE,
         value::{Grid, RowNorm, Value},
     },
 };
@@ -253,7 +254,7 @@ impl Node<'_> {
         let norm = match self.attributes().text("norm", "MAX").as_str() {
             "L1" => Norm::L1,
             "L2" => Norm::L2,
-            "MAX" => Norm::Max,
+            "MAX" | LARGEST_MAGNITUDE => Norm::Max,
             other => return self.refuse(format!(" by {other}")),
         };
         let of = self.numbers(value)?.into_iter().collect();
