@@ -363,9 +363,7 @@ OTHERS = {
     "ExtraTreesRegressor": regressor(ensemble.ExtraTreesRegressor(5, max_depth=3)),
     "GradientBoostingClassifier": classifier(ensemble.GradientBoostingClassifier(n_estimators=10)),
     "GradientBoostingClassifier (depth 1)": classifier(ensemble.GradientBoostingClassifier(n_estimators=20, max_depth=1)),
-    "GradientBoostingClassifier (leaves)": classifier(
-        ensemble.GradientBoostingClassifier(n_estimators=50, max_depth=1, min_impurity_decrease=0.02)
-    ),
+    "GradientBoostingClassifier (leaves)": classifier(ensemble.GradientBoostingClassifier(n_estimators=50, max_depth=1, min_impurity_decrease=0.02)),
     "GradientBoostingRegressor": regressor(ensemble.GradientBoostingRegressor(n_estimators=10)),
     "GradientBoostingRegressor (depth 1)": regressor(ensemble.GradientBoostingRegressor(n_estimators=20, max_depth=1)),
     "HistGradientBoostingClassifier": classifier(ensemble.HistGradientBoostingClassifier(max_iter=10)),

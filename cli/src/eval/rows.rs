@@ -38,6 +38,10 @@ type Answer = Vec<f64>;
 
 /// One number of a [`Quality`].
 type Metric = fn(&Quality) -> Option<f64>;
+/// Compares values with the right ones.
+type Measure<'m> = &'m dyn Fn(&[f64], &[f64]) -> Option<f64>;
+/// Formats a number.
+type Format<'f> = &'f dyn Fn(f64) -> String;
 
 /// Answers of one model to all rows.
 #[derive(Default)]
@@ -316,7 +320,7 @@ impl Quality {
         match model.task {
             Task::Regression => {
                 let both = |place| (column(&answers.decided, place), column(right, place));
-                let measure = |measure: &dyn Fn(&[f64], &[f64]) -> Option<f64>| {
+                let measure = |measure: Measure<'_>| {
                     mean(
                         (0..outputs)
                             .map(both)
@@ -404,7 +408,7 @@ impl Report {
         line("", names.map(|(name, _)| (*name).to_owned()).collect());
         let percent = |share: f64| format!("{:.2} %", 100.0 * share);
         let precise = |value: f64| format!("{value:.4}");
-        let metrics: [(&str, Metric, &dyn Fn(f64) -> String); 6] = [
+        let metrics: [(&str, Metric, Format<'_>); 6] = [
             ("accuracy", |quality| quality.accuracy, &percent),
             ("accuracy of labels", |quality| quality.label_accuracy, &percent),
             ("log loss", |quality| quality.log_loss, &precise),
