@@ -86,7 +86,7 @@ class Tables:
                 "town": random.choice(["Ulm", "Bonn", "Kiel"], ROWS),
             }
         )
-        # As people have them: missing and empty categories, prices in tenths, words of other scripts.
+        # As people have them: missing and empty categories, tenths, words of other scripts.
         self.absent = pd.DataFrame({"job": random.choice(np.array(["clerk", "nurse", None], dtype=object), ROWS)})
         self.empty = pd.DataFrame({"job": random.choice(["clerk", "nurse", ""], ROWS)})
         self.jobs = pd.DataFrame({"job": random.choice(["clerk", "nurse", "Bäcker"], ROWS)})
