@@ -1,9 +1,11 @@
 //! `eval`: measures a model on rows whose right answers are known, encrypted and in the clear.
 
+mod answers;
 mod digits;
 mod meter;
 mod metrics;
 mod plot;
+mod quality;
 mod rows;
 
 use crate::args::LayoutArgs;

@@ -1,6 +1,6 @@
 //! Picture of an evaluation: calibration, and the errors of encrypted scores.
 
-use super::rows::{Answers, classes};
+use super::answers::{Answers, classes};
 use crate::text::one_line;
 use blindscore_protocol::descriptor::{ModelDescriptor, Task};
 use std::fmt::Write as _;

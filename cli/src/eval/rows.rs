@@ -2,9 +2,10 @@
 
 use super::{
     EvalArgs,
+    answers::{Answer, Answers, columns, read},
     meter::{Measured, Meter},
-    metrics::{area_under_roc, log_loss, r2, root_mean_square},
     plot::Plot,
+    quality::{Difference, Quality},
 };
 use crate::{
     args::CsvFile,
@@ -12,15 +13,9 @@ use crate::{
     find::find,
     screen::Screen,
     table::{Survey, Table},
-    text::one_line,
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use blindscore_client::Scores;
-use blindscore_import::same_label;
-use blindscore_protocol::{
-    columns::number,
-    descriptor::{ModelDescriptor, Task},
-};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::{io::Write, path::Path};
@@ -29,27 +24,10 @@ use std::{io::Write, path::Path};
 const BATCH: usize = 100;
 /// Maximum number of refused rows that are shown.
 const SHOWN: usize = 3;
-/// Maximum number of classes that a message names.
-const NAMED: usize = 12;
-
-/// Answer to a row as numbers: the position of the class, whether each label holds (1 or 0), or the
-/// value of each target.
-type Answer = Vec<f64>;
-
 /// One number of a [`Quality`].
 type Metric = fn(&Quality) -> Option<f64>;
-/// Compares values with the right ones.
-type Measure<'m> = &'m dyn Fn(&[f64], &[f64]) -> Option<f64>;
 /// Formats a number.
 type Format<'f> = &'f dyn Fn(f64) -> String;
-
-/// Answers of one model to all rows.
-#[derive(Default)]
-pub(super) struct Answers {
-    pub(super) decided: Vec<Answer>,
-    /// Scores and probabilities, if they are known.
-    pub(super) scores: Vec<Scores>,
-}
 
 /// Report printed by `--json`.
 #[derive(Serialize)]
@@ -74,39 +52,6 @@ struct Report {
     plain_against_original: Option<Difference>,
     #[serde(flatten)]
     measured: Option<Measured>,
-}
-
-/// How right answers are. What a task doesn't have, or the rows don't show, is left out.
-#[derive(Serialize, Default)]
-struct Quality {
-    /// Share of rows with the right class, or with the right set of labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accuracy: Option<f64>,
-    /// Share of right decisions, over all rows and labels of a multilabel model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label_accuracy: Option<f64>,
-    /// Mean of `-ln p` of the right class.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_loss: Option<f64>,
-    /// Area under the ROC curve; for several classes or labels the mean of each against the rest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auc: Option<f64>,
-    /// Coefficient of determination, mean over the targets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    r2: Option<f64>,
-    /// Root mean square of the errors, mean over the targets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rmse: Option<f64>,
-}
-
-/// How far two models' answers are apart.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Difference {
-    /// Number of rows with the same class or set of labels.
-    Decisions { decided_alike: usize },
-    /// Largest difference of a value.
-    Values { max_difference: f64 },
 }
 
 /// Measures a model on the rows of a file.
@@ -220,173 +165,6 @@ pub(super) fn run(args: &EvalArgs, path: &Path) -> anyhow::Result<()> {
         report.print();
     }
     Ok(())
-}
-
-/// Returns the number of columns that an answer of the model takes.
-fn columns(model: &ModelDescriptor) -> usize {
-    match model.task {
-        Task::Classification => 1,
-        Task::Multilabel | Task::Regression => model.outputs.len(),
-    }
-}
-
-/// Returns the names of the classes, or else of the outputs.
-pub(super) fn classes(model: &ModelDescriptor) -> Vec<&str> {
-    match &model.classes {
-        Some(classes) => classes.iter().map(String::as_str).collect(),
-        None => model.outputs.iter().map(|output| output.label.as_str()).collect(),
-    }
-}
-
-/// Reads an answer from its columns.
-fn read(model: &ModelDescriptor, cells: &[String], columns: &[String]) -> anyhow::Result<Answer> {
-    let one = |(cell, column): (&String, &String)| -> anyhow::Result<f64> {
-        let shown = one_line(cell);
-        match model.task {
-            Task::Classification => {
-                let names = classes(model);
-                let found = names.iter().position(|name| same_label(name, cell));
-                let Some(class) = found else {
-                    let more = if names.len() > NAMED { ", ..." } else { "" };
-                    let names: Vec<_> = names.iter().take(NAMED).map(|name| one_line(name)).collect();
-                    bail!(
-                        "column {column:?} has {shown:?}, which is no class of the model: {}{more}",
-                        names.join(", ")
-                    );
-                };
-                Ok(class as f64)
-            }
-            Task::Multilabel => match ["0", "1"].iter().position(|truth| same_label(truth, cell)) {
-                Some(holds) => Ok(holds as f64),
-                None => bail!("column {column:?} has {shown:?}, which is neither 1 nor 0"),
-            },
-            Task::Regression => number(cell)
-                .with_context(|| format!("column {column:?} has {shown:?}, which is not a number")),
-        }
-    };
-    cells.iter().zip(columns).map(one).collect()
-}
-
-impl Answers {
-    fn add(&mut self, model: &ModelDescriptor, scores: Scores) {
-        self.decided.push(match model.task {
-            Task::Classification => scores.index().iter().map(|&index| index as f64).collect(),
-            Task::Multilabel => scores
-                .scores
-                .iter()
-                .map(|&score| f64::from(u8::from(score > 0.0)))
-                .collect(),
-            Task::Regression => scores.values.clone(),
-        });
-        self.scores.push(scores);
-    }
-}
-
-impl Difference {
-    fn of(task: Task, ours: &[Answer], theirs: &[Answer]) -> Self {
-        let pairs = ours.iter().zip(theirs);
-        match task {
-            Task::Regression => Self::Values {
-                max_difference: pairs
-                    .flat_map(|(ours, theirs)| ours.iter().zip(theirs))
-                    .map(|(ours, theirs)| (ours - theirs).abs())
-                    .fold(0.0, f64::max),
-            },
-            Task::Classification | Task::Multilabel => Self::Decisions {
-                decided_alike: pairs.filter(|(ours, theirs)| ours == theirs).count(),
-            },
-        }
-    }
-
-    fn shown(&self, rows: usize) -> String {
-        match self {
-            Self::Decisions { decided_alike } => format!("{decided_alike} of {rows} rows decided alike"),
-            Self::Values { max_difference } => format!("values differ by {max_difference:.2e} at most"),
-        }
-    }
-}
-
-impl Quality {
-    fn of(model: &ModelDescriptor, answers: &Answers, right: &[Answer]) -> Self {
-        let share = |hits: usize, all: usize| Some(hits as f64 / all as f64);
-        let alike = answers.decided.iter().zip(right).filter(|(a, b)| a == b).count();
-        let column =
-            |rows: &[Answer], place: usize| -> Vec<f64> { rows.iter().map(|row| row[place]).collect() };
-        let mean = |values: Vec<Option<f64>>| -> Option<f64> {
-            let values: Vec<f64> = values.into_iter().collect::<Option<_>>()?;
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
-        let outputs = columns(model);
-        match model.task {
-            Task::Regression => {
-                let both = |place| (column(&answers.decided, place), column(right, place));
-                let measure = |measure: Measure<'_>| {
-                    mean(
-                        (0..outputs)
-                            .map(both)
-                            .map(|(ours, right)| measure(&ours, &right))
-                            .collect(),
-                    )
-                };
-                Self {
-                    r2: measure(&r2),
-                    rmse: measure(&|ours, right| Some(root_mean_square(ours, right))),
-                    ..Self::default()
-                }
-            }
-            Task::Multilabel => {
-                let cells = answers.decided.iter().flatten().zip(right.iter().flatten());
-                let hits = cells.filter(|(a, b)| a == b).count();
-                let auc = |label: usize| {
-                    let scores: Vec<f64> = answers.scores.iter().map(|scores| scores.scores[label]).collect();
-                    let holds: Vec<bool> = right.iter().map(|row| row[label] > 0.0).collect();
-                    area_under_roc(&scores, &holds)
-                };
-                Self {
-                    accuracy: share(alike, right.len()),
-                    label_accuracy: share(hits, right.len() * outputs),
-                    auc: mean(if answers.scores.is_empty() {
-                        vec![]
-                    } else {
-                        (0..outputs).map(auc).collect()
-                    }),
-                    ..Self::default()
-                }
-            }
-            Task::Classification => {
-                let class = |row: &Answer| row[0] as usize;
-                let has_shares = answers
-                    .scores
-                    .first()
-                    .is_some_and(|scores| !scores.probabilities.is_empty());
-                let of_right = || {
-                    let rows = answers.scores.iter().zip(right);
-                    rows.map(|(scores, row)| scores.probabilities[class(row)])
-                };
-                let auc = |positive: usize, ranks: Vec<f64>| {
-                    let holds: Vec<bool> = right.iter().map(|row| class(row) == positive).collect();
-                    area_under_roc(&ranks, &holds)
-                };
-                let ranks = |rank: &dyn Fn(&Scores) -> f64| answers.scores.iter().map(rank).collect();
-                let auc = match answers.scores.first().map(|scores| scores.scores.len()) {
-                    None => None,
-                    Some(1) => auc(1, ranks(&|scores| scores.scores[0])),
-                    Some(2) => auc(1, ranks(&|scores| scores.scores[1] - scores.scores[0])),
-                    Some(count) if has_shares => {
-                        let one = |class| auc(class, ranks(&|scores| scores.probabilities[class]));
-                        mean((0..count).map(one).collect())
-                    }
-                    Some(_) => None,
-                };
-                Self {
-                    accuracy: share(alike, right.len()),
-                    log_loss: has_shares.then(|| log_loss(of_right())),
-                    auc,
-                    ..Self::default()
-                }
-            }
-        }
-    }
 }
 
 impl Report {
