@@ -2,10 +2,7 @@
 
 use super::letters::{in_word, is_blank};
 use blindscore_protocol::encoding::{Categories, Split, Step, Words};
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashMap};
 use zeroize::Zeroize;
 
 /// Positions of categories or words.
@@ -16,8 +13,9 @@ pub(super) enum Index {
     Numbers(HashMap<u64, u32>),
     Words {
         vocabulary: HashMap<String, u32>,
-        /// Words that are left out.
-        stop: HashSet<String>,
+        /// Words that are left out. Their positions mean nothing: a map like the other one takes no
+        /// more code in WebAssembly.
+        stop: HashMap<String, u32>,
     },
 }
 
@@ -36,7 +34,7 @@ impl Index {
                 words, vocabulary, ..
             } => Some(Self::Words {
                 vocabulary: places(vocabulary),
-                stop: words.stop.iter().cloned().collect(),
+                stop: places(&words.stop),
             }),
             _ => None,
         }
@@ -56,7 +54,7 @@ impl Index {
     /// Returns whether a word is left out.
     fn is_stop(&self, word: &str) -> bool {
         match self {
-            Self::Words { stop, .. } => stop.contains(word),
+            Self::Words { stop, .. } => stop.contains_key(word),
             Self::Texts(_) | Self::Numbers(_) => false,
         }
     }
