@@ -3,7 +3,7 @@
 use crate::{find::find, text::plain};
 use blindscore_engine::model::{Model, Plain, PredictedError};
 use blindscore_protocol::{
-    descriptor::{Inputs, ModelDescriptor, NormBound},
+    descriptor::{Inputs, Link, ModelDescriptor, NormBound},
     params::ParameterSet,
 };
 use clap::Args;
@@ -116,12 +116,28 @@ fn write_descriptor(out: &mut impl Write, descriptor: &ModelDescriptor) -> io::R
         "outputs",
         format!("{}, {link}: {}", labels.len(), labels.join(" ")),
     )?;
-    if let Some([negative, positive]) = &descriptor.classes {
-        row(
+    match (descriptor.link, descriptor.classes.as_deref()) {
+        (Link::Mean, Some(classes)) => {
+            let mean = format!(
+                "{}, by the mean of {} models",
+                classes.join(", "),
+                descriptor.members.len()
+            );
+            row(out, "classes", mean)?;
+        }
+        (Link::OneVsOne | Link::Votes, Some(classes)) => {
+            row(
+                out,
+                "classes",
+                format!("{}, by votes of their pairs", classes.join(", ")),
+            )?;
+        }
+        (_, Some([negative, positive])) => row(
             out,
             "classes",
             format!("{positive} if the score is positive, else {negative}"),
-        )?;
+        )?,
+        _ => {}
     }
     if let Some(accuracy) = descriptor.accuracy {
         row(out, "accuracy", format!("{:.2} %", 100.0 * accuracy))?;

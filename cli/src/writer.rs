@@ -129,7 +129,10 @@ impl Layout {
             .as_ref()
             .map(|classes| classes.iter().map(String::as_str).collect());
         // A score between two classes belongs to the second one.
-        let scored = classes.as_ref().map_or(&outputs[..], |classes| &classes[1..]);
+        let scored = match classes.as_deref() {
+            Some(classes @ [_, _]) if outputs.len() == 1 => &classes[1..],
+            _ => &outputs[..],
+        };
         let prefixed = |prefix: &'static str, labels: &[&str]| -> Vec<String> {
             let shown = |label: &str| {
                 if self.raw_labels {

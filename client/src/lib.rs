@@ -44,10 +44,11 @@ mod key;
 #[cfg(feature = "known-answers")]
 pub mod known_answers;
 mod negacyclic;
+mod scores;
 
-pub use decrypt::{Decision, Scores};
 pub use encode::{Cell, ColumnProblem, Encoder, RecordError};
 pub use encrypt::check_features;
 pub use error::{ClientError, FeatureName};
 pub use generation::EvaluationKeyGeneration;
 pub use key::ClientKey;
+pub use scores::{Decision, Scores, one_vs_one};

@@ -51,6 +51,7 @@ pub(crate) fn run(data: &[u8]) {
         task,
         classes: named.classes,
         link: named.link,
+        members: named.members,
         input_rounding: true,
         accuracy: None,
         coef: named.coef,

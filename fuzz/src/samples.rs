@@ -114,6 +114,7 @@ fn linear(params: LinearParams) -> (Model, Vec<u8>) {
         task: Task::Classification,
         classes: None,
         link: Link::Softmax,
+        members: Vec::new(),
         input_rounding: true,
         accuracy: None,
         coef: vec![vec![1.0, 0.5, -0.3], vec![-1.0, 0.2, 0.4], vec![0.1, -0.7, 0.6]],

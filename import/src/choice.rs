@@ -36,7 +36,7 @@ impl Choice {
 
     /// Returns the largest error of a probability, six standard deviations, if the model has any.
     pub fn probability_error(&self) -> Option<f64> {
-        probability_error(self.linear.link, &self.predicted)
+        probability_error(&self.linear, &self.predicted)
     }
 
     /// Returns the largest error of a score, six standard deviations, in its own units.
@@ -86,7 +86,7 @@ fn finest_needed(
 ) -> Result<(LinearModel, Vec<PredictedOutput>), ImportError> {
     let enough = |predicted: &[PredictedOutput]| {
         predicted.iter().all(|output| relative(output) <= max_error)
-            && probability_error(linear.link, predicted).is_none_or(|error| error <= PROBABILITY)
+            && probability_error(&linear, predicted).is_none_or(|error| error <= PROBABILITY)
     };
     let (mut chosen, mut predicted) = with_levels(LinearModel {
         params: LinearParams::N2048,
@@ -149,12 +149,19 @@ pub(crate) fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<Lin
 ///
 /// A sigmoid's slope is at most 1/4. For a softmax, `dp = p ((1 - p) ds - sum_j p_j ds_j)`, whose
 /// standard deviation for independent errors `ds` is at most `p (1 - p) sqrt(2)`; likewise for
-/// one-vs-rest.
-fn probability_error(link: Link, predicted: &[PredictedOutput]) -> Option<f64> {
-    let slope = match link {
-        Link::Identity | Link::Exp => return None,
-        Link::Sigmoid => 0.25,
-        Link::Softmax | Link::OneVsRest => 0.25 * std::f64::consts::SQRT_2,
+/// one-vs-rest. The error of a mean is at most the largest of its members' errors.
+fn probability_error(linear: &LinearModel, predicted: &[PredictedOutput]) -> Option<f64> {
+    let slope = |link: Link| match link {
+        Link::Identity | Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes => None,
+        Link::Sigmoid => Some(0.25),
+        Link::Softmax | Link::OneVsRest => Some(0.25 * std::f64::consts::SQRT_2),
+    };
+    let slope = match linear.link {
+        Link::Mean => {
+            let slopes = linear.members.iter().filter_map(|member| slope(member.link));
+            slopes.max_by(f64::total_cmp)?
+        }
+        link => slope(link)?,
     };
     Some(slope * predicted.iter().map(bound).fold(0.0, f64::max))
 }

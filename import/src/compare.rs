@@ -7,8 +7,8 @@ use super::{
     quoted,
     reference::{Elements, NotRun, Reference},
 };
-use blindscore_client::{Cell, Scores};
-use blindscore_protocol::descriptor::{Inputs, Link, ModelDescriptor, Task};
+use blindscore_client::{Cell, Scores, one_vs_one};
+use blindscore_protocol::descriptor::{Inputs, Link, Member, ModelDescriptor, Task};
 
 /// Most rows compared.
 pub(crate) const MOST_ROWS: usize = 500;
@@ -55,19 +55,47 @@ impl Allowed {
     }
 
     /// Returns whether a decision is closer than the allowed error of the scores.
-    pub(super) fn is_close(&self, scores: &[f64]) -> bool {
+    pub(super) fn is_close(&self, answer: &Scores, model: &ModelDescriptor) -> bool {
+        let scores = answer.scores.as_slice();
+        match model.link {
+            Link::Mean => {
+                return closest(&answer.probabilities) <= 2.0 * self.probabilities
+                    || self.has_close_vote(scores, &model.members);
+            }
+            Link::OneVsOne | Link::Votes => {
+                let classes = model.classes.as_ref().map_or(0, Vec::len);
+                // The slope of a sum's share of a vote is at most a third, and each class has a
+                // score for every other one.
+                let slope = 2.0 / 3.0 * classes as f64;
+                let largest = self.largest();
+                return scores.iter().any(|score| score.abs() <= largest)
+                    || model.link == Link::OneVsOne
+                        && closest(&one_vs_one(scores, classes)) <= slope * largest;
+            }
+            _ => {}
+        }
         match scores {
             [score] => score.abs() <= self.scores[0],
-            scores => {
-                let largest = self.scores.iter().copied().fold(0.0, f64::max);
-                let mut sorted = scores.to_vec();
-                sorted.sort_by(|a, b| b.total_cmp(a));
-                sorted
-                    .windows(2)
-                    .next()
-                    .is_some_and(|best| best[0] - best[1] <= 2.0 * largest)
-            }
+            scores => closest(scores) <= 2.0 * self.largest(),
         }
+    }
+
+    /// Returns whether a member without probabilities decides more closely than that, so that its
+    /// vote may be another.
+    fn has_close_vote(&self, mut scores: &[f64], members: &[Member]) -> bool {
+        members.iter().any(|member| {
+            let (own, rest) = scores.split_at(member.scores.min(scores.len()));
+            scores = rest;
+            member.link == Link::Identity
+                && match own {
+                    [score] => score.abs() <= self.largest(),
+                    own => closest(own) <= 2.0 * self.largest(),
+                }
+        })
+    }
+
+    fn largest(&self) -> f64 {
+        self.scores.iter().copied().fold(0.0, f64::max)
     }
 
     pub(super) fn number(
@@ -105,6 +133,14 @@ impl Allowed {
     pub(super) const fn probability(&self) -> f64 {
         self.probabilities
     }
+}
+
+/// Returns the difference between the two largest numbers.
+fn closest(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let best = sorted.windows(2).next();
+    best.map_or(f64::INFINITY, |best| best[0] - best[1])
 }
 
 /// Runs the file's graph in the clear on rows of `data`, or on rows drawn within the ranges, and
@@ -166,7 +202,7 @@ pub fn compare(
     let mut differing = Vec::new();
     for (number, (row, answers)) in rows.iter().zip(&answers).enumerate() {
         let scores = Scores::new(descriptor, choice.model.plain_scores(row));
-        let close = descriptor.task == Task::Classification && allowed.is_close(&scores.scores);
+        let close = descriptor.task == Task::Classification && allowed.is_close(&scores, descriptor);
         compared.close += usize::from(close);
         for (answer, elements) in fitted.answers.iter().zip(answers) {
             match differs(answer, elements, &scores, fitted, descriptor, &allowed, close) {
@@ -213,7 +249,7 @@ fn differs(
             };
             // The file's own names; the caller may have given others.
             let names = match (&fitted.classes, &fitted.labels) {
-                (Some(classes), _) => classes.to_vec(),
+                (Some(classes), _) => classes.clone(),
                 (None, Some(labels)) => labels.clone(),
                 (None, None) => (0..fitted.coef.len()).map(|place| place.to_string()).collect(),
             };
@@ -241,6 +277,23 @@ fn differs(
                 }
             }
             Ok(0.0)
+        }
+        // A close vote of one of several models moves the probabilities as far as a class has weight.
+        (Answer::Probabilities(_), _) if descriptor.link == Link::Mean && close => Ok(0.0),
+        (Answer::OneVsOne, _) if close => Ok(0.0),
+        (Answer::OneVsOne, Elements::Numbers(numbers)) => {
+            let classes = numbers.len();
+            let allowed_sum = allowed.largest() * classes as f64 / 3.0 + SINGLE;
+            let mut largest = 0f64;
+            for (place, (&theirs, ours)) in numbers
+                .iter()
+                .zip(one_vs_one(&scores.scores, classes))
+                .enumerate()
+            {
+                let what = || format!("decision {}", place + 1);
+                largest = largest.max(allowed.number(what, theirs, ours, allowed_sum)?);
+            }
+            Ok(largest)
         }
         (Answer::Probabilities(places), Elements::Numbers(numbers)) if places.len() == numbers.len() => {
             let mut largest = 0f64;

@@ -411,7 +411,10 @@ impl Additive {
         fitted.task = Some(task);
         match (rows, classes) {
             (1, Some(classes)) if task == Task::Classification => {
-                fitted.classes = Some(<[String; 2]>::try_from(classes).map_err(|_| malformed("classes"))?);
+                if classes.len() != 2 {
+                    return Err(malformed("classes"));
+                }
+                fitted.classes = Some(classes);
             }
             (_, Some(classes)) if task == Task::Classification => fitted.labels = Some(classes),
             _ if task == Task::Classification => return Err(malformed("classes")),

@@ -120,7 +120,7 @@ impl Expected {
         let mut differing = Vec::new();
         for (index, (row, record)) in rows.iter().zip(&records).enumerate() {
             let scores = Scores::new(model, choice.model.plain_scores(row));
-            let close = model.task == Task::Classification && allowed.is_close(&scores.scores);
+            let close = model.task == Task::Classification && allowed.is_close(&scores, model);
             compared.close += usize::from(close);
             for (place, name, column) in &columns {
                 let text = record.get(*place).unwrap_or_default().trim();

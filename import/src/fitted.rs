@@ -2,7 +2,7 @@
 
 use blindscore_client::Encoder;
 use blindscore_protocol::{
-    descriptor::{Link, Task},
+    descriptor::{Link, Member, Task},
     encoding::Encoding,
 };
 
@@ -31,12 +31,17 @@ pub struct Fitted {
     pub accuracy: Option<f64>,
     /// Purpose of the scores, if the file states it.
     pub task: Option<Task>,
-    /// Classes between which a single output decides, if it does.
-    pub classes: Option<[String; 2]>,
+    /// Classes, if not each has one output: the two that a single output decides between, or those of
+    /// several models or pairs.
+    pub classes: Option<Vec<String>>,
     /// Link function from scores to probabilities.
     pub link: Link,
+    /// Models whose probabilities are averaged, for the link `mean`.
+    pub members: Vec<Member>,
     /// Whether the link is only the usual one, because the file does not state it.
     pub assumed_link: bool,
+    /// Whether the file doesn't tell the names of its classes, because its converter leaves them out.
+    pub unnamed: bool,
     /// One row of weights per output, for features before any scaling.
     pub coef: Vec<Vec<f64>>,
     /// One intercept per output.
@@ -62,6 +67,9 @@ pub enum Answer {
     LogProbabilities(Vec<usize>),
     /// Values behind a log link, by index.
     Values(Vec<usize>),
+    /// For each class, its votes among the pairs and the sum of its scores, as
+    /// [`blindscore_client::one_vs_one`] gives them.
+    OneVsOne,
 }
 
 impl Fitted {
@@ -80,7 +88,9 @@ impl Fitted {
             task: None,
             classes: None,
             link,
+            members: Vec::new(),
             assumed_link: false,
+            unnamed: false,
             coef,
             intercept,
             answers: Vec::new(),

@@ -6,6 +6,7 @@
 //! precision; text stays text.
 
 mod learning;
+mod machines;
 mod standard;
 mod tensor;
 mod text;

@@ -30,11 +30,11 @@ pub fn settle(
             // A score without probabilities may decide by its sign, if the caller says so.
             && !(rows == 1 && fitted.link == Link::Identity && task == Task::Classification)
         {
-            let why = match &fitted.classes {
+            let why = match fitted.classes.as_deref() {
                 Some([negative, positive]) => {
                     format!(", between {} and {}", quoted(negative), quoted(positive))
                 }
-                None => String::new(),
+                _ => String::new(),
             };
             return refuse(format!(
                 "--task is {}, but the model is for {}{why}",
@@ -55,8 +55,8 @@ pub fn settle(
              classification that the largest decides, and --task multilabel that each decides for itself"
         ));
     };
-    let labels = match (&fitted.labels, &fitted.classes) {
-        (_, Some([_, positive])) => vec![positive.clone()],
+    let labels = match (&fitted.labels, fitted.classes.as_deref()) {
+        (_, Some(classes)) => names_of_scores(&fitted, classes),
         (Some(labels), None) => labels.clone(),
         // Counted from 0, as in scikit-learn and PyTorch.
         (None, None) => (0..rows).map(|index| index.to_string()).collect(),
@@ -73,7 +73,7 @@ pub fn settle(
         .map_or(&labels[..], |classes| &classes[..])
         .iter()
         .collect();
-    if names.len() < fitted.classes.as_ref().map_or(rows, |_| 2) {
+    if names.len() < fitted.classes.as_ref().map_or(rows, Vec::len) {
         return refuse(format!("two outputs have one name: {}", listed(&labels)));
     }
     let named = labels
@@ -121,14 +121,46 @@ fn refuse<T>(words: String) -> Result<T, ImportError> {
     Err(ImportError::Options(words))
 }
 
+/// Returns the names of the scores that decide between classes.
+fn names_of_scores(fitted: &Fitted, classes: &[String]) -> Vec<String> {
+    let several = |prefix: &str, scores: usize| -> Vec<String> {
+        let named = if scores == 1 { &classes[1..] } else { classes };
+        named.iter().map(|class| format!("{class}{prefix}")).collect()
+    };
+    match fitted.link {
+        Link::Mean => {
+            let members = fitted.members.iter().enumerate();
+            members
+                .flat_map(|(place, member)| several(&format!(" by model {}", place + 1), member.scores))
+                .collect()
+        }
+        Link::OneVsOne | Link::Votes => (0..classes.len())
+            .flat_map(|first| (first + 1..classes.len()).map(move |second| (first, second)))
+            .map(|(first, second)| format!("{} over {}", classes[second], classes[first]))
+            .collect(),
+        _ => several("", 1),
+    }
+}
+
 /// Replaces the file's labels by the caller's.
 fn relabel(fitted: &mut Fitted, labels: &[String]) -> Result<(), ImportError> {
     let rows = fitted.coef.len();
+    if let (Link::Mean | Link::OneVsOne | Link::Votes, Some(classes)) = (fitted.link, &mut fitted.classes) {
+        if labels.len() != classes.len() {
+            return refuse(format!(
+                "--labels names {}, the model decides between {} classes",
+                labels.len(),
+                classes.len()
+            ));
+        }
+        *classes = labels.to_vec();
+        return Ok(());
+    }
     match (rows, fitted.link, labels) {
         (1, Link::Sigmoid | Link::Identity, [negative, positive])
             if fitted.task != Some(Task::Multilabel) =>
         {
-            fitted.classes = Some([negative.clone(), positive.clone()]);
+            fitted.classes = Some(vec![negative.clone(), positive.clone()]);
             fitted.labels = None;
             fitted.task = Some(Task::Classification);
         }
@@ -169,8 +201,7 @@ mod tests {
     fn settled(fitted: Fitted, labels: &str, task: Option<Task>) -> Result<(Task, Vec<String>), String> {
         let labels = (!labels.is_empty()).then(|| names(labels));
         let settled = settle(fitted, labels.as_deref(), task).map_err(|error| error.to_string())?;
-        let classes = settled.fitted.classes.map(|classes| classes.to_vec());
-        Ok((settled.task, classes.unwrap_or(settled.labels)))
+        Ok((settled.task, settled.fitted.classes.unwrap_or(settled.labels)))
     }
 
     #[test]
@@ -178,7 +209,7 @@ mod tests {
         use Task::{Classification, Multilabel, Regression};
         let value = || scores(1, Link::Identity, Some(Regression));
         let binary = || Fitted {
-            classes: Some(["0", "1"].map(str::to_owned)),
+            classes: Some(["0", "1"].map(str::to_owned).to_vec()),
             ..scores(1, Link::Sigmoid, Some(Classification))
         };
         let open = || scores(3, Link::Identity, None);

@@ -57,6 +57,15 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         (false, 1, _) => Link::Identity,
         (false, _, _) => Link::Softmax,
     };
+    if matches!(link, Link::Mean | Link::OneVsOne | Link::Votes) {
+        return Err(field(
+            "link",
+            format!(
+                "is {}, which is for several models in one: export them to ONNX, and import that",
+                link.name()
+            ),
+        ));
+    }
     let (labels, classes) = match (rows, link, labels) {
         (1, Link::Softmax | Link::OneVsRest, _) => {
             return Err(field(
@@ -73,7 +82,7 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
                 "names one class; one sigmoid decides between two: name both, first the one that a negative score means".into(),
             ));
         }
-        (1, _, Some(labels)) if labels.len() == 2 => (None, <[String; 2]>::try_from(labels).ok()),
+        (1, _, Some(labels)) if labels.len() == 2 => (None, Some(labels)),
         (_, _, Some(labels)) if labels.len() != rows => {
             return Err(field(
                 "labels",
@@ -81,7 +90,9 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
             ));
         }
         // Counted from 0, as in frameworks.
-        (1, Link::Sigmoid, None) if !metadata.has("task") => (None, Some(["0", "1"].map(str::to_owned))),
+        (1, Link::Sigmoid, None) if !metadata.has("task") => {
+            (None, Some(["0", "1"].map(str::to_owned).to_vec()))
+        }
         (_, _, labels) => (labels, None),
     };
     let task = match (metadata.has("task"), &labels) {

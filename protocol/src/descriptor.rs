@@ -15,6 +15,8 @@ mod agreement;
 mod example;
 mod inputs;
 mod length;
+mod link;
+mod member;
 mod model;
 mod pin;
 mod task;
@@ -22,6 +24,8 @@ mod task;
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
+pub use link::Link;
+pub use member::Member;
 pub use model::Model;
 pub use pin::{ModelPin, ParsePinError};
 pub use task::Task;
@@ -116,38 +120,6 @@ fn check<T: PartialOrd + fmt::Debug + Copy>(
     })
 }
 
-/// Link function, which turns decrypted scores into probabilities or values.
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Link {
-    /// `exp(s_c) / sum exp(s)`: one of several classes.
-    Softmax,
-    /// `1 / (1 + exp(-s))` for each score: two classes, or independent labels.
-    Sigmoid,
-    /// The sigmoid of each score, divided by their sum: one of several classes, each fitted against
-    /// the rest.
-    OneVsRest,
-    /// `exp(s)` for each score: values behind a log link (Poisson, gamma and Tweedie regression).
-    Exp,
-    /// No probabilities: scores are the result (regression), or decide without them (support vector
-    /// machines).
-    Identity,
-}
-
-impl Link {
-    /// Returns the name in descriptors and model files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Softmax => "softmax",
-            Self::Sigmoid => "sigmoid",
-            Self::OneVsRest => "one-vs-rest",
-            Self::Exp => "exp",
-            Self::Identity => "identity",
-        }
-    }
-}
-
 /// One score: its name and how the integer in a response becomes a number.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -208,11 +180,17 @@ pub struct ModelDescriptor {
     pub outputs: Vec<Output>,
     /// Purpose of the scores.
     pub task: Task,
-    /// Labels of the two classes that the sign of the only output decides between, if it does.
+    /// Labels of the classes that the scores decide between, if not each class has one score: of the
+    /// two between which the sign of the only score decides, or of those that several models or
+    /// pairs decide between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<[String; 2]>,
+    pub classes: Option<Vec<String>>,
     /// Link function from scores to probabilities.
     pub link: Link,
+    /// Models whose probabilities are averaged, for the link `mean`. The scores of the first one come
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// Sizes of the blobs, in bytes.
     pub sizes: Sizes,
     /// Predicted standard deviation of a score's error, in units of the score; the largest over the

@@ -75,6 +75,7 @@ class Tables:
         self.numbers = pd.DataFrame({"age": age, "income": income, "debt ratio": debt, "visits": visits})
         self.binary = (signal > 0).astype(np.int64)
         self.three = np.array(["low", "mid", "high"])[np.digitize(signal, [-1, 1])]
+        self.four = np.digitize(signal, [-1, 0, 1])
         self.value = np.round(signal, 4)
         self.positive = np.exp(signal / 2)
         self.labels = np.c_[signal > 0, signal > 1, age > 50].astype(np.int64)
@@ -123,6 +124,12 @@ def raw(model, target=BINARY, table=NUMBERS):
 
 def regressor(model, target=VALUE, table=NUMBERS):
     return (scaled(model), table, target)
+
+
+def vote(voting, weights=None):
+    """Several classifiers; skl2onnx converts them with `flatten_transform=False` and weights in an array only."""
+    models = [("a", LogisticRegression()), ("b", discriminant_analysis.LinearDiscriminantAnalysis())]
+    return ensemble.VotingClassifier(models, voting=voting, weights=weights, flatten_transform=False)
 
 
 def step(transformer, target=BINARY, table=NUMBERS):
@@ -200,6 +207,9 @@ LINEAR = {
     "SVC (linear)": classifier(svm.SVC(kernel="linear")),
     "NuSVC (linear)": classifier(svm.NuSVC(kernel="linear")),
     "SVC (linear, three)": classifier(svm.SVC(kernel="linear"), THREE),
+    "SVC (linear, four)": classifier(svm.SVC(kernel="linear"), "four"),
+    "SVC (linear, scores of pairs)": classifier(svm.SVC(kernel="linear", decision_function_shape="ovo"), "four"),
+    "SVC (linear, probabilities)": classifier(svm.SVC(kernel="linear", probability=True), THREE),
     "LinearDiscriminantAnalysis": classifier(discriminant_analysis.LinearDiscriminantAnalysis()),
     "LinearDiscriminantAnalysis (three)": classifier(discriminant_analysis.LinearDiscriminantAnalysis(), THREE),
     "QuadraticDiscriminantAnalysis": classifier(discriminant_analysis.QuadraticDiscriminantAnalysis()),
@@ -216,19 +226,28 @@ META = {
     "OneVsRestClassifier": classifier(multiclass.OneVsRestClassifier(LogisticRegression()), THREE),
     "OneVsRestClassifier (labels)": classifier(multiclass.OneVsRestClassifier(LogisticRegression()), "labels"),
     "OneVsOneClassifier": classifier(multiclass.OneVsOneClassifier(LogisticRegression()), THREE),
+    "OneVsOneClassifier (LinearSVC)": classifier(multiclass.OneVsOneClassifier(svm.LinearSVC()), "four"),
     "OutputCodeClassifier": classifier(multiclass.OutputCodeClassifier(LogisticRegression(), random_state=0), THREE),
     "MultiOutputRegressor": regressor(multioutput.MultiOutputRegressor(Ridge()), "values"),
     "MultiOutputClassifier": classifier(multioutput.MultiOutputClassifier(LogisticRegression()), "labels"),
     "RegressorChain": regressor(multioutput.RegressorChain(Ridge()), "values"),
     "ClassifierChain": classifier(multioutput.ClassifierChain(LogisticRegression()), "labels"),
     "VotingRegressor": regressor(ensemble.VotingRegressor([("a", Ridge()), ("b", linear_model.LinearRegression())])),
-    "VotingClassifier (soft)": classifier(ensemble.VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression(C=0.01))], voting="soft")),
-    "VotingClassifier (hard)": classifier(ensemble.VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression(C=0.01))], voting="hard")),
+    "VotingClassifier (soft)": classifier(vote("soft")),
+    "VotingClassifier (soft, three)": classifier(vote("soft", weights=np.array([2, 1])), THREE),
+    "VotingClassifier (hard)": classifier(vote("hard")),
+    "VotingClassifier (hard, three)": classifier(vote("hard", weights=np.array([1, 2])), THREE),
+    "VotingClassifier (default)": classifier(ensemble.VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression(C=0.01))])),
     "BaggingRegressor": regressor(ensemble.BaggingRegressor(Ridge(), random_state=0)),
     "BaggingClassifier": classifier(ensemble.BaggingClassifier(LogisticRegression(), random_state=0)),
+    "BaggingClassifier (three)": classifier(ensemble.BaggingClassifier(LogisticRegression(), random_state=0, max_features=2), THREE),
+    "BaggingClassifier (votes)": classifier(ensemble.BaggingClassifier(svm.LinearSVC(), random_state=0)),
+    "BaggingClassifier (votes, three)": classifier(ensemble.BaggingClassifier(svm.LinearSVC(), random_state=0), THREE),
     "StackingRegressor": regressor(ensemble.StackingRegressor([("a", Ridge()), ("b", linear_model.Lasso(0.01))], Ridge())),
     "StackingClassifier": classifier(ensemble.StackingClassifier([("a", svm.LinearSVC()), ("b", LogisticRegression())], LogisticRegression())),
-    "CalibratedClassifierCV (sigmoid)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), ensemble=False)),
+    "CalibratedClassifierCV (one model)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), ensemble=False)),
+    "CalibratedClassifierCV (sigmoid)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC())),
+    "CalibratedClassifierCV (three)": classifier(calibration.CalibratedClassifierCV(LogisticRegression()), THREE),
     "CalibratedClassifierCV (isotonic)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), method="isotonic", ensemble=False)),
     "GridSearchCV": classifier(GridSearchCV(LogisticRegression(), {"C": [0.1, 1]})),
     "SelfTrainingClassifier": classifier(semi_supervised.SelfTrainingClassifier(LogisticRegression())),

@@ -312,6 +312,7 @@ impl Model {
             task: Task::Regression,
             classes: None,
             link: Link::Identity,
+            members: Vec::new(),
             sizes: Sizes::of(&set, FEATURES, outputs),
             score_error: 0.0,
             accuracy: None,

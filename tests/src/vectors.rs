@@ -243,6 +243,7 @@ fn descriptor(set: &ParameterSet, step: u64) -> Model {
         task: Task::Regression,
         classes: None,
         link: Link::Identity,
+        members: Vec::new(),
         sizes: Sizes::of(set, FEATURES, OUTPUTS),
         score_error: 0.0,
         accuracy: None,

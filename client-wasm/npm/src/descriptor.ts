@@ -54,10 +54,16 @@ export interface ModelDescriptor {
   outputs: { label: string; offset: number; half_range: number }[];
   /** Purpose of the scores: one of several classes, labels that each hold or not, or values. */
   task: "classification" | "multilabel" | "regression";
-  /** Labels of the two classes that the sign of the only score decides between, if it does. */
-  classes?: [string, string];
+  /**
+   * Labels of the classes, if not each has one score: of the two between which the sign of the only
+   * score decides, or of those that several models (`mean`) or pairs (`one-vs-one`, `votes`) decide
+   * between.
+   */
+  classes?: string[];
   /** Link function from scores to probabilities or values. */
-  link: "softmax" | "sigmoid" | "one-vs-rest" | "exp" | "identity";
+  link: "softmax" | "sigmoid" | "one-vs-rest" | "exp" | "identity" | "mean" | "one-vs-one" | "votes";
+  /** Models whose probabilities are averaged, for the link `mean`; the scores of the first come first. */
+  members?: { link: "softmax" | "sigmoid" | "one-vs-rest" | "identity"; scores: number; weight: number }[];
   /** Sizes on the wire, in bytes. */
   sizes: { public_key: number; query: number; response: number };
   /** Standard deviation of a decrypted score's error, in the score's units. */
@@ -80,8 +86,8 @@ export interface Scores {
   /** Scores in the model's units, one per output. */
   scores: Float64Array;
   /**
-   * Probabilities from the model's link function: one per output, or one for each of two classes.
-   * Empty if the link gives none.
+   * Probabilities from the model's link function: one per class, or one per output of a model
+   * without classes. Empty if the link gives none.
    */
   probabilities: Float64Array;
   /** Values of a regression, one per output: the scores, or `exp` of them. Empty for other tasks. */

@@ -4,7 +4,7 @@
 //! ranges of their own: `feature_min` and `feature_max` `[features]`.
 //!
 //! Metadata (strings): `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`,
-//! `one-vs-rest`, `exp`, `identity`), `input_levels`, and `input_min` and `input_max` unless features have
+//! `one-vs-rest`, `exp`, `identity`, `mean`, `one-vs-one`, `votes`), `input_levels`, and `input_min` and `input_max` unless features have
 //! ranges of their own. Optional:
 //! - `task` (`classification`, `multilabel`, `regression`; required if the link does not imply it,
 //!   as for several scores with the link `identity`);
@@ -13,7 +13,9 @@
 //! - `parameter_set` (`linear-n2048-v3` by default);
 //! - `features` (JSON array of names);
 //! - `encoding` (JSON: how a record becomes the features, as in descriptors);
-//! - `classes` (JSON array of the two labels between which a single output decides);
+//! - `classes` (JSON array of the labels that the outputs decide between, if not each has one: two for
+//!   a single output, or those of the links `mean`, `one-vs-one` and `votes`);
+//! - `members` (JSON array of the models that the link `mean` averages, as in descriptors);
 //! - `norm_centre` and `norm_max` (a ball that contains the inputs);
 //! - `salt` (32 hexadecimal digits, as secret as the weights; `import` generates it);
 //! - `input_rounding` (`true` if inputs lie between levels, so that rounding them is an error).
@@ -23,7 +25,7 @@ use super::{
     metadata::{Metadata, numbers, tensors, vector},
 };
 use blindscore_protocol::{
-    descriptor::{FEATURES, ImageShape, Inputs, Link, NormBound, OUTPUTS, Task},
+    descriptor::{FEATURES, ImageShape, Inputs, Link, Member, NormBound, OUTPUTS, Task},
     name::ModelName,
     params::LinearParams,
 };
@@ -48,10 +50,12 @@ pub struct LinearModel {
     pub labels: Vec<String>,
     /// Purpose of the scores.
     pub task: Task,
-    /// Labels between which a single output decides, if it does.
-    pub classes: Option<[String; 2]>,
+    /// Labels of the classes, if not each has one output.
+    pub classes: Option<Vec<String>>,
     /// Link function from scores to probabilities.
     pub link: Link,
+    /// Models whose probabilities are averaged, for the link `mean`.
+    pub members: Vec<Member>,
     /// Whether inputs must be rounded to their levels, which then counts as an error of the scores.
     pub input_rounding: bool,
     /// Accuracy on a public test set, as a share.
@@ -97,6 +101,7 @@ impl LinearModel {
             task: metadata.task(link, rows, classes.is_some())?,
             classes,
             link,
+            members: metadata.members()?,
             input_rounding: metadata.flag("input_rounding")?,
             accuracy: metadata.accuracy()?,
             coef: coef.chunks_exact(features).map(<[f64]>::to_vec).collect(),
@@ -167,8 +172,15 @@ impl LinearModel {
         entries.extend(
             self.classes
                 .as_ref()
-                .map(|classes| ("classes", json(classes.to_vec().into()))),
+                .map(|classes| ("classes", json(classes.clone().into()))),
         );
+        if !self.members.is_empty() {
+            entries.extend(
+                serde_json::to_string(&self.members)
+                    .ok()
+                    .map(|members| ("members", members)),
+            );
+        }
         if self.salt != Salt::none() {
             entries.push((Salt::ENTRY, self.salt.as_str().to_owned()));
         }
@@ -243,8 +255,13 @@ mod tests {
             },
             labels: vec!["churn".to_owned()],
             task: Task::Classification,
-            classes: Some(["stays", "leaves"].map(str::to_owned)),
-            link: Link::Sigmoid,
+            classes: Some(["stays", "leaves"].map(str::to_owned).to_vec()),
+            link: Link::Mean,
+            members: vec![Member {
+                link: Link::Sigmoid,
+                scores: 1,
+                weight: 1.0,
+            }],
             input_rounding: true,
             accuracy: None,
             coef: vec![vec![0.1, -1.0 / 3.0]],

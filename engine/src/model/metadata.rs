@@ -2,7 +2,7 @@
 
 use super::{ModelError, Salt};
 use blindscore_protocol::{
-    descriptor::{Feature, ImageShape, Inputs, Link, NormBound, Task},
+    descriptor::{Feature, ImageShape, Inputs, Link, Member, NormBound, Task},
     name::ModelName,
     params::{LinearParams, ParameterSet},
 };
@@ -208,9 +208,14 @@ impl Metadata {
         })
     }
 
-    /// Returns the two labels between which a single output decides.
-    pub(super) fn classes(&self) -> Result<Option<[String; 2]>, ModelError> {
+    /// Returns the labels of the classes, if not each has one output.
+    pub(super) fn classes(&self) -> Result<Option<Vec<String>>, ModelError> {
         self.optional_json("classes")
+    }
+
+    /// Returns the models whose probabilities are averaged.
+    pub(super) fn members(&self) -> Result<Vec<Member>, ModelError> {
+        Ok(self.optional_json("members")?.unwrap_or_default())
     }
 
     /// Returns one label per output.
@@ -230,8 +235,12 @@ impl Metadata {
     /// # Errors
     /// If it is missing or unknown.
     pub fn link(&self) -> Result<Link, ModelError> {
-        serde_json::from_value(self.get("link")?.into())
-            .map_err(|_| ModelError::field("link", "is not softmax, sigmoid, one-vs-rest, exp or identity"))
+        serde_json::from_value(self.get("link")?.into()).map_err(|_| {
+            ModelError::field(
+                "link",
+                "is not softmax, sigmoid, one-vs-rest, exp, identity, mean, one-vs-one or votes",
+            )
+        })
     }
 
     /// Returns the share of a public test set that the model gets right, if the file states it.

@@ -73,6 +73,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         task: metadata.task(link, network.biases.len(), classes.is_some())?,
         classes,
         link,
+        members: metadata.members()?,
         sizes: Sizes::of(&set, features, network.biases.len()),
         score_error: two_digits_up(logit_scale * noise),
         accuracy: metadata.accuracy()?,

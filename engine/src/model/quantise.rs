@@ -103,6 +103,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         task: float.task,
         classes: float.classes.clone(),
         link: float.link,
+        members: float.members.clone(),
         sizes: Sizes::of(&set, float.inputs.count, float.coef.len()),
         score_error: two_digits_up(
             outputs

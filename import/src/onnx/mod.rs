@@ -5,7 +5,9 @@
 //! output that is none of the model's answers.
 
 mod attributes;
+mod ballots;
 mod column;
+mod combined;
 mod constant;
 mod decoded;
 mod external;

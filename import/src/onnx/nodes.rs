@@ -4,6 +4,7 @@
 mod casts;
 mod categories;
 mod columns;
+mod combined;
 mod constants;
 mod decisions;
 mod grid;
@@ -97,6 +98,9 @@ impl Node<'_> {
         if let Some(constant) = self.constant(operator)? {
             return Ok(Value::Constant(constant));
         }
+        if let Some(value) = self.of_several(operator)? {
+            return Ok(value);
+        }
         match (operator, self.operands.as_slice()) {
             ("Identity", [value]) => Ok((*value).clone()),
             ("StringNormalizer", [Value::Texts(texts)]) => self.string_normalizer(texts),
@@ -177,6 +181,9 @@ impl Node<'_> {
     }
 
     fn learning(&self, operator: &str) -> Result<Value, ImportError> {
+        if let Some(value) = self.of_several(operator)? {
+            return Ok(value);
+        }
         match (operator, self.operands.as_slice()) {
             ("Imputer", [value]) => self.imputer(value),
             ("OneHotEncoder", [value]) => self.one_hot(value),

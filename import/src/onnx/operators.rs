@@ -65,6 +65,7 @@ const STANDARD: &[(&str, &[Attribute])] = &[
         "Dropout",
         &[("ratio", AttributeType::Float), ("seed", AttributeType::Int)],
     ),
+    ("Equal", &[]),
     ("Exp", &[]),
     ("Flatten", &[AXIS]),
     ("Floor", &[]),

@@ -2,6 +2,7 @@
 //! refused by name.
 
 use super::{
+    combined::Decider,
     inputs::Inputs,
     linear::Linear,
     value::{Held, HeldStep, Label, Scores, Value},
@@ -9,7 +10,8 @@ use super::{
 };
 use crate::{Answer, Fitted, ImportError, listed};
 use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
-use tract_onnx::pb::GraphProto;
+use std::rc::Rc;
+use tract_onnx::pb::{GraphProto, ValueInfoProto};
 
 /// Outputs of a graph by meaning, in the graph's order.
 #[derive(Default)]
@@ -21,6 +23,8 @@ struct Outputs<'a> {
     sequences: Vec<&'a str>,
     /// Names of the outputs with scores that are logarithms of their probabilities.
     logs: Vec<&'a str>,
+    /// Probabilities and scores of several models.
+    combined: Vec<(&'a str, Answer, Decider)>,
 }
 
 /// Scores of all heads, side by side.
@@ -43,35 +47,11 @@ pub(super) fn explain(
     by_skl2onnx: bool,
 ) -> Result<Fitted, ImportError> {
     let outputs = Outputs::read(graph, values)?;
-    let (label, held) = (outputs.label()?, outputs.held()?);
-    let heads = match (outputs.heads()?, label, held) {
-        (Some(heads), _, _) => heads,
-        // A support vector machine may give labels only; the scores that decide them are inside.
-        (None, Some((_, label)), _) => Heads::of(Scores::raw(label.linear.clone())),
-        (None, None, Some((_, held))) => Heads::of(Scores::new(held.linear.clone(), Some(Link::Sigmoid))),
-        (None, None, None) => {
-            return Err(ImportError::Graph(
-                "the model gives neither scores nor probabilities".into(),
-            ));
-        }
+    let (mut fitted, linear) = match outputs.combined(graph)? {
+        Some(combined) => combined,
+        None => outputs.single(graph, by_skl2onnx)?,
     };
-    let mut fitted = match (label, held) {
-        (Some((name, label)), None) => heads.classifier(name, label)?,
-        (None, Some((name, held))) => heads.multilabel(name, held)?,
-        (None, None) => heads.unlabelled()?,
-        (Some((label, _)), Some((held, _))) => return Err(two(label, held)),
-    };
-    if by_skl2onnx && fitted.task.is_none() && heads.whole.link.is_none() {
-        fitted.task = Some(Task::Regression);
-    }
-    let rows = fitted.coef.len();
-    check_count(rows)?;
-    fitted.answers = graph
-        .output
-        .iter()
-        .map(|output| outputs.answer(&output.name, &heads, &fitted))
-        .collect();
-    let linear = &heads.whole.linear;
+    check_count(fitted.coef.len())?;
     fitted.assumed = Some(linear.assumed());
     fitted.unused = inputs.unused;
     let planned = inputs.plan.finish(linear.support(), inputs.named);
@@ -144,6 +124,25 @@ impl<'a> Outputs<'a> {
                     outputs.scores.push((name, scores));
                 }
                 Some(Value::Label(label)) => outputs.labels.push((name, label)),
+                Some(Value::Ensemble(ensemble)) => {
+                    let all = (0..ensemble.classes).collect();
+                    outputs.combined.push((
+                        name,
+                        Answer::Probabilities(all),
+                        Decider::Ensemble(ensemble.clone()),
+                    ));
+                }
+                Some(Value::Pairs(pairs)) => {
+                    outputs
+                        .combined
+                        .push((name, Answer::OneVsOne, Decider::Pairs(pairs.clone())));
+                }
+                Some(Value::PairScores(pairs)) => {
+                    let opposite = (0..pairs.linear.len()).map(|place| (place, -1.0)).collect();
+                    outputs
+                        .combined
+                        .push((name, Answer::Scores(opposite), Decider::Pairs(pairs.clone())));
+                }
                 Some(Value::Held(held)) if held.step == HeldStep::Held => outputs.held.push((name, held)),
                 Some(value) => {
                     return Err(ImportError::Graph(format!(
@@ -161,6 +160,99 @@ impl<'a> Outputs<'a> {
         Ok(outputs)
     }
 
+    /// Returns the model that combines several, and the scores of all of them; `None` if the outputs
+    /// are those of one.
+    fn combined(&self, graph: &GraphProto) -> Result<Option<(Fitted, Rc<Linear>)>, ImportError> {
+        let label = self.label()?;
+        let decides = label.filter(|(_, label)| !matches!(label.decider, Decider::Largest(_)));
+        let by_label = decides.map(|(name, label)| (name, &label.decider));
+        let by_scores = self.combined.first().map(|(name, _, decider)| (*name, decider));
+        let Some((first, decider)) = by_label.or(by_scores) else {
+            return Ok(None);
+        };
+        let others = self.scores.iter().map(|(name, _)| *name);
+        let others = others.chain(self.held.iter().map(|(name, _)| *name));
+        let labels = label.filter(|_| decides.is_none()).map(|(name, _)| name);
+        let unlike = self.combined.iter().filter(|(_, _, other)| !decider.is_of(other));
+        let unlike = unlike.map(|(name, ..)| *name);
+        if let Some(other) = others.chain(labels).chain(unlike).next() {
+            return Err(two(first, other));
+        }
+        let classes = decider.classes();
+        let zipped = self.combined.iter().find_map(|(name, _, decider)| match decider {
+            Decider::Ensemble(ensemble) => ensemble.names.clone().map(|names| (*name, names)),
+            _ => None,
+        });
+        let names = match (label, zipped) {
+            (Some((one, label)), Some((other, names))) if label.names != names => {
+                return Err(ImportError::Graph(format!(
+                    "the model's labels ({one:?}) are called {}, its probabilities ({other:?}) {}",
+                    listed(&label.names),
+                    listed(&names)
+                )));
+            }
+            (Some((_, label)), _) => label.names.clone(),
+            (None, Some((_, names))) => names,
+            (None, None) => (0..classes).map(|class| class.to_string()).collect(),
+        };
+        let (linear, link, members) = decider.scores()?;
+        check_count(linear.len())?;
+        let answer = |output: &ValueInfoProto| {
+            let own = self.combined.iter().find(|(name, ..)| *name == output.name);
+            own.map_or(Answer::Label, |(_, answer, _)| answer.clone())
+        };
+        let counted = names
+            .iter()
+            .enumerate()
+            .all(|(place, name)| *name == place.to_string());
+        let fitted = Fitted {
+            // skl2onnx writes no names for OneVsOneClassifier.
+            unnamed: link == Link::OneVsOne && counted,
+            task: Some(Task::Classification),
+            classes: Some(names),
+            members,
+            answers: graph.output.iter().map(answer).collect(),
+            ..Heads::fitted(&linear, Some(link))
+        };
+        Ok(Some((fitted, linear)))
+    }
+
+    /// Returns the model that one linear map and its outputs are.
+    fn single(&self, graph: &GraphProto, by_skl2onnx: bool) -> Result<(Fitted, Rc<Linear>), ImportError> {
+        let largest = |(name, label): (&'a str, &'a Label)| match &label.decider {
+            Decider::Largest(linear) => Some((name, label, linear)),
+            _ => None,
+        };
+        let (label, held) = (self.label()?.and_then(largest), self.held()?);
+        let heads = match (self.heads()?, label, held) {
+            (Some(heads), _, _) => heads,
+            // A support vector machine may give labels only; the scores that decide them are inside.
+            (None, Some((_, _, linear)), _) => Heads::of(Scores::raw(linear.clone())),
+            (None, None, Some((_, held))) => Heads::of(Scores::new(held.linear.clone(), Some(Link::Sigmoid))),
+            (None, None, None) => {
+                return Err(ImportError::Graph(
+                    "the model gives neither scores nor probabilities".into(),
+                ));
+            }
+        };
+        let mut fitted = match (label, held) {
+            (Some((name, label, linear)), None) => heads.classifier(name, &label.names, linear)?,
+            (None, Some((name, held))) => heads.multilabel(name, held)?,
+            (None, None) => heads.unlabelled()?,
+            (Some((label, ..)), Some((held, _))) => return Err(two(label, held)),
+        };
+        if by_skl2onnx && fitted.task.is_none() && heads.whole.link.is_none() {
+            fitted.task = Some(Task::Regression);
+        }
+        check_count(fitted.coef.len())?;
+        fitted.answers = graph
+            .output
+            .iter()
+            .map(|output| self.answer(&output.name, &heads, &fitted))
+            .collect();
+        Ok((fitted, heads.whole.linear))
+    }
+
     /// Returns the labels, if any. Several outputs of labels must be the same.
     fn label(&self) -> Result<Option<(&'a str, &'a Label)>, ImportError> {
         let Some((&(name, label), rest)) = self.labels.split_first() else {
@@ -168,7 +260,7 @@ impl<'a> Outputs<'a> {
         };
         match rest
             .iter()
-            .find(|(_, other)| other.linear != label.linear || other.names != label.names)
+            .find(|(_, other)| other.decider != label.decider || other.names != label.names)
         {
             Some((other, _)) => Err(two(name, other)),
             None => Ok(Some((name, label))),
@@ -323,37 +415,34 @@ impl Heads {
     fn between(linear: &Linear, link: Option<Link>, classes: [String; 2]) -> Fitted {
         Fitted {
             task: Some(Task::Classification),
-            classes: Some(classes),
+            classes: Some(classes.to_vec()),
             // For two probabilities that add up to one, one-vs-rest is a sigmoid.
             ..Self::fitted(linear, link.map(|_| Link::Sigmoid))
         }
     }
 
     /// Returns a model with labels.
-    fn classifier(&self, name: &str, label: &Label) -> Result<Fitted, ImportError> {
+    fn classifier(&self, name: &str, names: &[String], linear: &Linear) -> Result<Fitted, ImportError> {
         let whole = &self.whole;
         if whole.link == Some(Link::Exp) {
             return Err(ImportError::Graph(format!(
                 "the model has labels ({name:?}) and values behind a log link: export one of them by itself"
             )));
         }
-        if let Some(names) = whole
-            .names
-            .as_ref()
-            .filter(|names| names.len() == label.names.len())
-            && *names != label.names
+        if let Some(others) = whole.names.as_ref().filter(|others| others.len() == names.len())
+            && others.as_slice() != names
         {
             return Err(ImportError::Graph(format!(
                 "the model's labels ({name:?}) are called {}, its scores {}",
-                listed(&label.names),
-                listed(names)
+                listed(names),
+                listed(others)
             )));
         }
-        let decides = Self::halved(&label.linear, whole.link);
+        let decides = Self::halved(linear, whole.link);
         let scored = Self::halved(&whole.linear, whole.link)
             .or_else(|| (whole.len() == 1).then(|| Linear::clone(&whole.linear)));
         if let (Some(decides), Some(scored), Ok(classes)) =
-            (&decides, scored, <[String; 2]>::try_from(label.names.clone()))
+            (&decides, scored, <[String; 2]>::try_from(names.to_vec()))
         {
             return if *decides == scored {
                 Ok(Self::between(decides, whole.link, classes))
@@ -363,7 +452,7 @@ impl Heads {
                 )))
             };
         }
-        if label.linear != whole.linear {
+        if *linear != *whole.linear {
             return Err(ImportError::Graph(format!(
                 "the model's labels ({name:?}) are not decided by its scores: export one of them by itself"
             )));
@@ -377,7 +466,7 @@ impl Heads {
         }
         Ok(Fitted {
             task: Some(Task::Classification),
-            labels: Some(label.names.clone()),
+            labels: Some(names.to_vec()),
             ..Self::fitted(&whole.linear, whole.link)
         })
     }

@@ -1,6 +1,6 @@
 //! Faults of skl2onnx 1.20, after which a file isn't what was fitted.
 
-use super::inputs::is_column;
+use super::{ballots, inputs::is_column};
 use std::collections::HashMap;
 use tract_onnx::pb::{
     GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType, type_proto,
@@ -40,6 +40,9 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
     }
     if mend_norm(graph) {
         changes.push("Normalizer(\"max\") of negative numbers, of which ONNX takes the largest and scikit-learn the largest magnitude");
+    }
+    if ballots::mend(graph) {
+        changes.push("votes of a BaggingClassifier's models, which skl2onnx adds up over the rows");
     }
     if mend_sublinear(graph) {
         changes.push("sublinear_tf, for which skl2onnx writes ln(1 + n) where scikit-learn has 1 + ln(n)");

@@ -2,6 +2,7 @@
 
 use super::{
     column::Columns,
+    combined::{Ballots, Decider, Ensemble, Pairs, Votes},
     constant::Constant,
     linear::{Form, Linear},
 };
@@ -116,11 +117,11 @@ impl Scores {
     }
 }
 
-/// Decisions: the class with the largest score of each row.
+/// Decisions for one of several classes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Label {
-    /// One score per class.
-    pub(super) linear: Rc<Linear>,
+    /// What decides.
+    pub(super) decider: Decider,
     /// Names of the classes.
     pub(super) names: Vec<String>,
     /// Type of the tensor's elements.
@@ -239,10 +240,29 @@ pub(super) enum Value {
     /// Probabilities of several models, each of two classes and a tensor of its own; here of the
     /// second class of each.
     Sequence(Scores),
+    /// Sum of several models' probabilities.
+    Ensemble(Rc<Ensemble>),
+    /// Labels on their way to votes.
+    Ballots(Ballots),
+    /// Scores of pairs of classes as a support vector machine gives them: negative for the second
+    /// class.
+    PairScores(Pairs),
+    /// Sums of votes of pairs.
+    Votes(Votes),
+    /// `times * |score| + plus` for each score, the denominator of a share of a vote.
+    Share { scores: Scores, plus: f64, times: f64 },
+    /// Scores divided by three times their magnitude plus one, which break ties between votes.
+    Confidence(Scores),
+    /// Votes and shares of votes of each class.
+    Pairs(Pairs),
     /// Norms of rows.
     RowNorm(RowNorm),
     /// The shape of a tensor with so many columns.
     Shape(usize),
+    /// The number of rows, as a shape of one axis.
+    Rows,
+    /// The shape of a matrix with as many rows, and any number of columns.
+    RowsByAny,
     /// Decisions for one of several classes.
     Label(Label),
     /// Decisions for each of several labels.
@@ -269,17 +289,26 @@ impl Value {
             }
             Self::Layers(layers) => layers.iter().map(|scores| scores.linear.size()).sum(),
             Self::RowNorm(norm) => size_of_val(&*norm.slots),
-            Self::Shape(_) => 0,
+            Self::Shape(_) | Self::Rows | Self::RowsByAny => 0,
+            Self::Ensemble(ensemble) => ensemble.size(),
+            Self::Ballots(ballots) => {
+                let label = |label: &Label| label.decider.size() + names(&label.names);
+                ballots.labels.iter().map(label).sum()
+            }
+            Self::PairScores(pairs) | Self::Pairs(pairs) => pairs.linear.size(),
+            Self::Votes(votes) => votes.size(),
             Self::Scores(scores)
             | Self::Sum(scores)
             | Self::LogSumExp(scores)
             | Self::LogSoftmax(scores)
             | Self::OnePlusExp(scores)
             | Self::Sequence(scores)
-            | Self::Swapped(scores) => {
+            | Self::Swapped(scores)
+            | Self::Share { scores, .. }
+            | Self::Confidence(scores) => {
                 scores.linear.size() + size_of_val(&*scores.places) + scores.names.as_deref().map_or(0, names)
             }
-            Self::Label(label) => label.linear.size() + names(&label.names),
+            Self::Label(label) => label.decider.size() + names(&label.names),
             Self::Held(held) => held.linear.size(),
         };
         bytes as u64
@@ -301,7 +330,11 @@ impl Value {
             Self::Swapped(_) | Self::Layers(_) => "scores in another order",
             Self::Sequence(_) => "several lists of probabilities",
             Self::RowNorm(_) => "norms of the rows",
-            Self::Shape(_) => "a shape",
+            Self::Ensemble(_) => "a sum of several models' probabilities",
+            Self::Ballots(_) | Self::Votes(_) => "votes",
+            Self::PairScores(_) | Self::Pairs(_) => "scores of pairs of classes",
+            Self::Share { .. } | Self::Confidence(_) => "shares of a vote",
+            Self::Shape(_) | Self::Rows | Self::RowsByAny => "a shape",
             Self::LogSoftmax(_) => "logarithms of probabilities",
             Self::Label(_) | Self::Held(_) => "labels",
         }

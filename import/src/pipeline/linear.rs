@@ -62,6 +62,17 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
     let in_file = ImportError::in_file(&request.file);
     let Source { fitted, graph } = read(request, bytes, reading).map_err(&in_file)?;
     let mut settled = settle(fitted.clone(), request.labels.as_deref(), request.task).map_err(&in_file)?;
+    if fitted.unnamed && request.labels.is_none() && request.expect.is_none() {
+        let classes = fitted.classes.as_ref().map_or(0, Vec::len);
+        return Err(in_file(ImportError::Options(format!(
+            "it has no names of its {classes} classes, which skl2onnx leaves out for OneVsOneClassifier: give them with --labels, in the order of \
+             classes_; with --labels {} if they are these numbers",
+            (0..classes)
+                .map(|class| class.to_string())
+                .collect::<Vec<_>>()
+                .join(",")
+        ))));
+    }
     let encoder = fitted.encoder();
     let wanted = Wanted {
         encoder: &encoder,
@@ -256,6 +267,7 @@ fn linear(request: &Request, settled: Settled, ranges: &Ranges) -> Result<Linear
         task,
         classes: fitted.classes,
         link: fitted.link,
+        members: fitted.members,
         input_rounding: true,
         accuracy: fitted.accuracy,
         coef: fitted.coef,

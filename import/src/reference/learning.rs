@@ -1,7 +1,7 @@
 //! Operators of the domain `ai.onnx.ml`.
 
 use super::{
-    NotRun, not_run,
+    NotRun, machines, not_run,
     standard::attribute,
     tensor::{Elements, Tensor},
     trees,
@@ -38,8 +38,8 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<
             )?])
         }
         "TreeEnsembleClassifier" => trees::classifier(node, first),
-        "SVMRegressor" => Ok(vec![machine(node, first)?]),
-        "SVMClassifier" => machine_classifier(node, first),
+        "SVMRegressor" => Ok(vec![machines::machine(node, first)?]),
+        "SVMClassifier" => machines::classifier(node, first),
         "LinearRegressor" => {
             let scores = linear(node, first)?;
             match text(node, "post_transform").as_deref() {
@@ -160,45 +160,6 @@ fn label_encoder(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
         Some(numbers) => Ok(Tensor::numbers(tensor.shape().to_vec(), numbers, kind)),
         None => not_run("a cell that is none of the keys"),
     }
-}
-
-/// Returns the decision function of a support vector machine with a linear kernel.
-fn machine(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
-    if text(node, "kernel_type").is_some_and(|kernel| kernel != "LINEAR") {
-        return not_run("another kernel than the linear one");
-    }
-    let (rows, width) = tensor.matrix()?;
-    let (coefficients, rho) = (floats(node, "coefficients"), floats(node, "rho"));
-    let mut vectors = floats(node, "support_vectors");
-    let weights = if vectors.is_empty() {
-        vectors = coefficients;
-        vec![1.0]
-    } else {
-        coefficients
-    };
-    if vectors.len() != weights.len() * width {
-        return not_run("support vectors of another length");
-    }
-    let mut scores = Vec::with_capacity(rows);
-    for row in tensor.as_numbers()?.chunks_exact(width) {
-        let kernels = weights
-            .iter()
-            .zip(vectors.chunks_exact(width))
-            .map(|(weight, vector)| weight * row.iter().zip(vector).map(|(x, v)| x * v).sum::<f64>());
-        scores.push(kernels.sum::<f64>() + rho.first().copied().unwrap_or(0.0));
-    }
-    Ok(Tensor::numbers(vec![rows, 1], scores, DataType::Float))
-}
-
-/// Decides for the first of two classes if the decision function is positive.
-fn machine_classifier(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, NotRun> {
-    let scores = machine(node, tensor)?;
-    let (rows, _) = scores.matrix()?;
-    let numbers = scores.as_numbers()?;
-    let decisions: Vec<usize> = numbers.iter().map(|score| usize::from(*score <= 0.0)).collect();
-    let label = named(node, &decisions).ok_or_else(|| NotRun::new("names of classes are missing"))?;
-    let both = numbers.iter().flat_map(|score| [*score, -score]).collect();
-    Ok(vec![label, Tensor::numbers(vec![rows, 2], both, DataType::Float)])
 }
 
 /// Returns the scores of each row: a dot product and an intercept per row of coefficients.

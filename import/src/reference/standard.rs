@@ -68,6 +68,7 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("LessOrEqual", Some(second)) => compared(first, second, |a, b| a <= b),
         ("Greater", Some(second)) => compared(first, second, |a, b| a > b),
         ("GreaterOrEqual", Some(second)) => compared(first, second, |a, b| a >= b),
+        ("Equal", Some(second)) => equal(first, second),
         ("Pow", Some(second)) => elementwise(first, second, f64::powf),
         ("Sqrt", _) => first.map(first.kind(), f64::sqrt),
         ("Sign", _) => first.map(first.kind(), |x| if x == 0.0 { 0.0 } else { x.signum() }),
@@ -454,6 +455,15 @@ fn truth(holds: bool) -> f64 {
 fn compared(left: &Tensor, right: &Tensor, holds: impl Fn(f64, f64) -> bool) -> Result<Tensor, NotRun> {
     let result = elementwise(left, right, |a, b| truth(holds(a, b)))?;
     result.map(DataType::Bool, |x| x)
+}
+
+fn equal(left: &Tensor, right: &Tensor) -> Result<Tensor, NotRun> {
+    let (Elements::Texts(l), Elements::Texts(r)) = (left.elements(), right.elements()) else {
+        return compared(left, right, |a, b| a == b);
+    };
+    let (shape, pairs) = left.broadcast(right)?;
+    let numbers = pairs.into_iter().map(|(a, b)| truth(l[a] == r[b])).collect();
+    Ok(Tensor::numbers(shape, numbers, DataType::Bool))
 }
 
 fn argmax(tensor: &Tensor, axis: i64, keeps: bool) -> Result<Tensor, NotRun> {

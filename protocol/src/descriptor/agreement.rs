@@ -6,7 +6,7 @@
 //! feature. Clients therefore continue automatically only with a descriptor that doesn't differ in
 //! these facts, and a pin covers them too.
 
-use super::{Feature, ImageShape, Inputs, ModelDescriptor, NormBound, Output};
+use super::{Feature, ImageShape, Inputs, Member, ModelDescriptor, NormBound, Output};
 use std::collections::HashMap;
 
 /// Maximum number of differences in a message; the rest are counted.
@@ -32,6 +32,7 @@ impl ModelDescriptor {
             task,
             classes,
             link,
+            members,
             sizes: _,
             score_error: _,
             accuracy: _,
@@ -43,9 +44,16 @@ impl ModelDescriptor {
         add("step of a level".into(), input_step.to_string());
         add("task".into(), task.name().into());
         add("link".into(), link.name().into());
-        if let Some([negative, positive]) = classes {
-            let both = format!("{}, {}", quoted(negative), quoted(positive));
-            add("classes".into(), both);
+        if let Some(classes) = classes {
+            let names: Vec<String> = classes.iter().map(|class| quoted(class)).collect();
+            add("classes".into(), names.join(", "));
+        }
+        for (index, member) in members.iter().enumerate() {
+            let Member { link, scores, weight } = member;
+            add(
+                format!("model {index}"),
+                format!("{} of {scores} scores, weight {}", link.name(), plain(*weight)),
+            );
         }
         add("number of outputs".into(), outputs.len().to_string());
         for (index, output) in outputs.iter().enumerate() {
@@ -212,6 +220,14 @@ mod tests {
             ("/link", json!("identity"), "link: softmax before, identity now"),
             ("/task", json!("regression"), "task"),
             ("/classes", Value::Null, "classes"),
+            (
+                "/members/0/weight",
+                json!(0.5),
+                "model 0: softmax of 2 scores, weight 1 before, softmax of 2 scores, weight 0.5 now",
+            ),
+            ("/members/0/link", json!("one-vs-rest"), "model 0"),
+            ("/members/0/scores", json!(1), "model 0"),
+            ("/members", json!([]), "model 0"),
             ("/outputs/0/label", json!("x"), "output 0"),
             (
                 "/outputs/0/offset",

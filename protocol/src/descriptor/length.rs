@@ -13,8 +13,12 @@ pub const TEXT_BYTES: usize = 1_000;
 const FEATURE: usize = 80;
 /// Size of an output in JSON without its label, in bytes.
 const OUTPUT: usize = 100;
+/// Size of a member in JSON, in bytes.
+const MEMBER: usize = 80;
 /// Size of a version of the wire format and a comma, in bytes.
 const FORMAT: usize = 6;
+/// Size of the quotes and the comma of a class in JSON, in bytes.
+const CLASS: usize = 3;
 /// Size of everything that a descriptor has once, without texts, in bytes.
 const ONCE: usize = 1_000;
 
@@ -63,6 +67,8 @@ impl ModelDescriptor {
             + encoding
             + FEATURE * features
             + OUTPUT * self.outputs.len()
+            + MEMBER * self.members.len()
+            + CLASS * self.classes.as_ref().map_or(0, Vec::len)
             + FORMAT * self.formats.len()
     }
 }
@@ -92,7 +98,7 @@ fn at_most(what: &str, bytes: usize, allowed: usize) -> Result<(), DescriptorErr
 mod tests {
     use super::*;
     use crate::{
-        descriptor::{FEATURES, NormBound, OUTPUTS, Sizes, example},
+        descriptor::{FEATURES, Link, Member, NormBound, OUTPUTS, Sizes, example},
         params::ParameterSet,
     };
 
@@ -126,7 +132,15 @@ mod tests {
         };
         model.outputs = vec![output; outputs];
         model.title = name.to_owned();
-        model.classes = Some([name.to_owned(), name.to_owned()]);
+        model.classes = Some(vec![name.to_owned(); 2.max(outputs)]);
+        model.members = vec![
+            Member {
+                link: Link::OneVsRest,
+                scores: usize::MAX,
+                weight: LONG,
+            };
+            outputs
+        ];
         model.sizes = Sizes {
             public_key: usize::MAX,
             query: usize::MAX,

@@ -1,6 +1,6 @@
 //! Purpose of a model's scores.
 
-use super::{DescriptorError, Link, ModelDescriptor};
+use super::{DescriptorError, Link, Member, ModelDescriptor};
 use serde::{Deserialize, Serialize};
 
 /// Purpose of a model's scores.
@@ -29,7 +29,10 @@ impl Task {
     /// Returns the task of a model that doesn't state one, if only one is possible.
     pub const fn implied(link: Link, outputs: usize, two_classes: bool) -> Option<Self> {
         match (link, outputs, two_classes) {
-            (_, _, true) | (Link::Softmax | Link::OneVsRest, _, _) => Some(Self::Classification),
+            (_, _, true)
+            | (Link::Softmax | Link::OneVsRest | Link::Mean | Link::OneVsOne | Link::Votes, _, _) => {
+                Some(Self::Classification)
+            }
             (Link::Exp, ..) => Some(Self::Regression),
             (Link::Sigmoid, 1, _) => None,
             (Link::Sigmoid, ..) => Some(Self::Multilabel),
@@ -49,24 +52,51 @@ impl ModelDescriptor {
                 problem: problem.to_owned(),
             })
         };
-        match (self.task, self.link, self.outputs.len(), &self.classes) {
-            (Task::Classification, _, 1, None) => refuse(
+        let (scores, link) = (self.outputs.len(), self.link);
+        if !self.members.is_empty() && link != Link::Mean {
+            return refuse("has members, which only the link mean has");
+        }
+        match (self.task, link, self.classes.as_deref()) {
+            (Task::Classification, Link::Mean, Some(classes)) => {
+                match Member::problem(&self.members, scores, classes.len()) {
+                    None => Ok(()),
+                    Some(problem) => refuse(problem),
+                }
+            }
+            (Task::Classification, Link::OneVsOne | Link::Votes, Some(classes)) => {
+                let count = classes.len();
+                if count > 2 && count.checked_mul(count - 1).map(|twice| twice / 2) == Some(scores) {
+                    Ok(())
+                } else {
+                    refuse("needs a score for each pair of its classes, and at least three classes")
+                }
+            }
+            (Task::Classification, Link::Mean | Link::OneVsOne | Link::Votes, None) => {
+                refuse("has a link between classes that `classes` must name")
+            }
+            (_, Link::Mean | Link::OneVsOne | Link::Votes, _) => {
+                refuse("has a link that decides between classes")
+            }
+            (Task::Classification, _, None) if scores == 1 => refuse(
                 "has one score and no classes: `classes` must name the two that its sign decides between",
             ),
-            (Task::Classification, Link::Softmax | Link::OneVsRest, 1, _) => {
+            (Task::Classification, Link::Softmax | Link::OneVsRest, _) if scores == 1 => {
                 refuse("has one score, which softmax and one-vs-rest can't use")
             }
-            (Task::Classification, _, 2.., Some(_)) => {
+            (Task::Classification, _, Some(_)) if scores > 1 => {
                 refuse("has a score for each of several outputs, and `classes` for one score between two")
             }
-            (Task::Classification, Link::Sigmoid, 2.., _) => {
+            (Task::Classification, _, Some(classes)) if classes.len() != 2 => {
+                refuse("has one score, which decides between two classes: `classes` must name two")
+            }
+            (Task::Classification, Link::Sigmoid, _) if scores > 1 => {
                 refuse("has independent sigmoids: its task is multilabel, or its link one-vs-rest")
             }
-            (Task::Multilabel, Link::Sigmoid, _, None) => Ok(()),
+            (Task::Multilabel, Link::Sigmoid, None) => Ok(()),
             (Task::Multilabel, ..) => refuse("needs the link sigmoid and no `classes`"),
-            (Task::Regression, Link::Identity | Link::Exp, _, None) => Ok(()),
+            (Task::Regression, Link::Identity | Link::Exp, None) => Ok(()),
             (Task::Regression, ..) => refuse("needs the link identity or exp, and no `classes`"),
-            (Task::Classification, Link::Exp, ..) => refuse("has the link exp, which gives values"),
+            (Task::Classification, Link::Exp, _) => refuse("has the link exp, which gives values"),
             (Task::Classification, ..) => Ok(()),
         }
     }

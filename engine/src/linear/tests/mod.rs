@@ -65,6 +65,7 @@ impl Fixture {
             task: Task::Regression,
             classes: None,
             link: Link::Identity,
+            members: Vec::new(),
             sizes: Sizes::of(&ParameterSet::Linear(params), features, outputs.len()),
             score_error: 0.0,
             accuracy: None,

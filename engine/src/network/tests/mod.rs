@@ -102,6 +102,7 @@ fn descriptor(network: &IntegerNetwork) -> Model {
         task: Task::Regression,
         classes: None,
         link: Link::Identity,
+        members: Vec::new(),
         sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
         score_error: 0.0,
         accuracy: None,

@@ -6,6 +6,7 @@ use crate::{
     onnx::{
         attributes::axes_in_words,
         column::Columns,
+        combined::Decider,
         constant::Constant,
         linear::Linear,
         value::{Held, HeldStep, Label, LabelElement, Scores, Value},
@@ -58,7 +59,7 @@ impl Node<'_> {
             _ => LabelElement::Integer,
         };
         let label = Label {
-            linear: linear.clone(),
+            decider: Decider::Largest(linear.clone()),
             names: names.clone(),
             element,
         };
@@ -131,7 +132,9 @@ impl Node<'_> {
             })),
             // These add up to one already.
             Some(Link::Softmax | Link::OneVsRest) => Ok(Value::Scores(scores.clone())),
-            Some(Link::Identity | Link::Exp) | None => self.refuse(self.what_it_gets()),
+            Some(Link::Identity | Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes) | None => {
+                self.refuse(self.what_it_gets())
+            }
         }
     }
 
@@ -201,18 +204,9 @@ impl Node<'_> {
 
     /// Takes the mean of several models' scores (BaggingRegressor).
     pub(super) fn mean_of_layers(&self, layers: &[Scores]) -> Result<Value, ImportError> {
-        let axes = self.axes(1)?;
-        if axes.as_deref() != Some(&[0]) || self.attributes().int("keepdims", 1) != 0 {
-            return self.refuse(format!(
-                "{} {}",
-                self.what_it_gets(),
-                axes_in_words(axes.as_deref())
-            ));
-        }
+        self.check_layers_axis()?;
         if layers.iter().any(|scores| scores.link.is_some()) {
-            return self.refuse(
-                " of several models' probabilities, whose mean isn't a probability of one linear model",
-            );
+            return self.refuse(" of scores and probabilities of several models");
         }
         self.sum_of(&layers.iter().collect::<Vec<_>>(), true)
     }
@@ -246,7 +240,11 @@ impl Node<'_> {
     /// (MultiOutputClassifier).
     pub(super) fn labels_beside(&self, operands: &[&Value]) -> Result<Option<Value>, ImportError> {
         let half = |value: &&Value| match value {
-            Value::Label(label) if label.names == ["0", "1"] => label.linear.halved(),
+            Value::Label(Label {
+                decider: Decider::Largest(linear),
+                names,
+                ..
+            }) if *names == ["0", "1"] => linear.halved(),
             _ => None,
         };
         let Some(halves) = operands.iter().map(half).collect::<Option<Vec<Linear>>>() else {
@@ -327,7 +325,7 @@ impl Node<'_> {
         }
         // All links keep the order of scores.
         Ok(Value::Label(Label {
-            linear: scores.linear.clone(),
+            decider: Decider::Largest(scores.linear.clone()),
             names: (0..scores.len()).map(|index| index.to_string()).collect(),
             element: LabelElement::Integer,
         }))
@@ -349,7 +347,7 @@ impl Node<'_> {
             ));
         }
         Ok(Value::Label(Label {
-            linear: label.linear.clone(),
+            decider: label.decider.clone(),
             names: classes.texts.clone(),
             element: if classes.numbers.is_empty() {
                 LabelElement::Text
@@ -433,6 +431,9 @@ impl Node<'_> {
                 if scores.link == Some(Link::Exp) && all(one, 1.0, scores.len()) && !scores.vector =>
             {
                 Ok(Value::OnePlusExp(Scores::raw(scores.linear.negated())))
+            }
+            ("Div", Value::Constant(one), Value::OnePlusExp(scores)) if all(one, 1.0, scores.len()) => {
+                self.sigmoid(scores)
             }
             ("Div", Value::Scores(scores), Value::Sum(sum)) if scores == sum => Ok(Value::Scores(Scores {
                 link: Some(Link::OneVsRest),

@@ -7,6 +7,7 @@ use crate::{
     onnx::{
         attributes::axes_in_words,
         column::{Column, Columns},
+        combined::Ballots,
         constant::Constant,
         value::{Grid, Held, HeldStep, Scores, Texts, Value},
     },
@@ -74,6 +75,13 @@ impl Node<'_> {
                 value.kind()
             ))
         };
+        if let (Value::Label(label), [1, -1, 1]) = (value, target.as_slice()) {
+            return Ok(Value::Ballots(Ballots {
+                labels: vec![label.clone()],
+                compared: false,
+                layered: true,
+            }));
+        }
         // Labels have only one axis that isn't 1, and keep their order.
         if let Value::Label(_) = value {
             let others = target.iter().filter(|&&dim| dim != 1);

@@ -5,6 +5,7 @@ use crate::{
     ImportError,
     onnx::{
         column::Columns,
+        combined::Decider,
         linear::Linear,
         value::{Label, LabelElement, Scores, Value},
     },
@@ -79,7 +80,7 @@ impl Node<'_> {
             _ => LabelElement::Integer,
         };
         let label = Label {
-            linear: linear.clone(),
+            decider: Decider::Largest(linear.clone()),
             names: names.clone(),
             element,
         };

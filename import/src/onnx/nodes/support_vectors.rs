@@ -4,6 +4,7 @@ use super::Node;
 use crate::{
     ImportError,
     onnx::{
+        combined::{Decider, pairs_of},
         linear::Linear,
         value::{Label, LabelElement, Scores, Value},
     },
@@ -22,12 +23,6 @@ impl Node<'_> {
             Ok(None) => return self.refuse(" without names of classes"),
             Err(why) => return self.refuse(why),
         };
-        if names.len() != 2 {
-            return self.refuse(format!(
-                " between {} classes, which votes among pairs of them: use LinearSVC, which has one score for each class",
-                names.len()
-            ));
-        }
         if !attributes.floats("prob_a").is_empty() {
             return self.refuse(
                 " with probability=True, whose probabilities don't follow from the decision: fit it without, or use \
@@ -35,14 +30,18 @@ impl Node<'_> {
             );
         }
         self.check_transform()?;
-        // The sum is positive for the first class.
-        let linear: Rc<Linear> = self.machine(value)?.negated().with_opposite().into();
         let element = match attributes.strings("classlabels_strings") {
             Some(texts) if !texts.is_empty() => LabelElement::Text,
             _ => LabelElement::Integer,
         };
+        if names.len() != 2 {
+            let pairs = self.machines(value, names.len())?;
+            return Ok(self.pairs_of_classes(pairs.negated(), names, element));
+        }
+        // The sum is positive for the first class.
+        let linear: Rc<Linear> = self.machine(value)?.negated().with_opposite().into();
         let label = Label {
-            linear: linear.clone(),
+            decider: Decider::Largest(linear.clone()),
             names: names.clone(),
             element,
         };
@@ -73,11 +72,8 @@ impl Node<'_> {
         }
     }
 
-    /// Returns the sum over the support vectors of their coefficients times their products with
-    /// each row, plus `rho`. Without support vectors, the coefficients are the weights.
-    fn machine(&self, value: &Value) -> Result<Linear, ImportError> {
-        let attributes = self.attributes();
-        let kernel = attributes.text("kernel_type", "LINEAR");
+    fn check_kernel(&self) -> Result<(), ImportError> {
+        let kernel = self.attributes().text("kernel_type", "LINEAR");
         if kernel != "LINEAR" {
             return self.refuse(format!(
                 " with a kernel ({}), which compares each row with training rows; that isn't served. With kernel=\"linear\" it is a linear \
@@ -85,6 +81,76 @@ impl Node<'_> {
                 kernel.to_lowercase()
             ));
         }
+        Ok(())
+    }
+
+    /// Returns the decisions between each pair of classes, positive for the first one. The support
+    /// vectors are sorted by class; each has a coefficient for every other class (LIBSVM,
+    /// `svm_predict_values`).
+    fn machines(&self, value: &Value, classes: usize) -> Result<Linear, ImportError> {
+        self.check_kernel()?;
+        let attributes = self.attributes();
+        let (coefficients, rho) = (attributes.floats("coefficients"), attributes.floats("rho"));
+        let vectors = attributes.floats("support_vectors");
+        let width = self.width(value)?;
+        let counts: Option<Vec<usize>> = attributes
+            .ints("vectors_per_class")
+            .unwrap_or_default()
+            .iter()
+            .map(|&count| usize::try_from(count).ok())
+            .collect();
+        let counts = counts.unwrap_or_default();
+        let total = counts
+            .iter()
+            .try_fold(0usize, |sum, count| sum.checked_add(*count));
+        let fits = |total: usize| {
+            classes > 2
+                && counts.len() == classes
+                && Some(vectors.len()) == total.checked_mul(width)
+                && Some(coefficients.len()) == total.checked_mul(classes - 1)
+                && rho.len() == pairs_of(classes)
+        };
+        let Some(total) = total.filter(|total| fits(*total)) else {
+            return self.refuse(format!(
+                " between {classes} classes, of {width} columns, with {} coefficients, {} numbers of support vectors and {} decisions",
+                coefficients.len(),
+                vectors.len(),
+                rho.len()
+            ));
+        };
+        self.check_weights(rho.len(), width)?;
+        self.context.work.take(&[vectors.len(), classes])?;
+        let starts: Vec<usize> = counts
+            .iter()
+            .scan(0, |end, count| {
+                *end += count;
+                Some(*end - count)
+            })
+            .collect();
+        let mut weights = Vec::with_capacity(rho.len().saturating_mul(width));
+        for first in 0..classes {
+            for second in first + 1..classes {
+                let mut sums = vec![0.0; width];
+                for (class, row) in [(first, second - 1), (second, first)] {
+                    for vector in starts[class]..starts[class] + counts[class] {
+                        let coefficient = coefficients[row * total + vector];
+                        let numbers = &vectors[vector * width..(vector + 1) * width];
+                        for (sum, number) in sums.iter_mut().zip(numbers) {
+                            *sum += coefficient * number;
+                        }
+                    }
+                }
+                weights.extend(sums);
+            }
+        }
+        self.rows(value, &weights, &rho, rho.len())
+    }
+
+    /// Returns the sum over the support vectors of their coefficients times their products with
+    /// each row, plus `rho`. Without support vectors, the coefficients are the weights.
+    fn machine(&self, value: &Value) -> Result<Linear, ImportError> {
+        self.check_kernel()?;
+        let attributes = self.attributes();
         let (coefficients, rho) = (attributes.floats("coefficients"), attributes.floats("rho"));
         let vectors = attributes.floats("support_vectors");
         let width = self.width(value)?;

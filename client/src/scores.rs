@@ -1,0 +1,225 @@
+//! What decrypted scores mean: probabilities, values, and a decision.
+
+use blindscore_protocol::descriptor::{Link, Member, ModelDescriptor, Task};
+
+/// Decrypted response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// Scores in the model's own units, one per output.
+    pub scores: Vec<f64>,
+    /// Probabilities from the model's link function: one per class, or one per output of a model
+    /// without classes. Empty if the link gives none.
+    pub probabilities: Vec<f64>,
+    /// Values of a regression: the scores, or `exp` of them behind a log link. Empty for other tasks.
+    pub values: Vec<f64>,
+    /// Class that the scores decide for; `None` if the model doesn't classify.
+    pub decision: Option<Decision>,
+}
+
+/// Decision for one of a model's classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Position of the class. If one score decides between two classes: 1 if it is positive,
+    /// otherwise 0.
+    pub index: usize,
+    /// Name of the class.
+    pub label: String,
+}
+
+impl Scores {
+    /// Derives probabilities and decision from a model's scores, one per output.
+    pub fn new(model: &ModelDescriptor, scores: Vec<f64>) -> Self {
+        let classes = model.classes.as_ref().map_or(0, Vec::len);
+        let probabilities = match (model.link, scores.as_slice()) {
+            (Link::Mean, scores) => mean(&model.members, scores, classes),
+            (link, [score]) if classes == 2 => between(link, *score),
+            (link, scores) => apply(link, scores),
+        };
+        let index = match (model.task, model.link, scores.as_slice()) {
+            (Task::Multilabel | Task::Regression, ..) => None,
+            (_, Link::Mean, _) => first_largest(&probabilities),
+            (_, Link::OneVsOne, scores) => first_largest(&one_vs_one(scores, classes)),
+            (_, Link::Votes, scores) => first_largest(&votes(scores, classes)),
+            (_, _, [score]) if classes == 2 => Some(usize::from(*score > 0.0)),
+            (_, _, scores) => {
+                let numbered = scores.iter().enumerate();
+                let best = numbered.max_by(|(_, a), (_, b)| a.total_cmp(b));
+                best.map(|(index, _)| index)
+            }
+        };
+        let label = |index: usize| match &model.classes {
+            Some(classes) => classes.get(index),
+            None => model.outputs.get(index).map(|output| &output.label),
+        };
+        let decision = index.and_then(|index| {
+            Some(Decision {
+                index,
+                label: label(index)?.clone(),
+            })
+        });
+        let values = match (model.task, model.link) {
+            (Task::Regression, Link::Exp) => scores.iter().map(|score| score.exp()).collect(),
+            (Task::Regression, _) => scores.clone(),
+            (Task::Classification | Task::Multilabel, _) => Vec::new(),
+        };
+        Self {
+            scores,
+            probabilities,
+            values,
+            decision,
+        }
+    }
+
+    /// Returns the position of the chosen class.
+    pub fn index(&self) -> Option<usize> {
+        self.decision.as_ref().map(|decision| decision.index)
+    }
+
+    /// Returns the name of the chosen class.
+    pub fn label(&self) -> Option<&str> {
+        self.decision.as_ref().map(|decision| decision.label.as_str())
+    }
+}
+
+/// Returns the position of the largest number, or of the first of several that are equal.
+fn first_largest(numbers: &[f64]) -> Option<usize> {
+    let numbered = numbers.iter().enumerate().rev();
+    let best = numbered.max_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.map(|(index, _)| index)
+}
+
+/// Returns the probabilities of a link function; the identity, `exp` and pairs give none.
+fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
+    let sigmoids = || scores.iter().copied().map(sigmoid).collect::<Vec<f64>>();
+    match link {
+        Link::Identity | Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes => Vec::new(),
+        Link::Sigmoid => sigmoids(),
+        Link::OneVsRest => normalised(sigmoids()),
+        Link::Softmax => {
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            normalised(scores.iter().map(|s| (s - largest).exp()).collect())
+        }
+    }
+}
+
+/// Returns the probabilities of the two classes that one score decides between.
+fn between(link: Link, score: f64) -> Vec<f64> {
+    let probabilities = apply(link, &[score]);
+    probabilities.iter().flat_map(|p| [1.0 - p, *p]).collect()
+}
+
+/// Returns the mean of the members' probabilities of each class. A member without probabilities gives
+/// 1 to the class that it decides for.
+fn mean(members: &[Member], mut scores: &[f64], classes: usize) -> Vec<f64> {
+    let mut mean = vec![0.0; classes];
+    for member in members {
+        let (own, rest) = scores.split_at(member.scores.min(scores.len()));
+        scores = rest;
+        let probabilities = match (member.link, own) {
+            (Link::Identity, own) => {
+                let chosen = match own {
+                    [score] => usize::from(*score > 0.0),
+                    own => first_largest(own).unwrap_or(0),
+                };
+                (0..classes)
+                    .map(|class| f64::from(u8::from(class == chosen)))
+                    .collect()
+            }
+            (link, [score]) => between(link, *score),
+            (link, own) => apply(link, own),
+        };
+        for (sum, probability) in mean.iter_mut().zip(probabilities) {
+            *sum += member.weight * probability;
+        }
+    }
+    mean
+}
+
+/// Returns how many of the pairs' scores decide for each class.
+fn votes(scores: &[f64], classes: usize) -> Vec<f64> {
+    let mut votes = vec![0.0; classes];
+    for ((first, second), score) in pairs(classes).zip(scores) {
+        votes[if *score > 0.0 { second } else { first }] += 1.0;
+    }
+    votes
+}
+
+/// Returns for each class its votes, plus its scores' sum mapped to less than half a vote: the
+/// decision function of scikit-learn's `OneVsOneClassifier` (`_ovr_decision_function`), which also
+/// `SVC` gives.
+pub fn one_vs_one(scores: &[f64], classes: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; classes];
+    for ((first, second), score) in pairs(classes).zip(scores) {
+        sums[first] -= score;
+        sums[second] += score;
+    }
+    let decided = votes(scores, classes).into_iter().zip(sums);
+    decided
+        .map(|(votes, sum)| votes + sum / (3.0 * (sum.abs() + 1.0)))
+        .collect()
+}
+
+/// Returns the pairs of classes in the order of their scores.
+fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..classes).flat_map(move |first| (first + 1..classes).map(move |second| (first, second)))
+}
+
+fn sigmoid(score: f64) -> f64 {
+    1.0 / (1.0 + (-score).exp())
+}
+
+/// Divides by the sum; if all weights are zero, they become equal.
+fn normalised(weights: Vec<f64>) -> Vec<f64> {
+    let sum: f64 = weights.iter().sum();
+    if sum > 0.0 {
+        weights.iter().map(|w| w / sum).collect()
+    } else {
+        vec![1.0 / weights.len() as f64; weights.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links() {
+        let soft = apply(Link::Softmax, &[1000.0, 1000.0, -1000.0]);
+        assert!((soft[0] - 0.5).abs() < 1e-12 && soft[2] < 1e-12);
+        assert_eq!(apply(Link::Sigmoid, &[0.0]), [0.5]);
+        assert_eq!(apply(Link::Identity, &[-3.5]), [0.0; 0]);
+        let rest = apply(Link::OneVsRest, &[0.0, 0.0, -1000.0]);
+        assert_eq!(rest, [0.5, 0.5, 0.0]);
+        assert_eq!(apply(Link::OneVsRest, &[-1000.0; 4]), [0.25; 4]);
+    }
+
+    #[test]
+    fn means_weigh_each_model() {
+        let member = |link, scores, weight| Member { link, scores, weight };
+        let two = [
+            member(Link::Sigmoid, 1, 0.5),
+            member(Link::Softmax, 2, 0.25),
+            member(Link::Identity, 1, 0.25),
+        ];
+        assert_eq!(mean(&two, &[0.0, 3.0, 3.0, 0.1], 2), [0.375, 0.625]);
+        assert_eq!(mean(&two, &[0.0, 3.0, 3.0, -0.1], 2), [0.625, 0.375]);
+        let three = [member(Link::Identity, 3, 0.5), member(Link::OneVsRest, 3, 0.5)];
+        assert_eq!(
+            mean(&three, &[0.0, 2.0, 1.0, -1000.0, 0.0, 0.0], 3),
+            [0.0, 0.75, 0.25]
+        );
+    }
+
+    /// Decision functions of `sklearn.utils.multiclass._ovr_decision_function`, by hand.
+    #[test]
+    fn pairs_vote_and_their_sums_break_ties() {
+        // 0 loses against 1 and wins against 2; 1 loses against 2: one vote for each.
+        let cycle = [0.5, -2.0, 1.0];
+        assert_eq!(votes(&cycle, 3), [1.0; 3]);
+        let third = |sum: f64| 1.0 + sum / (3.0 * (sum.abs() + 1.0));
+        assert_eq!(one_vs_one(&cycle, 3), [third(1.5), third(-0.5), third(-1.0)]);
+        assert_eq!(first_largest(&votes(&[-0.5, 2.0, -1.0], 3)), Some(0));
+        assert_eq!(first_largest(&one_vs_one(&[-0.5, 2.0, -1.0], 3)), Some(2));
+        assert_eq!(votes(&[1.0, 1.0, 1.0, -1.0, -1.0, -1.0], 4), [0.0, 3.0, 2.0, 1.0]);
+    }
+}
