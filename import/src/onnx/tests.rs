@@ -1,5 +1,6 @@
 //! Graphs that are linear models, and graphs that only look like ones.
 
+mod combined;
 mod graphs;
 mod refusals;
 
@@ -37,6 +38,7 @@ fn chosen(fitted: &Fitted) -> Choice {
         task: settled.task,
         classes: settled.fitted.classes,
         link: fitted.link,
+        members: fitted.members.clone(),
         input_rounding: true,
         accuracy: None,
         coef: fitted.coef.clone(),
@@ -119,7 +121,7 @@ fn what_changes_nothing_is_passed() {
         .node(node("Sigmoid", &["v"], &["p"]))
         .output("p");
     let fitted = compared(&squeezed);
-    assert_eq!(fitted.classes, Some(["0", "1"].map(str::to_owned)));
+    assert_eq!(fitted.classes, Some(["0", "1"].map(str::to_owned).to_vec()));
 }
 
 #[test]
@@ -264,7 +266,7 @@ fn classifiers_say_what_their_operators_mean() {
     let binary = compared(&classifier(1, &[5, 7], "LOGISTIC"));
     assert_eq!(
         (binary.classes, binary.link),
-        (Some(["5", "7"].map(str::to_owned)), Link::Sigmoid)
+        (Some(["5", "7"].map(str::to_owned).to_vec()), Link::Sigmoid)
     );
     let two = compared(&classifier(2, &[0, 1], "SOFTMAX"));
     assert_eq!(

@@ -12,7 +12,7 @@ use tract_onnx::pb::{
 
 /// A graph under construction.
 #[derive(Clone, Default)]
-pub(super) struct Builder(GraphProto);
+pub(super) struct Builder(GraphProto, String);
 
 impl Builder {
     /// Creates a graph with one input `x` of floats.
@@ -119,6 +119,12 @@ impl Builder {
         self
     }
 
+    /// Names the program that wrote the file.
+    pub(super) fn by(mut self, producer: &str) -> Self {
+        self.1 = producer.into();
+        self
+    }
+
     pub(super) fn bytes(&self) -> Vec<u8> {
         let import = |domain: &str, version| OperatorSetIdProto {
             domain: domain.into(),
@@ -127,6 +133,7 @@ impl Builder {
         let model = ModelProto {
             ir_version: 8,
             opset_import: vec![import("", 17), import("ai.onnx.ml", 1)],
+            producer_name: self.1.clone(),
             graph: Some(self.0.clone()),
             ..ModelProto::default()
         };

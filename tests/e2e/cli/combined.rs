@@ -1,0 +1,151 @@
+//! Models that combine several: averages of probabilities, and votes of pairs of classes.
+
+use super::toy::{COEF, COLOURS, PREDICT, ROWS, features, models_with, read, serve, write_rows};
+use blindscore_engine::model::Model;
+use blindscore_tests::Program;
+use tempfile::TempDir;
+
+/// Weights of a second model.
+const OTHER: [f64; 9] = [-0.2, 0.3, 0.1, 0.4, -0.6, 0.2, 0.3, 0.1, -0.5];
+
+/// Keys, rows and a prediction; returns the columns and the lines.
+fn predicted(models: &TempDir) -> (Vec<String>, Vec<Vec<String>>) {
+    let server = serve(models, &[]);
+    let program = Program::new(server.url());
+    write_rows(&program.home().join("rows.csv"));
+    program.run(&["keygen", "--model", "toy"]).expect_success();
+    program.run(&PREDICT).expect_success();
+    let (header, lines) = read(&program.home().join("scores.csv"));
+    assert_eq!(lines.len(), ROWS);
+    (header, lines)
+}
+
+fn number(cell: &str) -> f64 {
+    cell.parse().expect("a number")
+}
+
+/// Position of the largest number, the first of several.
+fn largest(numbers: &[f64]) -> usize {
+    (1..numbers.len()).fold(0, |best, place| {
+        if numbers[place] > numbers[best] {
+            place
+        } else {
+            best
+        }
+    })
+}
+
+#[test]
+fn an_average_of_models_decides_by_its_probabilities() {
+    let labels = r#"["r1", "g1", "b1", "r2", "g2", "b2"]"#;
+    let members = r#"[{"link": "softmax", "scores": 3, "weight": 0.75}, {"link": "identity", "scores": 3, "weight": 0.25}]"#;
+    let entries = [
+        ("link", "mean"),
+        ("labels", labels),
+        ("classes", COLOURS),
+        ("members", members),
+    ];
+    let models = models_with(&entries, &[COEF, OTHER].concat());
+    let (header, lines) = predicted(&models);
+    assert_eq!(
+        header.join(" "),
+        "who label score_r1 score_g1 score_b1 score_r2 score_g2 score_b2 proba_red proba_green proba_blue"
+    );
+    let model = Model::load(&models.path().join("toy.safetensors")).expect("a model");
+    for (row, line) in lines.iter().enumerate() {
+        let plain = model.plain_scores(&features(row));
+        let powers: Vec<f64> = plain[..3].iter().map(|score| score.exp()).collect();
+        let mut means: Vec<f64> = powers
+            .iter()
+            .map(|power| 0.75 * power / powers.iter().sum::<f64>())
+            .collect();
+        means[largest(&plain[3..])] += 0.25;
+        for (cell, mean) in line[8..].iter().zip(&means) {
+            assert!(
+                (number(cell) - mean).abs() < 1e-2,
+                "row {row}: {line:?}, not {means:?}"
+            );
+        }
+        assert_eq!(line[1], ["red", "green", "blue"][largest(&means)], "row {row}");
+    }
+}
+
+#[test]
+fn pairs_of_classes_vote() {
+    let labels = r#"["green over red", "blue over red", "blue over green"]"#;
+    for link in ["votes", "one-vs-one"] {
+        let models = models_with(&[("link", link), ("labels", labels), ("classes", COLOURS)], &COEF);
+        let (header, lines) = predicted(&models);
+        assert_eq!(
+            header.join(" "),
+            "who label score_green over red score_blue over red score_blue over green"
+        );
+        let model = Model::load(&models.path().join("toy.safetensors")).expect("a model");
+        let mut ties = 0;
+        for (row, line) in lines.iter().enumerate() {
+            let [green_red, blue_red, blue_green] = model.plain_scores(&features(row))[..] else {
+                panic!("three scores");
+            };
+            let won = |holds: bool| f64::from(u8::from(holds));
+            let votes = [
+                won(green_red <= 0.0) + won(blue_red <= 0.0),
+                won(green_red > 0.0) + won(blue_green <= 0.0),
+                won(blue_red > 0.0) + won(blue_green > 0.0),
+            ];
+            let sums = [
+                -green_red - blue_red,
+                green_red - blue_green,
+                blue_red + blue_green,
+            ];
+            let tie = votes == [1.0; 3];
+            ties += usize::from(tie);
+            let decided = if tie && link == "one-vs-one" {
+                largest(&sums)
+            } else {
+                largest(&votes)
+            };
+            assert_eq!(line[1], ["red", "green", "blue"][decided], "row {row} of {link}");
+        }
+        assert!(ties > 0, "no row is decided by the rule for ties");
+    }
+}
+
+#[test]
+fn members_that_do_not_fit_are_refused_by_name() {
+    let labels = r#"["a", "b", "c"]"#;
+    for (link, more, words) in [
+        ("mean", vec![], "has the link mean and no members"),
+        (
+            "mean",
+            vec![(
+                "members",
+                "[{\"link\": \"softmax\", \"scores\": 2, \"weight\": 1}]",
+            )],
+            "a probability for each class",
+        ),
+        (
+            "mean",
+            vec![(
+                "members",
+                "[{\"link\": \"softmax\", \"scores\": 3, \"weight\": 0.5}]",
+            )],
+            "don't add up to one",
+        ),
+        (
+            "softmax",
+            vec![(
+                "members",
+                "[{\"link\": \"softmax\", \"scores\": 3, \"weight\": 1}]",
+            )],
+            "only the link mean has",
+        ),
+    ] {
+        let mut entries = vec![("link", link), ("labels", labels), ("classes", COLOURS)];
+        entries.extend(more);
+        let models = models_with(&entries, &COEF);
+        let Err(error) = Model::load(&models.path().join("toy.safetensors")) else {
+            panic!("{link} was read");
+        };
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
