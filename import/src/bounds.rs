@@ -10,8 +10,6 @@ pub(crate) use blindscore_engine::model::MOST_FILE;
 pub(crate) const MOST_DECODED: u64 = 600_000_000;
 /// Most nodes of a graph.
 pub(crate) const MOST_NODES: usize = 100_000;
-/// Deepest nesting of messages in a file.
-pub(crate) const MOST_DEPTH: usize = 32;
 /// Most outputs of a graph, most of which must be parts of one answer.
 pub(crate) const MOST_OUTPUTS: usize = 2_000;
 /// Most bytes of values held at once while a graph is read: seven times the largest weight matrix.

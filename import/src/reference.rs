@@ -16,11 +16,11 @@ use super::{
     bounds::{MOST_HELD, Work, megabytes},
     onnx::{Graph, Uses, axes_in_words, type_name},
 };
+use crate::onnx::proto::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
 use blindscore_client::{Cell, Encoder};
 use blindscore_protocol::encoding::MISSING_CATEGORY;
 use std::collections::{HashMap, HashSet};
 use tensor::Tensor;
-use tract_onnx::pb::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
 
 pub(super) use tensor::Elements;
 

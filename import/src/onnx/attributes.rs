@@ -1,7 +1,7 @@
 //! Attributes of the nodes of ONNX files.
 
 use crate::bounds::MOST_NAME;
-use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
+use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 /// Returns an operator's name, with its domain unless that is the default one.
 pub(super) fn operator(node: &NodeProto) -> String {

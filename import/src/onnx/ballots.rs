@@ -1,7 +1,7 @@
 //! A fault of skl2onnx 1.20: the votes of a `BaggingClassifier` whose models give no probabilities are
 //! added up over the rows instead of the models.
 
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
+use crate::onnx::proto::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
 
 /// Name of the constant that a mended node takes.
 const MODELS: &str = "blindscore: axis of models";

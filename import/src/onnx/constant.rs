@@ -1,8 +1,8 @@
 //! Constant tensors of ONNX files.
 
 use super::attributes::{type_name, utf8};
+use crate::onnx::proto::{TensorProto, tensor_proto::DataType};
 use blindscore_protocol::descriptor::OUTPUTS;
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
 
 /// Most values of a constant: more than the largest weight matrix.
 const MOST_VALUES: usize = 64_000_000;

@@ -1,14 +1,14 @@
 //! Memory that a decoded ONNX file takes, counted on its bytes: two bytes may become a thousand in
 //! memory.
 
+use crate::onnx::proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    tensor_shape_proto::Dimension, type_proto,
+};
 use crate::{
     ImportError,
-    bounds::{MOST_DECODED, MOST_DEPTH, MOST_NODES, megabytes},
-};
-use tract_onnx::pb::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto,
-    StringStringEntryProto, TensorAnnotation, TensorProto, TensorShapeProto, TrainingInfoProto, TypeProto,
-    ValueInfoProto, tensor_proto::Segment, tensor_shape_proto::Dimension, type_proto,
+    bounds::{MOST_DECODED, MOST_NODES, megabytes},
 };
 
 /// Refuses a file that would take too much memory.
@@ -17,7 +17,7 @@ use tract_onnx::pb::{
 /// If it would, or its bytes are not well-formed messages.
 pub(super) fn check(bytes: &[u8]) -> Result<(), ImportError> {
     let mut counted = Counted { memory: 0, nodes: 0 };
-    counted.message(Message::Model, bytes, 0)
+    counted.message(Message::Model, bytes)
 }
 
 /// Messages of the ONNX format.
@@ -28,7 +28,6 @@ enum Message {
     Node,
     Attribute,
     Tensor,
-    Segment,
     SparseTensor,
     ValueInfo,
     Type,
@@ -37,9 +36,6 @@ enum Message {
     Dimension,
     Entry,
     OperatorSet,
-    Annotation,
-    Training,
-    Function,
 }
 
 /// Content of a length-delimited field.
@@ -57,27 +53,19 @@ impl Message {
     /// Returns the content of the field with a number.
     const fn field(self, number: u64) -> Field {
         Field::Message(match (self, number) {
-            (Self::Model, 7) | (Self::Attribute, 6 | 11) | (Self::Training, 1 | 2) => Self::Graph,
-            (Self::Graph, 14) => Self::Annotation,
-            (Self::Model, 14) | (Self::Tensor, 13) | (Self::Annotation, 2) | (Self::Training, 3 | 4) => {
-                Self::Entry
-            }
-            (Self::Model, 8) | (Self::Function, 9) => Self::OperatorSet,
-            (Self::Model, 20) => Self::Training,
-            (Self::Model, 25) => Self::Function,
-            (Self::Graph, 1) | (Self::Function, 7) => Self::Node,
-            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => Self::Tensor,
-            (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Self::SparseTensor,
-            (Self::Graph, 11..=13) => Self::ValueInfo,
+            (Self::Model, 7) => Self::Graph,
+            (Self::Tensor, 13) => Self::Entry,
+            (Self::Model, 8) => Self::OperatorSet,
+            (Self::Graph, 1) => Self::Node,
+            (Self::Graph, 5) | (Self::Attribute, 5) | (Self::SparseTensor, 1) => Self::Tensor,
+            (Self::Graph, 15) => Self::SparseTensor,
+            (Self::Graph, 11 | 12) => Self::ValueInfo,
             (Self::Node, 5) => Self::Attribute,
-            (Self::Attribute, 15) | (Self::ValueInfo, 2) => Self::Type,
+            (Self::ValueInfo, 2) => Self::Type,
             (Self::Type, 1) => Self::TensorType,
             (Self::TensorType, 2) => Self::Shape,
             (Self::Shape, 1) => Self::Dimension,
-            (Self::Tensor, 3) => Self::Segment,
-            (Self::Tensor, 1 | 5 | 7 | 11) | (Self::Attribute, 8) | (Self::SparseTensor, 3) => {
-                return Field::Integers;
-            }
+            (Self::Tensor, 1 | 5 | 7 | 11) | (Self::Attribute, 8) => return Field::Integers,
             (Self::Tensor, 4 | 10) | (Self::Attribute, 7) => return Field::Floats,
             _ => return Field::Bytes,
         })
@@ -90,7 +78,6 @@ impl Message {
             Self::Node => size_of::<NodeProto>(),
             Self::Attribute => size_of::<AttributeProto>(),
             Self::Tensor => size_of::<TensorProto>(),
-            Self::Segment => size_of::<Segment>(),
             Self::SparseTensor => size_of::<SparseTensorProto>(),
             Self::ValueInfo => size_of::<ValueInfoProto>(),
             Self::Type => size_of::<TypeProto>(),
@@ -99,9 +86,6 @@ impl Message {
             Self::Dimension => size_of::<Dimension>(),
             Self::Entry => size_of::<StringStringEntryProto>(),
             Self::OperatorSet => size_of::<OperatorSetIdProto>(),
-            Self::Annotation => size_of::<TensorAnnotation>(),
-            Self::Training => size_of::<TrainingInfoProto>(),
-            Self::Function => size_of::<FunctionProto>(),
         }
     }
 }
@@ -112,12 +96,8 @@ struct Counted {
 }
 
 impl Counted {
-    fn message(&mut self, message: Message, bytes: &[u8], depth: usize) -> Result<(), ImportError> {
-        if depth > MOST_DEPTH {
-            return refuse(format!(
-                "the file has parts within parts, more than {MOST_DEPTH} of them"
-            ));
-        }
+    /// Counts a message. No message can contain another of its kind, so that the depth is bounded.
+    fn message(&mut self, message: Message, bytes: &[u8]) -> Result<(), ImportError> {
         if message == Message::Node {
             self.nodes += 1;
             if self.nodes > MOST_NODES {
@@ -146,7 +126,7 @@ impl Counted {
                         .and_then(|length| rest.split_at_checked(length));
                     let (field, after) = field.ok_or_else(cut)?;
                     rest = after;
-                    self.field(message.field(key >> 3), field, depth)?;
+                    self.field(message.field(key >> 3), field)?;
                 }
                 _ => return Err(ImportError::NotOnnx("it is damaged, or something else".into())),
             }
@@ -154,9 +134,9 @@ impl Counted {
         Ok(())
     }
 
-    fn field(&mut self, kind: Field, bytes: &[u8], depth: usize) -> Result<(), ImportError> {
+    fn field(&mut self, kind: Field, bytes: &[u8]) -> Result<(), ImportError> {
         match kind {
-            Field::Message(message) => self.message(message, bytes, depth + 1),
+            Field::Message(message) => self.message(message, bytes),
             // Only the last byte of a varint has no continuation bit.
             Field::Integers => self.take(bytes.iter().filter(|byte| **byte < 0x80).count(), 2 * 8),
             Field::Floats => self.take(bytes.len(), 2),
@@ -219,17 +199,11 @@ mod tests {
     fn files_of_many_small_parts_are_refused_before_they_are_decoded() {
         let many = |part: &[u8], count: usize| field(7, &part.repeat(count));
         let attributes = field(7, &field(1, &field(5, b"").repeat(1_000_000)));
-        let mut deep = Vec::new();
-        for _ in 0..MOST_DEPTH {
-            // A graph within an attribute of a node of a graph.
-            deep = field(1, &field(5, &field(6, &deep)));
-        }
         for (bytes, words) in [
             (many(&field(1, b""), MOST_NODES + 1), "nodes"),
             (many(&field(5, b""), 2_000_000), "of memory"),
             (attributes, "of memory"),
             (many(&field(5, &field(7, &[0; 40_000_000])), 1), "of memory"),
-            (field(7, &deep), "parts within parts"),
             (vec![0x3a, 5, 1], "cut off"),
             (vec![0x3b], "damaged"),
             (vec![0xff; 20], "cut off"),
@@ -244,7 +218,7 @@ mod tests {
         let model = include_bytes!("../../../tests/fixtures/models/breast-cancer-frame/model.onnx");
         check(model).unwrap();
         let mut counted = Counted { memory: 0, nodes: 0 };
-        counted.message(Message::Model, model, 0).unwrap();
+        counted.message(Message::Model, model).unwrap();
         let graph = ModelProto::decode(&model[..]).unwrap().graph.unwrap();
         assert_eq!(counted.nodes, graph.node.len());
         let attributes: usize = graph.node.iter().map(|node| node.attribute.len()).sum();

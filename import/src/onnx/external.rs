@@ -1,5 +1,6 @@
 //! Tensors with data in a file beside the model, as written by PyTorch (ONNX, "External Data").
 
+use crate::onnx::proto::{TensorProto, tensor_proto::DataLocation};
 use crate::{
     bounds::{MOST_FILE, megabytes},
     quoted,
@@ -9,7 +10,6 @@ use std::{
     io::{Read, Seek, SeekFrom},
     path::{Component, Path},
 };
-use tract_onnx::pb::{TensorProto, tensor_proto::DataLocation};
 
 /// Returns the tensor, with its data if they are in a file of `folder`. The error describes the
 /// problem. `left` is the number of bytes that all further tensors together may have.
@@ -68,7 +68,7 @@ pub(super) fn loaded(mut tensor: TensorProto, folder: &Path, left: &mut u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tract_onnx::pb::StringStringEntryProto;
+    use crate::onnx::proto::StringStringEntryProto;
 
     fn tensor(entries: &[(&str, &str)]) -> TensorProto {
         let entries = entries.iter().map(|(key, value)| StringStringEntryProto {
@@ -76,7 +76,7 @@ mod tests {
             value: (*value).into(),
         });
         TensorProto {
-            data_location: Some(DataLocation::External as i32),
+            data_location: DataLocation::External as i32,
             external_data: entries.collect(),
             ..TensorProto::default()
         }

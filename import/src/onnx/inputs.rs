@@ -7,14 +7,14 @@ use super::{
     values::Values,
 };
 use crate::ImportError;
+use crate::onnx::proto::{
+    GraphProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
+};
 use blindscore_protocol::{
     descriptor::FEATURES,
     encoding::{Column, ColumnKind},
 };
 use std::collections::HashSet;
-use tract_onnx::pb::{
-    GraphProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
-};
 
 /// Inputs of a graph.
 pub(super) struct Inputs {

@@ -17,6 +17,7 @@ mod nodes;
 mod operators;
 mod outputs;
 mod plan;
+pub(crate) mod proto;
 mod repair;
 mod value;
 mod values;
@@ -26,6 +27,7 @@ use super::{
     bounds::{MOST_FILE, MOST_NAME, MOST_OUTPUTS, Work},
     quoted,
 };
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
 use attributes::operator;
 pub(super) use attributes::{axes_in_words, type_name};
 use constant::Constant;
@@ -37,7 +39,6 @@ use std::{
     collections::{HashMap, HashSet},
     path::Path,
 };
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use value::Value;
 use values::Values;
 

@@ -24,9 +24,9 @@ use super::{
     value::{RowNorm, Scores, Value},
     values::Values,
 };
+use crate::onnx::proto::NodeProto;
 use crate::{ImportError, bounds::Work};
 use blindscore_protocol::encoding::Function;
-use tract_onnx::pb::NodeProto;
 
 /// Context shared by all nodes of a graph.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 
 use super::{attributes::operator, unsupported};
 use crate::ImportError;
-use tract_onnx::pb::{NodeProto, OperatorSetIdProto, attribute_proto::AttributeType};
+use crate::onnx::proto::{NodeProto, OperatorSetIdProto, attribute_proto::AttributeType};
 
 /// Newest version of ONNX's default operators that this code was written for.
 const NEWEST: i64 = 28;

@@ -8,10 +8,10 @@ use super::{
     value::{Held, HeldStep, Label, Scores, Value},
     values::Values,
 };
+use crate::onnx::proto::{GraphProto, ValueInfoProto};
 use crate::{Answer, Fitted, ImportError, listed};
 use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
 use std::rc::Rc;
-use tract_onnx::pb::{GraphProto, ValueInfoProto};
 
 /// Outputs of a graph by meaning, in the graph's order.
 #[derive(Default)]

@@ -1,10 +1,10 @@
 //! Faults of skl2onnx 1.20, after which a file isn't what was fitted.
 
 use super::{ballots, inputs::is_column};
-use std::collections::HashMap;
-use tract_onnx::pb::{
+use crate::onnx::proto::{
     GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType, type_proto,
 };
+use std::collections::HashMap;
 
 /// Norm of a mended `Normalizer`.
 pub(crate) const LARGEST_MAGNITUDE: &str = "blindscore: largest magnitude";

@@ -7,7 +7,7 @@ use super::{
     trees,
 };
 use crate::onnx::LARGEST_MAGNITUDE;
-use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
+use crate::onnx::proto::{NodeProto, tensor_proto::DataType};
 
 /// Runs a node of this domain.
 pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, NotRun> {

@@ -7,7 +7,7 @@ use super::{
     standard::attribute,
     tensor::Tensor,
 };
-use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
+use crate::onnx::proto::{NodeProto, tensor_proto::DataType};
 
 /// Returns the decision function of a support vector machine with a linear kernel.
 pub(super) fn machine(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {

@@ -5,7 +5,7 @@ use super::{
     tensor::{Elements, Tensor},
     text, type_name,
 };
-use tract_onnx::pb::{AttributeProto, NodeProto, tensor_proto::DataType};
+use crate::onnx::proto::{AttributeProto, NodeProto, tensor_proto::DataType};
 
 /// Most elements of a constant that a node makes.
 const MOST_CONSTANT: usize = 1 << 20;

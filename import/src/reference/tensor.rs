@@ -1,7 +1,7 @@
 //! Tensors of numbers or text.
 
 use super::{NotRun, not_run, type_name};
-use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+use crate::onnx::proto::{TensorProto, tensor_proto::DataType};
 
 /// A tensor of the reference interpreter.
 #[derive(Clone, Debug, PartialEq)]

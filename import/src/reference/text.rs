@@ -5,9 +5,9 @@ use super::{
     standard::{attribute, int},
     tensor::{Elements, Tensor},
 };
+use crate::onnx::proto::{NodeProto, tensor_proto::DataType};
 use regex::Regex;
 use std::collections::HashMap;
-use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 fn texts(tensor: &Tensor) -> Result<&[String], NotRun> {
     match tensor.elements() {

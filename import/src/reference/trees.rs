@@ -7,8 +7,8 @@ use super::{
     standard::attribute,
     tensor::Tensor,
 };
+use crate::onnx::proto::{NodeProto, tensor_proto::DataType};
 use std::collections::HashMap;
-use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 /// Walks down every tree, and adds the numbers of the leaves.
 pub(super) fn run(node: &NodeProto, tensor: &Tensor, kind: &str, outputs: usize) -> Result<Tensor, NotRun> {

@@ -2,6 +2,7 @@
 //! make another model.
 
 use super::Node;
+use crate::onnx::proto::tensor_proto::DataType;
 use crate::{
     ImportError, listed,
     onnx::{
@@ -13,7 +14,6 @@ use crate::{
 };
 use blindscore_protocol::encoding::Step;
 use std::rc::Rc;
-use tract_onnx::pb::tensor_proto::DataType;
 
 /// Bound up to which whole numbers are exact in single precision.
 const EXACT: i64 = 1 << 24;

@@ -1,6 +1,7 @@
 //! Operators on classifiers that combine several linear models.
 
 use super::Node;
+use crate::onnx::proto::tensor_proto::DataType;
 use crate::{
     ImportError,
     onnx::{
@@ -14,7 +15,6 @@ use crate::{
 };
 use blindscore_protocol::descriptor::{Link, OUTPUTS};
 use std::rc::Rc;
-use tract_onnx::pb::tensor_proto::DataType;
 
 impl Node<'_> {
     /// Evaluates an operator on averages of probabilities or on votes; `None` if it isn't one.

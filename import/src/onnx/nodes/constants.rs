@@ -1,11 +1,11 @@
 //! Operators that turn constants into constants.
 
 use super::Node;
+use crate::onnx::proto::tensor_proto::DataType;
 use crate::{
     ImportError,
     onnx::{constant::Constant, value::Value},
 };
-use tract_onnx::pb::tensor_proto::DataType;
 
 impl Node<'_> {
     /// Evaluates an operator on constants only; `None` if it has other operands.

@@ -1,7 +1,6 @@
 //! Builder of test graphs, node by node.
 
-use prost::Message;
-use tract_onnx::pb::{
+use crate::onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
     TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
@@ -9,6 +8,7 @@ use tract_onnx::pb::{
     tensor_shape_proto::{Dimension, dimension},
     type_proto,
 };
+use prost::Message;
 
 /// A graph under construction.
 #[derive(Clone, Default)]
