@@ -22,6 +22,7 @@ mod agreement;
 mod bounds;
 mod calibration;
 mod choice;
+mod coefficients;
 mod compare;
 mod ebm;
 mod error;

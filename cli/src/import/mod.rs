@@ -5,7 +5,7 @@ mod report;
 use blindscore_import::{Request, TableOptions, defaults, import, limits};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
-    descriptor::Task,
+    descriptor::{Link, Task},
     name::ModelName,
 };
 use clap::Args;
@@ -23,6 +23,8 @@ Examples:
     blindscore import churn.onnx --name churn --models-dir models
   Weights saved from numpy (safetensors: coef, intercept), features between 0 and 1:
     blindscore import weights.safetensors --name churn --input-min 0 --input-max 1
+  Coefficients of a logistic regression from R (write.csv(coef(model), file=\"churn.csv\")) or statsmodels (model.params.to_csv):
+    blindscore import churn.csv --name churn --link sigmoid --labels no,yes --calibrate train.csv
   Compared with the pipeline's own predictions for these rows, one line each (numpy.savetxt of pipeline.predict(X_train), or a CSV file with a header
   such as predicted,proba_no,proba_yes). This finds export mistakes, such as a different order of columns, before the model is served:
     blindscore import churn.onnx --name churn --calibrate train.csv --expect predicted.csv
@@ -50,12 +52,12 @@ It writes MODELS_DIR/NAME@VERSION.safetensors, which `blindscore-server serve --
     )
 }
 
-/// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch) or safetensors
-/// (numpy), or a projection network
+/// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch), safetensors (numpy),
+/// JSON (EBM) or a table of coefficients (R, statsmodels), or a projection network
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub(crate) struct ImportArgs {
-    /// Fitted model: .onnx or .safetensors
+    /// Fitted model: .onnx, .safetensors, .json (EBM) or .csv (coefficients)
     file: PathBuf,
 
     /// Name in URLs: a-z, 0-9 and '-'
@@ -129,6 +131,11 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "TASK", value_parser = task)]
     task: Option<Task>,
 
+    /// What becomes of the sum of a table of coefficients (.csv), which doesn't say it: sigmoid
+    /// (logistic regression), softmax (multinomial), exp (log link) or identity (linear regression)
+    #[arg(long, value_name = "LINK", value_parser = link)]
+    link: Option<Link>,
+
     #[arg(long, value_name = "SHARE", help = format!(
         "Largest allowed error of a score, as a share of the score's range (six standard deviations) \
          [default: {}]. A finer parameter set is used if the usual one misses it, or would change \
@@ -168,6 +175,7 @@ impl From<ImportArgs> for Request {
             range: args.input_min.zip(args.input_max),
             labels: args.labels,
             task: args.task,
+            link: args.link,
             max_error: args.max_error,
             check_rows: args.check_rows,
         }
@@ -193,6 +201,13 @@ fn label(text: &str) -> Result<String, &'static str> {
         "" => Err("a name is empty"),
         name => Ok(name.to_owned()),
     }
+}
+
+fn link(text: &str) -> Result<Link, &'static str> {
+    [Link::Sigmoid, Link::Softmax, Link::Exp, Link::Identity]
+        .into_iter()
+        .find(|link| link.name() == text)
+        .ok_or("not sigmoid, softmax, exp or identity")
 }
 
 fn task(text: &str) -> Result<Task, &'static str> {

@@ -161,6 +161,7 @@ impl Node<'_> {
             ("Sigmoid", [Value::Scores(scores)]) => self.sigmoid(scores),
             // Probabilities are not negative.
             ("Abs", [value @ Value::Scores(Scores { link: Some(_), .. })]) => Ok((*value).clone()),
+            ("BatchNormalization", [value, parameters @ ..]) => self.batch_normalised(value, parameters),
             ("Concat", operands) => self.concat(operands),
             ("Sum" | "Mean", operands) => self.added(operands, operator == "Mean"),
             ("ReduceMean", [Value::Layers(layers), ..]) => self.mean_of_layers(layers),

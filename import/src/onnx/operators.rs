@@ -48,6 +48,14 @@ const STANDARD: &[(&str, &[Attribute])] = &[
         ],
     ),
     (
+        "BatchNormalization",
+        &[
+            ("epsilon", AttributeType::Float),
+            ("momentum", AttributeType::Float),
+            ("training_mode", AttributeType::Int),
+        ],
+    ),
+    (
         "Cast",
         &[("to", AttributeType::Int), ("saturate", AttributeType::Int)],
     ),

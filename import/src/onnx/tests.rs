@@ -246,6 +246,38 @@ fn outputs_that_are_not_of_the_same_scores_are_named() {
 }
 
 #[test]
+fn batch_normalisation_is_folded_in() {
+    let graph = |gain: &[f32], training: i64| {
+        Builder::new(2)
+            .floats("gain", &[gain.len() as i64], gain)
+            .floats("bias", &[2], &[0.5, -1.0])
+            .floats("mean", &[2], &[1.0, 2.0])
+            .floats("variance", &[2], &[4.0, 0.25])
+            .floats("W", &[2, 1], &[3.0, -1.0])
+            .node(
+                node(
+                    "BatchNormalization",
+                    &["x", "gain", "bias", "mean", "variance"],
+                    &["n"],
+                )
+                .float("epsilon", 0.5)
+                .int("training_mode", training),
+            )
+            .node(node("MatMul", &["n", "W"], &["y"]))
+            .output("y")
+    };
+    let fitted = compared(&graph(&[2.0, 0.5], 0));
+    assert!((fitted.coef[0][0] - 6.0 / 4.5f64.sqrt()).abs() < 1e-12);
+    for (graph, words) in [
+        (graph(&[2.0], 0), "of 2 columns"),
+        (graph(&[2.0, 0.5], 1), "training mode"),
+    ] {
+        let error = read(&graph.bytes()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn classifiers_say_what_their_operators_mean() {
     let classifier = |rows: usize, classes: &[i64], transform: &str| {
         let coefficients: Vec<f32> = (0..2 * rows)

@@ -3,7 +3,7 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
-    agreement, choose, compare, ngrams,
+    agreement, choose, coefficients, compare, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -181,7 +181,14 @@ struct Source {
 
 fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, ImportError> {
     let folder = request.file.parent().unwrap_or(Path::new(""));
-    match request.file.extension().and_then(|extension| extension.to_str()) {
+    let extension = request.file.extension().and_then(|extension| extension.to_str());
+    if let Some(link) = request.link.filter(|_| extension != Some("csv")) {
+        return Err(ImportError::Options(format!(
+            "--link {} is for tables of coefficients (.csv); other files state their link",
+            link.name()
+        )));
+    }
+    match extension {
         Some("onnx") => {
             let graph = Graph::decode_as(bytes, folder, reading)?;
             Ok(Source {
@@ -197,8 +204,17 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
             fitted: read_json(bytes)?,
             graph: None,
         }),
+        Some("csv") => Ok(Source {
+            fitted: coefficients::read(
+                bytes.to_vec(),
+                request.link,
+                request.labels.as_deref(),
+                &request.table,
+            )?,
+            graph: None,
+        }),
         other => Err(ImportError::Options(format!(
-            "its name ends in none of .onnx, .safetensors and .json{}",
+            "its name ends in none of .onnx, .safetensors, .json and .csv{}",
             other.and_then(advice).unwrap_or_default()
         ))),
     }

@@ -11,7 +11,10 @@ use blindscore_engine::{
     files,
     model::{MOST_FILE, Model, Registry},
 };
-use blindscore_protocol::{descriptor::Task, name::ModelName};
+use blindscore_protocol::{
+    descriptor::{Link, Task},
+    name::ModelName,
+};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -29,7 +32,7 @@ pub mod defaults {
 /// Input of an import, and the caller's choices.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Fitted model: `.onnx` or `.safetensors`.
+    /// Fitted model: `.onnx`, `.safetensors`, `.json` or `.csv`.
     pub file: PathBuf,
     /// Name in addresses.
     pub name: ModelName,
@@ -51,6 +54,8 @@ pub struct Request {
     pub labels: Option<Vec<String>>,
     /// Purpose of the scores.
     pub task: Option<Task>,
+    /// Link function of a table of coefficients, which doesn't state it.
+    pub link: Option<Link>,
     /// Largest allowed error of a score, as a share of its range.
     pub max_error: Option<f64>,
     /// Number of calibration rows to score encrypted.

@@ -91,6 +91,7 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("Squeeze", axes) => squeeze(first, axes_of(node, axes)?),
         ("Unsqueeze", axes) => unsqueeze(first, &axes_of(node, axes)?.unwrap_or_default()),
         ("Transpose", _) => transpose(first, attribute(node, "perm")),
+        ("BatchNormalization", _) => batch_normalised(node, operands),
         ("Concat", _) => concat(operands, int(node, "axis", i64::MAX)),
         ("Slice", _) => slice(node, first, operands),
         ("Gather", Some(places)) => gather(first, places, int(node, "axis", 0)),
@@ -455,6 +456,20 @@ fn truth(holds: bool) -> f64 {
 fn compared(left: &Tensor, right: &Tensor, holds: impl Fn(f64, f64) -> bool) -> Result<Tensor, NotRun> {
     let result = elementwise(left, right, |a, b| truth(holds(a, b)))?;
     result.map(DataType::Bool, |x| x)
+}
+
+/// Computes `(x - mean) / sqrt(variance + epsilon) * gain + bias` for each column.
+fn batch_normalised(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
+    let [Some(x), Some(gain), Some(bias), Some(mean), Some(variance)] = operands else {
+        return not_run("it has other operands than five");
+    };
+    let epsilon = attribute(node, "epsilon").map_or(1e-5, |epsilon| f64::from(epsilon.f));
+    let deviation = variance.map(variance.kind(), |x| (x + epsilon).sqrt())?;
+    let centred = elementwise(x, mean, |a, b| a - b)?;
+    let scaled = elementwise(&elementwise(&centred, &deviation, |a, b| a / b)?, gain, |a, b| {
+        a * b
+    })?;
+    elementwise(&scaled, bias, |a, b| a + b)
 }
 
 fn equal(left: &Tensor, right: &Tensor) -> Result<Tensor, NotRun> {

@@ -142,6 +142,49 @@ impl Node<'_> {
         self.moved(value, &scale, &moved, Scaling::Standard)
     }
 
+    /// Standardises by the running mean and variance of the training (`BatchNorm1d` in evaluation mode).
+    pub(super) fn batch_normalised(
+        &self,
+        value: &Value,
+        parameters: &[&Value],
+    ) -> Result<Value, ImportError> {
+        let attributes = self.attributes();
+        if attributes.int("training_mode", 0) != 0 {
+            return self.refuse(" in training mode: export the model in evaluation mode (model.eval())");
+        }
+        let columns = self.width(value)?;
+        let whole = matches!(value, Value::Features(columns) if columns.integers);
+        let vector = matches!(value, Value::Features(columns) if columns.vector)
+            || matches!(value, Value::Scores(scores) if scores.vector);
+        let numbers: Option<Vec<&[f64]>> = parameters
+            .iter()
+            .map(|parameter| match parameter {
+                Value::Constant(constant) if constant.shape == [columns] => Some(constant.numbers.as_slice()),
+                _ => None,
+            })
+            .collect();
+        let Some([gain, bias, mean, variance]) = numbers
+            .as_deref()
+            .and_then(|numbers| <[&[f64]; 4]>::try_from(numbers).ok())
+        else {
+            return self.refuse(format!("{} of {columns} columns", self.what_it_gets()));
+        };
+        let epsilon = attributes.float("epsilon", 1e-5);
+        let factors: Vec<f64> = gain
+            .iter()
+            .zip(variance)
+            .map(|(gain, variance)| gain / (variance + epsilon).sqrt())
+            .collect();
+        let offsets: Vec<f64> = (0..columns)
+            .map(|column| bias[column] - mean[column] * factors[column])
+            .collect();
+        if whole || vector || factors.iter().chain(&offsets).any(|number| !number.is_finite()) {
+            return self.refuse(self.what_it_gets());
+        }
+        // Gain and bias move what five deviations would be, so ranges don't follow.
+        self.moved(value, &factors, &offsets, Scaling::None)
+    }
+
     /// Selects some of the columns: `[places]` in skl2onnx.
     pub(super) fn extract(&self, value: &Value, places: &Constant) -> Result<Value, ImportError> {
         let places: Vec<i64> = self.integers(places)?;

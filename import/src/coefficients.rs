@@ -1,0 +1,290 @@
+//! Tables of coefficients, as R and statsmodels write them.
+
+use super::{
+    Fitted, ImportError,
+    table::{Table, TableError, TableOptions},
+};
+use blindscore_protocol::{
+    columns::{HeaderChoice, number},
+    descriptor::{FEATURES, Link, OUTPUTS, Task},
+};
+use std::{collections::HashSet, io::Cursor};
+
+/// Names of the intercept: in R, in statsmodels, and in its formulas.
+const INTERCEPT: [&str; 3] = ["(Intercept)", "const", "Intercept"];
+/// Other columns of summaries, which are no outputs.
+const STATISTICS: [&str; 10] = [
+    "Std. Error",
+    "t value",
+    "z value",
+    "Pr(>|t|)",
+    "Pr(>|z|)",
+    "std err",
+    "P>|t|",
+    "P>|z|",
+    "[0.025",
+    "0.975]",
+];
+
+/// Reads a table with a row for each feature and one for the intercept, if there is one: the name, and
+/// the coefficient for each output. `labels` names the classes of a softmax; one more than there are
+/// columns if the first class is the one that the others are compared with.
+///
+/// # Errors
+/// If it has other content.
+pub(crate) fn read(
+    bytes: Vec<u8>,
+    link: Option<Link>,
+    labels: Option<&[String]>,
+    options: &TableOptions,
+) -> Result<Fitted, ImportError> {
+    let Some(link) = link else {
+        return refuse(
+            "a table of coefficients doesn't say what becomes of their sum: give --link sigmoid for a logistic regression, softmax for a multinomial \
+             one, exp for a log link (Poisson, gamma), or identity for a linear regression"
+                .into(),
+        );
+    };
+    let options = TableOptions {
+        header: HeaderChoice::Yes,
+        ignore: Vec::new(),
+        ..options.clone()
+    };
+    let mut table = Table::read(Box::new(Cursor::new(bytes)), &options, None, None, true)?;
+    let header: Vec<String> = table
+        .header()
+        .unwrap_or_default()
+        .iter()
+        .map(|name| name.trim().to_owned())
+        .collect();
+    let outputs = check_header(&header)?;
+    let (mut names, mut seen) = (Vec::new(), HashSet::new());
+    let mut coef: Vec<Vec<f64>> = vec![Vec::new(); outputs.len()];
+    let mut intercept: Option<Vec<f64>> = None;
+    for row in table.rows() {
+        let (line, record) = row?;
+        let name = record.get(0).unwrap_or_default().trim().trim_matches('`');
+        check_name(name, line)?;
+        if !seen.insert(name.to_owned()) {
+            return refuse(format!("line {line} has the name {name:?} a second time"));
+        }
+        let numbers: Vec<f64> = record
+            .iter()
+            .skip(1)
+            .map(|cell| number(cell.trim()))
+            .collect::<Option<_>>()
+            .ok_or_else(|| {
+                let shown = record.iter().skip(1).collect::<Vec<_>>().join(", ");
+                ImportError::Options(format!(
+                    "line {line} has no number for {name:?}, but {shown}: R writes NA for a column that others determine; fit the model \
+                     without it"
+                ))
+            })?;
+        if INTERCEPT.contains(&name) {
+            if intercept.replace(numbers).is_some() {
+                return refuse(format!("line {line} has a second intercept, {name:?}"));
+            }
+            continue;
+        }
+        if names.len() == *FEATURES.end() {
+            return Err(TableError::Size(format!("there are more than {} features", FEATURES.end())).into());
+        }
+        names.push(name.to_owned());
+        coef.iter_mut()
+            .zip(numbers)
+            .for_each(|(row, number)| row.push(number));
+    }
+    if names.is_empty() {
+        return refuse("there is no row for a feature".into());
+    }
+    let intercept = intercept.unwrap_or_else(|| vec![0.0; outputs.len()]);
+    let fitted = outputs_of(link, outputs, labels, coef, intercept)?;
+    Ok(Fitted {
+        features: Some(names),
+        ..fitted
+    })
+}
+
+/// Returns the names of the outputs.
+fn check_header(header: &[String]) -> Result<&[String], ImportError> {
+    let [_, outputs @ ..] = header else {
+        return refuse("it has no columns".into());
+    };
+    if outputs.is_empty() {
+        return refuse(
+            "it has one column: a table of coefficients has their names in the first one, and the coefficients in the second".into(),
+        );
+    }
+    if outputs.len() > *OUTPUTS.end() {
+        return refuse(format!(
+            "it has more than {} columns of coefficients",
+            OUTPUTS.end()
+        ));
+    }
+    if let Some(name) = outputs.iter().find(|name| STATISTICS.contains(&name.as_str())) {
+        return refuse(format!(
+            "it has a column {name:?}, which is no coefficient: keep the names and the coefficients, as write.csv(coef(model)) in R and \
+             model.params.to_csv in statsmodels write them"
+        ));
+    }
+    Ok(outputs)
+}
+
+/// Refuses names that a formula made: clients would be asked for such columns.
+fn check_name(name: &str, line: u64) -> Result<(), ImportError> {
+    if name.is_empty() {
+        return refuse(format!("line {line} has no name of a feature"));
+    }
+    let made = name.contains(':') || name.contains("[T.") || {
+        let function = name.split('(').next().unwrap_or_default();
+        let is_word = |text: &str| {
+            text.chars()
+                .all(|c| c.is_alphanumeric() || ['.', '_'].contains(&c))
+        };
+        name.ends_with(')') && !function.is_empty() && is_word(function) && !INTERCEPT.contains(&name)
+    };
+    if made {
+        return refuse(format!(
+            "line {line} has the coefficient of {name:?}, which a formula makes of columns: make such columns in your data (pandas.get_dummies, \
+             model.matrix), fit on them under plain names, and give their names here"
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the model of these rows, with the classes that the link needs.
+fn outputs_of(
+    link: Link,
+    outputs: &[String],
+    labels: Option<&[String]>,
+    mut coef: Vec<Vec<f64>>,
+    mut intercept: Vec<f64>,
+) -> Result<Fitted, ImportError> {
+    let count = coef.len();
+    let task = match (link, count) {
+        (Link::Softmax | Link::OneVsRest, _) => {
+            let Some(labels) = labels else {
+                return refuse(format!(
+                    "--link {} needs the names of the classes: give --labels, in the order of the columns, with the class before them that the others \
+                     are compared with, if it has no column",
+                    link.name()
+                ));
+            };
+            if link == Link::Softmax && labels.len() == count + 1 {
+                // The scores of the class that the others are compared with are zero.
+                let features = coef.first().map_or(0, Vec::len);
+                coef.insert(0, vec![0.0; features]);
+                intercept.insert(0, 0.0);
+            } else if labels.len() != count || count < 2 {
+                return refuse(format!(
+                    "--labels names {} classes, and the table has {count} columns of coefficients",
+                    labels.len()
+                ));
+            }
+            Task::Classification
+        }
+        (Link::Sigmoid, 1) => Task::Classification,
+        (Link::Sigmoid, _) => Task::Multilabel,
+        (Link::Identity | Link::Exp, _) => Task::Regression,
+        (Link::Mean | Link::OneVsOne | Link::Votes, _) => {
+            return refuse(format!("--link {} is for several models in one", link.name()));
+        }
+    };
+    let two = (link == Link::Sigmoid && count == 1).then(|| ["0", "1"].map(str::to_owned).to_vec());
+    Ok(Fitted {
+        task: Some(task),
+        labels: (coef.len() == outputs.len() && two.is_none()).then(|| outputs.to_vec()),
+        classes: two,
+        ..Fitted::new(link, coef, intercept)
+    })
+}
+
+fn refuse<T>(words: String) -> Result<T, ImportError> {
+    Err(ImportError::Options(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, link: Link, labels: &str) -> Result<Fitted, String> {
+        let labels: Vec<String> = labels.split(',').map(str::to_owned).collect();
+        let labels = (labels[0] != "").then_some(&labels[..]);
+        read(
+            text.as_bytes().to_vec(),
+            Some(link),
+            labels,
+            &TableOptions::default(),
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn tables_of_r_and_statsmodels_are_read() {
+        let logistic = parse(
+            "\"\",\"x\"\n\"(Intercept)\",-1.5\n\"age\",0.25\n\"`debt ratio`\",2\n",
+            Link::Sigmoid,
+            "",
+        )
+        .unwrap();
+        assert_eq!(logistic.features.unwrap(), ["age", "debt ratio"]);
+        assert_eq!(
+            (logistic.coef, logistic.intercept),
+            (vec![vec![0.25, 2.0]], vec![-1.5])
+        );
+        assert_eq!(logistic.classes.unwrap(), ["0", "1"]);
+        let linear = parse(",0\nage,0.25\nincome,1e-05\n", Link::Identity, "").unwrap();
+        assert_eq!(
+            (linear.task, linear.intercept),
+            (Some(Task::Regression), vec![0.0])
+        );
+        let multinomial = parse(",0,1\nconst,1,2\nage,3,4\n", Link::Softmax, "a,b,c").unwrap();
+        assert_eq!(multinomial.coef, [[0.0], [3.0], [4.0]]);
+        assert_eq!(multinomial.intercept, [0.0, 1.0, 2.0]);
+        let whole = parse("term;a;b\nage;3;4\n", Link::Softmax, "a,b").unwrap();
+        assert_eq!(
+            (whole.coef.len(), whole.labels.unwrap()),
+            (2, vec!["a".to_owned(), "b".into()])
+        );
+    }
+
+    #[test]
+    fn what_is_unclear_is_refused() {
+        for (text, link, labels, words) in [
+            (",x\nage,1\n", Link::Softmax, "", "needs the names"),
+            (",x\nage,1\n", Link::Softmax, "a,b,c", "names 3 classes"),
+            (",x\nage,1\n", Link::Softmax, "a", "names 1 classes"),
+            (",a,b\nage,1,2\n", Link::Mean, "", "several models"),
+            (
+                ",Estimate,Std. Error\nage,1,2\n",
+                Link::Sigmoid,
+                "",
+                "no coefficient",
+            ),
+            (",x\nage,NA\n", Link::Sigmoid, "", "R writes NA"),
+            (",x\nage,1\nage,2\n", Link::Sigmoid, "", "a second time"),
+            (
+                ",x\nconst,1\nIntercept,2\nage,1\n",
+                Link::Sigmoid,
+                "",
+                "second intercept",
+            ),
+            (",x\nage:income,1\n", Link::Sigmoid, "", "which a formula makes"),
+            (
+                ",x\nC(job)[T.nurse],1\n",
+                Link::Sigmoid,
+                "",
+                "which a formula makes",
+            ),
+            (",x\nI(age^2),1\n", Link::Sigmoid, "", "which a formula makes"),
+            (",x\n,1\n", Link::Sigmoid, "", "no name of a feature"),
+            (",x\nconst,1\n", Link::Sigmoid, "", "no row for a feature"),
+            ("age\n1\n", Link::Sigmoid, "", "one column"),
+        ] {
+            let error = parse(text, link, labels).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let no_link = read(b",x\nage,1\n".to_vec(), None, None, &TableOptions::default()).unwrap_err();
+        assert!(no_link.to_string().contains("--link sigmoid"), "{no_link}");
+    }
+}
