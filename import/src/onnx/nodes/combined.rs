@@ -395,12 +395,7 @@ impl Node<'_> {
 
     /// Returns labels of a support vector machine between more than two classes, and the scores of
     /// its pairs.
-    pub(super) fn pairs_of_classes(
-        &self,
-        pairs: Linear,
-        names: Vec<String>,
-        element: LabelElement,
-    ) -> Vec<Value> {
+    pub(super) fn pairs_of_classes(&self, pairs: Linear, names: Vec<String>) -> Vec<Value> {
         let pairs = Pairs {
             linear: Rc::new(pairs),
             classes: names.len(),
@@ -409,7 +404,7 @@ impl Node<'_> {
         let label = Label {
             decider: Decider::Pairs(pairs.clone()),
             names,
-            element,
+            element: self.label_element(),
         };
         vec![Value::Label(label), Value::PairScores(pairs)]
     }

@@ -54,20 +54,34 @@ impl Node<'_> {
                 ));
             }
         };
-        let element = match attributes.strings("classlabels_strings") {
-            Some(texts) if !texts.is_empty() => LabelElement::Text,
-            _ => LabelElement::Integer,
-        };
+        Ok(self.classified(linear, link, names))
+    }
+
+    /// Returns the labels of a classifier with one score per class, and its scores or probabilities.
+    pub(super) fn classified(
+        &self,
+        linear: Rc<Linear>,
+        link: Option<Link>,
+        names: Vec<String>,
+    ) -> Vec<Value> {
         let label = Label {
             decider: Decider::Largest(linear.clone()),
             names: names.clone(),
-            element,
+            element: self.label_element(),
         };
         let scores = Scores {
             names: Some(names),
             ..Scores::new(linear, link)
         };
-        Ok(vec![Value::Label(label), Value::Scores(scores)])
+        vec![Value::Label(label), Value::Scores(scores)]
+    }
+
+    /// Returns the element type of a classifier's labels.
+    pub(super) fn label_element(&self) -> LabelElement {
+        match self.attributes().strings("classlabels_strings") {
+            Some(texts) if !texts.is_empty() => LabelElement::Text,
+            _ => LabelElement::Integer,
+        }
     }
 
     /// Returns the values of a regression.

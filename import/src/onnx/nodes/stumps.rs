@@ -5,9 +5,8 @@ use crate::{
     ImportError,
     onnx::{
         column::Columns,
-        combined::Decider,
         linear::Linear,
-        value::{Label, LabelElement, Scores, Value},
+        value::{Scores, Value},
     },
 };
 use blindscore_protocol::{
@@ -75,20 +74,7 @@ impl Node<'_> {
             }
         };
         let linear: Rc<Linear> = linear.into();
-        let element = match attributes.strings("classlabels_strings") {
-            Some(texts) if !texts.is_empty() => LabelElement::Text,
-            _ => LabelElement::Integer,
-        };
-        let label = Label {
-            decider: Decider::Largest(linear.clone()),
-            names: names.clone(),
-            element,
-        };
-        let scores = Scores {
-            names: Some(names),
-            ..Scores::new(linear, Some(link))
-        };
-        Ok(vec![Value::Label(label), Value::Scores(scores)])
+        Ok(self.classified(linear, Some(link), names))
     }
 
     fn check_ensemble(&self, kind: &str, transforms: &[&str]) -> Result<(), ImportError> {

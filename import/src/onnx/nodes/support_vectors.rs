@@ -4,9 +4,9 @@ use super::Node;
 use crate::{
     ImportError,
     onnx::{
-        combined::{Decider, pairs_of},
+        combined::pairs_of,
         linear::Linear,
-        value::{Label, LabelElement, Scores, Value},
+        value::{Scores, Value},
     },
 };
 use std::rc::Rc;
@@ -30,26 +30,13 @@ impl Node<'_> {
             );
         }
         self.check_transform()?;
-        let element = match attributes.strings("classlabels_strings") {
-            Some(texts) if !texts.is_empty() => LabelElement::Text,
-            _ => LabelElement::Integer,
-        };
         if names.len() != 2 {
             let pairs = self.machines(value, names.len())?;
-            return Ok(self.pairs_of_classes(pairs.negated(), names, element));
+            return Ok(self.pairs_of_classes(pairs.negated(), names));
         }
         // The sum is positive for the first class.
         let linear: Rc<Linear> = self.machine(value)?.negated().with_opposite().into();
-        let label = Label {
-            decider: Decider::Largest(linear.clone()),
-            names: names.clone(),
-            element,
-        };
-        let scores = Scores {
-            names: Some(names),
-            ..Scores::raw(linear)
-        };
-        Ok(vec![Value::Label(label), Value::Scores(scores)])
+        Ok(self.classified(linear, None, names))
     }
 
     /// Returns the value of a regression.
