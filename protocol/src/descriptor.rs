@@ -2,13 +2,14 @@
 //! roughly how large they are together, because the ranges of scores follow from them.
 
 use crate::{
+    decimal::Shown,
     encoding::EncodingError,
     ids::ModelId,
     params::ParameterSet,
     wire::{EvaluationKey, FORMAT_VERSION, Query, Response},
 };
-use serde::{Deserialize, Serialize};
-use std::{fmt, ops::RangeInclusive};
+use serde::Serialize;
+use std::ops::RangeInclusive;
 
 mod agreement;
 #[cfg(test)]
@@ -19,8 +20,10 @@ mod link;
 mod member;
 mod model;
 mod pin;
+mod read;
 mod task;
 
+pub use crate::decimal::short;
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
@@ -97,32 +100,20 @@ fn older_side(served: &[u16]) -> &'static str {
     }
 }
 
-/// Formats a number in few characters: 1e300 rather than a one with 300 zeros.
-pub fn short(value: impl fmt::Debug) -> String {
-    // Debug uses an exponent for very large or small numbers, and otherwise a decimal point, which
-    // whole numbers don't need.
-    let text = format!("{value:?}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
-}
-
-fn check<T: PartialOrd + fmt::Debug + Copy>(
-    what: &'static str,
-    value: T,
-    allowed: &RangeInclusive<T>,
-) -> Result<(), DescriptorError> {
+fn check<T: Shown>(what: &'static str, value: T, allowed: &RangeInclusive<T>) -> Result<(), DescriptorError> {
     if allowed.contains(&value) {
         return Ok(());
     }
     Err(DescriptorError::OutOfRange {
         what,
-        value: short(value),
-        allowed: format!("{} to {}", short(allowed.start()), short(allowed.end())),
+        value: value.shown(),
+        allowed: format!("{} to {}", allowed.start().shown(), allowed.end().shown()),
     })
 }
 
 /// One score: its name and how the integer in a response becomes a number.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Output {
     /// Name of the class or target.
     pub label: String,
@@ -134,7 +125,7 @@ pub struct Output {
 
 /// Sizes of the blobs, in bytes.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Sizes {
     /// Size of the public key, which is uploaded once.
     pub public_key: usize,
@@ -159,7 +150,7 @@ impl Sizes {
 
 /// Description of a model that a server publishes, unchecked; [`Model`] is the checked one.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelDescriptor {
     /// Name of the model in URLs.
     pub name: String,
@@ -183,13 +174,13 @@ pub struct ModelDescriptor {
     /// Labels of the classes that the scores decide between, if not each class has one score: of the
     /// two between which the sign of the only score decides, or of those that several models or
     /// pairs decide between.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
     /// Link function from scores to probabilities.
     pub link: Link,
     /// Models whose probabilities are averaged, for the link `mean`. The scores of the first one come
     /// first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
     /// Sizes of the blobs, in bytes.
     pub sizes: Sizes,
@@ -197,11 +188,11 @@ pub struct ModelDescriptor {
     /// outputs.
     pub score_error: f64,
     /// Share of a public test set that the model gets right, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// Version under the model's name, where the server keeps versions; it stays at the address
     /// `name@version`. Not part of the fingerprint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
 }
 

@@ -5,6 +5,7 @@
 //! - [`descriptor`]: public descriptions of models;
 //! - [`columns`]: reading rules for tables of features;
 //! - [`encoding`]: the public part of a model, which clients run;
+//! - [`json`]: JSON of unknown content;
 //! - [`deskew`]: image preparation that some models expect of clients;
 //! - [`wire`]: blobs: public key, query, response, and the exported secret key;
 //! - [`environment`]: environment variables;
@@ -22,11 +23,13 @@
 //! `[0, 1)`, a `u64` divided by 2^64.
 
 pub mod columns;
+mod decimal;
 pub mod descriptor;
 pub mod deskew;
 pub mod encoding;
 pub mod environment;
 pub mod ids;
+pub mod json;
 mod kind;
 pub mod name;
 pub mod noise;

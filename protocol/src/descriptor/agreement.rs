@@ -7,6 +7,7 @@
 //! these facts, and a pin covers them too.
 
 use super::{Feature, ImageShape, Inputs, Member, ModelDescriptor, NormBound, Output};
+use crate::decimal;
 use std::collections::HashMap;
 
 /// Maximum number of differences in a message; the rest are counted.
@@ -44,9 +45,18 @@ impl ModelDescriptor {
         add("step of a level".into(), input_step.to_string());
         add("task".into(), task.name().into());
         add("link".into(), link.name().into());
-        if let Some(classes) = classes {
-            let names: Vec<String> = classes.iter().map(|class| quoted(class)).collect();
-            add("classes".into(), names.join(", "));
+        match classes.as_deref() {
+            Some([negative, positive]) => {
+                add(
+                    "classes".into(),
+                    format!("{}, {}", quoted(negative), quoted(positive)),
+                );
+            }
+            classes => {
+                for (index, class) in classes.into_iter().flatten().enumerate() {
+                    add(format!("class {index}"), quoted(class));
+                }
+            }
         }
         for (index, member) in members.iter().enumerate() {
             let Member { link, scores, weight } = member;
@@ -163,13 +173,16 @@ fn quoted(text: &str) -> String {
 
 /// Formats a number exactly and as briefly as possible; both zeros become `0`.
 fn plain(value: f64) -> String {
-    (value + 0.0).to_string()
+    decimal::plain(value + 0.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::example::{json, read, with};
+    use crate::descriptor::{
+        Link,
+        example::{json, read, with},
+    };
     use serde_json::{Value, json};
 
     #[test]
@@ -220,14 +233,6 @@ mod tests {
             ("/link", json!("identity"), "link: softmax before, identity now"),
             ("/task", json!("regression"), "task"),
             ("/classes", Value::Null, "classes"),
-            (
-                "/members/0/weight",
-                json!(0.5),
-                "model 0: softmax of 2 scores, weight 1 before, softmax of 2 scores, weight 0.5 now",
-            ),
-            ("/members/0/link", json!("one-vs-rest"), "model 0"),
-            ("/members/0/scores", json!(1), "model 0"),
-            ("/members", json!([]), "model 0"),
             ("/outputs/0/label", json!("x"), "output 0"),
             (
                 "/outputs/0/offset",
@@ -253,6 +258,38 @@ mod tests {
                     .is_some(),
                 "{pointer}"
             );
+        }
+    }
+
+    #[test]
+    fn classes_and_members_are_agreed_to() {
+        let mut agreed = read(json());
+        agreed.classes = Some(["a", "b", "c"].map(str::to_owned).to_vec());
+        agreed.members = vec![Member {
+            link: Link::Softmax,
+            scores: 3,
+            weight: 1.0,
+        }];
+        let differs = |change: &dyn Fn(&mut ModelDescriptor)| {
+            let mut now = agreed.clone();
+            change(&mut now);
+            now.difference(&agreed).unwrap_or_default()
+        };
+        for (difference, words) in [
+            (differs(&|now| now.members[0].weight = 0.5), "weight 1 before"),
+            (
+                differs(&|now| now.members[0].link = Link::OneVsRest),
+                "one-vs-rest of 3",
+            ),
+            (differs(&|now| now.members[0].scores = 1), "softmax of 1"),
+            (differs(&|now| now.members.clear()), "model 0"),
+            (
+                differs(&|now| now.classes = Some(["a", "x", "c"].map(str::to_owned).to_vec())),
+                "class 1: \"b\" before, \"x\" now",
+            ),
+            (differs(&|now| now.classes = None), "class 2"),
+        ] {
+            assert!(difference.contains(words), "{difference}");
         }
     }
 

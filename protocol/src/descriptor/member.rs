@@ -1,14 +1,14 @@
 //! Models whose probabilities are averaged.
 
 use super::Link;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Largest difference of the weights' sum from 1, for rounding.
 const ROUNDING: f64 = 1e-6;
 
 /// One of several models that decide between the same classes, and whose probabilities are averaged.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Member {
     /// Link function from its scores to its probabilities: `softmax`, `one-vs-rest`, `sigmoid`, or
     /// `identity`, for which the class that the scores decide for has the probability 1.
