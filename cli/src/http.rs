@@ -2,12 +2,12 @@
 
 use crate::{args::ModelArgs, roots, screen::Screen, trouble::HttpError};
 use anyhow::Context;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, policy, problem::Recovery};
 use std::{
     cell::Cell,
+    hash::{BuildHasher, Hasher, RandomState},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use ureq::{
     Agent,
@@ -25,7 +25,6 @@ pub(crate) struct Http {
     agent: Agent,
     base: String,
     token: Option<Zeroizing<String>>,
-    backoff: ExponentialBuilder,
     /// Time limit of one try, plus the time that its bytes take.
     timeout: Duration,
     /// Time limit of a request, including all retries and pauses.
@@ -66,11 +65,6 @@ impl Http {
             agent: config.into(),
             base: args.url.clone(),
             token: args.token.clone().map(Zeroizing::new),
-            backoff: ExponentialBuilder::default()
-                .with_min_delay(policy::FIRST_PAUSE)
-                .with_max_delay(policy::LONGEST_PAUSE)
-                .with_max_times(policy::MAX_RETRIES)
-                .with_jitter(),
             timeout: Duration::from_secs(args.connection.timeout),
             max_wait: Duration::from_secs(args.connection.max_wait),
             screen,
@@ -83,27 +77,24 @@ impl Http {
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, HttpError> {
         let started = Instant::now();
         let left = || self.max_wait.saturating_sub(started.elapsed());
-        let mut delays = self.backoff.build();
-        let mut tries = 0;
+        let mut retries = 0;
         loop {
             let error = match self.send_once(call, left()) {
                 Err(error) if error.recovery == Recovery::Retry => error,
                 other => return other,
             };
-            let delay = match delays.next() {
-                Some(delay) if self.known.get() || tries < FIRST_TRIES => {
-                    delay.max(error.retry_after.unwrap_or_default())
-                }
+            let pause = match policy::pause(retries, error.retry_after, chance()) {
+                Some(pause) if self.known.get() || retries < FIRST_TRIES => pause,
                 _ => return Err(error),
             };
-            if delay >= left() {
-                return Err(error.too_late(delay, self.max_wait));
+            if pause >= left() {
+                return Err(error.too_late(pause, self.max_wait));
             }
-            let seconds = delay.as_secs_f64();
+            let seconds = pause.as_secs_f64();
             self.screen
                 .note(&format!("{error}; trying again in {seconds:.1} s"));
-            thread::sleep(delay);
-            tries += 1;
+            thread::sleep(pause);
+            retries += 1;
         }
     }
 
@@ -150,8 +141,18 @@ impl Http {
         if !fine {
             // A proxy's body may be long or truncated: the status counts.
             let body = body.unwrap_or_default();
-            return Err(HttpError::answered(status.as_u16(), answer.headers(), &body));
+            return Err(HttpError::answered(
+                status.as_u16(),
+                answer.headers(),
+                &body,
+                SystemTime::now(),
+            ));
         }
         body.map_err(unanswered)
     }
+}
+
+/// Returns a random number from 0 to 1. It keeps clients apart, and no secrets.
+fn chance() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }

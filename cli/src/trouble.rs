@@ -3,6 +3,7 @@
 use crate::text::one_line;
 use blindscore_protocol::{policy, problem::Recovery};
 use serde::Deserialize;
+use serde_json::Value;
 use std::{
     fmt,
     time::{Duration, SystemTime},
@@ -17,16 +18,6 @@ pub(crate) struct HttpError {
     pub(crate) recovery: Recovery,
     /// Time that the server asks to wait.
     pub(crate) retry_after: Option<Duration>,
-}
-
-/// Fields read from problem details (RFC 9457). The code is not read: a server newer than this
-/// program may have codes that it doesn't know.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Problem {
-    title: String,
-    detail: String,
-    recovery: Option<Recovery>,
 }
 
 impl HttpError {
@@ -66,25 +57,24 @@ impl HttpError {
         }
     }
 
-    /// Creates the error for a response with an error status.
-    pub(crate) fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
-        let Problem {
-            title,
-            detail,
-            recovery,
-        } = serde_json::from_slice(body).unwrap_or_default();
-        let message = match (title.is_empty(), detail.is_empty()) {
-            (true, true) => format!("the server answered with status {status}"),
-            (false, false) => format!("{title}: {detail}"),
-            _ => title + &detail,
+    /// Creates the error for a response with an error status. From problem details (RFC 9457) it
+    /// takes no code: a server newer than this program may have codes that it doesn't know.
+    pub(crate) fn answered(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Self {
+        let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| problem[name].as_str().unwrap_or_default();
+        let message = match (text("title"), text("detail")) {
+            ("", "") => format!("the server answered with status {status}"),
+            (title, "") => title.to_owned(),
+            ("", detail) => detail.to_owned(),
+            (title, detail) => format!("{title}: {detail}"),
         };
         Self {
             message: one_line(&message),
-            recovery: recovery.unwrap_or(Recovery::of_status(status)),
+            recovery: Recovery::deserialize(&problem["recovery"]).unwrap_or(Recovery::of_status(status)),
             retry_after: headers
                 .get("retry-after")
                 .and_then(|value| value.to_str().ok())
-                .and_then(|value| retry_after(value, SystemTime::now())),
+                .and_then(|value| retry_after(value, now)),
         }
     }
 
@@ -148,7 +138,60 @@ mod tests {
     }
 
     fn read(status: u16, retry: &str, body: &str) -> HttpError {
-        HttpError::answered(status, &headers("retry-after", retry), body.as_bytes())
+        let headers = headers("retry-after", retry);
+        HttpError::answered(status, &headers, body.as_bytes(), SystemTime::now())
+    }
+
+    /// Answers, and when a client asks again. The tests of the npm package read the same table.
+    #[derive(Deserialize)]
+    struct Retries {
+        /// Time of the answers, an HTTP date.
+        now: String,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Case {
+        status: u16,
+        retry_after: Option<String>,
+        body: Value,
+        /// Number of times that the request was repeated before.
+        #[serde(default)]
+        retries: usize,
+        /// Random number, from 0 to 1.
+        #[serde(default)]
+        chance: f64,
+        /// Pause before the next retry in milliseconds; none if the client gives up.
+        pause_ms: Option<u64>,
+    }
+
+    #[test]
+    fn retries_follow_the_table() {
+        let table: Retries = serde_json::from_str(include_str!("../../tests/fixtures/retries.json")).unwrap();
+        let now = httpdate::parse_http_date(&table.now).unwrap();
+        assert!(!table.cases.is_empty());
+        for case in table.cases {
+            let headers = match &case.retry_after {
+                Some(value) => headers("retry-after", value),
+                None => HeaderMap::new(),
+            };
+            let body = match &case.body {
+                Value::String(text) => text.clone(),
+                json => json.to_string(),
+            };
+            let error = HttpError::answered(case.status, &headers, body.as_bytes(), now);
+            let pause = match error.recovery {
+                Recovery::Retry => policy::pause(case.retries, error.retry_after, case.chance),
+                _ => None,
+            };
+            let expected = case.pause_ms.map(Duration::from_millis);
+            assert_eq!(
+                pause, expected,
+                "{} {:?} {body}, retry {}",
+                case.status, case.retry_after, case.retries
+            );
+        }
     }
 
     #[test]

@@ -5,31 +5,28 @@
 //!
 //! ```
 //! use blindscore_client::ClientKey;
-//! use blindscore_engine::{PreparedKey, model::Registry};
-//! use blindscore_protocol::wire::{EvaluationKey, Query, QueryId};
+//! use blindscore_protocol::wire::QueryId;
+//! # use blindscore_engine::{PreparedKey, model::Registry};
+//! # use blindscore_protocol::wire::{EvaluationKey, Query};
+//! #
+//! # let registry = Registry::load(None)?;
+//! # let served = registry.default_model();
+//! # let model = served.descriptor();
+//! # let row: Vec<f64> = (0..model.inputs.count).map(|pixel| (pixel % 256) as f64 / 255.0).collect();
 //!
-//! let registry = Registry::load(None)?;
-//! let model = registry.default_model();
-//! let format = model.parameters().query_format();
-//! let pixels: Vec<f64> = (0..model.descriptor().inputs.count)
-//!     .map(|pixel| (pixel % 256) as f64 / 255.0)
-//!     .collect();
-//!
-//! // The client makes its keys, uploads the public one, and encrypts a row.
+//! // `model` is the server's descriptor, and `row` a number for each of the model's inputs.
 //! let (secret_key, evaluation_key) = ClientKey::generate(model.parameters())?;
 //! let (uploaded, _) = evaluation_key.to_blob();
-//! let query = secret_key.encrypt(model.descriptor(), &pixels)?;
+//! let query = secret_key.encrypt(model, &row)?;
 //!
-//! // The server scores the model on the ciphertext.
-//! let prepared = PreparedKey::new(&EvaluationKey::from_blob(&uploaded)?);
-//! let received = Query::from_blob(&query, format, pixels.len())?;
-//! let response = model.engine().score(&received, &prepared)?.to_blob();
-//!
-//! // The client decrypts the scores.
-//! let scores = secret_key.decrypt(model.descriptor(), QueryId::of(&query)?, &response)?;
-//! for (score, plain) in scores.scores.iter().zip(model.plain_scores(&pixels)) {
-//!     assert!((score - plain).abs() < 7.0 * model.descriptor().score_error);
-//! }
+//! // The server gets the uploaded key and the query, and answers with a response.
+//! # let prepared = PreparedKey::new(&EvaluationKey::from_blob(&uploaded)?);
+//! # let received = Query::from_blob(&query, model.parameters().query_format(), row.len())?;
+//! # let response = served.engine().score(&received, &prepared)?.to_blob();
+//! let decrypted = secret_key.decrypt(model, QueryId::of(&query)?, &response)?;
+//! # for (score, plain) in decrypted.scores.iter().zip(served.plain_scores(&row)) {
+//! #     assert!((score - plain).abs() < 7.0 * model.score_error);
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -6,32 +6,31 @@
 //! - [`files`]: reading files of unknown origin.
 //!
 //! ```
-//! use blindscore_client::ClientKey;
+//! # use blindscore_client::ClientKey;
 //! use blindscore_engine::{PreparedKey, model::Registry};
-//! use blindscore_protocol::wire::{EvaluationKey, Query, QueryId};
+//! use blindscore_protocol::wire::{EvaluationKey, Query};
+//! # use blindscore_protocol::wire::QueryId;
 //!
-//! let registry = Registry::load(None)?;
+//! let registry = Registry::load(None)?; // the bundled models
 //! let model = registry.default_model();
-//! let format = model.parameters().query_format();
-//! let pixels: Vec<f64> = (0..model.descriptor().inputs.count)
-//!     .map(|pixel| (pixel % 256) as f64 / 255.0)
-//!     .collect();
+//! # let row: Vec<f64> = (0..model.descriptor().inputs.count)
+//! #     .map(|pixel| (pixel % 256) as f64 / 255.0)
+//! #     .collect();
+//! # let (secret_key, evaluation_key) = ClientKey::generate(model.parameters())?;
+//! # let (uploaded, _) = evaluation_key.to_blob();
+//! # let received = secret_key.encrypt(model.descriptor(), &row)?;
 //!
-//! // The client makes its keys, uploads the public one, and encrypts a row.
-//! let (secret_key, evaluation_key) = ClientKey::generate(model.parameters())?;
-//! let (uploaded, _) = evaluation_key.to_blob();
-//! let query = secret_key.encrypt(model.descriptor(), &pixels)?;
-//!
-//! // The server scores the model on the ciphertext.
+//! // A client has uploaded an evaluation key, which serves all of its queries.
 //! let prepared = PreparedKey::new(&EvaluationKey::from_blob(&uploaded)?);
-//! let received = Query::from_blob(&query, format, pixels.len())?;
-//! let response = model.engine().score(&received, &prepared)?.to_blob();
 //!
-//! // The client decrypts the scores.
-//! let scores = secret_key.decrypt(model.descriptor(), QueryId::of(&query)?, &response)?;
-//! for (score, plain) in scores.scores.iter().zip(model.plain_scores(&pixels)) {
-//!     assert!((score - plain).abs() < 7.0 * model.descriptor().score_error);
-//! }
+//! // It has sent a query, and gets a response that only its secret key opens.
+//! let format = model.parameters().query_format();
+//! let query = Query::from_blob(&received, format, model.descriptor().inputs.count)?;
+//! let response = model.engine().score(&query, &prepared)?.to_blob();
+//! # let decrypted = secret_key.decrypt(model.descriptor(), QueryId::of(&received)?, &response)?;
+//! # for (score, plain) in decrypted.scores.iter().zip(model.plain_scores(&row)) {
+//! #     assert!((score - plain).abs() < 7.0 * model.descriptor().score_error);
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

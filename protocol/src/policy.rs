@@ -16,7 +16,7 @@ pub const BATCH_QUERIES: usize = 16;
 pub const MAX_RETRIES: usize = 8;
 /// Pause before the first retry. Each further pause is twice as long.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause between retries, unless the server asks for a longer one.
+/// Longest pause between retries, before chance makes it longer and unless the server asks for more.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Longest time that a server has a reason to ask for: a day, after which a daily budget is new.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -24,6 +24,20 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Returns the time that `bytes` take on the slowest connection that is served.
 pub const fn transfer_time(bytes: u64) -> Duration {
     Duration::from_micros(bytes.saturating_mul(1_000_000) / SLOWEST_BYTES_PER_SECOND)
+}
+
+/// Returns how long a client waits before it repeats a request that it has already repeated
+/// `retries` times; nothing if it gives up.
+///
+/// `asked` is the time that the server asks to wait. `chance`, a random number from 0 to 1, makes
+/// the client's own pause up to twice as long, so that clients that failed together don't return
+/// together.
+pub fn pause(retries: usize, asked: Option<Duration>, chance: f64) -> Option<Duration> {
+    if retries >= MAX_RETRIES {
+        return None;
+    }
+    let own = FIRST_PAUSE.saturating_mul(1 << retries).min(LONGEST_PAUSE);
+    Some(own.mul_f64(1.0 + chance).max(asked.unwrap_or_default()))
 }
 
 /// Parses the seconds in a `Retry-After` header, and bounds them by [`MAX_RETRY_AFTER`].

@@ -1,5 +1,6 @@
 // Tests errors, cancellation and recovery.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { before, test } from "node:test";
 import { digits } from "../support/digits.mjs";
 import { ORIGIN } from "../support/server.mjs";
@@ -41,18 +42,25 @@ test("every kind of error is a class, with code and recovery", async () => {
   client.free();
 });
 
-test("Retry-After is understood in seconds and as a date", async () => {
-  const { Blindscore } = blindscore;
-  const busy = (retryAfter) => async () => new Response("{}", { status: 503, headers: { "retry-after": retryAfter } });
-  const retryAfterMs = async (value) => {
-    const error = await Blindscore.connect(ORIGIN, { fetch: busy(value) }).catch((error) => error);
-    assert.equal(error.recovery, "retry");
-    return error.retryAfterMs;
-  };
-  assert.equal(await retryAfterMs("7"), 7000);
-  const dated = await retryAfterMs(new Date(Date.now() + 60_000).toUTCString());
-  assert.ok(dated > 50_000 && dated <= 60_000, `${dated}`);
-  assert.equal(await retryAfterMs("soon"), null);
+test("a call is repeated by the same rule as in the program blindscore", async (context) => {
+  const { Blindscore, pauseBeforeRetry } = blindscore;
+  const { now, cases } = JSON.parse(await readFile(new URL("../fixtures/retries.json", import.meta.url), "utf8"));
+  context.mock.method(Date, "now", () => Date.parse(now));
+  assert.ok(cases.length > 0);
+  for (const { status, retry_after, body, retries = 0, chance = 0, pause_ms } of cases) {
+    context.mock.method(Math, "random", () => chance);
+    const headers = retry_after === undefined ? {} : { "retry-after": retry_after };
+    const answer = async () => new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers });
+    const error = await Blindscore.connect(ORIGIN, { fetch: answer }).catch((error) => error);
+    assert.equal(pauseBeforeRetry(error, retries), pause_ms, `${status} ${retry_after} ${JSON.stringify(body)}, retry ${retries}`);
+  }
+});
+
+test("failures without an answer may be repeated, other errors not", async () => {
+  const { Blindscore, pauseBeforeRetry } = blindscore;
+  const failure = await Blindscore.connect("http://127.0.0.1:9").catch((error) => error);
+  assert.ok(pauseBeforeRetry(failure, 0) >= 500);
+  assert.equal(pauseBeforeRetry(new TypeError("no answer of a server"), 0), null);
 });
 
 test("a response that isn't JSON is refused", async () => {

@@ -17,9 +17,9 @@ process.on("exit", () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Creates a folder outside the repository that is deleted when the process exits. */
-export async function temporaryFolder(name) {
-  const folder = await mkdtemp(join(tmpdir(), `blindscore-${name}-`));
+/** Creates a folder, by default outside the repository, that is deleted when the process exits. */
+export async function temporaryFolder(name, parent = tmpdir()) {
+  const folder = await mkdtemp(join(parent, `blindscore-${name}-`));
   folders.push(folder);
   return folder;
 }

@@ -5,6 +5,7 @@ mod browser;
 mod command;
 mod demo;
 mod docs;
+mod encode;
 mod fuzz;
 #[path = "../../tests/src/launch.rs"]
 mod launch;
@@ -50,6 +51,8 @@ enum Xtask {
     Server,
     /// Measure the page with Lighthouse, in Chromium
     Lighthouse,
+    /// Measure how long a record takes to encode and encrypt, in Chromium
+    Encode,
     /// Fetch the MNIST images: target/mnist
     Mnist,
     /// Run the criterion benches
@@ -70,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Web => web::build(),
         Xtask::Server => web::build().and_then(|()| server::build()),
         Xtask::Lighthouse => lighthouse::measure(),
+        Xtask::Encode => encode::measure(),
         Xtask::Mnist => mnist::fetch().map(drop),
         Xtask::Bench => command::cargo(
             "Running the benches",

@@ -13,6 +13,10 @@ export const SMALL_BYTES = 1 << 16;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const CODE = /^[a-z][a-z0-9_]{0,63}$/;
+/** A date as servers write it (RFC 9110, section 5.6.7); `Date.parse` also takes `1.5` for one. */
+const DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+/** Longest time that a server has a reason to ask for: a day, after which a daily budget is new. */
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /** Returns the error for a response that is longer than allowed. */
 export function tooLong(limit: number): BlindscoreError {
@@ -98,11 +102,12 @@ export function details(body: Uint8Array): Record<string, unknown> {
   }
 }
 
-/** Returns the milliseconds to wait, from seconds or a date (RFC 9110, section 10.2.3). */
+/** Returns the milliseconds to wait, from seconds or a date (RFC 9110, section 10.2.3); a day at most. */
 function retryAfter(value: string | null): number | null {
   if (value === null) return null;
-  const wait = /^\d+$/.test(value) ? 1000 * Number(value) : Date.parse(value) - Date.now();
-  return Number.isFinite(wait) ? Math.max(0, wait) : null;
+  const date = DATE.test(value) ? Date.parse(value) - Date.now() : NaN;
+  const wait = /^\d+$/.test(value) ? 1000 * Number(value) : date;
+  return Number.isNaN(wait) ? null : Math.min(Math.max(0, wait), MAX_RETRY_AFTER_MS);
 }
 
 function isRecovery(value: unknown): value is Recovery {

@@ -135,7 +135,7 @@ export class ServerError extends BlindscoreError {
     recovery: Recovery,
     /** HTTP status of the response. */
     readonly status: number,
-    /** Time that the server asks to wait before a retry, in milliseconds. */
+    /** Time that the server asks to wait before a retry, in milliseconds; a day at most. */
     readonly retryAfterMs: number | null = null,
     /** Id of the request in the server's log. */
     readonly requestId: string | null = null,

@@ -19,5 +19,6 @@ export {
 export type { KeyReport, Progress } from "./keyring.js";
 export { decrypt, encrypt, generateKeys, generateKeysAsync, type KeyPair } from "./keys.js";
 export type { Cell, ModelInput, ModelRecord } from "./record.js";
+export { pauseBeforeRetry } from "./retries.js";
 export { indexedDbStorage, memoryStorage, type KeyStorage } from "./storage.js";
 export { init, type WasmSource } from "./wasm.js";

@@ -10,6 +10,8 @@ const KINDS = new Set([
   "html", // the page around it
   "js esbuild", // a page's main.js for esbuild
   "sh esbuild", // the command for it
+  "js next", // a file of the project for Next.js: "js next next.config.mjs"
+  "jsx next", // the same, with JSX
   "sh", // how to install the package
   "http", // a content security policy
 ]);
@@ -18,8 +20,7 @@ const KINDS = new Set([
 export function snippets(markdown) {
   return [...markdown.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map(({ 1: info, 2: code, index }) => {
     const line = markdown.slice(0, index).split("\n").length;
-    const file = info.match(/^js browser (\S+)$/)?.[1] ?? null;
-    const kind = file ? "js browser" : info;
+    const [, kind = info, file = null] = info.match(/^(js browser|jsx? next) (\S+)$/) ?? [];
     if (!KINDS.has(kind)) throw new Error(`README.md:${line}: unknown kind of snippet "${info}"`);
     return { kind, file, code, line };
   });

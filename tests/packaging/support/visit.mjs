@@ -6,9 +6,10 @@ const PATIENCE_MS = 60_000;
 /**
  * Opens a page in a new context, waits until it logs a line whose first word is `word`, and returns
  * the line. Fails if the page or one of its workers complains, sends requests to another origin, or
- * doesn't fetch the WebAssembly exactly once.
+ * doesn't fetch the WebAssembly exactly once. `first` acts on the page before that line, `last`
+ * after it.
  */
-export async function visit(browser, address, word) {
+export async function visit(browser, address, word, { first = async () => {}, last = async () => {} } = {}) {
   const context = await browser.newContext();
   // Chromium requests an icon unless a policy forbids it, and no app has one.
   await context.route("**/favicon.ico", (route) => route.fulfill({ status: 204 }));
@@ -33,10 +34,12 @@ export async function visit(browser, address, word) {
   try {
     const page = await context.newPage();
     await page.goto(address);
+    await first(page);
     await spoken;
     assert.deepEqual(complaints, []);
     const line = logged.find((text) => starts(text, word));
     assert.ok(line, `the page logged only: ${logged.join("\n")}`);
+    await last(page);
     assert.deepEqual(asked.filter(({ origin }) => origin !== new URL(address).origin).map(String), []);
     const wasm = asked.filter(({ pathname }) => pathname.endsWith(".wasm")).map(String);
     assert.equal(wasm.length, 1, `fetched: ${wasm}`);

@@ -23,6 +23,7 @@ import {
   type ModelRecord,
   NetworkError,
   normalizeDrawing,
+  pauseBeforeRetry,
   type Prediction,
   type Progress,
   type Recovery,
@@ -103,7 +104,7 @@ export function advice(error: unknown): string {
   const code: ErrorCode = error.code;
   const recovery: Recovery = error.recovery;
   if (error instanceof ServerError) {
-    const wait: number | null = error.retryAfterMs;
+    const wait: number | null = pauseBeforeRetry(error, 0) ?? error.retryAfterMs;
     const request: string | null = error.requestId;
     return `${error.status satisfies number} ${code} ${wait ?? 0} ${request ?? ""}`;
   }
