@@ -1,6 +1,6 @@
 //! What decrypted scores mean: probabilities, values, and a decision.
 
-use blindscore_protocol::descriptor::{Link, Member, ModelDescriptor, Task};
+use blindscore_protocol::descriptor::{Link, Member, ModelDescriptor, Task, pairs};
 
 /// Decrypted response.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,11 +41,7 @@ impl Scores {
             (_, Link::OneVsOne, scores) => first_largest(&one_vs_one(scores, classes)),
             (_, Link::Votes, scores) => first_largest(&votes(scores, classes)),
             (_, _, [score]) if classes == 2 => Some(usize::from(*score > 0.0)),
-            (_, _, scores) => {
-                let numbered = scores.iter().enumerate();
-                let best = numbered.max_by(|(_, a), (_, b)| a.total_cmp(b));
-                best.map(|(index, _)| index)
-            }
+            (_, _, scores) => first_largest(scores),
         };
         let label = |index: usize| match &model.classes {
             Some(classes) => classes.get(index),
@@ -157,11 +153,6 @@ pub fn one_vs_one(scores: &[f64], classes: usize) -> Vec<f64> {
     decided
         .map(|(votes, sum)| votes + sum / (3.0 * (sum.abs() + 1.0)))
         .collect()
-}
-
-/// Returns the pairs of classes in the order of their scores.
-fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..classes).flat_map(move |first| (first + 1..classes).map(move |second| (first, second)))
 }
 
 fn sigmoid(score: f64) -> f64 {

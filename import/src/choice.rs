@@ -149,21 +149,25 @@ pub(crate) fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<Lin
 ///
 /// A sigmoid's slope is at most 1/4. For a softmax, `dp = p ((1 - p) ds - sum_j p_j ds_j)`, whose
 /// standard deviation for independent errors `ds` is at most `p (1 - p) sqrt(2)`; likewise for
-/// one-vs-rest. The error of a mean is at most the largest of its members' errors.
+/// one-vs-rest. Errors of an average add up by their weights; a hard vote has none, or moves a
+/// probability by its weight, if its score is closer to a tie than its error.
 fn probability_error(linear: &LinearModel, predicted: &[PredictedOutput]) -> Option<f64> {
     let slope = |link: Link| match link {
         Link::Identity | Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes => None,
         Link::Sigmoid => Some(0.25),
         Link::Softmax | Link::OneVsRest => Some(0.25 * std::f64::consts::SQRT_2),
     };
-    let slope = match linear.link {
-        Link::Mean => {
-            let slopes = linear.members.iter().filter_map(|member| slope(member.link));
-            slopes.max_by(f64::total_cmp)?
-        }
-        link => slope(link)?,
-    };
-    Some(slope * predicted.iter().map(bound).fold(0.0, f64::max))
+    let largest = |outputs: &[PredictedOutput]| outputs.iter().map(bound).fold(0.0, f64::max);
+    if linear.link != Link::Mean {
+        return Some(slope(linear.link)? * largest(predicted));
+    }
+    let mut rest = predicted;
+    let errors = linear.members.iter().map(|member| {
+        let (own, others) = rest.split_at(member.scores.min(rest.len()));
+        rest = others;
+        member.weight * slope(member.link).unwrap_or(0.0) * largest(own)
+    });
+    Some(errors.sum())
 }
 
 /// Returns the largest error of an output's score, six standard deviations, in its own units.

@@ -121,6 +121,11 @@ fn check_header(header: &[String]) -> Result<&[String], ImportError> {
             OUTPUTS.end()
         ));
     }
+    if let Some(name) = header.iter().find(|name| INTERCEPT.contains(&name.as_str())) {
+        return refuse(format!(
+            "it has a column {name:?}, so that each of its lines is an output: swap lines and columns, as write.csv(t(coef(model))) does in R"
+        ));
+    }
     if let Some(name) = outputs.iter().find(|name| STATISTICS.contains(&name.as_str())) {
         return refuse(format!(
             "it has a column {name:?}, which is no coefficient: keep the names and the coefficients, as write.csv(coef(model)) in R and \
@@ -280,6 +285,12 @@ mod tests {
             (",x\n,1\n", Link::Sigmoid, "", "no name of a feature"),
             (",x\nconst,1\n", Link::Sigmoid, "", "no row for a feature"),
             ("age\n1\n", Link::Sigmoid, "", "one column"),
+            (
+                ",(Intercept),age\nb,1,2\nc,3,4\n",
+                Link::Softmax,
+                "a,b,c",
+                "swap lines and columns",
+            ),
         ] {
             let error = parse(text, link, labels).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -8,7 +8,7 @@ use super::{
     reference::{Elements, NotRun, Reference},
 };
 use blindscore_client::{Cell, Scores, one_vs_one};
-use blindscore_protocol::descriptor::{Inputs, Link, Member, ModelDescriptor, Task};
+use blindscore_protocol::descriptor::{Inputs, Link, ModelDescriptor, Task, pairs};
 
 /// Most rows compared.
 pub(crate) const MOST_ROWS: usize = 500;
@@ -56,42 +56,59 @@ impl Allowed {
 
     /// Returns whether a decision is closer than the allowed error of the scores.
     pub(super) fn is_close(&self, answer: &Scores, model: &ModelDescriptor) -> bool {
-        let scores = answer.scores.as_slice();
-        match model.link {
-            Link::Mean => {
-                return closest(&answer.probabilities) <= 2.0 * self.probabilities
-                    || self.has_close_vote(scores, &model.members);
-            }
-            Link::OneVsOne | Link::Votes => {
-                let classes = model.classes.as_ref().map_or(0, Vec::len);
-                // The slope of a sum's share of a vote is at most a third, and each class has a
-                // score for every other one.
-                let slope = 2.0 / 3.0 * classes as f64;
-                let largest = self.largest();
-                return scores.iter().any(|score| score.abs() <= largest)
-                    || model.link == Link::OneVsOne
-                        && closest(&one_vs_one(scores, classes)) <= slope * largest;
-            }
-            _ => {}
+        if self.may_vote_otherwise(&answer.scores, model) {
+            return true;
         }
-        match scores {
-            [score] => score.abs() <= self.scores[0],
-            scores => closest(scores) <= 2.0 * self.largest(),
+        match (model.link, answer.scores.as_slice()) {
+            // Sums of hard votes alone are exact.
+            (Link::Mean, _) => {
+                let soft = model.members.iter().any(|member| member.link != Link::Identity);
+                soft && closest(&answer.probabilities) <= 2.0 * self.probabilities
+            }
+            (Link::OneVsOne, scores) => {
+                let classes = model.classes.as_ref().map_or(0, Vec::len);
+                let errors = self.tie_break_errors(classes);
+                closest(&one_vs_one(scores, classes)) <= 2.0 * errors.into_iter().fold(0.0, f64::max)
+            }
+            (Link::Votes, _) => false,
+            (_, [score]) => score.abs() <= self.score(0),
+            (_, scores) => closest(scores) <= 2.0 * self.largest(),
         }
     }
 
-    /// Returns whether a member without probabilities decides more closely than that, so that its
-    /// vote may be another.
-    fn has_close_vote(&self, mut scores: &[f64], members: &[Member]) -> bool {
-        members.iter().any(|member| {
-            let (own, rest) = scores.split_at(member.scores.min(scores.len()));
-            scores = rest;
-            member.link == Link::Identity
-                && match own {
-                    [score] => score.abs() <= self.largest(),
-                    own => closest(own) <= 2.0 * self.largest(),
-                }
-        })
+    /// Returns whether a hard vote, that of a model without probabilities or of a pair of classes, is
+    /// closer than the allowed error of its scores.
+    fn may_vote_otherwise(&self, scores: &[f64], model: &ModelDescriptor) -> bool {
+        let close_pair = |(score, allowed): (&f64, &f64)| score.abs() <= *allowed;
+        match model.link {
+            Link::OneVsOne | Link::Votes => scores.iter().zip(&self.scores).any(close_pair),
+            Link::Mean => {
+                let mut start = 0;
+                model.members.iter().any(|member| {
+                    let own = start..(start + member.scores).min(scores.len());
+                    start = own.end;
+                    let errors = self.scores.get(own.clone()).unwrap_or_default();
+                    let allowed = errors.iter().copied().fold(0.0, f64::max);
+                    member.link == Link::Identity
+                        && match &scores[own] {
+                            [score] => score.abs() <= allowed,
+                            own => closest(own) <= 2.0 * allowed,
+                        }
+                })
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the allowed error of each class's tie break among pairs: the slope of
+    /// `s / (3 (|s| + 1))` is at most a third.
+    fn tie_break_errors(&self, classes: usize) -> Vec<f64> {
+        let mut errors = vec![0.0; classes];
+        for ((first, second), error) in pairs(classes).zip(&self.scores) {
+            errors[first] += error / 3.0;
+            errors[second] += error / 3.0;
+        }
+        errors
     }
 
     fn largest(&self) -> f64 {
@@ -105,6 +122,9 @@ impl Allowed {
         ours: f64,
         allowed: f64,
     ) -> Result<f64, Difference> {
+        if allowed.is_infinite() {
+            return Ok(0.0);
+        }
         let difference = (theirs - ours).abs();
         if difference <= allowed + SINGLE * theirs.abs() {
             return Ok(difference);
@@ -130,8 +150,23 @@ impl Allowed {
         }
     }
 
-    pub(super) const fn probability(&self) -> f64 {
-        self.probabilities
+    /// Returns the allowed difference of a probability: any, if a hard vote may be another.
+    pub(super) fn probability(&self, answer: &Scores, model: &ModelDescriptor) -> f64 {
+        if self.may_vote_otherwise(&answer.scores, model) {
+            f64::INFINITY
+        } else {
+            self.probabilities
+        }
+    }
+
+    /// Returns the allowed difference of a class's decision function among pairs.
+    pub(super) fn decision(&self, class: usize, answer: &Scores, model: &ModelDescriptor) -> f64 {
+        let classes = model.classes.as_ref().map_or(0, Vec::len);
+        if self.may_vote_otherwise(&answer.scores, model) {
+            f64::INFINITY
+        } else {
+            self.tie_break_errors(classes).get(class).copied().unwrap_or(0.0) + SINGLE
+        }
     }
 }
 
@@ -278,20 +313,18 @@ fn differs(
             }
             Ok(0.0)
         }
-        // A close vote of one of several models moves the probabilities as far as a class has weight.
-        (Answer::Probabilities(_), _) if descriptor.link == Link::Mean && close => Ok(0.0),
-        (Answer::OneVsOne, _) if close => Ok(0.0),
-        (Answer::OneVsOne, Elements::Numbers(numbers)) => {
-            let classes = numbers.len();
-            let allowed_sum = allowed.largest() * classes as f64 / 3.0 + SINGLE;
+        (Answer::OneVsOne, Elements::Numbers(numbers))
+            if Some(numbers.len()) == descriptor.classes.as_ref().map(Vec::len) =>
+        {
             let mut largest = 0f64;
-            for (place, (&theirs, ours)) in numbers
+            for (class, (&theirs, ours)) in numbers
                 .iter()
-                .zip(one_vs_one(&scores.scores, classes))
+                .zip(one_vs_one(&scores.scores, numbers.len()))
                 .enumerate()
             {
-                let what = || format!("decision {}", place + 1);
-                largest = largest.max(allowed.number(what, theirs, ours, allowed_sum)?);
+                let what = || format!("the decision function of class {}", class + 1);
+                let difference = allowed.decision(class, scores, descriptor);
+                largest = largest.max(allowed.number(what, theirs, ours, difference)?);
             }
             Ok(largest)
         }
@@ -300,7 +333,12 @@ fn differs(
             for (&place, &theirs) in places.iter().zip(numbers) {
                 let ours = scores.probabilities.get(place).copied().unwrap_or(f64::NAN);
                 let what = || format!("probability {}", place + 1);
-                largest = largest.max(allowed.number(what, theirs, ours, allowed.probability())?);
+                largest = largest.max(allowed.number(
+                    what,
+                    theirs,
+                    ours,
+                    allowed.probability(scores, descriptor),
+                )?);
             }
             Ok(largest)
         }
@@ -309,7 +347,12 @@ fn differs(
             for (&place, pair) in places.iter().zip(numbers.chunks_exact(2)) {
                 let ours = scores.probabilities.get(place).copied().unwrap_or(f64::NAN);
                 let what = || format!("the probability of {}", quoted(label(place)));
-                largest = largest.max(allowed.number(what, pair[1], ours, allowed.probability())?);
+                largest = largest.max(allowed.number(
+                    what,
+                    pair[1],
+                    ours,
+                    allowed.probability(scores, descriptor),
+                )?);
             }
             Ok(largest)
         }
@@ -318,7 +361,12 @@ fn differs(
             for (&place, &theirs) in places.iter().zip(numbers) {
                 let ours = scores.probabilities.get(place).copied().unwrap_or(f64::NAN);
                 let what = || format!("probability {}", place + 1);
-                largest = largest.max(allowed.number(what, theirs.exp(), ours, allowed.probability())?);
+                largest = largest.max(allowed.number(
+                    what,
+                    theirs.exp(),
+                    ours,
+                    allowed.probability(scores, descriptor),
+                )?);
             }
             Ok(largest)
         }

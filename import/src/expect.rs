@@ -7,7 +7,7 @@ use super::{
     listed, quoted,
     table::{Table, TableError, TableOptions},
 };
-use blindscore_client::Scores;
+use blindscore_client::{Scores, one_vs_one};
 use blindscore_protocol::{
     columns::{HeaderChoice, number},
     descriptor::{Link, ModelDescriptor, Task},
@@ -36,6 +36,8 @@ enum Column {
     Score(usize),
     /// Score or probability of a class; the numbers show which.
     Class(usize),
+    /// Decision function of a class among pairs.
+    Decision(usize),
 }
 
 /// The caller's predictions.
@@ -147,6 +149,12 @@ impl Expected {
 }
 
 impl Expected {
+    /// Returns whether there is a column with the model's answer.
+    pub(crate) fn has_answers(&self) -> bool {
+        let is_answer = |column: &Column| matches!(column, Column::Predicted | Column::Output(_));
+        self.columns.iter().any(|(_, _, column)| is_answer(column))
+    }
+
     /// Returns the columns. Those with names of classes are probabilities if each row adds up to
     /// one, else scores.
     fn resolved(&self, records: &[&StringRecord], model: &ModelDescriptor) -> Vec<(usize, String, Column)> {
@@ -167,7 +175,8 @@ impl Expected {
         let last = model.outputs.len() - 1;
         let resolve = |(place, name, column): &(usize, String, Column)| {
             let column = match column {
-                Column::Class(class) if shares => Column::Probability(*class),
+                Column::Class(class) if shares || model.link == Link::Mean => Column::Probability(*class),
+                Column::Class(class) if has_pairs(model) => Column::Decision(*class),
                 // A single score is that of the second of two classes.
                 Column::Class(class) => Column::Score((*class).min(last)),
                 other => other.clone(),
@@ -188,7 +197,7 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
             return Some(Column::Predicted);
         }
         let after = |prefix: &str| name.strip_prefix(prefix);
-        if let Some(class) = after("proba_") {
+        if let Some(class) = after("proba_").filter(|_| !has_pairs(model)) {
             return place(&classes, class).map(Column::Probability);
         }
         if let Some(output) = after("predicted_") {
@@ -242,6 +251,7 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
 /// Returns example names for `columns` unnamed columns.
 fn example(model: &ModelDescriptor, names: &[&str], columns: usize) -> String {
     let prefix = match model.task {
+        Task::Classification if has_pairs(model) => "",
         Task::Classification if model.link != Link::Identity => "proba_",
         Task::Classification => "score_",
         Task::Multilabel | Task::Regression => "predicted_",
@@ -273,6 +283,11 @@ fn check_single(
         )));
     }
     Ok(())
+}
+
+/// Returns whether pairs of classes vote, which gives no probabilities.
+fn has_pairs(model: &ModelDescriptor) -> bool {
+    matches!(model.link, Link::OneVsOne | Link::Votes)
 }
 
 /// Returns the names of the classes, or else of the outputs.
@@ -378,10 +393,29 @@ fn differs(
         (Column::Output(place), Task::Multilabel) => holds(text, *place),
         (Column::Output(place), _) => value_of(text, *place),
         (Column::Score(place) | Column::Class(place), _) => value(text, *place),
+        (Column::Decision(class), _) => {
+            let classes = model.classes.as_ref().map_or(0, Vec::len);
+            let decisions = one_vs_one(&scores.scores, classes);
+            let ours = decisions.get(*class).copied().unwrap_or(f64::NAN);
+            match number(text) {
+                Some(theirs) => allowed.number(
+                    || name.to_owned(),
+                    theirs,
+                    ours,
+                    allowed.decision(*class, scores, model),
+                ),
+                None => differ(name.to_owned(), ours.to_string()),
+            }
+        }
         (Column::Probability(place), _) => {
             let ours = scores.probabilities.get(*place).copied().unwrap_or(f64::NAN);
             match number(text) {
-                Some(theirs) => allowed.number(|| name.to_owned(), theirs, ours, allowed.probability()),
+                Some(theirs) => allowed.number(
+                    || name.to_owned(),
+                    theirs,
+                    ours,
+                    allowed.probability(scores, model),
+                ),
                 None => differ(name.to_owned(), ours.to_string()),
             }
         }

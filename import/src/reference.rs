@@ -314,7 +314,7 @@ fn multiplications(node: &NodeProto, operands: &[Option<&Tensor>]) -> usize {
     let first = operands.first().copied().flatten();
     let count = match (node.op_type.as_str(), operands) {
         ("MatMul" | "Gemm", [_, Some(second), ..]) => second.count(),
-        ("LinearClassifier" | "LinearRegressor", _) => node
+        ("LinearClassifier" | "LinearRegressor" | "SVMClassifier" | "SVMRegressor", _) => node
             .attribute
             .iter()
             .map(|attribute| attribute.floats.len())

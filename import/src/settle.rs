@@ -1,7 +1,7 @@
 //! Labels and task of a fitted model: the caller's, or else the file's.
 
 use super::{Fitted, ImportError, bounds::MOST_NAME, listed, quoted};
-use blindscore_protocol::descriptor::{Link, Task};
+use blindscore_protocol::descriptor::{Link, Task, pairs};
 use std::collections::HashSet;
 
 /// Returns the model with the caller's `labels` instead of the file's, and with the caller's
@@ -74,7 +74,8 @@ pub fn settle(
         .iter()
         .collect();
     if names.len() < fitted.classes.as_ref().map_or(rows, Vec::len) {
-        return refuse(format!("two outputs have one name: {}", listed(&labels)));
+        let named = fitted.classes.as_ref().unwrap_or(&labels);
+        return refuse(format!("two outputs have one name: {}", listed(named)));
     }
     let named = labels
         .iter()
@@ -123,9 +124,9 @@ fn refuse<T>(words: String) -> Result<T, ImportError> {
 
 /// Returns the names of the scores that decide between classes.
 fn names_of_scores(fitted: &Fitted, classes: &[String]) -> Vec<String> {
-    let several = |prefix: &str, scores: usize| -> Vec<String> {
+    let several = |suffix: &str, scores: usize| -> Vec<String> {
         let named = if scores == 1 { &classes[1..] } else { classes };
-        named.iter().map(|class| format!("{class}{prefix}")).collect()
+        named.iter().map(|class| format!("{class}{suffix}")).collect()
     };
     match fitted.link {
         Link::Mean => {
@@ -134,8 +135,7 @@ fn names_of_scores(fitted: &Fitted, classes: &[String]) -> Vec<String> {
                 .flat_map(|(place, member)| several(&format!(" by model {}", place + 1), member.scores))
                 .collect()
         }
-        Link::OneVsOne | Link::Votes => (0..classes.len())
-            .flat_map(|first| (first + 1..classes.len()).map(move |second| (first, second)))
+        Link::OneVsOne | Link::Votes => pairs(classes.len())
             .map(|(first, second)| format!("{} over {}", classes[second], classes[first]))
             .collect(),
         _ => several("", 1),

@@ -27,7 +27,7 @@ pub use crate::decimal::short;
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
-pub use link::Link;
+pub use link::{Link, pairs, pairs_of};
 pub use member::Member;
 pub use model::Model;
 pub use pin::{ModelPin, ParsePinError};

@@ -30,7 +30,7 @@ use blindscore_protocol::{
     params::LinearParams,
 };
 use safetensors::{Dtype, tensor::TensorView};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A linear model as fitted, in floating point: `scores = coef * x + intercept`.
@@ -139,12 +139,12 @@ impl LinearModel {
     fn metadata(&self) -> BTreeMap<String, String> {
         let Inputs { min, max, levels, .. } = self.inputs;
         // Strings and lists of strings always have a JSON form.
-        let json = |value: Value| value.to_string();
+        let text = |value: Value| value.to_string();
         let mut entries = vec![
             ("parameter_set", self.params.name.to_owned()),
             ("name", self.name.to_string()),
             ("title", self.title.clone()),
-            ("labels", json(self.labels.clone().into())),
+            ("labels", text(self.labels.clone().into())),
             ("task", self.task.name().to_owned()),
             ("link", self.link.name().to_owned()),
             ("input_min", min.to_string()),
@@ -154,7 +154,7 @@ impl LinearModel {
         ];
         if let Some(features) = &self.inputs.features {
             let names: Option<Vec<_>> = features.iter().map(|feature| feature.name.clone()).collect();
-            entries.extend(names.map(|names| ("features", json(names.into()))));
+            entries.extend(names.map(|names| ("features", text(names.into()))));
         }
         if let Some(NormBound { centre, max }) = self.inputs.norm {
             entries.push(("norm_centre", centre.to_string()));
@@ -172,14 +172,14 @@ impl LinearModel {
         entries.extend(
             self.classes
                 .as_ref()
-                .map(|classes| ("classes", json(classes.clone().into()))),
+                .map(|classes| ("classes", text(classes.clone().into()))),
         );
         if !self.members.is_empty() {
-            entries.extend(
-                serde_json::to_string(&self.members)
-                    .ok()
-                    .map(|members| ("members", members)),
-            );
+            let member = |member: &Member| {
+                let Member { link, scores, weight } = member;
+                json!({ "link": link.name(), "scores": scores, "weight": weight })
+            };
+            entries.push(("members", text(self.members.iter().map(member).collect())));
         }
         if self.salt != Salt::none() {
             entries.push((Salt::ENTRY, self.salt.as_str().to_owned()));

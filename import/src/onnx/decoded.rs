@@ -65,7 +65,7 @@ impl Message {
             (Self::Type, 1) => Self::TensorType,
             (Self::TensorType, 2) => Self::Shape,
             (Self::Shape, 1) => Self::Dimension,
-            (Self::Tensor, 1 | 5 | 7 | 11) | (Self::Attribute, 8) => return Field::Integers,
+            (Self::Tensor, 1 | 5 | 7) | (Self::Attribute, 8) => return Field::Integers,
             (Self::Tensor, 4 | 10) | (Self::Attribute, 7) => return Field::Floats,
             _ => return Field::Bytes,
         })

@@ -178,6 +178,15 @@ impl Linear {
         scaled
     }
 
+    /// Returns the map with the magnitudes of all weights and intercepts.
+    pub(super) fn magnitudes(&self) -> Self {
+        let mut magnitudes = self.clone();
+        let rows = magnitudes.coef.iter_mut().flatten();
+        rows.chain(&mut magnitudes.intercept)
+            .for_each(|number| *number = number.abs());
+        magnitudes
+    }
+
     /// Returns all outputs with the opposite sign.
     pub(super) fn negated(&self) -> Self {
         let count = self.len();

@@ -5,10 +5,10 @@
 //! output that is none of the model's answers.
 
 mod attributes;
-mod ballots;
+mod averages;
 mod column;
-mod combined;
 mod constant;
+mod decider;
 mod decoded;
 mod external;
 mod inputs;
@@ -16,9 +16,11 @@ mod linear;
 mod nodes;
 mod operators;
 mod outputs;
+mod pairs;
 mod plan;
 pub(crate) mod proto;
 mod repair;
+mod repair_votes;
 mod value;
 mod values;
 
@@ -69,6 +71,11 @@ impl Graph {
         decoded::check(bytes)?;
         let model = ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))?;
         let versions = Versions::read(&model.opset_import)?;
+        if !model.functions.is_empty() {
+            return Err(ImportError::Graph(
+                "the file defines functions of its own, which may change what an operator means: export the model without them".into(),
+            ));
+        }
         let mut graph = model
             .graph
             .ok_or_else(|| ImportError::NotOnnx("it has no graph".into()))?;

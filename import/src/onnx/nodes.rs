@@ -1,14 +1,15 @@
 //! Symbolic evaluation of the supported operators. Nothing is skipped unless it is shown to have no
 //! effect.
 
+mod averages;
 mod casts;
 mod categories;
 mod columns;
-mod combined;
 mod constants;
 mod decisions;
 mod grid;
 mod numbers;
+mod pairs;
 mod scores;
 mod shapes;
 mod stumps;
@@ -98,7 +99,7 @@ impl Node<'_> {
         if let Some(constant) = self.constant(operator)? {
             return Ok(Value::Constant(constant));
         }
-        if let Some(value) = self.of_several(operator)? {
+        if let Some(value) = self.combined(operator)? {
             return Ok(value);
         }
         match (operator, self.operands.as_slice()) {
@@ -181,8 +182,25 @@ impl Node<'_> {
         }
     }
 
+    /// Evaluates an operator on classifiers that combine several models; `None` if it isn't one.
+    fn combined(&self, operator: &str) -> Result<Option<Value>, ImportError> {
+        match self.of_averages(operator)? {
+            Some(value) => Ok(Some(value)),
+            None => self.of_pairs(operator),
+        }
+    }
+
+    /// Returns the names of the classes, as texts or whole numbers.
+    fn class_names(&self, integers: &str) -> Result<Vec<String>, ImportError> {
+        match self.attributes().class_names("classlabels_strings", integers) {
+            Ok(Some(names)) => Ok(names),
+            Ok(None) => self.refuse(" without names of classes"),
+            Err(why) => self.refuse(why),
+        }
+    }
+
     fn learning(&self, operator: &str) -> Result<Value, ImportError> {
-        if let Some(value) = self.of_several(operator)? {
+        if let Some(value) = self.combined(operator)? {
             return Ok(value);
         }
         match (operator, self.operands.as_slice()) {

@@ -415,11 +415,11 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
              data, and export the steps after it"
         }
         "Div" => {
-            "It divides numbers by each other (PowerTransformer, calibration). Scalers and KBinsDiscretizer are served; or do that in your data, \
+            "It divides numbers by each other (PowerTransformer). Scalers and KBinsDiscretizer are served; or do that in your data, \
              and export the steps after it"
         }
         "Shape" | "Gather" => {
-            "It depends on the number of rows (OneVsOneClassifier, Gaussian processes). OneVsRestClassifier is served, and so are linear models"
+            "It depends on the number of rows (Gaussian processes). Linear models are served"
         }
         "Pow" => {
             "It squares scores (QuadraticDiscriminantAnalysis). GaussianNB and LinearDiscriminantAnalysis are served, and so are linear models \
@@ -427,7 +427,7 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
         }
         "Sign" => "It decides whether a row is an outlier (one-class machines). Export the score before it",
         "ReduceMean" => {
-            "It averages several models (BaggingClassifier). A single classifier is served, and so are averages of regressors"
+            "It averages several models of other kinds. Averages of linear classifiers and of linear regressions are served"
         }
         "Relu" | "Tanh" | "LeakyRelu" | "Elu" | "Gelu" | "Conv" | "LSTM" | "GRU" | "MaxPool" => {
             "It belongs to a neural network. Train a projection network instead (models/net)"

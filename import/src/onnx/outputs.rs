@@ -2,7 +2,7 @@
 //! refused by name.
 
 use super::{
-    combined::Decider,
+    decider::Decider,
     inputs::Inputs,
     linear::Linear,
     value::{Held, HeldStep, Label, Scores, Value},
@@ -11,7 +11,7 @@ use super::{
 use crate::onnx::proto::{GraphProto, ValueInfoProto};
 use crate::{Answer, Fitted, ImportError, listed};
 use blindscore_protocol::descriptor::{FEATURES, Link, OUTPUTS, Task};
-use std::rc::Rc;
+use std::{collections::HashSet, rc::Rc};
 
 /// Outputs of a graph by meaning, in the graph's order.
 #[derive(Default)]
@@ -25,6 +25,8 @@ struct Outputs<'a> {
     logs: Vec<&'a str>,
     /// Probabilities and scores of several models.
     combined: Vec<(&'a str, Answer, Decider)>,
+    /// Names of the outputs whose columns a ZipMap names.
+    zipped: HashSet<&'a str>,
 }
 
 /// Scores of all heads, side by side.
@@ -110,7 +112,13 @@ fn two(one: &str, other: &str) -> ImportError {
 
 impl<'a> Outputs<'a> {
     fn read(graph: &'a GraphProto, values: &'a Values<'_>) -> Result<Self, ImportError> {
-        let mut outputs = Self::default();
+        let zips = graph.node.iter().filter(|node| node.op_type == "ZipMap");
+        let mut outputs = Self {
+            zipped: zips
+                .flat_map(|node| node.output.iter().map(String::as_str))
+                .collect(),
+            ..Self::default()
+        };
         for output in &graph.output {
             let name = output.name.as_str();
             match values.get(name) {
@@ -124,12 +132,12 @@ impl<'a> Outputs<'a> {
                     outputs.scores.push((name, scores));
                 }
                 Some(Value::Label(label)) => outputs.labels.push((name, label)),
-                Some(Value::Ensemble(ensemble)) => {
-                    let all = (0..ensemble.classes).collect();
+                Some(Value::Average(average)) => {
+                    let all = (0..average.classes).collect();
                     outputs.combined.push((
                         name,
                         Answer::Probabilities(all),
-                        Decider::Ensemble(ensemble.clone()),
+                        Decider::Average(average.clone()),
                     ));
                 }
                 Some(Value::Pairs(pairs)) => {
@@ -166,7 +174,10 @@ impl<'a> Outputs<'a> {
         let label = self.label()?;
         let decides = label.filter(|(_, label)| !matches!(label.decider, Decider::Largest(_)));
         let by_label = decides.map(|(name, label)| (name, &label.decider));
-        let by_scores = self.combined.first().map(|(name, _, decider)| (*name, decider));
+        // The decision function shows which rule breaks ties, the scores of pairs don't.
+        let shows_rule = |(_, answer, _): &&(&str, Answer, Decider)| *answer == Answer::OneVsOne;
+        let by_scores = self.combined.iter().find(shows_rule).or(self.combined.first());
+        let by_scores = by_scores.map(|(name, _, decider)| (*name, decider));
         let Some((first, decider)) = by_label.or(by_scores) else {
             return Ok(None);
         };
@@ -179,21 +190,27 @@ impl<'a> Outputs<'a> {
             return Err(two(first, other));
         }
         let classes = decider.classes();
-        let zipped = self.combined.iter().find_map(|(name, _, decider)| match decider {
-            Decider::Ensemble(ensemble) => ensemble.names.clone().map(|names| (*name, names)),
-            _ => None,
-        });
-        let names = match (label, zipped) {
-            (Some((one, label)), Some((other, names))) if label.names != names => {
-                return Err(ImportError::Graph(format!(
-                    "the model's labels ({one:?}) are called {}, its probabilities ({other:?}) {}",
-                    listed(&label.names),
-                    listed(&names)
-                )));
+        let names = match label {
+            Some((one, label)) => {
+                let zipped = self
+                    .combined
+                    .iter()
+                    .filter(|(name, ..)| self.zipped.contains(name));
+                for (other, _, decider) in zipped {
+                    if let Some(names) = decider.names().filter(|names| *names != label.names) {
+                        return Err(ImportError::Graph(format!(
+                            "the model's labels ({one:?}) are called {}, its scores ({other:?}) {}",
+                            listed(&label.names),
+                            listed(names)
+                        )));
+                    }
+                }
+                label.names.clone()
             }
-            (Some((_, label)), _) => label.names.clone(),
-            (None, Some((_, names))) => names,
-            (None, None) => (0..classes).map(|class| class.to_string()).collect(),
+            None => match decider.names() {
+                Some(names) => names.to_vec(),
+                None => (0..classes).map(|class| class.to_string()).collect(),
+            },
         };
         let (linear, link, members) = decider.scores()?;
         check_count(linear.len())?;
@@ -206,8 +223,8 @@ impl<'a> Outputs<'a> {
             .enumerate()
             .all(|(place, name)| *name == place.to_string());
         let fitted = Fitted {
-            // skl2onnx writes no names for OneVsOneClassifier.
-            unnamed: link == Link::OneVsOne && counted,
+            // skl2onnx writes no names for OneVsOneClassifier, and models in an average count classes.
+            unnamed: counted && (link == Link::OneVsOne || label.is_none()),
             task: Some(Task::Classification),
             classes: Some(names),
             members,

@@ -16,7 +16,13 @@ pub(crate) struct ModelProto {
     pub(crate) producer_name: String,
     #[prost(message, optional, tag = "7")]
     pub(crate) graph: Option<GraphProto>,
+    #[prost(message, repeated, tag = "25")]
+    pub(crate) functions: Vec<FunctionProto>,
 }
+
+/// An operator that the file defines; only its presence is read, to refuse it.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct FunctionProto {}
 
 /// Version of a domain's operators.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -117,11 +123,11 @@ pub(crate) struct TensorProto {
     #[prost(float, repeated, tag = "4")]
     pub(crate) float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
-    pub int32_data: Vec<i32>,
+    pub(crate) int32_data: Vec<i32>,
     #[prost(bytes = "vec", repeated, tag = "6")]
     pub(crate) string_data: Vec<Vec<u8>>,
     #[prost(int64, repeated, tag = "7")]
-    pub int64_data: Vec<i64>,
+    pub(crate) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub(crate) name: String,
     #[prost(bytes = "vec", tag = "9")]
@@ -132,8 +138,6 @@ pub(crate) struct TensorProto {
     pub(crate) data_location: i32,
     #[prost(double, repeated, tag = "10")]
     pub(crate) double_data: Vec<f64>,
-    #[prost(uint64, repeated, tag = "11")]
-    pub uint64_data: Vec<u64>,
 }
 
 pub(crate) mod tensor_proto {

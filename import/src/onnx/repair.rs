@@ -1,6 +1,6 @@
 //! Faults of skl2onnx 1.20, after which a file isn't what was fitted.
 
-use super::{ballots, inputs::is_column};
+use super::{inputs::is_column, repair_votes};
 use crate::onnx::proto::{
     GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType, type_proto,
 };
@@ -41,7 +41,7 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
     if mend_norm(graph) {
         changes.push("Normalizer(\"max\") of negative numbers, of which ONNX takes the largest and scikit-learn the largest magnitude");
     }
-    if ballots::mend(graph) {
+    if repair_votes::mend(graph) {
         changes.push("votes of a BaggingClassifier's models, which skl2onnx adds up over the rows");
     }
     if mend_sublinear(graph) {

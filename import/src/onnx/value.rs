@@ -1,10 +1,12 @@
 //! Symbolic tensors: functions of the features.
 
 use super::{
+    averages::{Average, HardVotes},
     column::Columns,
-    combined::{Ballots, Decider, Ensemble, Pairs, Votes},
     constant::Constant,
+    decider::Decider,
     linear::{Form, Linear},
+    pairs::{PairVotes, Pairs},
 };
 use blindscore_protocol::{
     descriptor::Link,
@@ -126,6 +128,8 @@ pub(super) struct Label {
     pub(super) names: Vec<String>,
     /// Type of the tensor's elements.
     pub(super) element: LabelElement,
+    /// Whether the tensor is known to be `[rows, 1]`.
+    pub(super) column: bool,
 }
 
 /// Element types of labels.
@@ -240,20 +244,20 @@ pub(super) enum Value {
     /// Probabilities of several models, each of two classes and a tensor of its own; here of the
     /// second class of each.
     Sequence(Scores),
-    /// Sum of several models' probabilities.
-    Ensemble(Rc<Ensemble>),
-    /// Labels on their way to votes.
-    Ballots(Ballots),
+    /// Weighted sum of several models' probabilities.
+    Average(Rc<Average>),
+    /// Labels on their way to hard votes.
+    HardVotes(HardVotes),
     /// Scores of pairs of classes as a support vector machine gives them: negative for the second
     /// class.
     PairScores(Pairs),
     /// Sums of votes of pairs.
-    Votes(Votes),
-    /// `times * |score| + plus` for each score, the denominator of a share of a vote.
-    Share { scores: Scores, plus: f64, times: f64 },
-    /// Scores divided by three times their magnitude plus one, which break ties between votes.
-    Confidence(Scores),
-    /// Votes and shares of votes of each class.
+    PairVotes(PairVotes),
+    /// `times * |score| + plus` for each score.
+    Magnitude { scores: Scores, plus: f64, times: f64 },
+    /// These scores, each divided by `3 (|score| + 1)`: less than half a vote, which breaks ties.
+    TieBreak(Scores),
+    /// Decision function of pairs: votes and tie breaks of each class.
     Pairs(Pairs),
     /// Norms of rows.
     RowNorm(RowNorm),
@@ -290,13 +294,10 @@ impl Value {
             Self::Layers(layers) => layers.iter().map(|scores| scores.linear.size()).sum(),
             Self::RowNorm(norm) => size_of_val(&*norm.slots),
             Self::Shape(_) | Self::Rows | Self::RowsByAny => 0,
-            Self::Ensemble(ensemble) => ensemble.size(),
-            Self::Ballots(ballots) => {
-                let label = |label: &Label| label.decider.size() + names(&label.names);
-                ballots.labels.iter().map(label).sum()
-            }
-            Self::PairScores(pairs) | Self::Pairs(pairs) => pairs.linear.size(),
-            Self::Votes(votes) => votes.size(),
+            Self::Average(average) => average.size(),
+            Self::HardVotes(votes) => votes.size(),
+            Self::PairScores(pairs) | Self::Pairs(pairs) => pairs.size(),
+            Self::PairVotes(votes) => votes.size(),
             Self::Scores(scores)
             | Self::Sum(scores)
             | Self::LogSumExp(scores)
@@ -304,8 +305,8 @@ impl Value {
             | Self::OnePlusExp(scores)
             | Self::Sequence(scores)
             | Self::Swapped(scores)
-            | Self::Share { scores, .. }
-            | Self::Confidence(scores) => {
+            | Self::Magnitude { scores, .. }
+            | Self::TieBreak(scores) => {
                 scores.linear.size() + size_of_val(&*scores.places) + scores.names.as_deref().map_or(0, names)
             }
             Self::Label(label) => label.decider.size() + names(&label.names),
@@ -330,10 +331,10 @@ impl Value {
             Self::Swapped(_) | Self::Layers(_) => "scores in another order",
             Self::Sequence(_) => "several lists of probabilities",
             Self::RowNorm(_) => "norms of the rows",
-            Self::Ensemble(_) => "a sum of several models' probabilities",
-            Self::Ballots(_) | Self::Votes(_) => "votes",
+            Self::Average(_) => "a sum of several models' probabilities",
+            Self::HardVotes(_) | Self::PairVotes(_) => "votes",
             Self::PairScores(_) | Self::Pairs(_) => "scores of pairs of classes",
-            Self::Share { .. } | Self::Confidence(_) => "shares of a vote",
+            Self::Magnitude { .. } | Self::TieBreak(_) => "magnitudes of scores",
             Self::Shape(_) | Self::Rows | Self::RowsByAny => "a shape",
             Self::LogSoftmax(_) => "logarithms of probabilities",
             Self::Label(_) | Self::Held(_) => "labels",

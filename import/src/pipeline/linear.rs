@@ -8,7 +8,10 @@ use crate::{
     output, read_json, read_safetensors, settle, shared_or_own,
 };
 use blindscore_engine::model::{LinearModel, Salt};
-use blindscore_protocol::{descriptor::Inputs, params::LinearParams};
+use blindscore_protocol::{
+    descriptor::{Inputs, Link},
+    params::LinearParams,
+};
 use std::path::Path;
 
 /// Default number of rows to score encrypted.
@@ -63,15 +66,7 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
     let Source { fitted, graph } = read(request, bytes, reading).map_err(&in_file)?;
     let mut settled = settle(fitted.clone(), request.labels.as_deref(), request.task).map_err(&in_file)?;
     if fitted.unnamed && request.labels.is_none() && request.expect.is_none() {
-        let classes = fitted.classes.as_ref().map_or(0, Vec::len);
-        return Err(in_file(ImportError::Options(format!(
-            "it has no names of its {classes} classes, which skl2onnx leaves out for OneVsOneClassifier: give them with --labels, in the order of \
-             classes_; with --labels {} if they are these numbers",
-            (0..classes)
-                .map(|class| class.to_string())
-                .collect::<Vec<_>>()
-                .join(",")
-        ))));
+        return Err(in_file(unnamed(&fitted)));
     }
     let encoder = fitted.encoder();
     let wanted = Wanted {
@@ -121,7 +116,7 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
     }
     let choice = choose(linear, max_error)?;
     let file = compare_with_file(graph.as_ref(), &fitted, &choice, data).map_err(&in_file)?;
-    let expected = compare_with_expected(request, &choice, data).map_err(&in_file)?;
+    let expected = compare_with_expected(request, &fitted, &choice, data).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     let agreement = agreement::measure(&choice.model, data, rows)?;
     ensure(agreement.largest_error <= MISSED * choice.stated_error(), || {
@@ -257,6 +252,7 @@ fn compare_with_file(
 /// Compares the model with the caller's own predictions, if there are any.
 fn compare_with_expected(
     request: &Request,
+    fitted: &Fitted,
     choice: &Choice,
     data: Option<&Calibration>,
 ) -> Result<Option<Compared>, ImportError> {
@@ -264,7 +260,25 @@ fn compare_with_expected(
         return Ok(None);
     };
     let expected = Expected::read(path, choice.model.descriptor()).map_err(ImportError::in_table(path))?;
+    if fitted.unnamed && request.labels.is_none() && !expected.has_answers() {
+        return Err(unnamed(fitted));
+    }
     Ok(Some(expected.compare(data.rows(), choice)?))
+}
+
+/// Returns the error for a file without names of its classes.
+fn unnamed(fitted: &Fitted) -> ImportError {
+    let classes = fitted.classes.as_ref().map_or(0, Vec::len);
+    let counted: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+    let why = match fitted.link {
+        Link::OneVsOne => "skl2onnx leaves them out for OneVsOneClassifier",
+        _ => "it gives no labels",
+    };
+    ImportError::Options(format!(
+        "it has no names of its {classes} classes, because {why}: give them with --labels, in the order of classes_; with --labels {} if they are \
+         these numbers",
+        counted.join(",")
+    ))
 }
 
 /// Returns the model to write, with its levels yet to be chosen.

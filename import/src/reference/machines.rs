@@ -8,6 +8,7 @@ use super::{
     tensor::Tensor,
 };
 use crate::onnx::proto::{NodeProto, tensor_proto::DataType};
+use std::ops::Range;
 
 /// Returns the decision function of a support vector machine with a linear kernel.
 pub(super) fn machine(node: &NodeProto, tensor: &Tensor) -> Result<Tensor, NotRun> {
@@ -64,18 +65,20 @@ fn of_several(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, NotRun> 
     let (rows, width) = tensor.matrix()?;
     let (coefficients, rho) = (floats(node, "coefficients"), floats(node, "rho"));
     let vectors = floats(node, "support_vectors");
-    // The class of each support vector.
+    // Support vectors of each class.
     let counts = attribute(node, "vectors_per_class").map_or(&[][..], |counts| &counts.ints);
-    let owner: Vec<usize> = counts
-        .iter()
-        .enumerate()
-        .flat_map(|(class, &count)| {
-            std::iter::repeat_n(class, usize::try_from(count).unwrap_or(0).min(vectors.len()))
-        })
-        .take(vectors.len() + 1)
-        .collect();
-    let classes = counts.len();
-    if owner.len() * width != vectors.len() || coefficients.len() != owner.len() * classes.saturating_sub(1) {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for &count in counts {
+        let start = ranges.last().map_or(0, |range| range.end);
+        let end = usize::try_from(count)
+            .ok()
+            .and_then(|count| start.checked_add(count));
+        ranges.push(start..end.unwrap_or(usize::MAX));
+    }
+    let (classes, all) = (ranges.len(), ranges.last().map_or(0, |range| range.end));
+    if all.checked_mul(width) != Some(vectors.len())
+        || all.checked_mul(classes.saturating_sub(1)) != Some(coefficients.len())
+    {
         return not_run("support vectors of another length");
     }
     let (mut scores, mut decisions) = (Vec::new(), Vec::new());
@@ -89,13 +92,10 @@ fn of_several(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, NotRun> 
         for i in 0..classes {
             for j in i + 1..classes {
                 let mut sum = *rho.get(pair).ok_or_else(|| NotRun::new("too few decisions"))?;
-                for (vector, kernel) in kernels.iter().enumerate() {
-                    let against = match owner[vector] {
-                        class if class == i => j - 1,
-                        class if class == j => i,
-                        _ => continue,
-                    };
-                    sum += coefficients[against * owner.len() + vector] * kernel;
+                for (class, against) in [(i, j - 1), (j, i)] {
+                    for vector in ranges[class].clone() {
+                        sum += coefficients[against * all + vector] * kernels[vector];
+                    }
                 }
                 votes[if sum > 0.0 { i } else { j }] += 1;
                 scores.push(sum);

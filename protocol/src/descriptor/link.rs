@@ -22,7 +22,8 @@ pub enum Link {
     /// vote for the second class of its pair. Between equally many votes, the sums of the scores
     /// decide, as in scikit-learn's `OneVsOneClassifier`. No probabilities.
     OneVsOne,
-    /// The same, and between equally many votes the first class wins, as in LIBSVM.
+    /// One score for each pair of classes, as for [`Self::OneVsOne`]; between equally many votes the
+    /// first class wins, as in LIBSVM. No probabilities.
     Votes,
     /// No probabilities: scores are the result (regression), or decide without them (support vector
     /// machines).
@@ -42,5 +43,18 @@ impl Link {
             Self::Votes => "votes",
             Self::Identity => "identity",
         }
+    }
+}
+
+/// Returns the pairs of so many classes, in the order of their scores.
+pub fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..classes).flat_map(move |first| (first + 1..classes).map(move |second| (first, second)))
+}
+
+/// Returns the number of pairs of so many classes; `None` if it is too large.
+pub const fn pairs_of(classes: usize) -> Option<usize> {
+    match classes.checked_mul(classes.saturating_sub(1)) {
+        Some(twice) => Some(twice / 2),
+        None => None,
     }
 }

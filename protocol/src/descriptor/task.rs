@@ -1,6 +1,6 @@
 //! Purpose of a model's scores.
 
-use super::{DescriptorError, Link, Member, ModelDescriptor};
+use super::{DescriptorError, Link, Member, ModelDescriptor, pairs_of};
 use serde::{Deserialize, Serialize};
 
 /// Purpose of a model's scores.
@@ -27,8 +27,8 @@ impl Task {
     }
 
     /// Returns the task of a model that doesn't state one, if only one is possible.
-    pub const fn implied(link: Link, outputs: usize, two_classes: bool) -> Option<Self> {
-        match (link, outputs, two_classes) {
+    pub const fn implied(link: Link, outputs: usize, named_classes: bool) -> Option<Self> {
+        match (link, outputs, named_classes) {
             (_, _, true)
             | (Link::Softmax | Link::OneVsRest | Link::Mean | Link::OneVsOne | Link::Votes, _, _) => {
                 Some(Self::Classification)
@@ -65,7 +65,7 @@ impl ModelDescriptor {
             }
             (Task::Classification, Link::OneVsOne | Link::Votes, Some(classes)) => {
                 let count = classes.len();
-                if count > 2 && count.checked_mul(count - 1).map(|twice| twice / 2) == Some(scores) {
+                if count > 2 && pairs_of(count) == Some(scores) {
                     Ok(())
                 } else {
                     refuse("needs a score for each pair of its classes, and at least three classes")

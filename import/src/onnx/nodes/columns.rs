@@ -154,8 +154,6 @@ impl Node<'_> {
         }
         let columns = self.width(value)?;
         let whole = matches!(value, Value::Features(columns) if columns.integers);
-        let vector = matches!(value, Value::Features(columns) if columns.vector)
-            || matches!(value, Value::Scores(scores) if scores.vector);
         let numbers: Option<Vec<&[f64]>> = parameters
             .iter()
             .map(|parameter| match parameter {
@@ -178,7 +176,7 @@ impl Node<'_> {
         let offsets: Vec<f64> = (0..columns)
             .map(|column| bias[column] - mean[column] * factors[column])
             .collect();
-        if whole || vector || factors.iter().chain(&offsets).any(|number| !number.is_finite()) {
+        if whole || factors.iter().chain(&offsets).any(|number| !number.is_finite()) {
             return self.refuse(self.what_it_gets());
         }
         // Gain and bias move what five deviations would be, so ranges don't follow.

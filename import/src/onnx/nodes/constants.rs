@@ -31,16 +31,16 @@ impl Node<'_> {
             }
             ("Reciprocal", [Value::Constant(constant)]) => self.mapped(constant, f64::recip)?,
             ("Add", [Value::Constant(left), Value::Constant(right)]) => {
-                self.combined(left, right, |a, b| a + b)?
+                self.combined_constants(left, right, |a, b| a + b)?
             }
             ("Sub", [Value::Constant(left), Value::Constant(right)]) => {
-                self.combined(left, right, |a, b| a - b)?
+                self.combined_constants(left, right, |a, b| a - b)?
             }
             ("Mul", [Value::Constant(left), Value::Constant(right)]) => {
-                self.combined(left, right, |a, b| a * b)?
+                self.combined_constants(left, right, |a, b| a * b)?
             }
             ("Pow", [Value::Constant(left), Value::Constant(right)]) => {
-                self.combined(left, right, f64::powf)?
+                self.combined_constants(left, right, f64::powf)?
             }
             ("ReduceSum", [Value::Constant(constant), ..]) => self.summed_constant(constant)?,
             _ => return Ok(None),
@@ -49,7 +49,7 @@ impl Node<'_> {
     }
 
     /// Combines two constants of one shape, or one of them with a single number.
-    fn combined(
+    fn combined_constants(
         &self,
         left: &Constant,
         right: &Constant,

@@ -6,8 +6,8 @@ use crate::{
     onnx::{
         attributes::axes_in_words,
         column::Columns,
-        combined::Decider,
         constant::Constant,
+        decider::Decider,
         linear::Linear,
         value::{Held, HeldStep, Label, LabelElement, Scores, Value},
     },
@@ -25,11 +25,7 @@ impl Node<'_> {
             return self.refuse(self.what_it_gets());
         };
         let attributes = self.attributes();
-        let names = match attributes.class_names("classlabels_strings", "classlabels_ints") {
-            Ok(Some(names)) => names,
-            Ok(None) => return self.refuse(" without names of classes"),
-            Err(why) => return self.refuse(why),
-        };
+        let names = self.class_names("classlabels_ints")?;
         let coefficients = attributes.floats("coefficients");
         let rows = coefficients.len() / self.width(value)?.max(1);
         let linear = self.rows(value, &coefficients, &attributes.floats("intercepts"), rows)?;
@@ -68,6 +64,7 @@ impl Node<'_> {
             decider: Decider::Largest(linear.clone()),
             names: names.clone(),
             element: self.label_element(),
+            column: false,
         };
         let scores = Scores {
             names: Some(names),
@@ -218,7 +215,7 @@ impl Node<'_> {
 
     /// Takes the mean of several models' scores (BaggingRegressor).
     pub(super) fn mean_of_layers(&self, layers: &[Scores]) -> Result<Value, ImportError> {
-        self.check_layers_axis()?;
+        self.check_model_axis()?;
         if layers.iter().any(|scores| scores.link.is_some()) {
             return self.refuse(" of scores and probabilities of several models");
         }
@@ -329,20 +326,11 @@ impl Node<'_> {
 
     /// Returns the index of the largest value in each row.
     pub(super) fn argmax(&self, scores: &Scores) -> Result<Value, ImportError> {
-        let attributes = self.attributes();
-        let axis = attributes.int("axis", 0);
-        if scores.vector || scores.len() < 2 || !scores.is_whole() || !self.along_rows(Some(&[axis])) {
-            return self.refuse(format!("{} along axis {axis}", self.what_it_gets()));
-        }
-        if attributes.int("select_last_index", 0) != 0 {
-            return self.refuse(" of the last one of several that are equal");
+        if scores.vector || scores.len() < 2 || !scores.is_whole() {
+            return self.refuse(self.what_it_gets());
         }
         // All links keep the order of scores.
-        Ok(Value::Label(Label {
-            decider: Decider::Largest(scores.linear.clone()),
-            names: (0..scores.len()).map(|index| index.to_string()).collect(),
-            element: LabelElement::Integer,
-        }))
+        self.largest(scores.len(), Decider::Largest(scores.linear.clone()))
     }
 
     /// Replaces the indices from ArgMax by names.
@@ -361,6 +349,7 @@ impl Node<'_> {
             ));
         }
         Ok(Value::Label(Label {
+            column: false,
             decider: label.decider.clone(),
             names: classes.texts.clone(),
             element: if classes.numbers.is_empty() {
@@ -373,14 +362,7 @@ impl Node<'_> {
 
     /// Names the columns.
     pub(super) fn zipped(&self, scores: &Scores) -> Result<Value, ImportError> {
-        let names = match self
-            .attributes()
-            .class_names("classlabels_strings", "classlabels_int64s")
-        {
-            Ok(Some(names)) => names,
-            Ok(None) => return self.refuse(" without names of classes"),
-            Err(why) => return self.refuse(why),
-        };
+        let names = self.class_names("classlabels_int64s")?;
         if names.len() != scores.len() || scores.vector {
             return self.refuse(format!(" of {} names for {} columns", names.len(), scores.len()));
         }

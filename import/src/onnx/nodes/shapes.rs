@@ -6,10 +6,10 @@ use crate::{
     ImportError,
     onnx::{
         attributes::axes_in_words,
+        averages::HardVotes,
         column::{Column, Columns},
-        combined::Ballots,
         constant::Constant,
-        value::{Grid, Held, HeldStep, Scores, Texts, Value},
+        value::{Grid, Held, HeldStep, Label, Scores, Texts, Value},
     },
 };
 
@@ -76,17 +76,20 @@ impl Node<'_> {
             ))
         };
         if let (Value::Label(label), [1, -1, 1]) = (value, target.as_slice()) {
-            return Ok(Value::Ballots(Ballots {
+            return Ok(Value::HardVotes(HardVotes {
                 labels: vec![label.clone()],
                 compared: false,
                 layered: true,
             }));
         }
         // Labels have only one axis that isn't 1, and keep their order.
-        if let Value::Label(_) = value {
+        if let Value::Label(label) = value {
             let others = target.iter().filter(|&&dim| dim != 1);
             return if others.copied().eq([-1]) {
-                Ok(value.clone())
+                Ok(Value::Label(Label {
+                    column: target == [-1, 1],
+                    ..label.clone()
+                }))
             } else {
                 mixes()
             };
@@ -135,8 +138,11 @@ impl Node<'_> {
             return Ok(value.clone());
         }
         // Labels have only one axis that isn't 1, and keep their order.
-        if let (Value::Label(_), "Squeeze" | "Unsqueeze") = (value, operator) {
-            return Ok(value.clone());
+        if let (Value::Label(label), "Squeeze" | "Unsqueeze") = (value, operator) {
+            return Ok(Value::Label(Label {
+                column: false,
+                ..label.clone()
+            }));
         }
         let Some(shape) = Shape::of(value) else {
             return self.refuse(self.what_it_gets());

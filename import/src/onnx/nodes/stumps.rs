@@ -54,11 +54,7 @@ impl Node<'_> {
             return self.refuse(self.what_it_gets());
         };
         let attributes = self.attributes();
-        let names = match attributes.class_names("classlabels_strings", "classlabels_int64s") {
-            Ok(Some(names)) => names,
-            Ok(None) => return self.refuse(" without names of classes"),
-            Err(why) => return self.refuse(why),
-        };
+        let names = self.class_names("classlabels_int64s")?;
         self.check_ensemble("class", &["LOGISTIC", "SOFTMAX"])?;
         let transform = attributes.text("post_transform", "NONE");
         let ids = attributes.ints("class_ids").unwrap_or_default();

@@ -4,25 +4,22 @@ use super::Node;
 use crate::{
     ImportError,
     onnx::{
-        combined::pairs_of,
         linear::Linear,
         value::{Scores, Value},
     },
 };
+use blindscore_protocol::descriptor::{pairs, pairs_of};
 use std::rc::Rc;
 
 impl Node<'_> {
-    /// Returns labels and scores of a machine that decides between two classes.
+    /// Returns labels and scores of a machine: one score between two classes, or one for each pair of
+    /// several.
     pub(super) fn svm_classifier(&self) -> Result<Vec<Value>, ImportError> {
         let [value] = self.operands.as_slice() else {
             return self.refuse(self.what_it_gets());
         };
         let attributes = self.attributes();
-        let names = match attributes.class_names("classlabels_strings", "classlabels_ints") {
-            Ok(Some(names)) => names,
-            Ok(None) => return self.refuse(" without names of classes"),
-            Err(why) => return self.refuse(why),
-        };
+        let names = self.class_names("classlabels_ints")?;
         if !attributes.floats("prob_a").is_empty() {
             return self.refuse(
                 " with probability=True, whose probabilities don't follow from the decision: fit it without, or use \
@@ -95,7 +92,7 @@ impl Node<'_> {
                 && counts.len() == classes
                 && Some(vectors.len()) == total.checked_mul(width)
                 && Some(coefficients.len()) == total.checked_mul(classes - 1)
-                && rho.len() == pairs_of(classes)
+                && pairs_of(classes) == Some(rho.len())
         };
         let Some(total) = total.filter(|total| fits(*total)) else {
             return self.refuse(format!(
@@ -115,20 +112,18 @@ impl Node<'_> {
             })
             .collect();
         let mut weights = Vec::with_capacity(rho.len().saturating_mul(width));
-        for first in 0..classes {
-            for second in first + 1..classes {
-                let mut sums = vec![0.0; width];
-                for (class, row) in [(first, second - 1), (second, first)] {
-                    for vector in starts[class]..starts[class] + counts[class] {
-                        let coefficient = coefficients[row * total + vector];
-                        let numbers = &vectors[vector * width..(vector + 1) * width];
-                        for (sum, number) in sums.iter_mut().zip(numbers) {
-                            *sum += coefficient * number;
-                        }
+        for (first, second) in pairs(classes) {
+            let mut sums = vec![0.0; width];
+            for (class, row) in [(first, second - 1), (second, first)] {
+                for vector in starts[class]..starts[class] + counts[class] {
+                    let coefficient = coefficients[row * total + vector];
+                    let numbers = &vectors[vector * width..(vector + 1) * width];
+                    for (sum, number) in sums.iter_mut().zip(numbers) {
+                        *sum += coefficient * number;
                     }
                 }
-                weights.extend(sums);
             }
+            weights.extend(sums);
         }
         self.rows(value, &weights, &rho, rho.len())
     }

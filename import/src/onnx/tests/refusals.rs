@@ -55,7 +55,7 @@ fn what_may_change_rows_columns_or_values_is_refused() {
             "always gives 1",
         ),
         (one(node("ArgMax", &["z"], &["y"]), "y"), "axis 0"),
-        (one(node("Abs", &["z"], &["y"]), "y"), "shares of a vote"),
+        (one(node("Abs", &["z"], &["y"]), "y"), "magnitudes of scores"),
         (one(node("Sqrt", &["z"], &["y"]), "y"), "Sqrt"),
         (
             one(node("Concat", &["z", "z"], &["y"]).int("axis", 0), "y"),
