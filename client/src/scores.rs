@@ -37,7 +37,7 @@ impl Scores {
         };
         let index = match (model.task, model.link, scores.as_slice()) {
             (Task::Multilabel | Task::Regression, ..) => None,
-            (_, Link::Mean, _) => first_largest(&probabilities),
+            (_, Link::Mean, _) => tied(&probabilities).next(),
             (_, Link::OneVsOne, scores) => first_largest(&one_vs_one(scores, classes)),
             (_, Link::Votes, scores) => first_largest(&votes(scores, classes)),
             (_, _, [score]) if classes == 2 => Some(usize::from(*score > 0.0)),
@@ -66,6 +66,12 @@ impl Scores {
         }
     }
 
+    /// Returns whether a class is one of several whose means are equal up to rounding, so that the rule
+    /// for ties decides (the first one).
+    pub fn is_tied(&self, model: &ModelDescriptor, index: usize) -> bool {
+        model.link == Link::Mean && tied(&self.probabilities).any(|other| other == index)
+    }
+
     /// Returns the position of the chosen class.
     pub fn index(&self) -> Option<usize> {
         self.decision.as_ref().map(|decision| decision.index)
@@ -75,6 +81,17 @@ impl Scores {
     pub fn label(&self) -> Option<&str> {
         self.decision.as_ref().map(|decision| decision.label.as_str())
     }
+}
+
+/// Largest difference between means that are equal: weights may have been rounded to single precision.
+const EQUAL: f64 = 1e-6;
+
+/// Returns the positions of the largest mean and of those that are equal to it, up to rounding of the
+/// weights.
+fn tied(means: &[f64]) -> impl Iterator<Item = usize> {
+    let largest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let numbered = means.iter().enumerate();
+    numbered.filter_map(move |(index, mean)| (*mean >= largest - EQUAL).then_some(index))
 }
 
 /// Returns the position of the largest number, or of the first of several that are equal.

@@ -10,18 +10,30 @@ use blindscore_protocol::{
 };
 use std::{collections::HashSet, io::Cursor};
 
-/// Names of the intercept: in R, in statsmodels, and in its formulas.
-const INTERCEPT: [&str; 3] = ["(Intercept)", "const", "Intercept"];
-/// Other columns of summaries, which are no outputs.
-const STATISTICS: [&str; 10] = [
-    "Std. Error",
+/// Names of the intercept in R, statsmodels and Stata, in lower case.
+const INTERCEPT: [&str; 5] = ["(intercept)", "intercept", "const", "constant", "_cons"];
+/// Other columns of summaries, which are no outputs, in lower case.
+const STATISTICS: [&str; 22] = [
+    "std.error",
+    "std.err.",
+    "std_error",
+    "se",
+    "statistic",
+    "p.value",
+    "p_value",
+    "conf.low",
+    "conf.high",
+    "2.5 %",
+    "97.5 %",
+    "z",
+    "std. error",
     "t value",
     "z value",
-    "Pr(>|t|)",
-    "Pr(>|z|)",
+    "pr(>|t|)",
+    "pr(>|z|)",
     "std err",
-    "P>|t|",
-    "P>|z|",
+    "p>|t|",
+    "p>|z|",
     "[0.025",
     "0.975]",
 ];
@@ -36,6 +48,7 @@ pub(crate) fn read(
     bytes: Vec<u8>,
     link: Option<Link>,
     labels: Option<&[String]>,
+    task: Option<Task>,
     options: &TableOptions,
 ) -> Result<Fitted, ImportError> {
     let Some(link) = link else {
@@ -58,6 +71,7 @@ pub(crate) fn read(
         .map(|name| name.trim().to_owned())
         .collect();
     let outputs = check_header(&header)?;
+    check_labels(link, outputs, labels)?;
     let (mut names, mut seen) = (Vec::new(), HashSet::new());
     let mut coef: Vec<Vec<f64>> = vec![Vec::new(); outputs.len()];
     let mut intercept: Option<Vec<f64>> = None;
@@ -75,12 +89,20 @@ pub(crate) fn read(
             .collect::<Option<_>>()
             .ok_or_else(|| {
                 let shown = record.iter().skip(1).collect::<Vec<_>>().join(", ");
+                let hint = match shown.trim() {
+                    "NA" | "NaN" | "nan" | "" => {
+                        ": R writes NA for a column that others determine; fit the model without it"
+                    }
+                    text if text.contains(',') => {
+                        ": write numbers with a point, as write.csv does in R, not write.csv2"
+                    }
+                    _ => "",
+                };
                 ImportError::Options(format!(
-                    "line {line} has no number for {name:?}, but {shown}: R writes NA for a column that others determine; fit the model \
-                     without it"
+                    "line {line} has no finite number for {name:?}, but {shown:?}{hint}"
                 ))
             })?;
-        if INTERCEPT.contains(&name) {
+        if is_intercept(name) {
             if intercept.replace(numbers).is_some() {
                 return refuse(format!("line {line} has a second intercept, {name:?}"));
             }
@@ -96,6 +118,14 @@ pub(crate) fn read(
     }
     if names.is_empty() {
         return refuse("there is no row for a feature".into());
+    }
+    if link == Link::Sigmoid && outputs.len() > 1 && task != Some(Task::Multilabel) {
+        return refuse(format!(
+            "it has {} columns of coefficients, {}: for a logistic regression, keep the names and the coefficients; if each column is a label of \
+             its own, say so with --task multilabel",
+            outputs.len(),
+            outputs.join(",")
+        ));
     }
     let intercept = intercept.unwrap_or_else(|| vec![0.0; outputs.len()]);
     let fitted = outputs_of(link, outputs, labels, coef, intercept)?;
@@ -115,18 +145,30 @@ fn check_header(header: &[String]) -> Result<&[String], ImportError> {
             "it has one column: a table of coefficients has their names in the first one, and the coefficients in the second".into(),
         );
     }
+    let is_number = |name: &String| number(name).is_some();
+    if is_intercept(&header[0])
+        || !header[0].is_empty() && outputs.iter().all(is_number) && outputs.len() == 1
+    {
+        return refuse(format!(
+            "its first line, {}, is a coefficient: it needs a line before it with a name for each column, such as term,coefficient",
+            header.join(",")
+        ));
+    }
     if outputs.len() > *OUTPUTS.end() {
         return refuse(format!(
             "it has more than {} columns of coefficients",
             OUTPUTS.end()
         ));
     }
-    if let Some(name) = header.iter().find(|name| INTERCEPT.contains(&name.as_str())) {
+    if let Some(name) = header.iter().skip(1).find(|name| is_intercept(name)) {
         return refuse(format!(
             "it has a column {name:?}, so that each of its lines is an output: swap lines and columns, as write.csv(t(coef(model))) does in R"
         ));
     }
-    if let Some(name) = outputs.iter().find(|name| STATISTICS.contains(&name.as_str())) {
+    if let Some(name) = outputs
+        .iter()
+        .find(|name| STATISTICS.contains(&name.to_lowercase().as_str()))
+    {
         return refuse(format!(
             "it has a column {name:?}, which is no coefficient: keep the names and the coefficients, as write.csv(coef(model)) in R and \
              model.params.to_csv in statsmodels write them"
@@ -135,23 +177,56 @@ fn check_header(header: &[String]) -> Result<&[String], ImportError> {
     Ok(outputs)
 }
 
+fn is_intercept(name: &str) -> bool {
+    INTERCEPT.contains(&name.to_lowercase().as_str())
+}
+
 /// Refuses names that a formula made: clients would be asked for such columns.
 fn check_name(name: &str, line: u64) -> Result<(), ImportError> {
     if name.is_empty() {
         return refuse(format!("line {line} has no name of a feature"));
     }
-    let made = name.contains(':') || name.contains("[T.") || {
+    let made = [":", "|", "[T."].iter().any(|mark| name.contains(mark)) || {
         let function = name.split('(').next().unwrap_or_default();
         let is_word = |text: &str| {
             text.chars()
                 .all(|c| c.is_alphanumeric() || ['.', '_'].contains(&c))
         };
-        name.ends_with(')') && !function.is_empty() && is_word(function) && !INTERCEPT.contains(&name)
+        name.contains(')') && !function.is_empty() && is_word(function)
     };
     if made {
         return refuse(format!(
             "line {line} has the coefficient of {name:?}, which a formula makes of columns: make such columns in your data (pandas.get_dummies, \
              model.matrix), fit on them under plain names, and give their names here"
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses names of classes that contradict those of the columns.
+fn check_labels(link: Link, outputs: &[String], labels: Option<&[String]>) -> Result<(), ImportError> {
+    let (Link::Softmax | Link::OneVsRest, Some(labels)) = (link, labels) else {
+        return Ok(());
+    };
+    let counted = outputs
+        .iter()
+        .enumerate()
+        .all(|(place, name)| *name == place.to_string());
+    if counted && labels.len() == outputs.len() {
+        return refuse(format!(
+            "its columns are counted from 0, as statsmodels counts those after the first class, and --labels names {}: name the first class too, or \
+             give the columns the names of all classes",
+            labels.len()
+        ));
+    }
+    let own = labels
+        .get(labels.len().saturating_sub(outputs.len())..)
+        .unwrap_or_default();
+    let contradicts = outputs.iter().any(|name| labels.contains(name)) && own != outputs;
+    if !counted && contradicts {
+        return refuse(format!(
+            "--labels and the columns of the table name the classes in other orders: the columns are {}",
+            outputs.join(",")
         ));
     }
     Ok(())
@@ -219,6 +294,7 @@ mod tests {
             text.as_bytes().to_vec(),
             Some(link),
             labels,
+            None,
             &TableOptions::default(),
         )
         .map_err(|error| error.to_string())
@@ -274,6 +350,25 @@ mod tests {
                 "",
                 "second intercept",
             ),
+            ("term;x\nage;1,5\n", Link::Sigmoid, "", "with a point"),
+            (
+                "(Intercept),-1.5\nage,1\n",
+                Link::Sigmoid,
+                "",
+                "needs a line before it",
+            ),
+            ("age,1\nincome,2\n", Link::Sigmoid, "", "needs a line before it"),
+            (",a,b\nage,1,2\n", Link::Sigmoid, "", "--task multilabel"),
+            (",0,1\nage,1,2\n", Link::Softmax, "a,b", "counted from 0"),
+            (",b,c\nage,1,2\n", Link::Softmax, "c,b", "other orders"),
+            (",b,c\nage,1,2\n", Link::Softmax, "b,c,a", "other orders"),
+            (",x\n0|1,1\n", Link::Sigmoid, "", "which a formula makes"),
+            (
+                ",x\npoly(age, 2)1,1\n",
+                Link::Sigmoid,
+                "",
+                "which a formula makes",
+            ),
             (",x\nage:income,1\n", Link::Sigmoid, "", "which a formula makes"),
             (
                 ",x\nC(job)[T.nurse],1\n",
@@ -295,7 +390,14 @@ mod tests {
             let error = parse(text, link, labels).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
-        let no_link = read(b",x\nage,1\n".to_vec(), None, None, &TableOptions::default()).unwrap_err();
+        let no_link = read(
+            b",x\nage,1\n".to_vec(),
+            None,
+            None,
+            None,
+            &TableOptions::default(),
+        )
+        .unwrap_err();
         assert!(no_link.to_string().contains("--link sigmoid"), "{no_link}");
     }
 }

@@ -55,6 +55,8 @@ pub struct Fitted {
 pub enum Answer {
     /// Class decided for.
     Label,
+    /// Place of that class among all.
+    Place,
     /// For each of several labels, whether it holds.
     Held,
     /// Probabilities, by index.

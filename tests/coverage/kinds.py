@@ -126,9 +126,11 @@ def regressor(model, target=VALUE, table=NUMBERS):
     return (scaled(model), table, target)
 
 
-def vote(voting, weights=None):
+def vote(voting, weights=None, more=False):
     """Several classifiers; skl2onnx converts them with `flatten_transform=False` and weights in an array only."""
     models = [("a", LogisticRegression()), ("b", discriminant_analysis.LinearDiscriminantAnalysis())]
+    if more:
+        models += [("c", LogisticRegression(C=0.001)), ("d", linear_model.RidgeClassifier(1000))]
     return ensemble.VotingClassifier(models, voting=voting, weights=weights, flatten_transform=False)
 
 
@@ -237,6 +239,7 @@ META = {
     "VotingClassifier (soft, three)": classifier(vote("soft", weights=np.array([2, 1])), THREE),
     "VotingClassifier (hard)": classifier(vote("hard")),
     "VotingClassifier (hard, three)": classifier(vote("hard", weights=np.array([1, 2])), THREE),
+    "VotingClassifier (ties)": classifier(vote("hard", weights=np.array([1, 5, 2, 2]), more=True), THREE),
     "VotingClassifier (default)": classifier(ensemble.VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression(C=0.01))])),
     "BaggingRegressor": regressor(ensemble.BaggingRegressor(Ridge(), random_state=0)),
     "BaggingClassifier": classifier(ensemble.BaggingClassifier(LogisticRegression(), random_state=0)),
@@ -247,6 +250,8 @@ META = {
     "StackingClassifier": classifier(ensemble.StackingClassifier([("a", svm.LinearSVC()), ("b", LogisticRegression())], LogisticRegression())),
     "CalibratedClassifierCV (one model)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), ensemble=False)),
     "CalibratedClassifierCV (sigmoid)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC())),
+    "CalibratedClassifierCV (SVC)": classifier(calibration.CalibratedClassifierCV(svm.SVC(kernel="linear"))),
+    "CalibratedClassifierCV (SVC, three)": classifier(calibration.CalibratedClassifierCV(svm.SVC(kernel="linear")), THREE),
     "CalibratedClassifierCV (three)": classifier(calibration.CalibratedClassifierCV(LogisticRegression()), THREE),
     "CalibratedClassifierCV (isotonic)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), method="isotonic", ensemble=False)),
     "GridSearchCV": classifier(GridSearchCV(LogisticRegression(), {"C": [0.1, 1]})),

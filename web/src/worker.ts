@@ -23,9 +23,9 @@ function models(): Promise<ModelFacts[]> {
 
 async function list(): Promise<ModelFacts[]> {
   const all = await Blindscore.models(location.origin);
-  const digits = all.filter(({ inputs, outputs, task }) => {
+  const digits = all.filter(({ inputs, outputs, task, classes }) => {
     const takesDrawings = inputs.image?.width === 28 && inputs.image.height === 28;
-    return takesDrawings && outputs.length === 10 && task === "classification";
+    return takesDrawings && outputs.length === 10 && task === "classification" && !classes;
   });
   const facts = digits.map(({ name, title, outputs, accuracy, sizes, parameter_set }) => ({
     name,

@@ -1,11 +1,11 @@
 //! How right answers are, and how far two models' answers are apart.
 
 use super::{
-    answers::{Answer, Answers, columns},
+    answers::{Answer, Answers, classes, columns},
     metrics::{area_under_roc, log_loss, r2, root_mean_square},
 };
 use blindscore_client::Scores;
-use blindscore_protocol::descriptor::{ModelDescriptor, Task};
+use blindscore_protocol::descriptor::{Link, ModelDescriptor, Task};
 use serde::Serialize;
 
 /// Compares values with the right ones.
@@ -130,14 +130,19 @@ impl Quality {
                     area_under_roc(&ranks, &holds)
                 };
                 let ranks = |rank: &dyn Fn(&Scores) -> f64| answers.scores.iter().map(rank).collect();
+                let each = |rank: &dyn Fn(&Scores, usize) -> f64| {
+                    let one = |class| auc(class, ranks(&|scores| rank(scores, class)));
+                    mean((0..classes(model).len()).map(one).collect())
+                };
+                let combined = matches!(model.link, Link::Mean | Link::OneVsOne | Link::Votes);
                 let auc = match answers.scores.first().map(|scores| scores.scores.len()) {
                     None => None,
-                    Some(1) => auc(1, ranks(&|scores| scores.scores[0])),
-                    Some(2) => auc(1, ranks(&|scores| scores.scores[1] - scores.scores[0])),
-                    Some(count) if has_shares => {
-                        let one = |class| auc(class, ranks(&|scores| scores.probabilities[class]));
-                        mean((0..count).map(one).collect())
+                    Some(_) if combined && has_shares && classes(model).len() == 2 => {
+                        auc(1, ranks(&|scores| scores.probabilities[1]))
                     }
+                    Some(1) if !combined => auc(1, ranks(&|scores| scores.scores[0])),
+                    Some(2) if !combined => auc(1, ranks(&|scores| scores.scores[1] - scores.scores[0])),
+                    Some(_) if has_shares => each(&|scores, class| scores.probabilities[class]),
                     Some(_) => None,
                 };
                 Self {

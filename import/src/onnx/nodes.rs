@@ -61,6 +61,18 @@ pub(super) fn evaluate(
     while operands.last() == Some(&&Value::Absent) {
         operands.pop();
     }
+    // Two scores of a machine keep their meaning only until something is computed from them.
+    let is_machine = |value: &&Value| matches!(value, Value::MachineScores(_));
+    let kept = ["Cast", "Identity", "ZipMap"].contains(&node.op_type.as_str());
+    let opposite: Vec<Value>;
+    if !kept && operands.iter().any(is_machine) {
+        let as_given = |value: &&Value| match value {
+            Value::MachineScores(scores) => Value::Scores(Scores::raw(scores.linear.negated())),
+            other => (*other).clone(),
+        };
+        opposite = operands.iter().map(as_given).collect();
+        operands = opposite.iter().collect();
+    }
     let node = Node {
         node,
         operands,
@@ -227,6 +239,10 @@ impl Node<'_> {
             // Written by skl2onnx for the columns of a ColumnTransformer.
             ("ArrayFeatureExtractor", [value, Value::Constant(places)]) => self.extract(value, places),
             ("ZipMap", [Value::Scores(scores)]) => self.zipped(scores),
+            ("ZipMap", [Value::MachineScores(scores)]) => match self.zipped(scores)? {
+                Value::Scores(scores) => Ok(Value::MachineScores(scores)),
+                other => Ok(other),
+            },
             _ => self.refuse(self.what_it_gets()),
         }
     }

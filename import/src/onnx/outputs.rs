@@ -23,6 +23,8 @@ struct Outputs<'a> {
     sequences: Vec<&'a str>,
     /// Names of the outputs with scores that are logarithms of their probabilities.
     logs: Vec<&'a str>,
+    /// Names of the outputs with the opposite signs of a machine's scores.
+    machines: Vec<&'a str>,
     /// Probabilities and scores of several models.
     combined: Vec<(&'a str, Answer, Decider)>,
     /// Names of the outputs whose columns a ZipMap names.
@@ -81,6 +83,14 @@ pub(super) fn explain(
     Ok(fitted)
 }
 
+/// Returns whether names are 0, 1, 2, ...
+fn is_counted(names: &[String]) -> bool {
+    names
+        .iter()
+        .enumerate()
+        .all(|(place, name)| *name == place.to_string())
+}
+
 fn check_features(features: usize) -> Result<(), ImportError> {
     if FEATURES.contains(&features) {
         return Ok(());
@@ -123,6 +133,10 @@ impl<'a> Outputs<'a> {
             let name = output.name.as_str();
             match values.get(name) {
                 Some(Value::Scores(scores)) => outputs.scores.push((name, scores)),
+                Some(Value::MachineScores(scores)) => {
+                    outputs.machines.push(name);
+                    outputs.scores.push((name, scores));
+                }
                 Some(Value::Sequence(scores)) => {
                     outputs.sequences.push(name);
                     outputs.scores.push((name, scores));
@@ -190,24 +204,27 @@ impl<'a> Outputs<'a> {
             return Err(two(first, other));
         }
         let classes = decider.classes();
+        let zipped = self
+            .combined
+            .iter()
+            .filter(|(name, ..)| self.zipped.contains(name));
+        let zipped = zipped.filter_map(|(name, _, decider)| Some((*name, decider.names()?)));
+        // skl2onnx gives the places of the classes as the labels of OneVsOneClassifier, and their
+        // names in a ZipMap only.
+        let placed = matches!(decider, Decider::Pairs(pairs) if pairs.link == Link::OneVsOne)
+            && label.is_some_and(|(_, label)| is_counted(&label.names));
         let names = match label {
-            Some((one, label)) => {
-                let zipped = self
-                    .combined
-                    .iter()
-                    .filter(|(name, ..)| self.zipped.contains(name));
-                for (other, _, decider) in zipped {
-                    if let Some(names) = decider.names().filter(|names| *names != label.names) {
-                        return Err(ImportError::Graph(format!(
-                            "the model's labels ({one:?}) are called {}, its scores ({other:?}) {}",
-                            listed(&label.names),
-                            listed(names)
-                        )));
-                    }
+            Some((one, label)) if !placed => {
+                if let Some((other, names)) = zipped.clone().find(|(_, names)| *names != label.names) {
+                    return Err(ImportError::Graph(format!(
+                        "the model's labels ({one:?}) are called {}, its scores ({other:?}) {}",
+                        listed(&label.names),
+                        listed(names)
+                    )));
                 }
                 label.names.clone()
             }
-            None => match decider.names() {
+            _ => match zipped.map(|(_, names)| names).next().or(decider.names()) {
                 Some(names) => names.to_vec(),
                 None => (0..classes).map(|class| class.to_string()).collect(),
             },
@@ -216,15 +233,16 @@ impl<'a> Outputs<'a> {
         check_count(linear.len())?;
         let answer = |output: &ValueInfoProto| {
             let own = self.combined.iter().find(|(name, ..)| *name == output.name);
-            own.map_or(Answer::Label, |(_, answer, _)| answer.clone())
+            let labels = if placed { Answer::Place } else { Answer::Label };
+            own.map_or(labels, |(_, answer, _)| answer.clone())
         };
         let counted = names
             .iter()
             .enumerate()
             .all(|(place, name)| *name == place.to_string());
         let fitted = Fitted {
-            // skl2onnx writes no names for OneVsOneClassifier, and models in an average count classes.
-            unnamed: counted && (link == Link::OneVsOne || label.is_none()),
+            // Models in an average count the classes.
+            unnamed: is_counted(&names) && (placed || label.is_none()),
             task: Some(Task::Classification),
             classes: Some(names),
             members,
@@ -255,7 +273,15 @@ impl<'a> Outputs<'a> {
         let mut fitted = match (label, held) {
             (Some((name, label, linear)), None) => heads.classifier(name, &label.names, linear)?,
             (None, Some((name, held))) => heads.multilabel(name, held)?,
-            (None, None) => heads.unlabelled()?,
+            (None, None) => match self.machines.first() {
+                None => heads.unlabelled()?,
+                Some(name) => {
+                    return Err(ImportError::Graph(format!(
+                        "the model's output {name:?} has the scores of a support vector machine between two classes, to which ONNX gives the \
+                         opposite signs: export its labels too"
+                    )));
+                }
+            },
             (Some((label, ..)), Some((held, _))) => return Err(two(label, held)),
         };
         if by_skl2onnx && fitted.task.is_none() && heads.whole.link.is_none() {
@@ -391,11 +417,14 @@ impl<'a> Outputs<'a> {
             // A single probability is that of the second class.
             (Some(_), true) if !halved => Answer::Probabilities(vec![1]),
             (Some(_), _) => Answer::Probabilities(places.collect()),
-            (None, _) if halved => Answer::Scores(
-                places
-                    .map(|place| (0, if place == 0 { -1.0 } else { 1.0 }))
-                    .collect(),
-            ),
+            (None, _) if halved => {
+                let sign = if self.machines.contains(&name) { -1.0 } else { 1.0 };
+                Answer::Scores(
+                    places
+                        .map(|place| (0, if place == 0 { -sign } else { sign }))
+                        .collect(),
+                )
+            }
             (None, _) => Answer::Scores(places.map(|place| (place, 1.0)).collect()),
         }
     }

@@ -248,6 +248,9 @@ pub(super) enum Value {
     Average(Rc<Average>),
     /// Labels on their way to hard votes.
     HardVotes(HardVotes),
+    /// Scores of a support vector machine between two classes, as they decide; the operator gives them
+    /// the opposite signs.
+    MachineScores(Scores),
     /// Scores of pairs of classes as a support vector machine gives them: negative for the second
     /// class.
     PairScores(Pairs),
@@ -305,6 +308,7 @@ impl Value {
             | Self::OnePlusExp(scores)
             | Self::Sequence(scores)
             | Self::Swapped(scores)
+            | Self::MachineScores(scores)
             | Self::Magnitude { scores, .. }
             | Self::TieBreak(scores) => {
                 scores.linear.size() + size_of_val(&*scores.places) + scores.names.as_deref().map_or(0, names)
@@ -333,6 +337,7 @@ impl Value {
             Self::RowNorm(_) => "norms of the rows",
             Self::Average(_) => "a sum of several models' probabilities",
             Self::HardVotes(_) | Self::PairVotes(_) => "votes",
+            Self::MachineScores(_) => "scores",
             Self::PairScores(_) | Self::Pairs(_) => "scores of pairs of classes",
             Self::Magnitude { .. } | Self::TieBreak(_) => "magnitudes of scores",
             Self::Shape(_) | Self::Rows | Self::RowsByAny => "a shape",

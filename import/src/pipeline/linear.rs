@@ -204,6 +204,7 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
                 bytes.to_vec(),
                 request.link,
                 request.labels.as_deref(),
+                request.task,
                 &request.table,
             )?,
             graph: None,

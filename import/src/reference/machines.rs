@@ -53,7 +53,8 @@ fn of_two(node: &NodeProto, tensor: &Tensor) -> Result<Vec<Tensor>, NotRun> {
     let numbers = scores.as_numbers()?;
     let decisions: Vec<usize> = numbers.iter().map(|score| usize::from(*score <= 0.0)).collect();
     let label = named(node, &decisions).ok_or_else(|| NotRun::new("names of classes are missing"))?;
-    let both = numbers.iter().flat_map(|score| [*score, -score]).collect();
+    // Runtimes give them the other way round (onnxruntime, svmclassifier.cc).
+    let both = numbers.iter().flat_map(|score| [-score, *score]).collect();
     Ok(vec![label, Tensor::numbers(vec![rows, 2], both, DataType::Float)])
 }
 

@@ -2,6 +2,7 @@
 
 use super::{DescriptorError, Link, Member, ModelDescriptor, pairs_of};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Purpose of a model's scores.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -53,6 +54,11 @@ impl ModelDescriptor {
             })
         };
         let (scores, link) = (self.outputs.len(), self.link);
+        let mut seen = HashSet::new();
+        let named = self.classes.iter().flatten();
+        if named.clone().any(String::is_empty) || named.clone().any(|class| !seen.insert(class)) {
+            return refuse("has two classes of one name, or one without a name");
+        }
         if !self.members.is_empty() && link != Link::Mean {
             return refuse("has members, which only the link mean has");
         }

@@ -78,7 +78,10 @@ impl Node<'_> {
             }
             (Value::Features(columns), DataType::Bool) if self.are_counts(columns) => self.occurring(columns),
             (Value::Texts(_), DataType::String) => Ok(value.clone()),
-            (Value::Scores(_) | Value::Sum(_), DataType::Float | DataType::Double) => Ok(value.clone()),
+            (
+                Value::Scores(_) | Value::MachineScores(_) | Value::Sum(_),
+                DataType::Float | DataType::Double,
+            ) => Ok(value.clone()),
             (Value::Label(label), _) => self.cast_label(label, to),
             (
                 Value::Held(

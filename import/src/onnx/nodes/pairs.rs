@@ -106,6 +106,12 @@ impl Node<'_> {
             ("Reshape", [value @ Value::Scores(scores), Value::RowsByAny]) if !scores.vector => {
                 (*value).clone()
             }
+            ("ArrayFeatureExtractor", [Value::PairScores(pairs), _]) => {
+                return self.refuse(format!(
+                    " on scores of pairs of {} classes (CalibratedClassifierCV of SVC): use LinearSVC, which has one score for each class",
+                    pairs.classes
+                ));
+            }
             _ => return Ok(None),
         };
         Ok(Some(value))

@@ -33,7 +33,14 @@ impl Node<'_> {
         }
         // The sum is positive for the first class.
         let linear: Rc<Linear> = self.machine(value)?.negated().with_opposite().into();
-        Ok(self.classified(linear, None, names))
+        Ok(self
+            .classified(linear, None, names)
+            .into_iter()
+            .map(|value| match value {
+                Value::Scores(scores) => Value::MachineScores(scores),
+                other => other,
+            })
+            .collect())
     }
 
     /// Returns the value of a regression.

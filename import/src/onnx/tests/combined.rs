@@ -203,3 +203,136 @@ fn votes_are_added_up_over_the_models() {
     let error = read(&graph(1).bytes()).unwrap_err().to_string();
     assert!(error.contains("along axis 1"), "{error}");
 }
+
+/// Hard voting of two models, with `shape` the shape of the labels that are compared.
+fn hard_votes(shape: &[i64], one: &[f32]) -> Builder {
+    let model = |graph: Builder, seed: usize| {
+        let [label, scores, argmax, column, equal, vote, part] =
+            ["l", "s", "a", "r", "e", "v", "m"].map(|name| format!("{name}{seed}"));
+        graph
+            .node(classifier(seed, 3, "NONE", [&label, &scores]))
+            .node(node("ArgMax", &[&scores], &[&argmax]).int("axis", 1))
+            .node(node("Reshape", &[&argmax, "shape"], &[&column]))
+            .node(node("Equal", &[&column, "classes"], &[&equal]))
+            .node(node("Where", &[&equal, "ones", "zeros"], &[&vote]))
+            .node(node("Mul", &[&vote, "half"], &[&part]))
+    };
+    let graph = Builder::new(2)
+        .ints("shape", shape)
+        .ints("names", &[0, 1, 2])
+        .ints("names_shape", &[1, 3])
+        .floats("gain", &[2, 3], &[0.0; 6])
+        .floats("one", &[one.len() as i64], one)
+        .floats("half", &[], &[0.5])
+        .node(node("Reshape", &["names", "names_shape"], &["classes"]))
+        .node(node("MatMul", &["x", "gain"], &["like"]))
+        .node(node("Shape", &["like"], &["size"]))
+        .node(node("ConstantOfShape", &["size"], &["zeros"]))
+        .node(node("Add", &["zeros", "one"], &["ones"]));
+    model(model(graph, 0), 1)
+        .node(node("Sum", &["m0", "m1"], &["p"]))
+        .node(node("ArgMax", &["p"], &["l"]).int("axis", 1))
+        .output("l")
+        .output("p")
+}
+
+#[test]
+fn hard_votes_are_counted_or_refused() {
+    let fitted = compared(&hard_votes(&[-1, 1], &[1.0]));
+    assert_eq!((fitted.link, fitted.members.len()), (Link::Mean, 2));
+    for (graph, words) in [
+        // [rows] against [1, 3] would compare each row with one class.
+        (hard_votes(&[-1], &[1.0]), "Equal"),
+        (hard_votes(&[-1, 1], &[2.0]), "Where"),
+    ] {
+        let error = read(&graph.bytes()).unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
+#[test]
+fn names_that_disagree_are_refused() {
+    let zipped = |names: &[i64]| {
+        average([3, 3], [0.5, 0.5])
+            .without_outputs()
+            .node(
+                node("ZipMap", &["p"], &["z"])
+                    .learning()
+                    .ints("classlabels_int64s", names),
+            )
+            .output("l")
+            .output("z")
+    };
+    assert_eq!(read(&zipped(&[0, 1, 2]).bytes()).unwrap().link, Link::Mean);
+    let error = read(&zipped(&[2, 1, 0]).bytes()).unwrap_err().to_string();
+    assert!(
+        error.contains("labels (\"l\") are called") && error.contains(r#""2", "1", "0""#),
+        "{error}"
+    );
+    // Without labels, the models' own numbers are not the classes.
+    let probabilities = average([3, 3], [0.5, 0.5]).without_outputs().output("p");
+    assert!(read(&probabilities.bytes()).unwrap().unnamed);
+}
+
+#[test]
+fn more_scores_than_a_model_may_have_are_refused_before_they_are_copied() {
+    let names: Vec<&str> = vec!["p0"; 2_000];
+    let graph = Builder::new(2)
+        .node(classifier(0, 3, "SOFTMAX", ["l0", "p0"]))
+        .node(node("Sum", &names, &["p"]))
+        .output("p");
+    let error = read(&graph.bytes()).unwrap_err().to_string();
+    assert!(error.contains("6000 scores together; at most 1000"), "{error}");
+}
+
+#[test]
+fn constants_of_another_rank_are_refused() {
+    let graph = one_vs_one(false).replaced("one", &[1, 1, 1]);
+    let error = read(&graph.bytes()).unwrap_err().to_string();
+    assert!(error.contains("Add"), "{error}");
+}
+
+#[test]
+fn functions_of_the_file_are_refused() {
+    let mut bytes = average([3, 3], [0.5, 0.5]).bytes();
+    // Field 25, an empty message.
+    bytes.extend([0xca, 0x01, 0x00]);
+    let error = read(&bytes).unwrap_err().to_string();
+    assert!(error.contains("functions of its own"), "{error}");
+}
+
+/// A machine between two classes decides for the first one where its sum is positive, and gives the
+/// scores `[-sum, sum]` (measured with onnxruntime 1.32).
+#[test]
+fn scores_of_a_machine_between_two_classes_have_the_opposite_signs() {
+    let graph = |outputs: &[&str]| {
+        let graph = Builder::new(2)
+            .node(
+                node("SVMClassifier", &["x"], &["l", "s"])
+                    .learning()
+                    .text("kernel_type", "LINEAR")
+                    .ints("vectors_per_class", &[1, 1])
+                    .floats("support_vectors", &[1.0, 0.0, 0.0, 1.0])
+                    .floats("coefficients", &[2.0, -1.0])
+                    .floats("rho", &[0.25])
+                    .ints("classlabels_ints", &[0, 1])
+                    .text("post_transform", "NONE"),
+            )
+            .ints("second", &[1])
+            .node(node("ArrayFeatureExtractor", &["s", "second"], &["one"]).learning())
+            .node(node("Sigmoid", &["one"], &["p"]));
+        outputs.iter().fold(graph, |graph, output| graph.output(output))
+    };
+    let decides = compared(&graph(&["l", "s"]));
+    assert_eq!(
+        (decides.coef, decides.intercept),
+        (vec![vec![-2.0, 1.0]], vec![-0.25])
+    );
+    let computed = compared(&graph(&["p"]));
+    assert_eq!(
+        (computed.coef, computed.intercept),
+        (vec![vec![2.0, -1.0]], vec![0.25])
+    );
+    let error = read(&graph(&["s"]).bytes()).unwrap_err().to_string();
+    assert!(error.contains("opposite signs: export its labels too"), "{error}");
+}

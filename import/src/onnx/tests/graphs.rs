@@ -92,6 +92,19 @@ impl Builder {
         self
     }
 
+    pub(super) fn without_outputs(mut self) -> Self {
+        self.0.output.clear();
+        self
+    }
+
+    /// Gives a constant another shape.
+    pub(super) fn replaced(mut self, name: &str, shape: &[i64]) -> Self {
+        for tensor in self.0.initializer.iter_mut().filter(|tensor| tensor.name == name) {
+            tensor.dims = shape.to_vec();
+        }
+        self
+    }
+
     pub(super) fn floats(mut self, name: &str, shape: &[i64], values: &[f32]) -> Self {
         self.0.initializer.push(TensorProto {
             name: name.into(),
