@@ -364,7 +364,7 @@ mod tests {
             (",b,c\nage,1,2\n", Link::Softmax, "b,c,a", "other orders"),
             (",x\n0|1,1\n", Link::Sigmoid, "", "which a formula makes"),
             (
-                ",x\npoly(age, 2)1,1\n",
+                ";x\npoly(age, 2)1;1\n",
                 Link::Sigmoid,
                 "",
                 "which a formula makes",

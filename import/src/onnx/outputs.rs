@@ -236,10 +236,6 @@ impl<'a> Outputs<'a> {
             let labels = if placed { Answer::Place } else { Answer::Label };
             own.map_or(labels, |(_, answer, _)| answer.clone())
         };
-        let counted = names
-            .iter()
-            .enumerate()
-            .all(|(place, name)| *name == place.to_string());
         let fitted = Fitted {
             // Models in an average count the classes.
             unnamed: is_counted(&names) && (placed || label.is_none()),
