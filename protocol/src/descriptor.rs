@@ -17,6 +17,7 @@ mod inputs;
 mod length;
 mod model;
 mod pin;
+mod read;
 mod task;
 
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
@@ -150,7 +151,7 @@ impl Link {
 
 /// One score: its name and how the integer in a response becomes a number.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Output {
     /// Name of the class or target.
     pub label: String,
@@ -162,7 +163,7 @@ pub struct Output {
 
 /// Sizes of the blobs, in bytes.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Sizes {
     /// Size of the public key, which is uploaded once.
     pub public_key: usize,
@@ -187,7 +188,7 @@ impl Sizes {
 
 /// Description of a model that a server publishes, unchecked; [`Model`] is the checked one.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelDescriptor {
     /// Name of the model in URLs.
     pub name: String,
@@ -209,7 +210,7 @@ pub struct ModelDescriptor {
     /// Purpose of the scores.
     pub task: Task,
     /// Labels of the two classes that the sign of the only output decides between, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<[String; 2]>,
     /// Link function from scores to probabilities.
     pub link: Link,
@@ -219,11 +220,11 @@ pub struct ModelDescriptor {
     /// outputs.
     pub score_error: f64,
     /// Share of a public test set that the model gets right, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// Version under the model's name, where the server keeps versions; it stays at the address
     /// `name@version`. Not part of the fingerprint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
 }
 

@@ -5,6 +5,7 @@
 //! - [`descriptor`]: public descriptions of models;
 //! - [`columns`]: reading rules for tables of features;
 //! - [`encoding`]: the public part of a model, which clients run;
+//! - [`json`]: JSON of unknown content;
 //! - [`deskew`]: image preparation that some models expect of clients;
 //! - [`wire`]: blobs: public key, query, response, and the exported secret key;
 //! - [`environment`]: environment variables;
@@ -27,6 +28,7 @@ pub mod deskew;
 pub mod encoding;
 pub mod environment;
 pub mod ids;
+pub mod json;
 mod kind;
 pub mod name;
 pub mod noise;

@@ -2,12 +2,12 @@
 
 use super::{DescriptorError, FEATURES, FINITE, LEVELS, POSITIVE, check};
 use crate::{deskew::deskew, encoding::Encoding};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 /// Shape of the image whose pixels are the features.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageShape {
     /// Width in pixels.
@@ -16,16 +16,16 @@ pub struct ImageShape {
     pub height: usize,
     /// Whether clients deskew the image before they round it ([`deskew`]); the smallest value is
     /// paper.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deskew: bool,
 }
 
 /// One feature with its own range.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Feature {
     /// Name of the feature, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Smallest allowed value.
     pub min: f64,
@@ -39,7 +39,7 @@ pub struct Feature {
 /// are never extreme at once, the ball confines the scores to a much smaller interval than the
 /// ranges alone, which makes them more precise.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct NormBound {
     /// Position of the ball's centre in every feature's range, 0 to 1.
@@ -50,7 +50,7 @@ pub struct NormBound {
 
 /// Features that a model takes, and how a client rounds them.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inputs {
     /// Number of features.
     pub count: usize,
@@ -62,16 +62,16 @@ pub struct Inputs {
     /// `round(p * (levels - 1))`.
     pub levels: u32,
     /// Names and ranges, one entry per feature, if features have names or ranges of their own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<Feature>>,
     /// Ball that vectors must also lie in, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub norm: Option<NormBound>,
     /// Shape of the image, if the features are its pixels, row by row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageShape>,
     /// How a record becomes the features, if they are not the record itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
 }
 

@@ -10,7 +10,6 @@
 //!
 //! [`columns`]: Encoding::columns
 
-mod any;
 mod check;
 mod describe;
 mod numbers;
@@ -21,6 +20,7 @@ mod words;
 
 pub use check::EncodingError;
 pub use numbers::{Function, Norm, Side};
+pub(crate) use read::encoding;
 pub use slots::Slots;
 pub use step::{Categories, MISSING_CATEGORY, Step, Unknown};
 pub use words::{Split, Words};

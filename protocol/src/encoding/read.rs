@@ -2,19 +2,19 @@
 
 use super::{
     Categories, Column, ColumnKind, Encoding, Function, Norm, Side, Slots, Split, Step, Unknown, Words,
-    any::{Any, Object},
 };
+use crate::json::{Json, Object, shown};
 use serde::{Deserialize, Deserializer, de::Error};
 
 impl<'de> Deserialize<'de> for Encoding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let any = Any::deserialize(deserializer)?;
-        encoding(any).map_err(|problem| D::Error::custom(format!("encoding: {problem}")))
+        let json = Json::deserialize(deserializer)?;
+        encoding(json).map_err(|problem| D::Error::custom(format!("encoding: {problem}")))
     }
 }
 
-fn encoding(any: Any) -> Result<Encoding, String> {
-    let mut object = any.object()?;
+pub(crate) fn encoding(json: Json) -> Result<Encoding, String> {
+    let mut object = json.object()?;
     let encoding = Encoding {
         columns: object.field("columns", |columns| columns.each(column))?,
         steps: object.field("steps", |steps| steps.each(step))?,
@@ -24,10 +24,10 @@ fn encoding(any: Any) -> Result<Encoding, String> {
     Ok(encoding)
 }
 
-fn column(any: Any) -> Result<Column, String> {
-    let mut object = any.object()?;
+fn column(json: Json) -> Result<Column, String> {
+    let mut object = json.object()?;
     let column = Column {
-        name: object.optional("name").map(Any::text).transpose()?,
+        name: object.optional("name", Json::text)?,
         kind: object.field("kind", |kind| {
             let all = [
                 ColumnKind::Number,
@@ -45,34 +45,34 @@ fn column(any: Any) -> Result<Column, String> {
 }
 
 /// Reads one of several names.
-fn named<T: Copy>(any: Any, all: &[T], name: impl Fn(&T) -> &'static str) -> Result<T, String> {
-    let text = any.text()?;
+fn named<T: Copy>(json: Json, all: &[T], name: impl Fn(&T) -> &'static str) -> Result<T, String> {
+    let text = json.text()?;
     let found = all.iter().find(|one| name(one) == text);
     found
         .copied()
-        .ok_or_else(|| format!("unknown value {:?}", text.chars().take(60).collect::<String>()))
+        .ok_or_else(|| format!("unknown value {}", shown(&text)))
 }
 
-fn slots(any: Any) -> Result<Slots, String> {
-    let range = |any: Any| match <[Any; 2]>::try_from(any.list()?) {
+fn slots(json: Json) -> Result<Slots, String> {
+    let range = |json: Json| match <[Json; 2]>::try_from(json.list()?) {
         Ok([first, count]) => Ok([first.count()?, count.count()?]),
         Err(_) => Err("expected [first, count]".to_owned()),
     };
-    any.each(range).map(Slots::of_ranges)
+    json.each(range).map(Slots::of_ranges)
 }
 
-fn categories(any: Any) -> Result<Categories, String> {
-    match any.object()?.only()? {
+fn categories(json: Json) -> Result<Categories, String> {
+    match json.object()?.only()? {
         (kind, list) if kind == "texts" => list.texts().map(Categories::Texts),
         (kind, list) if kind == "numbers" => list.numbers().map(Categories::Numbers),
         _ => Err("expected texts or numbers".into()),
     }
 }
 
-fn unknown(any: Any) -> Result<Unknown, String> {
-    match any {
-        Any::Text(text) if text == "refuse" => Ok(Unknown::Refuse),
-        Any::Object(object) => match object.only()? {
+fn unknown(json: Json) -> Result<Unknown, String> {
+    match json {
+        Json::Text(text) if text == "refuse" => Ok(Unknown::Refuse),
+        Json::Object(object) => match object.only()? {
             (name, value) if name == "value" => value.number().map(Unknown::Value),
             _ => Err("expected a value".into()),
         },
@@ -80,11 +80,11 @@ fn unknown(any: Any) -> Result<Unknown, String> {
     }
 }
 
-fn words(any: Any) -> Result<Words, String> {
-    let mut object = any.object()?;
-    let split = |any: Any| match any {
-        Any::Text(text) if text == "characters" => Ok(Split::Characters),
-        Any::Object(object) => match object.only()? {
+fn words(json: Json) -> Result<Words, String> {
+    let mut object = json.object()?;
+    let split = |json: Json| match json {
+        Json::Text(text) if text == "characters" => Ok(Split::Characters),
+        Json::Object(object) => match object.only()? {
             (name, least) if name == "words" => least.count().map(Split::Words),
             _ => Err("expected words".into()),
         },
@@ -93,21 +93,19 @@ fn words(any: Any) -> Result<Words, String> {
     let words = Words {
         lowercase: object.flag("lowercase")?,
         split: object.field("split", split)?,
-        ngrams: object.field("ngrams", |any| {
-            let counts = any.each(Any::count)?;
+        ngrams: object.field("ngrams", |json| {
+            let counts = json.each(Json::count)?;
             <[u32; 2]>::try_from(counts).map_err(|_| "expected two numbers".to_owned())
         })?,
-        stop: object
-            .optional("stop")
-            .map_or_else(|| Ok(Vec::new()), Any::texts)?,
+        stop: object.optional("stop", Json::texts)?.unwrap_or_default(),
     };
     object.finish()?;
     Ok(words)
 }
 
 /// Reads a step: an object with the step's name for its only field.
-fn step(any: Any) -> Result<Step, String> {
-    let (name, fields) = any.object()?.only()?;
+fn step(json: Json) -> Result<Step, String> {
+    let (name, fields) = json.object()?.only()?;
     let mut object = fields.object().map_err(|problem| format!("{name}: {problem}"))?;
     let step = of_name(&name, &mut object).map_err(|problem| format!("{name}: {problem}"))?;
     object.finish().map_err(|problem| format!("{name}: {problem}"))?;
@@ -116,8 +114,8 @@ fn step(any: Any) -> Result<Step, String> {
 
 fn of_name(name: &str, object: &mut Object) -> Result<Step, String> {
     let of = |object: &mut Object| object.field("of", slots);
-    let from = |object: &mut Object| object.field("from", Any::count);
-    let numbers = |object: &mut Object, name: &str| object.field(name, Any::numbers);
+    let from = |object: &mut Object| object.field("from", Json::count);
+    let numbers = |object: &mut Object, name: &str| object.field(name, Json::numbers);
     Ok(match name {
         "impute" => Step::Impute {
             of: of(object)?,
@@ -131,7 +129,7 @@ fn of_name(name: &str, object: &mut Object) -> Result<Step, String> {
         },
         "sums" => Step::Sums {
             of: of(object)?,
-            weights: object.field("weights", |weights| weights.each(Any::numbers))?,
+            weights: object.field("weights", |weights| weights.each(Json::numbers))?,
             offset: numbers(object, "offset")?,
         },
         "products" => Step::Products {
@@ -139,8 +137,8 @@ fn of_name(name: &str, object: &mut Object) -> Result<Step, String> {
         },
         "clip" => Step::Clip {
             of: of(object)?,
-            min: object.field("min", Any::number)?,
-            max: object.field("max", Any::number)?,
+            min: object.field("min", Json::number)?,
+            max: object.field("max", Json::number)?,
         },
         "apply" => Step::Apply {
             of: of(object)?,
@@ -177,7 +175,7 @@ fn of_name(name: &str, object: &mut Object) -> Result<Step, String> {
             equal: object.field("equal", |equal| {
                 named(equal, &[Side::Below, Side::Above], |side| side.name())
             })?,
-            missing: object.optional("missing").map(Any::number).transpose()?,
+            missing: object.optional("missing", Json::number)?,
         },
         "one-hot" => Step::OneHot {
             of: from(object)?,
@@ -199,7 +197,7 @@ fn of_name(name: &str, object: &mut Object) -> Result<Step, String> {
         "counts" => Step::Counts {
             of: from(object)?,
             words: object.field("words", words)?,
-            vocabulary: object.field("vocabulary", Any::texts)?,
+            vocabulary: object.field("vocabulary", Json::texts)?,
             binary: object.flag("binary")?,
         },
         _ => return Err("there is no such step".into()),

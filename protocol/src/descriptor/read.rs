@@ -1,0 +1,253 @@
+//! Reading of descriptors from JSON.
+
+use super::{Feature, ImageShape, Inputs, ModelDescriptor, NormBound, Output, Sizes};
+use crate::{
+    encoding::encoding,
+    json::{Json, shown},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, value},
+};
+
+impl<'de> Deserialize<'de> for ModelDescriptor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(Json::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl ModelDescriptor {
+    /// Reads a descriptor, unchecked. Fields that this version doesn't know are ignored.
+    ///
+    /// # Errors
+    /// If a field is missing or of another kind. The error names it.
+    pub fn from_json(json: Json) -> Result<Self, String> {
+        let mut object = json.object()?;
+        Ok(Self {
+            name: object.field("name", Json::text)?,
+            id: object.field("id", |id| id.text()?.parse().map_err(|error| format!("{error}")))?,
+            title: object.field("title", Json::text)?,
+            formats: object.field("formats", |formats| {
+                formats.each(|format| format.whole(u16::MAX.into()).map(|format| format as u16))
+            })?,
+            parameter_set: object.field("parameter_set", Json::text)?,
+            inputs: object.field("inputs", inputs)?,
+            input_step: object.field("input_step", |step| step.whole(u64::MAX))?,
+            outputs: object.field("outputs", |outputs| outputs.each(output))?,
+            task: object.field("task", named)?,
+            classes: object.optional("classes", classes)?,
+            link: object.field("link", named)?,
+            sizes: object.field("sizes", sizes)?,
+            score_error: object.field("score_error", Json::number)?,
+            accuracy: object.optional("accuracy", Json::number)?,
+            version: object.optional("version", Json::count)?,
+        })
+    }
+}
+
+fn inputs(json: Json) -> Result<Inputs, String> {
+    let mut object = json.object()?;
+    Ok(Inputs {
+        count: object.field("count", Json::size)?,
+        min: object.field("min", Json::number)?,
+        max: object.field("max", Json::number)?,
+        levels: object.field("levels", Json::count)?,
+        features: object.optional("features", |features| features.each(feature))?,
+        norm: object.optional("norm", norm)?,
+        image: object.optional("image", image)?,
+        encoding: object.optional("encoding", encoding)?,
+    })
+}
+
+fn feature(json: Json) -> Result<Feature, String> {
+    let mut object = json.object()?;
+    Ok(Feature {
+        name: object.optional("name", Json::text)?,
+        min: object.field("min", Json::number)?,
+        max: object.field("max", Json::number)?,
+    })
+}
+
+fn norm(json: Json) -> Result<NormBound, String> {
+    let mut object = json.object()?;
+    let norm = NormBound {
+        centre: object.field("centre", Json::number)?,
+        max: object.field("max", Json::number)?,
+    };
+    object.finish()?;
+    Ok(norm)
+}
+
+fn image(json: Json) -> Result<ImageShape, String> {
+    let mut object = json.object()?;
+    let image = ImageShape {
+        width: object.field("width", Json::size)?,
+        height: object.field("height", Json::size)?,
+        deskew: object.flag("deskew")?,
+    };
+    object.finish()?;
+    Ok(image)
+}
+
+fn output(json: Json) -> Result<Output, String> {
+    let mut object = json.object()?;
+    Ok(Output {
+        label: object.field("label", Json::text)?,
+        offset: object.field("offset", Json::number)?,
+        half_range: object.field("half_range", Json::number)?,
+    })
+}
+
+fn classes(json: Json) -> Result<[String; 2], String> {
+    <[String; 2]>::try_from(json.texts()?).map_err(|_| "expected two texts".into())
+}
+
+fn sizes(json: Json) -> Result<Sizes, String> {
+    let mut object = json.object()?;
+    Ok(Sizes {
+        public_key: object.field("public_key", Json::size)?,
+        query: object.field("query", Json::size)?,
+        response: object.field("response", Json::size)?,
+    })
+}
+
+/// Reads one of several names.
+fn named<T: for<'de> Deserialize<'de>>(json: Json) -> Result<T, String> {
+    let text = json.text()?;
+    T::deserialize(value::StrDeserializer::<value::Error>::new(&text))
+        .map_err(|_| format!("unknown value {}", shown(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::example::{json, read};
+    use serde_json::{Value, json};
+
+    /// Reads the example with one value replaced, or put in.
+    fn error(parent: &str, name: &str, value: Value) -> String {
+        let mut json = json();
+        json.pointer_mut(parent).unwrap()[name] = value;
+        let read: Result<ModelDescriptor, _> = serde_json::from_value(json);
+        read.map_or_else(|error| error.to_string(), |_| "none".into())
+    }
+
+    #[test]
+    fn descriptors_are_read_as_they_are_written() {
+        let model = read(json());
+        let again = serde_json::to_string(&model).unwrap();
+        assert_eq!(serde_json::from_str::<ModelDescriptor>(&again).unwrap(), model);
+        let mut least = json();
+        for (parent, name) in [
+            ("", "classes"),
+            ("", "accuracy"),
+            ("", "version"),
+            ("/inputs", "norm"),
+            ("/inputs", "image"),
+            ("/inputs", "features"),
+        ] {
+            least.pointer_mut(parent).unwrap()[name] = Value::Null;
+        }
+        let model = read(least);
+        assert_eq!(model.classes, None);
+        let again = serde_json::to_value(&model).unwrap();
+        assert_eq!(again.get("accuracy"), None);
+        assert_eq!(read(again), model);
+    }
+
+    #[test]
+    fn fields_of_later_versions_are_ignored() {
+        for parent in ["", "/inputs", "/outputs/0", "/sizes", "/inputs/features/0"] {
+            assert_eq!(
+                error(parent, "later", json!([null, { "a": 1 }])),
+                "none",
+                "{parent}"
+            );
+        }
+        // These steer a client, so nothing in them may be unknown.
+        for parent in ["/inputs/norm", "/inputs/image"] {
+            assert!(
+                error(parent, "later", json!(1)).ends_with("unknown field \"later\""),
+                "{parent}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_kind_is_refused_by_its_name() {
+        for (parent, name, value, words) in [
+            (
+                "",
+                "id",
+                json!("x"),
+                "`id`: expected 32 lowercase hexadecimal digits",
+            ),
+            ("", "name", Value::Null, "missing field `name`"),
+            (
+                "",
+                "formats",
+                json!([65_536]),
+                "`formats`: expected a whole number from 0 to 65535",
+            ),
+            (
+                "",
+                "input_step",
+                json!(0.5),
+                "`input_step`: expected a whole number from 0 to 18446744073709551615",
+            ),
+            ("", "classes", json!(["a"]), "`classes`: expected two texts"),
+            ("", "link", json!("x"), "`link`: unknown value \"x\""),
+            ("", "inputs", json!([1]), "`inputs`: expected an object"),
+            ("", "outputs", json!({}), "`outputs`: expected a list"),
+            ("/inputs", "min", json!("1"), "`inputs`: `min`: expected a number"),
+            (
+                "/inputs",
+                "levels",
+                json!(-1),
+                "`inputs`: `levels`: expected a whole number from 0 to 4294967295",
+            ),
+            (
+                "/inputs",
+                "levels",
+                json!(4_294_967_296_u64),
+                "`inputs`: `levels`: expected a whole number from 0 to 4294967295",
+            ),
+            (
+                "/inputs",
+                "encoding",
+                json!({}),
+                "`inputs`: `encoding`: missing field `columns`",
+            ),
+            (
+                "/inputs/image",
+                "deskew",
+                json!(1),
+                "`inputs`: `image`: `deskew`: expected true or false",
+            ),
+        ] {
+            assert_eq!(error(parent, name, value), words);
+        }
+        let twice = r#"{ "name": "a", "name": "b" }"#;
+        let twice = serde_json::from_str::<ModelDescriptor>(twice).unwrap_err();
+        assert!(
+            twice.to_string().starts_with("the field \"name\" is there twice"),
+            "{twice}"
+        );
+    }
+
+    #[test]
+    fn whole_numbers_are_exact() {
+        for step in [1, (1 << 53) + 1, u64::MAX] {
+            let mut json = json();
+            json["input_step"] = json!(step);
+            assert_eq!(read(json).input_step, step);
+        }
+        // As a host that has floats only gives them.
+        let mut json = json();
+        json["input_step"] = json!(2f64.powi(62));
+        assert_eq!(read(json).input_step, 1 << 62);
+        assert!(Json::Number(2f64.powi(64)).whole(u64::MAX).is_err());
+        assert!(Json::Number(f64::NAN).whole(u64::MAX).is_err());
+        assert!(Json::Number(-1.0).whole(u64::MAX).is_err());
+    }
+}
