@@ -5,6 +5,8 @@
 // wasm-bindgen exports every public item, wherever it is.
 #![allow(unreachable_pub)]
 
+mod host;
+
 use blindscore_client::{
     Cell, ClientError, ClientKey, Encoder, EvaluationKeyGeneration, check_features, drawing,
 };
@@ -51,13 +53,14 @@ pub struct Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Parses the JSON text that the server sent.
+    /// Reads the JSON that the server sent, as the host's `JSON.parse` gives it.
     #[wasm_bindgen(constructor)]
-    pub fn new(json: &str) -> Result<Model, Thrown> {
-        let descriptor: ModelDescriptor = serde_json::from_str(json).map_err(|error| {
+    pub fn new(json: &JsValue) -> Result<Model, Thrown> {
+        let descriptor = host::json(json).and_then(ModelDescriptor::from_json);
+        let descriptor = descriptor.map_err(|problem| {
             Thrown::new(
                 "unsupported_model",
-                &format!("the model descriptor can't be read: {error}"),
+                &format!("the model descriptor can't be read: {problem}"),
             )
         })?;
         let model: descriptor::Model = descriptor.try_into().map_err(ClientError::from)?;

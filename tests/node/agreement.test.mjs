@@ -99,6 +99,15 @@ test("nothing is sent for a model that differs from the one agreed to, not even 
   }
 });
 
+test("a large step arrives as the server states it", async () => {
+  // JSON.stringify writes this as 1152921504606847000.
+  const server = await deviating((model) => ({ ...model, id: OTHER_ID, input_step: 2 ** 60 }));
+  const client = await blindscore.Blindscore.connect(server.address, { model: "mnist-linear" });
+  server.turn();
+  await assert.rejects(client.predict(vector(1)), changed(/step of a level: \d+ before, 1152921504606846976 now/));
+  client.free();
+});
+
 test("a pinned client accepts no other model", async () => {
   const { Blindscore } = blindscore;
   const server = await deviating((model) => ({ ...model, id: OTHER_ID }));

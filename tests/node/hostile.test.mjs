@@ -187,6 +187,7 @@ test("whatever the server sends, every error is one of the package's own", async
       JSON.stringify({ ...model, sizes: [1, 2, 3] }),
       JSON.stringify({ ...model, outputs: model.outputs.map(Object.values) }),
       JSON.stringify({ ...model, name: "\ud800" }),
+      JSON.stringify({ ...model, later: JSON.parse("[".repeat(100) + "]".repeat(100)) }),
       JSON.stringify({ ...model, link: "\u001b[2J".repeat(100_000) }),
       JSON.stringify({ ...model, title: "x".repeat(1001) }),
       JSON.stringify({ ...model, inputs: { ...model.inputs, min: -1e308 } }),

@@ -16,12 +16,10 @@ export class LoadedModel {
   /** Checks a descriptor, which may be anything that a server sends. */
   constructor(descriptor: unknown) {
     this.text = written(descriptor);
-    this.parsed = rethrow(() => new (loaded().Model)(this.text));
-    // All required fields are present, by name or by position.
+    // Plain data, whatever getters the descriptor has.
+    this.parsed = rethrow(() => new (loaded().Model)(JSON.parse(this.text)));
+    // All required fields are present.
     this.descriptor = descriptor as ModelDescriptor;
-    if (hasNames(this.descriptor)) return;
-    this.parsed.free();
-    throw unreadable("there is a list in the place of an object");
   }
 
   /** Returns the features of a record, or a list of features, and refuses those that can't be encrypted. */
@@ -133,16 +131,6 @@ function written(descriptor: unknown): string {
   }
   if (typeof text !== "string") throw unreadable("there is none");
   return text;
-}
-
-/** Returns whether every object has its fields by name: the WebAssembly also takes lists. */
-function hasNames(descriptor: ModelDescriptor): boolean {
-  if ([descriptor, descriptor.inputs, descriptor.sizes].some(Array.isArray)) return false;
-  const { features, norm, image, encoding } = descriptor.inputs;
-  const parts: unknown[] = [...descriptor.outputs, ...(features ?? []), norm, image, encoding];
-  if (parts.some(Array.isArray)) return false;
-  const steps = (encoding?.steps ?? []).flatMap((step: object) => [step, ...Object.values(step)] as unknown[]);
-  return ![...(encoding?.columns ?? []), ...steps].some(Array.isArray);
 }
 
 function unreadable(why: string, cause?: unknown): BlindscoreError {
