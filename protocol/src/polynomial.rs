@@ -4,6 +4,7 @@
 /// length.
 ///
 /// The running time depends only on `N`, since either factor may be secret.
+#[inline]
 pub fn product_coefficient(a: &[u64], b: &[u64], position: usize) -> u64 {
     assert_eq!(a.len(), b.len());
     let dot = |a: &[u64], b: &[u64]| {

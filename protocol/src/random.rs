@@ -58,6 +58,7 @@ pub struct MaskStream(ChaCha20Rng);
 
 impl MaskStream {
     /// Fills `masks` with the next coefficients.
+    #[inline]
     pub fn fill(&mut self, masks: &mut [u64]) {
         for mask in masks {
             *mask = self.0.next_u64();
@@ -120,6 +121,7 @@ impl Sampler {
     }
 
     /// Adds independent noise to each element of `out`.
+    #[inline]
     pub fn add_noise(&mut self, out: &mut [u64], bound: TUniformBound) {
         if bound.random_bits() <= u32::BITS {
             // Half of the key stream suffices, and key generation spends much of its time on noise.
@@ -142,6 +144,7 @@ impl Sampler {
 /// Returns a TUniform(b) sample, given uniform bits in the lowest [`TUniformBound::random_bits`]
 /// bits of `random`: the upper `b + 1` of them, rounded up by the lowest one, minus `2^b`, in two's
 /// complement.
+#[inline]
 fn fold(random: u64, bound: TUniformBound) -> u64 {
     let bits = random & ((1 << bound.random_bits()) - 1);
     ((bits >> 1) + (bits & 1)).wrapping_sub(1 << bound.log2())
