@@ -97,7 +97,12 @@ struct Coverage {
 impl Coverage {
     /// Returns the intervals of all rows (or columns), clipped to the source's `len` pixels.
     fn all(centre: f64, pixel: f64, len: usize) -> Vec<Self> {
-        let edge = |index: usize| (centre + (index as f64 - CENTRE) * pixel).clamp(0.0, len as f64);
+        // `clamp` would bring the standard library's formatting of floats into the WebAssembly.
+        let edge = |index: usize| {
+            (centre + (index as f64 - CENTRE) * pixel)
+                .max(0.0)
+                .min(len as f64)
+        };
         (0..SIDE)
             .map(|index| Self {
                 start: edge(index),

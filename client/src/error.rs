@@ -36,6 +36,11 @@ impl fmt::Display for FeatureName {
     }
 }
 
+/// Formats a number with four decimals or fewer.
+fn rounded(value: f64) -> String {
+    short((value * 1e4).round() / 1e4)
+}
+
 /// Why a client operation failed. No variant holds anything secret.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,7 +63,7 @@ pub enum ClientError {
         actual: usize,
     },
     /// A feature is NaN, infinite, or outside the model's range.
-    #[error("feature {feature} is {}, outside {} to {}", short(.value), short(.min), short(.max))]
+    #[error("feature {feature} is {}, outside {} to {}", short(*.value), short(*.min), short(*.max))]
     FeatureRange {
         /// Feature that is out of range.
         feature: FeatureName,
@@ -71,8 +76,10 @@ pub enum ClientError {
     },
     /// Every feature is in its range, but too many are far out at once.
     #[error(
-        "the features together are too far from what the model was fitted on: their distance is {distance:.4}, at most {max:.4} is \
-         allowed"
+        "the features together are too far from what the model was fitted on: their distance is {}, at most {} is \
+         allowed",
+        rounded(*.distance),
+        rounded(*.max)
     )]
     FeatureNorm {
         /// Distance from the centre, in widths of the ranges.

@@ -2,13 +2,14 @@
 //! roughly how large they are together, because the ranges of scores follow from them.
 
 use crate::{
+    decimal::Shown,
     encoding::EncodingError,
     ids::ModelId,
     params::ParameterSet,
     wire::{EvaluationKey, FORMAT_VERSION, Query, Response},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 mod agreement;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod pin;
 mod read;
 mod task;
 
+pub use crate::decimal::short;
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
@@ -94,26 +96,14 @@ fn older_side(served: &[u16]) -> &'static str {
     }
 }
 
-/// Formats a number in few characters: 1e300 rather than a one with 300 zeros.
-pub fn short(value: impl fmt::Debug) -> String {
-    // Debug uses an exponent for very large or small numbers, and otherwise a decimal point, which
-    // whole numbers don't need.
-    let text = format!("{value:?}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
-}
-
-fn check<T: PartialOrd + fmt::Debug + Copy>(
-    what: &'static str,
-    value: T,
-    allowed: &RangeInclusive<T>,
-) -> Result<(), DescriptorError> {
+fn check<T: Shown>(what: &'static str, value: T, allowed: &RangeInclusive<T>) -> Result<(), DescriptorError> {
     if allowed.contains(&value) {
         return Ok(());
     }
     Err(DescriptorError::OutOfRange {
         what,
-        value: short(value),
-        allowed: format!("{} to {}", short(allowed.start()), short(allowed.end())),
+        value: value.shown(),
+        allowed: format!("{} to {}", allowed.start().shown(), allowed.end().shown()),
     })
 }
 

@@ -23,6 +23,7 @@
 //! `[0, 1)`, a `u64` divided by 2^64.
 
 pub mod columns;
+mod decimal;
 pub mod descriptor;
 pub mod deskew;
 pub mod encoding;

@@ -8,7 +8,7 @@ mod vocabulary;
 pub use cell::Cell;
 
 use blindscore_protocol::{
-    descriptor::Inputs,
+    descriptor::{Inputs, short},
     encoding::{Categories, Column, ColumnKind, Encoding, RECORD_TEXT_BYTES, Step, Unknown},
 };
 use std::{borrow::Cow, fmt};
@@ -319,7 +319,7 @@ impl Encoder {
 fn listed(categories: &Categories) -> String {
     let shown: Vec<String> = match categories {
         Categories::Texts(texts) => texts.iter().take(SHOWN).map(|text| format!("{text:?}")).collect(),
-        Categories::Numbers(numbers) => numbers.iter().take(SHOWN).map(f64::to_string).collect(),
+        Categories::Numbers(numbers) => numbers.iter().take(SHOWN).copied().map(short).collect(),
     };
     match categories.len() {
         count if count > SHOWN => format!("{} and {} more", shown.join(", "), count - SHOWN),

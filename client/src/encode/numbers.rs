@@ -1,7 +1,10 @@
 //! The steps of an encoding, each on the numbers before it.
 
 use super::{Index, Slots, Tokens, listed};
-use blindscore_protocol::encoding::{Categories, Function, MISSING_CATEGORY, Norm, Side, Step, Unknown};
+use blindscore_protocol::{
+    descriptor::short,
+    encoding::{Categories, Function, MISSING_CATEGORY, Norm, Side, Step, Unknown},
+};
 use std::borrow::Cow;
 
 /// Runs a step and appends its results.
@@ -48,9 +51,13 @@ pub(super) fn run(step: &Step, index: Option<&Index>, slots: &mut Slots<'_>) -> 
         }
         Step::Clip { of, min, max } => {
             for slot in of.iter() {
-                let number = slots.numbers[slot];
-                // `clamp` keeps NaN; the check of the encoding orders the bounds.
-                slots.numbers.push(number.clamp(*min, *max));
+                // `clamp` would bring the standard library's formatting of floats into the WebAssembly.
+                let clipped = match slots.numbers[slot] {
+                    below if below < *min => *min,
+                    above if above > *max => *max,
+                    number => number,
+                };
+                slots.numbers.push(clipped);
             }
         }
         Step::Apply { of, function } => {
@@ -163,7 +170,7 @@ fn place(
         Categories::Numbers(_) => {
             let number = slots.numbers[of];
             let found = index.and_then(|index| index.number(number));
-            (found, (!number.is_nan()).then(|| number.to_string()))
+            (found, (!number.is_nan()).then(|| short(number)))
         }
     };
     found.ok_or_else(|| match cell {

@@ -7,6 +7,7 @@
 //! these facts, and a pin covers them too.
 
 use super::{Feature, ImageShape, Inputs, ModelDescriptor, NormBound, Output};
+use crate::decimal;
 use std::collections::HashMap;
 
 /// Maximum number of differences in a message; the rest are counted.
@@ -155,7 +156,7 @@ fn quoted(text: &str) -> String {
 
 /// Formats a number exactly and as briefly as possible; both zeros become `0`.
 fn plain(value: f64) -> String {
-    (value + 0.0).to_string()
+    decimal::plain(value + 0.0)
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use crate::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, value},
+    de::{Error, value::StrDeserializer},
 };
+use std::fmt;
 
 impl<'de> Deserialize<'de> for ModelDescriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -114,8 +115,19 @@ fn sizes(json: Json) -> Result<Sizes, String> {
 /// Reads one of several names.
 fn named<T: for<'de> Deserialize<'de>>(json: Json) -> Result<T, String> {
     let text = json.text()?;
-    T::deserialize(value::StrDeserializer::<value::Error>::new(&text))
-        .map_err(|_| format!("unknown value {}", shown(&text)))
+    T::deserialize(StrDeserializer::new(&text))
+        .map_err(|NoSuchName| format!("unknown value {}", shown(&text)))
+}
+
+/// Error without the text that serde would format for it: the caller has a better one.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown value")]
+struct NoSuchName;
+
+impl Error for NoSuchName {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
 }
 
 #[cfg(test)]

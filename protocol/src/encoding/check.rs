@@ -2,7 +2,10 @@
 //! list has its length, and cost and size are bounded.
 
 use super::{Categories, Column, ENCODING_BYTES, Encoding, Slots, Step, Unknown, Words};
-use crate::descriptor::{FEATURES, TEXT_BYTES};
+use crate::{
+    decimal::short,
+    descriptor::{FEATURES, TEXT_BYTES},
+};
 use std::collections::HashSet;
 
 /// Maximum number of slots.
@@ -226,7 +229,7 @@ impl Step {
                     wild = Some(number);
                 }
             });
-            wild.map(|number| format!("has the number {number:?}"))
+            wild.map(|number| format!("has the number {}", short(number)))
         })
     }
 
@@ -322,7 +325,7 @@ impl Categories {
                 let bits = |number: &f64| (number + 0.0).to_bits();
                 let mut seen = HashSet::new();
                 let twice = numbers.iter().find(|number| !seen.insert(bits(number)));
-                twice.map(|number| format!("has the category {number} twice"))
+                twice.map(|number| format!("has the category {} twice", short(*number)))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Names of what an encoding computes, for messages.
 
 use super::{Categories, Encoding, Norm, Side, Slots, Step};
-use crate::descriptor::short;
+use crate::decimal::short;
 
 /// Maximum number of steps that a name tells of.
 const DEPTH: usize = 8;

@@ -108,9 +108,10 @@ pub struct Encoding {
 impl Encoding {
     /// Returns the SHA-256 of the encoding's JSON without blanks, in hexadecimal.
     pub fn digest(&self) -> String {
-        // Serde writes the fields in their order, and numbers in one way. Writing to memory what
-        // has no maps never fails.
-        let json = serde_json::to_vec(self).expect("an encoding always has a JSON form");
+        // Serde writes the fields in their order, and numbers in one way.
+        let Ok(json) = serde_json::to_vec(self) else {
+            unreachable!("writing to memory what has no maps never fails");
+        };
         hex::encode(Sha256::digest(json))
     }
 
