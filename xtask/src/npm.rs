@@ -59,8 +59,10 @@ pub(crate) fn build() -> anyhow::Result<()> {
         "Optimising the WebAssembly",
         Command::new("node")
             .arg(node_modules()?.join("binaryen").join("bin").join("wasm-opt"))
+            // The compiler has inlined what is worth it.
             .args([
                 "-O3",
+                "--skip-pass=inlining-optimizing",
                 "--enable-simd",
                 "--enable-bulk-memory",
                 "--enable-nontrapping-float-to-int",
