@@ -167,9 +167,10 @@ fn place(
             let found = index.and_then(|index| index.text(text.unwrap_or(MISSING_CATEGORY)));
             (found, text.map(|text| format!("{text:.60?}")))
         }
-        Categories::Numbers(_) => {
+        Categories::Numbers(numbers) => {
             let number = slots.numbers[of];
-            let found = index.and_then(|index| index.number(number));
+            // An encoding has room for less than 100,000. NaN equals none, and both zeros are one.
+            let found = numbers.iter().position(|category| *category == number);
             (found, (!number.is_nan()).then(|| short(number)))
         }
     };
