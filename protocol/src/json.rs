@@ -1,7 +1,7 @@
 //! JSON of unknown content.
 //!
-//! Descriptors are read through it, because derived readers of their many types would take a third
-//! of the WebAssembly.
+//! Descriptors are read through it: derived readers of their many types would be large in
+//! WebAssembly, which has no parser of JSON either, and gets its values from the host.
 
 use serde::{
     Deserialize, Deserializer,
