@@ -125,7 +125,7 @@ pub struct Output {
 
 /// Sizes of the blobs, in bytes.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sizes {
     /// Size of the public key, which is uploaded once.
     pub public_key: usize,

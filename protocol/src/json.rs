@@ -1,7 +1,7 @@
 //! JSON of unknown content.
 //!
-//! Descriptors are read through it, because derived readers of their many types would take a third
-//! of the WebAssembly.
+//! Descriptors are read through it: derived readers of their many types would be large in
+//! WebAssembly, which has no parser of JSON either, and gets its values from the host.
 
 use serde::{
     Deserialize, Deserializer,
@@ -172,7 +172,7 @@ impl Json {
     }
 
     /// Reads each element of a list.
-    pub(crate) fn each<T>(self, read: impl Fn(Self) -> Result<T, String>) -> Result<Vec<T>, String> {
+    pub(crate) fn each<T>(self, read: fn(Self) -> Result<T, String>) -> Result<Vec<T>, String> {
         self.list()?.into_iter().map(read).collect()
     }
 }
@@ -194,38 +194,89 @@ impl Object {
             value => Some(value),
         }
     }
+}
+
+/// Fields of an object while it is read.
+///
+/// Reading goes on after a problem, with a fallback in the place of what can't be read: an early
+/// return from every field would take 2 kB more of the compressed WebAssembly.
+pub(crate) struct Fields {
+    object: Object,
+    problem: Option<String>,
+}
+
+impl Object {
+    /// Reads the object with `read`, and ignores fields that it doesn't take.
+    ///
+    /// # Errors
+    /// The first problem with a field.
+    pub(crate) fn read_known<T>(self, read: impl FnOnce(&mut Fields) -> T) -> Result<T, String> {
+        let mut fields = Fields {
+            object: self,
+            problem: None,
+        };
+        let value = read(&mut fields);
+        fields.problem.map_or(Ok(value), Err)
+    }
+
+    /// Reads the object with `read`, which must take all of its fields.
+    ///
+    /// # Errors
+    /// The first problem with a field, or that there is one too many.
+    pub(crate) fn read<T>(self, read: impl FnOnce(&mut Fields) -> T) -> Result<T, String> {
+        self.read_known(|fields| {
+            let value = read(fields);
+            fields.refuse_others();
+            value
+        })
+    }
+}
+
+impl Fields {
+    fn refuse_others(&mut self) {
+        if let Some((name, _)) = self.object.0.first() {
+            self.refuse(format!("unknown field {}", shown(name)));
+        }
+    }
+
+    /// Refuses the object for a problem, if it is the first.
+    #[cold]
+    pub(crate) fn refuse(&mut self, problem: String) {
+        self.problem.get_or_insert(problem);
+    }
+
+    #[cold]
+    fn refuse_field(&mut self, name: &str, problem: &str) {
+        self.refuse(format!("`{name}`: {problem}"));
+    }
+
+    #[cold]
+    fn refuse_without(&mut self, name: &str) {
+        self.refuse(format!("missing field `{name}`"));
+    }
 
     /// Takes a field and reads it, if it is there.
-    pub(crate) fn optional<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(Json) -> Result<T, String>,
-    ) -> Result<Option<T>, String> {
-        let value = self.take(name).map(read).transpose();
-        value.map_err(|problem| format!("`{name}`: {problem}"))
+    pub(crate) fn optional<T>(&mut self, name: &str, read: fn(Json) -> Result<T, String>) -> Option<T> {
+        let value = read(self.object.take(name)?);
+        value.map_err(|problem| self.refuse_field(name, &problem)).ok()
     }
 
     /// Takes a field and reads it.
-    pub(crate) fn field<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(Json) -> Result<T, String>,
-    ) -> Result<T, String> {
-        self.optional(name, read)?
-            .ok_or_else(|| format!("missing field `{name}`"))
+    pub(crate) fn field<T: Default>(&mut self, name: &str, read: fn(Json) -> Result<T, String>) -> T {
+        self.field_or(name, read, T::default())
+    }
+
+    /// Takes a field and reads it; a type without a default needs a fallback.
+    pub(crate) fn field_or<T>(&mut self, name: &str, read: fn(Json) -> Result<T, String>, fallback: T) -> T {
+        self.optional(name, read).unwrap_or_else(|| {
+            self.refuse_without(name);
+            fallback
+        })
     }
 
     /// Takes a truth value, false if it is not there.
-    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, String> {
-        Ok(self.optional(name, Json::flag)?.unwrap_or(false))
-    }
-
-    /// Refuses fields that nothing has taken.
-    pub(crate) fn finish(self) -> Result<(), String> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(format!("unknown field {}", shown(name))),
-        }
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
+        self.optional(name, Json::flag).unwrap_or(false)
     }
 }
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 /// Limit on the compressed WebAssembly in bytes, a requirement of the product.
-const MAX_WASM_GZIP: usize = 151_000;
+const MAX_WASM_GZIP: usize = 108_000;
 /// Limit on the packed package in bytes.
-const MAX_TARBALL: usize = 250_000;
+const MAX_TARBALL: usize = 190_000;
 
 /// Prints the table of sizes. Fails if the package is too large or has more than one WebAssembly
 /// file.

@@ -1,5 +1,6 @@
 //! Cells of a record.
 
+use super::quoted;
 use blindscore_protocol::{
     columns::number,
     descriptor::short,
@@ -43,7 +44,7 @@ impl<'a> Cell<'a> {
                 "false" => Ok(Self::Number(0.0)),
                 _ => match number(trimmed) {
                     Some(flag @ (0.0 | 1.0)) => Ok(Self::Number(flag)),
-                    _ => Err(format!("{trimmed:.40?} is neither true nor false")),
+                    _ => Err(format!("{} is neither true nor false", quoted(trimmed))),
                 },
             },
             ColumnKind::Number | ColumnKind::Integer => match number(trimmed) {
@@ -68,9 +69,12 @@ impl Cell<'_> {
 fn not_a_number(text: &str) -> String {
     let point = text.replacen(',', ".", 1);
     if number(&point).is_some() {
-        format!("{text:.40?} is not a number: write {point:.40} with a decimal point")
+        format!(
+            "{} is not a number: write {point:.40} with a decimal point",
+            quoted(text)
+        )
     } else {
-        format!("{text:.40?} is not a number")
+        format!("{} is not a number", quoted(text))
     }
 }
 

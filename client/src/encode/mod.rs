@@ -315,10 +315,15 @@ impl Encoder {
     }
 }
 
+/// Quotes the start of a text for a message.
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(60).collect::<String>())
+}
+
 /// Lists categories for a message.
 fn listed(categories: &Categories) -> String {
     let shown: Vec<String> = match categories {
-        Categories::Texts(texts) => texts.iter().take(SHOWN).map(|text| format!("{text:?}")).collect(),
+        Categories::Texts(texts) => texts.iter().take(SHOWN).map(|text| quoted(text)).collect(),
         Categories::Numbers(numbers) => numbers.iter().take(SHOWN).copied().map(short).collect(),
     };
     match categories.len() {

@@ -1,6 +1,6 @@
 //! The steps of an encoding, each on the numbers before it.
 
-use super::{Index, Slots, Tokens, listed};
+use super::{Index, Slots, Tokens, listed, quoted};
 use blindscore_protocol::{
     descriptor::short,
     encoding::{Categories, Function, MISSING_CATEGORY, Norm, Side, Step, Unknown},
@@ -165,11 +165,12 @@ fn place(
         Categories::Texts(_) => {
             let text = slots.texts.get(of).and_then(Option::as_deref);
             let found = index.and_then(|index| index.text(text.unwrap_or(MISSING_CATEGORY)));
-            (found, text.map(|text| format!("{text:.60?}")))
+            (found, text.map(quoted))
         }
-        Categories::Numbers(_) => {
+        Categories::Numbers(numbers) => {
             let number = slots.numbers[of];
-            let found = index.and_then(|index| index.number(number));
+            // An encoding has room for less than 100,000. NaN equals none, and both zeros are one.
+            let found = numbers.iter().position(|category| *category == number);
             (found, (!number.is_nan()).then(|| short(number)))
         }
     };

@@ -310,6 +310,20 @@ fn words_are_those_of_scikit_learn() {
 }
 
 #[test]
+fn messages_show_the_start_of_a_text() {
+    let long = "x".repeat(100_000);
+    let error = Cell::parse(&column("c", ColumnKind::Number), &long).unwrap_err();
+    assert!(error.len() < 100, "{} bytes", error.len());
+    let one_hot = Step::OneHot {
+        of: 2,
+        categories: Categories::Texts(vec![long.clone()]),
+        unknown: Unknown::Refuse,
+    };
+    let error = run(vec![one_hot], 0.0, 0.0, &(long + "y")).unwrap_err();
+    assert!(error.len() < 200, "{} bytes", error.len());
+}
+
+#[test]
 fn cells_are_of_their_columns_kind() {
     let parse = |kind, text: &'static str| Cell::parse(&column("c", kind), text);
     assert_eq!(parse(ColumnKind::Number, " 1e1 "), Ok(Cell::Number(10.0)));

@@ -9,8 +9,6 @@ use zeroize::Zeroize;
 #[derive(Clone, Debug)]
 pub(super) enum Index {
     Texts(HashMap<String, u32>),
-    /// By the bits of the number; both zeros are one.
-    Numbers(HashMap<u64, u32>),
     Words {
         vocabulary: HashMap<String, u32>,
         /// Words that are left out. Their positions mean nothing: a map like the other one takes no
@@ -24,12 +22,10 @@ impl Index {
     pub(super) fn of(step: &Step) -> Option<Self> {
         let places = |texts: &[String]| texts.iter().cloned().zip(0..).collect();
         match step {
-            Step::OneHot { categories, .. } | Step::Lookup { categories, .. } => Some(match categories {
-                Categories::Texts(all) => Self::Texts(places(all)),
-                Categories::Numbers(numbers) => {
-                    Self::Numbers(numbers.iter().map(|number| bits(*number)).zip(0..).collect())
-                }
-            }),
+            Step::OneHot { categories, .. } | Step::Lookup { categories, .. } => match categories {
+                Categories::Texts(all) => Some(Self::Texts(places(all))),
+                Categories::Numbers(_) => None,
+            },
             Step::Counts {
                 words, vocabulary, ..
             } => Some(Self::Words {
@@ -47,7 +43,6 @@ impl Index {
             | Self::Words {
                 vocabulary: texts, ..
             } => texts.get(text).map(|place| *place as usize),
-            Self::Numbers(_) => None,
         }
     }
 
@@ -55,22 +50,9 @@ impl Index {
     fn is_stop(&self, word: &str) -> bool {
         match self {
             Self::Words { stop, .. } => stop.contains_key(word),
-            Self::Texts(_) | Self::Numbers(_) => false,
+            Self::Texts(_) => false,
         }
     }
-
-    /// Returns the position of a number. NaN has none.
-    pub(super) fn number(&self, number: f64) -> Option<usize> {
-        match self {
-            Self::Numbers(numbers) => numbers.get(&bits(number)).map(|place| *place as usize),
-            Self::Texts(_) | Self::Words { .. } => None,
-        }
-    }
-}
-
-fn bits(number: f64) -> u64 {
-    // Adding zero makes both zeros the positive one.
-    (number + 0.0).to_bits()
 }
 
 /// Words of a text, as scikit-learn's vectorizers find them.

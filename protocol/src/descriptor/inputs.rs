@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 /// Shape of the image whose pixels are the features.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImageShape {
     /// Width in pixels.
     pub width: usize,
@@ -39,6 +40,7 @@ pub struct Feature {
 /// ranges alone, which makes them more precise.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct NormBound {
     /// Position of the ball's centre in every feature's range, 0 to 1.
     pub centre: f64,

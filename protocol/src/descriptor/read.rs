@@ -1,8 +1,9 @@
 //! Reading of descriptors from JSON.
 
-use super::{Feature, ImageShape, Inputs, Member, ModelDescriptor, NormBound, Output, Sizes};
+use super::{Feature, ImageShape, Inputs, Link, Member, ModelDescriptor, NormBound, Output, Sizes, Task};
 use crate::{
     encoding::encoding,
+    ids::ModelId,
     json::{Json, shown},
 };
 use serde::{
@@ -23,82 +24,78 @@ impl ModelDescriptor {
     /// # Errors
     /// If a field is missing or of another kind. The error names it.
     pub fn from_json(json: Json) -> Result<Self, String> {
-        let mut object = json.object()?;
-        Ok(Self {
-            name: object.field("name", Json::text)?,
-            id: object.field("id", |id| id.text()?.parse().map_err(|error| format!("{error}")))?,
-            title: object.field("title", Json::text)?,
-            formats: object.field("formats", |formats| {
-                formats.each(|format| format.whole(u16::MAX.into()).map(|format| format as u16))
-            })?,
-            parameter_set: object.field("parameter_set", Json::text)?,
-            inputs: object.field("inputs", inputs)?,
-            input_step: object.field("input_step", |step| step.whole(u64::MAX))?,
-            outputs: object.field("outputs", |outputs| outputs.each(output))?,
-            task: object.field("task", named)?,
-            classes: object.optional("classes", Json::texts)?,
-            link: object.field("link", named)?,
-            members: object
-                .optional("members", |members| members.each(member))?
+        json.object()?.read_known(|fields| Self {
+            name: fields.field("name", Json::text),
+            id: fields.field_or("id", id, ModelId::NONE),
+            title: fields.field("title", Json::text),
+            formats: fields.field("formats", |formats| formats.each(format)),
+            parameter_set: fields.field("parameter_set", Json::text),
+            inputs: fields.field_or("inputs", inputs, Inputs::uniform(0, 0.0, 0.0, 0)),
+            input_step: fields.field("input_step", |step| step.whole(u64::MAX)),
+            outputs: fields.field("outputs", |outputs| outputs.each(output)),
+            task: fields.field_or("task", named, Task::Regression),
+            classes: fields.optional("classes", Json::texts),
+            link: fields.field_or("link", named, Link::Identity),
+            members: fields
+                .optional("members", |members| members.each(member))
                 .unwrap_or_default(),
-            sizes: object.field("sizes", sizes)?,
-            score_error: object.field("score_error", Json::number)?,
-            accuracy: object.optional("accuracy", Json::number)?,
-            version: object.optional("version", Json::count)?,
+            sizes: fields.field("sizes", sizes),
+            score_error: fields.field("score_error", Json::number),
+            accuracy: fields.optional("accuracy", Json::number),
+            version: fields.optional("version", Json::count),
         })
     }
 }
 
+fn id(json: Json) -> Result<ModelId, String> {
+    json.text()?.parse().map_err(|error| format!("{error}"))
+}
+
+fn format(json: Json) -> Result<u16, String> {
+    json.whole(u16::MAX.into()).map(|format| format as u16)
+}
+
 fn inputs(json: Json) -> Result<Inputs, String> {
-    let mut object = json.object()?;
-    Ok(Inputs {
-        count: object.field("count", Json::size)?,
-        min: object.field("min", Json::number)?,
-        max: object.field("max", Json::number)?,
-        levels: object.field("levels", Json::count)?,
-        features: object.optional("features", |features| features.each(feature))?,
-        norm: object.optional("norm", norm)?,
-        image: object.optional("image", image)?,
-        encoding: object.optional("encoding", encoding)?,
+    json.object()?.read_known(|fields| Inputs {
+        count: fields.field("count", Json::size),
+        min: fields.field("min", Json::number),
+        max: fields.field("max", Json::number),
+        levels: fields.field("levels", Json::count),
+        features: fields.optional("features", |features| features.each(feature)),
+        norm: fields.optional("norm", norm),
+        image: fields.optional("image", image),
+        encoding: fields.optional("encoding", encoding),
     })
 }
 
 fn feature(json: Json) -> Result<Feature, String> {
-    let mut object = json.object()?;
-    Ok(Feature {
-        name: object.optional("name", Json::text)?,
-        min: object.field("min", Json::number)?,
-        max: object.field("max", Json::number)?,
+    json.object()?.read_known(|fields| Feature {
+        name: fields.optional("name", Json::text),
+        min: fields.field("min", Json::number),
+        max: fields.field("max", Json::number),
     })
 }
 
 fn norm(json: Json) -> Result<NormBound, String> {
-    let mut object = json.object()?;
-    let norm = NormBound {
-        centre: object.field("centre", Json::number)?,
-        max: object.field("max", Json::number)?,
-    };
-    object.finish()?;
-    Ok(norm)
+    json.object()?.read(|fields| NormBound {
+        centre: fields.field("centre", Json::number),
+        max: fields.field("max", Json::number),
+    })
 }
 
 fn image(json: Json) -> Result<ImageShape, String> {
-    let mut object = json.object()?;
-    let image = ImageShape {
-        width: object.field("width", Json::size)?,
-        height: object.field("height", Json::size)?,
-        deskew: object.flag("deskew")?,
-    };
-    object.finish()?;
-    Ok(image)
+    json.object()?.read(|fields| ImageShape {
+        width: fields.field("width", Json::size),
+        height: fields.field("height", Json::size),
+        deskew: fields.flag("deskew"),
+    })
 }
 
 fn output(json: Json) -> Result<Output, String> {
-    let mut object = json.object()?;
-    Ok(Output {
-        label: object.field("label", Json::text)?,
-        offset: object.field("offset", Json::number)?,
-        half_range: object.field("half_range", Json::number)?,
+    json.object()?.read_known(|fields| Output {
+        label: fields.field("label", Json::text),
+        offset: fields.field("offset", Json::number),
+        half_range: fields.field("half_range", Json::number),
     })
 }
 
@@ -109,22 +106,18 @@ impl<'de> Deserialize<'de> for Member {
 }
 
 fn member(json: Json) -> Result<Member, String> {
-    let mut object = json.object()?;
-    let member = Member {
-        link: object.field("link", named)?,
-        scores: object.field("scores", Json::size)?,
-        weight: object.field("weight", Json::number)?,
-    };
-    object.finish()?;
-    Ok(member)
+    json.object()?.read(|fields| Member {
+        link: fields.field_or("link", named, Link::Identity),
+        scores: fields.field("scores", Json::size),
+        weight: fields.field("weight", Json::number),
+    })
 }
 
 fn sizes(json: Json) -> Result<Sizes, String> {
-    let mut object = json.object()?;
-    Ok(Sizes {
-        public_key: object.field("public_key", Json::size)?,
-        query: object.field("query", Json::size)?,
-        response: object.field("response", Json::size)?,
+    json.object()?.read_known(|fields| Sizes {
+        public_key: fields.field("public_key", Json::size),
+        query: fields.field("query", Json::size),
+        response: fields.field("response", Json::size),
     })
 }
 

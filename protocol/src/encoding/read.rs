@@ -3,7 +3,7 @@
 use super::{
     Categories, Column, ColumnKind, Encoding, Function, Norm, Side, Slots, Split, Step, Unknown, Words,
 };
-use crate::json::{Json, Object, shown};
+use crate::json::{Fields, Json, shown};
 use serde::{Deserialize, Deserializer, de::Error};
 
 impl<'de> Deserialize<'de> for Encoding {
@@ -14,38 +14,33 @@ impl<'de> Deserialize<'de> for Encoding {
 }
 
 pub(crate) fn encoding(json: Json) -> Result<Encoding, String> {
-    let mut object = json.object()?;
-    let encoding = Encoding {
-        columns: object.field("columns", |columns| columns.each(column))?,
-        steps: object.field("steps", |steps| steps.each(step))?,
-        features: object.field("features", slots)?,
-    };
-    object.finish()?;
-    Ok(encoding)
+    json.object()?.read(|fields| Encoding {
+        columns: fields.field("columns", |columns| columns.each(column)),
+        steps: fields.field("steps", |steps| steps.each(step)),
+        features: fields.field("features", slots),
+    })
 }
 
 fn column(json: Json) -> Result<Column, String> {
-    let mut object = json.object()?;
-    let column = Column {
-        name: object.optional("name", Json::text)?,
-        kind: object.field("kind", |kind| {
-            let all = [
-                ColumnKind::Number,
-                ColumnKind::Integer,
-                ColumnKind::Flag,
-                ColumnKind::Category,
-                ColumnKind::Text,
-            ];
-            named(kind, &all, |kind| kind.name())
-        })?,
-        single: object.flag("single")?,
+    let kind = |json| {
+        let all = [
+            ColumnKind::Number,
+            ColumnKind::Integer,
+            ColumnKind::Flag,
+            ColumnKind::Category,
+            ColumnKind::Text,
+        ];
+        named(json, &all, |kind| kind.name())
     };
-    object.finish()?;
-    Ok(column)
+    json.object()?.read(|fields| Column {
+        name: fields.optional("name", Json::text),
+        kind: fields.field_or("kind", kind, ColumnKind::Number),
+        single: fields.flag("single"),
+    })
 }
 
 /// Reads one of several names.
-fn named<T: Copy>(json: Json, all: &[T], name: impl Fn(&T) -> &'static str) -> Result<T, String> {
+fn named<T: Copy>(json: Json, all: &[T], name: fn(&T) -> &'static str) -> Result<T, String> {
     let text = json.text()?;
     let found = all.iter().find(|one| name(one) == text);
     found
@@ -81,7 +76,6 @@ fn unknown(json: Json) -> Result<Unknown, String> {
 }
 
 fn words(json: Json) -> Result<Words, String> {
-    let mut object = json.object()?;
     let split = |json: Json| match json {
         Json::Text(text) if text == "characters" => Ok(Split::Characters),
         Json::Object(object) => match object.only()? {
@@ -90,118 +84,138 @@ fn words(json: Json) -> Result<Words, String> {
         },
         _ => Err("expected characters or words".into()),
     };
-    let words = Words {
-        lowercase: object.flag("lowercase")?,
-        split: object.field("split", split)?,
-        ngrams: object.field("ngrams", |json| {
-            let counts = json.each(Json::count)?;
-            <[u32; 2]>::try_from(counts).map_err(|_| "expected two numbers".to_owned())
-        })?,
-        stop: object.optional("stop", Json::texts)?.unwrap_or_default(),
+    let ngrams = |json: Json| {
+        let counts = json.each(Json::count)?;
+        <[u32; 2]>::try_from(counts).map_err(|_| "expected two numbers".to_owned())
     };
-    object.finish()?;
-    Ok(words)
+    json.object()?.read(|fields| Words {
+        lowercase: fields.flag("lowercase"),
+        split: fields.field_or("split", split, Split::Characters),
+        ngrams: fields.field("ngrams", ngrams),
+        stop: fields.optional("stop", Json::texts).unwrap_or_default(),
+    })
 }
 
 /// Reads a step: an object with the step's name for its only field.
 fn step(json: Json) -> Result<Step, String> {
     let (name, fields) = json.object()?.only()?;
-    let mut object = fields.object().map_err(|problem| format!("{name}: {problem}"))?;
-    let step = of_name(&name, &mut object).map_err(|problem| format!("{name}: {problem}"))?;
-    object.finish().map_err(|problem| format!("{name}: {problem}"))?;
-    Ok(step)
+    let step = fields
+        .object()
+        .and_then(|object| object.read(|fields| of_name(&name, fields)));
+    step.map_err(|problem| format!("{name}: {problem}"))
 }
 
-fn of_name(name: &str, object: &mut Object) -> Result<Step, String> {
-    let of = |object: &mut Object| object.field("of", slots);
-    let from = |object: &mut Object| object.field("from", Json::count);
-    let numbers = |object: &mut Object, name: &str| object.field(name, Json::numbers);
-    Ok(match name {
+fn of_name(name: &str, fields: &mut Fields) -> Step {
+    let of = |fields: &mut Fields| fields.field("of", slots);
+    let from = |fields: &mut Fields| fields.field("from", Json::count);
+    let numbers = |fields: &mut Fields, name: &str| fields.field(name, Json::numbers);
+    let known =
+        |fields: &mut Fields| fields.field_or("categories", categories, Categories::Texts(Vec::new()));
+    let other = |fields: &mut Fields| fields.field_or("unknown", unknown, Unknown::Refuse);
+    match name {
         "impute" => Step::Impute {
-            of: of(object)?,
-            values: numbers(object, "values")?,
+            of: of(fields),
+            values: numbers(fields, "values"),
         },
-        "missing" => Step::Missing { of: of(object)? },
+        "missing" => Step::Missing { of: of(fields) },
         "affine" => Step::Affine {
-            of: of(object)?,
-            scale: numbers(object, "scale")?,
-            offset: numbers(object, "offset")?,
+            of: of(fields),
+            scale: numbers(fields, "scale"),
+            offset: numbers(fields, "offset"),
         },
         "sums" => Step::Sums {
-            of: of(object)?,
-            weights: object.field("weights", |weights| weights.each(Json::numbers))?,
-            offset: numbers(object, "offset")?,
+            of: of(fields),
+            weights: fields.field("weights", |weights| weights.each(Json::numbers)),
+            offset: numbers(fields, "offset"),
         },
         "products" => Step::Products {
-            of: object.field("terms", |terms| terms.each(slots))?,
+            of: fields.field("terms", |terms| terms.each(slots)),
         },
         "clip" => Step::Clip {
-            of: of(object)?,
-            min: object.field("min", Json::number)?,
-            max: object.field("max", Json::number)?,
+            of: of(fields),
+            min: fields.field("min", Json::number),
+            max: fields.field("max", Json::number),
         },
         "apply" => Step::Apply {
-            of: of(object)?,
-            function: object.field("function", |function| {
-                let all = [
-                    Function::Abs,
-                    Function::Exp,
-                    Function::Log,
-                    Function::Sqrt,
-                    Function::Reciprocal,
-                    Function::Sign,
-                    Function::Floor,
-                    Function::Ceil,
-                ];
-                named(function, &all, |function| function.name())
-            })?,
+            of: of(fields),
+            function: fields.field_or("function", function, Function::Abs),
         },
         "power" => Step::Power {
-            of: of(object)?,
-            exponents: numbers(object, "exponents")?,
+            of: of(fields),
+            exponents: numbers(fields, "exponents"),
         },
         "yeo-johnson" => Step::YeoJohnson {
-            of: of(object)?,
-            lambdas: numbers(object, "lambdas")?,
+            of: of(fields),
+            lambdas: numbers(fields, "lambdas"),
         },
         "piecewise" => Step::Piecewise {
-            of: from(object)?,
-            x: numbers(object, "x")?,
-            y: numbers(object, "y")?,
+            of: from(fields),
+            x: numbers(fields, "x"),
+            y: numbers(fields, "y"),
         },
         "bins" => Step::Bins {
-            of: from(object)?,
-            edges: numbers(object, "edges")?,
-            equal: object.field("equal", |equal| {
-                named(equal, &[Side::Below, Side::Above], |side| side.name())
-            })?,
-            missing: object.optional("missing", Json::number)?,
+            of: from(fields),
+            edges: numbers(fields, "edges"),
+            equal: fields.field_or("equal", side, Side::Below),
+            missing: fields.optional("missing", Json::number),
         },
         "one-hot" => Step::OneHot {
-            of: from(object)?,
-            categories: object.field("categories", categories)?,
-            unknown: object.field("unknown", unknown)?,
+            of: from(fields),
+            categories: known(fields),
+            unknown: other(fields),
         },
         "lookup" => Step::Lookup {
-            of: from(object)?,
-            categories: object.field("categories", categories)?,
-            values: numbers(object, "values")?,
-            unknown: object.field("unknown", unknown)?,
+            of: from(fields),
+            categories: known(fields),
+            values: numbers(fields, "values"),
+            unknown: other(fields),
         },
         "normalise" => Step::Normalise {
-            of: of(object)?,
-            norm: object.field("norm", |norm| {
-                named(norm, &[Norm::L1, Norm::L2, Norm::Max], |norm| norm.name())
-            })?,
+            of: of(fields),
+            norm: fields.field_or("norm", norm, Norm::Max),
         },
         "counts" => Step::Counts {
-            of: from(object)?,
-            words: object.field("words", words)?,
-            vocabulary: object.field("vocabulary", Json::texts)?,
-            binary: object.flag("binary")?,
+            of: from(fields),
+            words: fields.field_or(
+                "words",
+                words,
+                Words {
+                    lowercase: false,
+                    split: Split::Characters,
+                    ngrams: [1, 1],
+                    stop: Vec::new(),
+                },
+            ),
+            vocabulary: fields.field("vocabulary", Json::texts),
+            binary: fields.flag("binary"),
         },
-        _ => return Err("there is no such step".into()),
-    })
+        _ => {
+            fields.refuse("there is no such step".to_owned());
+            Step::Missing { of: Slots::default() }
+        }
+    }
+}
+
+fn function(json: Json) -> Result<Function, String> {
+    let all = [
+        Function::Abs,
+        Function::Exp,
+        Function::Log,
+        Function::Sqrt,
+        Function::Reciprocal,
+        Function::Sign,
+        Function::Floor,
+        Function::Ceil,
+    ];
+    named(json, &all, |function| function.name())
+}
+
+fn side(json: Json) -> Result<Side, String> {
+    named(json, &[Side::Below, Side::Above], |side| side.name())
+}
+
+fn norm(json: Json) -> Result<Norm, String> {
+    named(json, &[Norm::L1, Norm::L2, Norm::Max], |norm| norm.name())
 }
 
 #[cfg(test)]
