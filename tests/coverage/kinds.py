@@ -276,6 +276,9 @@ STEPS = {
     "OneHotEncoder (empty)": first(preprocessing.OneHotEncoder(handle_unknown="ignore"), BINARY, "empty"),
     "TargetEncoder (missing)": first(preprocessing.TargetEncoder(random_state=0), BINARY, "absent"),
     "KBinsDiscretizer (tenths)": first(preprocessing.KBinsDiscretizer(4, encode="ordinal"), BINARY, "tenths"),
+    "KBinsDiscretizer, Binarizer (tenths)": first(
+        make_union(preprocessing.KBinsDiscretizer(4, encode="ordinal"), preprocessing.Binarizer(threshold=0.3)), BINARY, "tenths"
+    ),
     "PolynomialFeatures (gaps)": (
         make_pipeline(impute.SimpleImputer(), preprocessing.PolynomialFeatures(2), StandardScaler(), LogisticRegression()),
         GAPS,

@@ -167,6 +167,7 @@ impl Graph {
             }
             values.release(&node.input);
         }
+        inputs.plan.check_rounding()?;
         outputs::explain(graph, &values, inputs, self.by_skl2onnx)
     }
 

@@ -137,7 +137,12 @@ impl Node<'_> {
     fn cells(&self, value: &Value, categories: &Categories) -> Result<(Vec<usize>, bool), ImportError> {
         match (value, categories) {
             (Value::Texts(texts), Categories::Texts(_)) => Ok((texts.slots.clone(), texts.vector)),
-            (Value::Features(columns), Categories::Numbers(_)) => Ok((self.slots(columns)?, columns.vector)),
+            (Value::Features(columns), Categories::Numbers(_)) => {
+                for column in columns.columns.iter().filter(|column| !column.rounded) {
+                    self.context.plan.keep_exact(column.slot);
+                }
+                Ok((self.slots(columns)?, columns.vector))
+            }
             _ => self.refuse(self.what_it_gets()),
         }
     }

@@ -14,8 +14,18 @@ use crate::{
 use blindscore_protocol::encoding::{Function, Norm, Side, Slots, Step};
 
 impl Node<'_> {
-    /// Returns the slots of columns, each scaled and shifted as it is.
+    /// Returns the slots of columns, each scaled, shifted and rounded as it is.
     pub(super) fn slots(&self, columns: &Columns) -> Result<Vec<usize>, ImportError> {
+        let rounded = columns
+            .columns
+            .iter()
+            .filter(|column| column.rounded && column.is_plain());
+        rounded.for_each(|column| self.context.plan.make_single(column.slot));
+        self.unrounded(columns)
+    }
+
+    /// Returns the slots of columns, each scaled and shifted as it is.
+    fn unrounded(&self, columns: &Columns) -> Result<Vec<usize>, ImportError> {
         let moved: Vec<&Column> = columns
             .columns
             .iter()
@@ -139,7 +149,7 @@ impl Node<'_> {
             (Value::Constant(constant), value) => (value, constant, true),
             _ => return self.refuse(self.what_it_gets()),
         };
-        let slots = self.numbers(value)?;
+        let (slots, rounded) = self.compared_slots(value)?;
         let (slots, edges) = self.spread(slots, constant)?;
         // Whether the result is 1 for numbers above the edge, and where a number equal to it
         // belongs.
@@ -152,6 +162,11 @@ impl Node<'_> {
         };
         let mut results = Vec::with_capacity(slots.len());
         for (slot, edge) in slots.into_iter().zip(edges) {
+            let edge = if rounded.contains(&slot) {
+                before_rounding(edge, equal)
+            } else {
+                edge
+            };
             results.extend(self.step(Step::Bins {
                 of: slot as u32,
                 edges: vec![edge],
@@ -160,6 +175,26 @@ impl Node<'_> {
             })?);
         }
         self.truths(results, !above)
+    }
+
+    /// Returns the slots of numbers that are compared, and those among them that are rounded before.
+    fn compared_slots(&self, value: &Value) -> Result<(Vec<usize>, Vec<usize>), ImportError> {
+        let Value::Features(columns) = value else {
+            return Ok((self.numbers(value)?, Vec::new()));
+        };
+        if columns.vector {
+            return self.refuse(self.what_it_gets());
+        }
+        let (rounded, others): (Vec<&Column>, Vec<&Column>) = columns
+            .columns
+            .iter()
+            .filter(|column| column.is_plain())
+            .partition(|column| column.rounded);
+        for column in others {
+            self.context.plan.keep_exact(column.slot);
+        }
+        let rounded = rounded.into_iter().map(|column| column.slot).collect();
+        Ok((self.unrounded(columns)?, rounded))
     }
 
     /// Compares with a threshold: 1 above it, else 0.
@@ -429,6 +464,67 @@ impl Node<'_> {
             width,
             columns: columns.clone(),
         })
+    }
+}
+
+/// Returns an edge that numbers are on the same side of as their roundings to single precision are
+/// of `edge`.
+fn before_rounding(edge: f64, equal: Side) -> f64 {
+    let nearest = edge as f32;
+    let is_above = match equal {
+        Side::Above => f64::from(nearest) >= edge,
+        Side::Below => f64::from(nearest) > edge,
+    };
+    // The least number in single precision that is above the edge, and the one before it.
+    let above = if is_above { nearest } else { nearest.next_up() };
+    let middle = f64::midpoint(f64::from(above.next_down()), f64::from(above));
+    if !middle.is_finite() {
+        return edge;
+    }
+    let rounds_up = middle as f32 == above;
+    match equal {
+        Side::Above if rounds_up => middle,
+        Side::Above => middle.next_up(),
+        Side::Below if rounds_up => middle.next_down(),
+        Side::Below => middle,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_before_rounding_tell_apart_what_those_after_it_do() {
+        let one = 1.0f32;
+        for edge in [
+            0.1f32,
+            0.3,
+            1.0,
+            one.next_up(),
+            1e-3,
+            -0.7,
+            0.0,
+            16_777_216.0,
+            3.5e37,
+        ] {
+            for equal in [Side::Above, Side::Below] {
+                let exact = before_rounding(f64::from(edge), equal);
+                let above = |number: f64, edge: f64| match equal {
+                    Side::Above => number >= edge,
+                    Side::Below => number > edge,
+                };
+                let around = [edge.next_down(), edge, edge.next_up()].map(f64::from);
+                let middles = around.windows(2).map(|pair| f64::midpoint(pair[0], pair[1]));
+                for number in around.into_iter().chain(middles) {
+                    for number in [number.next_down(), number, number.next_up()] {
+                        let rounded = f64::from(number as f32);
+                        let expected = above(rounded, f64::from(edge));
+                        assert_eq!(above(number, exact), expected, "{number} at {edge}, {equal:?}");
+                    }
+                }
+            }
+        }
     }
 }
 
