@@ -14,8 +14,10 @@ mod linear;
 mod nodes;
 mod operators;
 mod outputs;
+mod pattern;
 mod plan;
 mod repair;
+mod transformers;
 mod value;
 mod values;
 
@@ -36,6 +38,7 @@ use std::{
     path::Path,
 };
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
+pub(crate) use transformers::OWN;
 use value::Value;
 use values::Values;
 
@@ -77,7 +80,7 @@ impl Graph {
             )));
         }
         let by_skl2onnx = model.producer_name == "skl2onnx";
-        let mended = match reading {
+        let mut mended = match reading {
             Reading::AsFitted if by_skl2onnx => repair::mend(&mut graph),
             _ => Vec::new(),
         };
@@ -87,6 +90,7 @@ impl Graph {
             *tensor = external::loaded(std::mem::take(tensor), folder, &mut left)
                 .map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
         }
+        mended.extend(transformers::recognise(&mut graph)?);
         Ok(Self {
             graph,
             versions,
@@ -199,8 +203,13 @@ impl Graph {
     }
 }
 
-/// Refuses names that are too long for a message.
+/// Refuses names that are too long for a message, and nodes of the domain of this crate.
 fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    if graph.node.iter().any(|node| node.domain == OWN) {
+        return Err(ImportError::Graph(format!(
+            "it has nodes of the domain {OWN:?}, which no converter writes"
+        )));
+    }
     let nodes = graph.node.iter().flat_map(|node| {
         let own = [&node.name, &node.op_type, &node.domain];
         own.into_iter().chain(&node.input).chain(&node.output)

@@ -13,8 +13,10 @@ mod shapes;
 mod stumps;
 mod support_vectors;
 mod text;
+mod transformers;
 
 use super::{
+    OWN,
     attributes::Attributes,
     constant::Constant,
     operators::{self, Versions},
@@ -73,6 +75,9 @@ pub(super) fn evaluate(
             [value] => vec![node.tokenizer(value)?],
             _ => return node.refuse(node.what_it_gets()),
         },
+        (OWN, "PowerTransformer") => vec![node.power_transformer()?],
+        (OWN, "QuantileTransformer") => vec![node.quantile_transformer()?],
+        (OWN, "SimpleImputer") => vec![node.simple_imputer()?],
         (_, operator) => vec![node.standard(operator)?],
     };
     Ok(results)

@@ -1,7 +1,7 @@
 //! Supported operators and their supported attributes. Other attributes may change an operator's
 //! meaning, so they are refused.
 
-use super::{attributes::operator, unsupported};
+use super::{OWN, attributes::operator, unsupported};
 use crate::ImportError;
 use tract_onnx::pb::{NodeProto, OperatorSetIdProto, attribute_proto::AttributeType};
 
@@ -309,6 +309,32 @@ const EXTENSIONS: &[(&str, &[Attribute])] = &[(
     ],
 )];
 
+/// Nodes that stand for transformers of scikit-learn, with their attributes.
+const TRANSFORMERS: &[(&str, &[Attribute])] = &[
+    (
+        "PowerTransformer",
+        &[
+            ("lambdas", AttributeType::Tensor),
+            ("method", AttributeType::String),
+        ],
+    ),
+    (
+        "QuantileTransformer",
+        &[
+            ("quantiles", AttributeType::Tensor),
+            ("references", AttributeType::Tensor),
+        ],
+    ),
+    (
+        "SimpleImputer",
+        &[
+            ("indicated", AttributeType::Ints),
+            ("kept", AttributeType::Ints),
+            ("values", AttributeType::Tensor),
+        ],
+    ),
+];
+
 /// Versions of operators that a model was exported with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Versions {
@@ -357,6 +383,7 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
         "" | "ai.onnx" => STANDARD,
         "ai.onnx.ml" => LEARNING,
         "com.microsoft" => EXTENSIONS,
+        OWN => TRANSFORMERS,
         _ => return Err(unsupported(node, "")),
     };
     let Some((_, attributes)) = operators.iter().find(|(name, _)| *name == node.op_type) else {

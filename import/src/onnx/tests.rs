@@ -2,6 +2,7 @@
 
 mod graphs;
 mod refusals;
+mod transformers;
 
 use super::*;
 use crate::{Choice, Ranges, choose, compare, settle};
