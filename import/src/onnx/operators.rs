@@ -115,6 +115,14 @@ const STANDARD: &[(&str, &[Attribute])] = &[
         ],
     ),
     ("Softmax", &[AXIS]),
+    (
+        "Split",
+        &[
+            AXIS,
+            ("num_outputs", AttributeType::Int),
+            ("split", AttributeType::Ints),
+        ],
+    ),
     ("Sqrt", &[]),
     ("Squeeze", &[("axes", AttributeType::Ints)]),
     (

@@ -2,7 +2,7 @@
 
 use super::{attributes::operator, constant::Constant};
 use std::collections::HashMap;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// A part of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,9 @@ pub(super) struct Found<'g>(Vec<Option<&'g str>>);
 
 /// A graph in which patterns are looked for.
 pub(super) struct Searched<'g> {
-    graph: &'g GraphProto,
+    constants: HashMap<&'g str, &'g TensorProto>,
     producers: HashMap<&'g str, &'g NodeProto>,
+    consumers: HashMap<&'g str, Vec<&'g NodeProto>>,
 }
 
 impl Pattern {
@@ -76,10 +77,23 @@ impl Pattern {
 impl<'g> Searched<'g> {
     pub(super) fn new(graph: &'g GraphProto) -> Self {
         let outputs = |node: &'g NodeProto| node.output.iter().map(move |name| (name.as_str(), node));
+        let constants = graph.initializer.iter();
+        let mut consumers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
+        for node in &graph.node {
+            if let Some(first) = node.input.first() {
+                consumers.entry(first).or_default().push(node);
+            }
+        }
         Self {
             producers: graph.node.iter().flat_map(outputs).collect(),
-            graph,
+            constants: constants.map(|tensor| (tensor.name.as_str(), tensor)).collect(),
+            consumers,
         }
+    }
+
+    /// Returns the nodes whose first operand a tensor is.
+    pub(super) fn consumers(&self, name: &str) -> &[&'g NodeProto] {
+        self.consumers.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Returns what the parts of a pattern are if `root` is the tensor called `name`.
@@ -123,7 +137,7 @@ impl<'g> Searched<'g> {
 
     /// Returns the constant of a name, and its ONNX type.
     pub(super) fn constant(&self, name: &str) -> Option<(Constant, i32)> {
-        let tensor = self.graph.initializer.iter().find(|tensor| tensor.name == name)?;
+        let tensor = self.constants.get(name)?;
         Some((Constant::of(tensor).ok()?, tensor.data_type))
     }
 }

@@ -1,5 +1,7 @@
 //! Faults of skl2onnx 1.20, after which a file isn't what was fitted.
 
+mod rest;
+
 use super::inputs::is_column;
 use std::collections::HashMap;
 use tract_onnx::pb::{
@@ -40,6 +42,9 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
     }
     if mend_norm(graph) {
         changes.push("Normalizer(\"max\") of negative numbers, of which ONNX takes the largest and scikit-learn the largest magnitude");
+    }
+    if rest::mend(graph) {
+        changes.push("OneVsRestClassifier of a classifier without probabilities, whose scores skl2onnx takes for probabilities");
     }
     if mend_sublinear(graph) {
         changes.push("sublinear_tf, for which skl2onnx writes ln(1 + n) where scikit-learn has 1 + ln(n)");

@@ -42,10 +42,11 @@ pub(super) fn recognise(graph: &mut GraphProto) -> Result<Vec<&'static str>, Imp
         .collect();
     let mut mended = replace(graph, found);
     // Those before the others, which tell more about them.
+    let searched = Searched::new(graph);
     let found = graph
         .node
         .iter()
-        .map(|node| imputer::find(graph, node))
+        .map(|node| imputer::find(&searched, node))
         .collect::<Result<_, _>>()?;
     mended.extend(replace(graph, found));
     check(graph)?;
@@ -99,6 +100,7 @@ fn whole_record(graph: &GraphProto, transformer: &Transformer) -> Vec<String> {
 
 /// Refuses a transformer with a scaler behind it whose numbers are too coarse in single precision.
 fn check(graph: &GraphProto) -> Result<(), ImportError> {
+    let searched = Searched::new(graph);
     let powers = graph
         .node
         .iter()
@@ -108,11 +110,11 @@ fn check(graph: &GraphProto) -> Result<(), ImportError> {
         let Some(Ok(lambdas)) = attributes.tensor("lambdas").map(Constant::of) else {
             continue;
         };
-        let scalers = graph
-            .node
-            .iter()
-            .filter(|node| node.op_type == "Scaler" && node.input.first() == power.output.first());
-        for scaler in scalers {
+        let consumers = power
+            .output
+            .first()
+            .map_or(&[][..], |result| searched.consumers(result));
+        for scaler in consumers.iter().filter(|node| node.op_type == "Scaler") {
             let floats = |name: &str| {
                 Attributes(scaler)
                     .get(name)

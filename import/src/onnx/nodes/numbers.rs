@@ -1,6 +1,6 @@
 //! Operators on the numbers of a record that aren't linear: they become steps of the public part.
 
-use super::Node;
+use super::{Node, shapes::LABELS_BY_SCORES};
 use crate::{
     ImportError,
     onnx::{
@@ -200,6 +200,12 @@ impl Node<'_> {
     /// Compares with a threshold: 1 above it, else 0.
     pub(super) fn binarizer(&self, value: &Value) -> Result<Value, ImportError> {
         let threshold = self.attributes().float("threshold", 0.0);
+        // Scores with names are those of a classifier, of several labels (RidgeClassifier).
+        if let Value::Scores(scores) = value
+            && scores.names.is_some()
+        {
+            return self.refuse(LABELS_BY_SCORES);
+        }
         let mut results = Vec::new();
         for slot in self.numbers(value)? {
             results.extend(self.step(Step::Bins {

@@ -6,14 +6,14 @@ use crate::{
     ImportError,
     onnx::{attributes::Attributes, constant::Constant, pattern::Searched, unsupported},
 };
-use tract_onnx::pb::{GraphProto, NodeProto, tensor_proto::DataType};
+use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
 const EXACT: &str = "values of SimpleImputer, which skl2onnx rounds to single precision";
 const EMPTY: &str = "columns without any value, which SimpleImputer drops and skl2onnx keeps";
 const INDICATOR: &str = "the indicators of SimpleImputer(add_indicator=True), which skl2onnx doesn't write";
 
 /// Returns what an `Imputer` was fitted as, if that is more than the node says.
-pub(super) fn find(graph: &GraphProto, node: &NodeProto) -> Result<Option<Transformer>, ImportError> {
+pub(super) fn find(searched: &Searched<'_>, node: &NodeProto) -> Result<Option<Transformer>, ImportError> {
     let attributes = Attributes(node);
     let values = attributes.floats("imputed_value_floats");
     let (true, [source], [result]) = (
@@ -30,14 +30,8 @@ pub(super) fn find(graph: &GraphProto, node: &NodeProto) -> Result<Option<Transf
         return Ok(None);
     }
     let mut exact: Vec<f64> = kept.iter().map(|&place| values[place]).collect();
-    let consumers = || {
-        graph
-            .node
-            .iter()
-            .filter(|other| other.input.first() == Some(result))
-    };
-    let searched = Searched::new(graph);
-    let width = consumers().find_map(|consumer| width(&searched, consumer));
+    let consumers = || searched.consumers(result).iter();
+    let width = consumers().find_map(|consumer| width(searched, consumer));
     let indicators = width.unwrap_or(kept.len()).saturating_sub(kept.len());
     if ![0, values.len()].contains(&indicators) {
         return Err(unsupported(
