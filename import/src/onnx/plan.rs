@@ -61,6 +61,12 @@ impl Plan {
         slot < self.columns.borrow().len()
     }
 
+    /// Returns whether the columns are those of one input.
+    pub(super) fn is_array(&self) -> bool {
+        let columns = self.columns.borrow();
+        columns.len() > 1 && columns.iter().all(|column| column.name.is_none())
+    }
+
     /// Makes clients refuse fractions in a column.
     pub(super) fn make_whole(&self, slot: usize) {
         if let Some(column) = self.columns.borrow_mut().get_mut(slot)
