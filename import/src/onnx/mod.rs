@@ -10,6 +10,7 @@ mod constant;
 mod decoded;
 mod external;
 mod inputs;
+mod kinds;
 mod linear;
 mod nodes;
 mod operators;
@@ -123,9 +124,22 @@ impl Graph {
         self.read(&uses).map_err(|error| self.advised(error, &uses))
     }
 
-    /// If the refused node says nothing about the kind of model, adds the advice for the first node
-    /// that does.
+    /// Names the kind of model that is refused, if its nodes show one. If the refused node says
+    /// nothing about it, adds the advice for the first node that does.
     fn advised(&self, mut error: ImportError, uses: &Uses<'_>) -> ImportError {
+        let nodes: Vec<&NodeProto> = self.used_nodes(uses).collect();
+        let found = match &error {
+            ImportError::Unsupported { operator, .. } => Some(format!(" ({operator})")),
+            ImportError::Graph(_) => Some(String::new()),
+            _ => None,
+        };
+        if let (Some(kind), Some(found)) = (kinds::of(&nodes), found) {
+            return ImportError::Kind {
+                name: kind.name,
+                advice: kind.advice,
+                found,
+            };
+        }
         if let ImportError::Unsupported {
             hint: hint @ None, ..
         } = &mut error

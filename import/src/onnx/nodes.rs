@@ -4,6 +4,7 @@
 mod casts;
 mod categories;
 mod columns;
+mod comparisons;
 mod constants;
 mod decisions;
 mod grid;

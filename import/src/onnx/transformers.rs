@@ -5,7 +5,10 @@ mod imputer;
 mod power;
 mod quantile;
 
-use super::{attributes::Attributes, constant::Constant, inputs::is_column, pattern::Searched, unsupported};
+use super::{
+    attributes::Attributes, constant::Constant, inputs::is_column, operators::Attribute, pattern::Searched,
+    unsupported,
+};
 use crate::ImportError;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType,
@@ -14,6 +17,32 @@ use tract_onnx::pb::{
 
 /// Domain of the nodes that stand for transformers. Files have none.
 pub(crate) const OWN: &str = "blindscore";
+
+/// Nodes that stand for transformers of scikit-learn, with their attributes.
+pub(super) const OPERATORS: &[(&str, &[Attribute])] = &[
+    (
+        "PowerTransformer",
+        &[
+            ("lambdas", AttributeType::Tensor),
+            ("method", AttributeType::String),
+        ],
+    ),
+    (
+        "QuantileTransformer",
+        &[
+            ("quantiles", AttributeType::Tensor),
+            ("references", AttributeType::Tensor),
+        ],
+    ),
+    (
+        "SimpleImputer",
+        &[
+            ("indicated", AttributeType::Ints),
+            ("kept", AttributeType::Ints),
+            ("values", AttributeType::Tensor),
+        ],
+    ),
+];
 
 /// A transformer that was found.
 struct Transformer {
