@@ -24,6 +24,7 @@ mod calibration;
 mod choice;
 mod compare;
 mod ebm;
+mod edges;
 mod error;
 mod expect;
 mod fitted;

@@ -3,7 +3,7 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
-    agreement, choose, compare, ngrams,
+    agreement, choose, compare, edges, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -85,6 +85,15 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
         }
         _ => {}
     }
+    let encoded = fitted.encoding.as_ref().zip(data);
+    let on_edge = encoded.and_then(|(encoding, data)| edges::first_on_edge(encoding, data));
+    if let Some(on_edge) = &on_edge
+        && request.expect.is_none()
+    {
+        return Err(in_file(ImportError::Options(format!(
+            "{on_edge}; or give the model's own predictions for these rows with --expect, which decides"
+        ))));
+    }
     // Clients are asked for columns by the names in the caller's own files.
     if let Some(names) = data.and_then(Calibration::names) {
         settled.fitted.rename(names);
@@ -109,7 +118,8 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
         linear = shared_or_own(with_one_range, linear)?;
     }
     let choice = choose(linear, max_error)?;
-    let file = compare_with_file(graph.as_ref(), &fitted, &choice, data).map_err(&in_file)?;
+    let file = compare_with_file(graph.as_ref(), &fitted, &choice, data);
+    let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
     let expected = compare_with_expected(request, &choice, data).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     let agreement = agreement::measure(&choice.model, data, rows)?;
