@@ -81,3 +81,63 @@ fn name(encoding: &Encoding, slot: usize) -> String {
     };
     one.describe(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        calibration::Wanted,
+        table::{Table, TableOptions},
+    };
+    use blindscore_protocol::encoding::{Column, ColumnKind, Side};
+    use std::io::Cursor;
+
+    /// Returns the words about rows of ages that are scaled, and then in a bin above or below 0.5.
+    fn words(scaled: bool, rows: &str) -> Option<String> {
+        let column = Column {
+            name: Some("age".into()),
+            kind: ColumnKind::Number,
+            single: false,
+        };
+        let scale = Step::Affine {
+            of: [0].into_iter().collect(),
+            scale: vec![0.1],
+            offset: vec![-3.7],
+        };
+        let bins = Step::Bins {
+            of: u32::from(scaled),
+            edges: vec![if scaled { 0.5 } else { 42.0 }],
+            equal: Side::Above,
+            missing: None,
+        };
+        let steps = if scaled { vec![scale, bins] } else { vec![bins] };
+        let encoding = Encoding {
+            columns: vec![column],
+            features: [steps.len()].into_iter().collect(),
+            steps,
+        };
+        let encoder = Encoder::of(&encoding);
+        let wanted = Wanted {
+            encoder: &encoder,
+            unused: &[],
+        };
+        let options = TableOptions::default();
+        let source = Box::new(Cursor::new(format!("age\n{rows}").into_bytes()));
+        let table = Table::read(source, &options, Some(&["age"]), Some(1), false).unwrap();
+        let data = Calibration::parse(table, wanted, Some(&["age"]), &options).unwrap();
+        first_on_edge(&encoding, &data)
+    }
+
+    #[test]
+    fn rows_on_an_edge_of_a_computed_number_are_found() {
+        // 42 / 10 - 3.7 is not quite 0.5.
+        let found = words(true, "41\n42\n").unwrap();
+        assert!(
+            found.contains("row 2 ") && found.contains("age, scaled"),
+            "{found}"
+        );
+        assert_eq!(words(true, "41\n42.001\n"), None);
+        // A column's own numbers are what they are.
+        assert_eq!(words(false, "41\n42\n"), None);
+    }
+}
