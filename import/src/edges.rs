@@ -92,7 +92,7 @@ mod tests {
     use blindscore_protocol::encoding::{Column, ColumnKind, Side};
     use std::io::Cursor;
 
-    /// Returns the words about rows of ages that are scaled, and then in a bin above or below 0.5.
+    /// Returns the words about rows of ages that are scaled, and then in a bin above or below -0.4.
     fn words(scaled: bool, rows: &str) -> Option<String> {
         let column = Column {
             name: Some("age".into()),
@@ -106,7 +106,7 @@ mod tests {
         };
         let bins = Step::Bins {
             of: u32::from(scaled),
-            edges: vec![if scaled { 0.5 } else { 42.0 }],
+            edges: vec![if scaled { -0.4 } else { 33.0 }],
             equal: Side::Above,
             missing: None,
         };
@@ -130,14 +130,14 @@ mod tests {
 
     #[test]
     fn rows_on_an_edge_of_a_computed_number_are_found() {
-        // 42 / 10 - 3.7 is not quite 0.5.
-        let found = words(true, "41\n42\n").unwrap();
+        // 33 / 10 - 3.7 is not quite -0.4.
+        let found = words(true, "41\n33\n").unwrap();
         assert!(
             found.contains("row 2 ") && found.contains("age, scaled"),
             "{found}"
         );
-        assert_eq!(words(true, "41\n42.001\n"), None);
+        assert_eq!(words(true, "41\n33.001\n"), None);
         // A column's own numbers are what they are.
-        assert_eq!(words(false, "41\n42\n"), None);
+        assert_eq!(words(false, "41\n33\n"), None);
     }
 }
