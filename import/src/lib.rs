@@ -36,6 +36,7 @@ mod pipeline;
 mod ranges;
 mod reference;
 mod settle;
+mod suspects;
 mod table;
 mod tensors;
 
@@ -55,5 +56,6 @@ pub use pipeline::{Imported, Kind, LinearImport, Request, defaults, import};
 pub use ranges::{RangeSource, Ranges};
 pub use reference::NotRun;
 pub use settle::{Settled, settle};
+pub use suspects::Suspects;
 pub use table::{TableError, TableOptions};
 pub use tensors::read as read_safetensors;

@@ -2,8 +2,8 @@
 
 use super::{Imported, Kind, Request, ensure};
 use crate::{
-    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
-    agreement, choose, compare, edges, ngrams,
+    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Suspects,
+    Wanted, agreement, choose, compare, edges, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -120,7 +120,7 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
     let choice = choose(linear, max_error)?;
     let file = compare_with_file(graph.as_ref(), &fitted, &choice, data);
     let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
-    let expected = compare_with_expected(request, &choice, data).map_err(&in_file)?;
+    let expected = compare_with_expected(request, &fitted, &choice, data).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     let agreement = agreement::measure(&choice.model, data, rows)?;
     ensure(agreement.largest_error <= MISSED * choice.stated_error(), || {
@@ -240,6 +240,7 @@ fn compare_with_file(
 /// Compares the model with the caller's own predictions, if there are any.
 fn compare_with_expected(
     request: &Request,
+    fitted: &Fitted,
     choice: &Choice,
     data: Option<&Calibration>,
 ) -> Result<Option<Compared>, ImportError> {
@@ -247,7 +248,8 @@ fn compare_with_expected(
         return Ok(None);
     };
     let expected = Expected::read(path, choice.model.descriptor()).map_err(ImportError::in_table(path))?;
-    Ok(Some(expected.compare(data.rows(), choice)?))
+    let suspects = Suspects::of(&request.file, fitted, data, request.labels.is_some());
+    Ok(Some(expected.compare(data.rows(), choice, &suspects)?))
 }
 
 /// Returns the model to write, with its levels yet to be chosen.
