@@ -45,7 +45,7 @@ impl Calibration {
         Self::parse(table, wanted, names.as_deref(), options)
     }
 
-    fn parse(
+    pub(crate) fn parse(
         mut table: Table,
         wanted: Wanted<'_>,
         names: Option<&[&str]>,

@@ -32,6 +32,16 @@ pub enum ImportError {
         /// Users' name for it, and an alternative.
         hint: Option<&'static str>,
     },
+    /// The file is of a kind of model that isn't served.
+    #[error("{name} is not served{found}: {advice}")]
+    Kind {
+        /// Name of the kind in scikit-learn.
+        name: &'static str,
+        /// Why, and the nearest thing that is served.
+        advice: &'static str,
+        /// `op_type` of the node that isn't served, with its domain, in brackets after a blank.
+        found: String,
+    },
     /// The graph does not give scores.
     #[error("{0}")]
     Graph(String),

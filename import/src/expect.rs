@@ -5,6 +5,7 @@ use super::{
     bounds::MOST_PREDICTIONS,
     compare::{Allowed, Compared, Difference},
     listed, quoted,
+    suspects::Suspects,
     table::{Table, TableError, TableOptions},
 };
 use blindscore_client::{Scores, one_vs_one};
@@ -89,11 +90,16 @@ impl Expected {
         Ok(Self { columns, rows, only })
     }
 
-    /// Compares all rows with the model in the clear.
+    /// Compares all rows with the model in the clear. `suspects` are named if they differ.
     ///
     /// # Errors
     /// If the number of rows differs, or a row differs by more than the stated error.
-    pub fn compare(&self, rows: &[Vec<f64>], choice: &Choice) -> Result<Compared, ImportError> {
+    pub fn compare(
+        &self,
+        rows: &[Vec<f64>],
+        choice: &Choice,
+        suspects: &Suspects,
+    ) -> Result<Compared, ImportError> {
         let (ours, theirs) = (rows.len(), self.rows.len());
         // pandas writes 0 above an unnamed column, numpy nothing; the number of rows tells them
         // apart.
@@ -139,10 +145,10 @@ impl Expected {
             None => Ok(compared),
             Some((row, Difference { what, theirs, ours })) => Err(ImportError::Options(format!(
                 "--expect and the file's model differ on {} of {} rows. The first is row {row}: {what} is {theirs} by --expect and {ours} by \
-                 the model. The columns of --calibrate may be in another order than those of the model, an array may have been written \
-                 without np.ascontiguousarray, a converter may have made another model of yours, or --labels may be in another order",
+                 the model. What may be wrong: {}",
                 differing.len(),
                 compared.rows,
+                suspects.words(model.task == Task::Classification),
             ))),
         }
     }
@@ -223,6 +229,12 @@ fn columns(header: &[String], model: &ModelDescriptor) -> Result<Vec<(usize, Str
     let mut known = Vec::new();
     for (index, name) in header.iter().enumerate() {
         match column(name) {
+            Some(Column::Probability(_)) if matches!(model.link, Link::Identity | Link::Exp) => {
+                return Err(ImportError::Options(format!(
+                    "--expect has probabilities ({}), and the model has none: its file gives scores only. Leave that column out",
+                    quoted(name)
+                )));
+            }
             Some(column) => known.push((index, name.clone(), column)),
             // An index written by pandas.
             None if index == 0 && (name.is_empty() || name == "row") => {}

@@ -10,11 +10,12 @@ mod machines;
 mod standard;
 mod tensor;
 mod text;
+mod transformers;
 mod trees;
 
 use super::{
     bounds::{MOST_HELD, Work, megabytes},
-    onnx::{Graph, Uses, axes_in_words, type_name},
+    onnx::{Graph, OWN, Uses, axes_in_words, type_name},
 };
 use crate::onnx::proto::{NodeProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
 use blindscore_client::{Cell, Encoder};
@@ -69,9 +70,9 @@ struct Input {
     columns: Vec<Option<usize>>,
     /// Whether the tensor has one axis.
     vector: bool,
-    /// Whether numbers are rounded to single precision: where an encoding compares them, each
-    /// difference counts.
-    single: bool,
+    /// Whether the numbers of each column are rounded to single precision: where an encoding
+    /// compares them, each difference counts.
+    single: Vec<bool>,
 }
 
 impl<'a> Reference<'a> {
@@ -125,12 +126,17 @@ impl<'a> Reference<'a> {
                 None => (count..count + width).map(Some).collect(),
             };
             count += columns.iter().flatten().count();
+            let is_single = |column: &Option<usize>| {
+                let column = column.and_then(|column| encoder.columns().get(column));
+                let known = column.is_some_and(|column| column.single);
+                !encoder.is_plain() && (known || tensor.elem_type == DataType::Float as i32)
+            };
             inputs.push(Input {
                 name: info.name.clone(),
                 kind: DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined),
+                single: columns.iter().map(is_single).collect(),
                 columns,
                 vector: dims.len() == 1,
-                single: !encoder.is_plain() && tensor.elem_type == DataType::Float as i32,
             });
         }
         if count != expected {
@@ -248,6 +254,7 @@ impl<'a> Reference<'a> {
         let results = match node.domain.as_str() {
             "ai.onnx.ml" => learning::run(node, operands)?,
             "com.microsoft" => vec![text::tokenizer(node, operands)?],
+            OWN => vec![transformers::run(node, operands)?],
             "" | "ai.onnx" => vec![standard::run(node, operands, self.graph.version())?],
             domain => return not_run(format!("its domain is {domain:?}")),
         };
@@ -288,14 +295,15 @@ impl Input {
             let texts = rows.flat_map(|row| self.columns.iter().map(move |column| text(cell(row, column))));
             return Ok(Tensor::texts(shape, texts.collect()));
         }
-        let number = |cell: Option<&Cell<'_>>| match cell {
-            Some(Cell::Number(number)) if self.single => f64::from(*number as f32),
+        let number = |cell: Option<&Cell<'_>>, single: bool| match cell {
+            Some(Cell::Number(number)) if single => f64::from(*number as f32),
             Some(Cell::Number(number)) => *number,
             Some(Cell::Text(_) | Cell::Missing) => f64::NAN,
             None => 0.0,
         };
+        let columns = || self.columns.iter().zip(&self.single);
         let numbers: Vec<f64> = rows
-            .flat_map(|row| self.columns.iter().map(move |column| number(cell(row, column))))
+            .flat_map(|row| columns().map(move |(column, single)| number(cell(row, column), *single)))
             .collect();
         let tensor = Tensor::numbers(shape, numbers, self.kind);
         if tensor.is_integer() && !tensor.is_whole() {

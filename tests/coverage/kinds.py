@@ -81,6 +81,9 @@ class Tables:
         self.labels = np.c_[signal > 0, signal > 1, age > 50].astype(np.int64)
         self.values = np.c_[signal, age / 10 - debt]
         self.gaps = self.numbers.mask(random.random((ROWS, 4)) < 0.1)
+        self.some = self.gaps.fillna({"age": 40})
+        self.none = self.gaps.assign(visits=np.nan)
+        self.smooth = self.numbers[["income"]].assign(distance=random.normal(0, 5, ROWS))
         self.categories = pd.DataFrame(
             {
                 "job": random.choice(["clerk", "nurse", "Bäcker", "n/a"], ROWS),
@@ -198,10 +201,13 @@ LINEAR = {
     "LogisticRegression (three)": classifier(LogisticRegression(), THREE),
     "LogisticRegressionCV": classifier(linear_model.LogisticRegressionCV(Cs=3)),
     "RidgeClassifier": classifier(linear_model.RidgeClassifier()),
+    "RidgeClassifier (labels)": classifier(linear_model.RidgeClassifier(), "labels"),
     "RidgeClassifierCV": classifier(linear_model.RidgeClassifierCV()),
     "SGDClassifier (hinge)": classifier(linear_model.SGDClassifier(random_state=0)),
     "SGDClassifier (log loss)": classifier(linear_model.SGDClassifier(loss="log_loss", random_state=0)),
     "SGDClassifier (three)": classifier(linear_model.SGDClassifier(loss="log_loss", random_state=0), THREE),
+    "SGDClassifier (modified Huber)": classifier(linear_model.SGDClassifier(loss="modified_huber", random_state=0)),
+    "SGDClassifier (modified Huber, three)": classifier(linear_model.SGDClassifier(loss="modified_huber", random_state=0), THREE),
     "Perceptron": classifier(linear_model.Perceptron(random_state=0)),
     "PassiveAggressiveClassifier": classifier(linear_model.PassiveAggressiveClassifier(random_state=0)),
     "LinearSVC": classifier(svm.LinearSVC()),
@@ -227,6 +233,8 @@ LINEAR = {
 META = {
     "OneVsRestClassifier": classifier(multiclass.OneVsRestClassifier(LogisticRegression()), THREE),
     "OneVsRestClassifier (labels)": classifier(multiclass.OneVsRestClassifier(LogisticRegression()), "labels"),
+    "OneVsRestClassifier (LinearSVC)": classifier(multiclass.OneVsRestClassifier(svm.LinearSVC()), THREE),
+    "OneVsRestClassifier (LinearSVC, labels)": classifier(multiclass.OneVsRestClassifier(svm.LinearSVC()), "labels"),
     "OneVsOneClassifier": classifier(multiclass.OneVsOneClassifier(LogisticRegression()), THREE),
     "OneVsOneClassifier (LinearSVC)": classifier(multiclass.OneVsOneClassifier(svm.LinearSVC()), "four"),
     "OutputCodeClassifier": classifier(multiclass.OutputCodeClassifier(LogisticRegression(), random_state=0), THREE),
@@ -272,20 +280,31 @@ STEPS = {
     "PolynomialFeatures (interactions)": step(preprocessing.PolynomialFeatures(3, interaction_only=True)),
     "SplineTransformer": step(preprocessing.SplineTransformer(n_knots=4)),
     "PowerTransformer": first(preprocessing.PowerTransformer()),
+    "PowerTransformer (not standardized)": first(preprocessing.PowerTransformer(standardize=False)),
     "PowerTransformer (Box-Cox)": (
         make_pipeline(preprocessing.MinMaxScaler((1, 2)), preprocessing.PowerTransformer("box-cox"), LogisticRegression()),
         NUMBERS,
         BINARY,
     ),
     "QuantileTransformer": first(preprocessing.QuantileTransformer(n_quantiles=50)),
+    "QuantileTransformer (no ties)": first(preprocessing.QuantileTransformer(n_quantiles=50), BINARY, "smooth"),
+    "QuantileTransformer (gaps)": (
+        make_pipeline(impute.SimpleImputer(), preprocessing.QuantileTransformer(n_quantiles=50), LogisticRegression()),
+        GAPS,
+        BINARY,
+    ),
+    "QuantileTransformer (normal)": first(preprocessing.QuantileTransformer(n_quantiles=50, output_distribution="normal")),
     "FunctionTransformer": first(preprocessing.FunctionTransformer(np.log1p)),
     "FunctionTransformer (none)": step(preprocessing.FunctionTransformer()),
     "SimpleImputer": (make_pipeline(impute.SimpleImputer(), StandardScaler(), LogisticRegression()), GAPS, BINARY),
-    "SimpleImputer (indicator)": (
+    "SimpleImputer (indicator)": first(impute.SimpleImputer(add_indicator=True), BINARY, GAPS),
+    "SimpleImputer (indicator, scaled)": (
         make_pipeline(impute.SimpleImputer(add_indicator=True), StandardScaler(), LogisticRegression()),
         GAPS,
         BINARY,
     ),
+    "SimpleImputer (indicator of some)": first(impute.SimpleImputer(add_indicator=True), BINARY, "some"),
+    "SimpleImputer (no value)": first(impute.SimpleImputer(), BINARY, "none"),
     "MissingIndicator": (
         make_pipeline(make_union(impute.SimpleImputer(), impute.MissingIndicator()), StandardScaler(), LogisticRegression()),
         GAPS,
@@ -294,12 +313,18 @@ STEPS = {
     "KNNImputer": (make_pipeline(impute.KNNImputer(), StandardScaler(), LogisticRegression()), GAPS, BINARY),
     "OneHotEncoder": mixed(preprocessing.OneHotEncoder(handle_unknown="ignore")),
     "OneHotEncoder (first dropped)": mixed(preprocessing.OneHotEncoder(drop="first")),
+    "OneHotEncoder (min_frequency)": mixed(preprocessing.OneHotEncoder(min_frequency=105)),
+    "OneHotEncoder (max_categories)": mixed(preprocessing.OneHotEncoder(max_categories=2, handle_unknown="infrequent_if_exist")),
     "OrdinalEncoder": mixed(preprocessing.OrdinalEncoder()),
     "TargetEncoder": mixed(preprocessing.TargetEncoder(random_state=0)),
     "OneHotEncoder (missing)": first(preprocessing.OneHotEncoder(handle_unknown="ignore"), BINARY, "absent"),
     "OneHotEncoder (empty)": first(preprocessing.OneHotEncoder(handle_unknown="ignore"), BINARY, "empty"),
     "TargetEncoder (missing)": first(preprocessing.TargetEncoder(random_state=0), BINARY, "absent"),
+    "TargetEncoder (missing numbers)": first(preprocessing.TargetEncoder(random_state=0), BINARY, "gaps"),
     "KBinsDiscretizer (tenths)": first(preprocessing.KBinsDiscretizer(4, encode="ordinal"), BINARY, "tenths"),
+    "KBinsDiscretizer, Binarizer (tenths)": first(
+        make_union(preprocessing.KBinsDiscretizer(4, encode="ordinal"), preprocessing.Binarizer(threshold=0.3)), BINARY, "tenths"
+    ),
     "PolynomialFeatures (gaps)": (
         make_pipeline(impute.SimpleImputer(), preprocessing.PolynomialFeatures(2), StandardScaler(), LogisticRegression()),
         GAPS,
@@ -317,6 +342,7 @@ STEPS = {
     "OneHotEncoder (codes)": first(preprocessing.OneHotEncoder(handle_unknown="ignore"), BINARY, CODES),
     "OrdinalEncoder (codes)": first(preprocessing.OrdinalEncoder(), BINARY, CODES),
     "PCA": step(decomposition.PCA(3)),
+    "PCA, KBinsDiscretizer": step(make_pipeline(decomposition.PCA(2), preprocessing.KBinsDiscretizer(4, encode="onehot-dense"))),
     "PCA (whitened)": step(decomposition.PCA(3, whiten=True)),
     "IncrementalPCA": step(decomposition.IncrementalPCA(3)),
     "TruncatedSVD": step(decomposition.TruncatedSVD(3)),

@@ -1,5 +1,6 @@
 //! Attributes of the nodes of ONNX files.
 
+use super::OWN;
 use crate::bounds::MOST_NAME;
 use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 
@@ -8,7 +9,7 @@ pub(super) fn operator(node: &NodeProto) -> String {
     /// Longest name in characters; no ONNX operator's is longer.
     const MOST: usize = 80;
     let name = match node.domain.as_str() {
-        "" | "ai.onnx" => node.op_type.clone(),
+        "" | "ai.onnx" | OWN => node.op_type.clone(),
         domain => format!("{domain}.{}", node.op_type),
     };
     name.chars().filter(|c| !c.is_control()).take(MOST).collect()

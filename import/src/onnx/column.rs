@@ -13,6 +13,8 @@ pub(super) struct Column {
     pub(super) scaling: Scaling,
     /// Whether the number, before any scaling, is whole.
     pub(super) whole: bool,
+    /// Whether the number, of a record and not scaled, is cast to single precision.
+    pub(super) rounded: bool,
 }
 
 impl Column {
@@ -24,6 +26,7 @@ impl Column {
             offset: 0.0,
             scaling: Scaling::None,
             whole,
+            rounded: false,
         }
     }
 

@@ -12,15 +12,18 @@ mod decider;
 mod decoded;
 mod external;
 mod inputs;
+mod kinds;
 mod linear;
 mod nodes;
 mod operators;
 mod outputs;
 mod pairs;
+mod pattern;
 mod plan;
 pub(crate) mod proto;
 mod repair;
 mod repair_votes;
+mod transformers;
 mod value;
 mod values;
 
@@ -41,6 +44,7 @@ use std::{
     collections::{HashMap, HashSet},
     path::Path,
 };
+pub(crate) use transformers::OWN;
 use value::Value;
 use values::Values;
 
@@ -87,7 +91,7 @@ impl Graph {
             )));
         }
         let by_skl2onnx = model.producer_name == "skl2onnx";
-        let mended = match reading {
+        let mut mended = match reading {
             Reading::AsFitted if by_skl2onnx => repair::mend(&mut graph),
             _ => Vec::new(),
         };
@@ -97,6 +101,7 @@ impl Graph {
             *tensor = external::loaded(std::mem::take(tensor), folder, &mut left)
                 .map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
         }
+        mended.extend(transformers::recognise(&mut graph)?);
         Ok(Self {
             graph,
             versions,
@@ -129,9 +134,22 @@ impl Graph {
         self.read(&uses).map_err(|error| self.advised(error, &uses))
     }
 
-    /// If the refused node says nothing about the kind of model, adds the advice for the first node
-    /// that does.
+    /// Names the kind of model that is refused, if its nodes show one. If the refused node says
+    /// nothing about it, adds the advice for the first node that does.
     fn advised(&self, mut error: ImportError, uses: &Uses<'_>) -> ImportError {
+        let nodes: Vec<&NodeProto> = self.used_nodes(uses).collect();
+        let found = match &error {
+            ImportError::Unsupported { operator, .. } => Some(format!(" ({operator})")),
+            ImportError::Graph(_) => Some(String::new()),
+            _ => None,
+        };
+        if let (Some(kind), Some(found)) = (kinds::of(&nodes), found) {
+            return ImportError::Kind {
+                name: kind.name,
+                advice: kind.advice,
+                found,
+            };
+        }
         if let ImportError::Unsupported {
             hint: hint @ None, ..
         } = &mut error
@@ -177,6 +195,7 @@ impl Graph {
             }
             values.release(&node.input);
         }
+        inputs.plan.check_rounding()?;
         outputs::explain(graph, &values, inputs, self.by_skl2onnx)
     }
 
@@ -208,8 +227,13 @@ impl Graph {
     }
 }
 
-/// Refuses names that are too long for a message.
+/// Refuses names that are too long for a message, and nodes of the domain of this crate.
 fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
+    if graph.node.iter().any(|node| node.domain == OWN) {
+        return Err(ImportError::Graph(format!(
+            "it has nodes of the domain {OWN:?}, which no converter writes"
+        )));
+    }
     let nodes = graph.node.iter().flat_map(|node| {
         let own = [&node.name, &node.op_type, &node.domain];
         own.into_iter().chain(&node.input).chain(&node.output)

@@ -5,6 +5,7 @@ mod averages;
 mod casts;
 mod categories;
 mod columns;
+mod comparisons;
 mod constants;
 mod decisions;
 mod grid;
@@ -15,8 +16,10 @@ mod shapes;
 mod stumps;
 mod support_vectors;
 mod text;
+mod transformers;
 
 use super::{
+    OWN,
     attributes::Attributes,
     constant::Constant,
     operators::{self, Versions},
@@ -87,6 +90,10 @@ pub(super) fn evaluate(
             [value] => vec![node.tokenizer(value)?],
             _ => return node.refuse(node.what_it_gets()),
         },
+        (OWN, "PowerTransformer") => vec![node.power_transformer()?],
+        (OWN, "QuantileTransformer") => vec![node.quantile_transformer()?],
+        (OWN, "SimpleImputer") => vec![node.simple_imputer()?],
+        ("" | "ai.onnx", "Split") => node.split()?,
         (_, operator) => vec![node.standard(operator)?],
     };
     Ok(results)
@@ -146,6 +153,7 @@ impl Node<'_> {
                 ],
             ) => self.chosen(truth, held, not),
             ("ReduceSum", [Value::Forms(forms), ..]) => self.summed(forms),
+            ("ReduceSum", [Value::Grid(grid), ..]) => self.added_up(grid),
             ("ReduceLogSumExp", [Value::Scores(scores), ..]) => self.log_sum_exp(scores),
             ("LogSoftmax", [Value::Scores(scores)]) => self.log_softmax(scores),
             ("Exp", [Value::LogSoftmax(scores)]) => Ok(Value::Scores(scores.clone())),
@@ -189,6 +197,7 @@ impl Node<'_> {
             ("Gather", [value, Value::Constant(places)]) => self.gather(value, places),
             ("ReduceSum", [Value::Scores(scores), ..]) => self.sum(scores),
             ("ArgMax", [Value::Scores(scores)]) => self.argmax(scores),
+            ("Sign", [Value::Scores(scores)]) => self.sign_of_score(scores),
             ("Sign" | "Clip", [Value::Held(held), ..]) => self.held(operator, held),
             _ => self.refuse(self.what_it_gets()),
         }

@@ -1,7 +1,11 @@
 //! Supported operators and their supported attributes. Other attributes may change an operator's
 //! meaning, so they are refused.
 
-use super::{attributes::operator, unsupported};
+use super::{
+    attributes::operator,
+    transformers::{OPERATORS, OWN},
+    unsupported,
+};
 use crate::ImportError;
 use crate::onnx::proto::{NodeProto, OperatorSetIdProto, attribute_proto::AttributeType};
 
@@ -12,7 +16,7 @@ const NEWEST_ML: i64 = 5;
 /// Oldest version in which operators broadcast as they do today.
 const OLDEST: i64 = 7;
 
-type Attribute = (&'static str, AttributeType);
+pub(super) type Attribute = (&'static str, AttributeType);
 
 const AXIS: Attribute = ("axis", AttributeType::Int);
 const COEFFICIENTS: [Attribute; 3] = [
@@ -124,6 +128,14 @@ const STANDARD: &[(&str, &[Attribute])] = &[
         ],
     ),
     ("Softmax", &[AXIS]),
+    (
+        "Split",
+        &[
+            AXIS,
+            ("num_outputs", AttributeType::Int),
+            ("split", AttributeType::Ints),
+        ],
+    ),
     ("Sqrt", &[]),
     ("Squeeze", &[("axes", AttributeType::Ints)]),
     (
@@ -366,6 +378,7 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
         "" | "ai.onnx" => STANDARD,
         "ai.onnx.ml" => LEARNING,
         "com.microsoft" => EXTENSIONS,
+        OWN => OPERATORS,
         _ => return Err(unsupported(node, "")),
     };
     let Some((_, attributes)) = operators.iter().find(|(name, _)| *name == node.op_type) else {
@@ -411,11 +424,11 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
              such as KBinsDiscretizer or PolynomialFeatures"
         }
         "Where" | "Equal" => {
-            "It chooses by a condition (QuantileTransformer, KNNImputer). KBinsDiscretizer and SimpleImputer are served; or do that in your \
-             data, and export the steps after it"
+            "It chooses by a condition. KBinsDiscretizer, QuantileTransformer and SimpleImputer are served; or do that in your data, and export \
+             the steps after it"
         }
         "Div" => {
-            "It divides numbers by each other (PowerTransformer). Scalers and KBinsDiscretizer are served; or do that in your data, \
+            "It divides numbers by each other. Scalers, PowerTransformer and KBinsDiscretizer are served; or do that in your data, \
              and export the steps after it"
         }
         "Shape" | "Gather" => {
@@ -425,12 +438,8 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
             "It squares scores (QuadraticDiscriminantAnalysis). GaussianNB and LinearDiscriminantAnalysis are served, and so are linear models \
              after PolynomialFeatures"
         }
-        "Sign" => "It decides whether a row is an outlier (one-class machines). Export the score before it",
         "ReduceMean" => {
             "It averages several models of other kinds. Averages of linear classifiers and of linear regressions are served"
-        }
-        "Relu" | "Tanh" | "LeakyRelu" | "Elu" | "Gelu" | "Conv" | "LSTM" | "GRU" | "MaxPool" => {
-            "It belongs to a neural network. Train a projection network instead (models/net)"
         }
         "Exp" | "Reciprocal" | "Log" => {
             "It makes another kind of model of the linear one (a converter's own way of probabilities, or another link). Export the scores before \

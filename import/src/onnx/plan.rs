@@ -1,6 +1,6 @@
 //! The public part of a model under construction: the encoding's columns and steps.
 
-use crate::{ImportError, bounds::MOST_SLOTS};
+use crate::{ImportError, bounds::MOST_SLOTS, quoted};
 use blindscore_protocol::encoding::{Column, ColumnKind, Encoding, Slots, Step};
 use std::{
     cell::{Ref, RefCell},
@@ -17,6 +17,16 @@ pub(super) struct Plan {
     steps: RefCell<Vec<Step>>,
     /// First slot of each step's results, and the slot after the last one.
     starts: RefCell<Vec<usize>>,
+    /// For each column, whether a step needs its numbers rounded that weren't, and whether one needs
+    /// them as they are.
+    needs: RefCell<Vec<Needs>>,
+}
+
+/// What steps need a column's numbers to be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Needs {
+    rounded: bool,
+    exact: bool,
 }
 
 /// A finished encoding.
@@ -40,6 +50,7 @@ impl Plan {
     pub(super) fn new(columns: Vec<Column>) -> Self {
         Self {
             starts: RefCell::new(vec![columns.len()]),
+            needs: RefCell::new(vec![Needs::default(); columns.len()]),
             columns: RefCell::new(columns),
             steps: RefCell::new(Vec::new()),
         }
@@ -48,6 +59,12 @@ impl Plan {
     /// Returns whether a slot is a column's.
     pub(super) fn is_column(&self, slot: usize) -> bool {
         slot < self.columns.borrow().len()
+    }
+
+    /// Returns whether the columns are those of one input.
+    pub(super) fn is_array(&self) -> bool {
+        let columns = self.columns.borrow();
+        columns.len() > 1 && columns.iter().all(|column| column.name.is_none())
     }
 
     /// Makes clients refuse fractions in a column.
@@ -63,9 +80,40 @@ impl Plan {
     pub(super) fn make_single(&self, slot: usize) {
         if let Some(column) = self.columns.borrow_mut().get_mut(slot)
             && column.kind == ColumnKind::Number
+            && !column.single
         {
             column.single = true;
+            self.needs.borrow_mut()[slot].rounded = true;
         }
+    }
+
+    /// Notes that a step tells apart numbers of a column that are equal in single precision.
+    pub(super) fn keep_exact(&self, slot: usize) {
+        if let Some(needs) = self.needs.borrow_mut().get_mut(slot) {
+            needs.exact = true;
+        }
+    }
+
+    /// Returns whether a slot is a column's whose numbers are in single precision.
+    pub(super) fn is_single(&self, slot: usize) -> bool {
+        self.columns
+            .borrow()
+            .get(slot)
+            .is_some_and(|column| column.single)
+    }
+
+    /// Refuses a column that would have to be rounded for one step and not for another.
+    pub(super) fn check_rounding(&self) -> Result<(), ImportError> {
+        let needs = self.needs.borrow();
+        let Some(place) = needs.iter().position(|needs| needs.rounded && needs.exact) else {
+            return Ok(());
+        };
+        let name = self.columns.borrow()[place].name.clone();
+        let name = name.map_or_else(|| (place + 1).to_string(), |name| quoted(&name));
+        Err(ImportError::Graph(format!(
+            "column {name} goes to two steps, and skl2onnx has its numbers in single precision for one of them and in double precision for \
+             the other: clients can't do both. Give it to the pipeline twice, as two columns, one for each step"
+        )))
     }
 
     /// Returns the number of slots so far.

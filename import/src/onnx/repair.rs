@@ -1,5 +1,7 @@
 //! Faults of skl2onnx 1.20, after which a file isn't what was fitted.
 
+mod rest;
+
 use super::{inputs::is_column, repair_votes};
 use crate::onnx::proto::{
     GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType, type_proto,
@@ -43,6 +45,9 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
     }
     if repair_votes::mend(graph) {
         changes.push("votes of a BaggingClassifier's models, which skl2onnx adds up over the rows");
+    }
+    if rest::mend(graph) {
+        changes.push("OneVsRestClassifier of a classifier without probabilities, whose scores skl2onnx takes for probabilities");
     }
     if mend_sublinear(graph) {
         changes.push("sublinear_tf, for which skl2onnx writes ln(1 + n) where scikit-learn has 1 + ln(n)");

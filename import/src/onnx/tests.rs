@@ -3,6 +3,7 @@
 mod combined;
 mod graphs;
 mod refusals;
+mod transformers;
 
 use super::*;
 use crate::{Choice, Ranges, choose, compare, settle};

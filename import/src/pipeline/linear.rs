@@ -2,8 +2,8 @@
 
 use super::{Imported, Kind, Request, ensure};
 use crate::{
-    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted,
-    agreement, choose, coefficients, compare, ngrams,
+    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Suspects,
+    Wanted, agreement, choose, coefficients, compare, edges, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -91,6 +91,15 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
         }
         _ => {}
     }
+    let encoded = fitted.encoding.as_ref().zip(data);
+    let on_edge = encoded.and_then(|(encoding, data)| edges::first_on_edge(encoding, data));
+    if let Some(on_edge) = &on_edge
+        && request.expect.is_none()
+    {
+        return Err(in_file(ImportError::Options(format!(
+            "{on_edge}; or give the model's own predictions for these rows with --expect, which decides"
+        ))));
+    }
     // Clients are asked for columns by the names in the caller's own files.
     if let Some(names) = data.and_then(Calibration::names) {
         settled.fitted.rename(names);
@@ -115,7 +124,8 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
         linear = shared_or_own(with_one_range, linear)?;
     }
     let choice = choose(linear, max_error)?;
-    let file = compare_with_file(graph.as_ref(), &fitted, &choice, data).map_err(&in_file)?;
+    let file = compare_with_file(graph.as_ref(), &fitted, &choice, data);
+    let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
     let expected = compare_with_expected(request, &fitted, &choice, data).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     let agreement = agreement::measure(&choice.model, data, rows)?;
@@ -264,7 +274,8 @@ fn compare_with_expected(
     if fitted.unnamed && request.labels.is_none() && !expected.has_answers() {
         return Err(unnamed(fitted));
     }
-    Ok(Some(expected.compare(data.rows(), choice)?))
+    let suspects = Suspects::of(&request.file, fitted, data, request.labels.is_some());
+    Ok(Some(expected.compare(data.rows(), choice, &suspects)?))
 }
 
 /// Returns the error for a file without names of its classes.

@@ -120,7 +120,8 @@ fn places(node: &NodeProto, tensor: &Tensor, texts: &str, numbers: [&str; 2]) ->
             let mut keys = floats(node, numbers[0]);
             let integers = attribute(node, numbers[1]).map_or(&[][..], |keys| &keys.ints);
             keys.extend(integers.iter().map(|&key| key as f64));
-            let place = |element: &f64| keys.iter().position(|key| key == element);
+            let same = |key: f64, element: f64| key == element || key.is_nan() && element.is_nan();
+            let place = |element: &f64| keys.iter().position(|key| same(*key, *element));
             elements.iter().map(place).collect()
         }
     }

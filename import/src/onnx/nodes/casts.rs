@@ -41,6 +41,9 @@ impl Node<'_> {
     pub(super) fn cast_like(&self, value: &Value, like: &Value) -> Result<Value, ImportError> {
         let to = match like {
             Value::Features(columns) if columns.integers => DataType::Int64,
+            Value::Features(columns) if columns.columns.iter().all(|column| self.is_double(column)) => {
+                DataType::Double
+            }
             Value::Features(_) | Value::Scores(_) => DataType::Float,
             _ => return self.refuse(self.what_it_gets()),
         };
@@ -50,10 +53,12 @@ impl Node<'_> {
     fn cast_to(&self, value: &Value, to: DataType) -> Result<Value, ImportError> {
         match (value, to) {
             (Value::Features(columns), DataType::Float | DataType::Double) => {
-                if to == DataType::Float {
-                    self.round_columns(columns);
-                }
-                Ok(as_integers(columns, false))
+                let floats = as_integers(columns, false);
+                Ok(if to == DataType::Float {
+                    self.rounded(floats)
+                } else {
+                    floats
+                })
             }
             // Whole numbers keep their values. Where a record's numbers would be cut, clients refuse
             // them.
@@ -62,6 +67,7 @@ impl Node<'_> {
             {
                 for column in columns.columns.iter().filter(|column| !column.whole) {
                     self.context.plan.make_whole(column.slot);
+                    self.context.plan.keep_exact(column.slot);
                 }
                 let mut whole = Columns::clone(columns);
                 whole.columns.iter_mut().for_each(|column| column.whole = true);
@@ -100,14 +106,24 @@ impl Node<'_> {
         }
     }
 
-    /// Rounds the numbers of a record that are cast to single precision: the thresholds that follow
-    /// are in single precision too, and a number that was on one must stay on it. Nothing else is as
-    /// exact as that.
-    fn round_columns(&self, columns: &Columns) {
-        let raw = columns.columns.iter().filter(|column| column.is_plain());
-        for column in raw {
-            self.context.plan.make_single(column.slot);
+    /// Notes that numbers of a record are cast to single precision: the thresholds that follow are in
+    /// single precision too, and a number that was on one must stay on it. Nothing else is as exact
+    /// as that.
+    fn rounded(&self, value: Value) -> Value {
+        let Value::Features(columns) = value else {
+            return value;
+        };
+        let mut columns = Columns::clone(&columns);
+        for column in columns.columns.iter_mut().filter(|column| self.is_double(column)) {
+            column.rounded = true;
         }
+        Value::Features(columns.into())
+    }
+
+    /// Returns whether a column is one of a record, in double precision.
+    fn is_double(&self, column: &Column) -> bool {
+        let plan = self.context.plan;
+        column.is_plain() && plan.is_column(column.slot) && !plan.is_single(column.slot)
     }
 
     /// Returns whether a column holds whole numbers, or clients can be made to refuse others.

@@ -6,7 +6,24 @@ use crate::{
     bounds::MOST_NAME,
     onnx::{column::Columns, constant::Constant, value::Value},
 };
-use blindscore_protocol::encoding::{Categories, Step, Unknown};
+use blindscore_protocol::encoding::{Categories, MISSING_CATEGORY, Step, Unknown};
+
+/// Number that stands for a missing one among categories, which no record has.
+const MISSING_NUMBER: f64 = -9.876_543_21e299;
+
+fn has_missing_last(categories: &Categories) -> bool {
+    match categories {
+        Categories::Texts(texts) => texts.last().is_some_and(|text| text == MISSING_CATEGORY),
+        Categories::Numbers(numbers) => numbers.last().is_some_and(|number| number.is_nan()),
+    }
+}
+
+fn drop_last(categories: &mut Categories) {
+    match categories {
+        Categories::Texts(texts) => drop(texts.pop()),
+        Categories::Numbers(numbers) => drop(numbers.pop()),
+    }
+}
 
 impl Node<'_> {
     /// Returns a column per category: 1 for the one that a cell is, 0 for the others.
@@ -25,6 +42,14 @@ impl Node<'_> {
             _ => return self.refuse(" without categories, or with two lists of them"),
         };
         self.check_names(&categories)?;
+        if let Categories::Texts(texts) = &categories
+            && texts.iter().filter(|text| *text == MISSING_CATEGORY).count() > 1
+        {
+            return self.refuse(
+                " with min_frequency or max_categories and missing values, which skl2onnx writes twice: give missing cells a category of their own in \
+                 your data",
+            );
+        }
         let unknown = if attributes.int("zeros", 1) == 0 {
             Unknown::Refuse
         } else {
@@ -84,7 +109,7 @@ impl Node<'_> {
         let numbers = floats("keys_floats")
             .or_else(|| integers("keys_int64s"))
             .or_else(|| Some(key_tensor?.numbers).filter(|numbers| !numbers.is_empty()));
-        let categories = match (texts, numbers) {
+        let mut categories = match (texts, numbers) {
             (Some(texts), None) => Categories::Texts(texts),
             (None, Some(numbers)) => Categories::Numbers(numbers),
             _ => return self.refuse(" without keys, or with two lists of them"),
@@ -93,7 +118,7 @@ impl Node<'_> {
         let values = floats("values_floats")
             .or_else(|| integers("values_int64s"))
             .or_else(|| Some(value_tensor?.numbers).filter(|numbers| !numbers.is_empty()));
-        let Some(values) = values.filter(|values| values.len() == categories.len()) else {
+        let Some(mut values) = values.filter(|values| values.len() == categories.len()) else {
             return self.refuse(" whose values aren't numbers, one for each key");
         };
         // The specification's defaults are -0.0 and -1; scikit-learn refuses or maps unknown values.
@@ -112,7 +137,39 @@ impl Node<'_> {
             Some(value) if value.is_finite() => Unknown::Value(value),
             _ => Unknown::Refuse,
         };
-        let (slots, vector) = self.cells(value, &categories)?;
+        let (mut slots, vector) = self.cells(value, &categories)?;
+        let mut distinct = values.clone();
+        distinct.sort_by(f64::total_cmp);
+        distinct.dedup();
+        if attributes.get("values_int64s").is_some()
+            && distinct.len() < values.len()
+            && self.context.plan.is_array()
+        {
+            return self.refuse(
+                ": OrdinalEncoder with min_frequency or max_categories is written with the rare categories of the first column for all columns. \
+                 Convert the pipeline with an input for each column, as of a data frame",
+            );
+        }
+        // scikit-learn's OrdinalEncoder has missing values last, and gives no number for them.
+        let is_last = has_missing_last(&categories) && values.last() == Some(&(values.len() as f64 - 1.0));
+        if is_last && attributes.get("values_int64s").is_some() {
+            if unknown != Unknown::Refuse {
+                return self.refuse(
+                    ": OrdinalEncoder was fitted with missing values, for which it gives no number. Give it one: encoded_missing_value=-2",
+                );
+            }
+            drop_last(&mut categories);
+            values.pop();
+        }
+        if let Categories::Numbers(numbers) = &mut categories
+            && let Some(missing) = numbers.iter().position(|number| number.is_nan())
+        {
+            numbers[missing] = MISSING_NUMBER;
+            slots = self.step(Step::Impute {
+                values: vec![MISSING_NUMBER; slots.len()],
+                of: slots.into_iter().collect(),
+            })?;
+        }
         let mut results = Vec::new();
         for slot in slots {
             results.extend(self.step(Step::Lookup {
@@ -137,7 +194,12 @@ impl Node<'_> {
     fn cells(&self, value: &Value, categories: &Categories) -> Result<(Vec<usize>, bool), ImportError> {
         match (value, categories) {
             (Value::Texts(texts), Categories::Texts(_)) => Ok((texts.slots.clone(), texts.vector)),
-            (Value::Features(columns), Categories::Numbers(_)) => Ok((self.slots(columns)?, columns.vector)),
+            (Value::Features(columns), Categories::Numbers(_)) => {
+                for column in columns.columns.iter().filter(|column| !column.rounded) {
+                    self.context.plan.keep_exact(column.slot);
+                }
+                Ok((self.slots(columns)?, columns.vector))
+            }
             _ => self.refuse(self.what_it_gets()),
         }
     }

@@ -314,7 +314,13 @@ impl Node<'_> {
         if let Some(held) = self.labels_beside(operands)? {
             return Ok(held);
         }
-        if let Some(features) = self.features_beside(operands)? {
+        // Scores without weights are constants, such as the ones that skl2onnx puts behind bins.
+        let constants: Vec<Option<Value>> = operands.iter().map(|value| constant_columns(value)).collect();
+        let mixed = operands.iter().zip(&constants);
+        let mixed: Vec<&Value> = mixed
+            .map(|(value, constant)| constant.as_ref().unwrap_or(value))
+            .collect();
+        if let Some(features) = self.features_beside(&mixed)? {
             let integers = features.iter().all(|part| part.integers);
             if !integers && features.iter().any(|part| part.integers) {
                 return self.refuse(" of whole numbers and others");
@@ -427,6 +433,28 @@ fn joined(parts: &[&Columns], integers: bool) -> Columns {
         integers,
         vector: false,
     }
+}
+
+/// Returns scores as columns, if they are constants.
+fn constant_columns(value: &Value) -> Option<Value> {
+    let Value::Scores(scores) = value else {
+        return None;
+    };
+    let zero = scores.linear.coef.iter().flatten().all(|weight| *weight == 0.0);
+    if scores.link.is_some() || scores.vector || !zero {
+        return None;
+    }
+    let column = |offset: &f64| Column {
+        scale: 0.0,
+        offset: *offset,
+        ..Column::of(0, false)
+    };
+    let columns = Columns {
+        columns: scores.linear.intercept.iter().map(column).collect(),
+        integers: false,
+        vector: false,
+    };
+    Some(Value::Features(columns.into()))
 }
 
 /// Returns the scores of several models, if all operands are such.

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use blindscore_protocol::encoding::Step;
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 /// Most numbers of a grid.
 const MOST_CELLS: usize = 1 << 20;
@@ -174,6 +174,71 @@ impl Node<'_> {
         self.check_weights(sums.len(), slots)?;
         let linear = Linear::of_forms(&sums, vec![forms.source.clone()]);
         Ok(Value::Scores(Scores::raw(linear)))
+    }
+}
+
+impl Node<'_> {
+    /// Splits a grid with one row, or a matrix, into ranges of columns.
+    pub(super) fn split(&self) -> Result<Vec<Value>, ImportError> {
+        let attributes = self.attributes();
+        let axis = attributes.int("axis", 0);
+        let sizes = match (attributes.ints("split"), self.operands.get(1)) {
+            (Some(sizes), None) => sizes.to_vec(),
+            (None, Some(Value::Constant(sizes))) => self.integers(sizes)?,
+            _ => return self.refuse(" into parts of sizes that aren't constant"),
+        };
+        let (columns, is_grid) = match self.operands.first() {
+            Some(Value::Grid(grid)) if grid.columns.len() == grid.width && matches!(axis, 2 | -1) => {
+                (&grid.columns, true)
+            }
+            Some(Value::Features(columns)) if !columns.vector && matches!(axis, 1 | -1) => (columns, false),
+            _ => return self.refuse(format!("{} along axis {axis}", self.what_it_gets())),
+        };
+        let mut rest = columns.columns.as_slice();
+        let mut parts = Vec::with_capacity(sizes.len().min(columns.len()));
+        for size in &sizes {
+            let split = usize::try_from(*size).ok().filter(|size| *size > 0);
+            let Some((part, others)) = split.and_then(|size| rest.split_at_checked(size)) else {
+                return self.refuse(format!(" of {} columns into {sizes:?}", columns.len()));
+            };
+            rest = others;
+            let part: Rc<Columns> = Columns {
+                columns: part.to_vec(),
+                ..**columns
+            }
+            .into();
+            let width = part.len();
+            parts.push(if is_grid {
+                self.grid(&part, width)
+            } else {
+                Value::Features(part)
+            });
+        }
+        if !rest.is_empty() || parts.len() != self.node.output.len() {
+            return self.refuse(format!(" of {} columns into {sizes:?}", columns.len()));
+        }
+        Ok(parts)
+    }
+
+    /// Adds the numbers along the last axis of a grid with one row: categories that count as one
+    /// (OneHotEncoder with min_frequency or max_categories).
+    pub(super) fn added_up(&self, grid: &Grid) -> Result<Value, ImportError> {
+        let axes = self.axes(1)?;
+        let keeps = self.attributes().int("keepdims", 1) == 1;
+        if grid.columns.len() != grid.width || !keeps || !matches!(axes.as_deref(), Some([2 | -1])) {
+            return self.refuse(format!(
+                "{} {}",
+                self.what_it_gets(),
+                axes_in_words(axes.as_deref())
+            ));
+        }
+        let columns = &grid.columns.columns;
+        let sum = self.step(Step::Sums {
+            of: columns.iter().map(|column| column.slot).collect(),
+            weights: vec![columns.iter().map(|column| column.scale).collect()],
+            offset: vec![columns.iter().map(|column| column.offset).sum()],
+        })?;
+        Ok(self.grid(&Columns::plain(sum, false).into(), 1))
     }
 }
 

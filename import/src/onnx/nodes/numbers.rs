@@ -11,11 +11,21 @@ use crate::{
         value::{Grid, RowNorm, Value},
     },
 };
-use blindscore_protocol::encoding::{Function, Norm, Side, Slots, Step};
+use blindscore_protocol::encoding::{Function, Norm, Slots, Step};
 
 impl Node<'_> {
-    /// Returns the slots of columns, each scaled and shifted as it is.
+    /// Returns the slots of columns, each scaled, shifted and rounded as it is.
     pub(super) fn slots(&self, columns: &Columns) -> Result<Vec<usize>, ImportError> {
+        let rounded = columns
+            .columns
+            .iter()
+            .filter(|column| column.rounded && column.is_plain());
+        rounded.for_each(|column| self.context.plan.make_single(column.slot));
+        self.unrounded(columns)
+    }
+
+    /// Returns the slots of columns, each scaled and shifted as it is.
+    pub(super) fn unrounded(&self, columns: &Columns) -> Result<Vec<usize>, ImportError> {
         let moved: Vec<&Column> = columns
             .columns
             .iter()
@@ -106,80 +116,13 @@ impl Node<'_> {
         Ok(Self::results(self.step(Step::Impute { of, values })?))
     }
 
-    /// Tells which values are missing (MissingIndicator).
-    pub(super) fn missing(&self, columns: &Columns) -> Result<Value, ImportError> {
-        let of = self.slots(columns)?.into_iter().collect();
-        self.truths(self.step(Step::Missing { of })?, false)
-    }
-
-    /// Returns truth values, or their opposites.
-    #[allow(clippy::unnecessary_wraps)]
-    fn truths(&self, slots: Vec<usize>, opposite: bool) -> Result<Value, ImportError> {
-        let mut columns = Columns::plain(slots, true);
-        if opposite {
-            columns.columns.iter_mut().for_each(negate);
-        }
-        Ok(Value::Features(columns.into()))
-    }
-
-    /// Returns the opposites of truth values.
-    pub(super) fn not(&self, columns: &Columns) -> Result<Value, ImportError> {
-        if !columns.integers || columns.columns.iter().any(|column| !column.whole) {
-            return self.refuse(self.what_it_gets());
-        }
-        let mut columns = columns.clone();
-        columns.columns.iter_mut().for_each(negate);
-        Ok(Value::Features(columns.into()))
-    }
-
-    /// Compares each column with a constant (Binarizer, KBinsDiscretizer).
-    pub(super) fn compared(&self, operator: &str, left: &Value, right: &Value) -> Result<Value, ImportError> {
-        let (value, constant, swapped) = match (left, right) {
-            (value, Value::Constant(constant)) => (value, constant, false),
-            (Value::Constant(constant), value) => (value, constant, true),
-            _ => return self.refuse(self.what_it_gets()),
-        };
-        let slots = self.numbers(value)?;
-        let (slots, edges) = self.spread(slots, constant)?;
-        // Whether the result is 1 for numbers above the edge, and where a number equal to it
-        // belongs.
-        let (above, equal) = match (operator, swapped) {
-            ("Less", false) | ("Greater", true) => (false, Side::Above),
-            ("LessOrEqual", false) | ("GreaterOrEqual", true) => (false, Side::Below),
-            ("Greater", false) | ("Less", true) => (true, Side::Below),
-            ("GreaterOrEqual", false) | ("LessOrEqual", true) => (true, Side::Above),
-            _ => return self.refuse(self.what_it_gets()),
-        };
-        let mut results = Vec::with_capacity(slots.len());
-        for (slot, edge) in slots.into_iter().zip(edges) {
-            results.extend(self.step(Step::Bins {
-                of: slot as u32,
-                edges: vec![edge],
-                equal,
-                missing: None,
-            })?);
-        }
-        self.truths(results, !above)
-    }
-
-    /// Compares with a threshold: 1 above it, else 0.
-    pub(super) fn binarizer(&self, value: &Value) -> Result<Value, ImportError> {
-        let threshold = self.attributes().float("threshold", 0.0);
-        let mut results = Vec::new();
-        for slot in self.numbers(value)? {
-            results.extend(self.step(Step::Bins {
-                of: slot as u32,
-                edges: vec![threshold],
-                equal: Side::Below,
-                missing: None,
-            })?);
-        }
-        Ok(Self::results(results))
-    }
-
     /// Pairs columns with the numbers of a constant, as ONNX broadcasts them: one column is
     /// repeated for several numbers.
-    fn spread(&self, slots: Vec<usize>, constant: &Constant) -> Result<(Vec<usize>, Vec<f64>), ImportError> {
+    pub(super) fn spread(
+        &self,
+        slots: Vec<usize>,
+        constant: &Constant,
+    ) -> Result<(Vec<usize>, Vec<f64>), ImportError> {
         if let Some(numbers) = constant.broadcast(slots.len()) {
             return Ok((slots, numbers));
         }
@@ -192,60 +135,6 @@ impl Node<'_> {
                 slots.len(),
                 constant.shape
             )),
-        }
-    }
-
-    /// Returns the number of the bin that each row is in, which skl2onnx writes as the place of the
-    /// first edge above the number, with a one after the last edge.
-    pub(super) fn first_true(&self, columns: &Columns) -> Result<Value, ImportError> {
-        let attributes = self.attributes();
-        let axis = attributes.int("axis", 0);
-        let first = attributes.int("select_last_index", 0) == 0;
-        let Some((last, below)) = columns.columns.split_last() else {
-            return self.refuse(self.what_it_gets());
-        };
-        let mut found = None;
-        let mut edges = Vec::new();
-        for column in below {
-            let Some((step, _)) = self.context.plan.step_of(column.slot) else {
-                return self.refuse(self.what_it_gets());
-            };
-            match &*step {
-                Step::Bins {
-                    of,
-                    edges: one,
-                    equal,
-                    missing: None,
-                } if one.len() == 1
-                    && (column.scale, column.offset) == (-1.0, 1.0)
-                    && found.is_none_or(|known| known == (*of, *equal)) =>
-                {
-                    found = Some((*of, *equal));
-                    edges.push(one[0]);
-                }
-                _ => return self.refuse(self.what_it_gets()),
-            }
-        }
-        let rising = edges.windows(2).all(|pair| pair[0] < pair[1]);
-        match found {
-            Some((of, equal))
-                if rising && first && last.constant() == Some(1.0) && self.along_rows(Some(&[axis])) =>
-            {
-                let bin = self.step(Step::Bins {
-                    of,
-                    edges,
-                    equal,
-                    missing: None,
-                })?;
-                Ok(Value::Features(
-                    Columns {
-                        vector: attributes.int("keepdims", 1) == 0,
-                        ..Columns::plain(bin, true)
-                    }
-                    .into(),
-                ))
-            }
-            _ => self.refuse(format!("{} along axis {axis}", self.what_it_gets())),
         }
     }
 
@@ -430,9 +319,4 @@ impl Node<'_> {
             columns: columns.clone(),
         })
     }
-}
-
-fn negate(column: &mut Column) {
-    column.scale = -column.scale;
-    column.offset = 1.0 - column.offset;
 }

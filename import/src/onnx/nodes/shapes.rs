@@ -9,9 +9,14 @@ use crate::{
         averages::HardVotes,
         column::{Column, Columns},
         constant::Constant,
-        value::{Grid, Held, HeldStep, Label, Scores, Texts, Value},
+        decider::Decider,
+        value::{Grid, Held, HeldStep, Label, LabelElement, Scores, Texts, Value},
     },
 };
+
+/// Why several labels that are decided by scores are refused.
+pub(super) const LABELS_BY_SCORES: &str = " of several labels that are decided by scores (RidgeClassifier, OneVsRestClassifier of LinearSVC): a model of \
+     several labels has a probability for each. Use OneVsRestClassifier(LogisticRegression()), or MultiOutputClassifier of it";
 
 /// Axes of a tensor whose first axis counts rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +266,23 @@ impl Node<'_> {
     /// Returns whether an operator works along each row of a matrix.
     pub(super) fn along_rows(&self, axes: Option<&[i64]>) -> bool {
         matches!(axes, Some([1 | -1]))
+    }
+
+    /// Returns whether a row is one of those that a machine was fitted on, or an outlier: 1 or -1
+    /// (SGDOneClassSVM).
+    pub(super) fn sign_of_score(&self, scores: &Scores) -> Result<Value, ImportError> {
+        if scores.link.is_some() {
+            return self.refuse(self.what_it_gets());
+        }
+        if scores.len() > 1 {
+            return self.refuse(LABELS_BY_SCORES);
+        }
+        Ok(Value::Label(Label {
+            decider: Decider::Largest(scores.linear.with_opposite().into()),
+            column: !scores.vector,
+            names: ["-1", "1"].map(str::to_owned).to_vec(),
+            element: LabelElement::Float,
+        }))
     }
 
     /// Evaluates a step towards whether labels hold: signs of margins, then clipping at 0.

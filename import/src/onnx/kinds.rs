@@ -1,0 +1,178 @@
+//! Kinds of models that aren't served, told by their nodes and called what users call them.
+
+use super::attributes::operator;
+use crate::onnx::proto::NodeProto;
+use std::collections::{HashMap, HashSet};
+
+/// Most nodes looked at between a model and the other models whose answers it takes.
+const MOST_VISITED: usize = 60;
+
+/// A kind of model or step that isn't served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// Its name in scikit-learn.
+    pub(super) name: &'static str,
+    /// Why it isn't served, and the nearest thing that is.
+    pub(super) advice: &'static str,
+}
+
+const KNN_IMPUTER: Kind = Kind {
+    name: "KNNImputer",
+    advice: "it compares each row with training rows. SimpleImputer is served",
+};
+const ISOTONIC: Kind = Kind {
+    name: "CalibratedClassifierCV(method=\"isotonic\")",
+    advice: "its probabilities are steps of a score, which no link gives. Use the classifier without it; LogisticRegression is often calibrated \
+             by itself",
+};
+const QUADRATIC: Kind = Kind {
+    name: "QuadraticDiscriminantAnalysis",
+    advice: "it squares scores. GaussianNB and LinearDiscriminantAnalysis are served, and so are linear models after PolynomialFeatures",
+};
+const STACKING: Kind = Kind {
+    name: "StackingClassifier",
+    advice: "its last model takes the probabilities of others. A single classifier is served, and so is StackingRegressor of linear models",
+};
+const MODIFIED_HUBER: Kind = Kind {
+    name: "SGDClassifier(loss=\"modified_huber\")",
+    advice: "its probabilities are scores that are cut off, which no link gives. loss=\"log_loss\" is served, and so are the scores: \
+             to_onnx(model, options={id(model[-1]): {\"raw_scores\": True, \"zipmap\": False}})",
+};
+const NETWORK: Kind = Kind {
+    name: "a neural network (MLPClassifier, MLPRegressor, or of a framework)",
+    advice: "its layers aren't linear. A projection network (models/net) is served, and so are linear models",
+};
+
+/// Returns the kind that nodes belong to, if they show one.
+pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
+    let names: HashSet<String> = nodes.iter().map(|node| operator(node)).collect();
+    let has = |all: &[&str]| all.iter().all(|name| names.contains(*name));
+    // skl2onnx writes functions of these names.
+    if nodes.iter().any(|node| node.op_type.starts_with("knn_imputer")) {
+        return Some(KNN_IMPUTER);
+    }
+    let activations = [
+        "Relu",
+        "Tanh",
+        "LeakyRelu",
+        "Elu",
+        "Gelu",
+        "Conv",
+        "LSTM",
+        "GRU",
+        "MaxPool",
+    ];
+    if activations.iter().any(|name| names.contains(*name)) {
+        return Some(NETWORK);
+    }
+    if names.contains("ArgMin") {
+        return Some(ISOTONIC);
+    }
+    if has(&["Pow", "Transpose", "ReduceMax", "ArgMax"]) && !names.contains("Scan") {
+        return Some(QUADRATIC);
+    }
+    let producers: HashMap<&str, &NodeProto> = nodes
+        .iter()
+        .flat_map(|node| node.output.iter().map(move |name| (name.as_str(), *node)))
+        .collect();
+    if nodes.iter().any(|node| is_cut_off(node, &producers)) {
+        return Some(MODIFIED_HUBER);
+    }
+    nodes.iter().find_map(|node| stacked(node, &producers))
+}
+
+/// Returns the kind of a linear model that takes the answers of others.
+fn stacked(node: &NodeProto, producers: &HashMap<&str, &NodeProto>) -> Option<Kind> {
+    let models = ["LinearClassifier", "LinearRegressor", "MatMul", "Gemm"];
+    let first = node.input.first().filter(|_| models.contains(&&*node.op_type))?;
+    let mut open = vec![(first.as_str(), false)];
+    for _ in 0..MOST_VISITED {
+        let (name, joined) = open.pop()?;
+        let Some(node) = producers.get(name) else {
+            continue;
+        };
+        match (node.op_type.as_str(), joined) {
+            ("Sigmoid", false) => return Some(NETWORK),
+            (
+                "LinearClassifier" | "SVMClassifier" | "TreeEnsembleClassifier" | "Sigmoid" | "Softmax",
+                true,
+            ) => return Some(STACKING),
+            ("Concat", _) => open.extend(node.input.iter().map(|name| (name.as_str(), true))),
+            (
+                "Cast"
+                | "Identity"
+                | "ArrayFeatureExtractor"
+                | "Slice"
+                | "Gather"
+                | "Reshape"
+                | "Flatten"
+                | "Div"
+                | "Sub",
+                _,
+            ) => open.extend(node.input.first().map(|name| (name.as_str(), joined))),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Returns whether scores are cut off and made probabilities: `(clip(score, -1, 1) + 1) / 2`.
+fn is_cut_off(node: &NodeProto, producers: &HashMap<&str, &NodeProto>) -> bool {
+    let before = |node: &NodeProto, operator: &str| {
+        let before = producers.get(node.input.first()?.as_str())?;
+        (before.op_type == operator).then_some(*before)
+    };
+    let clip = before(node, "Add").and_then(|add| before(add, "Clip"));
+    node.op_type == "Div" && clip.is_some_and(|clip| clip.input.len() == 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(list: &[(&str, &[&str], &str)]) -> Vec<NodeProto> {
+        let node = |(operator, inputs, output): &(&str, &[&str], &str)| NodeProto {
+            op_type: (*operator).to_owned(),
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![(*output).to_owned()],
+            ..NodeProto::default()
+        };
+        list.iter().map(node).collect()
+    }
+
+    #[test]
+    fn kinds_are_called_by_their_names() {
+        let of = |list: &[(&str, &[&str], &str)]| {
+            let nodes = nodes(list);
+            super::of(&nodes.iter().collect::<Vec<_>>()).map(|kind| kind.name)
+        };
+        let first: (&str, &[&str], &str) = ("LinearClassifier", &["x"], "p");
+        let stacked: [(&str, &[&str], &str); 4] = [
+            first,
+            ("Slice", &["p", "one", "two", "one"], "second"),
+            ("Concat", &["second", "other"], "both"),
+            ("LinearClassifier", &["both"], "q"),
+        ];
+        assert_eq!(of(&stacked), Some(STACKING.name));
+        assert_eq!(of(&stacked[..3]), None);
+        let cut: [(&str, &[&str], &str); 3] = [
+            ("Clip", &["z", "least", "most"], "c"),
+            ("Add", &["c", "one"], "a"),
+            ("Div", &["a", "two"], "p"),
+        ];
+        assert_eq!(of(&cut), Some(MODIFIED_HUBER.name));
+        assert_eq!(of(&cut[1..]), None);
+        let layers: [(&str, &[&str], &str); 3] = [
+            ("MatMul", &["x", "w"], "h"),
+            ("Sigmoid", &["h"], "s"),
+            ("MatMul", &["s", "v"], "y"),
+        ];
+        assert_eq!(of(&layers), Some(NETWORK.name));
+        // A linear model, and one after PCA.
+        assert_eq!(of(&layers[..2]), None);
+        assert_eq!(of(&[layers[0], ("MatMul", &["h", "v"], "y")]), None);
+        assert_eq!(of(&[("knn_imputer_column", &["x"], "y")]), Some(KNN_IMPUTER.name));
+        assert_eq!(of(&[layers[0], ("Relu", &["h"], "y")]), Some(NETWORK.name));
+        assert_eq!(of(&[("ArgMin", &["x"], "y")]), Some(ISOTONIC.name));
+    }
+}

@@ -1,0 +1,153 @@
+//! Transformers of scikit-learn, found among the nodes that skl2onnx writes for them.
+
+use super::read;
+use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto};
+use blindscore_protocol::encoding::{Encoding, Step};
+use prost::Message;
+use std::collections::HashSet;
+
+const YEO_JOHNSON: &[u8] =
+    include_bytes!("../../../../tests/fixtures/pipelines/yeo-johnson-logistic/model.onnx");
+const BOX_COX: &[u8] = include_bytes!("../../../../tests/fixtures/pipelines/box-cox-ridge/model.onnx");
+const QUANTILE: &[u8] =
+    include_bytes!("../../../../tests/fixtures/pipelines/quantile-frame-ridge/model.onnx");
+
+fn steps(model: &[u8]) -> Result<Vec<Step>, String> {
+    let fitted = read(model).map_err(|error| error.to_string())?;
+    Ok(fitted
+        .encoding
+        .map_or_else(Vec::new, |encoding: Encoding| encoding.steps))
+}
+
+/// Returns a model with a changed graph.
+fn changed(model: &[u8], change: impl FnOnce(&mut GraphProto)) -> Vec<u8> {
+    let mut model = ModelProto::decode(model).unwrap();
+    change(model.graph.as_mut().unwrap());
+    model.encode_to_vec()
+}
+
+/// Returns the places of the nodes that a transformer consists of. Some that skl2onnx writes have no
+/// effect.
+fn parts(model: &[u8]) -> Vec<usize> {
+    let graph = ModelProto::decode(model).unwrap().graph.unwrap();
+    let behind = ["Scaler", "LinearClassifier", "LinearRegressor", "MatMul"];
+    let before = ["FeatureVectorizer", "CastLike"];
+    let end = graph
+        .node
+        .iter()
+        .position(|node| behind.contains(&&*node.op_type))
+        .unwrap();
+    let mut used: HashSet<&str> = graph.node[end].input.iter().map(String::as_str).collect();
+    let mut parts = Vec::new();
+    for place in (0..end).rev() {
+        let node = &graph.node[place];
+        if !used.contains(node.output[0].as_str()) {
+            continue;
+        }
+        used.extend(node.input.iter().map(String::as_str));
+        let fills_in = node.input.iter().any(|name| name == "concatenated_cast");
+        if !before.contains(&&*node.op_type) && !fills_in {
+            parts.push(place);
+        }
+    }
+    parts
+}
+
+#[test]
+fn transformers_are_steps_of_what_scikit_learn_computes() {
+    let found = steps(YEO_JOHNSON).unwrap();
+    let [Step::YeoJohnson { lambdas, .. }] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(*lambdas, [0.0, 2.0, f64::from(0.37f32), f64::from(1.2f32)]);
+    let names: Vec<&str> = steps(BOX_COX).unwrap().iter().map(Step::name).collect();
+    assert_eq!(
+        names,
+        ["apply", "apply", "power", "sums", "apply", "power", "sums"]
+    );
+    let found = steps(QUANTILE).unwrap();
+    let names: Vec<&str> = found.iter().map(Step::name).collect();
+    assert_eq!(
+        names,
+        ["impute", "piecewise", "piecewise", "piecewise", "piecewise"]
+    );
+    // A constant column: 0 up to its only value, and 1 beyond.
+    let Some(Step::Piecewise { x, y, .. }) = found.last() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(
+        (x.as_slice(), y.as_slice()),
+        (&[7.0, 7f64.next_up()][..], &[0.0, 1.0][..])
+    );
+}
+
+#[test]
+fn a_graph_that_deviates_anywhere_is_refused() {
+    for model in [YEO_JOHNSON, BOX_COX, QUANTILE] {
+        let parts = parts(model);
+        assert!(parts.len() > 8);
+        let same = changed(model, |_| {});
+        steps(&same).unwrap();
+        for &place in &parts {
+            let other = changed(model, |graph| {
+                let node = &mut graph.node[place];
+                node.op_type = if node.op_type == "Add" { "Sub" } else { "Add" }.into();
+            });
+            steps(&other).unwrap_err();
+            let swapped = changed(model, |graph| graph.node[place].input.reverse());
+            if swapped != same {
+                let error = steps(&swapped).unwrap_err();
+                assert!(!error.contains("blindscore"), "{error}");
+            }
+            let more = changed(model, |graph| {
+                let attribute = AttributeProto {
+                    name: "more".into(),
+                    ..AttributeProto::default()
+                };
+                graph.node[place].attribute.push(attribute);
+            });
+            steps(&more).unwrap_err();
+            let bare = changed(model, |graph| graph.node[place].attribute.clear());
+            if bare != same {
+                steps(&bare).unwrap_err();
+            }
+        }
+        let count = ModelProto::decode(model)
+            .unwrap()
+            .graph
+            .unwrap()
+            .initializer
+            .len();
+        for place in 0..count {
+            let mut ours = true;
+            let other = changed(model, |graph| {
+                let tensor = &mut graph.initializer[place];
+                // A power by itself is another transformer, and weights are another model.
+                let free = ["coef", "intercept", "shape_tensor"].contains(&&*tensor.name);
+                ours = !free && (model != BOX_COX || tensor.name != "pref_Powcst");
+                match tensor.float_data.first_mut() {
+                    Some(number) => *number = 5.0,
+                    None if !tensor.double_data.is_empty() => tensor.double_data[0] = -5.0,
+                    None if !tensor.int64_data.is_empty() => tensor.int64_data[0] = 5,
+                    None => panic!("{:?} holds nothing", tensor.name),
+                }
+            });
+            if ours {
+                steps(&other).unwrap_err();
+            }
+        }
+    }
+}
+
+#[test]
+fn nodes_of_this_crate_are_not_read_from_files() {
+    let own = changed(YEO_JOHNSON, |graph| {
+        let last = graph
+            .node
+            .iter()
+            .position(|node| node.op_type == "Scaler")
+            .unwrap();
+        graph.node[last].domain = "blindscore".into();
+    });
+    assert!(steps(&own).unwrap_err().contains("no converter writes"));
+}

@@ -1,0 +1,122 @@
+//! Transformers of scikit-learn, as its source computes them.
+
+use super::{NotRun, learning::text, not_run, standard::attribute, tensor::Tensor};
+use crate::onnx::proto::NodeProto;
+
+/// Magnitude of an exponent below which powers minus one have too few digits.
+const NO_EXPONENT: f64 = 1e-9;
+
+/// Runs a node that stands for a transformer.
+pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
+    let parts: Vec<&Tensor> = operands.iter().flatten().copied().collect();
+    let Some(first) = parts.first() else {
+        return not_run("it has no operands");
+    };
+    let (rows, _) = first.matrix()?;
+    let mut numbers = Vec::new();
+    for row in 0..rows {
+        for part in &parts {
+            let (its_rows, width) = part.matrix()?;
+            if its_rows != rows {
+                return not_run("parts of different lengths");
+            }
+            numbers.extend_from_slice(&part.as_numbers()?[row * width..(row + 1) * width]);
+        }
+    }
+    let columns = numbers.len() / rows.max(1);
+    let constant = |name: &str| match attribute(node, name).and_then(|value| value.t.as_ref()) {
+        Some(tensor) => Ok(Tensor::of(tensor)?.as_numbers()?.to_vec()),
+        None => not_run(format!("without {name}")),
+    };
+    if node.op_type == "SimpleImputer" {
+        let kept = attribute(node, "kept").map_or(&[][..], |kept| &kept.ints);
+        let (values, indicated) = (constant("values")?, attribute(node, "indicated"));
+        let flags = if indicated.is_some_and(|value| value.ints == [1]) {
+            columns
+        } else {
+            0
+        };
+        let mut filled = Vec::with_capacity(numbers.len() + rows * flags);
+        for row in numbers.chunks_exact(columns.max(1)) {
+            for (place, value) in kept.iter().zip(&values) {
+                let x = usize::try_from(*place).ok().and_then(|place| row.get(place));
+                filled.push(x.copied().filter(|x| !x.is_nan()).unwrap_or(*value));
+            }
+            filled.extend(row.iter().take(flags).map(|x| f64::from(u8::from(x.is_nan()))));
+        }
+        let width = values.len() + flags;
+        return Ok(Tensor::numbers(vec![rows, width], filled, first.kind()));
+    }
+    if node.op_type == "PowerTransformer" {
+        let lambdas = constant("lambdas")?;
+        let transform = match text(node, "method").as_deref() {
+            Some("yeo-johnson") => yeo_johnson,
+            _ => box_cox,
+        };
+        for (place, x) in numbers.iter_mut().enumerate() {
+            let Some(lambda) = lambdas.get(place % columns) else {
+                return not_run("lambdas are missing");
+            };
+            *x = transform(*x, *lambda);
+        }
+    } else {
+        let (quantiles, references) = (constant("quantiles")?, constant("references")?);
+        for (place, x) in numbers.iter_mut().enumerate() {
+            let start = place % columns * references.len();
+            let Some(quantiles) = quantiles.get(start..start + references.len()) else {
+                return not_run("quantiles are missing");
+            };
+            *x = quantile(*x, quantiles, &references);
+        }
+    }
+    Ok(Tensor::numbers(vec![rows, columns], numbers, first.kind()))
+}
+
+fn box_cox(x: f64, lambda: f64) -> f64 {
+    match x {
+        x if x <= 0.0 => f64::NAN,
+        x if lambda.abs() < NO_EXPONENT => x.ln(),
+        x => (x.powf(lambda) - 1.0) / lambda,
+    }
+}
+
+fn yeo_johnson(x: f64, lambda: f64) -> f64 {
+    if x < 0.0 {
+        -box_cox(1.0 - x, 2.0 - lambda)
+    } else {
+        box_cox(x + 1.0, lambda)
+    }
+}
+
+/// Returns the mean of an interpolation from below and one from above.
+fn quantile(x: f64, quantiles: &[f64], references: &[f64]) -> f64 {
+    if quantiles.first() == Some(&x) {
+        return 0.0;
+    }
+    if quantiles.last() == Some(&x) {
+        return 1.0;
+    }
+    let turned = |numbers: &[f64]| -> Vec<f64> { numbers.iter().rev().map(|number| -number).collect() };
+    let up = interpolated(x, quantiles, references);
+    let down = interpolated(-x, &turned(quantiles), &turned(references));
+    0.5 * (up - down)
+}
+
+/// Interpolates as `numpy.interp` does: at equal positions, the last one counts.
+fn interpolated(x: f64, positions: &[f64], values: &[f64]) -> f64 {
+    let reached = positions.iter().filter(|position| **position <= x).count();
+    let (Some(first), Some(last)) = (values.first(), values.last()) else {
+        return f64::NAN;
+    };
+    if x.is_nan() {
+        f64::NAN
+    } else if reached == 0 {
+        *first
+    } else if reached == positions.len() {
+        *last
+    } else {
+        let (low, high) = (positions[reached - 1], positions[reached]);
+        let slope = (values[reached] - values[reached - 1]) / (high - low);
+        slope * (x - low) + values[reached - 1]
+    }
+}
