@@ -289,7 +289,7 @@ mod tests {
 
     fn parse(text: &str, link: Link, labels: &str) -> Result<Fitted, String> {
         let labels: Vec<String> = labels.split(',').map(str::to_owned).collect();
-        let labels = (labels[0] != "").then_some(&labels[..]);
+        let labels = (!labels[0].is_empty()).then_some(&labels[..]);
         read(
             text.as_bytes().to_vec(),
             Some(link),

@@ -124,7 +124,11 @@ impl Average {
     /// with the weight 0 is left out.
     pub(super) fn members(&self) -> Result<(Linear, Vec<Member>), ImportError> {
         let refuse = |words: String| Err(ImportError::Graph(words));
-        if let Some(part) = self.parts.iter().find(|part| !(part.weight >= 0.0)) {
+        if let Some(part) = self
+            .parts
+            .iter()
+            .find(|part| part.weight.is_nan() || part.weight < 0.0)
+        {
             return refuse(format!(
                 "the model adds up probabilities of several models, one of them with the weight {}: weights must not be negative",
                 part.weight

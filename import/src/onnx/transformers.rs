@@ -103,7 +103,6 @@ fn replace(graph: &mut GraphProto, found: Vec<Option<Transformer>>) -> Vec<&'sta
             input: sources,
             output: vec![transformer.result],
             attribute: transformer.attributes,
-            ..NodeProto::default()
         };
     }
     mended

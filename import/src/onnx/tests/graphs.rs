@@ -47,10 +47,7 @@ impl Builder {
     }
 
     pub(super) fn input(mut self, name: &str, columns: i64, kind: DataType) -> Self {
-        let dimension = |value| Dimension {
-            value,
-            ..Dimension::default()
-        };
+        let dimension = |value| Dimension { value };
         let shape = TensorShapeProto {
             dim: vec![
                 dimension(None),
@@ -64,9 +61,7 @@ impl Builder {
                     elem_type: kind as i32,
                     shape: Some(shape),
                 })),
-                ..TypeProto::default()
             }),
-            ..ValueInfoProto::default()
         });
         self
     }
