@@ -16,7 +16,7 @@ pub enum Link {
     OneVsRest,
     /// `exp(s)` for each score: values behind a log link (Poisson, gamma and Tweedie regression).
     Exp,
-    /// The mean of the probabilities that several models give ([`Member`]): one of several classes.
+    /// The mean of the probabilities that several models give ([`Member`](super::Member)): one of several classes.
     Mean,
     /// One score for each pair of classes, `(0, 1), (0, 2), ..., (1, 2), ...`; a positive one is a
     /// vote for the second class of its pair. Between equally many votes, the sums of the scores
