@@ -130,7 +130,7 @@ def regressor(model, target=VALUE, table=NUMBERS):
 
 
 def vote(voting, weights=None, more=False):
-    """Several classifiers; skl2onnx converts them with `flatten_transform=False` and weights in an array only."""
+    """Several classifiers, in the only form that skl2onnx converts."""
     models = [("a", LogisticRegression()), ("b", discriminant_analysis.LinearDiscriminantAnalysis())]
     if more:
         models += [("c", LogisticRegression(C=0.001)), ("d", linear_model.RidgeClassifier(1000))]
