@@ -2,7 +2,9 @@
 
 mod graphs;
 mod refusals;
+mod repairs;
 mod transformers;
+mod trees;
 
 use super::*;
 use crate::{Choice, Ranges, choose, compare, settle};
