@@ -3,7 +3,9 @@
 mod combined;
 mod graphs;
 mod refusals;
+mod repairs;
 mod transformers;
+mod trees;
 
 use super::*;
 use crate::{Choice, Ranges, choose, compare, settle};

@@ -111,6 +111,17 @@ impl Builder {
         self
     }
 
+    pub(super) fn doubles(mut self, name: &str, shape: &[i64], values: &[f64]) -> Self {
+        self.0.initializer.push(TensorProto {
+            name: name.into(),
+            dims: shape.to_vec(),
+            data_type: DataType::Double as i32,
+            double_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
     pub(super) fn ints(mut self, name: &str, values: &[i64]) -> Self {
         self.0.initializer.push(TensorProto {
             name: name.into(),
@@ -134,12 +145,18 @@ impl Builder {
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
+        self.written_by("")
+    }
+
+    /// Returns the file as a converter of this name would write it.
+    pub(super) fn written_by(&self, converter: &str) -> Vec<u8> {
         let import = |domain: &str, version| OperatorSetIdProto {
             domain: domain.into(),
             version,
         };
         let model = ModelProto {
             ir_version: 8,
+            producer_name: converter.into(),
             opset_import: vec![import("", 17), import("ai.onnx.ml", 1)],
             producer_name: self.1.clone(),
             graph: Some(self.0.clone()),
@@ -193,6 +210,12 @@ impl Node {
     pub(super) fn text(self, name: &str, value: &str) -> Self {
         self.with(name, AttributeType::String, |attribute| {
             attribute.s = value.into()
+        })
+    }
+
+    pub(super) fn texts(self, name: &str, values: &[&str]) -> Self {
+        self.with(name, AttributeType::Strings, |attribute| {
+            attribute.strings = values.iter().map(|value| value.as_bytes().to_vec()).collect();
         })
     }
 
