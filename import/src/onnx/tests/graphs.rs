@@ -145,18 +145,12 @@ impl Builder {
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        self.written_by("")
-    }
-
-    /// Returns the file as a converter of this name would write it.
-    pub(super) fn written_by(&self, converter: &str) -> Vec<u8> {
         let import = |domain: &str, version| OperatorSetIdProto {
             domain: domain.into(),
             version,
         };
         let model = ModelProto {
             ir_version: 8,
-            producer_name: converter.into(),
             opset_import: vec![import("", 17), import("ai.onnx.ml", 1)],
             producer_name: self.1.clone(),
             graph: Some(self.0.clone()),

@@ -4,12 +4,12 @@ use super::{
     graphs::{Builder, node},
     read,
 };
+use crate::onnx::proto::tensor_proto::DataType;
 use blindscore_protocol::encoding::{Side, Step};
-use tract_onnx::pb::tensor_proto::DataType;
 
 /// Returns where a number equal to the threshold belongs.
 fn side(graph: &Builder, converter: &str) -> Side {
-    let fitted = read(&graph.written_by(converter)).unwrap();
+    let fitted = read(&graph.clone().by(converter).bytes()).unwrap();
     let steps = fitted.encoding.unwrap().steps;
     match steps.as_slice() {
         [Step::Bins { equal, edges, .. }] if *edges == [0.5] => *equal,
@@ -93,17 +93,17 @@ fn rest(transform: &str, decides: bool) -> Builder {
 
 #[test]
 fn scores_that_decide_are_not_divided_by_their_sum() {
-    let fitted = read(&rest("NONE", true).written_by("skl2onnx")).unwrap();
+    let fitted = read(&rest("NONE", true).by("skl2onnx").bytes()).unwrap();
     assert_eq!(fitted.coef, [[1.0, 2.0], [-3.0, 0.5]]);
     assert_eq!(
         fitted.labels.as_deref(),
         Some(&["4".to_owned(), "5".to_owned()][..])
     );
     for (transform, decides, converter) in [("NONE", false, "skl2onnx"), ("NONE", true, "another")] {
-        let error = read(&rest(transform, decides).written_by(converter)).unwrap_err();
+        let error = read(&rest(transform, decides).by(converter).bytes()).unwrap_err();
         assert!(error.to_string().contains("ReduceSum"), "{error}");
     }
     // These are probabilities.
-    let fitted = read(&rest("LOGISTIC", true).written_by("skl2onnx")).unwrap();
+    let fitted = read(&rest("LOGISTIC", true).by("skl2onnx").bytes()).unwrap();
     assert_eq!(fitted.link, blindscore_protocol::descriptor::Link::OneVsRest);
 }
