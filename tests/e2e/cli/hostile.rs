@@ -122,7 +122,7 @@ fn what_a_server_says_is_shown_and_steers_nothing() {
             r"\u{1b}[2J\u{1b}]0;pwned\u{7}: a\u{a}error: b",
         ),
         ("200 OK", r#"{"link": "\u001b[2J"}"#, "makes no sense"),
-        ("200 OK", &nested, "makes no sense: EOF while parsing"),
+        ("200 OK", &nested, "makes no sense: recursion limit exceeded"),
         (
             "302 Found\r\nlocation: http://a/\u{9b}2J",
             "",
