@@ -17,10 +17,10 @@ use blindscore_protocol::{
 use graphs::{Builder, node};
 
 const MODELS: [&[u8]; 4] = [
-    include_bytes!("../../../tests/fixtures/models/iris/model.onnx"),
-    include_bytes!("../../../tests/fixtures/models/iris-rest/model.onnx"),
-    include_bytes!("../../../tests/fixtures/models/breast-cancer-frame/model.onnx"),
-    include_bytes!("../../../tests/fixtures/models/diabetes-double/model.onnx"),
+    include_bytes!("../../../../tests/fixtures/models/iris/model.onnx"),
+    include_bytes!("../../../../tests/fixtures/models/iris-rest/model.onnx"),
+    include_bytes!("../../../../tests/fixtures/models/breast-cancer-frame/model.onnx"),
+    include_bytes!("../../../../tests/fixtures/models/diabetes-double/model.onnx"),
 ];
 
 fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
