@@ -26,10 +26,10 @@ const SHOWN: usize = 20;
 pub(crate) struct Api(Http);
 
 /// Model as the server describes it.
-pub(crate) struct Model {
+pub(crate) struct ServedModel {
     /// Name that the user asked for; the server may call the model something else.
     name: ModelAddress,
-    pub(crate) descriptor: descriptor::Model,
+    pub(crate) descriptor: descriptor::CheckedDescriptor,
 }
 
 /// Receipt for a key that the server stores.
@@ -55,7 +55,7 @@ impl Api {
     }
 
     /// Fetches the model and checks its descriptor, and its pin if one is given.
-    pub(crate) fn model(&self, args: &ModelArgs) -> anyhow::Result<Model> {
+    pub(crate) fn model(&self, args: &ModelArgs) -> anyhow::Result<ServedModel> {
         let name = &args.model;
         let descriptor: ModelDescriptor = match self.get(&format!("/v1/models/{name}"), DESCRIPTOR_BYTES) {
             Err(error) if error.recovery == Recovery::RefreshModel => {
@@ -73,13 +73,14 @@ impl Api {
             }
             answer => answer?,
         };
-        let descriptor = descriptor::Model::try_from(descriptor).context("the model can't be used")?;
+        let descriptor =
+            descriptor::CheckedDescriptor::try_from(descriptor).context("the model can't be used")?;
         if let Some(pin) = &args.model_id
             && let Some(refusal) = pin.refusal(&descriptor)
         {
             bail!("model_changed: {refusal}; nothing was sent to it");
         }
-        Ok(Model {
+        Ok(ServedModel {
             name: name.clone(),
             descriptor,
         })
@@ -122,7 +123,7 @@ impl Api {
     /// Scores `count` concatenated queries for `key` and returns their responses.
     pub(crate) fn score(
         &self,
-        model: &Model,
+        model: &ServedModel,
         key: KeyId,
         queries: &[u8],
         count: usize,

@@ -1,7 +1,7 @@
 //! A user's key: the secret half in a file, the public half on the server.
 
 use crate::{
-    api::{Api, Model, Receipt},
+    api::{Api, Receipt, ServedModel},
     args::ModelArgs,
     keyfile,
     screen::Screen,
@@ -83,7 +83,7 @@ fn remove_outdated(path: &Path) -> anyhow::Result<()> {
 
 impl Key {
     /// Opens the key for a model.
-    pub(crate) fn open(args: &ModelArgs, model: &Model) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &ModelArgs, model: &ServedModel) -> anyhow::Result<Self> {
         let path = keyfile::path(args, &model.descriptor.parameters())?;
         remove_outdated(&path)?;
         let Some(secret) = keyfile::read(&path)? else {

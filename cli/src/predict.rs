@@ -2,7 +2,7 @@
 //! model.
 
 use crate::{
-    api::{Api, Model},
+    api::{Api, ServedModel},
     args::PredictArgs,
     destination::Destination,
     key::Key,
@@ -46,7 +46,7 @@ struct Run<'a> {
     args: &'a PredictArgs,
     destination: &'a Destination,
     survey: &'a Survey,
-    model: Model,
+    model: ServedModel,
     key: Key,
     /// Features sent in place of rows that the model can't take.
     blank: Vec<f64>,

@@ -47,7 +47,7 @@ impl From<Thrown> for JsValue {
 /// Parsed model descriptor, and the encoder of its records.
 #[wasm_bindgen]
 pub struct Model {
-    model: descriptor::Model,
+    model: descriptor::CheckedDescriptor,
     encoder: Encoder,
 }
 
@@ -63,7 +63,7 @@ impl Model {
                 &format!("the model descriptor can't be read: {problem}"),
             )
         })?;
-        let model: descriptor::Model = descriptor.try_into().map_err(ClientError::from)?;
+        let model: descriptor::CheckedDescriptor = descriptor.try_into().map_err(ClientError::from)?;
         Ok(Self {
             encoder: Encoder::new(&model.inputs),
             model,

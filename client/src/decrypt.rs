@@ -2,7 +2,7 @@
 
 use crate::{ClientError, ClientKey, Scores};
 use blindscore_protocol::{
-    descriptor::Model,
+    descriptor::CheckedDescriptor,
     polynomial::product_coefficient,
     wire::{QueryId, Response},
 };
@@ -14,7 +14,12 @@ impl ClientKey {
     /// If the response is damaged, answers another query, or names another key or another version
     /// of the model. These checks find accidents: a server that deviates can make the holder of any
     /// key decrypt any scores.
-    pub fn decrypt(&self, model: &Model, query: QueryId, blob: &[u8]) -> Result<Scores, ClientError> {
+    pub fn decrypt(
+        &self,
+        model: &CheckedDescriptor,
+        query: QueryId,
+        blob: &[u8],
+    ) -> Result<Scores, ClientError> {
         let set = self.check_parameters(model)?;
         let response = Response::from_blob(blob, set.response_format(), model.outputs.len())?;
         if response.key != self.key_id() {

@@ -6,7 +6,7 @@ use crate::{
     glwe::{Randomness, SeededEncryption},
 };
 use blindscore_protocol::{
-    descriptor::{Inputs, Model, NormBound},
+    descriptor::{CheckedDescriptor, Inputs, NormBound},
     params::ParameterSet,
     wire::{Kind, Query},
 };
@@ -18,14 +18,14 @@ impl ClientKey {
     /// # Errors
     /// If the vector has the wrong length or a value that the model has no level for, or the key
     /// has another parameter set. Nothing is clamped or padded silently.
-    pub fn encrypt(&self, model: &Model, features: &[f64]) -> Result<Vec<u8>, ClientError> {
+    pub fn encrypt(&self, model: &CheckedDescriptor, features: &[f64]) -> Result<Vec<u8>, ClientError> {
         self.encrypt_with(model, features, Randomness::fresh()?)
     }
 
     /// Encrypts a feature vector with given randomness.
     pub(crate) fn encrypt_with(
         &self,
-        model: &Model,
+        model: &CheckedDescriptor,
         features: &[f64],
         randomness: Randomness,
     ) -> Result<Vec<u8>, ClientError> {
@@ -54,7 +54,7 @@ impl ClientKey {
         ))
     }
 
-    pub(crate) fn check_parameters(&self, model: &Model) -> Result<ParameterSet, ClientError> {
+    pub(crate) fn check_parameters(&self, model: &CheckedDescriptor) -> Result<ParameterSet, ClientError> {
         let set = model.parameters();
         if set.id() != self.parameters().id() {
             return Err(ClientError::ParameterSet {

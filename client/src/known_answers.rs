@@ -3,7 +3,7 @@
 
 use crate::{ClientError, ClientKey, EvaluationKeyGeneration, glwe::Randomness};
 use blindscore_protocol::{
-    descriptor::Model,
+    descriptor::CheckedDescriptor,
     params::ParameterSet,
     random::{MaskSeed, SAMPLER_SEED_BYTES, Sampler},
 };
@@ -43,7 +43,7 @@ impl ClientKey {
     /// Same as [`ClientKey::encrypt`].
     pub fn encrypt_from(
         &self,
-        model: &Model,
+        model: &CheckedDescriptor,
         features: &[f64],
         seeds: Seeds,
     ) -> Result<Vec<u8>, ClientError> {

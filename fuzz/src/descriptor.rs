@@ -3,7 +3,7 @@
 use crate::samples::{SAMPLES, middle};
 use blindscore_client::{Cell, Encoder};
 use blindscore_protocol::{
-    descriptor::{Model, ModelDescriptor, ModelPin},
+    descriptor::{CheckedDescriptor, ModelDescriptor, ModelPin},
     encoding::{Column, ColumnKind, Encoding, OneHotGroup},
     ids::KeyId,
     problem::Problem,
@@ -21,7 +21,7 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(descriptor) = serde_json::from_slice::<ModelDescriptor>(data) else {
         return;
     };
-    let Ok(model) = Model::try_from(descriptor) else {
+    let Ok(model) = CheckedDescriptor::try_from(descriptor) else {
         return;
     };
     let pin = model.pin();
@@ -71,7 +71,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Encodes some records: each has as many features as the model takes, or is refused.
-fn encode(model: &Model) {
+fn encode(model: &CheckedDescriptor) {
     let encoder = Encoder::new(&model.inputs);
     let texts = ["clerk", "great quality, never again", "\u{130}\u{3a3} x_1"];
     for (row, text) in texts.iter().enumerate() {
@@ -121,7 +121,7 @@ mod tests {
             include_bytes!("../seeds/descriptor/two-classes.json"),
             include_bytes!("../seeds/descriptor/pipeline.json"),
         ] {
-            serde_json::from_slice::<Model>(seed).unwrap();
+            serde_json::from_slice::<CheckedDescriptor>(seed).unwrap();
         }
     }
 }

@@ -70,7 +70,7 @@ impl Sample {
         Query::from_blob(&self.query, self.model.parameters().query_format(), features).expect("a good query")
     }
 
-    pub(crate) fn descriptor(&self) -> &descriptor::Model {
+    pub(crate) fn descriptor(&self) -> &descriptor::CheckedDescriptor {
         self.model.descriptor()
     }
 

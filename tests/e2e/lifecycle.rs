@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use blindscore_protocol::{descriptor::Model, problem::ProblemCode};
+use blindscore_protocol::{descriptor::CheckedDescriptor, problem::ProblemCode};
 use blindscore_tests::{Api, Reply, Server, User, digit};
 use serde_json::{Value, json};
 use std::{fs, sync::Barrier, thread};
@@ -12,7 +12,7 @@ fn models_are_described_and_cached_by_etag() {
     let server = Server::start();
     let api = server.api();
     let one = api.get("/v1/models/mnist-linear").expect_status(200);
-    let descriptor: Model = one.json();
+    let descriptor: CheckedDescriptor = one.json();
     assert_eq!(descriptor.inputs.count, digit(0).len());
     assert_eq!(one.header("cache-control"), "no-cache");
 

@@ -24,7 +24,7 @@ fn bundled() -> Arc<Model> {
         .clone()
 }
 
-fn descriptor(api: &Api) -> descriptor::Model {
+fn descriptor(api: &Api) -> descriptor::CheckedDescriptor {
     api.get("/v1/models/mnist-net-small").expect_status(200).json()
 }
 
@@ -170,7 +170,7 @@ fn bad_network_queries_are_refused() {
 }
 
 /// Returns a secret key that believes another public key to be its own.
-fn key_with_id(model: &descriptor::Model, id: KeyId) -> ClientKey {
+fn key_with_id(model: &descriptor::CheckedDescriptor, id: KeyId) -> ClientKey {
     let key = ClientKey::generate_secret(model.parameters()).expect("randomness");
     let mut bits = SecretKeyBits::from_blob(&key.to_bytes()).expect("just made");
     bits.key = id;

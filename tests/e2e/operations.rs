@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use blindscore_client::ClientKey;
-use blindscore_protocol::{KEY_HEADER, descriptor::Model, problem::ProblemCode};
+use blindscore_protocol::{KEY_HEADER, descriptor::CheckedDescriptor, problem::ProblemCode};
 use blindscore_tests::{Api, Server, User, digit};
 use std::{
     io::{Read, Write},
@@ -105,7 +105,7 @@ fn a_full_disk_is_said_to_be_full_and_nothing_is_lost() -> Result<()> {
 /// Stores a network's key, and returns a request to score with it.
 fn network_request(server: &Server) -> Vec<u8> {
     let api = server.api();
-    let model: Model = api.get("/v1/models/mnist-net").expect_status(200).json();
+    let model: CheckedDescriptor = api.get("/v1/models/mnist-net").expect_status(200).json();
     let (client, public) = ClientKey::generate(model.parameters()).expect("randomness");
     let (blob, id) = public.to_blob();
     api.put_key(id, &blob).expect_status(201);

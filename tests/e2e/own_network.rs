@@ -97,7 +97,7 @@ fn an_imported_network_decides_as_its_reference_does() -> Result<()> {
     let folder = models.path().to_str().context("a path in UTF-8")?;
     let server = Server::start_with(&["--models-dir", folder]);
     let api = server.api();
-    let model: descriptor::Model = api.get("/v1/models/digits-net").expect_status(200).json();
+    let model: descriptor::CheckedDescriptor = api.get("/v1/models/digits-net").expect_status(200).json();
     assert_eq!(
         (&*model.title, model.id.to_string()),
         ("Small digits", report["id"].as_str().context("an id")?.to_owned())

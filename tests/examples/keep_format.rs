@@ -8,7 +8,7 @@
 use anyhow::{Context, Result, ensure};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::Model,
+    descriptor::CheckedDescriptor,
     wire::{FORMAT_VERSION, QueryId},
 };
 use blindscore_tests::{Server, digit};
@@ -62,7 +62,7 @@ fn small_model() -> Result<Vec<u8>> {
 fn keep(server: &Server, model: &str, features: &[f64], folder: &Path) -> Result<Vec<u8>> {
     let api = server.api();
     let descriptor = api.get(&format!("/v1/models/{model}")).expect_status(200);
-    let parsed: Model = descriptor.json();
+    let parsed: CheckedDescriptor = descriptor.json();
     let (key, public) = ClientKey::generate(parsed.parameters())?;
     let (public, id) = public.to_blob();
     api.put_key(id, &public).expect_status(201);

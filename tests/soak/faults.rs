@@ -135,7 +135,7 @@ fn full_disk(report: &mut Report) -> Result<()> {
 /// Uploads a new key. Returns the response if the key was not stored.
 fn upload(
     connection: &mut Connection,
-    model: &blindscore_protocol::descriptor::Model,
+    model: &blindscore_protocol::descriptor::CheckedDescriptor,
     acknowledged: &mut Vec<User>,
 ) -> Result<Option<Answer>> {
     let mut user = User::of(model);

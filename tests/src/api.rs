@@ -2,7 +2,7 @@
 
 use blindscore_protocol::{
     KEY_HEADER, OCTET_STREAM,
-    descriptor::Model,
+    descriptor::CheckedDescriptor,
     ids::KeyId,
     problem::{Problem, ProblemCode},
 };
@@ -55,7 +55,7 @@ impl Api {
     }
 
     /// Fetches the descriptor of a model.
-    pub fn model(&self, name: &str) -> Model {
+    pub fn model(&self, name: &str) -> CheckedDescriptor {
         self.get(&format!("/v1/models/{name}")).expect_status(200).json()
     }
 

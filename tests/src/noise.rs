@@ -260,7 +260,7 @@ fn network_key_errors(key: &NetworkEvaluationKey, secret: &[u64], turn: usize) -
 
 /// Model whose responses are measured.
 struct Model {
-    descriptor: descriptor::Model,
+    descriptor: descriptor::CheckedDescriptor,
     engine: Engine,
     integers: Integers,
     /// Number of queries per key.

@@ -4,7 +4,7 @@ use crate::{User, digit};
 use blindscore_client::ClientError;
 use blindscore_engine::model::Registry;
 use blindscore_protocol::{
-    descriptor::Model,
+    descriptor::CheckedDescriptor,
     wire::{QueryId, Response},
 };
 
@@ -12,7 +12,7 @@ use blindscore_protocol::{
 ///
 /// # Errors
 /// Fails if it isn't a response of this model.
-pub fn answered(model: &Model, response: &[u8]) -> Result<QueryId, ClientError> {
+pub fn answered(model: &CheckedDescriptor, response: &[u8]) -> Result<QueryId, ClientError> {
     let format = model.parameters().response_format();
     Ok(Response::from_blob(response, format, model.outputs.len())?.query)
 }

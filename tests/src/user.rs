@@ -3,7 +3,7 @@
 use crate::{Api, answered};
 use blindscore_client::{ClientKey, Scores};
 use blindscore_engine::model::Registry;
-use blindscore_protocol::{descriptor::Model, ids::KeyId};
+use blindscore_protocol::{descriptor::CheckedDescriptor, ids::KeyId};
 use std::mem;
 
 /// User of one model: secret key, public key blob and descriptor.
@@ -13,12 +13,12 @@ pub struct User {
     /// Blob of the public key, for upload.
     pub public_key: Vec<u8>,
     /// Descriptor from the server.
-    pub model: Model,
+    pub model: CheckedDescriptor,
 }
 
 impl User {
     /// Generates keys for a model, without uploading any.
-    pub fn of(model: &Model) -> Self {
+    pub fn of(model: &CheckedDescriptor) -> Self {
         let params = model.parameters();
         let (key, public) = ClientKey::generate(params).expect("randomness");
         Self {

@@ -9,7 +9,7 @@ use blindscore_engine::{
     network::IntegerProjection,
 };
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, Model, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     params::ParameterSet,
     random::{MaskSeed, SAMPLER_SEED_BYTES, reproducible},
@@ -159,7 +159,7 @@ impl Vector {
     }
 
     /// Generates keys and query from the seeds.
-    fn encrypt(&mut self, mut key: ClientKey, model: &Model) -> Result<(EvaluationKey, Vec<u8>)> {
+    fn encrypt(&mut self, mut key: ClientKey, model: &CheckedDescriptor) -> Result<(EvaluationKey, Vec<u8>)> {
         let generation = key.start_evaluation_key_from(Seeds {
             masks: MaskSeed(unhex(&self.public_key.mask_seed)?),
             sampler: unhex(&self.public_key.sampler_seed)?,
@@ -179,7 +179,7 @@ impl Vector {
     }
 
     /// Decrypts the scores of the response with the secret key's blob.
-    fn decrypt(&self, model: &Model) -> Result<Vec<f64>> {
+    fn decrypt(&self, model: &CheckedDescriptor) -> Result<Vec<f64>> {
         let key = ClientKey::from_bytes(&STANDARD.decode(&self.secret_key.blob)?)?;
         let query = QueryId::of(&STANDARD.decode(&self.query.blob)?)?;
         let response = STANDARD.decode(&self.response.blob)?;
@@ -225,7 +225,7 @@ fn model(set: &ParameterSet) -> (Engine, u64) {
     }
 }
 
-fn descriptor(set: &ParameterSet, step: u64) -> Model {
+fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
     let output = |index: usize| Output {
         label: index.to_string(),
         offset: 0.25 * index as f64,

@@ -31,7 +31,7 @@ pub const MOST_FILE: u64 = 200_000_000;
 
 /// A loaded model: its description for clients, its engine, and the plain model.
 pub struct Model {
-    described: descriptor::Model,
+    described: descriptor::CheckedDescriptor,
     /// Shared by all addresses of one model.
     scoring: Arc<Scoring>,
 }
@@ -89,7 +89,7 @@ impl Model {
         Self::from_safetensors(&bytes)
     }
 
-    fn new(described: descriptor::Model, engine: Engine, plain: Plain) -> Self {
+    fn new(described: descriptor::CheckedDescriptor, engine: Engine, plain: Plain) -> Self {
         Self {
             described,
             scoring: Arc::new(Scoring { engine, plain }),
@@ -114,7 +114,7 @@ impl Model {
     }
 
     /// Returns the model's description for clients.
-    pub fn descriptor(&self) -> &descriptor::Model {
+    pub fn descriptor(&self) -> &descriptor::CheckedDescriptor {
         &self.described
     }
 

@@ -79,7 +79,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         accuracy: metadata.accuracy()?,
         version: None,
     };
-    let described = descriptor::Model::try_from(descriptor)?;
+    let described = descriptor::CheckedDescriptor::try_from(descriptor)?;
     let engine = Engine::Network(Box::new(NetworkEngine::new(params, &network)));
     let plain = Plain::Network { network, logit_scale };
     Ok(Model::new(described, engine, plain))

@@ -119,7 +119,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         .map(|output| (output.predicted, output.integers))
         .unzip();
     descriptor.id = fingerprint(&descriptor, &integers, &float.salt)?;
-    let described = descriptor::Model::try_from(descriptor)?;
+    let described = descriptor::CheckedDescriptor::try_from(descriptor)?;
     let engine = Engine::Linear(LinearEngine::new(params, &integers));
     let plain = Plain::Linear {
         model: Box::new(float),

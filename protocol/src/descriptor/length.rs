@@ -206,7 +206,9 @@ mod tests {
             let mut model = long(1, 1, "");
             model.formats = vec![crate::wire::FORMAT_VERSION];
             model.inputs.min = min;
-            crate::descriptor::Model::try_from(model).unwrap_err().to_string()
+            crate::descriptor::CheckedDescriptor::try_from(model)
+                .unwrap_err()
+                .to_string()
         };
         let words = model(-1e308);
         assert_eq!(words, "inputs.min is -1e308, outside -1e300 to 1e300");

@@ -12,24 +12,24 @@ use serde::Serialize;
 use std::ops::RangeInclusive;
 
 mod agreement;
+mod checked;
 #[cfg(test)]
 mod example;
 mod inputs;
 mod length;
 mod link;
 mod member;
-mod model;
 mod pin;
 mod read;
 mod task;
 
 pub use crate::decimal::short;
+pub use checked::CheckedDescriptor;
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
 pub use link::{Link, pairs, pairs_of};
 pub use member::Member;
-pub use model::Model;
 pub use pin::{ModelPin, ParsePinError};
 pub use task::Task;
 
@@ -148,7 +148,7 @@ impl Sizes {
     }
 }
 
-/// Description of a model that a server publishes, unchecked; [`Model`] is the checked one.
+/// Description of a model that a server publishes, unchecked; [`CheckedDescriptor`] is the checked one.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelDescriptor {

@@ -5,7 +5,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch},
 };
 use blindscore_engine::model::Registry;
-use blindscore_protocol::descriptor::{Model, ModelDescriptor};
+use blindscore_protocol::descriptor::{CheckedDescriptor, ModelDescriptor};
 use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub(super) struct Listing<'a> {
     /// Descriptors, sorted by name.
     #[schema(value_type = Vec<ModelDescriptor>)]
-    models: Vec<&'a Model>,
+    models: Vec<&'a CheckedDescriptor>,
 }
 
 /// Responses about the models, serialized once per registry.

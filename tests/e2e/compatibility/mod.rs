@@ -7,7 +7,7 @@
 use anyhow::Result;
 use blindscore_client::{ClientError, ClientKey, Scores};
 use blindscore_protocol::{
-    descriptor::Model,
+    descriptor::CheckedDescriptor,
     ids::KeyId,
     problem::{Problem, ProblemCode, Recovery},
     wire::{QueryId, WireError},
@@ -145,7 +145,7 @@ impl Kept {
 
     /// Checks that a response gives the scores that were decrypted when it was new.
     fn assert_decrypts(&self, response: &[u8]) -> Result<()> {
-        let model: Model = serde_json::from_slice(&self.read("model.json"))?;
+        let model: CheckedDescriptor = serde_json::from_slice(&self.read("model.json"))?;
         let query = QueryId::of(&self.read("query.bin"))?;
         let key = ClientKey::from_bytes(&self.read("secret_key.bin"))?;
         let Scores { scores, .. } = key.decrypt(&model, query, response)?;

@@ -63,12 +63,12 @@ pub(super) fn refused(file: &Path, more: &[&str], words: &[&str]) -> Result<()> 
 }
 
 /// Returns the descriptor of an imported model.
-fn descriptor(models: &Path, name: &str) -> Result<descriptor::Model> {
+fn descriptor(models: &Path, name: &str) -> Result<descriptor::CheckedDescriptor> {
     let path = models.join(format!("{name}@1.safetensors"));
     Ok(Model::load(&path)?.descriptor().clone())
 }
 
-fn feature_names(model: &descriptor::Model) -> Vec<&str> {
+fn feature_names(model: &descriptor::CheckedDescriptor) -> Vec<&str> {
     (0..model.inputs.count)
         .filter_map(|index| model.inputs.name(index))
         .collect()

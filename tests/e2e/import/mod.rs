@@ -10,7 +10,7 @@ mod words;
 
 use anyhow::{Context, Result};
 use blindscore_client::{ClientError, ClientKey, Scores};
-use blindscore_protocol::{descriptor::Model, problem::ProblemCode, wire::QueryId};
+use blindscore_protocol::{descriptor::CheckedDescriptor, problem::ProblemCode, wire::QueryId};
 use blindscore_tests::{Api, Server, blindscore};
 use serde::Deserialize;
 use serde_json::Value;
@@ -69,13 +69,13 @@ fn import_fixture(name: &str, models: &Path) -> Result<Value> {
 /// Client of one model, with its key on the server.
 struct Client<'a> {
     api: &'a Api,
-    model: Model,
+    model: CheckedDescriptor,
     key: ClientKey,
 }
 
 impl<'a> Client<'a> {
     fn new(api: &'a Api, name: &str) -> Result<Self> {
-        let model: Model = api.get(&format!("/v1/models/{name}")).expect_status(200).json();
+        let model: CheckedDescriptor = api.get(&format!("/v1/models/{name}")).expect_status(200).json();
         let (key, public) = ClientKey::generate(model.parameters())?;
         let (blob, id) = public.to_blob();
         api.put_key(id, &blob).expect_status(201);
@@ -246,12 +246,12 @@ fn versions_come_and_go_while_the_server_runs() -> Result<()> {
     }
     let reply = api.get("/v1/models/iris").expect_status(200);
     assert_ne!(reply.header("etag"), before);
-    let model: Model = reply.json();
+    let model: CheckedDescriptor = reply.json();
     assert_ne!(model.id, client.model.id);
     assert_eq!((model.version, model.inputs.max), (Some(2), 9.0));
 
     // The old version has an address of its own for as long as its file exists.
-    let pinned: Model = api.get("/v1/models/iris%401").expect_status(200).json();
+    let pinned: CheckedDescriptor = api.get("/v1/models/iris%401").expect_status(200).json();
     assert_eq!((pinned.name.as_str(), pinned.id), ("iris@1", client.model.id));
     score("/v1/models/iris@1/score").expect_status(200);
     fs::remove_file(models.path().join("iris@1.safetensors"))?;

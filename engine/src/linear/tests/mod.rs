@@ -7,7 +7,7 @@ mod privacy;
 use super::{IntegerOutput, LinearEngine, LinearKey};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, Model, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::{KeyId, ModelId},
     params::{LinearParams, ParameterSet},
     random::reproducible,
@@ -24,7 +24,7 @@ struct Fixture {
     params: LinearParams,
     client: ClientKey,
     key: LinearKey,
-    descriptor: Model,
+    descriptor: CheckedDescriptor,
     outputs: Vec<IntegerOutput>,
     engine: LinearEngine,
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::fourier::FourierContext;
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, Model, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
@@ -81,7 +81,7 @@ fn features(index: u8) -> Vec<i64> {
         .collect()
 }
 
-fn descriptor(network: &IntegerNetwork) -> Model {
+fn descriptor(network: &IntegerNetwork) -> CheckedDescriptor {
     let half_range = 2f64.powi(63) / network.amplitude();
     let outputs = network.biases.iter().enumerate();
     let descriptor = ModelDescriptor {
@@ -111,7 +111,7 @@ fn descriptor(network: &IntegerNetwork) -> Model {
     descriptor.try_into().unwrap()
 }
 
-fn query(model: &Model, features: &[i64]) -> Query {
+fn query(model: &CheckedDescriptor, features: &[i64]) -> Query {
     let features: Vec<f64> = features.iter().map(|&x| x as f64).collect();
     let blob = keys().client.encrypt(model, &features).unwrap();
     Query::from_blob(&blob, PARAMS.query_format(), FEATURES).unwrap()

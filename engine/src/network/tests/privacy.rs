@@ -1,14 +1,14 @@
 //! Leakage of a response about the model, besides its scores.
 
 use super::{FEATURES, IntegerNetwork, NetworkEngine, PARAMS, descriptor, features, keys, network, query};
-use blindscore_protocol::{descriptor::Model, wire::Query};
+use blindscore_protocol::{descriptor::CheckedDescriptor, wire::Query};
 
 /// Responses that the client tries to identify the model by.
 const RESPONSES: usize = 24;
 /// Wrong models among the client's guesses.
 const CANDIDATES: usize = 15;
 
-fn scores(engine: &NetworkEngine, model: &Model, query: &Query) -> Vec<f64> {
+fn scores(engine: &NetworkEngine, model: &CheckedDescriptor, query: &Query) -> Vec<f64> {
     let response = engine.score(query, &keys().key).unwrap();
     let blob = response.to_blob();
     keys()

@@ -9,18 +9,18 @@ use std::ops::Deref;
 /// the parameter set of its keys. Parsed once, from a [`ModelDescriptor`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "ModelDescriptor")]
-pub struct Model {
+pub struct CheckedDescriptor {
     descriptor: ModelDescriptor,
     parameters: ParameterSet,
 }
 
-impl Serialize for Model {
+impl Serialize for CheckedDescriptor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.descriptor.serialize(serializer)
     }
 }
 
-impl TryFrom<ModelDescriptor> for Model {
+impl TryFrom<ModelDescriptor> for CheckedDescriptor {
     type Error = DescriptorError;
 
     fn try_from(descriptor: ModelDescriptor) -> Result<Self, DescriptorError> {
@@ -51,13 +51,13 @@ impl TryFrom<ModelDescriptor> for Model {
     }
 }
 
-impl From<Model> for ModelDescriptor {
-    fn from(model: Model) -> Self {
+impl From<CheckedDescriptor> for ModelDescriptor {
+    fn from(model: CheckedDescriptor) -> Self {
         model.descriptor
     }
 }
 
-impl Deref for Model {
+impl Deref for CheckedDescriptor {
     type Target = ModelDescriptor;
 
     fn deref(&self) -> &ModelDescriptor {
@@ -65,7 +65,7 @@ impl Deref for Model {
     }
 }
 
-impl Model {
+impl CheckedDescriptor {
     /// Returns the same model under another name.
     ///
     /// # Errors
