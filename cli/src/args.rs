@@ -7,9 +7,13 @@ use blindscore_protocol::{
     name::ModelAddress,
     policy::REQUEST_TIMEOUT,
 };
+use blindscore_remote::{Api, Connection, KeyPlace, Naming, RemoteError, ServedModel, ServerUrl};
 use clap::{Args, Parser, Subcommand, value_parser};
-use std::path::{Path, PathBuf};
-use ureq::http::Uri;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use zeroize::Zeroizing;
 
 const WALK: &str = "\
 All steps, with the server's address given once:
@@ -139,8 +143,8 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct ModelArgs {
     /// Address of the server
-    #[arg(long, env = "BLINDSCORE_URL", value_name = "URL", value_parser = server_url)]
-    pub(crate) url: String,
+    #[arg(long, env = "BLINDSCORE_URL", value_name = "URL", value_parser = str::parse::<ServerUrl>)]
+    pub(crate) url: ServerUrl,
 
     /// Name of the model on the server
     #[arg(long, env = "BLINDSCORE_MODEL", value_name = "NAME")]
@@ -180,7 +184,7 @@ pub(crate) struct ConnectionArgs {
 
     /// Time limit of a request in seconds, including all retries and the pauses that a busy server
     /// asks for
-    #[arg(long, env = "BLINDSCORE_MAX_WAIT", value_name = "SECONDS", default_value_t = 600, value_parser = value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "BLINDSCORE_MAX_WAIT", value_name = "SECONDS", default_value_t = Connection::MAX_WAIT.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
     pub(crate) max_wait: u64,
 }
 
@@ -247,6 +251,36 @@ pub(crate) struct CsvFile<'a> {
     pub(crate) has_id: bool,
 }
 
+impl ConnectionArgs {
+    /// Returns the settings of the connection to a server.
+    pub(crate) fn to(&self, url: &ServerUrl, token: Option<&str>) -> Connection {
+        Connection {
+            token: token.map(|token| Zeroizing::new(token.to_owned())),
+            ca_cert: self.ca_cert.clone(),
+            timeout: Duration::from_secs(self.timeout),
+            max_wait: Duration::from_secs(self.max_wait),
+            ..Connection::new(url.clone(), Naming::Options)
+        }
+    }
+}
+
+impl ModelArgs {
+    /// Returns the settings of the connection to the server.
+    pub(crate) fn connection(&self) -> Connection {
+        self.connection.to(&self.url, self.token.as_deref())
+    }
+
+    /// Returns where the secret key is kept.
+    pub(crate) fn key_place(&self) -> KeyPlace {
+        self.key.clone().map_or(KeyPlace::Default, KeyPlace::File)
+    }
+
+    /// Fetches the model's description, and checks it.
+    pub(crate) fn fetch(&self, api: &Api) -> Result<ServedModel, RemoteError> {
+        api.model(&self.model, self.model_id.as_ref())
+    }
+}
+
 impl PredictArgs {
     /// Returns the file to score.
     pub(crate) fn file(&self) -> CsvFile<'_> {
@@ -267,15 +301,6 @@ impl LayoutArgs {
         } else {
             self.header
         }
-    }
-}
-
-/// Parses a server's address and removes the slash at its end.
-pub(crate) fn server_url(text: &str) -> Result<String, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    match (uri.scheme_str(), uri.host(), uri.query()) {
-        (Some("http" | "https"), Some(_), None) => Ok(text.trim_end_matches('/').to_owned()),
-        _ => Err("not http://HOST or https://HOST".into()),
     }
 }
 
@@ -300,25 +325,5 @@ mod tests {
         let mut known = CLIENT_VARIABLES.map(std::ffi::OsStr::new);
         known.sort();
         assert_eq!(used, known);
-    }
-
-    #[test]
-    fn urls() {
-        assert_eq!(server_url("http://[::1]:8080/"), Ok("http://[::1]:8080".into()));
-        assert_eq!(
-            server_url("https://scores.example/a"),
-            Ok("https://scores.example/a".into())
-        );
-        for bad in [
-            "",
-            "scores.example",
-            "/v1",
-            "ftp://a",
-            "http://",
-            "http://a/?b",
-            "http://a b",
-        ] {
-            assert!(server_url(bad).is_err(), "{bad:?}");
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! `inspect`: shows a model's descriptor, parameters and predicted precision.
 
-use crate::{find::find, text::plain};
+use crate::find::find;
 use blindscore_engine::model::{Model, Plain, PredictedError};
 use blindscore_protocol::{
     descriptor::{Inputs, Link, ModelDescriptor, NormBound},
     params::ParameterSet,
 };
+use blindscore_remote::text::plain;
 use clap::Args;
 use serde_json::{Value, json};
 use std::{

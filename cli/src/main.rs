@@ -1,24 +1,19 @@
 //! Program `blindscore`: scores CSV files on a server that can't read them, and makes model files.
 
-mod api;
 mod args;
 mod columns;
 mod complaint;
 mod destination;
 mod eval;
 mod find;
-mod http;
 mod import;
 mod inspect;
 mod key;
-mod keyfile;
+mod label;
 mod predict;
-mod roots;
 mod screen;
 mod source;
 mod table;
-mod text;
-mod trouble;
 mod types;
 mod writer;
 
@@ -45,7 +40,7 @@ fn main() -> ExitCode {
         Command::Types(args) => types::run(args).map(fine),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {}", text::lines(&format!("{error:#}")));
+        eprintln!("error: {}", blindscore_remote::text::lines(&format!("{error:#}")));
         ExitCode::FAILURE
     })
 }

@@ -1,11 +1,6 @@
 //! `types`: TypeScript types of a model's records.
 
-use crate::{
-    api::Api,
-    args::{ConnectionArgs, ModelArgs, server_url},
-    screen::Screen,
-    text::one_line,
-};
+use crate::{args::ConnectionArgs, screen::Screen};
 use anyhow::bail;
 use blindscore_client::Encoder;
 use blindscore_protocol::{
@@ -13,8 +8,9 @@ use blindscore_protocol::{
     encoding::{Categories, Column, ColumnKind, Encoding, Step},
     name::ModelAddress,
 };
+use blindscore_remote::{Api, ServerUrl, text::one_line};
 use clap::Args;
-use std::{fmt::Write as _, io::Write as _};
+use std::{fmt::Write as _, io::Write as _, sync::Arc};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,8 +29,8 @@ const LISTED: usize = 200;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TypesArgs {
     /// Address of the server
-    #[arg(env = "BLINDSCORE_URL", value_name = "URL", value_parser = server_url)]
-    url: String,
+    #[arg(env = "BLINDSCORE_URL", value_name = "URL", value_parser = str::parse::<ServerUrl>)]
+    url: ServerUrl,
 
     /// Name of the model on the server
     #[arg(env = "BLINDSCORE_MODEL", value_name = "MODEL")]
@@ -51,15 +47,9 @@ pub(crate) struct TypesArgs {
 
 /// Prints the types.
 pub(crate) fn run(args: TypesArgs) -> anyhow::Result<()> {
-    let args = ModelArgs {
-        url: args.url,
-        model: args.model,
-        model_id: None,
-        key: None,
-        token: args.token,
-        connection: args.connection,
-    };
-    let model = Api::new(&args, Screen::default())?.model(&args)?;
+    let connection = args.connection.to(&args.url, args.token.as_deref());
+    let api = Api::new(connection, Arc::new(Screen::default()))?;
+    let model = api.model(&args.model, None)?;
     let Some(types) = types(&model.descriptor) else {
         bail!(
             "the model takes {} numbers without names: its input is `ArrayLike<number>`, and needs no types of its own",

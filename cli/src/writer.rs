@@ -1,14 +1,10 @@
 //! CSV file of scores.
 
-use crate::{
-    complaint::Refusal,
-    destination::Destination,
-    table::Row,
-    text::{cell, plain},
-};
+use crate::{complaint::Refusal, destination::Destination, label::cell, table::Row};
 use anyhow::{Context, ensure};
 use blindscore_client::Scores;
 use blindscore_protocol::descriptor::{ModelDescriptor, Task};
+use blindscore_remote::text::plain;
 use std::fs::File;
 
 /// Name of the column with reasons.

@@ -1,6 +1,5 @@
 //! Answers to rows: of a model, and as a table has them.
 
-use crate::text::one_line;
 use anyhow::{Context, bail};
 use blindscore_client::Scores;
 use blindscore_import::same_label;
@@ -8,6 +7,7 @@ use blindscore_protocol::{
     columns::number,
     descriptor::{ModelDescriptor, Task},
 };
+use blindscore_remote::text::one_line;
 
 /// Maximum number of classes that a message names.
 const NAMED: usize = 12;

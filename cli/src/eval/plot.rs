@@ -1,8 +1,8 @@
 //! Picture of an evaluation: calibration, and the errors of encrypted scores.
 
 use super::answers::{Answers, classes};
-use crate::text::one_line;
 use blindscore_protocol::descriptor::{ModelDescriptor, Task};
+use blindscore_remote::text::one_line;
 use std::fmt::Write as _;
 
 /// Number of groups of rows that calibration compares.

@@ -1,20 +1,18 @@
 //! Calls of the HTTP API.
 
 use crate::{
-    args::ModelArgs,
+    Connection, HttpError, Progress, RemoteError,
     http::{Call, Http},
-    screen::Screen,
     text::one_line,
-    trouble::HttpError,
 };
-use anyhow::{Context, bail};
 use blindscore_protocol::{
-    descriptor::{self, DESCRIPTOR_BYTES, ModelDescriptor},
+    descriptor::{CheckedDescriptor, DESCRIPTOR_BYTES, ModelDescriptor, ModelPin},
     ids::KeyId,
     name::ModelAddress,
     problem::Recovery,
 };
 use serde::{Deserialize, de::DeserializeOwned};
+use std::sync::Arc;
 use ureq::http::Method;
 
 /// Maximum size of a receipt, in bytes.
@@ -23,20 +21,21 @@ const RECEIPT_LIMIT: usize = 1 << 16;
 const SHOWN: usize = 20;
 
 /// API of one server.
-pub(crate) struct Api(Http);
+pub struct Api(Http);
 
 /// Model as the server describes it.
-pub(crate) struct ServedModel {
+pub struct ServedModel {
     /// Name that the user asked for; the server may call the model something else.
     name: ModelAddress,
-    pub(crate) descriptor: descriptor::CheckedDescriptor,
+    /// Its description, which was checked.
+    pub descriptor: CheckedDescriptor,
 }
 
 /// Receipt for a key that the server stores.
 #[derive(Deserialize)]
-pub(crate) struct Receipt {
+pub struct Receipt {
     /// Time when the server will delete the key (RFC 3339).
-    pub(crate) expires_at: Option<String>,
+    pub expires_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,36 +48,54 @@ struct ModelName {
     name: String,
 }
 
+impl ServedModel {
+    /// Returns the name that the user asked for.
+    pub fn name(&self) -> &ModelAddress {
+        &self.name
+    }
+}
+
 impl Api {
-    pub(crate) fn new(args: &ModelArgs, screen: Screen) -> anyhow::Result<Self> {
-        Http::new(args, screen).map(Self)
+    /// Prepares requests to a server; nothing is sent.
+    ///
+    /// # Errors
+    /// If a setting can't be used.
+    pub fn new(connection: Connection, progress: Arc<dyn Progress>) -> Result<Self, RemoteError> {
+        Http::new(connection, progress).map(Self)
     }
 
-    /// Fetches the model and checks its descriptor, and its pin if one is given.
-    pub(crate) fn model(&self, args: &ModelArgs) -> anyhow::Result<ServedModel> {
-        let name = &args.model;
+    /// Returns the settings of the connection.
+    pub fn connection(&self) -> &Connection {
+        self.0.connection()
+    }
+
+    /// Returns where notes and progress are shown.
+    pub fn progress(&self) -> &dyn Progress {
+        self.0.progress()
+    }
+
+    /// Fetches a model's descriptor, and checks it and its pin if one is given.
+    ///
+    /// # Errors
+    /// If the server has no such model, it can't be used, or it is another one than the pinned.
+    pub fn model(&self, name: &ModelAddress, pin: Option<&ModelPin>) -> Result<ServedModel, RemoteError> {
         let descriptor: ModelDescriptor = match self.get(&format!("/v1/models/{name}"), DESCRIPTOR_BYTES) {
-            Err(error) if error.recovery == Recovery::RefreshModel => {
+            Err(cause) if cause.recovery == Recovery::RefreshModel => {
                 let Ok(ModelList { models }) = self.get("/v1/models", DESCRIPTOR_BYTES) else {
-                    bail!("{error}");
+                    return Err(cause.into());
                 };
                 let names = models.iter().take(SHOWN).map(|model| one_line(&model.name));
-                let names = names.collect::<Vec<_>>().join(", ");
-                match models.len() {
-                    count if count > SHOWN => {
-                        bail!("{error}; the server has {names} and {} more", count - SHOWN)
-                    }
-                    _ => bail!("{error}; the server has {names}"),
+                let mut known = names.collect::<Vec<_>>().join(", ");
+                if models.len() > SHOWN {
+                    known += &format!(" and {} more", models.len() - SHOWN);
                 }
+                return Err(RemoteError::NoModel { cause, known });
             }
             answer => answer?,
         };
-        let descriptor =
-            descriptor::CheckedDescriptor::try_from(descriptor).context("the model can't be used")?;
-        if let Some(pin) = &args.model_id
-            && let Some(refusal) = pin.refusal(&descriptor)
-        {
-            bail!("model_changed: {refusal}; nothing was sent to it");
+        let descriptor = CheckedDescriptor::try_from(descriptor).map_err(RemoteError::Descriptor)?;
+        if let Some(refusal) = pin.and_then(|pin| pin.refusal(&descriptor)) {
+            return Err(RemoteError::Pinned(refusal));
         }
         Ok(ServedModel {
             name: name.clone(),
@@ -87,7 +104,7 @@ impl Api {
     }
 
     /// Fetches the receipt of a key, if the server has the key.
-    pub(crate) fn key(&self, id: KeyId) -> Result<Option<Receipt>, HttpError> {
+    pub fn key(&self, id: KeyId) -> Result<Option<Receipt>, HttpError> {
         match self.get(&key_path(id), RECEIPT_LIMIT) {
             Err(error) if error.recovery == Recovery::UploadKey => Ok(None),
             answer => answer.map(Some),
@@ -95,7 +112,7 @@ impl Api {
     }
 
     /// Uploads a public key.
-    pub(crate) fn put_key(&self, id: KeyId, blob: &[u8]) -> Result<Receipt, HttpError> {
+    pub fn put_key(&self, id: KeyId, blob: &[u8]) -> Result<Receipt, HttpError> {
         self.json(Call {
             method: Method::PUT,
             path: &key_path(id),
@@ -106,7 +123,7 @@ impl Api {
     }
 
     /// Removes a key and returns whether it was there.
-    pub(crate) fn delete_key(&self, id: KeyId) -> Result<bool, HttpError> {
+    pub fn delete_key(&self, id: KeyId) -> Result<bool, HttpError> {
         let call = Call {
             method: Method::DELETE,
             path: &key_path(id),
@@ -121,7 +138,7 @@ impl Api {
     }
 
     /// Scores `count` concatenated queries for `key` and returns their responses.
-    pub(crate) fn score(
+    pub fn score(
         &self,
         model: &ServedModel,
         key: KeyId,

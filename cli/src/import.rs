@@ -1,15 +1,13 @@
 //! `import`: makes a model file from a fitted model.
 
-mod report;
-
-use blindscore_import::{Request, TableOptions, defaults, import, limits};
+use blindscore_import::{Report, Request, TableOptions, defaults, import, limits};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::{Link, Task},
     name::ModelName,
 };
+use blindscore_remote::text::plain;
 use clap::Args;
-use report::Report;
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -190,7 +188,9 @@ pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
     if json {
         writeln!(out, "{:#}", report.as_json())?;
     } else {
-        report.write(&mut out)?;
+        for line in report.lines() {
+            writeln!(out, "{}", plain(&line))?;
+        }
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! File of the secret key: only its owner can read it, and it is complete or absent.
 
-use crate::args::ModelArgs;
-use anyhow::Context;
+use crate::{Connection, RemoteError};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
     params::ParameterSet,
@@ -19,25 +18,40 @@ use zeroize::Zeroizing;
 /// Maximum size of a key file, in bytes; exported keys are a few hundred bytes.
 const LIMIT: u64 = 1 << 16;
 
-/// Returns the path of the key for a model of this set: from the arguments, or one for each server
-/// and parameter set.
-pub(crate) fn path(args: &ModelArgs, set: &ParameterSet) -> anyhow::Result<PathBuf> {
-    if let Some(path) = &args.key {
-        return Ok(path.clone());
+/// Where a secret key is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// A file for each server and parameter set, in the user's data directory.
+    Default,
+    /// This file.
+    File(PathBuf),
+}
+
+impl KeyPlace {
+    /// Returns the path of the key for a model of this set.
+    ///
+    /// # Errors
+    /// If the user has no data directory.
+    pub fn path(&self, connection: &Connection, set: &ParameterSet) -> Result<PathBuf, RemoteError> {
+        if let Self::File(path) = self {
+            return Ok(path.clone());
+        }
+        let base = choose_base_strategy().map_err(|_| {
+            let setting = connection.naming.setting("key");
+            RemoteError::Setting(format!("there is no home directory: pass {setting}"))
+        })?;
+        Ok(base
+            .data_dir()
+            .join("blindscore")
+            .join(folder(connection.url.as_str()))
+            .join(format!("{}.key", set.name())))
     }
-    let data = choose_base_strategy()
-        .context("there is no home directory: pass --key")?
-        .data_dir();
-    Ok(data
-        .join("blindscore")
-        .join(folder(&args.url))
-        .join(format!("{}.key", set.name())))
 }
 
 /// Removes keys of earlier versions: the one at `path`, and those of retired parameter sets beside
 /// it. They can't be used any more, and a network's key protected inputs less well than it should
 /// have (SECURITY.md). Returns the removed paths.
-pub(crate) fn remove_outdated(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn remove_outdated(path: &Path) -> Result<Vec<PathBuf>, RemoteError> {
     let retired = ParameterSet::RETIRED.map(|name| path.with_file_name(format!("{name}.key")));
     let mut removed = Vec::new();
     for path in retired.into_iter().chain([path.to_owned()]) {
@@ -50,18 +64,19 @@ pub(crate) fn remove_outdated(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Returns whether a file is a secret key of an earlier format.
-fn is_outdated(path: &Path) -> anyhow::Result<bool> {
-    let reading = || format!("can't read {}", path.display());
+fn is_outdated(path: &Path) -> Result<bool, RemoteError> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        file => file.with_context(reading)?,
+        file => file.map_err(failed("read", path))?,
     };
-    if !file.metadata().with_context(reading)?.is_file() {
+    if !file.metadata().map_err(failed("read", path))?.is_file() {
         return Ok(false);
     }
     let mut head = Zeroizing::new(Vec::with_capacity(HEADER_BYTES));
     let length = HEADER_BYTES as u64;
-    file.take(length).read_to_end(&mut head).with_context(reading)?;
+    file.take(length)
+        .read_to_end(&mut head)
+        .map_err(failed("read", path))?;
     Ok(Header::is_of_earlier_format(&head) && Header::kind_of(&head) == Some(Kind::SecretKey))
 }
 
@@ -79,24 +94,25 @@ fn folder(url: &str) -> String {
 }
 
 /// Reads the key, if the file exists.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Option<ClientKey>> {
+pub(crate) fn read(path: &Path) -> Result<Option<ClientKey>, RemoteError> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file
-            .with_context(|| format!("can't read {}", path.display()))?
-            .take(LIMIT),
+        file => file.map_err(failed("read", path))?.take(LIMIT),
     };
     // Reserved up front: growing would leave copies of the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT as usize + 1));
-    file.read_to_end(&mut bytes)
-        .with_context(|| format!("can't read {}", path.display()))?;
-    let key =
-        ClientKey::from_bytes(&bytes).with_context(|| format!("{} is not a secret key", path.display()))?;
-    Ok(Some(key))
+    file.read_to_end(&mut bytes).map_err(failed("read", path))?;
+    match ClientKey::from_bytes(&bytes) {
+        Ok(key) => Ok(Some(key)),
+        Err(cause) => Err(RemoteError::NotAKey {
+            path: path.to_owned(),
+            cause,
+        }),
+    }
 }
 
 /// Writes a new key unless there is one already; returns whether it did.
-pub(crate) fn create(path: &Path, key: &ClientKey) -> anyhow::Result<bool> {
+pub(crate) fn create(path: &Path, key: &ClientKey) -> Result<bool, RemoteError> {
     store(path, key, |file| match file.persist_noclobber(path) {
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
         done => done.map(|_| true),
@@ -104,7 +120,7 @@ pub(crate) fn create(path: &Path, key: &ClientKey) -> anyhow::Result<bool> {
 }
 
 /// Writes a key in place of an existing one.
-pub(crate) fn replace(path: &Path, key: &ClientKey) -> anyhow::Result<()> {
+pub(crate) fn replace(path: &Path, key: &ClientKey) -> Result<(), RemoteError> {
     store(path, key, |file| file.persist(path).map(drop))
 }
 
@@ -112,7 +128,7 @@ fn store<T>(
     path: &Path,
     key: &ClientKey,
     persist: impl FnOnce(NamedTempFile) -> Result<T, PersistError>,
-) -> anyhow::Result<T> {
+) -> Result<T, RemoteError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -129,12 +145,21 @@ fn store<T>(
         }
         Ok(done)
     };
-    stored().with_context(|| format!("can't write {}", path.display()))
+    stored().map_err(failed("write", path))
 }
 
 /// Removes the key file.
-pub(crate) fn remove(path: &Path) -> anyhow::Result<()> {
-    fs::remove_file(path).with_context(|| format!("can't remove {}", path.display()))
+pub(crate) fn remove(path: &Path) -> Result<(), RemoteError> {
+    fs::remove_file(path).map_err(failed("remove", path))
+}
+
+/// Names what was tried in an error of the operating system.
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RemoteError {
+    move |cause| RemoteError::File {
+        action,
+        path: path.to_owned(),
+        cause,
+    }
 }
 
 #[cfg(test)]
@@ -202,7 +227,7 @@ mod tests {
         let path = dir.path().join("a.key");
         for bytes in [vec![], b"not a key".to_vec(), vec![0; 1 << 20]] {
             fs::write(&path, bytes).unwrap();
-            let error = format!("{:#}", read(&path).unwrap_err());
+            let error = read(&path).unwrap_err().to_string();
             assert!(error.contains("a.key is not a secret key"), "{error}");
         }
         assert!(read(dir.path()).is_err());

@@ -1,12 +1,10 @@
 //! Text from others, above all from a server, made safe to show or write.
 
-use blindscore_protocol::columns::number;
-
 /// Maximum number of characters of a server's text to show.
 const SHOWN: usize = 1_000;
 
 /// Returns a server's text as one line of bounded length that can't control a terminal.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut shown = text.char_indices().map(|(place, _)| place);
     match shown.nth(SHOWN) {
         Some(end) => plain(&text[..end]) + "...",
@@ -15,13 +13,13 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// Returns lines that can't control a terminal.
-pub(crate) fn lines(text: &str) -> String {
+pub fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(plain).collect();
     lines.join("\n")
 }
 
 /// Escapes control characters, and characters that change the direction of the text after them.
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || is_mark(c) {
@@ -29,19 +27,6 @@ pub(crate) fn plain(text: &str) -> String {
         } else {
             plain.push(c);
         }
-    }
-    plain
-}
-
-/// Returns a label for a cell of a CSV file: plain, and never a formula to spreadsheets, which take
-/// text with certain first characters for one. Numbers may start with these, and stay as they are.
-pub(crate) fn cell(label: &str) -> String {
-    let plain = plain(label);
-    let starts = plain
-        .trim_start()
-        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
-    if starts && number(&plain).is_none() {
-        return format!("'{plain}");
     }
     plain
 }
@@ -66,26 +51,5 @@ mod tests {
         assert_eq!(lines("a\n\u{1b}b\n"), "a\n\\u{1b}b\n");
         let long = one_line(&"ä".repeat(100_000));
         assert!(long.chars().count() == SHOWN + 3 && long.ends_with("ä..."));
-    }
-
-    #[test]
-    fn no_label_is_a_formula() {
-        for (label, cell_of_it) in [
-            ("=HYPERLINK(\"http://a\")", "'=HYPERLINK(\"http://a\")"),
-            ("+a", "'+a"),
-            ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
-            ("@SUM(1)", "'@SUM(1)"),
-            (" =1", "' =1"),
-            ("＝1", "'＝1"),
-            ("\t=1", "\\u{9}=1"),
-            ("-1", "-1"),
-            ("+1", "+1"),
-            ("-1e3", "-1e3"),
-            ("a=b", "a=b"),
-            ("'=", "'="),
-            ("", ""),
-        ] {
-            assert_eq!(cell(label), cell_of_it);
-        }
     }
 }

@@ -1,23 +1,106 @@
-//! Errors of HTTP requests, and possible recoveries.
+//! Errors of requests and of key files, and possible recoveries.
 
-use crate::text::one_line;
-use blindscore_protocol::{policy, problem::Recovery};
+use crate::{Connection, text::one_line};
+use blindscore_client::ClientError;
+use blindscore_protocol::{descriptor::DescriptorError, policy, problem::Recovery, random::EntropyError};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
-    fmt,
+    fmt, io,
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 use ureq::{Error, http::HeaderMap};
 
+/// Why something failed that needs a server or a key file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// A request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The server has no model of this name.
+    #[error("{cause}; the server has {known}")]
+    NoModel {
+        /// The server's answer.
+        cause: HttpError,
+        /// Names of models that it has.
+        known: String,
+    },
+    /// The server describes the model in a way that can't be used.
+    #[error("the model can't be used: {0}")]
+    Descriptor(DescriptorError),
+    /// The model is not the one whose id the caller accepts.
+    #[error("model_changed: {0}; nothing was sent to it")]
+    Pinned(String),
+    /// The model changed, and the caller has not agreed to the difference.
+    #[error(
+        "model_changed: {cause}; nothing more was sent, because the model is not the one that the rows were checked \
+         against: {difference}. Running {again} again accepts this"
+    )]
+    Changed {
+        /// The server's answer.
+        cause: HttpError,
+        /// What is different.
+        difference: String,
+        /// What the user may run again.
+        again: &'static str,
+    },
+    /// The ranges of the model exclude their own centre.
+    #[error("the model can't be used: its ranges exclude their own centre: {0}")]
+    NoBlank(ClientError),
+    /// Encryption or decryption failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// There is no randomness, so there are no keys.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// A setting can't be used.
+    #[error("{0}")]
+    Setting(String),
+    /// The evaluation key could not be uploaded.
+    #[error("the public key was not uploaded: {0}")]
+    Upload(HttpError),
+    /// A key file can't be read, written or removed.
+    #[error("can't {action} {}: {cause}", path.display())]
+    File {
+        /// What was tried: read, write or remove.
+        action: &'static str,
+        /// Path of the file.
+        path: PathBuf,
+        /// Error of the operating system.
+        cause: io::Error,
+    },
+    /// A file is no key.
+    #[error("{} is not a secret key: {cause}", path.display())]
+    NotAKey {
+        /// Path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: ClientError,
+    },
+    /// The key in a file is for another parameter set than the model's.
+    #[error("the key in {} is for parameter set {key}, but the model uses {model}", path.display())]
+    OtherSet {
+        /// Path of the file.
+        path: PathBuf,
+        /// Parameter set of the key.
+        key: &'static str,
+        /// Parameter set of the model.
+        model: &'static str,
+    },
+}
+
 /// Why a request failed.
 #[derive(Debug)]
-pub(crate) struct HttpError {
+pub struct HttpError {
     message: String,
+    /// Status of the answer, if there was one.
+    pub status: Option<u16>,
     /// Recovery that may help.
-    pub(crate) recovery: Recovery,
+    pub recovery: Recovery,
     /// Time that the server asks to wait.
-    pub(crate) retry_after: Option<Duration>,
+    pub retry_after: Option<Duration>,
 }
 
 impl HttpError {
@@ -25,6 +108,7 @@ impl HttpError {
     pub(crate) fn of(message: String) -> Self {
         Self {
             message,
+            status: None,
             recovery: Recovery::None,
             retry_after: None,
         }
@@ -38,11 +122,13 @@ impl HttpError {
     }
 
     /// Creates the error for a missing or incomplete response.
-    pub(crate) fn unanswered(base: &str, path: &str, error: &Error) -> Self {
+    pub(crate) fn unanswered(connection: &Connection, path: &str, error: &Error) -> Self {
+        let base = &connection.url;
         if let Some(problem) = certificate(error) {
+            let setting = connection.naming.setting("ca-cert");
             return Self::of(format!(
                 "the certificate of {base} is not trusted: {problem}. If a private authority has signed it, pass that authority's certificate with \
-                 --ca-cert"
+                 {setting}"
             ));
         }
         match error {
@@ -70,6 +156,7 @@ impl HttpError {
         };
         Self {
             message: one_line(&message),
+            status: Some(status),
             recovery: Recovery::deserialize(&problem["recovery"]).unwrap_or(Recovery::of_status(status)),
             retry_after: headers
                 .get("retry-after")
@@ -80,21 +167,23 @@ impl HttpError {
 
     /// Creates the error for a redirect. The user has not chosen the new place, and has to confirm
     /// it.
-    pub(crate) fn redirected(base: &str, path: &str, headers: &HeaderMap) -> Self {
+    pub(crate) fn redirected(connection: &Connection, path: &str, headers: &HeaderMap) -> Self {
+        let (base, setting) = (&connection.url, connection.naming.setting("url"));
         let place = headers
             .get("location")
             .map(|place| String::from_utf8_lossy(place.as_bytes()));
         let place = place.as_deref().unwrap_or("an address that it doesn't name");
         let place = one_line(place.strip_suffix(path).unwrap_or(place));
         Self::of(format!(
-            "{base} redirects to {place}: redirects are not followed. If that is the right server, pass its address with --url"
+            "{base} redirects to {place}: redirects are not followed. If that is the right server, pass its address with {setting}"
         ))
     }
 
     /// Adds that another retry would come too late.
-    pub(crate) fn too_late(mut self, delay: Duration, max_wait: Duration) -> Self {
-        let (delay, max_wait) = (delay.as_secs_f64(), max_wait.as_secs());
-        self.message += &format!("; retrying in {delay:.1} s would exceed the {max_wait} s of --max-wait");
+    pub(crate) fn too_late(mut self, delay: Duration, connection: &Connection) -> Self {
+        let (delay, max_wait) = (delay.as_secs_f64(), connection.max_wait.as_secs());
+        let setting = connection.naming.setting("max-wait");
+        self.message += &format!("; retrying in {delay:.1} s would exceed the {max_wait} s of {setting}");
         self
     }
 }
@@ -228,14 +317,16 @@ mod tests {
 
     #[test]
     fn redirects_name_the_place() {
+        let connection = Connection::new("http://a".parse().unwrap(), crate::Naming::Options);
         let to = |place: &str| {
-            let error = HttpError::redirected("http://a", "/v1/models/m", &headers("location", place));
+            let headers = headers("location", place);
+            let error = HttpError::redirected(&connection, "/v1/models/m", &headers);
             assert_eq!(error.recovery, Recovery::None);
             error.to_string()
         };
         assert!(to("https://b:1/x/v1/models/m").starts_with("http://a redirects to https://b:1/x: "));
         assert!(to("/login").contains("redirects to /login: "));
-        let nowhere = HttpError::redirected("http://a", "/", &HeaderMap::new()).to_string();
+        let nowhere = HttpError::redirected(&connection, "/", &HeaderMap::new()).to_string();
         assert!(nowhere.contains("doesn't name"), "{nowhere}");
     }
 

@@ -1,19 +1,15 @@
-//! Report on an import, as a table or as JSON.
+//! Report on an import, as lines of text or as JSON.
 
-use crate::text::plain;
-use blindscore_import::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, bound};
+use crate::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, bound};
 use blindscore_protocol::encoding::{Encoding, Step};
 use serde_json::{Map, Value, json};
-use std::{
-    fmt::Display,
-    io::{self, Write},
-};
+use std::fmt::Display;
 
 /// Most rows in the table of outputs.
 const SHOWN: usize = 12;
 
 /// Report on an import: rows common to all models, and rows of one kind of model.
-pub(super) struct Report {
+pub struct Report {
     head: String,
     chosen: Vec<String>,
     measured: Vec<String>,
@@ -23,7 +19,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Describes a finished import.
-    pub(super) fn new(imported: &Imported) -> Self {
+    pub fn new(imported: &Imported) -> Self {
         let mut report = Self::common(imported);
         if let Kind::Linear(linear) = &imported.kind {
             report.linear(linear);
@@ -326,20 +322,20 @@ impl Report {
         }
     }
 
-    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        for line in [&self.head].into_iter().chain(&self.chosen).chain(&self.measured) {
-            writeln!(out, "{}", plain(line))?;
-        }
+    /// Returns the report as lines of text. They show names from the model's file as they are.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.head.clone()];
+        lines.extend_from_slice(&self.chosen);
+        lines.extend_from_slice(&self.measured);
         if !self.table.is_empty() {
-            writeln!(out)?;
+            lines.push(String::new());
         }
-        for line in &self.table {
-            writeln!(out, "{}", plain(line))?;
-        }
-        Ok(())
+        lines.extend_from_slice(&self.table);
+        lines
     }
 
-    pub(super) fn as_json(&self) -> Value {
+    /// Returns the report as an object.
+    pub fn as_json(&self) -> Value {
         self.json.clone().into()
     }
 }

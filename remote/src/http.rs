@@ -1,11 +1,13 @@
 //! HTTP requests with retries.
 
-use crate::{args::ModelArgs, roots, screen::Screen, trouble::HttpError};
-use anyhow::Context;
+use crate::{Connection, HttpError, Progress, RemoteError, roots};
 use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, policy, problem::Recovery};
 use std::{
-    cell::Cell,
     hash::{BuildHasher, Hasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -13,25 +15,19 @@ use ureq::{
     Agent,
     http::{self, HeaderValue, Method},
 };
-use zeroize::Zeroizing;
 
 /// Retries while a server has never answered: its address may be wrong.
 const FIRST_TRIES: usize = 3;
 /// Maximum size of problem details, in bytes.
 const PROBLEM_LIMIT: usize = 1 << 16;
 
-/// Connection settings of one server.
+/// Requests to one server.
 pub(crate) struct Http {
     agent: Agent,
-    base: String,
-    token: Option<Zeroizing<String>>,
-    /// Time limit of one try, plus the time that its bytes take.
-    timeout: Duration,
-    /// Time limit of a request, including all retries and pauses.
-    max_wait: Duration,
-    screen: Screen,
+    connection: Connection,
+    progress: Arc<dyn Progress>,
     /// Whether the server has ever answered.
-    known: Cell<bool>,
+    known: AtomicBool,
 }
 
 /// Content of a request.
@@ -47,36 +43,46 @@ pub(crate) struct Call<'a> {
 }
 
 impl Http {
-    pub(crate) fn new(args: &ModelArgs, screen: Screen) -> anyhow::Result<Self> {
+    pub(crate) fn new(connection: Connection, progress: Arc<dyn Progress>) -> Result<Self, RemoteError> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // A redirect may lead to anyone.
             .max_redirects(0)
             .timeout_connect(Some(Duration::from_secs(10)))
-            .tls_config(roots::tls(args.connection.ca_cert.as_deref())?)
+            .tls_config(roots::tls(&connection)?)
             .user_agent(concat!("blindscore/", env!("CARGO_PKG_VERSION")))
             .build();
-        if let Some(token) = &args.token {
-            HeaderValue::from_str(token).context(
-                "the token has characters that can't stand in a header, perhaps a line break at its end",
-            )?;
+        if let Some(token) = &connection.token
+            && HeaderValue::from_str(token).is_err()
+        {
+            return Err(RemoteError::Setting(
+                "the token has characters that can't stand in a header, perhaps a line break at its end"
+                    .into(),
+            ));
         }
         Ok(Self {
             agent: config.into(),
-            base: args.url.clone(),
-            token: args.token.clone().map(Zeroizing::new),
-            timeout: Duration::from_secs(args.connection.timeout),
-            max_wait: Duration::from_secs(args.connection.max_wait),
-            screen,
-            known: Cell::new(false),
+            connection,
+            progress,
+            known: AtomicBool::new(false),
         })
+    }
+
+    /// Returns the settings.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Returns where progress is shown.
+    pub(crate) fn progress(&self) -> &dyn Progress {
+        &*self.progress
     }
 
     /// Sends a request and returns the body of the response. Retries while the server or the
     /// network may recover.
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, HttpError> {
         let started = Instant::now();
-        let left = || self.max_wait.saturating_sub(started.elapsed());
+        let left = || self.connection.max_wait.saturating_sub(started.elapsed());
         let mut retries = 0;
         loop {
             let error = match self.send_once(call, left()) {
@@ -84,14 +90,14 @@ impl Http {
                 other => return other,
             };
             let pause = match policy::pause(retries, error.retry_after, chance()) {
-                Some(pause) if self.known.get() || retries < FIRST_TRIES => pause,
+                Some(pause) if self.known.load(Ordering::Relaxed) || retries < FIRST_TRIES => pause,
                 _ => return Err(error),
             };
             if pause >= left() {
-                return Err(error.too_late(pause, self.max_wait));
+                return Err(error.too_late(pause, &self.connection));
             }
             let seconds = pause.as_secs_f64();
-            self.screen
+            self.progress
                 .note(&format!("{error}; trying again in {seconds:.1} s"));
             thread::sleep(pause);
             retries += 1;
@@ -99,9 +105,9 @@ impl Http {
     }
 
     fn send_once(&self, call: &Call<'_>, left: Duration) -> Result<Vec<u8>, HttpError> {
-        let address = format!("{}{}", self.base, call.path);
+        let address = format!("{}{}", self.connection.url, call.path);
         let mut request = http::Request::builder().method(&call.method).uri(&address);
-        if let Some(token) = &self.token {
+        if let Some(token) = &self.connection.token {
             request = request.header("authorization", format!("Bearer {}", token.as_str()));
         }
         if let Some(key) = call.key {
@@ -109,7 +115,7 @@ impl Http {
         }
         let unsendable = |error| HttpError::of(format!("invalid request to {address}: {error}"));
         let bytes = policy::transfer_time((call.body.len() + call.limit) as u64);
-        let limit = Some(left.min(self.timeout + bytes));
+        let limit = Some(left.min(self.connection.timeout + bytes));
         let answer = if call.body.is_empty() {
             let request = request.body(()).map_err(unsendable)?;
             self.agent.run(
@@ -128,12 +134,16 @@ impl Http {
                     .build(),
             )
         };
-        let unanswered = |error| HttpError::unanswered(&self.base, call.path, &error);
+        let unanswered = |error| HttpError::unanswered(&self.connection, call.path, &error);
         let mut answer = answer.map_err(unanswered)?;
-        self.known.set(true);
+        self.known.store(true, Ordering::Relaxed);
         let status = answer.status();
         if status.is_redirection() {
-            return Err(HttpError::redirected(&self.base, call.path, answer.headers()));
+            return Err(HttpError::redirected(
+                &self.connection,
+                call.path,
+                answer.headers(),
+            ));
         }
         let fine = status.is_success();
         let limit = if fine { call.limit } else { PROBLEM_LIMIT };
