@@ -7,8 +7,8 @@ use crate::{
     notes,
     rows::{Features, RowProblem, Rows, Values},
 };
-use blindscore_client::{Encoder, Scores};
-use blindscore_protocol::{descriptor::ModelPin, ids::KeyId, name::ModelAddress};
+use blindscore_client::{ClientError, Encoder, Scores};
+use blindscore_protocol::{descriptor::ModelPin, ids::KeyId, name::ModelAddress, wire::Query};
 use blindscore_remote::{
     Api, Connection as Settings, HttpError, Key, KeyPlace, Naming, RemoteError, ScoreError, Session,
 };
@@ -146,8 +146,9 @@ impl Connection {
 
     /// Returns a copy of the secret key.
     fn secret_key(&self, py: Python<'_>) -> PyResult<SecretKey> {
-        let key = self.read().secret_key();
-        Ok(SecretKey::of(key.map_err(|error| errors::client(py, &error))?))
+        let session = self.read();
+        let key = session.secret_key().map_err(|error| errors::client(py, &error))?;
+        Ok(SecretKey::of(key, session.model().descriptor.clone()))
     }
 
     /// Makes and uploads an evaluation key, unless the server has one.
@@ -245,25 +246,23 @@ impl Connection {
     }
 
     /// Sends one query that [`SecretKey`] has encrypted, and returns the encrypted response.
-    fn send<'py>(&self, py: Python<'py>, query: &[u8], key_id: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let id: KeyId = key_id
-            .parse()
-            .map_err(|error| errors::setting(py, format!("key_id: {error}")))?;
+    fn send<'py>(&self, py: Python<'py>, query: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let answer = py.detach(|| -> Result<Vec<Vec<u8>>, RemoteError> {
-            let api = self.api()?;
-            Ok(api.score(self.read().model(), id, query, 1)?)
+            let session = self.read();
+            let model = &session.model().descriptor;
+            let format = model.parameters().query_format();
+            let parsed = Query::from_blob(query, format, model.inputs.count).map_err(ClientError::from)?;
+            Ok(self.api()?.score(session.model(), parsed.key, query, 1)?)
         });
         let answer = answer.map_err(|error| errors::remote(py, &error))?;
         Ok(PyBytes::new(py, &answer.concat()))
     }
 
     /// Uploads an evaluation key that [`SecretKey`] has made.
-    fn upload(&self, py: Python<'_>, evaluation_key: &[u8], key_id: &str) -> PyResult<()> {
-        let id: KeyId = key_id
-            .parse()
-            .map_err(|error| errors::setting(py, format!("key_id: {error}")))?;
+    fn upload(&self, py: Python<'_>, public_key: &[u8], key_id: &str) -> PyResult<()> {
+        let id = parse_id(py, key_id)?;
         let done = py.detach(|| -> Result<(), RemoteError> {
-            self.api()?.put_key(id, evaluation_key)?;
+            self.api()?.put_key(id, public_key)?;
             Ok(())
         });
         done.map_err(|error| errors::remote(py, &error))
@@ -271,9 +270,7 @@ impl Connection {
 
     /// Deletes an evaluation key, and returns whether the server had it.
     fn delete(&self, py: Python<'_>, key_id: &str) -> PyResult<bool> {
-        let id: KeyId = key_id
-            .parse()
-            .map_err(|error| errors::setting(py, format!("key_id: {error}")))?;
+        let id = parse_id(py, key_id)?;
         let done = py.detach(|| -> Result<bool, RemoteError> { Ok(self.api()?.delete_key(id)?) });
         done.map_err(|error| errors::remote(py, &error))
     }
@@ -398,6 +395,11 @@ impl Connection {
             Ok(scores.ok_or_else(lost)?.concat())
         })
     }
+}
+
+fn parse_id(py: Python<'_>, id: &str) -> PyResult<KeyId> {
+    id.parse()
+        .map_err(|error| errors::setting(py, format!("key_id: {error}")))
 }
 
 /// Turns a failure of one request into the end of the call.

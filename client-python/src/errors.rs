@@ -63,6 +63,11 @@ pub(crate) fn setting(py: Python<'_>, problem: String) -> PyErr {
     exception(py, "SettingError", problem)
 }
 
+/// Creates the exception for a key of another parameter set.
+pub(crate) fn mismatch(py: Python<'_>, problem: String) -> PyErr {
+    exception(py, "KeyMismatchError", problem)
+}
+
 /// Creates the exception for an import that was refused.
 pub(crate) fn import(py: Python<'_>, error: &ImportError) -> PyErr {
     let mut text = error.to_string();

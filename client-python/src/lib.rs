@@ -16,7 +16,12 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _blindscore {
     #[pymodule_export]
-    use crate::{connection::Connection, key::SecretKey, model::Model, publish::import_model};
+    use crate::{
+        connection::Connection,
+        key::{Answer, SecretKey},
+        model::Model,
+        publish::import_model,
+    };
     use pyo3::prelude::*;
 
     #[pymodule_init]

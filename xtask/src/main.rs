@@ -21,6 +21,7 @@ mod servers;
 mod size;
 mod test;
 mod web;
+mod wheel;
 mod workspace;
 
 use clap::Parser;
@@ -41,6 +42,8 @@ enum Xtask {
     Lint,
     /// Build the npm package: target/npm/blindscore-VERSION.tgz
     Npm,
+    /// Build the Python package with the server inside: target/wheels/blindscore-VERSION-*.whl
+    Wheel,
     /// Pack the crates as for a registry, and build what was packed
     Package,
     /// Write the references: target/docs/npm, target/doc
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Fuzz(args) => fuzz::run(&args),
         Xtask::Lint => lint::run_all(),
         Xtask::Npm => npm::build(),
+        Xtask::Wheel => wheel::build(),
         Xtask::Package => package::package(),
         Xtask::Docs => docs::build(),
         Xtask::Web => web::build(),
@@ -77,7 +81,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Mnist => mnist::fetch().map(drop),
         Xtask::Bench => command::cargo(
             "Running the benches",
-            &["bench", "--package", "blindscore-engine"],
+            &["bench", "--package", "blindscore-benches"],
         ),
     }
 }

@@ -3,9 +3,10 @@
 use crate::command::cargo;
 
 /// The crates that others may depend on.
-pub(crate) const CRATES: [&str; 7] = [
+pub(crate) const CRATES: [&str; 8] = [
     "blindscore-protocol",
     "blindscore-client",
+    "blindscore-remote",
     "blindscore-models",
     "blindscore-engine",
     "blindscore-import",

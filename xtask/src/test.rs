@@ -6,7 +6,7 @@ use crate::{
     docs, fuzz, mnist, npm, paths,
     python::{check_python, python},
     server::{self, Running},
-    servers, web,
+    servers, web, wheel,
     workspace::{self, Packages},
 };
 use std::{
@@ -43,22 +43,25 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let tests = paths::root()?.join("tests");
 
     let python_of_servers = servers::install()?;
+    units()?;
+    cargo(
+        "Testing the examples in the documentation of Rust",
+        &[&["test", "--release", "--doc"][..], &packages(&LIBRARIES)].concat(),
+    )?;
     cargo_with(
-        "Testing in Rust: units, documentation, and the real programs",
+        "Testing the real programs",
         &[
             "test",
             "--release",
-            "--workspace",
-            "--exclude",
-            "xtask",
+            "--package",
+            "blindscore-tests",
             "--features",
             server::PAGE,
             "--features",
-            "blindscore-tests/servers",
+            "servers",
         ],
         |cargo| cargo.env("TEST_PYTHON", python_of_servers),
     )?;
-    checked_units()?;
     known_answers()?;
     let server = Running::start()?;
     node_tests(
@@ -101,6 +104,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             Ok(())
         },
     )?;
+    wheel::test()?;
     let python = python("tutorial")?;
     kinds(&python)?;
     node_tests(
@@ -118,31 +122,44 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the unit tests again, with debug assertions and overflow checks in our own crates.
-/// Dependencies keep their settings, so that little is rebuilt.
-fn checked_units() -> anyhow::Result<()> {
-    let crates = [
-        "blindscore-protocol",
-        "blindscore-client",
-        "blindscore-engine",
-        "blindscore-import",
-        "blindscore-server",
-    ];
-    let mut arguments = vec!["test".to_owned(), "--release".into(), "--lib".into()];
-    for name in crates {
-        arguments.extend(["--package".into(), name.into()]);
-        for check in ["debug-assertions", "overflow-checks"] {
-            arguments.extend([
-                "--config".into(),
-                format!("profile.release.package.{name}.{check}=true"),
-            ]);
-        }
+/// Our libraries.
+const LIBRARIES: [&str; 6] = [
+    "blindscore-protocol",
+    "blindscore-client",
+    "blindscore-remote",
+    "blindscore-engine",
+    "blindscore-import",
+    "blindscore-server",
+];
+
+/// Runs the unit tests, with debug assertions and overflow checks in our own crates. The real programs,
+/// which other tests run, have neither. Dependencies keep their settings, so that none is compiled twice.
+fn units() -> anyhow::Result<()> {
+    let tested: Vec<&str> = LIBRARIES
+        .into_iter()
+        .chain(["blindscore-cli", "blindscore-fuzz"])
+        .collect();
+    let checks: Vec<String> = tested
+        .iter()
+        .flat_map(|name| {
+            ["debug-assertions", "overflow-checks"]
+                .map(|check| format!("profile.release.package.{name}.{check}=true"))
+        })
+        .collect();
+    let mut arguments = vec!["test", "--release", "--lib", "--bins", "--features", server::PAGE];
+    arguments.extend(packages(&tested));
+    for check in &checks {
+        arguments.extend(["--config", check.as_str()]);
     }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     cargo(
-        "Testing units with debug assertions and checks for overflow",
+        "Testing units in Rust, with debug assertions and checks for overflow",
         &arguments,
     )
+}
+
+/// Returns the arguments that choose packages.
+fn packages<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().flat_map(|&name| ["--package", name]).collect()
 }
 
 /// Checks the vectors that the Rust tests have checked, with a reader that shares no code with

@@ -5,13 +5,13 @@
 >>> client.predict(X)  # doctest: +SKIP
 
 The client makes a secret key, encrypts each row, and decrypts the answers; the server computes on
-ciphertexts and never has the key. :func:`save` makes a model file from a fitted scikit-learn pipeline,
-and :class:`LocalServer` runs a server on this machine.
+ciphertexts and never has the key. :func:`save` makes a model file from a fitted scikit-learn
+pipeline, and :class:`LocalServer` runs a server on this machine.
 
 Notes about retries and new keys go to the logger ``blindscore``.
 """
 
-from ._blindscore import Model, SecretKey, __version__
+from ._blindscore import Answer, Model, SecretKey, __version__
 from ._client import Client
 from ._errors import (
     AccessError,
@@ -36,6 +36,7 @@ from ._server import LocalServer
 
 __all__ = [
     "AccessError",
+    "Answer",
     "BlindscoreError",
     "BusyError",
     "Client",

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,75 @@ class Model:
     def find_columns(self, header: list[str]) -> list[int]: ...
 
 class SecretKey:
-    """Secret key of a user. Whoever has its bytes can read all that was encrypted with it."""
+    """Secret key of a user, for a model.
+
+    Whoever has its bytes can read all that was encrypted with it. Its memory is wiped when it is no
+    longer used. It is not pickled.
+    """
 
     @staticmethod
-    def generate(model: Model) -> SecretKey: ...
+    def generate(model: Model) -> SecretKey:
+        """Generates a key for a model, from the operating system's randomness."""
+
     @staticmethod
-    def from_bytes(blob: bytes) -> SecretKey: ...
-    def to_bytes(self) -> bytes: ...
-    def evaluation_key(self) -> tuple[bytes, str]: ...
+    def from_bytes(blob: bytes, model: Model) -> SecretKey:
+        """Reads an exported key."""
+
+    def to_bytes(self) -> bytes:
+        """Exports the key, some hundred bytes."""
+
+    def public_key(self) -> tuple[bytes, str]:
+        """Makes a new evaluation key, which the server needs to score: its bytes and its id.
+
+        Queries that are encrypted from now on are for this one.
+        """
+
     @property
-    def key_id(self) -> str | None: ...
+    def key_id(self) -> str | None:
+        """Id of the last evaluation key made from this key."""
+
     @property
-    def parameter_set(self) -> str: ...
-    def encrypt(self, model: Model, record: list[Any]) -> bytes: ...
-    def decrypt(self, model: Model, query: bytes, response: bytes) -> tuple[list[float], list[float], list[float], int | None]: ...
+    def parameter_set(self) -> str:
+        """Name of the parameter set."""
+
+    def encrypt(self, row: Sequence[Any] | Mapping[str, Any]) -> bytes:
+        """Encrypts a row: a sequence with a value for each column, or a record with their names.
+
+        Raises:
+            RowError: The row can't be scored.
+        """
+
+    def decrypt(self, response: bytes, *, query: bytes | None = None) -> Answer:
+        """Decrypts the response to a query that this object has encrypted.
+
+        With ``query``, it must be the response to that one, which another copy of the key may have
+        encrypted.
+
+        Raises:
+            ResponseError: The response is damaged, or answers another query.
+        """
+
+class Answer:
+    """Decrypted response.
+
+    Attributes:
+        scores: Scores in the model's own units, one for each output.
+        probabilities: Probabilities; empty if the model gives none.
+        values: Values of a regression, one for each target; else empty.
+        label: Name of the class, if the model decides between classes.
+        index: Place of the class.
+    """
+
+    @property
+    def scores(self) -> list[float]: ...
+    @property
+    def probabilities(self) -> list[float]: ...
+    @property
+    def values(self) -> list[float]: ...
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def index(self) -> int | None: ...
 
 class Connection:
     def __init__(
@@ -78,9 +133,7 @@ class Connection:
     def secret_key(self) -> SecretKey: ...
     def ensure_key(self) -> None: ...
     def forget(self) -> str | None: ...
-    def check(
-        self, matrix: bytes | None, columns: list[bytes | list[Any]], rows: int
-    ) -> tuple[list[tuple[int, str | None, str]], list[int]]: ...
+    def check(self, matrix: bytes | None, columns: list[bytes | list[Any]], rows: int) -> tuple[list[tuple[int, str | None, str]], list[int]]: ...
     def score(
         self,
         matrix: bytes | None,
@@ -91,8 +144,8 @@ class Connection:
         in_flight: int,
         progress: Callable[[int], Any] | None,
     ) -> dict[str, bytes] | None: ...
-    def send(self, query: bytes, key_id: str) -> bytes: ...
-    def upload(self, evaluation_key: bytes, key_id: str) -> None: ...
+    def send(self, query: bytes) -> bytes: ...
+    def upload(self, public_key: bytes, key_id: str) -> None: ...
     def delete(self, key_id: str) -> bool: ...
 
 def import_model(

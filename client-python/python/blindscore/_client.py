@@ -23,7 +23,9 @@ OnError = Literal["raise", "mask"]
 
 
 def _setting(value: Any, variable: str) -> Any:
-    """Returns an argument, or else a variable of the environment, as the program ``blindscore`` does."""
+    """Returns an argument, or else a variable of the environment, as the program ``blindscore``
+    does.
+    """
     return value if value is not None else os.environ.get(variable) or None
 
 
@@ -37,12 +39,12 @@ class Client:
         url: Address of the server; ``$BLINDSCORE_URL`` if not given.
         model: Name of the model on the server; ``$BLINDSCORE_MODEL`` if not given.
         token: Token to send; ``$BLINDSCORE_TOKEN`` if not given.
-        model_id: Accept only the model with this id, which :attr:`model_id` shows; ``$BLINDSCORE_MODEL_ID``
-            if not given.
-        key: Where the secret key is kept. ``None``: ``$BLINDSCORE_KEY``, or a file for each server and
-            parameter set in the user's data directory, readable by its owner only, the same as the program
-            ``blindscore`` uses. ``"memory"``: nowhere; it is gone with this object. A path: this file.
-            A :class:`SecretKey`: this key, in memory.
+        model_id: Accept only the model with this id, which :attr:`model_id` shows;
+            ``$BLINDSCORE_MODEL_ID`` if not given.
+        key: Where the secret key is kept. ``None``: ``$BLINDSCORE_KEY``, or a file for each server
+            and parameter set in the user's data directory, readable by its owner only, the same as
+            the program ``blindscore`` uses. ``"memory"``: nowhere; it is gone with this object. A
+            path: this file. A :class:`SecretKey`: this key, in memory.
         ca_cert: PEM file with certificates of authorities to trust in addition to the usual ones.
         timeout: Seconds for one try of a request, plus the time that its bytes take at 50 kB/s.
         max_wait: Seconds for a request with all its retries.
@@ -120,7 +122,9 @@ class Client:
 
     @property
     def model_id(self) -> str:
-        """Id of the model with a fingerprint of all that you agree to. Pass it as ``model_id`` to accept only this model."""
+        """Id of the model with a fingerprint of all that you agree to. Pass it as ``model_id`` to
+        accept only this model.
+        """
         return self.model.pin
 
     @property
@@ -166,16 +170,16 @@ class Client:
         """Predicts, as the original model's ``predict`` does.
 
         Args:
-            X: Rows: a numpy array ``(rows, columns)``, a scipy sparse matrix, a pandas or polars frame, or
-                a list of records. Columns with names are found by name.
-            on_error: ``"raise"`` refuses the call if a row can't be scored, before anything is sent.
-                ``"mask"`` scores the others, and returns masked or missing answers for these.
+            X: Rows: a numpy array ``(rows, columns)``, a scipy sparse matrix, a pandas or polars
+                frame, or a list of records. Columns with names are found by name.
+            on_error: ``"raise"`` refuses the call if a row can't be scored, before anything is
+                sent. ``"mask"`` scores the others, and returns masked or missing answers for these.
             progress: Show a bar of tqdm; by default for 1,000 rows or more where tqdm is installed.
 
         Returns:
-            The classes ``(rows,)``, values ``(rows,)`` or ``(rows, outputs)``, or for independent labels
-            ones and zeros ``(rows, outputs)``. An array, a masked array with ``on_error="mask"``, or a
-            Series or frame with its index if ``X`` is a frame.
+            The classes ``(rows,)``, values ``(rows,)`` or ``(rows, outputs)``, or for independent
+            labels ones and zeros ``(rows, outputs)``. An array, a masked array with
+            ``on_error="mask"``, or a Series or frame with its index if ``X`` is a frame.
 
         Raises:
             RowError: Rows can't be scored; it names them.
@@ -207,21 +211,21 @@ class Client:
         return answers.shaped(answers.probabilities, names)
 
     def decision_function(self, X: Any, *, on_error: OnError = "raise", progress: bool | None = None) -> Any:
-        """Returns the scores that the decision is made from: ``(rows,)`` for two classes that one score
-        decides between, else ``(rows, classes)``.
+        """Returns the scores that the decision is made from: ``(rows,)`` for two classes that one
+        score decides between, else ``(rows, classes)``.
 
         Arguments and exceptions are those of :meth:`predict`.
 
         Raises:
-            AttributeError: The model is a regression, or decides by several models or pairs of classes;
-                :meth:`scores` returns what it gives.
+            AttributeError: The model is a regression, or decides by several models or pairs of
+                classes; :meth:`scores` returns what it gives.
         """
         if self.model.task == "regression" or not self.model.scores_decide:
             raise AttributeError("this kind of model has no decision function; scores() returns its scores")
         return self.scores(X, on_error=on_error, progress=progress)
 
     def scores(self, X: Any, *, on_error: OnError = "raise", progress: bool | None = None) -> Any:
-        """Returns the decrypted scores in the model's own units, ``(rows,)`` or ``(rows, outputs)``.
+        """Returns the scores in the model's own units, ``(rows,)`` or ``(rows, outputs)``.
 
         Arguments and exceptions are those of :meth:`predict`.
         """
@@ -230,38 +234,39 @@ class Client:
         return answers.shaped(scores[:, 0] if scores.shape[1] == 1 else scores, self.outputs_)
 
     def ensure_key(self) -> None:
-        """Makes the evaluation key and uploads it, unless the server has it. Predictions do so on their own."""
+        """Makes the evaluation key and uploads it, unless the server has it. Predictions do so on
+        their own.
+        """
         self._connection.ensure_key()
 
     def secret_key(self) -> SecretKey:
-        """Returns a copy of the secret key. Whoever has its bytes can read all that was encrypted with it."""
+        """Returns a copy of the secret key. Whoever has its bytes can read all that was encrypted
+        with it.
+        """
         return self._connection.secret_key()
 
     def forget(self) -> None:
         """Deletes the evaluation key on the server, and the file of the secret key."""
         self._connection.forget()
 
-    def score(self, query: bytes, key: SecretKey) -> bytes:
-        """Sends one query that :meth:`SecretKey.encrypt` has made. Returns the encrypted response, for
-        :meth:`SecretKey.decrypt`.
-
-        Raises:
-            SettingError: The key has no evaluation key yet.
-        """
-        if key.key_id is None:
-            raise SettingError("the key has no evaluation key: make and upload it with client.upload(key)")
-        response = self._connection.send(query, key.key_id)
-        if self.verbose:
-            print(f"query of {len(query):,} bytes sent, response of {len(response):,} bytes received")
-        return response
-
     def upload(self, key: SecretKey) -> str:
-        """Makes an evaluation key, uploads it, and returns its id."""
-        blob, key_id = key.evaluation_key()
+        """Makes an evaluation key from a secret key, uploads it, and returns its id."""
+        blob, key_id = key.public_key()
         self._connection.upload(blob, key_id)
         if self.verbose:
-            print(f"evaluation key {key_id} of {len(blob):,} bytes uploaded")
+            print(f"evaluation key {key_id} uploaded: {len(blob):,} bytes")
         return key_id
+
+    def score(self, query: bytes) -> bytes:
+        """Sends one query, which :meth:`SecretKey.encrypt` has made for a key that was uploaded.
+
+        Returns:
+            The encrypted response, for :meth:`SecretKey.decrypt`.
+        """
+        response = self._connection.send(query)
+        if self.verbose:
+            print(f"query sent: {len(query):,} bytes; response received: {len(response):,} bytes")
+        return response
 
     def delete(self, key_id: str) -> bool:
         """Deletes an evaluation key on the server. Returns whether it was there."""
@@ -284,7 +289,7 @@ class Client:
         refused: list[int] = []
         for piece in table.pieces():
             found, rows = self._connection.check(piece.matrix, piece.columns, piece.rows)
-            problems.extend(RowProblem(row + piece.start, *rest) for row, *rest in found)
+            problems.extend(RowProblem(row + piece.start, column, problem) for row, column, problem in found)
             refused.extend(row + piece.start for row in rows)
         if refused and on_error == "raise":
             raise RowError(problems[:100], refused)

@@ -20,7 +20,8 @@ class RowProblem(NamedTuple):
 
     Attributes:
         row: Place of the row, from 0.
-        column: Name of the column, or its number from 1; ``None`` if the problem is not in one column.
+        column: Name of the column, or its number from 1; ``None`` if the problem is not in one
+            column.
         problem: Description.
     """
 
@@ -91,7 +92,7 @@ class ConnectionError(BlindscoreError, builtins.ConnectionError):  # noqa: A001
 
 
 class ImportRefused(BlindscoreError, ValueError):
-    """A fitted model can't be served, or the served model disagrees with it. Nothing was written."""
+    """A fitted model can't be served, or would answer differently. Nothing was written."""
 
 
 class RowsMaskedWarning(UserWarning):

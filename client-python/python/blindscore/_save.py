@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import html
 import json
@@ -60,20 +61,22 @@ def save(
 ) -> Report:
     """Writes a fitted model as a model file, which a server serves.
 
-    Whatever stands before the linear model (imputing, scaling, categories, words) becomes an encoding
-    that clients run; the weights stay with the server. Before anything is written, all rows of ``X``
-    are answered by the model file and by the model itself, and the answers must agree.
+    Whatever stands before the linear model (imputing, scaling, categories, words) becomes an
+    encoding that clients run; the weights stay with the server. Before anything is written, all
+    rows of ``X`` are answered by the model file and by the model itself, and the answers must
+    agree.
 
     Args:
-        model: Fitted scikit-learn estimator or pipeline (with the package ``skl2onnx``), XGBoost or LightGBM
-            model (with ``onnxmltools``), CatBoost model, or PyTorch module.
-        X: Rows as the model takes them, typically the training rows: they give the ranges of the features,
-            which clients refuse to leave.
-        path: Model file, ``models/churn.safetensors``: the folder is the server's folder of models, and
-            ``churn`` the model's name. The file gets the next version, ``churn@1.safetensors``.
+        model: Fitted scikit-learn estimator or pipeline (with the package ``skl2onnx``), XGBoost or
+            LightGBM model (with ``onnxmltools``), CatBoost model, or PyTorch module.
+        X: Rows as the model takes them, typically the training rows: they give the ranges of the
+            features, which clients refuse to leave.
+        path: Model file, ``models/churn.safetensors``: the folder is the server's folder of models,
+            and ``churn`` the model's name. The file gets the next version, ``churn@1.safetensors``.
         title: One line for people.
         labels: Names of the outputs or classes, if the model doesn't have them.
-        task: ``"classification"``, ``"multilabel"`` or ``"regression"``, if the model leaves it open.
+        task: ``"classification"``, ``"multilabel"`` or ``"regression"``, if the model leaves it
+            open.
         ranges: Smallest and largest value of every feature, instead of those in ``X``.
         max_error: Largest allowed error of a score, as a share of its range.
         check_rows: Number of rows to score encrypted.
@@ -82,12 +85,13 @@ def save(
         A report with the path of the file, its precision, and the measured agreement.
 
     Raises:
-        ImportRefused: The kind of model isn't served, or the model file would answer differently. The message
-            says what to do.
+        ImportRefused: The kind of model isn't served, or the model file would answer differently.
+            The message says what to do.
         SettingError: An argument can't be used.
 
     Example:
-        >>> report = blindscore.save(pipeline, X_train, "models/churn.safetensors")  # doctest: +SKIP
+        >>> report = blindscore.save(pipeline, X_train, "models/churn.safetensors")  # doctest:
+        +SKIP
     """
     folder, name = _target(path)
     rows = _Rows(X)
@@ -171,7 +175,9 @@ class _Rows:
         return getattr(self.data, "dtype", None)
 
     def chosen(self) -> np.ndarray[Any, Any]:
-        """Places of the rows to write: all, or of a large table a sample with each column's smallest and largest value."""
+        """Places of the rows to write: all, or of a large table a sample with each column's
+        smallest and largest value.
+        """
         if self.count * self.width <= _MOST_VALUES:
             return np.arange(self.count)
         places = set(np.linspace(0, self.count - 1, max(1, _MOST_VALUES // self.width - 2 * self.width), dtype=np.int64).tolist())
@@ -287,6 +293,7 @@ def _sklearn(model: Any, rows: _Rows, scratch: Path) -> Path:
         from skl2onnx import to_onnx
     except ImportError as error:
         raise _needs("skl2onnx", error) from error
+    model = _dense(model)
     problems: list[str] = []
     for types in _types(rows):
         for options in _options(model):
@@ -303,6 +310,37 @@ def _sklearn(model: Any, rows: _Rows, scratch: Path) -> Path:
     raise ImportRefused(f"skl2onnx can't convert this model: {problems[0]}")
 
 
+def _dense(model: Any) -> Any:
+    """Returns the model, or a copy whose bins are dense, which mean the same: the converter refuses
+    bins as sparse matrices.
+    """
+    if not any(True for _ in _sparse_bins(model, set())):
+        return model
+    model = copy.deepcopy(model)
+    for bins in _sparse_bins(model, set()):
+        bins.encode = "onehot-dense"
+    return model
+
+
+def _sparse_bins(part: Any, seen: set[int]) -> Iterator[Any]:
+    """Returns the parts of a model that give bins as sparse matrices."""
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    if isinstance(part, (list, tuple)):
+        parts = list(part)
+    elif isinstance(part, dict):
+        parts = list(part.values())
+    elif hasattr(part, "get_params") and not isinstance(part, type):
+        if type(part).__name__ == "KBinsDiscretizer" and part.encode == "onehot":
+            yield part
+        parts = list(vars(part).values())
+    else:
+        return
+    for inner in parts:
+        yield from _sparse_bins(inner, seen)
+
+
 def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     if type(last).__name__ == "LinearSVC":
@@ -313,7 +351,9 @@ def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
 
 
 def _types(rows: _Rows) -> Iterator[list[tuple[str, Any]]]:
-    """Returns types of the inputs for the converter: first as they are, then as converters may like them better."""
+    """Returns types of the inputs for the converter: first as they are, then as converters may like
+    them better.
+    """
     from skl2onnx.common.data_types import BooleanTensorType, DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 
     if rows.text:
@@ -344,6 +384,10 @@ def _types(rows: _Rows) -> Iterator[list[tuple[str, Any]]]:
         (FloatTensorType, FloatTensorType, FloatTensorType),
     ]:
         yield [(name, declared(kind, flag, integer, floating)) for name, kind in kinds]
+    if all(getattr(kind, "kind", "O") in "fiub" for _, kind in kinds):
+        # An estimator outside a pipeline takes one tensor. The names are in the rows' header.
+        yield [("X", DoubleTensorType([None, rows.width]))]
+        yield [("X", FloatTensorType([None, rows.width]))]
 
 
 def _boosted(model: Any, rows: _Rows, scratch: Path, library: str) -> Path:
@@ -375,9 +419,7 @@ def _torch(model: Any, rows: _Rows, scratch: Path) -> Path:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(
-                model, (example,), str(file), input_names=["X"], output_names=["scores"], dynamic_axes={"X": {0: "rows"}}, dynamo=False
-            )
+            torch.onnx.export(model, (example,), str(file), input_names=["X"], output_names=["scores"], dynamic_axes={"X": {0: "rows"}}, dynamo=False)
     except Exception as error:
         raise ImportRefused(f"torch.onnx can't export this module: {error}") from error
     finally:

@@ -24,8 +24,8 @@ class LocalServer:
     """Runs ``blindscore-server`` with the models of a folder, until it is closed.
 
     Args:
-        models_dir: Folder with model files, as :func:`blindscore.save` writes them. ``None``: only the bundled
-            models (``mnist-linear``, ``mnist-net`` and others).
+        models_dir: Folder with model files, as :func:`blindscore.save` writes them. ``None``: only
+            the bundled models (``mnist-linear``, ``mnist-net`` and others).
         port: Port on 127.0.0.1; 0 for a free one.
         options: More options of ``blindscore-server serve``, for instance ``["--threads", "1"]``.
 
@@ -50,9 +50,7 @@ class LocalServer:
             command += ["--models-dir", str(folder)]
         # Variables of a client in the same shell are none of the server's options.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BLINDSCORE_")}
-        self._process = subprocess.Popen(
-            [*command, *(options or [])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
+        self._process = subprocess.Popen([*command, *(options or [])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         self._log: deque[str] = deque(maxlen=_KEPT)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -110,7 +108,9 @@ class LocalServer:
 
 
 def server_program() -> Path:
-    """Returns the path of ``blindscore-server``: ``$BLINDSCORE_SERVER``, the one in this package, or the one in ``PATH``."""
+    """Returns the path of ``blindscore-server``: ``$BLINDSCORE_SERVER``, the one in this package,
+    or the one in ``PATH``.
+    """
     named = os.environ.get("BLINDSCORE_SERVER")
     if named:
         return Path(named)

@@ -23,9 +23,7 @@ _EXACT = 1 << 53
 #: Number of names in a message.
 _SHOWN = 10
 
-_ACCEPTED = (
-    "a two-dimensional numpy array, a scipy sparse matrix, a pandas or polars DataFrame, or a list of records (dicts), one for each row"
-)
+_ACCEPTED = "a two-dimensional numpy array, a scipy sparse matrix, a pandas or polars DataFrame, or a list of records (dicts), one for each row"
 
 
 class Piece(NamedTuple):
@@ -102,9 +100,9 @@ def table(X: Any, model: Model) -> Table:
         return _pandas(X, model)
     if hasattr(X, "get_column") and hasattr(X, "columns"):
         return _polars(X, model)
-    if hasattr(X, "iloc") or hasattr(X, "to_frame"):
+    if hasattr(X, "to_frame"):
         if model.n_columns == 1:
-            return table(X.to_frame(), _Unnamed(model))
+            return _single(X)
         raise SettingError(f"a Series is one column, the model takes {model.n_columns}; {_ACCEPTED} is expected")
     if hasattr(X, "tocsr") and hasattr(X, "toarray"):
         _check_width(X.shape[1], model)
@@ -118,22 +116,23 @@ def table(X: Any, model: Model) -> Table:
     raise SettingError(f"{type(X).__name__} can't be read as rows; {_ACCEPTED} is expected")
 
 
-class _Unnamed:
-    """A model of one column, whose name doesn't matter."""
+def _single(series: Any) -> Table:
+    """Reads a Series as the only column of a model, whose name doesn't matter."""
+    if hasattr(series, "iloc"):
+        result = _Columns([_series(series, str(series.name))], len(series))
+        result.frame, result.index = "pandas", series.index
+    else:
+        result = _Columns([_polars_series(series)], len(series))
+        result.frame = "polars"
+    return result
 
-    column_names = None
 
-    def __init__(self, model: Model) -> None:
-        self.n_columns = model.n_columns
-        self.column_kinds = model.column_kinds
-
-
-def _check_width(found: int, model: Any) -> None:
+def _check_width(found: int, model: Model) -> None:
     if found != model.n_columns:
         raise SettingError(f"the rows have {found} columns, the model takes {model.n_columns}")
 
 
-def _array(array: np.ndarray[Any, Any], model: Any) -> Table:
+def _array(array: np.ndarray[Any, Any], model: Model) -> Table:
     texts = len(model.column_kinds) == 1 and array.dtype.kind in "OUST"
     if array.ndim == 1 and texts:
         # Vectorizers of text take a list of texts.
@@ -157,7 +156,7 @@ def _is_exact(array: np.ndarray[Any, Any]) -> bool:
     return int(array.max()) <= _EXACT and int(array.min()) >= -_EXACT
 
 
-def _list(rows: Sequence[Any], model: Any) -> Table:
+def _list(rows: Sequence[Any], model: Model) -> Table:
     if not rows:
         return _Columns([[] for _ in range(model.n_columns)], 0)
     if isinstance(rows[0], Mapping):
@@ -172,7 +171,7 @@ def _list(rows: Sequence[Any], model: Any) -> Table:
     raise SettingError(f"a list of {type(rows[0]).__name__} can't be read as rows; {_ACCEPTED} is expected")
 
 
-def _records(rows: Sequence[Mapping[str, Any]], model: Any) -> Table:
+def _records(rows: Sequence[Mapping[str, Any]], model: Model) -> Table:
     if model.column_names is None:
         raise SettingError("the model's columns have no names: give lists of numbers instead of records")
     first = [str(name) for name in rows[0]]
@@ -192,8 +191,10 @@ def _records(rows: Sequence[Mapping[str, Any]], model: Any) -> Table:
     return _Columns([[row[key] for row in rows] for key in wanted], len(rows))
 
 
-def _find(header: Sequence[str], model: Any) -> list[int]:
-    """Returns the place of each of the model's columns, and warns of columns that the model doesn't use."""
+def _find(header: Sequence[str], model: Model) -> list[int]:
+    """Returns the place of each of the model's columns, and warns of columns that the model doesn't
+    use.
+    """
     if model.column_names is None:
         _check_width(len(header), model)
         return list(range(len(header)))
@@ -209,7 +210,7 @@ def _find(header: Sequence[str], model: Any) -> list[int]:
     return places
 
 
-def _pandas(frame: Any, model: Any) -> Table:
+def _pandas(frame: Any, model: Model) -> Table:
     names = [str(name) for name in frame.columns]
     if model.column_names is not None and names == [str(place) for place in range(model.n_columns)]:
         # A frame made from an array calls its columns 0, 1, 2, ...
@@ -238,19 +239,19 @@ def _fits(series: Any) -> bool:
     return len(known) == 0 or (int(known.max()) <= _EXACT and int(known.min()) >= -_EXACT)
 
 
-def _polars(frame: Any, model: Any) -> Table:
+def _polars(frame: Any, model: Model) -> Table:
     names = list(frame.columns)
     places = _find(names, model)
-    columns: list[Any] = []
-    for place in places:
-        series = frame.get_column(names[place])
-        kind = str(series.dtype)
-        if kind.startswith("Float") or kind in {"Int8", "Int16", "Int32", "UInt8", "UInt16", "UInt32"}:
-            columns.append(np.asarray([np.nan if cell is None else cell for cell in series.to_list()], dtype=np.float64))
-        elif kind.startswith(("Date", "Time", "Duration", "List", "Struct", "Array", "Binary", "Decimal", "Object")):
-            raise SettingError(f"column {names[place]!r} holds {kind}, neither numbers nor texts")
-        else:
-            columns.append(series.to_list())
+    columns = [_polars_series(frame.get_column(names[place])) for place in places]
     result = _Columns(columns, frame.height)
     result.frame = "polars"
     return result
+
+
+def _polars_series(series: Any) -> Any:
+    kind = str(series.dtype)
+    if kind.startswith("Float") or kind in {"Int8", "Int16", "Int32", "UInt8", "UInt16", "UInt32"}:
+        return np.array([np.nan if cell is None else cell for cell in series.to_list()], dtype=np.float64)
+    if kind.startswith(("Date", "Time", "Duration", "List", "Struct", "Array", "Binary", "Decimal", "Object")):
+        raise SettingError(f"column {series.name!r} holds {kind}, neither numbers nor texts")
+    return series.to_list()

@@ -96,7 +96,7 @@ pub struct Header {
 /// bytes.
 ///
 /// A response carries the id of the query that it answers, so that a mix-up is noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueryId(pub(super) [u8; QueryId::BYTES]);
 
 impl QueryId {

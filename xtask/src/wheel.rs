@@ -1,0 +1,118 @@
+//! The Python package: its wheel, with the server inside, and its tests.
+
+use crate::{
+    command::{run, say},
+    paths,
+    python::python,
+    server,
+};
+use anyhow::{Context, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Largest size of the wheel, in bytes.
+const MOST: u64 = 25_000_000;
+/// Largest size of the client in the wheel, compressed, without the server, in bytes.
+const MOST_CLIENT: u64 = 4_000_000;
+
+/// Builds the programs and the wheel.
+pub(crate) fn build() -> anyhow::Result<()> {
+    crate::web::build()?;
+    server::build_with_cli()?;
+    pack().map(drop)
+}
+
+/// Builds the wheel, with the server that was built before, and returns its path.
+fn pack() -> anyhow::Result<PathBuf> {
+    let root = paths::root()?;
+    let package = root.join("client-python");
+    let programs = package.join("python").join("blindscore").join("bin");
+    fs::create_dir_all(&programs)?;
+    let server = paths::server()?;
+    let name = server.file_name().context("the server has no name")?;
+    fs::copy(&server, programs.join(name)).with_context(|| format!("copying {}", server.display()))?;
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        fs::copy(root.join(licence), package.join(licence))?;
+    }
+    let wheels = paths::target()?.join("wheels");
+    if wheels.exists() {
+        fs::remove_dir_all(&wheels)?;
+    }
+    let tools = python("wheel")?;
+    run(
+        "Building the wheel",
+        Command::new(tools.join("bin/maturin"))
+            .args(["build", "--release", "--quiet", "--manifest-path"])
+            .arg(package.join("Cargo.toml"))
+            .arg("--interpreter")
+            .arg(tools.join("bin/python"))
+            .arg("--out")
+            .arg(&wheels),
+    )?;
+    let wheel = only_file(&wheels)?;
+    let (bytes, most) = (fs::metadata(&wheel)?.len(), MOST);
+    ensure!(bytes <= most, "the wheel has {bytes} bytes, more than {most}");
+    say(&format!("{} has {bytes} bytes", wheel.display()));
+    Ok(wheel)
+}
+
+/// Returns the only file of a folder.
+fn only_file(folder: &Path) -> anyhow::Result<PathBuf> {
+    let files: Vec<PathBuf> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<_>>()?;
+    let [file] = <[PathBuf; 1]>::try_from(files)
+        .map_err(|files| anyhow::anyhow!("{} files in {}", files.len(), folder.display()))?;
+    Ok(file)
+}
+
+/// Builds the wheel, installs it in an environment of its own, and tests what is installed.
+pub(crate) fn test() -> anyhow::Result<()> {
+    let wheel = pack()?;
+    let environment = python("python")?;
+    let tool = |name: &str| Command::new(environment.join("bin").join(name));
+    run(
+        "Installing the wheel",
+        tool("pip")
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(["--force-reinstall", "--no-deps"])
+            .arg(&wheel),
+    )?;
+    let package = paths::root()?.join("client-python");
+    run(
+        "Checking the size of the client in the wheel",
+        tool("python")
+            .arg(package.join("tests").join("size.py"))
+            .arg(&wheel)
+            .arg(MOST_CLIENT.to_string()),
+    )?;
+    // Elsewhere than the sources, so that the installed package is what is imported and checked.
+    let scratch = paths::target()?.join("test-data-python");
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch)?;
+    }
+    fs::create_dir_all(&scratch)?;
+    run(
+        "Checking the types of the Python package",
+        tool("mypy")
+            .current_dir(&scratch)
+            // The libraries that models come from have no types, or are not installed.
+            .args(["--strict", "--ignore-missing-imports"])
+            .args(["--disable-error-code", "import-untyped"])
+            .args(["--package", "blindscore"]),
+    )?;
+    run(
+        "Testing the Python package, as the wheel",
+        tool("pytest")
+            .current_dir(&scratch)
+            .args(["--quiet", "-p", "no:cacheprovider"])
+            .arg("--rootdir")
+            .arg(&package)
+            .arg(package.join("tests"))
+            .env("MNIST_DIR", crate::mnist::fetch()?)
+            .env("BLINDSCORE_PROGRAM", paths::program()?),
+    )
+}
