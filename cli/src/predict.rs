@@ -10,7 +10,7 @@ use crate::{
     writer::{Writer, check_names},
 };
 use anyhow::ensure;
-use blindscore_remote::{Api, HttpError, ScoreError, Session};
+use blindscore_remote::{Api, Cancel, HttpError, ScoreError, Session};
 use std::sync::Arc;
 
 /// Maximum number of times that a run starts because the model has changed.
@@ -97,7 +97,7 @@ impl Run<'_> {
     /// Goes on with the server's current model.
     fn renew(&mut self, error: HttpError) -> anyhow::Result<()> {
         let note = format!("{error}; all rows are scored again");
-        self.session.renew(self.api, error, "the command")?;
+        self.session = self.session.renewed(self.api, error, "the command")?;
         self.screen.note(&note);
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Run<'_> {
                 batch.iter().map(|row| row.features.as_deref().ok()).collect();
             let scored = self
                 .session
-                .score(self.api, &features)
+                .score(self.api, &features, &Cancel::default())
                 .map_err(|error| match error {
                     ScoreError::ModelChanged(error) => Trouble::ModelChanged(error),
                     ScoreError::Other(error) => error.into(),

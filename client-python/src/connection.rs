@@ -2,6 +2,7 @@
 
 use crate::{
     errors,
+    interrupt::{receive, wait_for},
     key::SecretKey,
     model::Model,
     notes,
@@ -10,7 +11,7 @@ use crate::{
 use blindscore_client::{ClientError, Encoder, Scores};
 use blindscore_protocol::{descriptor::ModelPin, ids::KeyId, name::ModelAddress, wire::Query};
 use blindscore_remote::{
-    Api, Connection as Settings, HttpError, Key, KeyPlace, Naming, RemoteError, ScoreError, Session,
+    Api, Cancel, Connection as Settings, Key, KeyPlace, Naming, RemoteError, ScoreError, Session,
 };
 use pyo3::{prelude::*, types::PyBytes};
 use std::{
@@ -18,7 +19,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
+        mpsc::{self, Sender},
     },
     thread,
     time::Duration,
@@ -27,8 +28,6 @@ use zeroize::Zeroizing;
 
 /// Most problems that one check reports.
 const MOST_PROBLEMS: usize = 100;
-/// Time between looks at Python's signals, such as Ctrl-C.
-const SIGNALS: Duration = Duration::from_millis(100);
 
 /// A server's model, and a key for it.
 #[pyclass(frozen, module = "blindscore._blindscore")]
@@ -36,8 +35,8 @@ pub(crate) struct Connection {
     settings: Settings,
     /// Requests, and the process that they belong to: sockets must not be shared after a fork.
     api: Mutex<(u32, Arc<Api>)>,
-    session: RwLock<Session>,
-    encoder: Encoder,
+    session: RwLock<Arc<Session>>,
+    encoder: Arc<Encoder>,
     /// Whether this process has made sure that the server has the key.
     uploaded: AtomicBool,
 }
@@ -53,17 +52,8 @@ struct Answers<'py> {
     classes: Bound<'py, PyBytes>,
 }
 
-/// Why a call has to start again, or has failed.
-enum Stop {
-    Changed(HttpError),
-    Failed(PyErr),
-}
-
-impl From<PyErr> for Stop {
-    fn from(error: PyErr) -> Self {
-        Self::Failed(error)
-    }
-}
+/// Place of a batch, and its scores.
+type Batch = (usize, Result<Vec<Scores>, ScoreError>);
 
 #[pymethods]
 impl Connection {
@@ -108,8 +98,9 @@ impl Connection {
             ..Settings::new(url, Naming::Arguments)
         };
         let given = key.map(SecretKey::copy).transpose()?;
-        let opened = py.detach(|| -> Result<(Api, Session), RemoteError> {
-            let api = Api::new(settings.clone(), notes::progress())?;
+        let connection = settings.clone();
+        let opened = wait_for(py, move || -> Result<(Api, Session), RemoteError> {
+            let api = Api::new(connection, notes::progress())?;
             let model = api.model(&name, pin.as_ref())?;
             let key = match given {
                 Some(secret) => Key::given(secret),
@@ -120,13 +111,13 @@ impl Connection {
                 }
             };
             Ok((api, Session::new(model, key)?))
-        });
+        })?;
         let (api, session) = opened.map_err(|error| errors::remote(py, &error))?;
         Ok(Self {
             settings,
             api: Mutex::new((std::process::id(), Arc::new(api))),
-            encoder: Encoder::new(&session.model().descriptor.inputs),
-            session: RwLock::new(session),
+            encoder: Arc::new(Encoder::new(&session.model().descriptor.inputs)),
+            session: RwLock::new(Arc::new(session)),
             uploaded: AtomicBool::new(false),
         })
     }
@@ -134,43 +125,34 @@ impl Connection {
     /// The model as the server describes it.
     #[getter]
     fn model(&self) -> Model {
-        Model(self.read().model().descriptor.clone())
+        Model(self.session().model().descriptor.clone())
     }
 
     /// Id of the evaluation key on the server; `None` before its upload.
     #[getter]
     fn key_id(&self) -> Option<String> {
-        let id = self.read().key_id();
+        let id = self.session().key_id();
         (id != KeyId::NONE).then(|| id.to_string())
     }
 
     /// Returns a copy of the secret key.
     fn secret_key(&self, py: Python<'_>) -> PyResult<SecretKey> {
-        let session = self.read();
+        let session = self.session();
         let key = session.secret_key().map_err(|error| errors::client(py, &error))?;
         Ok(SecretKey::of(key, session.model().descriptor.clone()))
     }
 
     /// Makes and uploads an evaluation key, unless the server has one.
     fn ensure_key(&self, py: Python<'_>) -> PyResult<()> {
-        let uploaded = py.detach(|| {
-            let api = self.api()?;
-            self.read().ensure_uploaded(&api)
-        });
-        uploaded.map_err(|error| errors::remote(py, &error))?;
+        self.remote(py, |api, session| session.ensure_uploaded(api))?;
         self.uploaded.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Deletes the evaluation key on the server, and the file of the secret key if there is one.
     fn forget(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        let removed = py.detach(|| {
-            let api = self.api()?;
-            let removed = self.read().forget(&api)?;
-            self.uploaded.store(false, Ordering::Release);
-            Ok(removed)
-        });
-        let id = removed.map_err(|error: RemoteError| errors::remote(py, &error))?;
+        self.uploaded.store(false, Ordering::Release);
+        let id = self.remote(py, |api, session| session.forget(api))?;
         Ok(id.map(|id| id.to_string()))
     }
 
@@ -186,7 +168,7 @@ impl Connection {
     ) -> PyResult<(Vec<RowProblem>, Vec<usize>)> {
         let table = self.table(matrix, columns, rows)?;
         Ok(py.detach(|| {
-            let session = self.read();
+            let session = self.session();
             let model = &session.model().descriptor;
             let (mut problems, mut refused) = (Vec::new(), Vec::new());
             for row in 0..rows {
@@ -224,22 +206,17 @@ impl Connection {
             self.ensure_key(py)?;
         }
         let table = self.table(matrix, columns, rows)?;
-        let scored = {
-            let features = py.detach(|| self.features(&table, rows, &refused));
-            let features = features.map_err(|problems| errors::rows(py, problems))?;
-            drop(table);
-            self.score_rows(py, &features, in_flight, progress)
-        };
-        match scored {
+        let features = py.detach(|| self.features(&table, rows, &refused));
+        let features = features.map_err(|problems| errors::rows(py, problems))?;
+        drop(table);
+        match self.score_rows(py, features, in_flight, progress)? {
             Ok(scores) => Ok(Some(answers(py, &scores, &refused))),
-            Err(Stop::Failed(error)) => Err(error),
-            Err(Stop::Changed(error)) => {
-                let renewed = py.detach(|| {
-                    let api = self.api()?;
-                    let mut session = self.session.write().unwrap_or_else(PoisonError::into_inner);
-                    session.renew(&api, error, "the call with a new client")
-                });
-                renewed.map_err(|error| errors::remote(py, &error))?;
+            Err(ScoreError::Other(error)) => Err(errors::remote(py, &error)),
+            Err(ScoreError::ModelChanged(error)) => {
+                let renewed = self.remote(py, |api, session| {
+                    session.renewed(api, error, "the call with a new client")
+                })?;
+                *self.session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
                 Ok(None)
             }
         }
@@ -247,38 +224,46 @@ impl Connection {
 
     /// Sends one query that [`SecretKey`] has encrypted, and returns the encrypted response.
     fn send<'py>(&self, py: Python<'py>, query: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        let answer = py.detach(|| -> Result<Vec<Vec<u8>>, RemoteError> {
-            let session = self.read();
+        let query = query.to_vec();
+        let answer = self.remote(py, move |api, session| {
             let model = &session.model().descriptor;
             let format = model.parameters().query_format();
-            let parsed = Query::from_blob(query, format, model.inputs.count).map_err(ClientError::from)?;
-            Ok(self.api()?.score(session.model(), parsed.key, query, 1)?)
-        });
-        let answer = answer.map_err(|error| errors::remote(py, &error))?;
-        Ok(PyBytes::new(py, &answer.concat()))
+            let parsed = Query::from_blob(&query, format, model.inputs.count).map_err(ClientError::from)?;
+            let cancel = Cancel::default();
+            Ok(api
+                .score(session.model(), parsed.key, &query, 1, &cancel)?
+                .concat())
+        })?;
+        Ok(PyBytes::new(py, &answer))
     }
 
     /// Uploads an evaluation key that [`SecretKey`] has made.
     fn upload(&self, py: Python<'_>, public_key: &[u8], key_id: &str) -> PyResult<()> {
-        let id = parse_id(py, key_id)?;
-        let done = py.detach(|| -> Result<(), RemoteError> {
-            self.api()?.put_key(id, public_key)?;
-            Ok(())
-        });
-        done.map_err(|error| errors::remote(py, &error))
+        let (id, blob) = (parse_id(py, key_id)?, public_key.to_vec());
+        self.remote(py, move |api, _| Ok(api.put_key(id, &blob).map(drop)?))
     }
 
     /// Deletes an evaluation key, and returns whether the server had it.
     fn delete(&self, py: Python<'_>, key_id: &str) -> PyResult<bool> {
         let id = parse_id(py, key_id)?;
-        let done = py.detach(|| -> Result<bool, RemoteError> { Ok(self.api()?.delete_key(id)?) });
-        done.map_err(|error| errors::remote(py, &error))
+        self.remote(py, move |api, _| Ok(api.delete_key(id)?))
     }
 }
 
 impl Connection {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Session> {
-        self.session.read().unwrap_or_else(PoisonError::into_inner)
+    fn session(&self) -> Arc<Session> {
+        Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Does something with the server that a signal may interrupt.
+    fn remote<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Api, &Session) -> Result<T, RemoteError> + Send + 'static,
+    ) -> PyResult<T> {
+        let api = self.api().map_err(|error| errors::remote(py, &error))?;
+        let session = self.session();
+        wait_for(py, move || work(&api, &session))?.map_err(|error| errors::remote(py, &error))
     }
 
     /// Returns the requests of this process.
@@ -294,6 +279,7 @@ impl Connection {
         Ok(Arc::clone(&api.1))
     }
 
+    /// Copies rows out of Python's objects.
     fn table(
         &self,
         matrix: Option<&Bound<'_, PyBytes>>,
@@ -310,7 +296,7 @@ impl Connection {
         rows: usize,
         refused: &[usize],
     ) -> Result<Vec<Option<Features>>, Vec<RowProblem>> {
-        let session = self.read();
+        let session = self.session();
         let model = &session.model().descriptor;
         let mut refused = refused.iter().peekable();
         let mut features = Vec::with_capacity(rows);
@@ -324,97 +310,98 @@ impl Connection {
         Ok(features)
     }
 
-    /// Scores rows of features in `in_flight` threads, while this one looks at Python's signals and
-    /// reports progress.
+    /// Scores rows of features in `in_flight` threads, while this one reports progress and looks at
+    /// Python's signals.
     fn score_rows(
         &self,
         py: Python<'_>,
-        features: &[Option<Features>],
+        features: Vec<Option<Features>>,
         in_flight: usize,
         progress: Option<&Bound<'_, PyAny>>,
-    ) -> Result<Vec<Scores>, Stop> {
+    ) -> PyResult<Result<Vec<Scores>, ScoreError>> {
         let api = self.api().map_err(|error| errors::remote(py, &error))?;
-        let progress = progress.map(|progress| progress.clone().unbind());
-        py.detach(|| {
-            let session = self.read();
-            let batches: Vec<_> = features.chunks(session.batch_rows()).collect();
-            let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
-            let (sender, receiver) = mpsc::channel();
-            let work = |sender: mpsc::Sender<(usize, Result<Vec<Scores>, ScoreError>)>| {
-                while !stopped.load(Ordering::Relaxed) {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(batch) = batches.get(place) else { return };
-                    let rows: Vec<Option<&[f64]>> = batch
-                        .iter()
-                        .map(|row| row.as_deref().map(Vec::as_slice))
-                        .collect();
-                    let scored = session.score(&api, &rows);
-                    let failed = scored.is_err();
-                    // Nobody listens any more only after a failure.
-                    if sender.send((place, scored)).is_err() || failed {
-                        return;
+        let session = self.session();
+        let batch_rows = session.batch_rows();
+        let batches = features.len().div_ceil(batch_rows);
+        let work = Arc::new(Work {
+            api,
+            session,
+            features,
+            batch_rows,
+            next: AtomicUsize::new(0),
+            cancel: Cancel::default(),
+        });
+        // However the wait ends, no thread begins another batch.
+        let _cancel_at_the_end = CancelOnDrop(work.cancel.clone());
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..in_flight.clamp(1, batches.max(1)) {
+            let (work, sender) = (Arc::clone(&work), sender.clone());
+            thread::Builder::new()
+                .name("blindscore".into())
+                .spawn(move || work.run(&sender))?;
+        }
+        drop(sender);
+        let receiver = Mutex::new(receiver);
+        let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); batches];
+        for _ in 0..batches {
+            let (place, scored) = receive(py, &receiver)?;
+            match scored {
+                Ok(scored) => {
+                    if let Some(progress) = progress {
+                        progress.call1((scored.len(),))?;
                     }
+                    scores[place] = scored;
                 }
-            };
-            let mut scores: Vec<Option<Vec<Scores>>> = Vec::new();
-            scores.resize_with(batches.len(), || None);
-            // One request needs no other thread, and answers sooner without.
-            if batches.len() == 1 {
-                work(sender);
-                let (_, scored) = receiver.recv().map_err(|_| lost())?;
-                return scored.map_err(stop);
+                Err(error) => return Ok(Err(error)),
             }
-            let stopped = &stopped;
-            thread::scope(|scope| {
-                for _ in 0..in_flight.clamp(1, batches.len().max(1)) {
-                    let sender = sender.clone();
-                    scope.spawn(|| work(sender));
-                }
-                drop(sender);
-                let mut collect = || -> Result<(), Stop> {
-                    loop {
-                        match receiver.recv_timeout(SIGNALS) {
-                            Ok((place, scored)) => {
-                                let scored = scored.map_err(stop)?;
-                                if let Some(progress) = &progress {
-                                    Python::attach(|py| progress.call1(py, (scored.len(),)))?;
-                                }
-                                scores[place] = Some(scored);
-                            }
-                            Err(mpsc::RecvTimeoutError::Timeout) => {}
-                            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
-                        }
-                        Python::attach(|py| py.check_signals())?;
-                    }
-                };
-                let collected = collect();
-                stopped.store(true, Ordering::Relaxed);
-                collected
-            })?;
-            let scores: Option<Vec<Vec<Scores>>> = scores.into_iter().collect();
-            Ok(scores.ok_or_else(lost)?.concat())
-        })
+        }
+        Ok(Ok(scores.concat()))
+    }
+}
+
+/// Rows that several threads score.
+struct Work {
+    api: Arc<Api>,
+    session: Arc<Session>,
+    features: Vec<Option<Features>>,
+    batch_rows: usize,
+    next: AtomicUsize,
+    cancel: Cancel,
+}
+
+impl Work {
+    /// Scores batches until there are no more, one has failed, or the call has ended.
+    fn run(&self, sender: &Sender<Batch>) {
+        while !self.cancel.is_cancelled() {
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = self.features.chunks(self.batch_rows).nth(place) else {
+                return;
+            };
+            let rows: Vec<Option<&[f64]>> = batch
+                .iter()
+                .map(|row| row.as_deref().map(Vec::as_slice))
+                .collect();
+            let scored = self.session.score(&self.api, &rows, &self.cancel);
+            let failed = scored.is_err();
+            if sender.send((place, scored)).is_err() || failed {
+                return;
+            }
+        }
+    }
+}
+
+/// Cancels when it is dropped.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
 fn parse_id(py: Python<'_>, id: &str) -> PyResult<KeyId> {
     id.parse()
         .map_err(|error| errors::setting(py, format!("key_id: {error}")))
-}
-
-/// Turns a failure of one request into the end of the call.
-fn stop(error: ScoreError) -> Stop {
-    match error {
-        ScoreError::ModelChanged(error) => Stop::Changed(error),
-        ScoreError::Other(error) => Stop::Failed(Python::attach(|py| errors::remote(py, &error))),
-    }
-}
-
-/// Returns the error for rows without an answer, which is a defect.
-fn lost() -> Stop {
-    Stop::Failed(Python::attach(|py| {
-        errors::setting(py, "some rows have no answer: please report this".into())
-    }))
 }
 
 /// Packs scores for numpy. The answers of refused rows, which were sent blank, become NaN.

@@ -5,6 +5,7 @@
 mod cells;
 mod connection;
 mod errors;
+mod interrupt;
 mod key;
 mod model;
 mod notes;

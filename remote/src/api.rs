@@ -1,7 +1,7 @@
 //! Calls of the HTTP API.
 
 use crate::{
-    Connection, HttpError, Progress, RemoteError,
+    Cancel, Connection, HttpError, Progress, RemoteError,
     http::{Call, Http},
     text::one_line,
 };
@@ -119,6 +119,7 @@ impl Api {
             key: None,
             body: blob,
             limit: RECEIPT_LIMIT,
+            cancel: &Cancel::default(),
         })
     }
 
@@ -130,6 +131,7 @@ impl Api {
             key: None,
             body: &[],
             limit: RECEIPT_LIMIT,
+            cancel: &Cancel::default(),
         };
         match self.0.send(&call) {
             Err(error) if error.recovery == Recovery::UploadKey => Ok(false),
@@ -144,6 +146,7 @@ impl Api {
         key: KeyId,
         queries: &[u8],
         count: usize,
+        cancel: &Cancel,
     ) -> Result<Vec<Vec<u8>>, HttpError> {
         let path = format!("/v1/models/{}/score", model.name);
         let size = model.descriptor.blob_sizes().response;
@@ -153,6 +156,7 @@ impl Api {
             key: Some(key),
             body: queries,
             limit: count * size,
+            cancel,
         })?;
         if body.len() != count * size {
             let problem = format!("{} bytes are not {count} responses of {size}", body.len());
@@ -168,6 +172,7 @@ impl Api {
             key: None,
             body: &[],
             limit,
+            cancel: &Cancel::default(),
         })
     }
 

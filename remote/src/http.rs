@@ -1,6 +1,6 @@
 //! HTTP requests with retries.
 
-use crate::{Connection, HttpError, Progress, RemoteError, roots};
+use crate::{Cancel, Connection, HttpError, Progress, RemoteError, roots};
 use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, policy, problem::Recovery};
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, Instant, SystemTime},
 };
 use ureq::{
@@ -40,6 +39,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a [u8],
     /// Maximum size of the response's body, in bytes.
     pub(crate) limit: usize,
+    /// Ends the retries.
+    pub(crate) cancel: &'a Cancel,
 }
 
 impl Http {
@@ -99,7 +100,7 @@ impl Http {
             let seconds = pause.as_secs_f64();
             self.progress
                 .note(&format!("{error}; trying again in {seconds:.1} s"));
-            thread::sleep(pause);
+            call.cancel.sleep(pause)?;
             retries += 1;
         }
     }

@@ -5,7 +5,7 @@
 //! and made safe to show.
 //!
 //! ```no_run
-//! use blindscore_remote::{Api, Connection, Key, KeyPlace, Naming, Session};
+//! use blindscore_remote::{Api, Cancel, Connection, Key, KeyPlace, Naming, Session};
 //! # struct Quiet;
 //! # impl blindscore_remote::Progress for Quiet {
 //! #     fn note(&self, _: &str) {}
@@ -22,11 +22,12 @@
 //! let session = Session::new(model, key)?;
 //! session.ensure_uploaded(&api)?;
 //! let row = [39.0, 2.0, 1.0];
-//! let scores = session.score(&api, &[Some(&row)])?;
+//! let scores = session.score(&api, &[Some(&row)], &Cancel::default())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod api;
+mod cancel;
 mod connection;
 mod error;
 mod http;
@@ -38,6 +39,7 @@ mod session;
 pub mod text;
 
 pub use api::{Api, Receipt, ServedModel};
+pub use cancel::Cancel;
 pub use connection::{Connection, Naming, ServerUrl, UrlError};
 pub use error::{HttpError, RemoteError};
 pub use key::Key;

@@ -1,11 +1,11 @@
 //! Scoring with one model and one key.
 
-use crate::{Api, HttpError, Key, RemoteError, ServedModel};
+use crate::{Api, Cancel, HttpError, Key, RemoteError, ServedModel};
 use blindscore_client::{ClientError, ClientKey, Scores, check_features};
 use blindscore_protocol::{
     descriptor::Inputs, ids::KeyId, policy::BATCH_QUERIES, problem::Recovery, wire::QueryId,
 };
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Why rows were not scored.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Exchange {
 /// A model and a key, with which threads score rows at the same time.
 pub struct Session {
     model: ServedModel,
-    key: RwLock<Key>,
+    key: Arc<RwLock<Key>>,
     /// Features sent in place of rows that the model can't take.
     blank: Vec<f64>,
 }
@@ -47,7 +47,7 @@ impl Session {
         Ok(Self {
             blank: blank(&model.descriptor.inputs)?,
             model,
-            key: RwLock::new(key),
+            key: Arc::new(RwLock::new(key)),
         })
     }
 
@@ -95,22 +95,25 @@ impl Session {
         Ok(deleted)
     }
 
-    /// Replaces the model by the server's current one, if nothing that was agreed to differs. Whether
-    /// rows are sent again must not depend on ranges that the server has chosen since.
+    /// Returns a session with the same key and the server's current model, if nothing that was agreed to
+    /// differs. Whether rows are sent again must not depend on ranges that the server has chosen since.
     ///
     /// # Errors
     /// If something differs, which names `again` as what accepts it, or the model can't be used.
-    pub fn renew(&mut self, api: &Api, cause: HttpError, again: &'static str) -> Result<(), RemoteError> {
-        let now = api.model(self.model.name(), None)?;
-        if let Some(difference) = now.descriptor.difference(&self.model.descriptor) {
+    pub fn renewed(&self, api: &Api, cause: HttpError, again: &'static str) -> Result<Self, RemoteError> {
+        let model = api.model(self.model.name(), None)?;
+        if let Some(difference) = model.descriptor.difference(&self.model.descriptor) {
             return Err(RemoteError::Changed {
                 cause,
                 difference,
                 again,
             });
         }
-        self.model = now;
-        Ok(())
+        Ok(Self {
+            blank: blank(&model.descriptor.inputs)?,
+            model,
+            key: Arc::clone(&self.key),
+        })
     }
 
     /// Returns the number of rows that are sent in one request: as many as clients usually send, or
@@ -126,9 +129,15 @@ impl Session {
     /// scores say nothing: so the server can't tell how many rows are in the ranges that it states.
     ///
     /// # Errors
-    /// If the request fails, the model has changed, or a response belongs to something else.
-    pub fn score(&self, api: &Api, rows: &[Option<&[f64]>]) -> Result<Vec<Scores>, ScoreError> {
-        let mut exchange = self.ask(api, rows)?;
+    /// If the request fails or is cancelled, the model has changed, or a response belongs to something
+    /// else.
+    pub fn score(
+        &self,
+        api: &Api,
+        rows: &[Option<&[f64]>],
+        cancel: &Cancel,
+    ) -> Result<Vec<Scores>, ScoreError> {
+        let mut exchange = self.ask(api, rows, cancel)?;
         if let Err(error) = &exchange.responses
             && error.recovery == Recovery::UploadKey
         {
@@ -139,7 +148,7 @@ impl Session {
                 key.upload_new(api)?;
             }
             drop(key);
-            exchange = self.ask(api, rows)?;
+            exchange = self.ask(api, rows, cancel)?;
         }
         let Exchange {
             queries, responses, ..
@@ -160,7 +169,7 @@ impl Session {
     }
 
     /// Encrypts rows and has them scored.
-    fn ask(&self, api: &Api, rows: &[Option<&[f64]>]) -> Result<Exchange, ClientError> {
+    fn ask(&self, api: &Api, rows: &[Option<&[f64]>], cancel: &Cancel) -> Result<Exchange, ClientError> {
         let (key, queries) = {
             let key = self.key.read().unwrap_or_else(PoisonError::into_inner);
             let secret = key.secret();
@@ -171,7 +180,7 @@ impl Session {
             let queries: Vec<Vec<u8>> = rows.iter().map(encrypt).collect::<Result<_, _>>()?;
             (secret.key_id(), queries)
         };
-        let responses = api.score(&self.model, key, &queries.concat(), rows.len());
+        let responses = api.score(&self.model, key, &queries.concat(), rows.len(), cancel);
         Ok(Exchange {
             key,
             queries,
