@@ -96,6 +96,10 @@ def table(X: Any, model: Model) -> Table:
     Raises:
         SettingError: The form isn't accepted, or the columns are not the model's.
     """
+    # First of all: one of scipy's formats is a dict, too.
+    if hasattr(X, "tocsr") and hasattr(X, "toarray"):
+        _check_width(X.shape[1], model)
+        return _Matrix(X.tocsr())
     if isinstance(X, Mapping):
         raise SettingError("a single record must stand in a list: predict([record])")
     if hasattr(X, "iloc") and hasattr(X, "columns"):
@@ -106,9 +110,6 @@ def table(X: Any, model: Model) -> Table:
         if model.n_columns == 1:
             return table(X.to_frame(), _Unnamed(model))
         raise SettingError(f"a Series is one column, the model takes {model.n_columns}; {_ACCEPTED} is expected")
-    if hasattr(X, "tocsr") and hasattr(X, "toarray"):
-        _check_width(X.shape[1], model)
-        return _Matrix(X.tocsr())
     if isinstance(X, (str, bytes)):
         raise SettingError(f"rows are expected, not a text: {_ACCEPTED}")
     if isinstance(X, (list, tuple)):
