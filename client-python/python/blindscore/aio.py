@@ -77,7 +77,7 @@ class AsyncClient:
         return "<blindscore.aio.AsyncClient, not connected>" if self._made is None else f"<blindscore.aio.AsyncClient with {self._made!r}>"
 
     async def connect(self) -> AsyncClient:
-        """Fetches the model's description, reads or makes the secret key, and returns this client."""
+        """Fetches the model's description, and reads or makes the secret key. Returns itself."""
         await self._connected()
         return self
 
