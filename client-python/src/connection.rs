@@ -8,7 +8,7 @@ use crate::{
     notes,
     rows::{Features, RowProblem, Rows, Values},
 };
-use blindscore_client::{ClientError, Encoder, Scores};
+use blindscore_client::{ClientError, ClientKey, Encoder, Scores};
 use blindscore_protocol::{descriptor::ModelPin, ids::KeyId, name::ModelAddress, wire::Query};
 use blindscore_remote::{
     Api, Cancel, Connection as Settings, Key, KeyPlace, Naming, RemoteError, ScoreError, Session,
@@ -57,10 +57,10 @@ type Batch = (usize, Result<Vec<Scores>, ScoreError>);
 
 #[pymethods]
 impl Connection {
-    /// Fetches a model's descriptor. `key` is a path, `None` for the usual place, or a secret key to
-    /// keep in memory; `in_memory` makes a new one.
+    /// Fetches a model's descriptor. The secret key is `key` or `key_bytes`, a new one with
+    /// `in_memory`, or else that of `key_file` or of the usual place.
     #[new]
-    #[pyo3(signature = (url, model, *, token, model_id, key_file, key, in_memory, ca_cert, timeout, max_wait))]
+    #[pyo3(signature = (url, model, *, token, model_id, key_file, key, key_bytes, in_memory, ca_cert, timeout, max_wait))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keyword arguments, of which Python gives each"
@@ -73,6 +73,7 @@ impl Connection {
         model_id: Option<&str>,
         key_file: Option<PathBuf>,
         key: Option<&SecretKey>,
+        key_bytes: Option<&[u8]>,
         in_memory: bool,
         ca_cert: Option<PathBuf>,
         timeout: f64,
@@ -97,13 +98,19 @@ impl Connection {
             max_wait: seconds("max_wait", max_wait)?,
             ..Settings::new(url, Naming::Arguments)
         };
-        let given = key.map(SecretKey::copy).transpose()?;
+        let given = match (key, key_bytes) {
+            (Some(key), _) => Some(key.copy()?),
+            (None, Some(blob)) => {
+                Some(ClientKey::from_bytes(blob).map_err(|error| errors::client(py, &error))?)
+            }
+            (None, None) => None,
+        };
         let connection = settings.clone();
         let opened = wait_for(py, move || -> Result<(Api, Session), RemoteError> {
             let api = Api::new(connection, notes::progress())?;
             let model = api.model(&name, pin.as_ref())?;
             let key = match given {
-                Some(secret) => Key::given(secret),
+                Some(secret) => Key::given(secret, &model)?,
                 None if in_memory => Key::in_memory(&model)?,
                 None => {
                     let place = key_file.map_or(KeyPlace::Default, KeyPlace::File);

@@ -20,7 +20,7 @@ def client(server: blindscore.LocalServer) -> blindscore.Client:
 
 
 def test_it_answers_as_the_pipeline(client, cancer):
-    X, _, pipeline = cancer
+    X, pipeline = cancer.X, cancer.pipeline
     predicted = client.predict(X)
     assert predicted.index.equals(X.index)
     assert (predicted == pipeline.predict(X)).all()
@@ -33,8 +33,8 @@ def test_it_answers_as_the_pipeline(client, cancer):
     assert client.n_features_in_ == 30
 
 
-def test_a_regression_gives_values(server, diabetes):
-    X, _, pipeline = diabetes
+def test_a_regression_gives_values(server, ridge):
+    X, pipeline = ridge.X, ridge.pipeline
     client = blindscore.Client(server.url, model="ridge", key="memory")
     assert np.abs(client.predict(X) - pipeline.predict(X)).max() < 7 * client.model.score_error
     with pytest.raises(AttributeError, match="no classes"):
@@ -44,7 +44,7 @@ def test_a_regression_gives_values(server, diabetes):
 
 
 def test_all_forms_of_rows_give_the_same(client, cancer):
-    X, _, pipeline = cancer
+    X, pipeline = cancer.X, cancer.pipeline
     X = X.head(40)
     wanted = pipeline.predict(X)
     numbers = X.to_numpy()
@@ -69,7 +69,7 @@ def test_all_forms_of_rows_give_the_same(client, cancer):
 
 
 def test_columns_that_are_not_used_are_named(client, cancer):
-    X, y, pipeline = cancer
+    X, y, pipeline = cancer.X, cancer.y, cancer.pipeline
     with pytest.warns(blindscore.UnusedColumnsWarning, match="'who', 'target'"):
         predicted = client.predict(X.assign(who="x", target=y))
     assert (predicted == pipeline.predict(X)).all()
@@ -94,7 +94,7 @@ def test_columns_that_are_not_used_are_named(client, cancer):
 )
 def test_tables_that_are_none_are_refused_with_words(client, cancer, change, words):
     with pytest.raises(blindscore.SettingError, match=words):
-        client.predict(change(cancer[0]))
+        client.predict(change(cancer.X))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_tables_that_are_none_are_refused_with_words(client, cancer, change, wor
     ],
 )
 def test_rows_that_cant_be_scored_are_named(client, cancer, value, words):
-    rows = cancer[0].head(3).astype(object)
+    rows = cancer.X.head(3).astype(object)
     rows.iloc[1, 3] = value
     with pytest.raises(blindscore.RowError, match=words) as caught:
         client.predict(rows)
@@ -122,7 +122,7 @@ def test_rows_that_cant_be_scored_are_named(client, cancer, value, words):
 
 
 def test_the_others_are_scored_if_asked_for(client, cancer):
-    X, _, pipeline = cancer
+    X, pipeline = cancer.X, cancer.pipeline
     rows = X.head(50).copy()
     rows.iloc[[3, 20], 0] = np.nan
     good = ~rows.isna().any(axis=1)
@@ -142,7 +142,7 @@ def test_the_others_are_scored_if_asked_for(client, cancer):
 
 
 def test_each_step_on_its_own(client, cancer, capsys):
-    X, _, pipeline = cancer
+    X, pipeline = cancer.X, cancer.pipeline
     client = blindscore.Client(client.url, model="cancer", key="memory", verbose=True)
     key = blindscore.SecretKey.generate(client.model)
     with pytest.raises(blindscore.SettingError, match="no evaluation key yet"):
@@ -182,7 +182,7 @@ def test_secrets_are_not_pickled(client):
 
 
 def test_a_key_stays_in_its_file_and_a_lost_one_is_replaced(server, cancer, tmp_path):
-    X, _, pipeline = cancer
+    X, pipeline = cancer.X, cancer.pipeline
     path = tmp_path / "mine.key"
     client = blindscore.Client(server.url, model="cancer", key=path)
     client.predict(X.head())
@@ -223,7 +223,7 @@ def test_settings_that_cant_be_used_are_named(server, monkeypatch):
 
 
 def test_threads_share_a_client(client, cancer):
-    X, _, pipeline = cancer
+    X, pipeline = cancer.X, cancer.pipeline
     found = [None] * 8
 
     def predict(place: int) -> None:
@@ -243,7 +243,7 @@ def _predict_in_child(client, rows, answers):
 
 
 def test_a_client_works_after_a_fork(client, cancer):
-    X, _, pipeline = cancer
+    X, pipeline = cancer.X, cancer.pipeline
     rows = X.head(40).to_numpy()
     client.predict(rows)
     context = multiprocessing.get_context("fork")

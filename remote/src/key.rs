@@ -1,7 +1,7 @@
 //! A user's key: the secret half in a file or in memory, the public half on the server.
 
 use crate::{Api, KeyPlace, Progress, Receipt, RemoteError, ServedModel, Stage, keyfile};
-use blindscore_client::ClientKey;
+use blindscore_client::{ClientError, ClientKey};
 use blindscore_protocol::ids::KeyId;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,18 @@ impl Key {
     }
 
     /// Keeps a given secret key in memory.
-    pub fn given(secret: ClientKey) -> Self {
-        Self { secret, path: None }
+    ///
+    /// # Errors
+    /// If it is for another parameter set than the model's.
+    pub fn given(secret: ClientKey, model: &ServedModel) -> Result<Self, RemoteError> {
+        let set = model.descriptor.parameters();
+        if secret.parameters().id() != set.id() {
+            return Err(RemoteError::Client(ClientError::ParameterSet {
+                model: set.name(),
+                key: secret.parameters().name(),
+            }));
+        }
+        Ok(Self { secret, path: None })
     }
 
     /// Generates a secret key in a new file, and returns its path and whether it was made: an

@@ -121,6 +121,7 @@ class Connection:
         model_id: str | None,
         key_file: Path | None,
         key: SecretKey | None,
+        key_bytes: bytes | None,
         in_memory: bool,
         ca_cert: Path | None,
         timeout: float,

@@ -44,7 +44,7 @@ class Client:
         key: Where the secret key is kept. ``None``: ``$BLINDSCORE_KEY``, or a file for each server
             and parameter set in the user's data directory, readable by its owner only, the same as
             the program ``blindscore`` uses. ``"memory"``: nowhere; it is gone with this object. A
-            path: this file. A :class:`SecretKey`: this key, in memory.
+            path: this file. A :class:`SecretKey`, or its bytes: this key, in memory.
         ca_cert: PEM file with certificates of authorities to trust in addition to the usual ones.
         timeout: Seconds for one try of a request, plus the time that its bytes take at 50 kB/s.
         max_wait: Seconds for a request with all its retries.
@@ -73,7 +73,7 @@ class Client:
         *,
         token: str | None = None,
         model_id: str | None = None,
-        key: SecretKey | str | os.PathLike[str] | None = None,
+        key: SecretKey | bytes | str | os.PathLike[str] | None = None,
         ca_cert: str | os.PathLike[str] | None = None,
         timeout: float = 60.0,
         max_wait: float = 600.0,
@@ -89,6 +89,8 @@ class Client:
             raise SettingError(f"in_flight: {in_flight} is not at least 1")
         if key is None:
             key = _setting(None, "BLINDSCORE_KEY")
+        elif not isinstance(key, (SecretKey, bytes, str, os.PathLike)):
+            raise SettingError(f"key: {type(key).__name__} is neither a SecretKey, bytes, a path nor 'memory'")
         ca_cert = _setting(ca_cert, "BLINDSCORE_CA_CERT")
         self.url: str = str(url)
         self.in_flight = in_flight
@@ -98,9 +100,10 @@ class Client:
             str(model),
             token=_setting(token, "BLINDSCORE_TOKEN"),
             model_id=_setting(model_id, "BLINDSCORE_MODEL_ID"),
-            key_file=None if key is None or key == "memory" or isinstance(key, SecretKey) else Path(key),
+            key_file=Path(key) if isinstance(key, (str, os.PathLike)) and key != "memory" else None,
             key=key if isinstance(key, SecretKey) else None,
-            in_memory=isinstance(key, str) and key == "memory",
+            key_bytes=key if isinstance(key, bytes) else None,
+            in_memory=key == "memory",
             ca_cert=None if ca_cert is None else Path(ca_cert),
             timeout=timeout,
             max_wait=max_wait,
@@ -112,7 +115,7 @@ class Client:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "a client is not pickled, because it holds a secret key; make one in each process, with key=SecretKey.from_bytes(...) to share a key"
+            "a client is not pickled, because it holds a secret key; make one in each process, with key=client.secret_key().to_bytes() to share a key"
         )
 
     @property

@@ -94,6 +94,9 @@ def table(X: Any, model: Model) -> Table:
     Raises:
         SettingError: The form isn't accepted, or the columns are not the model's.
     """
+    # First of all: one of scipy's formats is a dict, too.
+    if hasattr(X, "tocsr") and hasattr(X, "toarray"):
+        return _sparse(X.tocsr(), model)
     if isinstance(X, Mapping):
         raise SettingError("a single record must stand in a list: predict([record])")
     if hasattr(X, "iloc") and hasattr(X, "columns"):
@@ -104,13 +107,12 @@ def table(X: Any, model: Model) -> Table:
         if model.n_columns == 1:
             return _single(X)
         raise SettingError(f"a Series is one column, the model takes {model.n_columns}; {_ACCEPTED} is expected")
-    if hasattr(X, "tocsr") and hasattr(X, "toarray"):
-        _check_width(X.shape[1], model)
-        return _Matrix(X.tocsr())
     if isinstance(X, (str, bytes)):
         raise SettingError(f"rows are expected, not a text: {_ACCEPTED}")
     if isinstance(X, (list, tuple)):
         return _list(X, model)
+    if isinstance(X, np.ma.MaskedArray):
+        return _array(_unmasked(X), model)
     if hasattr(X, "__array__"):
         return _array(np.asarray(X), model)
     raise SettingError(f"{type(X).__name__} can't be read as rows; {_ACCEPTED} is expected")
@@ -150,6 +152,27 @@ def _array(array: np.ndarray[Any, Any], model: Model) -> Table:
     raise SettingError(f"an array of {array.dtype} holds neither numbers nor texts")
 
 
+def _sparse(matrix: Any, model: Any) -> Table:
+    if len(matrix.shape) != 2:
+        raise SettingError(f"rows are a table of two dimensions, and this sparse array has {len(matrix.shape)}")
+    _check_width(matrix.shape[1], model)
+    if matrix.dtype.kind not in "fbiu":
+        raise SettingError(f"a sparse matrix of {matrix.dtype} holds no numbers that the model takes")
+    if matrix.dtype.kind in "iu" and not _is_exact(matrix.data):
+        raise SettingError("the sparse matrix holds whole numbers beyond 2**53, which a float can't hold exactly")
+    return _Matrix(matrix)
+
+
+def _unmasked(array: Any) -> np.ndarray[Any, Any]:
+    """Returns a masked array with missing values where it is masked."""
+    mask = np.ma.getmaskarray(array)
+    if array.dtype.kind == "f":
+        return np.where(mask, np.nan, array.data)
+    objects = np.array(array.data, dtype=object)
+    objects[mask] = None
+    return objects
+
+
 def _is_exact(array: np.ndarray[Any, Any]) -> bool:
     if array.dtype.itemsize < 8 or array.size == 0:
         return True
@@ -164,10 +187,14 @@ def _list(rows: Sequence[Any], model: Model) -> Table:
     if all(isinstance(row, str) for row in rows):
         return _array(np.array(rows, dtype=object), model)
     if all(hasattr(row, "__len__") and not isinstance(row, (str, bytes, Mapping)) for row in rows):
+        rows = [_unmasked(row) if isinstance(row, np.ma.MaskedArray) else row for row in rows]
         for place, row in enumerate(rows):
             if len(row) != model.n_columns:
                 raise SettingError(f"row {place} has {len(row)} values, the model takes {model.n_columns}")
         return _Columns([[row[column] for row in rows] for column in range(model.n_columns)], len(rows))
+    other = next((place for place, row in enumerate(rows) if type(row) is not type(rows[0])), None)
+    if other is not None:
+        raise SettingError(f"row 0 is a {type(rows[0]).__name__} and row {other} a {type(rows[other]).__name__}; rows must all be of one kind")
     raise SettingError(f"a list of {type(rows[0]).__name__} can't be read as rows; {_ACCEPTED} is expected")
 
 
