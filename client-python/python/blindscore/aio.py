@@ -123,10 +123,10 @@ class AsyncClient:
         client = await self._connected()
         await asyncio.to_thread(client.forget)
 
-    async def score(self, query: bytes, key: SecretKey) -> bytes:
+    async def score(self, query: bytes) -> bytes:
         """Sends one query, as :meth:`blindscore.Client.score` does, and returns the response."""
         client = await self._connected()
-        return await asyncio.to_thread(client.score, query, key)
+        return await asyncio.to_thread(client.score, query)
 
     async def upload(self, key: SecretKey) -> str:
         """Makes an evaluation key, uploads it, and returns its id."""
