@@ -344,6 +344,10 @@ def _types(rows: _Rows) -> Iterator[list[tuple[str, Any]]]:
         (FloatTensorType, FloatTensorType, FloatTensorType),
     ]:
         yield [(name, declared(kind, flag, integer, floating)) for name, kind in kinds]
+    if rows.frame is not None and all(getattr(kind, "kind", "O") in "fiub" for _, kind in kinds):
+        # An estimator without a transformer before it takes one tensor. The names are in the rows.
+        for tensor in (DoubleTensorType, FloatTensorType):
+            yield [("X", tensor([None, rows.width]))]
 
 
 def _boosted(model: Any, rows: _Rows, scratch: Path, library: str) -> Path:
