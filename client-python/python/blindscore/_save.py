@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import html
 import json
@@ -267,6 +268,10 @@ def _export(model: Any, rows: _Rows, scratch: Path) -> Path:
         file = scratch / "model.onnx"
         model.save_model(str(file), format="onnx")
         return file
+    if "interpret" in modules:
+        file = scratch / "model.json"
+        model.to_json(str(file), detail="minimal")
+        return file
     if "xgboost" in modules or "lightgbm" in modules:
         return _boosted(model, rows, scratch, "xgboost" if "xgboost" in modules else "lightgbm")
     if hasattr(model, "get_params") and hasattr(model, "predict"):
@@ -357,6 +362,10 @@ def _boosted(model: Any, rows: _Rows, scratch: Path, library: str) -> Path:
     except ImportError as error:
         raise _needs("onnxmltools", error) from error
     types = [("X", FloatTensorType([None, rows.width]))]
+    if library == "xgboost" and hasattr(model, "get_booster"):
+        # The converter takes no names; they are in the rows.
+        model = copy.deepcopy(model)
+        model.get_booster().feature_names = None
     convert = onnxmltools.convert_xgboost if library == "xgboost" else onnxmltools.convert_lightgbm
     try:
         onnx = convert(model, initial_types=types)
