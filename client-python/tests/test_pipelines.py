@@ -200,3 +200,29 @@ def test_other_kinds_are_refused_in_words(fitted: dict[str, Any], tmp_path: Path
     with pytest.raises(blindscore.ImportRefused, match=REFUSED[name]):
         blindscore.save(fitted[name], KINDS[name][1], tmp_path / f"{name}.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_rename_the_classes(fitted: dict[str, Any], tmp_path: Path) -> None:
+    blindscore.save(fitted["named-classes"], FRAME, tmp_path / "renamed.safetensors", labels=["H", "L", "M"])
+    with blindscore.LocalServer(tmp_path) as server:
+        client = blindscore.Client(server.url, "renamed", key="memory")
+        assert client.classes_.tolist() == ["H", "L", "M"]
+        assert client.predict(FRAME).tolist() == [label[0].upper() for label in fitted["named-classes"].predict(FRAME)]
+
+
+@pytest.mark.parametrize(
+    ("model", "X", "words"),
+    [
+        (LogisticRegression, FRAME, "LogisticRegression is a class: give a fitted object of it"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), FRAME, "is not fitted"),
+        (None, FRAME, "NoneType is not a kind of model"),
+        ("served", None, "NoneType can't be read as rows"),
+        ("served", FRAME.to_dict("records"), "give a frame"),
+        ("served", np.ma.masked_array(FLOATS, mask=FLOATS > 1000), "masked"),
+        ("served", FRAME[:0], "there are no rows"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_in_words(fitted: dict[str, Any], tmp_path: Path, model: Any, X: Any, words: str) -> None:
+    with pytest.raises(blindscore.SettingError, match=words):
+        blindscore.save(fitted["frame"] if isinstance(model, str) else model, X, tmp_path / "refused.safetensors")
+    assert list(tmp_path.iterdir()) == []

@@ -97,7 +97,7 @@ def save(
         file = _export(model, rows, scratch)
         calibrate, expect = scratch / "rows.csv", None
         rows.write(calibrate)
-        answers = _answers(model, rows)
+        answers = _answers(model, rows, labels)
         if answers is not None:
             expect = scratch / "expected.csv"
             _write(expect, *answers)
@@ -237,8 +237,8 @@ def _write(path: Path, header: Sequence[str] | None, records: Iterator[Sequence[
         writer.writerows(records)
 
 
-def _answers(model: Any, rows: _Rows) -> tuple[list[str], list[list[Any]]] | None:
-    """Returns the model's own answers as a table, if it predicts."""
+def _answers(model: Any, rows: _Rows, labels: Sequence[str] | None) -> tuple[list[str], list[list[Any]]] | None:
+    """Returns the model's own answers as a table, if it predicts. ``labels`` are other names of its classes."""
     if not callable(getattr(model, "predict", None)):
         return None
     data = rows.sampled()
@@ -247,9 +247,15 @@ def _answers(model: Any, rows: _Rows) -> tuple[list[str], list[list[Any]]] | Non
         return ["predicted"], [[json.dumps(row)] for row in predicted.tolist()]
     header, columns = ["predicted"], [[_cell(cell) for cell in predicted.ravel().tolist()]]
     classes = getattr(model, "classes_", None)
+    if classes is not None:
+        classes = np.asarray(classes).tolist()
+        if labels is not None and len(labels) == len(classes):
+            names = dict(zip(classes, labels, strict=True))
+            columns = [[names[label] for label in predicted.ravel().tolist()]]
+            classes = list(labels)
     if classes is not None and _has_probabilities(model):
         shares = np.asarray(model.predict_proba(data))
-        for label, share in zip(np.asarray(classes).tolist(), shares.T, strict=True):
+        for label, share in zip(classes, shares.T, strict=True):
             header.append(f"proba_{label}")
             columns.append([_cell(cell) for cell in share.tolist()])
     return header, [list(record) for record in zip(*columns, strict=True)]
