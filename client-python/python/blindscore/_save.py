@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,10 @@ class _Rows:
     def __init__(self, X: Any) -> None:
         self.text = False
         self.frame: Any = None
+        if isinstance(X, np.ma.MaskedArray):
+            raise SettingError("X: models don't see what a masked array masks: write NaN where a value is missing, X.filled(np.nan)")
+        if X is None or isinstance(X, (str, bytes)):
+            raise SettingError(f"X: {type(X).__name__} can't be read as rows")
         if hasattr(X, "iloc") and hasattr(X, "columns"):
             self.frame = X
             self.names: list[str] | None = [str(name) for name in X.columns]
@@ -151,6 +155,8 @@ class _Rows:
             self.data, self.names = X.tocsr(), None
         else:
             data = X if hasattr(X, "dtype") or hasattr(X, "__array__") else list(X)
+            if isinstance(data, list) and data and isinstance(data[0], Mapping):
+                raise SettingError("X: rows are records here; the model was fitted on a frame or an array: give a frame, pandas.DataFrame(X)")
             array = np.asarray(data)
             if array.ndim == 1 and array.dtype.kind in "OUT":
                 self.text, self.names = True, ["text"]
@@ -238,7 +244,7 @@ def _write(path: Path, header: Sequence[str] | None, records: Iterator[Sequence[
 
 
 def _answers(model: Any, rows: _Rows, labels: Sequence[str] | None) -> tuple[list[str], list[list[Any]]] | None:
-    """Returns the model's own answers as a table, if it predicts. ``labels`` are other names of its classes."""
+    """Returns the model's own answers as a table, if it predicts. ``labels`` rename its classes."""
     if not callable(getattr(model, "predict", None)):
         return None
     data = rows.sampled()
@@ -267,6 +273,8 @@ def _has_probabilities(model: Any) -> bool:
 
 def _export(model: Any, rows: _Rows, scratch: Path) -> Path:
     """Writes the model by its own library's export."""
+    if isinstance(model, type):
+        raise SettingError(f"model: {model.__qualname__} is a class: give a fitted object of it")
     modules = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
     if "torch" in modules:
         return _torch(model, rows, scratch)
@@ -298,6 +306,13 @@ def _sklearn(model: Any, rows: _Rows, scratch: Path) -> Path:
         from skl2onnx import to_onnx
     except ImportError as error:
         raise _needs("skl2onnx", error) from error
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(model)
+    except NotFittedError as error:
+        raise SettingError(f"model: {type(model).__name__} is not fitted: call fit with the training rows first") from error
     problems: list[str] = []
     for types in _types(rows):
         for options in _options(model):
