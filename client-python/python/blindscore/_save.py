@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def save(
         file = _export(model, rows, scratch)
         calibrate, expect = scratch / "rows.csv", None
         rows.write(calibrate)
-        answers = _answers(model, rows)
+        answers = _answers(model, rows, labels)
         if answers is not None:
             expect = scratch / "expected.csv"
             _write(expect, *answers)
@@ -141,6 +141,10 @@ class _Rows:
     def __init__(self, X: Any) -> None:
         self.text = False
         self.frame: Any = None
+        if isinstance(X, np.ma.MaskedArray):
+            raise SettingError("X: models don't see what a masked array masks: write NaN where a value is missing, X.filled(np.nan)")
+        if X is None or isinstance(X, (str, bytes)):
+            raise SettingError(f"X: {type(X).__name__} can't be read as rows")
         if hasattr(X, "iloc") and hasattr(X, "columns"):
             self.frame = X
             self.names: list[str] | None = [str(name) for name in X.columns]
@@ -154,6 +158,8 @@ class _Rows:
             self.data, self.names = X.tocsr(), None
         else:
             data = X if hasattr(X, "dtype") or hasattr(X, "__array__") else list(X)
+            if isinstance(data, list) and data and isinstance(data[0], Mapping):
+                raise SettingError("X: rows are records here; the model was fitted on a frame or an array: give a frame, pandas.DataFrame(X)")
             array = np.asarray(data)
             if array.ndim == 1 and array.dtype.kind in "OUT":
                 self.text, self.names = True, ["text"]
@@ -242,8 +248,8 @@ def _write(path: Path, header: Sequence[str] | None, records: Iterator[Sequence[
         writer.writerows(records)
 
 
-def _answers(model: Any, rows: _Rows) -> tuple[list[str], list[list[Any]]] | None:
-    """Returns the model's own answers as a table, if it predicts."""
+def _answers(model: Any, rows: _Rows, labels: Sequence[str] | None) -> tuple[list[str], list[list[Any]]] | None:
+    """Returns the model's own answers as a table, if it predicts. ``labels`` rename its classes."""
     if not callable(getattr(model, "predict", None)):
         return None
     data = rows.sampled()
@@ -252,9 +258,15 @@ def _answers(model: Any, rows: _Rows) -> tuple[list[str], list[list[Any]]] | Non
         return ["predicted"], [[json.dumps(row)] for row in predicted.tolist()]
     header, columns = ["predicted"], [[_cell(cell) for cell in predicted.ravel().tolist()]]
     classes = getattr(model, "classes_", None)
+    if classes is not None:
+        classes = np.asarray(classes).tolist()
+        if labels is not None and len(labels) == len(classes):
+            names = dict(zip(classes, labels, strict=True))
+            columns = [[names[label] for label in predicted.ravel().tolist()]]
+            classes = list(labels)
     if classes is not None and _has_probabilities(model):
         shares = np.asarray(model.predict_proba(data))
-        for label, share in zip(np.asarray(classes).tolist(), shares.T, strict=True):
+        for label, share in zip(classes, shares.T, strict=True):
             header.append(f"proba_{label}")
             columns.append([_cell(cell) for cell in share.tolist()])
     return header, [list(record) for record in zip(*columns, strict=True)]
@@ -266,12 +278,18 @@ def _has_probabilities(model: Any) -> bool:
 
 def _export(model: Any, rows: _Rows, scratch: Path) -> Path:
     """Writes the model by its own library's export."""
+    if isinstance(model, type):
+        raise SettingError(f"model: {model.__qualname__} is a class: give a fitted object of it")
     modules = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
     if "torch" in modules:
         return _torch(model, rows, scratch)
     if "catboost" in modules:
         file = scratch / "model.onnx"
         model.save_model(str(file), format="onnx")
+        return file
+    if "interpret" in modules:
+        file = scratch / "model.json"
+        model.to_json(str(file), detail="minimal")
         return file
     if "xgboost" in modules or "lightgbm" in modules:
         return _boosted(model, rows, scratch, "xgboost" if "xgboost" in modules else "lightgbm")
@@ -293,6 +311,13 @@ def _sklearn(model: Any, rows: _Rows, scratch: Path) -> Path:
         from skl2onnx import to_onnx
     except ImportError as error:
         raise _needs("skl2onnx", error) from error
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(model)
+    except NotFittedError as error:
+        raise SettingError(f"model: {type(model).__name__} is not fitted: call fit with the training rows first") from error
     model = _dense(model)
     problems: list[str] = []
     for types in _types(rows):
@@ -384,10 +409,10 @@ def _types(rows: _Rows) -> Iterator[list[tuple[str, Any]]]:
         (FloatTensorType, FloatTensorType, FloatTensorType),
     ]:
         yield [(name, declared(kind, flag, integer, floating)) for name, kind in kinds]
-    if all(getattr(kind, "kind", "O") in "fiub" for _, kind in kinds):
-        # An estimator outside a pipeline takes one tensor. The names are in the rows' header.
-        yield [("X", DoubleTensorType([None, rows.width]))]
-        yield [("X", FloatTensorType([None, rows.width]))]
+    if rows.frame is not None and all(getattr(kind, "kind", "O") in "fiub" for _, kind in kinds):
+        # An estimator without a transformer before it takes one tensor. The names are in the rows.
+        for tensor in (DoubleTensorType, FloatTensorType):
+            yield [("X", tensor([None, rows.width]))]
 
 
 def _boosted(model: Any, rows: _Rows, scratch: Path, library: str) -> Path:
@@ -397,6 +422,10 @@ def _boosted(model: Any, rows: _Rows, scratch: Path, library: str) -> Path:
     except ImportError as error:
         raise _needs("onnxmltools", error) from error
     types = [("X", FloatTensorType([None, rows.width]))]
+    if library == "xgboost" and hasattr(model, "get_booster"):
+        # The converter takes no names; they are in the rows.
+        model = copy.deepcopy(model)
+        model.get_booster().feature_names = None
     convert = onnxmltools.convert_xgboost if library == "xgboost" else onnxmltools.convert_lightgbm
     try:
         onnx = convert(model, initial_types=types)
