@@ -27,6 +27,7 @@
 //! ```
 
 mod api;
+mod cache;
 mod connection;
 mod error;
 mod http;
