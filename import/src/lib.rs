@@ -29,6 +29,7 @@ mod edges;
 mod error;
 mod expect;
 mod fitted;
+mod isotonic;
 mod network;
 mod ngrams;
 pub mod onnx;

@@ -262,6 +262,8 @@ META = {
     "CalibratedClassifierCV (SVC, three)": classifier(calibration.CalibratedClassifierCV(svm.SVC(kernel="linear")), THREE),
     "CalibratedClassifierCV (three)": classifier(calibration.CalibratedClassifierCV(LogisticRegression()), THREE),
     "CalibratedClassifierCV (isotonic)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), method="isotonic", ensemble=False)),
+    "CalibratedClassifierCV (isotonic, several)": classifier(calibration.CalibratedClassifierCV(LogisticRegression(), method="isotonic")),
+    "CalibratedClassifierCV (isotonic, three)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), method="isotonic"), THREE),
     "GridSearchCV": classifier(GridSearchCV(LogisticRegression(), {"C": [0.1, 1]})),
     "SelfTrainingClassifier": classifier(semi_supervised.SelfTrainingClassifier(LogisticRegression())),
 }

@@ -2,6 +2,7 @@
 
 use super::{
     averages::{Average, HardVotes},
+    calibrated::Calibrated,
     column::Columns,
     constant::Constant,
     decider::Decider,
@@ -255,6 +256,8 @@ pub(super) enum Value {
     /// class.
     PairScores(Pairs),
     /// Sums of votes of pairs.
+    /// Scores on their way to probabilities by isotonic calibration.
+    Calibrated(Calibrated),
     PairVotes(PairVotes),
     /// `times * |score| + plus` for each score.
     Magnitude { scores: Scores, plus: f64, times: f64 },
@@ -311,6 +314,7 @@ impl Value {
             | Self::MachineScores(scores)
             | Self::Magnitude { scores, .. }
             | Self::TieBreak(scores) => {
+            Self::Calibrated(calibrated) => calibrated.size(),
                 scores.linear.size() + size_of_val(&*scores.places) + scores.names.as_deref().map_or(0, names)
             }
             Self::Label(label) => label.decider.size() + names(&label.names),
@@ -346,3 +350,4 @@ impl Value {
         }
     }
 }
+            Self::Calibrated(_) => "calibrated scores",

@@ -47,6 +47,13 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Tens
         let width = values.len() + flags;
         return Ok(Tensor::numbers(vec![rows, width], filled, first.kind()));
     }
+    if node.op_type == "IsotonicRegression" {
+        let (thresholds, probabilities) = (constant("thresholds")?, constant("probabilities")?);
+        for x in &mut numbers {
+            *x = interpolated(*x, &thresholds, &probabilities);
+        }
+        return Ok(Tensor::numbers(vec![rows, columns], numbers, first.kind()));
+    }
     if node.op_type == "PowerTransformer" {
         let lambdas = constant("lambdas")?;
         let transform = match text(node, "method").as_deref() {

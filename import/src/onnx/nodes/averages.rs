@@ -112,6 +112,7 @@ impl Node<'_> {
                 linear,
                 link: link @ (Link::Sigmoid | Link::Softmax | Link::OneVsRest),
                 weight: 1.0,
+                ..
             },
         ] = average.parts.as_slice()
         {

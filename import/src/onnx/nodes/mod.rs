@@ -2,6 +2,8 @@
 //! effect.
 
 mod averages;
+mod blocks;
+mod calibrated;
 mod casts;
 mod categories;
 mod columns;
@@ -88,6 +90,12 @@ pub(super) fn evaluate(
         ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
         ("com.microsoft", "Tokenizer") => match node.operands.as_slice() {
             [value] => vec![node.tokenizer(value)?],
+            _ => return node.refuse(node.what_it_gets()),
+        },
+        (OWN, "IsotonicRegression") => vec![node.isotonic_regression()?],
+        (OWN, "Normalizer") => match node.operands.as_slice() {
+            [Value::Scores(scores @ Scores { link: Some(_), .. })] => vec![node.normalised(scores)?],
+            [value] => vec![node.normalised_row(value)?],
             _ => return node.refuse(node.what_it_gets()),
         },
         (OWN, "PowerTransformer") => vec![node.power_transformer()?],
@@ -207,7 +215,10 @@ impl Node<'_> {
     fn combined(&self, operator: &str) -> Result<Option<Value>, ImportError> {
         match self.of_averages(operator)? {
             Some(value) => Ok(Some(value)),
-            None => self.of_pairs(operator),
+            None => match self.of_calibrated(operator)? {
+                Some(value) => Ok(Some(value)),
+                None => self.of_pairs(operator),
+            },
         }
     }
 

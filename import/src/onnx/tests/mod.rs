@@ -3,6 +3,7 @@
 mod combined;
 mod graphs;
 mod refusals;
+mod isotonic;
 mod repairs;
 mod transformers;
 mod trees;
