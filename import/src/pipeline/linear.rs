@@ -3,7 +3,7 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Suspects,
-    Wanted, agreement, choose, coefficients, compare, edges, isotonic, ngrams,
+    Wanted, agreement, boosted, choose, coefficients, compare, edges, isotonic, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -223,17 +223,20 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
             )?,
             graph: None,
         }),
-        other => Err(ImportError::Options(format!(
+        _ if boosted::is_linear_booster(bytes) => Err(ImportError::Options(
+            "it is a linear booster of XGBoost in binary form: save it as JSON, with booster.save_model(\"model.json\")".into(),
+        )),
+        other => Err(boosted::trees(bytes).unwrap_or_else(|| ImportError::Options(format!(
             "its name ends in none of .onnx, .safetensors, .json and .csv{}",
             other.and_then(advice).unwrap_or_default()
-        ))),
+        )))),
     }
 }
 
 /// Returns advice for files of other tools, by their extension.
-pub(crate) fn advice(extension: &str) -> Option<&'static str> {
+fn advice(extension: &str) -> Option<&'static str> {
     Some(match extension {
-        "json" | "ubj" | "txt" | "bst" | "model" | "cbm" => {
+        "ubj" | "txt" | "bst" | "model" | "cbm" => {
             ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost): those are not served. Fit an explainable boosting machine (EBM of \
              the library interpret), a linear model, or a projection network (models/net)"
         }
