@@ -129,6 +129,11 @@ impl Node<'_> {
         if let Some(value) = self.combined(operator)? {
             return Ok(value);
         }
+        if operator != "Identity"
+            && let Some(value) = self.of_blocks(operator)?
+        {
+            return Ok(value);
+        }
         match (operator, self.operands.as_slice()) {
             ("Identity", [value]) => Ok((*value).clone()),
             ("StringNormalizer", [Value::Texts(texts)]) => self.string_normalizer(texts),

@@ -1,9 +1,10 @@
 //! Graphs that are linear models, and graphs that only look like ones.
 
+mod blocks;
 mod combined;
 mod graphs;
-mod refusals;
 mod isotonic;
+mod refusals;
 mod repairs;
 mod transformers;
 mod trees;
