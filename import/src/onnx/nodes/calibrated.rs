@@ -7,6 +7,7 @@ use crate::{
         attributes::axes_in_words,
         calibrated::{Calibrated, CalibratedStep as Step},
         constant::Constant,
+        kinds,
         proto::tensor_proto::DataType,
         value::{Scores, Value},
     },
@@ -27,7 +28,12 @@ impl Node<'_> {
             ),
         ] = self.operands.as_slice()
         else {
-            return self.refuse(self.what_it_gets());
+            return match self.operands.as_slice() {
+                [Value::Scores(Scores { link: Some(_), .. })] => {
+                    Err(kinds::CALIBRATED_PROBABILITIES.refused_at(self.node))
+                }
+                _ => self.refuse(self.what_it_gets()),
+            };
         };
         let curve = Curve {
             thresholds: numbers("thresholds")?,
