@@ -216,6 +216,8 @@ LINEAR = {
     "NuSVC (linear)": classifier(svm.NuSVC(kernel="linear")),
     "SVC (linear, three)": classifier(svm.SVC(kernel="linear"), THREE),
     "SVC (linear, four)": classifier(svm.SVC(kernel="linear"), "four"),
+    "SVC (linear, no step before)": raw(svm.SVC(kernel="linear", C=0.1), BINARY, CODES),
+    "SVC (linear, not scaled)": raw(svm.SVC(kernel="linear", C=0.01)),
     "SVC (linear, scores of pairs)": classifier(svm.SVC(kernel="linear", decision_function_shape="ovo"), "four"),
     "SVC (linear, probabilities)": classifier(svm.SVC(kernel="linear", probability=True), THREE),
     "LinearDiscriminantAnalysis": classifier(discriminant_analysis.LinearDiscriminantAnalysis()),
@@ -236,6 +238,7 @@ META = {
     "OneVsRestClassifier (LinearSVC)": classifier(multiclass.OneVsRestClassifier(svm.LinearSVC()), THREE),
     "OneVsRestClassifier (LinearSVC, labels)": classifier(multiclass.OneVsRestClassifier(svm.LinearSVC()), "labels"),
     "OneVsOneClassifier": classifier(multiclass.OneVsOneClassifier(LogisticRegression()), THREE),
+    "OneVsOneClassifier (two)": classifier(multiclass.OneVsOneClassifier(LogisticRegression())),
     "OneVsOneClassifier (LinearSVC)": classifier(multiclass.OneVsOneClassifier(svm.LinearSVC()), "four"),
     "OutputCodeClassifier": classifier(multiclass.OutputCodeClassifier(LogisticRegression(), random_state=0), THREE),
     "MultiOutputRegressor": regressor(multioutput.MultiOutputRegressor(Ridge()), "values"),
@@ -247,6 +250,9 @@ META = {
     "VotingClassifier (soft, three)": classifier(vote("soft", weights=np.array([2, 1])), THREE),
     "VotingClassifier (hard)": classifier(vote("hard")),
     "VotingClassifier (hard, three)": classifier(vote("hard", weights=np.array([1, 2])), THREE),
+    "VotingClassifier (hard, of averages)": classifier(
+        ensemble.VotingClassifier([("a", LogisticRegression()), ("b", ensemble.BaggingClassifier(LogisticRegression()))], flatten_transform=False)
+    ),
     "VotingClassifier (ties)": classifier(vote("hard", weights=np.array([1, 5, 2, 2]), more=True), THREE),
     "VotingClassifier (default)": classifier(ensemble.VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression(C=0.01))])),
     "BaggingRegressor": regressor(ensemble.BaggingRegressor(Ridge(), random_state=0)),
@@ -264,6 +270,8 @@ META = {
     "CalibratedClassifierCV (isotonic)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), method="isotonic", ensemble=False)),
     "CalibratedClassifierCV (isotonic, several)": classifier(calibration.CalibratedClassifierCV(LogisticRegression(), method="isotonic")),
     "CalibratedClassifierCV (isotonic, three)": classifier(calibration.CalibratedClassifierCV(svm.LinearSVC(), method="isotonic"), THREE),
+    "CalibratedClassifierCV (pipeline)": raw(calibration.CalibratedClassifierCV(scaled(LogisticRegression()))),
+    "CalibratedClassifierCV (GaussianNB)": classifier(calibration.CalibratedClassifierCV(naive_bayes.GaussianNB())),
     "GridSearchCV": classifier(GridSearchCV(LogisticRegression(), {"C": [0.1, 1]})),
     "SelfTrainingClassifier": classifier(semi_supervised.SelfTrainingClassifier(LogisticRegression())),
 }
@@ -358,6 +366,7 @@ STEPS = {
     "SparseRandomProjection": step(random_projection.SparseRandomProjection(3, random_state=0)),
     "NeighborhoodComponentsAnalysis": step(neighbors.NeighborhoodComponentsAnalysis(3, random_state=0)),
     "SelectKBest": step(feature_selection.SelectKBest(k=2)),
+    "SelectKBest (first)": step(feature_selection.SelectKBest(k=1)),
     "SelectPercentile": step(feature_selection.SelectPercentile(percentile=50)),
     "SelectFpr": step(feature_selection.SelectFpr()),
     "SelectFdr": step(feature_selection.SelectFdr()),

@@ -28,6 +28,7 @@ pub(super) const OPERATORS: &[(&str, &[Attribute])] = &[
             ("thresholds", AttributeType::Tensor),
         ],
     ),
+    ("Normalizer", &[("norm", AttributeType::String)]),
     (
         "PowerTransformer",
         &[
