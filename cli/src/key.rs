@@ -47,6 +47,7 @@ pub(crate) fn forget(args: &ModelArgs) -> anyhow::Result<()> {
     if let Some(path) = key.remove()? {
         println!("removed: {}", path.display());
     }
+    api.forget_model(&args.model);
     Ok(())
 }
 

@@ -48,4 +48,4 @@ pub use encrypt::check_features;
 pub use error::{ClientError, FeatureName};
 pub use generation::EvaluationKeyGeneration;
 pub use key::ClientKey;
-pub use scores::{Decision, Scores, one_vs_one};
+pub use scores::{Decision, Scores, calibrated, one_vs_one};

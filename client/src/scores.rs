@@ -1,6 +1,6 @@
 //! What decrypted scores mean: probabilities, values, and a decision.
 
-use blindscore_protocol::descriptor::{Link, Member, ModelDescriptor, Task, pairs};
+use blindscore_protocol::descriptor::{Curve, Link, Member, ModelDescriptor, Task, pairs};
 
 /// Decrypted response.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +105,7 @@ fn first_largest(numbers: &[f64]) -> Option<usize> {
 fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
     let sigmoids = || scores.iter().copied().map(sigmoid).collect::<Vec<f64>>();
     match link {
-        Link::Identity | Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes => Vec::new(),
+        Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes => Vec::new(),
         Link::Sigmoid => sigmoids(),
         Link::OneVsRest => normalised(sigmoids()),
         Link::Softmax => {
@@ -138,6 +138,7 @@ fn mean(members: &[Member], mut scores: &[f64], classes: usize) -> Vec<f64> {
                     .map(|class| f64::from(u8::from(class == chosen)))
                     .collect()
             }
+            (Link::Isotonic, own) => calibrated(&member.curves, own),
             (link, [score]) => between(link, *score),
             (link, own) => apply(link, own),
         };
@@ -146,6 +147,17 @@ fn mean(members: &[Member], mut scores: &[f64], classes: usize) -> Vec<f64> {
         }
     }
     mean
+}
+
+/// Returns the probabilities that isotonic calibration gives: one score is that of the second of two
+/// classes.
+pub fn calibrated(curves: &[Curve], scores: &[f64]) -> Vec<f64> {
+    let each = curves.iter().zip(scores);
+    let each: Vec<f64> = each.map(|(curve, score)| curve.at(*score)).collect();
+    match each.as_slice() {
+        [second] => vec![1.0 - second, *second],
+        _ => normalised(each),
+    }
 }
 
 /// Returns how many of the pairs' scores decide for each class.
@@ -203,7 +215,12 @@ mod tests {
 
     #[test]
     fn means_weigh_each_model() {
-        let member = |link, scores, weight| Member { link, scores, weight };
+        let member = |link, scores, weight| Member {
+            link,
+            scores,
+            weight,
+            curves: Vec::new(),
+        };
         let two = [
             member(Link::Sigmoid, 1, 0.5),
             member(Link::Softmax, 2, 0.25),
@@ -216,6 +233,29 @@ mod tests {
             mean(&three, &[0.0, 2.0, 1.0, -1000.0, 0.0, 0.0], 3),
             [0.0, 0.75, 0.25]
         );
+    }
+
+    #[test]
+    fn calibrated_probabilities_add_up_to_one() {
+        let curve = |low, high| Curve {
+            thresholds: vec![-1.0, 1.0],
+            probabilities: vec![low, high],
+        };
+        let isotonic = |curves: Vec<Curve>| Member {
+            link: Link::Isotonic,
+            scores: curves.len(),
+            weight: 1.0,
+            curves,
+        };
+        let two = isotonic(vec![curve(0.25, 0.75)]);
+        assert_eq!(mean(&[two], &[0.5], 2), [0.375, 0.625]);
+        let three = [isotonic(vec![curve(0.0, 1.0), curve(0.0, 0.5), curve(0.0, 0.5)])];
+        assert_eq!(
+            mean(&three, &[1.0, 0.0, 3.0], 3),
+            [4.0 / 7.0, 1.0 / 7.0, 2.0 / 7.0]
+        );
+        // As in scikit-learn: the same for all classes, if none is likely.
+        assert_eq!(mean(&three, &[-1.0, -2.0, -3.0], 3), [1.0 / 3.0; 3]);
     }
 
     /// Decision functions of `sklearn.utils.multiclass._ovr_decision_function`, by hand.

@@ -1,8 +1,11 @@
 //! Choice of the parameter set and of the number of input levels.
 
-use super::ImportError;
+use super::{ImportError, isotonic};
 use blindscore_engine::model::{LinearModel, Model, ModelError, PredictedOutput, predict};
-use blindscore_protocol::{descriptor::Link, params::LinearParams};
+use blindscore_protocol::{
+    descriptor::{Curve, Link},
+    params::LinearParams,
+};
 
 /// Allowed bits per input.
 const BITS: std::ops::RangeInclusive<u32> = 4..=16;
@@ -37,6 +40,14 @@ impl Choice {
     /// Returns the largest error of a probability, six standard deviations, if the model has any.
     pub fn probability_error(&self) -> Option<f64> {
         probability_error(&self.linear, &self.predicted)
+    }
+
+    /// Returns the part of that error that doesn't depend on the scores: that of links without steps.
+    pub(crate) fn smooth_error(&self) -> f64 {
+        match self.linear.link {
+            Link::Mean => mean_error(&self.linear, &self.predicted, |_, _| 0.0),
+            _ => self.probability_error().unwrap_or(0.0),
+        }
     }
 
     /// Returns the largest error of a score, six standard deviations, in its own units.
@@ -152,22 +163,46 @@ pub(crate) fn shared_or_own(shared: LinearModel, own: LinearModel) -> Result<Lin
 /// one-vs-rest. Errors of an average add up by their weights; a hard vote has none, or moves a
 /// probability by its weight, if its score is closer to a tie than its error.
 fn probability_error(linear: &LinearModel, predicted: &[PredictedOutput]) -> Option<f64> {
-    let slope = |link: Link| match link {
-        Link::Identity | Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes => None,
-        Link::Sigmoid => Some(0.25),
-        Link::Softmax | Link::OneVsRest => Some(0.25 * std::f64::consts::SQRT_2),
-    };
-    let largest = |outputs: &[PredictedOutput]| outputs.iter().map(bound).fold(0.0, f64::max);
-    if linear.link != Link::Mean {
-        return Some(slope(linear.link)? * largest(predicted));
+    match linear.link {
+        Link::Mean => Some(mean_error(linear, predicted, |curves, outputs| {
+            let errors: Vec<f64> = outputs.iter().map(bound).collect();
+            isotonic::worst(curves, &errors)
+        })),
+        link => Some(slope(link)? * largest_bound(predicted)),
     }
+}
+
+/// Returns the error of an average, to which isotonic members contribute what `isotonic` gives.
+fn mean_error(
+    linear: &LinearModel,
+    predicted: &[PredictedOutput],
+    isotonic: impl Fn(&[Curve], &[PredictedOutput]) -> f64,
+) -> f64 {
     let mut rest = predicted;
     let errors = linear.members.iter().map(|member| {
         let (own, others) = rest.split_at(member.scores.min(rest.len()));
         rest = others;
-        member.weight * slope(member.link).unwrap_or(0.0) * largest(own)
+        let error = match member.link {
+            Link::Isotonic => isotonic(&member.curves, own),
+            link => slope(link).unwrap_or(0.0) * largest_bound(own),
+        };
+        member.weight * error
     });
-    Some(errors.sum())
+    errors.sum()
+}
+
+/// Returns how much a probability may move with a score; `None` for a link without probabilities, or
+/// with curves of its own.
+const fn slope(link: Link) -> Option<f64> {
+    match link {
+        Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes => None,
+        Link::Sigmoid => Some(0.25),
+        Link::Softmax | Link::OneVsRest => Some(0.25 * std::f64::consts::SQRT_2),
+    }
+}
+
+fn largest_bound(outputs: &[PredictedOutput]) -> f64 {
+    outputs.iter().map(bound).fold(0.0, f64::max)
 }
 
 /// Returns the largest error of an output's score, six standard deviations, in its own units.
@@ -178,4 +213,81 @@ pub fn bound(output: &PredictedOutput) -> f64 {
 /// Returns the same as a share of the score's range.
 fn relative(output: &PredictedOutput) -> f64 {
     bound(output) / (2.0 * output.half_range)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use blindscore_engine::model::Salt;
+    use blindscore_protocol::descriptor::{Inputs, Member, Task};
+
+    /// A choice for a classifier of two features, with weights of 1.
+    pub(crate) fn classifier(link: Link, scores: usize, classes: &[&str], members: Vec<Member>) -> Choice {
+        let linear = LinearModel {
+            params: LinearParams::N2048,
+            salt: Salt::fresh().unwrap(),
+            name: "toy".parse().unwrap(),
+            title: "A toy".into(),
+            inputs: Inputs::uniform(2, 0.0, 1.0, MOST_LEVELS),
+            labels: (0..scores).map(|score| score.to_string()).collect(),
+            task: Task::Classification,
+            classes: (!classes.is_empty()).then(|| classes.iter().map(|&class| class.to_owned()).collect()),
+            link,
+            members,
+            input_rounding: true,
+            accuracy: None,
+            coef: (1..=scores).map(|score| vec![1.0, score as f64]).collect(),
+            intercept: vec![0.0; scores],
+        };
+        choose(linear, 1e-2).unwrap()
+    }
+
+    pub(crate) fn member(link: Link, scores: usize, weight: f64) -> Member {
+        Member {
+            link,
+            scores,
+            weight,
+            curves: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn errors_of_an_average_add_up_by_its_weights() {
+        let rise = Curve {
+            thresholds: vec![0.0, 1.0],
+            probabilities: vec![0.25, 0.75],
+        };
+        let isotonic = Member {
+            curves: vec![rise],
+            ..member(Link::Isotonic, 1, 0.125)
+        };
+        let members = vec![
+            member(Link::Sigmoid, 1, 0.5),
+            member(Link::Softmax, 2, 0.25),
+            member(Link::Identity, 1, 0.125),
+            isotonic,
+        ];
+        let choice = classifier(Link::Mean, 5, &["no", "yes"], members);
+        let errors: Vec<f64> = choice.predicted.iter().map(bound).collect();
+        assert!(errors.iter().all(|error| *error > 0.0 && *error < 0.1));
+        let softmax = errors[1].max(errors[2]) * 2f64.sqrt() / 4.0;
+        // A hard vote adds nothing.
+        let smooth = 0.5 * errors[0] / 4.0 + 0.25 * softmax;
+        assert!((choice.smooth_error() - smooth).abs() < 1e-15);
+        let all = smooth + 0.125 * errors[4] / 2.0;
+        assert!((choice.probability_error().unwrap() - all).abs() < 1e-15);
+    }
+
+    #[test]
+    fn only_probabilities_have_an_error() {
+        let of = |link, scores, classes: &[&str]| classifier(link, scores, classes, Vec::new());
+        let choice = of(Link::Sigmoid, 1, &["no", "yes"]);
+        assert_eq!(
+            choice.probability_error(),
+            Some(bound(&choice.predicted[0]) / 4.0)
+        );
+        assert_eq!(choice.smooth_error(), bound(&choice.predicted[0]) / 4.0);
+        assert_eq!(of(Link::Identity, 3, &[]).probability_error(), None);
+        assert_eq!(of(Link::Votes, 3, &["a", "b", "c"]).probability_error(), None);
+    }
 }

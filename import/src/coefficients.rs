@@ -266,7 +266,7 @@ fn outputs_of(
         (Link::Sigmoid, 1) => Task::Classification,
         (Link::Sigmoid, _) => Task::Multilabel,
         (Link::Identity | Link::Exp, _) => Task::Regression,
-        (Link::Mean | Link::OneVsOne | Link::Votes, _) => {
+        (Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes, _) => {
             return refuse(format!("--link {} is for several models in one", link.name()));
         }
     };

@@ -2,7 +2,7 @@
 //! predictions.
 
 use super::{
-    Answer, Calibration, Choice, Fitted, ImportError, bound,
+    Answer, Calibration, Choice, Fitted, ImportError, bound, isotonic,
     onnx::Graph,
     quoted,
     reference::{Elements, NotRun, Reference},
@@ -31,6 +31,7 @@ pub struct Compared {
 /// Allowed differences between two answers.
 pub(super) struct Allowed {
     scores: Vec<f64>,
+    /// That of a probability, without what isotonic calibration adds.
     probabilities: f64,
 }
 
@@ -49,7 +50,7 @@ impl Allowed {
             .map(|output| bound(output) + share * output.half_range);
         let scores: Vec<f64> = scores.collect();
         Self {
-            probabilities: choice.probability_error().unwrap_or(0.0) + share,
+            probabilities: choice.smooth_error() + share,
             scores,
         }
     }
@@ -63,7 +64,7 @@ impl Allowed {
             // Sums of hard votes alone are exact.
             (Link::Mean, _) => {
                 let soft = model.members.iter().any(|member| member.link != Link::Identity);
-                soft && closest(&answer.probabilities) <= 2.0 * self.probabilities
+                soft && closest(&answer.probabilities) <= 2.0 * self.near(answer, model)
             }
             (Link::OneVsOne, scores) => {
                 let classes = model.classes.as_ref().map_or(0, Vec::len);
@@ -155,8 +156,13 @@ impl Allowed {
         if self.may_vote_otherwise(&answer.scores, model) {
             f64::INFINITY
         } else {
-            self.probabilities
+            self.near(answer, model)
         }
+    }
+
+    /// Returns the allowed difference of a probability, if no hard vote is another.
+    fn near(&self, answer: &Scores, model: &ModelDescriptor) -> f64 {
+        self.probabilities + isotonic::error_of(&answer.scores, &self.scores, model)
     }
 
     /// Returns the allowed difference of a class's decision function among pairs.
@@ -429,4 +435,87 @@ fn draw(inputs: &Inputs, whole: &[bool]) -> Vec<Vec<f64>> {
         (0..inputs.count).map(value).collect()
     };
     (0..DRAWN).map(|_| row()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choice::tests::{classifier, member};
+    use blindscore_protocol::descriptor::{Curve, Member};
+
+    /// Returns which of several lists of scores are too close to be compared, if each score may be off
+    /// by 0.1 and a probability by 0.01.
+    fn close(choice: &Choice, several: &[&[f64]]) -> Vec<bool> {
+        let model = choice.model.descriptor();
+        let allowed = Allowed {
+            scores: vec![0.1; model.outputs.len()],
+            probabilities: 0.01,
+        };
+        let scores = several.iter().map(|scores| Scores::new(model, scores.to_vec()));
+        scores.map(|scores| allowed.is_close(&scores, model)).collect()
+    }
+
+    #[test]
+    fn decisions_within_the_error_of_the_scores_are_close() {
+        let of = |link, scores, classes: &[&str]| classifier(link, scores, classes, Vec::new());
+        let sigmoid = of(Link::Sigmoid, 1, &["no", "yes"]);
+        assert_eq!(
+            close(&sigmoid, &[&[0.09], &[-0.09], &[0.11], &[-0.11]]),
+            [true, true, false, false]
+        );
+        // Both may be off.
+        let softmax = of(Link::Softmax, 3, &[]);
+        assert_eq!(
+            close(&softmax, &[&[1.0, 0.81, -5.0], &[1.0, -5.0, 0.79]]),
+            [true, false]
+        );
+        // A vote that may be another, and three that may not, also where they tie.
+        let votes = of(Link::Votes, 3, &["a", "b", "c"]);
+        assert_eq!(
+            close(&votes, &[&[1.0, 0.09, 1.0], &[1.0, 1.0, 1.0], &[0.5, -2.0, 1.0]]),
+            [true, false, false]
+        );
+        // The sums of a tie's scores may be off by twice as much.
+        let pairs = of(Link::OneVsOne, 3, &["a", "b", "c"]);
+        assert_eq!(
+            close(&pairs, &[&[0.5, -2.0, 1.0], &[0.5, -0.5, 0.5], &[1.0, 1.0, 1.0]]),
+            [false, true, false]
+        );
+    }
+
+    #[test]
+    fn averages_are_close_by_their_probabilities_and_hard_votes() {
+        let two = |members| classifier(Link::Mean, 2, &["no", "yes"], members);
+        let soft = two(vec![member(Link::Sigmoid, 1, 0.5), member(Link::Sigmoid, 1, 0.5)]);
+        assert_eq!(
+            close(&soft, &[&[1.0, -1.0], &[1.0, -1.01], &[1.0, -0.8]]),
+            [true, true, false]
+        );
+        // Between hard votes alone, a tie is decided by its rule.
+        let hard = two(vec![
+            member(Link::Identity, 1, 0.5),
+            member(Link::Identity, 1, 0.5),
+        ]);
+        assert_eq!(
+            close(&hard, &[&[1.0, -1.0], &[1.0, 0.09], &[1.0, 1.0]]),
+            [false, true, false]
+        );
+    }
+
+    #[test]
+    fn steep_curves_are_close_where_they_rise() {
+        let step = Curve {
+            thresholds: vec![0.0, 0.0],
+            probabilities: vec![0.25, 0.75],
+        };
+        let isotonic = Member {
+            curves: vec![step],
+            ..member(Link::Isotonic, 1, 1.0)
+        };
+        let choice = classifier(Link::Mean, 1, &["no", "yes"], vec![isotonic]);
+        assert_eq!(
+            close(&choice, &[&[0.09], &[-0.09], &[0.11], &[-0.11]]),
+            [true, true, false, false]
+        );
+    }
 }

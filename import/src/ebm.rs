@@ -5,7 +5,7 @@
 //! Caruana, Gehrke, Hooker, "Accurate Intelligible Models with Pairwise Interactions", KDD 2013).
 //! Clients find the bins, one-hot; the numbers are the weights.
 
-use crate::{Fitted, ImportError, bounds::MOST_SLOTS, pipeline::advice, quoted};
+use crate::{Fitted, ImportError, bounds::MOST_SLOTS, quoted};
 use blindscore_protocol::{
     descriptor::{FEATURES, Link, Task},
     encoding::{Categories, Column, ColumnKind, Encoding, Side, Step, Unknown},
@@ -13,34 +13,11 @@ use blindscore_protocol::{
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Largest JSON file, in bytes: parsed, it takes many times as much memory.
-const MOST_JSON: usize = 20_000_000;
 /// Most features of a term that are served: pairs.
 const MOST_DIMENSIONS: usize = 2;
 
-/// Reads a model of sums over bins from JSON.
-///
-/// # Errors
-/// If it is too long, malformed or none, or its terms can't be served.
-pub fn read_json(bytes: &[u8]) -> Result<Fitted, ImportError> {
-    if bytes.len() > MOST_JSON {
-        return Err(ImportError::Options(format!(
-            "it has {} bytes; at most {MOST_JSON} are allowed",
-            bytes.len()
-        )));
-    }
-    let json: Value = serde_json::from_slice(bytes)
-        .map_err(|error| ImportError::Options(format!("it is not JSON: {error}")))?;
-    match json.get("ebm") {
-        Some(ebm) => read(ebm),
-        None => Err(ImportError::Options(format!(
-            "it is not a model of the library interpret (EBM), the only JSON that is read{}",
-            advice("json").unwrap_or_default()
-        ))),
-    }
-}
-
-fn read(ebm: &Value) -> Result<Fitted, ImportError> {
+/// Reads the `ebm` of a file.
+pub(crate) fn read(ebm: &Value) -> Result<Fitted, ImportError> {
     let columns = list(ebm, "features")?
         .iter()
         .map(Input::read)

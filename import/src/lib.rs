@@ -19,6 +19,7 @@
 //! a served model would not reproduce is refused.
 
 mod agreement;
+mod boosted;
 mod bounds;
 mod calibration;
 mod choice;
@@ -29,6 +30,8 @@ mod edges;
 mod error;
 mod expect;
 mod fitted;
+mod isotonic;
+mod json;
 mod network;
 mod ngrams;
 pub mod onnx;
@@ -41,6 +44,7 @@ mod settle;
 mod suspects;
 mod table;
 mod tensors;
+mod xgboost;
 
 pub use agreement::Agreement;
 pub use bounds::limits;
@@ -48,11 +52,11 @@ pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
 pub use compare::{Compared, compare};
-pub use ebm::read_json;
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};
 pub use expect::{Expected, same_label};
 pub use fitted::{Answer, Fitted};
+pub use json::read_json;
 pub use network::{Naming, Network};
 pub use pipeline::{Imported, Kind, LinearImport, Request, defaults, import};
 pub use ranges::{RangeSource, Ranges};

@@ -126,6 +126,7 @@ impl Report {
             choice,
             ranges,
             max_error,
+            error_on_rows,
             ..
         } = linear;
         let inputs = &choice.linear.inputs;
@@ -154,7 +155,10 @@ impl Report {
         );
         self.row("error", error);
         if let Some(error) = choice.probability_error() {
-            self.row("", format!("at most {error:.1e} of a probability"));
+            let steps = error_on_rows.map_or_else(String::new, |on_rows| {
+                format!(", {on_rows:.1e} on these rows: isotonic calibration has steep steps")
+            });
+            self.row("", format!("at most {error:.1e} of a probability{steps}"));
         }
         let margins = choice.predicted.iter();
         let margins = margins.map(|output| output.error.noise.flooding_margin().bits());
@@ -164,6 +168,7 @@ impl Report {
             "norm": inputs.norm,
             "stated_error": choice.stated_error(),
             "probability_error": choice.probability_error(),
+            "probability_error_on_rows": error_on_rows,
             "stated_error_share": choice.worst(),
             "flooding_margin_bits": margin,
         }));

@@ -57,7 +57,7 @@ pub fn read(bytes: &[u8]) -> Result<Fitted, ImportError> {
         (false, 1, _) => Link::Identity,
         (false, _, _) => Link::Softmax,
     };
-    if matches!(link, Link::Mean | Link::OneVsOne | Link::Votes) {
+    if matches!(link, Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes) {
         return Err(field(
             "link",
             format!(

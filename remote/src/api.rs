@@ -2,7 +2,8 @@
 
 use crate::{
     Cancel, Connection, HttpError, Progress, RemoteError,
-    http::{Call, Http},
+    cache::Cache,
+    http::{Answer, Call, Http},
     text::one_line,
 };
 use blindscore_protocol::{
@@ -21,7 +22,9 @@ const RECEIPT_LIMIT: usize = 1 << 16;
 const SHOWN: usize = 20;
 
 /// API of one server.
-pub struct Api(Http);
+pub struct Api {
+    http: Http,
+}
 
 /// Model as the server describes it.
 pub struct ServedModel {
@@ -61,17 +64,18 @@ impl Api {
     /// # Errors
     /// If a setting can't be used.
     pub fn new(connection: Connection, progress: Arc<dyn Progress>) -> Result<Self, RemoteError> {
-        Http::new(connection, progress).map(Self)
+        let http = Http::new(connection, progress)?;
+        Ok(Self { http })
     }
 
     /// Returns the settings of the connection.
     pub fn connection(&self) -> &Connection {
-        self.0.connection()
+        self.http.connection()
     }
 
     /// Returns where notes and progress are shown.
     pub fn progress(&self) -> &dyn Progress {
-        self.0.progress()
+        self.http.progress()
     }
 
     /// Fetches a model's descriptor, and checks it and its pin if one is given.
@@ -79,7 +83,7 @@ impl Api {
     /// # Errors
     /// If the server has no such model, it can't be used, or it is another one than the pinned.
     pub fn model(&self, name: &ModelAddress, pin: Option<&ModelPin>) -> Result<ServedModel, RemoteError> {
-        let descriptor: ModelDescriptor = match self.get(&format!("/v1/models/{name}"), DESCRIPTOR_BYTES) {
+        let descriptor: ModelDescriptor = match self.descriptor(name) {
             Err(cause) if cause.recovery == Recovery::RefreshModel => {
                 let Ok(ModelList { models }) = self.get("/v1/models", DESCRIPTOR_BYTES) else {
                     return Err(cause.into());
@@ -103,6 +107,43 @@ impl Api {
         })
     }
 
+    /// Fetches a model's descriptor, unless the server still has the one that was fetched before.
+    fn descriptor(&self, name: &ModelAddress) -> Result<ModelDescriptor, HttpError> {
+        let path = format!("/v1/models/{name}");
+        let parsed = |json: &[u8]| {
+            serde_json::from_slice::<ModelDescriptor>(json).map_err(|error| HttpError::nonsense(&path, error))
+        };
+        let cache = Cache::of(&self.connection().url, name);
+        let kept = cache.as_ref().and_then(Cache::read);
+        let kept = kept.and_then(|kept| Some((kept.tag, parsed(&kept.json).ok()?)));
+        let call = Call {
+            method: Method::GET,
+            path: &path,
+            key: None,
+            body: &[],
+            limit: DESCRIPTOR_BYTES,
+            cancel: &Cancel::default(),
+            known: kept.as_ref().map(|(tag, _)| tag.as_str()),
+        };
+        let (json, tag) = match (self.http.answer(&call)?, kept) {
+            (Answer::NotModified, Some((_, descriptor))) => return Ok(descriptor),
+            (Answer::NotModified, None) => return Err(HttpError::nonsense(&path, "no answer is known yet")),
+            (Answer::Body(json, tag), _) => (json, tag),
+        };
+        let descriptor = parsed(&json)?;
+        if let (Some(cache), Some(tag)) = (cache, tag) {
+            cache.write(&tag, &json);
+        }
+        Ok(descriptor)
+    }
+
+    /// Removes what is kept of a model's descriptor on this machine.
+    pub fn forget_model(&self, name: &ModelAddress) {
+        if let Some(cache) = Cache::of(&self.connection().url, name) {
+            cache.remove();
+        }
+    }
+
     /// Fetches the receipt of a key, if the server has the key.
     pub fn key(&self, id: KeyId) -> Result<Option<Receipt>, HttpError> {
         match self.get(&key_path(id), RECEIPT_LIMIT) {
@@ -120,6 +161,7 @@ impl Api {
             body: blob,
             limit: RECEIPT_LIMIT,
             cancel: &Cancel::default(),
+            known: None,
         })
     }
 
@@ -132,8 +174,9 @@ impl Api {
             body: &[],
             limit: RECEIPT_LIMIT,
             cancel: &Cancel::default(),
+            known: None,
         };
-        match self.0.send(&call) {
+        match self.http.send(&call) {
             Err(error) if error.recovery == Recovery::UploadKey => Ok(false),
             answer => answer.map(|_| true),
         }
@@ -150,13 +193,14 @@ impl Api {
     ) -> Result<Vec<Vec<u8>>, HttpError> {
         let path = format!("/v1/models/{}/score", model.name);
         let size = model.descriptor.blob_sizes().response;
-        let body = self.0.send(&Call {
+        let body = self.http.send(&Call {
             method: Method::POST,
             path: &path,
             key: Some(key),
             body: queries,
             limit: count * size,
             cancel,
+            known: None,
         })?;
         if body.len() != count * size {
             let problem = format!("{} bytes are not {count} responses of {size}", body.len());
@@ -173,11 +217,12 @@ impl Api {
             body: &[],
             limit,
             cancel: &Cancel::default(),
+            known: None,
         })
     }
 
     fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, HttpError> {
-        let body = self.0.send(&call)?;
+        let body = self.http.send(&call)?;
         serde_json::from_slice(&body).map_err(|error| HttpError::nonsense(call.path, error))
     }
 }

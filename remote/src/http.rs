@@ -12,7 +12,10 @@ use std::{
 };
 use ureq::{
     Agent,
-    http::{self, HeaderValue, Method},
+    http::{
+        self, HeaderValue, Method, StatusCode,
+        header::{ETAG, IF_NONE_MATCH},
+    },
 };
 
 /// Retries while a server has never answered: its address may be wrong.
@@ -41,6 +44,16 @@ pub(crate) struct Call<'a> {
     pub(crate) limit: usize,
     /// Ends the retries.
     pub(crate) cancel: &'a Cancel,
+    /// `ETag` of the answer that is known already.
+    pub(crate) known: Option<&'a str>,
+}
+
+/// Answer to a request.
+pub(crate) enum Answer {
+    /// Body of the response, and its `ETag`.
+    Body(Vec<u8>, Option<String>),
+    /// The answer that is known already still holds.
+    NotModified,
 }
 
 impl Http {
@@ -82,6 +95,14 @@ impl Http {
     /// Sends a request and returns the body of the response. Retries while the server or the
     /// network may recover.
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, HttpError> {
+        match self.answer(call)? {
+            Answer::Body(body, _) => Ok(body),
+            Answer::NotModified => Err(HttpError::nonsense(call.path, "no answer is known yet")),
+        }
+    }
+
+    /// Sends a request and returns the answer. Retries while the server or the network may recover.
+    pub(crate) fn answer(&self, call: &Call<'_>) -> Result<Answer, HttpError> {
         let started = Instant::now();
         let left = || self.connection.max_wait.saturating_sub(started.elapsed());
         let mut retries = 0;
@@ -105,7 +126,7 @@ impl Http {
         }
     }
 
-    fn send_once(&self, call: &Call<'_>, left: Duration) -> Result<Vec<u8>, HttpError> {
+    fn send_once(&self, call: &Call<'_>, left: Duration) -> Result<Answer, HttpError> {
         let address = format!("{}{}", self.connection.url, call.path);
         let mut request = http::Request::builder().method(&call.method).uri(&address);
         if let Some(token) = &self.connection.token {
@@ -113,6 +134,9 @@ impl Http {
         }
         if let Some(key) = call.key {
             request = request.header(KEY_HEADER, key.to_string());
+        }
+        if let Some(tag) = call.known {
+            request = request.header(IF_NONE_MATCH, tag);
         }
         let unsendable = |error| HttpError::of(format!("invalid request to {address}: {error}"));
         let bytes = policy::transfer_time((call.body.len() + call.limit) as u64);
@@ -139,6 +163,9 @@ impl Http {
         let mut answer = answer.map_err(unanswered)?;
         self.known.store(true, Ordering::Relaxed);
         let status = answer.status();
+        if status == StatusCode::NOT_MODIFIED && call.known.is_some() {
+            return Ok(Answer::NotModified);
+        }
         if status.is_redirection() {
             return Err(HttpError::redirected(
                 &self.connection,
@@ -147,6 +174,8 @@ impl Http {
             ));
         }
         let fine = status.is_success();
+        let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+        let tag = tag.map(str::to_owned);
         let limit = if fine { call.limit } else { PROBLEM_LIMIT };
         let body = answer.body_mut().with_config().limit(limit as u64).read_to_vec();
         if !fine {
@@ -159,7 +188,7 @@ impl Http {
                 SystemTime::now(),
             ));
         }
-        body.map_err(unanswered)
+        Ok(Answer::Body(body.map_err(unanswered)?, tag))
     }
 }
 

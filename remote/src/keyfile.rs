@@ -81,7 +81,7 @@ fn is_outdated(path: &Path) -> Result<bool, RemoteError> {
 }
 
 /// Converts a server's address to the name of a folder.
-fn folder(url: &str) -> String {
+pub(crate) fn folder(url: &str) -> String {
     let address = url.split_once("://").map_or(url, |(_, address)| address);
     let kept = |c: char| {
         if c.is_ascii_alphanumeric() || c == '.' {

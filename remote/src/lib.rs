@@ -27,6 +27,7 @@
 //! ```
 
 mod api;
+mod cache;
 mod cancel;
 mod connection;
 mod error;

@@ -51,6 +51,7 @@ impl Program {
             .current_dir(self.home())
             .env("BLINDSCORE_URL", &self.url)
             .env("XDG_DATA_HOME", self.home().join("data"))
+            .env("XDG_CACHE_HOME", self.home().join("cache"))
             .env_remove("SSL_CERT_FILE")
             .envs(variables.iter().copied())
             .output()

@@ -63,7 +63,13 @@ export interface ModelDescriptor {
   /** Link function from scores to probabilities or values. */
   link: "softmax" | "sigmoid" | "one-vs-rest" | "exp" | "identity" | "mean" | "one-vs-one" | "votes";
   /** Models whose probabilities are averaged, for the link `mean`; the scores of the first come first. */
-  members?: { link: "softmax" | "sigmoid" | "one-vs-rest" | "identity"; scores: number; weight: number }[];
+  members?: {
+    link: "softmax" | "sigmoid" | "one-vs-rest" | "isotonic" | "identity";
+    scores: number;
+    weight: number;
+    /** For `isotonic`: how each score becomes a probability, linear between thresholds. */
+    curves?: { thresholds: number[]; probabilities: number[] }[];
+  }[];
   /** Sizes on the wire, in bytes. */
   sizes: { public_key: number; query: number; response: number };
   /** Standard deviation of a decrypted score's error, in the score's units. */

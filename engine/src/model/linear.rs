@@ -176,8 +176,17 @@ impl LinearModel {
         );
         if !self.members.is_empty() {
             let member = |member: &Member| {
-                let Member { link, scores, weight } = member;
-                json!({ "link": link.name(), "scores": scores, "weight": weight })
+                let Member {
+                    link,
+                    scores,
+                    weight,
+                    curves,
+                } = member;
+                let mut entry = json!({ "link": link.name(), "scores": scores, "weight": weight });
+                if !curves.is_empty() {
+                    entry["curves"] = json!(curves);
+                }
+                entry
             };
             entries.push(("members", text(self.members.iter().map(member).collect())));
         }
@@ -258,9 +267,13 @@ mod tests {
             classes: Some(["stays", "leaves"].map(str::to_owned).to_vec()),
             link: Link::Mean,
             members: vec![Member {
-                link: Link::Sigmoid,
+                link: Link::Isotonic,
                 scores: 1,
                 weight: 1.0,
+                curves: vec![Curve {
+                    thresholds: vec![-0.1, 1.0 / 3.0],
+                    probabilities: vec![0.0, 1e-7],
+                }],
             }],
             input_rounding: true,
             accuracy: None,

@@ -2,12 +2,13 @@
 //! voting), or count what they decide for (hard voting).
 
 use super::{
+    calibrated::size_of_curves,
     decider::Decider,
     linear::Linear,
     value::{Label, Scores},
 };
 use crate::ImportError;
-use blindscore_protocol::descriptor::{Link, Member};
+use blindscore_protocol::descriptor::{Curve, Link, Member};
 use std::{collections::HashSet, rc::Rc};
 
 /// Largest difference of an average's weights from their sum 1, for single precision.
@@ -22,6 +23,8 @@ pub(super) struct Part {
     pub(super) link: Link,
     /// Its factor in the sum.
     pub(super) weight: f64,
+    /// For [`Link::Isotonic`], the curve of each score.
+    pub(super) curves: Rc<Vec<Curve>>,
 }
 
 /// A weighted sum of several models' probabilities, with one column per class.
@@ -62,6 +65,7 @@ impl Average {
                 linear,
                 link,
                 weight: 1.0,
+                curves: Rc::default(),
             }],
             classes: scores.len(),
             names: scores.names.clone(),
@@ -78,6 +82,7 @@ impl Average {
                 linear: linear.halved().map_or_else(|| linear.clone(), Rc::new),
                 link: Link::Identity,
                 weight: 1.0,
+                curves: Rc::default(),
             }],
             classes: label.names.len(),
             names: Some(label.names.clone()),
@@ -147,13 +152,14 @@ impl Average {
             link: part.link,
             scores: part.linear.len(),
             weight: part.weight / sum,
+            curves: part.curves.to_vec(),
         };
         Ok((Linear::stacked(&linears), parts.iter().map(member).collect()))
     }
 
     /// Returns an upper bound of the size in memory, in bytes.
     pub(super) fn size(&self) -> usize {
-        let part = |part: &Part| size_of::<Part>() + part.linear.size();
+        let part = |part: &Part| size_of::<Part>() + part.linear.size() + size_of_curves(&part.curves);
         let names = self.names.iter().flatten();
         self.parts.iter().map(part).sum::<usize>()
             + names.map(|name| size_of::<String>() + name.len()).sum::<usize>()

@@ -3,7 +3,7 @@
 use super::{
     column::Columns,
     plan::Plan,
-    value::{Texts, Value},
+    value::{Block, Texts, Value},
     values::Values,
 };
 use crate::ImportError;
@@ -35,9 +35,19 @@ struct Input<'a> {
     /// Whether numbers are in single precision.
     single: bool,
     width: usize,
-    /// Whether the tensor is of shape `[rows]`.
-    vector: bool,
+    axes: Axes,
     rows: Option<usize>,
+}
+
+/// Axes of an input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Axes {
+    /// `[rows]`
+    Vector,
+    /// `[rows, columns]`
+    Matrix,
+    /// `[rows, ...]`, such as an image.
+    More,
 }
 
 /// Turns the graph's inputs into columns of a record: those of one input of many columns, or of
@@ -78,11 +88,15 @@ pub(super) fn read<'g>(graph: &'g GraphProto, values: &mut Values<'g>) -> Result
         let value = if input.kind.is_text() {
             Value::Texts(Texts {
                 slots: slots.collect(),
-                vector: input.vector,
+                vector: input.axes == Axes::Vector,
             })
         } else {
             let integers = matches!(input.kind, ColumnKind::Integer | ColumnKind::Flag);
-            Value::Features(Columns::plain(slots, integers).into())
+            let columns = Columns::plain(slots, integers).into();
+            match input.axes {
+                Axes::More => Value::Block(Block { columns }),
+                Axes::Vector | Axes::Matrix => Value::Features(columns),
+            }
         };
         values.insert(input.name, value)?;
     }
@@ -110,10 +124,10 @@ fn too_many(features: usize) -> ImportError {
 
 /// Returns whether an input is a single column `[rows, 1]`.
 pub(super) fn is_column(info: &ValueInfoProto) -> bool {
-    input(info).is_ok_and(|input| input.width == 1 && !input.vector)
+    input(info).is_ok_and(|input| input.width == 1 && input.axes == Axes::Matrix)
 }
 
-/// Parses an input of shape `[rows, columns]`.
+/// Parses an input of shape `[rows, columns]`, or of more axes.
 fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
     let refuse = |what: &str| Err(ImportError::Graph(format!("input {:?} {what}", info.name)));
     let Some(type_proto::Value::TensorType(tensor)) =
@@ -146,12 +160,25 @@ fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
         _ => None,
     };
     let rows = size(0);
-    let (width, vector) = match dimensions {
-        [_] if kind.is_text() => (1, true),
-        [_, _] => match size(1) {
-            Some(width) => (width, false),
-            None => return refuse("has no fixed number of columns: export the model with an example row"),
-        },
+    let (width, axes) = match dimensions {
+        [_] if kind.is_text() => (1, Axes::Vector),
+        [_, rest @ ..] if !rest.is_empty() && (rest.len() == 1 || !kind.is_text()) => {
+            let sizes: Option<Vec<usize>> = (1..dimensions.len()).map(size).collect();
+            let Some(sizes) = sizes else {
+                return refuse("has no fixed number of columns: export the model with an example row");
+            };
+            let width = sizes
+                .iter()
+                .fold(1usize, |width, size| width.saturating_mul(*size));
+            (
+                width,
+                if sizes.len() == 1 {
+                    Axes::Matrix
+                } else {
+                    Axes::More
+                },
+            )
+        }
         _ => return refuse("is not of shape [rows, columns]"),
     };
     if !FEATURES.contains(&width) {
@@ -162,7 +189,7 @@ fn input(info: &ValueInfoProto) -> Result<Input<'_>, ImportError> {
         kind,
         single: element == Ok(DataType::Float),
         width,
-        vector,
+        axes,
         rows,
     })
 }

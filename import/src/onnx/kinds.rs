@@ -1,7 +1,7 @@
 //! Kinds of models that aren't served, told by their nodes and called what users call them.
 
-use super::attributes::operator;
-use crate::onnx::proto::NodeProto;
+use super::attributes::{Attributes, operator};
+use crate::{ImportError, onnx::proto::NodeProto};
 use std::collections::{HashMap, HashSet};
 
 /// Most nodes looked at between a model and the other models whose answers it takes.
@@ -16,14 +16,43 @@ pub(super) struct Kind {
     pub(super) advice: &'static str,
 }
 
+impl Kind {
+    /// Returns the refusal of a model of this kind at a node.
+    pub(super) fn refused_at(self, node: &NodeProto) -> ImportError {
+        ImportError::Kind {
+            name: self.name,
+            advice: self.advice,
+            found: format!(" ({})", operator(node)),
+        }
+    }
+}
+
 const KNN_IMPUTER: Kind = Kind {
     name: "KNNImputer",
     advice: "it compares each row with training rows. SimpleImputer is served",
 };
 const ISOTONIC: Kind = Kind {
     name: "CalibratedClassifierCV(method=\"isotonic\")",
-    advice: "its probabilities are steps of a score, which no link gives. Use the classifier without it; LogisticRegression is often calibrated \
-             by itself",
+    advice: "it is served around classifiers with scores (decision_function), as skl2onnx 1.20 writes it if no target_opset is given. Use such \
+             a classifier, or method=\"sigmoid\"",
+};
+/// `CalibratedClassifierCV` whose file calibrates probabilities.
+pub(super) const CALIBRATED_PROBABILITIES: Kind = Kind {
+    name: "CalibratedClassifierCV of a Pipeline, of a search (GridSearchCV), or of a classifier without decision_function",
+    advice: "its file calibrates probabilities, and only calibrated scores are served. Calibrate a linear classifier itself, with the parameters that \
+             the search found and the steps before it: make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(C=0.1)))",
+};
+/// `OneVsOneClassifier` with a single pair.
+pub(super) const ONE_PAIR: Kind = Kind {
+    name: "OneVsOneClassifier of two classes",
+    advice: "there is one pair, so that its classifier decides alone. Use that classifier by itself",
+};
+/// Hard votes of classifiers that vote or average themselves.
+pub(super) const NESTED_VOTES: Kind = Kind {
+    name: "VotingClassifier(voting=\"hard\") of classifiers that vote or average themselves (SVC of three or more classes, OneVsOneClassifier, \
+           BaggingClassifier, CalibratedClassifierCV), and AdaBoostClassifier of classifiers that aren't trees",
+    advice: "its members may be linear classifiers such as LogisticRegression, LinearSVC, RidgeClassifier, or SVC of two classes. With \
+             voting=\"soft\", BaggingClassifier and CalibratedClassifierCV are served too",
 };
 const QUADRATIC: Kind = Kind {
     name: "QuadraticDiscriminantAnalysis",
@@ -41,6 +70,12 @@ const MODIFIED_HUBER: Kind = Kind {
 const NETWORK: Kind = Kind {
     name: "a neural network (MLPClassifier, MLPRegressor, or of a framework)",
     advice: "its layers aren't linear. A projection network (models/net) is served, and so are linear models",
+};
+
+const TREES: Kind = Kind {
+    name: "a model of decision trees (trees, forests, AdaBoost, boosted trees of XGBoost, LightGBM and CatBoost)",
+    advice: "trees aren't served yet. Served are boosted trees that decide once (GradientBoostingClassifier and GradientBoostingRegressor with \
+             max_depth=1), explainable boosting machines, linear models, and projection networks (models/net)",
 };
 
 /// Returns the kind that nodes belong to, if they show one.
@@ -65,8 +100,8 @@ pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
     if activations.iter().any(|name| names.contains(*name)) {
         return Some(NETWORK);
     }
-    if names.contains("ArgMin") {
-        return Some(ISOTONIC);
+    if nodes.iter().any(|node| has_deep_trees(node)) {
+        return Some(TREES);
     }
     if has(&["Pow", "Transpose", "ReduceMax", "ArgMax"]) && !names.contains("Scan") {
         return Some(QUADRATIC);
@@ -75,6 +110,13 @@ pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
         .iter()
         .flat_map(|node| node.output.iter().map(move |name| (name.as_str(), *node)))
         .collect();
+    let is_nearest = |node: &&NodeProto| {
+        let distance = node.input.first().and_then(|name| producers.get(name.as_str()));
+        node.op_type == "ArgMin" && distance.is_some_and(|distance| distance.op_type == "Abs")
+    };
+    if nodes.iter().any(is_nearest) {
+        return Some(ISOTONIC);
+    }
     if nodes.iter().any(|node| is_cut_off(node, &producers)) {
         return Some(MODIFIED_HUBER);
     }
@@ -114,6 +156,21 @@ fn stacked(node: &NodeProto, producers: &HashMap<&str, &NodeProto>) -> Option<Ki
         }
     }
     None
+}
+
+/// Returns whether trees decide more than once, or vote instead of adding up.
+fn has_deep_trees(node: &NodeProto) -> bool {
+    if !node.op_type.starts_with("TreeEnsemble") {
+        return false;
+    }
+    let attributes = Attributes(node);
+    let votes =
+        node.op_type == "TreeEnsembleClassifier" && attributes.text("post_transform", "NONE") == "NONE";
+    let mut deciding = HashSet::new();
+    let trees = attributes.ints("nodes_treeids").unwrap_or_default().iter();
+    let modes = attributes.strings("nodes_modes").unwrap_or_default();
+    let mut decisions = trees.zip(modes).filter(|(_, mode)| mode != "LEAF");
+    votes || decisions.any(|(tree, _)| !deciding.insert(*tree))
 }
 
 /// Returns whether scores are cut off and made probabilities: `(clip(score, -1, 1) + 1) / 2`.
@@ -173,6 +230,8 @@ mod tests {
         assert_eq!(of(&[layers[0], ("MatMul", &["h", "v"], "y")]), None);
         assert_eq!(of(&[("knn_imputer_column", &["x"], "y")]), Some(KNN_IMPUTER.name));
         assert_eq!(of(&[layers[0], ("Relu", &["h"], "y")]), Some(NETWORK.name));
-        assert_eq!(of(&[("ArgMin", &["x"], "y")]), Some(ISOTONIC.name));
+        let nearest: [(&str, &[&str], &str); 2] = [("Abs", &["x"], "d"), ("ArgMin", &["d"], "y")];
+        assert_eq!(of(&nearest), Some(ISOTONIC.name));
+        assert_eq!(of(&nearest[1..]), None);
     }
 }

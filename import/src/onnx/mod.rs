@@ -6,6 +6,7 @@
 
 mod attributes;
 mod averages;
+mod calibrated;
 mod column;
 mod constant;
 mod decider;
@@ -91,9 +92,11 @@ impl Graph {
             )));
         }
         let by_skl2onnx = model.producer_name == "skl2onnx";
-        let mut mended = match reading {
-            Reading::AsFitted if by_skl2onnx => repair::mend(&mut graph),
-            _ => Vec::new(),
+        let mends = by_skl2onnx && reading == Reading::AsFitted;
+        let mut mended = if mends {
+            repair::mend(&mut graph)
+        } else {
+            Vec::new()
         };
         let mut left = MOST_FILE.saturating_sub(bytes.len() as u64);
         for tensor in &mut graph.initializer {
@@ -101,7 +104,7 @@ impl Graph {
             *tensor = external::loaded(std::mem::take(tensor), folder, &mut left)
                 .map_err(|why| ImportError::Graph(format!("initializer {name:?} {why}")))?;
         }
-        mended.extend(transformers::recognise(&mut graph)?);
+        mended.extend(transformers::recognise(&mut graph, mends)?);
         Ok(Self {
             graph,
             versions,

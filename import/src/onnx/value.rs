@@ -2,6 +2,7 @@
 
 use super::{
     averages::{Average, HardVotes},
+    calibrated::Calibrated,
     column::Columns,
     constant::Constant,
     decider::Decider,
@@ -188,6 +189,13 @@ pub(super) struct Grid {
     pub(super) columns: Rc<Columns>,
 }
 
+/// Numbers of a record in a tensor of more than two axes, `[rows, ...]`, such as an image.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Block {
+    /// Numbers, the last axis fastest.
+    pub(super) columns: Rc<Columns>,
+}
+
 /// Weighted sums in a tensor `[rows, several, width]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Forms {
@@ -224,6 +232,8 @@ pub(super) enum Value {
     Features(Rc<Columns>),
     /// Numbers of the encoding, with two axes for each row.
     Grid(Grid),
+    /// Numbers of a record, with more axes for each row.
+    Block(Block),
     /// Weighted sums of numbers of the encoding, with two axes for each row.
     Forms(Forms),
     /// Scores or probabilities.
@@ -246,6 +256,8 @@ pub(super) enum Value {
     Sequence(Scores),
     /// Weighted sum of several models' probabilities.
     Average(Rc<Average>),
+    /// Scores on their way to probabilities by isotonic calibration.
+    Calibrated(Calibrated),
     /// Labels on their way to hard votes.
     HardVotes(HardVotes),
     /// Scores of a support vector machine between two classes, as they decide; the operator gives them
@@ -266,6 +278,8 @@ pub(super) enum Value {
     RowNorm(RowNorm),
     /// The shape of a tensor with so many columns.
     Shape(usize),
+    /// The shape of a tensor with more axes for each row.
+    BlockShape,
     /// The number of rows, as a shape of one axis.
     Rows,
     /// The shape of a matrix with as many rows, and any number of columns.
@@ -289,15 +303,18 @@ impl Value {
             }
             Self::Texts(texts) => size_of_val(&*texts.slots),
             Self::Document(document) => names(&document.words.stop),
-            Self::Features(columns) | Self::Grid(Grid { columns, .. }) => columns.size(),
+            Self::Features(columns) | Self::Grid(Grid { columns, .. }) | Self::Block(Block { columns }) => {
+                columns.size()
+            }
             Self::Forms(forms) => {
                 let form = |form: &Form| size_of::<Form>() + size_of_val(&*form.terms);
                 forms.forms.iter().map(form).sum::<usize>() + forms.source.size()
             }
             Self::Layers(layers) => layers.iter().map(|scores| scores.linear.size()).sum(),
             Self::RowNorm(norm) => size_of_val(&*norm.slots),
-            Self::Shape(_) | Self::Rows | Self::RowsByAny => 0,
+            Self::Shape(_) | Self::BlockShape | Self::Rows | Self::RowsByAny => 0,
             Self::Average(average) => average.size(),
+            Self::Calibrated(calibrated) => calibrated.size(),
             Self::HardVotes(votes) => votes.size(),
             Self::PairScores(pairs) | Self::Pairs(pairs) => pairs.size(),
             Self::PairVotes(votes) => votes.size(),
@@ -327,6 +344,7 @@ impl Value {
             Self::Texts(_) => "a column of text",
             Self::Document(_) => "the words of a text",
             Self::Features(_) | Self::Grid(_) => "the features",
+            Self::Block(_) => "features with several axes",
             Self::Forms(_) => "sums of the features",
             Self::Scores(scores) if scores.link.is_some() => "probabilities",
             Self::Scores(_) => "scores",
@@ -336,11 +354,12 @@ impl Value {
             Self::Sequence(_) => "several lists of probabilities",
             Self::RowNorm(_) => "norms of the rows",
             Self::Average(_) => "a sum of several models' probabilities",
+            Self::Calibrated(_) => "calibrated scores",
             Self::HardVotes(_) | Self::PairVotes(_) => "votes",
             Self::MachineScores(_) => "scores",
             Self::PairScores(_) | Self::Pairs(_) => "scores of pairs of classes",
             Self::Magnitude { .. } | Self::TieBreak(_) => "magnitudes of scores",
-            Self::Shape(_) | Self::Rows | Self::RowsByAny => "a shape",
+            Self::Shape(_) | Self::BlockShape | Self::Rows | Self::RowsByAny => "a shape",
             Self::LogSoftmax(_) => "logarithms of probabilities",
             Self::Label(_) | Self::Held(_) => "labels",
         }

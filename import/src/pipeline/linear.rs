@@ -3,7 +3,7 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Suspects,
-    Wanted, agreement, choose, coefficients, compare, edges, ngrams,
+    Wanted, agreement, boosted, choose, coefficients, compare, edges, isotonic, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -36,6 +36,8 @@ pub struct LinearImport {
     pub unused: Vec<String>,
     /// What differs from the file, because its converter has known faults.
     pub mended: Vec<&'static str>,
+    /// Largest error of a probability on the calibration rows, for isotonic calibration.
+    pub error_on_rows: Option<f64>,
     /// Comparison with the file run in the clear, or why there was none.
     pub file: Result<Compared, String>,
     /// Comparison with the caller's own predictions.
@@ -136,6 +138,7 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
             choice.stated_error()
         )
     })?;
+    let error_on_rows = data.and_then(|data| isotonic::error_on(&choice, data.rows()));
     let content = choice.linear.to_safetensors()?;
     // Reads the content back: it is what will be served.
     LinearModel::from_safetensors(&content)?;
@@ -149,6 +152,7 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
             ranges,
             max_error,
             unused: fitted.unused,
+            error_on_rows,
             mended: graph.map_or_else(Vec::new, |graph| graph.mended().to_vec()),
             file,
             expected,
@@ -219,17 +223,20 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
             )?,
             graph: None,
         }),
-        other => Err(ImportError::Options(format!(
+        _ if boosted::is_linear_booster(bytes) => Err(ImportError::Options(
+            "it is a linear booster of XGBoost in binary form: save it as JSON, with booster.save_model(\"model.json\")".into(),
+        )),
+        other => Err(boosted::trees(bytes).unwrap_or_else(|| ImportError::Options(format!(
             "its name ends in none of .onnx, .safetensors, .json and .csv{}",
             other.and_then(advice).unwrap_or_default()
-        ))),
+        )))),
     }
 }
 
 /// Returns advice for files of other tools, by their extension.
-pub(crate) fn advice(extension: &str) -> Option<&'static str> {
+fn advice(extension: &str) -> Option<&'static str> {
     Some(match extension {
-        "json" | "ubj" | "txt" | "bst" | "model" | "cbm" => {
+        "ubj" | "txt" | "bst" | "model" | "cbm" => {
             ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost): those are not served. Fit an explainable boosting machine (EBM of \
              the library interpret), a linear model, or a projection network (models/net)"
         }

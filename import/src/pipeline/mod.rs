@@ -4,7 +4,6 @@ mod linear;
 mod network;
 
 pub use linear::LinearImport;
-pub(crate) use linear::advice;
 
 use crate::{Agreement, Calibration, ImportError, Network, TableOptions};
 use blindscore_engine::{

@@ -68,8 +68,8 @@ struct Input {
     kind: DataType,
     /// Index in a record of each column; `None` for a column that the model doesn't use.
     columns: Vec<Option<usize>>,
-    /// Whether the tensor has one axis.
-    vector: bool,
+    /// Sizes of the axes after that of the rows.
+    axes: Vec<usize>,
     /// Whether the numbers of each column are rounded to single precision: where an encoding
     /// compares them, each difference counts.
     single: Vec<bool>,
@@ -114,7 +114,10 @@ impl<'a> Reference<'a> {
                     _ => None,
                 })
                 .collect();
-            let width = dims.get(1).copied().flatten().unwrap_or(1);
+            let axes: Vec<usize> = dims.iter().skip(1).map(|size| size.unwrap_or(1)).collect();
+            let width = axes
+                .iter()
+                .fold(1usize, |width, size| width.saturating_mul(*size));
             fixed = fixed.or(dims.first().copied().flatten());
             // The number of columns is known from the import.
             if width > expected {
@@ -136,7 +139,7 @@ impl<'a> Reference<'a> {
                 kind: DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined),
                 single: columns.iter().map(is_single).collect(),
                 columns,
-                vector: dims.len() == 1,
+                axes,
             });
         }
         if count != expected {
@@ -280,11 +283,7 @@ impl<'a> Reference<'a> {
 
 impl Input {
     fn tensor<'r>(&self, rows: impl Iterator<Item = &'r [Cell<'r>]>, count: usize) -> Result<Tensor, NotRun> {
-        let shape = if self.vector {
-            vec![count]
-        } else {
-            vec![count, self.columns.len()]
-        };
+        let shape = [&[count], &self.axes[..]].concat();
         let cell = |row: &'r [Cell<'r>], column: &Option<usize>| column.and_then(|column| row.get(column));
         if self.kind == DataType::String {
             let text = |cell: Option<&Cell<'_>>| match cell {

@@ -47,6 +47,24 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Tens
         let width = values.len() + flags;
         return Ok(Tensor::numbers(vec![rows, width], filled, first.kind()));
     }
+    if node.op_type == "Normalizer" {
+        for row in numbers.chunks_exact_mut(columns.max(1)) {
+            let norm = match text(node, "norm").as_deref() {
+                Some("L1") => row.iter().map(|x| x.abs()).sum(),
+                _ => row.iter().map(|x| x * x).sum::<f64>().sqrt(),
+            };
+            // scikit-learn divides by 1 in place of 0.
+            row.iter_mut().filter(|_| norm != 0.0).for_each(|x| *x /= norm);
+        }
+        return Ok(Tensor::numbers(vec![rows, columns], numbers, first.kind()));
+    }
+    if node.op_type == "IsotonicRegression" {
+        let (thresholds, probabilities) = (constant("thresholds")?, constant("probabilities")?);
+        for x in &mut numbers {
+            *x = interpolated(*x, &thresholds, &probabilities);
+        }
+        return Ok(Tensor::numbers(vec![rows, columns], numbers, first.kind()));
+    }
     if node.op_type == "PowerTransformer" {
         let lambdas = constant("lambdas")?;
         let transform = match text(node, "method").as_deref() {

@@ -6,8 +6,9 @@
 //! feature. Clients therefore continue automatically only with a descriptor that doesn't differ in
 //! these facts, and a pin covers them too.
 
-use super::{Feature, ImageShape, Inputs, Member, ModelDescriptor, NormBound, Output};
+use super::{Curve, Feature, ImageShape, Inputs, Member, ModelDescriptor, NormBound, Output};
 use crate::decimal;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
 /// Maximum number of differences in a message; the rest are counted.
@@ -59,11 +60,22 @@ impl ModelDescriptor {
             }
         }
         for (index, member) in members.iter().enumerate() {
-            let Member { link, scores, weight } = member;
+            let Member {
+                link,
+                scores,
+                weight,
+                curves,
+            } = member;
             add(
                 format!("model {index}"),
                 format!("{} of {scores} scores, weight {}", link.name(), plain(*weight)),
             );
+            if !curves.is_empty() {
+                add(
+                    format!("curves of model {index}"),
+                    format!("SHA-256 {}", digest(curves)),
+                );
+            }
         }
         add("number of outputs".into(), outputs.len().to_string());
         for (index, output) in outputs.iter().enumerate() {
@@ -148,6 +160,23 @@ impl Inputs {
         }
         facts
     }
+}
+
+/// Returns the SHA-256 of curves, in hexadecimal: of each its points, as exact numbers.
+fn digest(curves: &[Curve]) -> String {
+    let mut hash = Sha256::new();
+    for curve in curves {
+        for number in curve
+            .thresholds
+            .iter()
+            .zip(&curve.probabilities)
+            .flat_map(|(x, y)| [x, y])
+        {
+            hash.update(plain(*number) + " ");
+        }
+        hash.update("\n");
+    }
+    hex::encode(hash.finalize())
 }
 
 fn by_name(facts: &Facts) -> HashMap<&str, &str> {
@@ -269,6 +298,10 @@ mod tests {
             link: Link::Softmax,
             scores: 3,
             weight: 1.0,
+            curves: vec![Curve {
+                thresholds: vec![0.0, 0.5],
+                probabilities: vec![0.0, 1.0],
+            }],
         }];
         let differs = |change: &dyn Fn(&mut ModelDescriptor)| {
             let mut now = agreed.clone();
@@ -283,6 +316,14 @@ mod tests {
             ),
             (differs(&|now| now.members[0].scores = 1), "softmax of 1"),
             (differs(&|now| now.members.clear()), "model 0"),
+            (
+                differs(&|now| now.members[0].curves[0].thresholds[1] = 0.25),
+                "curves of model 0: SHA-256",
+            ),
+            (
+                differs(&|now| now.members[0].curves[0].probabilities[0] = 0.25),
+                "curves of model 0: SHA-256",
+            ),
             (
                 differs(&|now| now.classes = Some(["a", "x", "c"].map(str::to_owned).to_vec())),
                 "class 1: \"b\" before, \"x\" now",

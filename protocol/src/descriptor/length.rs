@@ -1,6 +1,6 @@
 //! Length limits of a descriptor. Clients read no more of a response than this.
 
-use super::{DescriptorError, Feature, Inputs, ModelDescriptor, Output, check};
+use super::{Curve, DescriptorError, Feature, Inputs, Member, ModelDescriptor, Output, check};
 use crate::encoding::Encoding;
 
 /// Maximum size of a descriptor as JSON, in bytes. It has room for the maximum of 16,384 features
@@ -15,6 +15,10 @@ const FEATURE: usize = 80;
 const OUTPUT: usize = 100;
 /// Size of a member in JSON, in bytes.
 const MEMBER: usize = 88;
+/// Size of a member's curves in JSON without its numbers, and of each of their numbers, in bytes.
+const CURVES: usize = 13;
+const CURVE: usize = 38;
+const NUMBER: usize = 25;
 /// Size of a version of the wire format and a comma, in bytes.
 const FORMAT: usize = 6;
 /// Size of the quotes and the comma of a class in JSON, in bytes.
@@ -63,14 +67,25 @@ impl ModelDescriptor {
         let encoding = encoding.as_ref().map_or(0, Encoding::json_bytes);
         let texts: usize = self.texts().map(|(_, text)| quoted_bytes(text)).sum();
         let features = features.as_ref().map_or(0, Vec::len);
+        let members = self.members.iter();
         ONCE + texts
             + encoding
             + FEATURE * features
             + OUTPUT * self.outputs.len()
-            + MEMBER * self.members.len()
+            + members.map(member_bytes).sum::<usize>()
             + CLASS * self.classes.as_ref().map_or(0, Vec::len)
             + FORMAT * self.formats.len()
     }
+}
+
+fn member_bytes(member: &Member) -> usize {
+    let numbers = |curve: &Curve| curve.thresholds.len() + curve.probabilities.len();
+    let curves: usize = member
+        .curves
+        .iter()
+        .map(|curve| CURVE + NUMBER * numbers(curve))
+        .sum();
+    MEMBER + curves + if curves > 0 { CURVES } else { 0 }
 }
 
 /// Returns the size of a text in JSON without its quotes, in bytes.
@@ -98,7 +113,7 @@ fn at_most(what: &str, bytes: usize, allowed: usize) -> Result<(), DescriptorErr
 mod tests {
     use super::*;
     use crate::{
-        descriptor::{FEATURES, Link, Member, NormBound, OUTPUTS, Sizes, example},
+        descriptor::{FEATURES, Link, NormBound, OUTPUTS, Sizes, example},
         params::ParameterSet,
     };
 
@@ -162,7 +177,7 @@ mod tests {
 
     #[test]
     fn members_and_classes_are_counted() {
-        for count in [1, 700] {
+        for (count, thresholds) in [(1, 0), (700, 0), (1, 2), (7, 300)] {
             let mut model = long(1, 1, "");
             let (taken, counted) = (serde_json::to_string(&model).unwrap().len(), model.json_bytes());
             model.classes = Some(vec![String::new(); count]);
@@ -171,6 +186,13 @@ mod tests {
                     link: Link::OneVsRest,
                     scores: usize::MAX,
                     weight: LONG,
+                    curves: vec![
+                        Curve {
+                            thresholds: vec![LONG; thresholds],
+                            probabilities: vec![LONG; thresholds],
+                        };
+                        2 * thresholds.min(1)
+                    ],
                 };
                 count
             ];

@@ -16,6 +16,9 @@ pub enum Link {
     OneVsRest,
     /// `exp(s)` for each score: values behind a log link (Poisson, gamma and Tweedie regression).
     Exp,
+    /// A value of its own curve for each score ([`Curve`](super::Curve)), divided by their sum: one of several
+    /// classes, calibrated by isotonic regression. Only members of a mean have it.
+    Isotonic,
     /// The mean of the probabilities that several models give ([`Member`](super::Member)): one of several classes.
     Mean,
     /// One score for each pair of classes, `(0, 1), (0, 2), ..., (1, 2), ...`; a positive one is a
@@ -38,6 +41,7 @@ impl Link {
             Self::Sigmoid => "sigmoid",
             Self::OneVsRest => "one-vs-rest",
             Self::Exp => "exp",
+            Self::Isotonic => "isotonic",
             Self::Mean => "mean",
             Self::OneVsOne => "one-vs-one",
             Self::Votes => "votes",

@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 
 mod agreement;
 mod checked;
+mod curve;
 #[cfg(test)]
 mod example;
 mod inputs;
@@ -25,6 +26,7 @@ mod task;
 
 pub use crate::decimal::short;
 pub use checked::CheckedDescriptor;
+pub use curve::Curve;
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};

@@ -1,6 +1,8 @@
 //! Reading of descriptors from JSON.
 
-use super::{Feature, ImageShape, Inputs, Link, Member, ModelDescriptor, NormBound, Output, Sizes, Task};
+use super::{
+    Curve, Feature, ImageShape, Inputs, Link, Member, ModelDescriptor, NormBound, Output, Sizes, Task,
+};
 use crate::{
     encoding::encoding,
     ids::ModelId,
@@ -110,6 +112,16 @@ fn member(json: Json) -> Result<Member, String> {
         link: fields.field_or("link", named, Link::Identity),
         scores: fields.field("scores", Json::size),
         weight: fields.field("weight", Json::number),
+        curves: fields
+            .optional("curves", |curves| curves.each(curve))
+            .unwrap_or_default(),
+    })
+}
+
+fn curve(json: Json) -> Result<Curve, String> {
+    json.object()?.read(|fields| Curve {
+        thresholds: fields.field("thresholds", Json::numbers),
+        probabilities: fields.field("probabilities", Json::numbers),
     })
 }
 
@@ -267,6 +279,25 @@ mod tests {
             ),
         ] {
             assert!(error("", "members", json!([member])).starts_with(words));
+        }
+        let isotonic =
+            |curve: Value| json!([{ "link": "isotonic", "scores": 1, "weight": 1, "curves": [curve] }]);
+        for (curve, words) in [
+            (json!({ "thresholds": [0, 1], "probabilities": [0, 1] }), "none"),
+            (
+                json!({ "thresholds": [0] }),
+                "`members`: `curves`: missing field `probabilities`",
+            ),
+            (
+                json!({ "thresholds": "0", "probabilities": [] }),
+                "`members`: `curves`: `thresholds`: expected a list",
+            ),
+            (
+                json!({ "thresholds": [], "probabilities": [], "slope": 1 }),
+                "`members`: `curves`: unknown field \"slope\"",
+            ),
+        ] {
+            assert!(error("", "members", isotonic(curve)).starts_with(words));
         }
         let twice = r#"{ "name": "a", "name": "b" }"#;
         let twice = serde_json::from_str::<ModelDescriptor>(twice).unwrap_err();

@@ -31,9 +31,11 @@ impl Task {
     pub const fn implied(link: Link, outputs: usize, named_classes: bool) -> Option<Self> {
         match (link, outputs, named_classes) {
             (_, _, true)
-            | (Link::Softmax | Link::OneVsRest | Link::Mean | Link::OneVsOne | Link::Votes, _, _) => {
-                Some(Self::Classification)
-            }
+            | (
+                Link::Softmax | Link::OneVsRest | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes,
+                _,
+                _,
+            ) => Some(Self::Classification),
             (Link::Exp, ..) => Some(Self::Regression),
             (Link::Sigmoid, 1, _) => None,
             (Link::Sigmoid, ..) => Some(Self::Multilabel),
@@ -61,6 +63,9 @@ impl ModelDescriptor {
         }
         if !self.members.is_empty() && link != Link::Mean {
             return refuse("has members, which only the link mean has");
+        }
+        if link == Link::Isotonic {
+            return refuse("has the link isotonic, which only members of a mean have");
         }
         match (self.task, link, self.classes.as_deref()) {
             (Task::Classification, Link::Mean, Some(classes)) => {

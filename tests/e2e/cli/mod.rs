@@ -1,6 +1,7 @@
 //! The program `blindscore` with the real server: a whole file, bad files, and interruptions.
 
 mod agreement;
+mod cache;
 mod combined;
 mod hostile;
 mod rows;

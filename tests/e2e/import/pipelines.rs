@@ -122,7 +122,7 @@ fn compare(answers: &Table, expected: &Table) -> Result<()> {
 fn pipelines_answer_as_what_they_were_fitted_with() -> Result<()> {
     let models = TempDir::new()?;
     let folders = folders()?;
-    ensure!(folders.len() >= 18, "{} pipelines", folders.len());
+    ensure!(folders.len() >= 22, "{} pipelines", folders.len());
     for folder in &folders {
         let onnx = folder.join("model.onnx");
         let file = if onnx.exists() {

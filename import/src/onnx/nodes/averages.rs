@@ -10,6 +10,7 @@ use crate::{
         column::Columns,
         constant::Constant,
         decider::Decider,
+        kinds,
         proto::tensor_proto::DataType,
         value::{Label, LabelElement, Scores, Value},
     },
@@ -28,6 +29,11 @@ impl Node<'_> {
             }
             ("Mul", [Value::Constant(by), value]) if is_probability(value) => {
                 self.weighted(operator, value, by)?
+            }
+            ("Mul", [Value::Constant(_), Value::Scores(one)])
+                if one.link.is_some() && one.link != Some(Link::Exp) && one.len() == 1 && !one.vector =>
+            {
+                return Err(kinds::CALIBRATED_PROBABILITIES.refused_at(self.node));
             }
             ("ReduceMean", [Value::Layers(layers), ..])
                 if layers.iter().all(|scores| scores.link.is_some()) =>
@@ -112,6 +118,7 @@ impl Node<'_> {
                 linear,
                 link: link @ (Link::Sigmoid | Link::Softmax | Link::OneVsRest),
                 weight: 1.0,
+                ..
             },
         ] = average.parts.as_slice()
         {
@@ -269,7 +276,10 @@ impl Node<'_> {
                     && all(one, label.names.len(), 1.0)
                     && all(zero, label.names.len(), 0.0) =>
             {
-                self.average(Average::hard_vote(label))
+                match Average::hard_vote(label) {
+                    Some(vote) => self.average(Some(vote)),
+                    None => Err(kinds::NESTED_VOTES.refused_at(self.node)),
+                }
             }
             _ => self.refuse(self.what_it_gets()),
         }

@@ -143,9 +143,8 @@ impl Node<'_> {
             })),
             // These add up to one already.
             Some(Link::Softmax | Link::OneVsRest) => Ok(Value::Scores(scores.clone())),
-            Some(Link::Identity | Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes) | None => {
-                self.refuse(self.what_it_gets())
-            }
+            Some(Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes)
+            | None => self.refuse(self.what_it_gets()),
         }
     }
 

@@ -2,6 +2,8 @@
 //! effect.
 
 mod averages;
+mod blocks;
+mod calibrated;
 mod casts;
 mod categories;
 mod columns;
@@ -90,6 +92,12 @@ pub(super) fn evaluate(
             [value] => vec![node.tokenizer(value)?],
             _ => return node.refuse(node.what_it_gets()),
         },
+        (OWN, "IsotonicRegression") => vec![node.isotonic_regression()?],
+        (OWN, "Normalizer") => match node.operands.as_slice() {
+            [Value::Scores(scores @ Scores { link: Some(_), .. })] => vec![node.normalised(scores)?],
+            [value] => vec![node.normalised_row(value)?],
+            _ => return node.refuse(node.what_it_gets()),
+        },
         (OWN, "PowerTransformer") => vec![node.power_transformer()?],
         (OWN, "QuantileTransformer") => vec![node.quantile_transformer()?],
         (OWN, "SimpleImputer") => vec![node.simple_imputer()?],
@@ -119,6 +127,11 @@ impl Node<'_> {
             return Ok(Value::Constant(constant));
         }
         if let Some(value) = self.combined(operator)? {
+            return Ok(value);
+        }
+        if operator != "Identity"
+            && let Some(value) = self.of_blocks(operator)?
+        {
             return Ok(value);
         }
         match (operator, self.operands.as_slice()) {
@@ -168,7 +181,11 @@ impl Node<'_> {
             ("Floor", [Value::Features(columns)]) => self.applied_function(Function::Floor, columns),
             ("Ceil", [Value::Features(columns)]) => self.applied_function(Function::Ceil, columns),
             ("Sign", [Value::Features(columns)]) => self.applied_function(Function::Sign, columns),
-            ("Clip", [Value::Features(columns), ..]) => self.clipped(columns),
+            ("Clip", [Value::Features(columns), ..]) => self.clipped(self.slots(columns)?),
+            // A PCA before MinMaxScaler(clip=True).
+            ("Clip", [value @ Value::Scores(Scores { link: None, .. }), ..]) => {
+                self.clipped(self.numbers(value)?)
+            }
             ("ArgMax", [Value::Features(columns)]) => self.first_true(columns),
             ("Cast", [value]) => self.cast(value),
             ("CastLike", [value, like]) => self.cast_like(value, like),
@@ -207,7 +224,10 @@ impl Node<'_> {
     fn combined(&self, operator: &str) -> Result<Option<Value>, ImportError> {
         match self.of_averages(operator)? {
             Some(value) => Ok(Some(value)),
-            None => self.of_pairs(operator),
+            None => match self.of_calibrated(operator)? {
+                Some(value) => Ok(Some(value)),
+                None => self.of_pairs(operator),
+            },
         }
     }
 

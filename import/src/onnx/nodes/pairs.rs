@@ -7,6 +7,7 @@ use crate::{
     onnx::{
         constant::Constant,
         decider::Decider,
+        kinds,
         linear::Linear,
         pairs::{PairVotes, Pairs},
         value::{HeldStep, Label, Scores, Value},
@@ -155,6 +156,7 @@ impl Node<'_> {
             .take(&[sums.len(), votes.linear.len(), 2 * support])?;
         match votes.decide(&sums.linear) {
             Some(pairs) => Ok(Value::Pairs(pairs)),
+            None if sums.len() == 2 => Err(kinds::ONE_PAIR.refused_at(self.node)),
             None => self.refuse(" of votes and sums that aren't those of pairs of classes"),
         }
     }

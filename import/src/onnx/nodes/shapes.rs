@@ -179,6 +179,11 @@ impl Node<'_> {
 
     fn reshaped(&self, value: &Value, shape: Shape) -> Result<Value, ImportError> {
         match (value, shape) {
+            // A PCA before naive Bayes.
+            (Value::Scores(scores), Shape::Grid(_, width)) if scores.link.is_none() => {
+                let columns = Columns::plain(self.numbers(value)?, false);
+                Ok(self.grid(&columns.into(), width))
+            }
             (Value::Scores(_), Shape::Grid(..)) => self.refuse(self.what_it_gets()),
             (Value::Scores(scores), shape) => Ok(Value::Scores(Scores {
                 vector: shape == Shape::Vector,

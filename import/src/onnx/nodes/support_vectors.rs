@@ -11,6 +11,17 @@ use crate::{
 use blindscore_protocol::descriptor::{pairs, pairs_of};
 use std::rc::Rc;
 
+/// Relative error of a coefficient from single precision.
+const ROUNDING: f64 = 1.0 / (1 << 25) as f64;
+/// Largest error of the scores from it, as a share of their range.
+const COARSE: f64 = 1e-3;
+
+/// A support vector and its coefficient.
+struct Term<'a> {
+    coefficient: f64,
+    vector: &'a [f64],
+}
+
 impl Node<'_> {
     /// Returns labels and scores of a machine: one score between two classes, or one for each pair of
     /// several.
@@ -110,7 +121,7 @@ impl Node<'_> {
             ));
         };
         self.check_weights(rho.len(), width)?;
-        self.context.work.take(&[vectors.len(), classes])?;
+        self.context.work.take(&[vectors.len(), classes, 4])?;
         let starts: Vec<usize> = counts
             .iter()
             .scan(0, |end, count| {
@@ -120,17 +131,18 @@ impl Node<'_> {
             .collect();
         let mut weights = Vec::with_capacity(rho.len().saturating_mul(width));
         for (first, second) in pairs(classes) {
-            let mut sums = vec![0.0; width];
-            for (class, row) in [(first, second - 1), (second, first)] {
-                for vector in starts[class]..starts[class] + counts[class] {
-                    let coefficient = coefficients[row * total + vector];
-                    let numbers = &vectors[vector * width..(vector + 1) * width];
-                    for (sum, number) in sums.iter_mut().zip(numbers) {
-                        *sum += coefficient * number;
-                    }
-                }
-            }
-            weights.extend(sums);
+            let of_class = |class: usize, row: usize| {
+                (starts[class]..starts[class] + counts[class])
+                    .map(move |vector| (row * total + vector, vector))
+            };
+            let terms = of_class(first, second - 1).chain(of_class(second, first));
+            let terms: Vec<Term<'_>> = terms
+                .map(|(place, vector)| Term {
+                    coefficient: coefficients[place],
+                    vector: &vectors[vector * width..(vector + 1) * width],
+                })
+                .collect();
+            weights.extend(self.summed_up(&terms, width)?);
         }
         self.rows(value, &weights, &rho, rho.len())
     }
@@ -153,18 +165,99 @@ impl Node<'_> {
                     vectors.len()
                 ));
             }
-            self.context.work.take(&[vectors.len()])?;
-            let mut weights = vec![0.0; width];
-            for (coefficient, vector) in coefficients.iter().zip(vectors.chunks_exact(width)) {
-                for (weight, number) in weights.iter_mut().zip(vector) {
-                    *weight += coefficient * number;
-                }
-            }
-            weights
+            self.context.work.take(&[vectors.len(), 4])?;
+            let terms = coefficients.iter().zip(vectors.chunks_exact(width));
+            let terms = terms.map(|(&coefficient, vector)| Term { coefficient, vector });
+            self.summed_up(&terms.collect::<Vec<_>>(), width)?
         };
         if rho.len() != 1 {
             return self.refuse(format!(" with {} decisions", rho.len()));
         }
         self.rows(value, &weights, &rho, 1)
+    }
+
+    /// Returns the sum of the support vectors, each times its coefficient. Refuses sums of which single
+    /// precision leaves too few digits, because large terms cancel.
+    fn summed_up(&self, terms: &[Term<'_>], width: usize) -> Result<Vec<f64>, ImportError> {
+        let sum = sum_of(terms, width);
+        if is_coarse(terms, &sum) {
+            return self.refuse(
+                " of numbers that are large, or differ little: its coefficients, in single precision, are too coarse for them. Scale the columns \
+                 before it, for example by StandardScaler",
+            );
+        }
+        Ok(sum)
+    }
+}
+
+fn sum_of(terms: &[Term<'_>], width: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; width];
+    for Term { coefficient, vector } in terms {
+        for (sum, number) in sums.iter_mut().zip(*vector) {
+            *sum += coefficient * number;
+        }
+    }
+    sums
+}
+
+/// Returns whether scores of the support vectors may be off by more than a small share of their range.
+/// Coefficients at their bound are all rounded alike.
+fn is_coarse(terms: &[Term<'_>], weights: &[f64]) -> bool {
+    let size = |term: &Term<'_>| term.coefficient.abs();
+    let bound = terms.iter().map(size).fold(0.0, f64::max);
+    let mut free = vec![0.0; weights.len()];
+    for Term { coefficient, vector } in terms.iter().filter(|term| size(term) < bound) {
+        for (square, number) in free.iter_mut().zip(*vector) {
+            *square += (coefficient * number).powi(2);
+        }
+    }
+    let squares: Vec<f64> = free
+        .iter()
+        .zip(weights)
+        .map(|(free, weight)| free + weight * weight)
+        .collect();
+    let (mut error, mut least, mut most) = (0.0, f64::INFINITY, f64::NEG_INFINITY);
+    for Term { vector, .. } in terms {
+        let score: f64 = weights
+            .iter()
+            .zip(*vector)
+            .map(|(weight, number)| weight * number)
+            .sum();
+        (least, most) = (score.min(least), score.max(most));
+        error += squares
+            .iter()
+            .zip(*vector)
+            .map(|(square, number)| square * number * number)
+            .sum::<f64>();
+    }
+    let error = ROUNDING * (error / terms.len().max(1) as f64).sqrt();
+    most > least && error > COARSE * (most - least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Support vectors at `centre` and around it, of which each pair cancels but for the difference.
+    fn is_coarse_around(centre: f64, free: f64) -> bool {
+        let vectors: Vec<[f64; 1]> = (0..20).map(|place| [centre + f64::from(place % 2)]).collect();
+        let terms: Vec<Term<'_>> = vectors
+            .iter()
+            .enumerate()
+            .map(|(place, vector)| Term {
+                coefficient: if place % 2 == 0 { -1.0 } else { 1.0 } * if place < 18 { 1.0 } else { free },
+                vector,
+            })
+            .collect();
+        is_coarse(&terms, &sum_of(&terms, 1))
+    }
+
+    #[test]
+    fn large_numbers_that_cancel_are_coarse() {
+        assert!(!is_coarse_around(1.0, 0.5));
+        assert!(!is_coarse_around(100.0, 0.5));
+        assert!(is_coarse_around(1e5, 0.5));
+        // All at the bound, and so rounded alike.
+        assert!(is_coarse_around(1e4, 0.5) && !is_coarse_around(1e4, 1.0));
     }
 }

@@ -41,7 +41,7 @@ impl Node<'_> {
         Ok(slots)
     }
 
-    fn numbers_of(&self, name: &str) -> Result<Constant, ImportError> {
+    pub(super) fn numbers_of(&self, name: &str) -> Result<Constant, ImportError> {
         match self.attributes().tensor(name).map(Constant::of) {
             Some(Ok(constant)) => Ok(constant),
             _ => self.refuse(format!(" without its {name}")),

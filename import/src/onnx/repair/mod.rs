@@ -1,6 +1,9 @@
 //! Faults of skl2onnx 1.20, after which a file isn't what was fitted.
 
+mod machines;
 mod rest;
+mod selection;
+mod zeros;
 
 use super::{inputs::is_column, repair_votes};
 use crate::onnx::proto::{
@@ -30,6 +33,15 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
     let mut changes = Vec::new();
     if mend_bins(graph) {
         changes.push("the columns of KBinsDiscretizer, all of which skl2onnx takes from the first one");
+    }
+    if selection::mend(graph) {
+        changes.push("a selection of the first column only, for which skl2onnx writes a constant of the columns' shape");
+    }
+    if zeros::mend(graph) {
+        changes.push("rows of zeros before Normalizer, which skl2onnx divides by 0 in double precision");
+    }
+    if machines::mend(graph) {
+        changes.push("the columns of a support vector machine, of which skl2onnx takes the first one");
     }
     if mend_discriminant(graph) {
         changes.push(

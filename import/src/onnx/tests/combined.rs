@@ -47,6 +47,7 @@ fn averages_are_those_of_the_graph() {
             link: links[place],
             scores: rows[place],
             weight,
+            curves: Vec::new(),
         };
         assert_eq!(fitted.link, Link::Mean);
         assert_eq!(fitted.members, [member(0, 0.75), member(1, 0.25)]);
@@ -194,10 +195,11 @@ fn votes_are_added_up_over_the_models() {
             link: Link::Identity,
             scores: 3,
             weight: 0.5,
+            curves: Vec::new(),
         };
         assert_eq!(
             (fitted.link, fitted.members.as_slice()),
-            (Link::Mean, &[vote, vote][..])
+            (Link::Mean, &[vote.clone(), vote][..])
         );
     }
     let error = read(&graph(1).bytes()).unwrap_err().to_string();

@@ -66,6 +66,24 @@ impl Builder {
         self
     }
 
+    /// Gives the last input more axes after that of the rows.
+    pub(super) fn of_axes(mut self, sizes: &[i64]) -> Self {
+        if let Some(type_proto::Value::TensorType(tensor)) = self
+            .0
+            .input
+            .last_mut()
+            .and_then(|input| input.r#type.as_mut()?.value.as_mut())
+            && let Some(shape) = &mut tensor.shape
+        {
+            shape.dim.truncate(1);
+            let size = |size: &i64| Dimension {
+                value: Some(dimension::Value::DimValue(*size)),
+            };
+            shape.dim.extend(sizes.iter().map(size));
+        }
+        self
+    }
+
     /// Fixes the number of rows of all inputs.
     pub(super) fn of_rows(mut self, rows: i64) -> Self {
         for input in &mut self.0.input {

@@ -1,7 +1,9 @@
 //! Graphs that are linear models, and graphs that only look like ones.
 
+mod blocks;
 mod combined;
 mod graphs;
+mod isotonic;
 mod refusals;
 mod repairs;
 mod transformers;

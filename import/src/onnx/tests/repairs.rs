@@ -4,8 +4,13 @@ use super::{
     graphs::{Builder, node},
     read,
 };
-use crate::onnx::proto::tensor_proto::DataType;
-use blindscore_protocol::encoding::{Side, Step};
+use crate::{
+    onnx::{Graph, proto::tensor_proto::DataType},
+    reference::{Elements, Reference},
+};
+use blindscore_client::Cell;
+use blindscore_protocol::encoding::{Norm, Side, Step};
+use std::path::Path;
 
 /// Returns where a number equal to the threshold belongs.
 fn side(graph: &Builder, converter: &str) -> Side {
@@ -106,4 +111,100 @@ fn scores_that_decide_are_not_divided_by_their_sum() {
     // These are probabilities.
     let fitted = read(&rest("LOGISTIC", true).by("skl2onnx").bytes()).unwrap();
     assert_eq!(fitted.link, blindscore_protocol::descriptor::Link::OneVsRest);
+}
+
+/// A product with the rows that `Normalizer` divides by their norm, as skl2onnx writes it in double
+/// precision.
+fn normalised(norm: &str) -> Builder {
+    let graph = Builder::default()
+        .input("x", 2, DataType::Double)
+        .ints("axis", &[1])
+        .doubles("W", &[2, 1], &[3.0, -1.0]);
+    let graph = if norm == "L1" {
+        graph
+            .node(node("Abs", &["x"], &["sizes"]))
+            .node(node("ReduceSum", &["sizes", "axis"], &["norm"]).int("keepdims", 1))
+    } else {
+        graph
+            .node(
+                node("ReduceSumSquare", &["x"], &["squares"])
+                    .ints("axes", &[1])
+                    .int("keepdims", 1),
+            )
+            .node(node("Sqrt", &["squares"], &["norm"]))
+    };
+    graph
+        .node(node("Div", &["x", "norm"], &["y"]))
+        .node(node("MatMul", &["y", "W"], &["z"]))
+        .output("z")
+}
+
+#[test]
+fn a_row_of_zeros_stays_as_it_is() {
+    for (name, norm) in [("L1", Norm::L1), ("L2", Norm::L2)] {
+        let bytes = normalised(name).by("skl2onnx").bytes();
+        let graph = Graph::decode(&bytes, Path::new("")).unwrap();
+        assert!(graph.mended()[0].starts_with("rows of zeros"));
+        let fitted = graph.fitted().unwrap();
+        let steps = &fitted.encoding.as_ref().unwrap().steps;
+        assert!(matches!(steps.as_slice(), [Step::Normalise { norm: found, .. }] if *found == norm));
+        let reference = Reference::new(&graph, &fitted.encoder(), None).unwrap();
+        let row = |x: f64, y: f64| vec![Cell::Number(x), Cell::Number(y)];
+        let answers = reference.run(&[row(0.0, 0.0), row(-3.0, 0.0)]).unwrap();
+        let numbers: Vec<f64> = answers
+            .iter()
+            .map(|answer| match &answer[0] {
+                Elements::Numbers(numbers) => numbers[0],
+                Elements::Texts(texts) => panic!("{texts:?}"),
+            })
+            .collect();
+        assert_eq!(numbers, [0.0, -3.0]);
+    }
+}
+
+#[test]
+fn a_selection_of_the_first_column_is_no_constant() {
+    let selected = |of: &str| {
+        Builder::new(2)
+            .floats("W", &[1, 1], &[3.0])
+            .ints("two", &[2])
+            .node(node("Shape", &["x"], &["shape"]))
+            .node(node("ConstantOfShape", &[of], &["y"]))
+            .node(node("MatMul", &["y", "W"], &["z"]))
+            .output("z")
+            .by("skl2onnx")
+    };
+    let fitted = read(&selected("x").bytes()).unwrap();
+    assert_eq!(fitted.coef, [[3.0, 0.0]]);
+    // What takes a shape is what it says.
+    assert!(read(&selected("shape").bytes()).is_err());
+    assert!(read(&selected("x").by("another").bytes()).is_err());
+}
+
+#[test]
+fn a_machine_takes_all_columns_that_it_was_fitted_on() {
+    let machine = |kind: DataType, width: usize| {
+        let graph = Builder::default()
+            .input("a", 1, DataType::Float)
+            .input("b", 1, kind);
+        let vectors = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let node = node("SVMRegressor", &["a"], &["z"])
+            .learning()
+            .floats("coefficients", &[1.0, -0.5])
+            .floats("support_vectors", &vectors[..2 * width])
+            .floats("rho", &[0.25])
+            .int("n_supports", 2)
+            .text("kernel_type", "LINEAR");
+        graph.node(node).output("z").by("skl2onnx")
+    };
+    let fitted = read(&machine(DataType::Float, 2).bytes()).unwrap();
+    assert_eq!(fitted.coef, [[-0.5, 0.0]]);
+    assert_eq!(fitted.features, Some(["a", "b"].map(str::to_owned).to_vec()));
+    for other in [
+        machine(DataType::Float, 3),
+        machine(DataType::Double, 2),
+        machine(DataType::Float, 2).by("another"),
+    ] {
+        assert!(read(&other.bytes()).is_err());
+    }
 }

@@ -90,7 +90,9 @@ fn trees_that_are_not_whole_are_refused() {
     });
     refused("in several parts", &|trees| trees.trees[6] = 0);
     refused("several roots", &|trees| trees.modes[0] = "LEAF");
-    refused("more than once", &|trees| trees.modes[1] = "BRANCH_LEQ");
+    refused("a model of decision trees (trees, forests", &|trees| {
+        trees.modes[1] = "BRANCH_LEQ"
+    });
     // To the root, to no node, and to two nodes of one number.
     refused("no leaf of its own", &|trees| trees.truths[0] = 0);
     refused("no leaf of its own", &|trees| trees.falses[3] = 7);

@@ -2,6 +2,7 @@
 //! what scikit-learn computes.
 
 mod imputer;
+mod isotonic;
 mod power;
 mod quantile;
 
@@ -20,6 +21,14 @@ pub(crate) const OWN: &str = "blindscore";
 
 /// Nodes that stand for transformers of scikit-learn, with their attributes.
 pub(super) const OPERATORS: &[(&str, &[Attribute])] = &[
+    (
+        "IsotonicRegression",
+        &[
+            ("probabilities", AttributeType::Tensor),
+            ("thresholds", AttributeType::Tensor),
+        ],
+    ),
+    ("Normalizer", &[("norm", AttributeType::String)]),
     (
         "PowerTransformer",
         &[
@@ -58,16 +67,21 @@ struct Transformer {
     mended: Vec<&'static str>,
 }
 
-/// Replaces each transformer by one node, and returns words about what the file has otherwise.
+/// Replaces each transformer by one node, and returns words about what the file has otherwise. `mends`
+/// says whether the converter is known to write some that aren't what was fitted.
 ///
 /// # Errors
 /// If the file lacks some of what scikit-learn computes.
-pub(super) fn recognise(graph: &mut GraphProto) -> Result<Vec<&'static str>, ImportError> {
+pub(super) fn recognise(graph: &mut GraphProto, mends: bool) -> Result<Vec<&'static str>, ImportError> {
     let searched = Searched::new(graph);
     let found = graph
         .node
         .iter()
-        .map(|node| power::find(&searched, node).or_else(|| quantile::find(&searched, node)))
+        .map(|node| {
+            power::find(&searched, node)
+                .or_else(|| quantile::find(&searched, node))
+                .or_else(|| isotonic::find(&searched, node).filter(|_| mends))
+        })
         .collect();
     let mut mended = replace(graph, found);
     // Those before the others, which tell more about them.

@@ -1,0 +1,45 @@
+//! `Normalizer` in double precision, which skl2onnx writes as a division by the norm: 0 by 0 in a row of
+//! zeros, which scikit-learn leaves as it is.
+
+use super::super::transformers::OWN;
+use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, attribute_proto::AttributeType};
+use std::collections::HashMap;
+
+pub(super) fn mend(graph: &mut GraphProto) -> bool {
+    let producers: HashMap<&str, &NodeProto> = graph
+        .node
+        .iter()
+        .flat_map(|node| node.output.iter().map(move |name| (name.as_str(), node)))
+        .collect();
+    let made_by = |name: &str, operator: &str| {
+        let node = producers.get(name).filter(|node| node.op_type == operator)?;
+        Some(node.input.first()?.as_str())
+    };
+    let norm = |node: &NodeProto| -> Option<&'static str> {
+        let [of, norm] = node.input.as_slice() else {
+            return None;
+        };
+        let sum = made_by(norm, "ReduceSum").and_then(|sizes| made_by(sizes, "Abs"));
+        let root = made_by(norm, "Sqrt").and_then(|squares| made_by(squares, "ReduceSumSquare"));
+        match (node.op_type.as_str(), sum, root) {
+            ("Div", Some(same), _) if same == of => Some("L1"),
+            ("Div", _, Some(same)) if same == of => Some("L2"),
+            _ => None,
+        }
+    };
+    let norms: Vec<Option<&str>> = graph.node.iter().map(norm).collect();
+    for (node, norm) in graph.node.iter_mut().zip(&norms) {
+        if let Some(norm) = norm {
+            node.op_type = "Normalizer".to_owned();
+            node.domain = OWN.to_owned();
+            node.input.truncate(1);
+            node.attribute = vec![AttributeProto {
+                name: "norm".to_owned(),
+                r#type: AttributeType::String as i32,
+                s: norm.as_bytes().to_vec(),
+                ..AttributeProto::default()
+            }];
+        }
+    }
+    norms.iter().any(Option::is_some)
+}
