@@ -46,3 +46,10 @@ def test_masked_values_are_missing(client: blindscore.Client, ridge: Any) -> Non
 def test_other_rows_are_refused_in_words(client: blindscore.Client, rows: Any, words: str) -> None:
     with pytest.raises(blindscore.SettingError, match=words):
         client.predict(rows)
+
+
+@pytest.mark.parametrize("in_flight", [0, -1, 65, 2**70, 1.5, "4"])
+def test_the_number_of_requests_at_a_time_has_bounds(server: blindscore.LocalServer, in_flight: Any) -> None:
+    # Each has a thread, and what can't start a thread panics.
+    with pytest.raises(blindscore.SettingError, match="is not a whole number between 1 and 64"):
+        blindscore.Client(server.url, "ridge", key="memory", in_flight=in_flight)

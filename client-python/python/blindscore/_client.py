@@ -16,6 +16,8 @@ from ._errors import ModelChangedError, RowError, RowProblem, RowsMaskedWarning,
 
 #: Number of times that a call starts again because the model has changed.
 _MOST_STARTS = 3
+#: Largest number of requests at the same time: each has a thread, and servers have a queue.
+_MOST_IN_FLIGHT = 64
 #: Number of problems in a warning.
 _SHOWN = 3
 
@@ -85,8 +87,8 @@ class Client:
             raise SettingError("url is missing: give the server's address, or set BLINDSCORE_URL")
         if model is None:
             raise SettingError("model is missing: give the model's name, or set BLINDSCORE_MODEL")
-        if in_flight < 1:
-            raise SettingError(f"in_flight: {in_flight} is not at least 1")
+        if not isinstance(in_flight, int) or not 1 <= in_flight <= _MOST_IN_FLIGHT:
+            raise SettingError(f"in_flight: {in_flight!r} is not a whole number between 1 and {_MOST_IN_FLIGHT}")
         if key is None:
             key = _setting(None, "BLINDSCORE_KEY")
         elif not isinstance(key, (SecretKey, bytes, str, os.PathLike)):
