@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xgboost
+from interpret.glassbox import ExplainableBoostingClassifier
 
 import blindscore
 
@@ -22,15 +24,12 @@ def compare(model: Any, X: Any, folder: Path) -> None:
 
 
 def test_explainable_boosting_machines(cancer: SimpleNamespace, tmp_path: Path) -> None:
-    glassbox = pytest.importorskip("interpret.glassbox")
     X = cancer.X.iloc[:, :5]
-    compare(glassbox.ExplainableBoostingClassifier(interactions=1, max_bins=16, outer_bags=2, n_jobs=1).fit(X, cancer.y), X, tmp_path)
+    compare(ExplainableBoostingClassifier(interactions=1, max_bins=16, outer_bags=2, n_jobs=1).fit(X, cancer.y), X, tmp_path)
 
 
 @pytest.mark.parametrize("names", [True, False])
 def test_xgboost_stumps(cancer: SimpleNamespace, tmp_path: Path, names: bool) -> None:
-    xgboost = pytest.importorskip("xgboost")
-    pytest.importorskip("onnxmltools")
     X = cancer.X if names else cancer.X.to_numpy(dtype=np.float32)
     model = xgboost.XGBClassifier(n_estimators=10, max_depth=1).fit(X, cancer.y)
     compare(model, X, tmp_path)

@@ -2,30 +2,27 @@
 
 import os
 import pickle
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dask.dataframe
 import numpy as np
+import pandas as pd
 import pytest
+from pyspark.sql import SparkSession
 
 import blindscore
 from blindscore import spark as module
 from blindscore.spark import predict_udf
 
-pd = pytest.importorskip("pandas")
-
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Any]:
-    sql = pytest.importorskip("pyspark.sql")
-    if shutil.which("java") is None:
-        pytest.skip("Spark needs Java")
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = sql.SparkSession.builder.master("local[2]").appName("blindscore tests")
+    builder = SparkSession.builder.master("local[2]").appName("blindscore tests")
     builder = builder.config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
     session = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "500").getOrCreate()
     yield session
@@ -96,9 +93,8 @@ def test_a_table_that_the_model_cannot_take_is_refused_on_the_driver(spark: Any,
 
 
 def test_dask_scores_all_rows(server: blindscore.LocalServer, table: Any, cancer: SimpleNamespace) -> None:
-    dask = pytest.importorskip("dask.dataframe")
     udf = predict_udf(server.url, "cancer", key="memory", keep=["id"], output=["prediction", "probabilities"])
-    rows = dask.from_pandas(table, npartitions=4)
+    rows = dask.dataframe.from_pandas(table, npartitions=4)
     scored = rows.map_partitions(udf, meta=udf.meta(rows))
     answers = scored.compute()
     assert answers.dtypes.to_dict() == scored.dtypes.to_dict()

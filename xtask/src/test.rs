@@ -26,6 +26,7 @@ struct Browsers {
 fn prerequisites() -> anyhow::Result<Browsers> {
     check_node()?;
     check_python()?;
+    wheel::check_java()?;
     fuzz::check_compiler()?;
     let firefox = browser::firefox()?;
     workspace::install(Packages::All)?;

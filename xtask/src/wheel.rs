@@ -1,7 +1,7 @@
 //! The Python package: its wheel, with the server inside, and its tests.
 
 use crate::{
-    command::{run, say},
+    command::{output, run, say},
     paths,
     python::python,
     server,
@@ -17,6 +17,13 @@ use std::{
 const MOST: u64 = 25_000_000;
 /// Largest size of the client in the wheel, compressed, without the server, in bytes.
 const MOST_CLIENT: u64 = 4_000_000;
+
+/// Fails with an explanation if there is no Java, which Spark runs on.
+pub(crate) fn check_java() -> anyhow::Result<()> {
+    output("java", &["-version"])
+        .map(drop)
+        .context("Java 17 or later is needed for the tests with Apache Spark: install it from https://adoptium.net")
+}
 
 /// Builds the programs and the wheel.
 pub(crate) fn build() -> anyhow::Result<()> {

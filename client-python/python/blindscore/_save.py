@@ -318,6 +318,9 @@ def _sklearn(model: Any, rows: _Rows, scratch: Path) -> Path:
         check_is_fitted(model)
     except NotFittedError as error:
         raise SettingError(f"model: {type(model).__name__} is not fitted: call fit with the training rows first") from error
+    except TypeError:
+        # It has no fit. The converter says whether it knows this kind.
+        pass
     model = _dense(model)
     problems: list[str] = []
     for types in _types(rows):

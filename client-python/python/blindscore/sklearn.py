@@ -69,7 +69,7 @@ class _Scorer(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         *,
         token: str | None = None,
         model_id: str | None = None,
-        key: SecretKey | str | os.PathLike[str] | None = None,
+        key: SecretKey | bytes | str | os.PathLike[str] | None = None,
         ca_cert: str | os.PathLike[str] | None = None,
         timeout: float = 60.0,
         max_wait: float = 600.0,

@@ -111,7 +111,7 @@ def predict_udf(
     *,
     token: str | None = None,
     model_id: str | None = None,
-    key: SecretKey | str | os.PathLike[str] | None = None,
+    key: SecretKey | bytes | str | os.PathLike[str] | None = None,
     ca_cert: str | os.PathLike[str] | None = None,
     timeout: float = 60.0,
     max_wait: float = 600.0,
