@@ -286,7 +286,7 @@ class Client:
         refused: list[int] = []
         for piece in table.pieces():
             found, rows = self._connection.check(piece.matrix, piece.columns, piece.rows)
-            problems.extend(RowProblem(row + piece.start, *rest) for row, *rest in found)
+            problems.extend(RowProblem(row + piece.start, column, problem) for row, column, problem in found)
             refused.extend(row + piece.start for row in rows)
         if refused and on_error == "raise":
             raise RowError(problems[:100], refused)

@@ -90,7 +90,7 @@ class _Columns(Table):
         return Piece(start, stop - start, None, columns)
 
 
-def table(X: Any, model: Model) -> Table:
+def table(X: Any, model: Model | _Unnamed) -> Table:
     """Reads rows in any of the accepted forms.
 
     Raises:
@@ -125,9 +125,9 @@ class _Unnamed:
 
     column_names = None
 
-    def __init__(self, model: Model) -> None:
-        self.n_columns = model.n_columns
-        self.column_kinds = model.column_kinds
+    def __init__(self, model: Model | _Unnamed) -> None:
+        self.n_columns: int = model.n_columns
+        self.column_kinds: list[str] = model.column_kinds
 
 
 def _check_width(found: int, model: Any) -> None:
