@@ -118,6 +118,7 @@ def test_columns_without_names_are_named_by_the_user(server: blindscore.LocalSer
     frame = pd.DataFrame(ridge.X, columns=names).assign(id=range(len(ridge.X)))[["id", *reversed(names)]]
     udf = predict_udf(server.url, "ridge", key="memory", columns=names, keep=["id"], output="prediction")
     np.testing.assert_allclose(udf(frame)["prediction"].to_numpy(), ridge.pipeline.predict(ridge.X), atol=0.1)
+    assert udf(frame.assign(**{"feature 3": np.nan})[:1])["error"][0].startswith("column 'feature 3': is empty")
     with pytest.raises(blindscore.SettingError, match="the table has 11 columns, and the model takes 10 without names"):
         predict_udf(server.url, "ridge", key="memory")(frame)
     with pytest.raises(blindscore.SettingError, match="9 names are given, the model takes 10 columns"):

@@ -129,9 +129,9 @@ def predict_udf(
     all use the driver's evaluation key. They accept only the model that the driver has seen: if it
     is replaced by one that differs, the job fails with :class:`blindscore.ModelChangedError`.
 
-    A server that has too much to do says so (429, 503), and the clients wait as it asks, up to
-    ``max_wait``. The number of requests at a time is at most the number of tasks times
-    ``in_flight``.
+    Workers need this package, too. A server that has too much to do says so (429, 503), and the
+    clients wait as it asks, up to ``max_wait``. The number of requests at a time is at most the
+    number of tasks times ``in_flight``.
 
     Args:
         url: Address of the server, as the workers reach it; ``$BLINDSCORE_URL`` here, on the
@@ -357,12 +357,13 @@ class PredictUdf:
 
         names = [str(name) for name in frame.columns]
         result = frame.iloc[:, [names.index(name) for name in self._kept(names)]].copy()
-        features = frame.iloc[:, self._places(names)]
+        places = self._places(names)
+        features = frame.iloc[:, places]
         # They are in the model's order now, whatever they are called.
         features.columns = self._description().column_names or range(features.shape[1])
         if len(frame) > 0:
             client = _client(self._settings)
-            answers, errors = _score(client, features)
+            answers, errors = _score(client, features, [names[place] for place in places])
             columns = self._columns_of(client, answers)
         else:
             errors, columns = [], [[] for _ in self._added[:-1]]
@@ -391,8 +392,10 @@ class PredictUdf:
         return columns
 
 
-def _score(client: Client, features: Any) -> tuple[_Answers, list[str | None]]:
-    """Scores a frame's rows. Returns the answers, and for each row why it can't be scored."""
+def _score(client: Client, features: Any, names: list[str]) -> tuple[_Answers, list[str | None]]:
+    """Scores a frame's rows, whose columns the user calls ``names``. Returns the answers, and for
+    each row why it can't be scored.
+    """
     for _ in range(_MOST_STARTS):
         table = _tables.table(features, client.model)
         errors: list[str | None] = [None] * table.rows
@@ -405,7 +408,7 @@ def _score(client: Client, features: Any) -> tuple[_Answers, list[str | None]]:
                     problems, _ = client._connection.check(one.matrix, one.columns, one.rows)
                 else:
                     problems = [problem for problem in found if problem[0] == row]
-                errors[piece.start + row] = "; ".join(_text(RowProblem(*problem)) for problem in problems)
+                errors[piece.start + row] = "; ".join(_text(RowProblem(*problem), client.model, names) for problem in problems)
         refused = [row for row, error in enumerate(errors) if error is not None]
         answers = _Answers(table, client.model, refused, "mask")
         if client._fill(answers, table, refused, False):
@@ -413,5 +416,9 @@ def _score(client: Client, features: Any) -> tuple[_Answers, list[str | None]]:
     raise ModelChangedError(f"the model was replaced {_MOST_STARTS} times while the rows were scored")
 
 
-def _text(problem: RowProblem) -> str:
-    return problem.problem if problem.column is None else f"column {problem.column!r}: {problem.problem}"
+def _text(problem: RowProblem, model: Model, names: list[str]) -> str:
+    if problem.column is None:
+        return problem.problem
+    # A model whose columns have no names counts them from 1.
+    column = problem.column if model.column_names is not None else names[int(problem.column) - 1]
+    return f"column {column!r}: {problem.problem}"
