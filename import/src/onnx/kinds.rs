@@ -47,10 +47,15 @@ pub(super) const ONE_PAIR: Kind = Kind {
     name: "OneVsOneClassifier of two classes",
     advice: "there is one pair, so that its classifier decides alone. Use that classifier by itself",
 };
+/// Votes that are weighed in another way than by averages.
+pub(super) const WEIGHTED_VOTES: Kind = Kind {
+    name: "AdaBoostClassifier, or another vote with weights of its own",
+    advice: "VotingClassifier and BaggingClassifier of linear classifiers are served, and so is GradientBoostingClassifier with max_depth=1",
+};
 /// Hard votes of classifiers that vote or average themselves.
 pub(super) const NESTED_VOTES: Kind = Kind {
     name: "VotingClassifier(voting=\"hard\") of classifiers that vote or average themselves (SVC of three or more classes, OneVsOneClassifier, \
-           BaggingClassifier, CalibratedClassifierCV), and AdaBoostClassifier of classifiers that aren't trees",
+           BaggingClassifier, CalibratedClassifierCV)",
     advice: "its members may be linear classifiers such as LogisticRegression, LinearSVC, RidgeClassifier, or SVC of two classes. With \
              voting=\"soft\", BaggingClassifier and CalibratedClassifierCV are served too",
 };

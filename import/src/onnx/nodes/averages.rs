@@ -73,6 +73,9 @@ impl Node<'_> {
                     Value::Features(zero),
                 ],
             ) => self.hard_vote(votes, one, zero)?,
+            ("Where", [Value::HardVotes(_), ..]) => {
+                return Err(kinds::WEIGHTED_VOTES.refused_at(self.node));
+            }
             _ => return Ok(None),
         };
         Ok(Some(value))
@@ -281,7 +284,7 @@ impl Node<'_> {
                     None => Err(kinds::NESTED_VOTES.refused_at(self.node)),
                 }
             }
-            _ => self.refuse(self.what_it_gets()),
+            _ => Err(kinds::WEIGHTED_VOTES.refused_at(self.node)),
         }
     }
 

@@ -13,8 +13,10 @@ use std::rc::Rc;
 
 /// Relative error of a coefficient from single precision.
 const ROUNDING: f64 = 1.0 / (1 << 25) as f64;
-/// Largest error of the scores from it, as a share of their range.
+/// Largest error of the scores from rounding, as a share of their range.
 const COARSE: f64 = 1e-3;
+/// Least range of the scores of a classifier, whose margin is from -1 to 1.
+const MARGIN: f64 = 1.0;
 
 /// A support vector and its coefficient.
 struct Term<'a> {
@@ -43,7 +45,7 @@ impl Node<'_> {
             return Ok(self.pairs_of_classes(pairs.negated(), names));
         }
         // The sum is positive for the first class.
-        let linear: Rc<Linear> = self.machine(value)?.negated().with_opposite().into();
+        let linear: Rc<Linear> = self.machine(value, MARGIN)?.negated().with_opposite().into();
         Ok(self
             .classified(linear, None, names)
             .into_iter()
@@ -60,7 +62,7 @@ impl Node<'_> {
         if self.attributes().int("one_class", 0) != 0 {
             return self.refuse(" of one class");
         }
-        let linear = self.machine(value)?;
+        let linear = self.machine(value, 0.0)?;
         Ok(Value::Scores(Scores {
             regression: true,
             ..Scores::raw(linear)
@@ -142,14 +144,14 @@ impl Node<'_> {
                     vector: &vectors[vector * width..(vector + 1) * width],
                 })
                 .collect();
-            weights.extend(self.summed_up(&terms, width)?);
+            weights.extend(self.summed_up(&terms, width, MARGIN)?);
         }
         self.rows(value, &weights, &rho, rho.len())
     }
 
     /// Returns the sum over the support vectors of their coefficients times their products with
     /// each row, plus `rho`. Without support vectors, the coefficients are the weights.
-    fn machine(&self, value: &Value) -> Result<Linear, ImportError> {
+    fn machine(&self, value: &Value, least_range: f64) -> Result<Linear, ImportError> {
         self.check_kernel()?;
         let attributes = self.attributes();
         let (coefficients, rho) = (attributes.floats("coefficients"), attributes.floats("rho"));
@@ -168,7 +170,7 @@ impl Node<'_> {
             self.context.work.take(&[vectors.len(), 4])?;
             let terms = coefficients.iter().zip(vectors.chunks_exact(width));
             let terms = terms.map(|(&coefficient, vector)| Term { coefficient, vector });
-            self.summed_up(&terms.collect::<Vec<_>>(), width)?
+            self.summed_up(&terms.collect::<Vec<_>>(), width, least_range)?
         };
         if rho.len() != 1 {
             return self.refuse(format!(" with {} decisions", rho.len()));
@@ -178,9 +180,9 @@ impl Node<'_> {
 
     /// Returns the sum of the support vectors, each times its coefficient. Refuses sums of which single
     /// precision leaves too few digits, because large terms cancel.
-    fn summed_up(&self, terms: &[Term<'_>], width: usize) -> Result<Vec<f64>, ImportError> {
+    fn summed_up(&self, terms: &[Term<'_>], width: usize, least_range: f64) -> Result<Vec<f64>, ImportError> {
         let sum = sum_of(terms, width);
-        if is_coarse(terms, &sum) {
+        if is_coarse(terms, &sum, least_range) {
             return self.refuse(
                 " of numbers that are large, or differ little: its coefficients, in single precision, are too coarse for them. Scale the columns \
                  before it, for example by StandardScaler",
@@ -202,7 +204,7 @@ fn sum_of(terms: &[Term<'_>], width: usize) -> Vec<f64> {
 
 /// Returns whether scores of the support vectors may be off by more than a small share of their range.
 /// Coefficients at their bound are all rounded alike.
-fn is_coarse(terms: &[Term<'_>], weights: &[f64]) -> bool {
+fn is_coarse(terms: &[Term<'_>], weights: &[f64], least_range: f64) -> bool {
     let size = |term: &Term<'_>| term.coefficient.abs();
     let bound = terms.iter().map(size).fold(0.0, f64::max);
     let mut free = vec![0.0; weights.len()];
@@ -211,10 +213,16 @@ fn is_coarse(terms: &[Term<'_>], weights: &[f64]) -> bool {
             *square += (coefficient * number).powi(2);
         }
     }
-    let squares: Vec<f64> = free
-        .iter()
-        .zip(weights)
-        .map(|(free, weight)| free + weight * weight)
+    // The sums themselves are in double precision.
+    let mut sizes = vec![0.0; weights.len()];
+    for Term { coefficient, vector } in terms {
+        for (size, number) in sizes.iter_mut().zip(*vector) {
+            *size += (coefficient * number).abs() * f64::EPSILON / ROUNDING;
+        }
+    }
+    let each = free.iter().zip(weights).zip(&sizes);
+    let squares: Vec<f64> = each
+        .map(|((free, weight), size)| free + weight * weight + size * size)
         .collect();
     let (mut error, mut least, mut most) = (0.0, f64::INFINITY, f64::NEG_INFINITY);
     for Term { vector, .. } in terms {
@@ -231,7 +239,7 @@ fn is_coarse(terms: &[Term<'_>], weights: &[f64]) -> bool {
             .sum::<f64>();
     }
     let error = ROUNDING * (error / terms.len().max(1) as f64).sqrt();
-    most > least && error > COARSE * (most - least)
+    most > least && error > COARSE * (most - least).max(least_range)
 }
 
 #[cfg(test)]
@@ -249,7 +257,7 @@ mod tests {
                 vector,
             })
             .collect();
-        is_coarse(&terms, &sum_of(&terms, 1))
+        is_coarse(&terms, &sum_of(&terms, 1), 0.0)
     }
 
     #[test]
@@ -257,6 +265,7 @@ mod tests {
         assert!(!is_coarse_around(1.0, 0.5));
         assert!(!is_coarse_around(100.0, 0.5));
         assert!(is_coarse_around(1e5, 0.5));
+        assert!(is_coarse_around(1e12, 1.0));
         // All at the bound, and so rounded alike.
         assert!(is_coarse_around(1e4, 0.5) && !is_coarse_around(1e4, 1.0));
     }
