@@ -139,10 +139,7 @@ KINDS: dict[str, tuple[Any, Any, Any]] = {
 #: Kinds that can't be served, with words of the refusal.
 REFUSED = {
     "indicator": "can't convert this model",
-    "bins": "onehot encoding not supported",
     "qda": "QuadraticDiscriminantAnalysis is not served",
-    "voting": "can't convert this model",
-    "soft-voting": "can't convert this model",
     "log-target": "TransformedTargetRegressor",
     "function": "FunctionTransformer is not supported",
 }

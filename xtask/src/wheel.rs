@@ -20,9 +20,9 @@ const MOST_CLIENT: u64 = 4_000_000;
 
 /// Fails with an explanation if there is no Java, which Spark runs on.
 pub(crate) fn check_java() -> anyhow::Result<()> {
-    output("java", &["-version"])
-        .map(drop)
-        .context("Java 17 or later is needed for the tests with Apache Spark: install it from https://adoptium.net")
+    output("java", &["-version"]).map(drop).context(
+        "Java 17 or later is needed for the tests with Apache Spark: install it from https://adoptium.net",
+    )
 }
 
 /// Builds the programs and the wheel.

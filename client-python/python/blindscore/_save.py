@@ -321,7 +321,7 @@ def _sklearn(model: Any, rows: _Rows, scratch: Path) -> Path:
     except TypeError:
         # It has no fit. The converter says whether it knows this kind.
         pass
-    model = _dense(model)
+    model = _convertible(model)
     problems: list[str] = []
     for types in _types(rows):
         for options in _options(model):
@@ -338,20 +338,26 @@ def _sklearn(model: Any, rows: _Rows, scratch: Path) -> Path:
     raise ImportRefused(f"skl2onnx can't convert this model: {problems[0]}")
 
 
-def _dense(model: Any) -> Any:
-    """Returns the model, or a copy whose bins are dense, which mean the same: the converter refuses
-    bins as sparse matrices.
-    """
-    if not any(True for _ in _sparse_bins(model, set())):
+#: What the converter refuses although predictions don't depend on it: by kind, the parameter and
+#: its value, and the value that it takes.
+_HARMLESS = {
+    "KBinsDiscretizer": ("encode", "onehot", "onehot-dense"),
+    "VotingClassifier": ("flatten_transform", True, False),
+}
+
+
+def _convertible(model: Any) -> Any:
+    """Returns the model, or a copy that predicts the same and that the converter takes."""
+    if not any(True for _ in _refused(model, set())):
         return model
     model = copy.deepcopy(model)
-    for bins in _sparse_bins(model, set()):
-        bins.encode = "onehot-dense"
+    for part, parameter, value in list(_refused(model, set())):
+        setattr(part, parameter, value)
     return model
 
 
-def _sparse_bins(part: Any, seen: set[int]) -> Iterator[Any]:
-    """Returns the parts of a model that give bins as sparse matrices."""
+def _refused(part: Any, seen: set[int]) -> Iterator[tuple[Any, str, Any]]:
+    """Returns the parts of a model that the converter refuses, with the parameter to change."""
     if id(part) in seen:
         return
     seen.add(id(part))
@@ -360,13 +366,14 @@ def _sparse_bins(part: Any, seen: set[int]) -> Iterator[Any]:
     elif isinstance(part, dict):
         parts = list(part.values())
     elif hasattr(part, "get_params") and not isinstance(part, type):
-        if type(part).__name__ == "KBinsDiscretizer" and part.encode == "onehot":
-            yield part
+        parameter, refused, taken = _HARMLESS.get(type(part).__name__, ("", None, None))
+        if parameter and getattr(part, parameter, None) == refused:
+            yield part, parameter, taken
         parts = list(vars(part).values())
     else:
         return
     for inner in parts:
-        yield from _sparse_bins(inner, seen)
+        yield from _refused(inner, seen)
 
 
 def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
