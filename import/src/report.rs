@@ -133,6 +133,14 @@ impl Report {
         if let Some(encoding) = &inputs.encoding {
             self.public_part(encoding, choice.linear.coef.len() * inputs.count);
         }
+        let curves = choice.linear.members.iter().flat_map(|member| &member.curves);
+        let thresholds: usize = curves.map(|curve| curve.thresholds.len()).sum();
+        if thresholds > 0 {
+            let words = format!(
+                "in every client: {thresholds} thresholds, which are scores of rows that it was fitted with"
+            );
+            self.row("calibration", words);
+        }
         self.row("ranges", ranges.source);
         if let Some(assumed) = ranges.assumed {
             self.row("", assumed);

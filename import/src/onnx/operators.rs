@@ -419,6 +419,9 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
             "It is a model of decision trees. Boosted trees that decide once (max_depth=1) are served, and so are explainable boosting \
              machines; otherwise fit a linear model, or a projection network (models/net)"
         }
+        "Clip" => {
+            "It cuts off what a linear map gives. MinMaxScaler(clip=True) is served before a PCA, and not after it"
+        }
         "TopK" | "Scan" => {
             "It compares each row with training rows (nearest neighbours, kernels); that isn't served. Fit a linear model on steps that are, \
              such as KBinsDiscretizer or PolynomialFeatures"

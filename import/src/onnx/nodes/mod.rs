@@ -181,11 +181,7 @@ impl Node<'_> {
             ("Floor", [Value::Features(columns)]) => self.applied_function(Function::Floor, columns),
             ("Ceil", [Value::Features(columns)]) => self.applied_function(Function::Ceil, columns),
             ("Sign", [Value::Features(columns)]) => self.applied_function(Function::Sign, columns),
-            ("Clip", [Value::Features(columns), ..]) => self.clipped(self.slots(columns)?),
-            // A PCA before MinMaxScaler(clip=True).
-            ("Clip", [value @ Value::Scores(Scores { link: None, .. }), ..]) => {
-                self.clipped(self.numbers(value)?)
-            }
+            ("Clip", [Value::Features(columns), ..]) => self.clipped(columns),
             ("ArgMax", [Value::Features(columns)]) => self.first_true(columns),
             ("Cast", [value]) => self.cast(value),
             ("CastLike", [value, like]) => self.cast_like(value, like),

@@ -298,7 +298,7 @@ impl Node<'_> {
     }
 
     /// Cuts numbers off at constant bounds.
-    pub(super) fn clipped(&self, slots: Vec<usize>) -> Result<Value, ImportError> {
+    pub(super) fn clipped(&self, columns: &Columns) -> Result<Value, ImportError> {
         let bound = |name: &str, operand: usize, default: f64| match self.operands.get(operand) {
             Some(Value::Constant(constant)) if constant.numbers.len() == 1 => Ok(constant.numbers[0]),
             None | Some(Value::Absent) => Ok(self.attributes().float(name, default)),
@@ -308,7 +308,7 @@ impl Node<'_> {
         if min > max {
             return self.refuse(format!(" between {min} and {max}"));
         }
-        let of = slots.into_iter().collect();
+        let of = self.slots(columns)?.into_iter().collect();
         Ok(Self::results(self.step(Step::Clip { of, min, max })?))
     }
 
