@@ -222,7 +222,7 @@ impl LinearModel {
 mod tests {
     use super::*;
     use blindscore_models::MNIST_LINEAR;
-    use blindscore_protocol::descriptor::Feature;
+    use blindscore_protocol::descriptor::{Curve, Feature};
 
     fn assert_kept(model: &LinearModel) {
         let file = model.to_safetensors().unwrap();
