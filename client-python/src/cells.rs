@@ -9,22 +9,32 @@ use pyo3::{
 /// Largest magnitude of a whole number that a float holds exactly, as are all smaller ones.
 const EXACT: i64 = 1 << 53;
 
-/// Reads a cell. `None`, NaN, `pandas.NA` and `NaT` are missing values. The error describes the
-/// problem, to be put after the column's name.
+/// Reads a cell. `None`, NaN, `pandas.NA`, `NaT` and masked cells are missing values. The error
+/// describes the problem, to be put after the column's name.
 pub(crate) fn read(object: &Bound<'_, PyAny>) -> Result<Cell<'static>, String> {
     if let Some(cell) = plain(object) {
         return cell;
     }
-    // Scalars of numpy give the Python object of the same value.
-    let item = object
-        .getattr("item")
-        .and_then(|item| item.call0())
-        .ok()
-        .filter(|item| !item.is(object));
-    match item.as_ref().and_then(plain) {
-        Some(cell) => cell,
-        None => Err(format!("is of type {}, neither a number nor text", kind(object))),
+    match number(object) {
+        Some(number) => plain(&number).unwrap_or_else(|| Err(neither(object))),
+        None => Err(neither(object)),
     }
+}
+
+/// Returns Python's own number for a scalar of numpy, a decimal or a fraction.
+fn number<'py>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let module = object.get_type().module().ok()?.to_string();
+    let method = match (module.split('.').next()?, kind(object).as_str()) {
+        ("numpy", "longdouble") | ("decimal" | "fractions", _) => "__float__",
+        // Arrays have the method, too.
+        ("numpy", name) if name != "ndarray" => "item",
+        _ => return None,
+    };
+    object.call_method0(method).ok()
+}
+
+fn neither(object: &Bound<'_, PyAny>) -> String {
+    format!("is of type {}, neither a number nor text", kind(object))
 }
 
 /// Reads a cell of one of Python's own types.
@@ -55,7 +65,7 @@ fn plain(object: &Bound<'_, PyAny>) -> Option<Result<Cell<'static>, String>> {
             _ => Err("is a whole number beyond 2**53, which a float can't hold exactly".into()),
         });
     }
-    matches!(kind(object).as_str(), "NAType" | "NaTType").then_some(Ok(Cell::Missing))
+    matches!(kind(object).as_str(), "NAType" | "NaTType" | "MaskedConstant").then_some(Ok(Cell::Missing))
 }
 
 /// Returns the name of an object's type.

@@ -103,6 +103,8 @@ def test_tables_that_are_none_are_refused_with_words(client, cancer, change, wor
         (np.nan, "is empty"),
         (None, "is empty"),
         (pd.NA, "is empty"),
+        (np.ma.masked, "is empty"),
+        (np.array(1.0), "is of type ndarray"),
         (np.inf, "not a finite number"),
         ("x", "is text"),
         (2**60, "beyond 2"),
@@ -213,6 +215,8 @@ def test_settings_that_cant_be_used_are_named(server, monkeypatch):
     refused(blindscore.SettingError, "max_wait", server.url, "cancer", max_wait=float("nan"))
     refused(blindscore.SettingError, "in_flight", server.url, "cancer", in_flight=0)
     refused(blindscore.SettingError, "token", server.url, "cancer", token="a\n")
+    refused(blindscore.SettingError, "token", server.url, "cancer", token="ä")
+    refused(blindscore.SettingError, "password can't stand", server.url.replace("//", "//user:secret@"), "cancer")
     refused(blindscore.NoModelError, "the server has .*cancer", server.url, "churn")
     refused(blindscore.ModelChangedError, "nothing was sent", server.url, "cancer", model_id="0" * 32)
     refused(blindscore.ConnectionError, "no answer", "http://127.0.0.1:1", "cancer", max_wait=1)

@@ -160,6 +160,20 @@ def test_what_isnt_served_is_refused_with_words_and_nothing_is_written(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_whose_decisions_are_within_its_error_is_refused(tmp_path):
+    # Incomes dwarf all else in the norm, so the scaled rest needs weights of thousands.
+    X = NUMBERS.assign(income=np.round(np.exp(RANDOM.normal(10, 0.8, ROWS)), 2)).to_numpy()
+    model = make_pipeline(Normalizer(), StandardScaler(), LogisticRegression()).fit(X, TWO)
+    with pytest.raises(blindscore.ImportRefused, match="decided by less than the error of a score"):
+        blindscore.save(model, X, tmp_path / "m.safetensors")
+
+
+def test_texts_that_read_as_numbers_are_named(tmp_path):
+    model = LogisticRegression().fit(NUMBERS.to_numpy(), TWO.astype(str))
+    with pytest.warns(UserWarning, match="clients return whole numbers"):
+        blindscore.save(model, NUMBERS.to_numpy(), tmp_path / "m.safetensors")
+
+
 class BaseEstimatorThatPredicts(BaseEstimator):
     def predict(self, X):
         return np.zeros(len(X))

@@ -66,7 +66,7 @@ def test_spark_scores_all_rows_with_one_key(spark: Any, models: Path, table: Any
         scored = rows.mapInPandas(udf, udf.schema(rows))
         assert scored.schema.simpleString() == "struct<id:bigint,prediction:bigint,proba_0:double,proba_1:double,error:string>"
         expect_right(scored.orderBy("id").toPandas(), cancer)
-        stored = [path for path in Path(server._data.name, "keys").rglob("*") if path.is_file() and len(path.name) >= 64]
+        stored = [path for path in Path(server._data, "keys").rglob("*") if path.is_file() and len(path.name) >= 64]
         assert len(stored) == 1, stored
 
 

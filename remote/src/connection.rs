@@ -19,6 +19,9 @@ pub enum UrlError {
     /// It is an address of something else.
     #[error("not http://HOST or https://HOST")]
     Scheme,
+    /// It has a user or a password, which messages would show.
+    #[error("a user and a password can't stand in the address; a server's token is a setting of its own")]
+    Credentials,
 }
 
 impl FromStr for ServerUrl {
@@ -28,6 +31,12 @@ impl FromStr for ServerUrl {
         let uri: Uri = text
             .parse()
             .map_err(|error| UrlError::Address(format!("{error}")))?;
+        if uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
+            return Err(UrlError::Credentials);
+        }
         match (uri.scheme_str(), uri.host(), uri.query()) {
             (Some("http" | "https"), Some(_), None) => Ok(Self(text.trim_end_matches('/').to_owned())),
             _ => Err(UrlError::Scheme),
@@ -121,6 +130,7 @@ mod tests {
             "http://",
             "http://a/?b",
             "http://a b",
+            "http://u:p@a",
         ] {
             assert!(parsed(bad).is_err(), "{bad:?}");
         }

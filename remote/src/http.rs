@@ -13,7 +13,7 @@ use std::{
 use ureq::{
     Agent,
     http::{
-        self, HeaderValue, Method, StatusCode,
+        self, Method, StatusCode,
         header::{ETAG, IF_NONE_MATCH},
     },
 };
@@ -67,7 +67,7 @@ impl Http {
             .user_agent(concat!("blindscore/", env!("CARGO_PKG_VERSION")))
             .build();
         if let Some(token) = &connection.token
-            && HeaderValue::from_str(token).is_err()
+            && !token.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(RemoteError::Setting(
                 "the token has characters that can't stand in a header, perhaps a line break at its end"

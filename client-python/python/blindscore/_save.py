@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ._blindscore import import_model
+from ._client import _labels
 from ._errors import ImportRefused, SettingError
 
 #: Number of values that are written for an import; larger tables are sampled.
@@ -95,6 +96,7 @@ def save(
     """
     folder, name = _target(path)
     rows = _Rows(X)
+    _check_classes(model)
     with tempfile.TemporaryDirectory(prefix="blindscore-") as scratch_:
         scratch = Path(scratch_)
         file = _export(model, rows, scratch)
@@ -270,6 +272,17 @@ def _answers(model: Any, rows: _Rows, labels: Sequence[str] | None) -> tuple[lis
             header.append(f"proba_{label}")
             columns.append([_cell(cell) for cell in share.tolist()])
     return header, [list(record) for record in zip(*columns, strict=True)]
+
+
+def _check_classes(model: Any) -> None:
+    """Warns of classes that clients give back otherwise: a server knows only their names."""
+    classes = getattr(model, "classes_", None)
+    if classes is None or isinstance(classes, list):
+        return
+    array = np.asarray(classes)
+    names = [str(name) for name in array.tolist()]
+    if array.dtype.kind in "OUT" and any(isinstance(name, str) for name in array.tolist()) and _labels(names).dtype.kind == "i":
+        warnings.warn(f"the classes are texts that read as whole numbers ({', '.join(names[:3])}): clients return whole numbers", stacklevel=3)
 
 
 def _has_probabilities(model: Any) -> bool:

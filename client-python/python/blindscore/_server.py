@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -41,16 +43,21 @@ class LocalServer:
     """
 
     def __init__(self, models_dir: str | os.PathLike[str] | None = None, *, port: int = 0, options: list[str] | None = None) -> None:
-        self._data = tempfile.TemporaryDirectory(prefix="blindscore-")
-        command = [str(server_program()), "serve", "--bind", f"127.0.0.1:{port}", "--data-dir", self._data.name]
+        command = [str(server_program()), "serve", "--bind", f"127.0.0.1:{port}"]
         if models_dir is not None:
             folder = Path(models_dir)
             if not folder.is_dir():
                 raise SettingError(f"models_dir: there is no folder {str(folder)!r}")
             command += ["--models-dir", str(folder)]
+        # Not a TemporaryDirectory, which a fork of this process would delete at its end.
+        self._data = tempfile.mkdtemp(prefix="blindscore-")
+        command += ["--data-dir", self._data]
         # Variables of a client in the same shell are none of the server's options.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BLINDSCORE_")}
         self._process = subprocess.Popen([*command, *(options or [])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        self._owner = os.getpid()
+        # A script may end without closing it, and then `__del__` is not sure to run.
+        atexit.register(_close, weakref.ref(self))
         self._log: deque[str] = deque(maxlen=_KEPT)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -68,7 +75,7 @@ class LocalServer:
                 return line.removeprefix(_READY).strip()
         self._process.wait()
         self._reader.join(5)
-        self._data.cleanup()
+        shutil.rmtree(self._data, ignore_errors=True)
         raise BlindscoreError("the server doesn't start:\n" + "\n".join(self._log))
 
     def __enter__(self) -> LocalServer:
@@ -92,7 +99,9 @@ class LocalServer:
         return list(self._log)
 
     def close(self) -> None:
-        """Ends the server and deletes the keys that it stored."""
+        """Ends the server and deletes the keys that it stored; not in a fork of this process."""
+        if os.getpid() != self._owner:
+            return
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -104,7 +113,13 @@ class LocalServer:
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
-        self._data.cleanup()
+        shutil.rmtree(self._data, ignore_errors=True)
+
+
+def _close(server: weakref.ref[LocalServer]) -> None:
+    running = server()
+    if running is not None:
+        running.close()
 
 
 def server_program() -> Path:

@@ -129,6 +129,11 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
     let file = compare_with_file(graph.as_ref(), &fitted, &choice, data);
     let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
     let expected = compare_with_expected(request, &fitted, &choice, data).map_err(&in_file)?;
+    if data.is_some() {
+        for compared in file.iter().chain(&expected) {
+            check_decided(compared, &choice)?;
+        }
+    }
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     let agreement = agreement::measure(&choice.model, data, rows)?;
     ensure(agreement.largest_error <= MISSED * choice.stated_error(), || {
@@ -157,6 +162,23 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
             file,
             expected,
         })),
+    })
+}
+
+/// Largest share of rows whose decision may be within the error of the scores.
+const UNDECIDED: f64 = 0.2;
+
+/// Refuses a model whose decisions are mostly within the error of its scores: there is nothing to
+/// compare then, and clients would get other decisions than the original's.
+fn check_decided(compared: &Compared, choice: &Choice) -> Result<(), ImportError> {
+    let Compared { rows, close, .. } = *compared;
+    ensure(close as f64 <= UNDECIDED * rows as f64, || {
+        format!(
+            "{close} of {rows} rows are decided by less than the error of a score, {:.1e}: clients would decide them otherwise. The scores \
+             of these rows are small beside those that the ranges of the features allow; scale the features before the model, with a \
+             StandardScaler as the first step for instance, or leave out outliers of --calibrate",
+            choice.stated_error()
+        )
     })
 }
 
