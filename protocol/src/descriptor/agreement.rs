@@ -66,16 +66,11 @@ impl ModelDescriptor {
                 weight,
                 curves,
             } = member;
-            add(
-                format!("model {index}"),
-                format!("{} of {scores} scores, weight {}", link.name(), plain(*weight)),
-            );
+            let mut value = format!("{} of {scores} scores, weight {}", link.name(), plain(*weight));
             if !curves.is_empty() {
-                add(
-                    format!("curves of model {index}"),
-                    format!("SHA-256 {}", digest(curves)),
-                );
+                value = value + ", curves SHA-256 " + &digest(curves);
             }
+            add(format!("model {index}"), value);
         }
         add("number of outputs".into(), outputs.len().to_string());
         for (index, output) in outputs.iter().enumerate() {
@@ -162,21 +157,16 @@ impl Inputs {
     }
 }
 
-/// Returns the SHA-256 of curves, in hexadecimal: of each its points, as exact numbers.
+/// Returns the SHA-256 of curves, in hexadecimal: of each the number of thresholds, and its numbers.
 fn digest(curves: &[Curve]) -> String {
-    let mut hash = Sha256::new();
+    let mut bytes = Vec::new();
     for curve in curves {
-        for number in curve
-            .thresholds
-            .iter()
-            .zip(&curve.probabilities)
-            .flat_map(|(x, y)| [x, y])
-        {
-            hash.update(plain(*number) + " ");
+        bytes.extend_from_slice(&(curve.thresholds.len() as u64).to_le_bytes());
+        for number in curve.thresholds.iter().chain(&curve.probabilities) {
+            bytes.extend_from_slice(&number.to_le_bytes());
         }
-        hash.update("\n");
     }
-    hex::encode(hash.finalize())
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn by_name(facts: &Facts) -> HashMap<&str, &str> {
@@ -309,7 +299,10 @@ mod tests {
             now.difference(&agreed).unwrap_or_default()
         };
         for (difference, words) in [
-            (differs(&|now| now.members[0].weight = 0.5), "weight 1 before"),
+            (
+                differs(&|now| now.members[0].weight = 0.5),
+                "weight 1, curves SHA-256",
+            ),
             (
                 differs(&|now| now.members[0].link = Link::OneVsRest),
                 "one-vs-rest of 3",
@@ -318,11 +311,11 @@ mod tests {
             (differs(&|now| now.members.clear()), "model 0"),
             (
                 differs(&|now| now.members[0].curves[0].thresholds[1] = 0.25),
-                "curves of model 0: SHA-256",
+                "curves SHA-256",
             ),
             (
                 differs(&|now| now.members[0].curves[0].probabilities[0] = 0.25),
-                "curves of model 0: SHA-256",
+                "curves SHA-256",
             ),
             (
                 differs(&|now| now.classes = Some(["a", "x", "c"].map(str::to_owned).to_vec())),

@@ -16,18 +16,16 @@ pub struct Curve {
 impl Curve {
     /// Returns whether there are as many probabilities as thresholds, at least one, and both rise.
     pub fn is_valid(&self) -> bool {
-        let Self {
-            thresholds,
-            probabilities,
-        } = self;
-        let ends = [probabilities.first(), probabilities.last()];
-        thresholds.len() == probabilities.len()
-            && thresholds.iter().all(|threshold| threshold.is_finite())
-            && thresholds.is_sorted()
-            && probabilities.is_sorted()
-            && ends
-                .into_iter()
-                .all(|end| end.is_some_and(|end| (0.0..=1.0).contains(end)))
+        let mut last = (f64::MIN, 0.0);
+        // No comparison with NaN holds.
+        let mut rises = |(&x, &y): (&f64, &f64)| {
+            let rises = x >= last.0 && x < f64::INFINITY && y >= last.1 && y <= 1.0;
+            last = (x, y);
+            rises
+        };
+        let count = self.thresholds.len();
+        let mut points = self.thresholds.iter().zip(&self.probabilities);
+        count > 0 && count == self.probabilities.len() && points.all(&mut rises)
     }
 
     /// Returns the probability of a score.

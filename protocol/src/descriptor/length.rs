@@ -1,6 +1,6 @@
 //! Length limits of a descriptor. Clients read no more of a response than this.
 
-use super::{Curve, DescriptorError, Feature, Inputs, Member, ModelDescriptor, Output, check};
+use super::{DescriptorError, Feature, Inputs, Member, ModelDescriptor, Output, check};
 use crate::encoding::Encoding;
 
 /// Maximum size of a descriptor as JSON, in bytes. It has room for the maximum of 16,384 features
@@ -15,9 +15,9 @@ const FEATURE: usize = 80;
 const OUTPUT: usize = 100;
 /// Size of a member in JSON, in bytes.
 const MEMBER: usize = 88;
-/// Size of a member's curves in JSON without its numbers, and of each of their numbers, in bytes.
-const CURVES: usize = 13;
-const CURVE: usize = 38;
+/// Size of a curve in JSON without its numbers, and with what stands around a member's curves, in bytes.
+const CURVE: usize = 52;
+/// Size of a number in JSON and a comma, in bytes.
 const NUMBER: usize = 25;
 /// Size of a version of the wire format and a comma, in bytes.
 const FORMAT: usize = 6;
@@ -79,13 +79,9 @@ impl ModelDescriptor {
 }
 
 fn member_bytes(member: &Member) -> usize {
-    let numbers = |curve: &Curve| curve.thresholds.len() + curve.probabilities.len();
-    let curves: usize = member
-        .curves
-        .iter()
-        .map(|curve| CURVE + NUMBER * numbers(curve))
-        .sum();
-    MEMBER + curves + if curves > 0 { CURVES } else { 0 }
+    member.curves.iter().fold(MEMBER, |sum, curve| {
+        sum + CURVE + NUMBER * (curve.thresholds.len() + curve.probabilities.len())
+    })
 }
 
 /// Returns the size of a text in JSON without its quotes, in bytes.
@@ -113,7 +109,7 @@ fn at_most(what: &str, bytes: usize, allowed: usize) -> Result<(), DescriptorErr
 mod tests {
     use super::*;
     use crate::{
-        descriptor::{FEATURES, Link, NormBound, OUTPUTS, Sizes, example},
+        descriptor::{Curve, FEATURES, Link, NormBound, OUTPUTS, Sizes, example},
         params::ParameterSet,
     };
 

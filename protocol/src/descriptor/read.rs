@@ -112,17 +112,25 @@ fn member(json: Json) -> Result<Member, String> {
         link: fields.field_or("link", named, Link::Identity),
         scores: fields.field("scores", Json::size),
         weight: fields.field("weight", Json::number),
-        curves: fields
-            .optional("curves", |curves| curves.each(curve))
-            .unwrap_or_default(),
+        curves: fields.optional("curves", curves).unwrap_or_default(),
     })
 }
 
-fn curve(json: Json) -> Result<Curve, String> {
-    json.object()?.read(|fields| Curve {
-        thresholds: fields.field("thresholds", Json::numbers),
-        probabilities: fields.field("probabilities", Json::numbers),
-    })
+fn curves(json: Json) -> Result<Vec<Curve>, String> {
+    // A loop takes less WebAssembly than `each` would.
+    let mut curves = Vec::new();
+    for curve in json.list()? {
+        let mut fields = Curve {
+            thresholds: Vec::new(),
+            probabilities: Vec::new(),
+        };
+        curve.object()?.read(|read| {
+            fields.thresholds = read.field("thresholds", Json::numbers);
+            fields.probabilities = read.field("probabilities", Json::numbers);
+        })?;
+        curves.push(fields);
+    }
+    Ok(curves)
 }
 
 fn sizes(json: Json) -> Result<Sizes, String> {

@@ -64,9 +64,6 @@ impl ModelDescriptor {
         if !self.members.is_empty() && link != Link::Mean {
             return refuse("has members, which only the link mean has");
         }
-        if link == Link::Isotonic {
-            return refuse("has the link isotonic, which only members of a mean have");
-        }
         match (self.task, link, self.classes.as_deref()) {
             (Task::Classification, Link::Mean, Some(classes)) => {
                 match Member::problem(&self.members, scores, classes.len()) {
@@ -85,6 +82,7 @@ impl ModelDescriptor {
             (Task::Classification, Link::Mean | Link::OneVsOne | Link::Votes, None) => {
                 refuse("has a link between classes that `classes` must name")
             }
+            (_, Link::Isotonic, _) => refuse("has the link isotonic, which only members have"),
             (_, Link::Mean | Link::OneVsOne | Link::Votes, _) => {
                 refuse("has a link that decides between classes")
             }
