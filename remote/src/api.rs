@@ -115,7 +115,12 @@ impl Api {
         };
         let cache = Cache::of(&self.connection().url, name);
         let kept = cache.as_ref().and_then(Cache::read);
-        let kept = kept.and_then(|kept| Some((kept.tag, parsed(&kept.json).ok()?)));
+        // What can't be used is fetched again, whatever the server says of it.
+        let kept = kept.and_then(|kept| {
+            let descriptor = parsed(&kept.json).ok()?;
+            let usable = CheckedDescriptor::try_from(descriptor.clone()).is_ok();
+            usable.then_some((kept.tag, descriptor))
+        });
         let call = Call {
             method: Method::GET,
             path: &path,

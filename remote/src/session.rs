@@ -8,11 +8,13 @@ use blindscore_protocol::{
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Why rows were not scored.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
     /// The server's model is not the one that the session was opened with.
+    #[error("{0}")]
     ModelChanged(HttpError),
     /// Anything else.
+    #[error("{0}")]
     Other(RemoteError),
 }
 
