@@ -100,9 +100,7 @@ impl Connection {
         };
         let given = match (key, key_bytes) {
             (Some(key), _) => Some(key.copy()?),
-            (None, Some(blob)) => {
-                Some(ClientKey::from_bytes(blob).map_err(|error| errors::client(py, &error))?)
-            }
+            (None, Some(blob)) => Some(ClientKey::from_bytes(blob).map_err(|error| bad("key", &error))?),
             (None, None) => None,
         };
         let connection = settings.clone();

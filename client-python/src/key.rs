@@ -75,7 +75,8 @@ impl SecretKey {
     /// Reads an exported key.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, blob: &[u8], model: &Model) -> PyResult<Self> {
-        let key = ClientKey::from_bytes(blob).map_err(|error| errors::client(py, &error))?;
+        let key = ClientKey::from_bytes(blob)
+            .map_err(|error| errors::setting(py, format!("these bytes are not a secret key: {error}")))?;
         if key.parameters().id() != model.0.parameters().id() {
             let (key, model) = (key.parameters().name(), model.0.parameters().name());
             return Err(errors::mismatch(

@@ -122,6 +122,14 @@ impl Model {
         self.0.parameters().name()
     }
 
+    fn __repr__(&self) -> String {
+        let (name, task, columns) = (&self.0.name, self.task(), self.n_columns());
+        format!(
+            "<blindscore.Model {name:?}: {task}, {columns} columns, id {}>",
+            self.0.pin()
+        )
+    }
+
     /// Returns the place of each of the model's columns in a header, as every client finds them.
     fn find_columns(&self, header: Vec<String>) -> PyResult<Vec<usize>> {
         let Some(names) = self.0.inputs.column_names() else {

@@ -120,13 +120,22 @@ impl Rows {
                 value,
                 min,
                 max,
-            }) if encoder.is_plain() => {
-                let name = encoder.name(feature.index);
-                Err(vec![(
-                    row,
-                    Some(name),
-                    format!("{value} is outside {min} to {max}"),
-                )])
+            }) => {
+                let name = if encoder.is_plain() {
+                    Some(encoder.name(feature.index))
+                } else {
+                    // A feature that is a column as it stands has the column's name.
+                    let column = |name: &String| {
+                        let mut columns = encoder.columns().iter();
+                        columns.any(|column| column.name.as_ref() == Some(name))
+                    };
+                    feature.name.filter(column)
+                };
+                let problem = match &name {
+                    Some(_) => format!("{value} is outside {min} to {max}"),
+                    None => format!("a feature made from the row is {value}, outside {min} to {max}"),
+                };
+                Err(vec![(row, name, problem)])
             }
             Err(error) => Err(vec![(row, None, error.to_string())]),
         }

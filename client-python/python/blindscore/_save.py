@@ -95,6 +95,8 @@ def save(
         +SKIP
     """
     folder, name = _target(path)
+    if check_rows is not None and check_rows < 1:
+        raise SettingError(f"check_rows: {check_rows} is not at least 1")
     rows = _Rows(X)
     _check_classes(model)
     with tempfile.TemporaryDirectory(prefix="blindscore-") as scratch_:
@@ -106,21 +108,33 @@ def save(
         if answers is not None:
             expect = scratch / "expected.csv"
             _write(expect, *answers)
-        found, lines, details = import_model(
-            file,
-            name,
-            folder,
-            title=title,
-            calibrate=calibrate,
-            expect=expect,
-            has_header=rows.names is not None,
-            labels=None if labels is None else [str(label) for label in labels],
-            task=task,
-            ranges=ranges,
-            max_error=max_error,
-            check_rows=check_rows,
-        )
+        try:
+            found, lines, details = import_model(
+                file,
+                name,
+                folder,
+                title=title,
+                calibrate=calibrate,
+                expect=expect,
+                has_header=rows.names is not None,
+                labels=None if labels is None else [str(label) for label in labels],
+                task=task,
+                ranges=ranges,
+                max_error=max_error,
+                check_rows=check_rows,
+            )
+        except ImportRefused as error:
+            raise ImportRefused(_in_words_of_python(str(error), scratch)) from None
     return Report(Path(found), [line.replace(str(scratch), "") for line in lines], json.loads(details))
+
+
+def _in_words_of_python(text: str, scratch: Path) -> str:
+    """Returns a message of the importer with this function's arguments instead of the command's
+    options, and without the paths of its own files.
+    """
+    text = re.sub(rf"(importing )?{re.escape(str(scratch))}/[a-z.]+: ", "", text)
+    arguments = {"calibrate": "X", "expect": "the model's own predictions", "input-min": "ranges", "input-max": "ranges"}
+    return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda option: arguments.get(option[1], option[1].replace("-", "_")), text)
 
 
 def _target(path: str | os.PathLike[str]) -> tuple[Path, str]:
