@@ -339,7 +339,7 @@ fn a_later_head_that_stops_half_way_is_not_waited_for() -> Result<()> {
 
 #[test]
 fn what_a_client_announces_costs_nothing() -> Result<()> {
-    let server = Server::start();
+    let server = Server::with_one_heap();
     let api = server.api();
     let before = server.memory("VmSize");
     let open: Vec<_> = (0..60)
@@ -353,7 +353,7 @@ fn what_a_client_announces_costs_nothing() -> Result<()> {
     api.get("/v1/models").expect_status(200);
     thread::sleep(Duration::from_millis(200));
     let grown = server.memory("VmSize").saturating_sub(before);
-    // Threads that start in the meantime have stacks and heaps of their own.
+    // Threads that start in the meantime have stacks of their own.
     assert!(grown < 450_000_000, "{} MB of addresses", grown / 1_000_000);
     drop(open);
     Ok(())

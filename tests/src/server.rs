@@ -51,6 +51,15 @@ impl Server {
         Self::launch(data, arguments)
     }
 
+    /// Starts a server whose allocator reserves addresses for one heap only, and not for a heap of each
+    /// thread, so that its addresses show what requests have allocated. Needs glibc.
+    pub fn with_one_heap() -> Self {
+        let data = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut command = blindscore_server();
+        command.env("MALLOC_ARENA_MAX", "1");
+        Self::launch_as(command, data, &[])
+    }
+
     /// Starts a server whose data directory is a file system of its own with `bytes` bytes of
     /// space. Needs Linux, where users may mount file systems for themselves.
     pub fn on_small_disk(bytes: usize) -> Self {
