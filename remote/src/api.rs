@@ -30,6 +30,8 @@ pub struct Api {
 pub struct ServedModel {
     /// Name that the user asked for; the server may call the model something else.
     name: ModelAddress,
+    /// The only model that the user accepts.
+    pin: Option<ModelPin>,
     /// Its description, which was checked.
     pub descriptor: CheckedDescriptor,
 }
@@ -52,6 +54,11 @@ struct ModelName {
 }
 
 impl ServedModel {
+    /// Fetches the server's current model of the same name. If a model was pinned, it must be that.
+    pub(crate) fn current(&self, api: &Api) -> Result<Self, RemoteError> {
+        api.model(&self.name, self.pin.as_ref())
+    }
+
     /// Returns the name that the user asked for.
     pub fn name(&self) -> &ModelAddress {
         &self.name
@@ -103,6 +110,7 @@ impl Api {
         }
         Ok(ServedModel {
             name: name.clone(),
+            pin: pin.cloned(),
             descriptor,
         })
     }

@@ -103,7 +103,7 @@ impl Session {
     /// # Errors
     /// If something differs, which names `again` as what accepts it, or the model can't be used.
     pub fn renewed(&self, api: &Api, cause: HttpError, again: &'static str) -> Result<Self, RemoteError> {
-        let model = api.model(self.model.name(), None)?;
+        let model = self.model.current(api)?;
         if let Some(difference) = model.descriptor.difference(&self.model.descriptor) {
             return Err(RemoteError::Changed {
                 cause,

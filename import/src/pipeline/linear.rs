@@ -168,11 +168,16 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
 /// Largest share of rows whose decision may be within the error of the scores.
 const UNDECIDED: f64 = 0.2;
 
+/// Largest error of a probability at which it still tells how sure the model is.
+const TELLING: f64 = 0.05;
+
 /// Refuses a model whose decisions are mostly within the error of its scores: there is nothing to
-/// compare then, and clients would get other decisions than the original's.
+/// compare then, and clients would get other decisions than the original's. If its probabilities are
+/// precise, they say that it is undecided, as the original's do.
 fn check_decided(compared: &Compared, choice: &Choice) -> Result<(), ImportError> {
     let Compared { rows, close, .. } = *compared;
-    ensure(close as f64 <= UNDECIDED * rows as f64, || {
+    let telling = choice.probability_error().is_some_and(|error| error <= TELLING);
+    ensure(telling || close as f64 <= UNDECIDED * rows as f64, || {
         format!(
             "{close} of {rows} rows are decided by less than the error of a score, {:.1e}: clients would decide them otherwise. The scores \
              of these rows are small beside those that the ranges of the features allow; scale the features before the model, with a \

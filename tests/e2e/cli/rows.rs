@@ -112,7 +112,11 @@ fn scores_go_down_a_pipe_or_into_a_device_and_replace_neither() {
         .expect("the home")
         .map(|entry| entry.expect("an entry").file_name())
         .collect();
-    assert_eq!(names.len(), 2, "the table, and the folder of keys: {names:?}");
+    assert_eq!(
+        names.len(),
+        3,
+        "the table, and the folders of keys and of descriptors: {names:?}"
+    );
 }
 
 #[test]
