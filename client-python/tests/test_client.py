@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import signal
 import threading
+import time
 
 import blindscore
 import numpy as np
@@ -262,3 +265,17 @@ def test_a_client_works_after_a_fork(client, cancer):
         assert child.exitcode == 0
     wanted = pipeline.predict(X.head(40)).tolist()
     assert all(answer == wanted for answer in [*own, answers.get(), answers.get()])
+
+
+def test_ctrl_c_ends_the_wait_for_a_server_that_has_gone(models, cancer):
+    with blindscore.LocalServer(models) as server:
+        client = blindscore.Client(server.url, model="cancer", key="memory")
+        client.predict(cancer.X.head())
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    started = time.monotonic()
+    # Without the signal, the client would go on trying for half a minute and more.
+    with pytest.raises(KeyboardInterrupt):
+        client.predict(cancer.X.head())
+    assert time.monotonic() - started < 10
+    timer.join()

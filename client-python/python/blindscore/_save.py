@@ -63,9 +63,10 @@ def save(
     """Writes a fitted model as a model file, which a server serves.
 
     Whatever stands before the linear model (imputing, scaling, categories, words) becomes an
-    encoding that clients run; the weights stay with the server. Before anything is written, all
+    encoding that clients run; the weights stay with the server. Before anything is written, the
     rows of ``X`` are answered by the model file and by the model itself, and the answers must
-    agree.
+    agree: all rows, or of more than four million values a sample with each column's smallest and
+    largest value. The report says how many.
 
     Args:
         model: Fitted scikit-learn estimator or pipeline (with the package ``skl2onnx``), XGBoost or
