@@ -108,6 +108,7 @@ fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
         Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes => Vec::new(),
         Link::Sigmoid => sigmoids(),
         Link::OneVsRest => normalised(sigmoids()),
+        Link::Probability => normalised(scores.iter().map(|score| score.max(0.0)).collect()),
         Link::Softmax => {
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             normalised(scores.iter().map(|s| (s - largest).exp()).collect())
@@ -211,6 +212,8 @@ mod tests {
         let rest = apply(Link::OneVsRest, &[0.0, 0.0, -1000.0]);
         assert_eq!(rest, [0.5, 0.5, 0.0]);
         assert_eq!(apply(Link::OneVsRest, &[-1000.0; 4]), [0.25; 4]);
+        assert_eq!(apply(Link::Probability, &[0.5, -0.25, 1.5]), [0.25, 0.0, 0.75]);
+        assert_eq!(apply(Link::Probability, &[-0.1, 0.0]), [0.5, 0.5]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! - [`linear`]: scalar products, without bootstrapping;
 //! - [`network`]: projection networks, with one programmable bootstrapping per projection;
+//! - [`forest`]: ensembles of decision trees, likewise;
 //! - [`model`]: model files, quantisation, and the registry of a server's models;
 //! - [`files`]: reading files of unknown origin.
 //!
@@ -36,6 +37,7 @@
 
 mod exact;
 pub mod files;
+pub mod forest;
 mod fourier;
 pub mod linear;
 pub mod model;
@@ -48,6 +50,7 @@ use blindscore_protocol::{
     random::EntropyError,
     wire::{EvaluationKey, Query, Response},
 };
+pub use forest::ForestEngine;
 pub use linear::{IntegerOutput, LinearEngine, LinearKey};
 pub use network::{IntegerNetwork, NetworkEngine, NetworkKey};
 
@@ -57,13 +60,15 @@ pub enum Engine {
     Linear(LinearEngine),
     /// Engine of a projection network.
     Network(Box<NetworkEngine>),
+    /// Engine of an ensemble of trees.
+    Forest(Box<ForestEngine>),
 }
 
 /// A client's evaluation key, expanded and transformed for scoring.
 pub enum PreparedKey {
     /// Key for linear models.
     Linear(LinearKey),
-    /// Evaluation key for projection networks.
+    /// Evaluation key for projection networks and trees.
     Network(Box<NetworkKey>),
 }
 
@@ -109,7 +114,7 @@ impl PreparedKey {
 impl Engine {
     /// Returns whether a single query keeps all threads of the pool busy.
     pub fn uses_all_threads(&self) -> bool {
-        matches!(self, Self::Network(_))
+        matches!(self, Self::Network(_) | Self::Forest(_))
     }
 
     /// Returns the number of threads that a single query takes on the current rayon pool.
@@ -130,6 +135,7 @@ impl Engine {
         match (self, key) {
             (Self::Linear(engine), PreparedKey::Linear(key)) => Ok(engine.score(query, key)?),
             (Self::Network(engine), PreparedKey::Network(key)) => Ok(engine.score(query, key)?),
+            (Self::Forest(engine), PreparedKey::Network(key)) => Ok(engine.score(query, key)?),
             _ => Err(ScoreError::WrongKey),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Sample {
 }
 
 /// One sample for each of [`ParameterSet::ALL`].
-pub(crate) static SAMPLES: LazyLock<[Sample; 3]> = LazyLock::new(|| ParameterSet::ALL.map(Sample::new));
+pub(crate) static SAMPLES: LazyLock<[Sample; 4]> = LazyLock::new(|| ParameterSet::ALL.map(Sample::new));
 
 /// Creates all samples.
 pub(crate) fn prepare() {

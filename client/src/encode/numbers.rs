@@ -99,6 +99,14 @@ pub(super) fn run(step: &Step, index: Option<&Index>, slots: &mut Slots<'_>) -> 
             };
             slots.numbers.push(bin);
         }
+        Step::Thermometer { of, edges, missing } => {
+            let number = slots.numbers[*of as usize];
+            let above = |edge: &f64| match number {
+                number if number.is_nan() && !missing => f64::NAN,
+                number => f64::from(u8::from(number > *edge)),
+            };
+            slots.numbers.extend(edges.iter().map(above));
+        }
         Step::OneHot {
             of,
             categories,

@@ -4,7 +4,7 @@
 //! ranges of their own: `feature_min` and `feature_max` `[features]`.
 //!
 //! Metadata (strings): `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`,
-//! `one-vs-rest`, `exp`, `identity`, `mean`, `one-vs-one`, `votes`), `input_levels`, and `input_min` and `input_max` unless features have
+//! `one-vs-rest`, `probability`, `exp`, `identity`, `mean`, `one-vs-one`, `votes`), `input_levels`, and `input_min` and `input_max` unless features have
 //! ranges of their own. Optional:
 //! - `task` (`classification`, `multilabel`, `regression`; required if the link does not imply it,
 //!   as for several scores with the link `identity`);
@@ -22,7 +22,7 @@
 
 use super::{
     ModelError, Salt,
-    metadata::{Metadata, numbers, tensors, vector},
+    metadata::{Described, Metadata, numbers, tensors, vector},
 };
 use blindscore_protocol::{
     descriptor::{FEATURES, ImageShape, Inputs, Link, Member, NormBound, OUTPUTS, Task},
@@ -140,18 +140,25 @@ impl LinearModel {
         let Inputs { min, max, levels, .. } = self.inputs;
         // Strings and lists of strings always have a JSON form.
         let text = |value: Value| value.to_string();
-        let mut entries = vec![
+        let described = Described {
+            salt: &self.salt,
+            name: &self.name,
+            title: &self.title,
+            labels: &self.labels,
+            task: self.task,
+            classes: self.classes.as_deref(),
+            link: self.link,
+            encoding: self.inputs.encoding.as_ref(),
+            accuracy: self.accuracy,
+        };
+        let mut entries = described.entries();
+        entries.extend([
             ("parameter_set", self.params.name.to_owned()),
-            ("name", self.name.to_string()),
-            ("title", self.title.clone()),
-            ("labels", text(self.labels.clone().into())),
-            ("task", self.task.name().to_owned()),
-            ("link", self.link.name().to_owned()),
             ("input_min", min.to_string()),
             ("input_max", max.to_string()),
             ("input_levels", levels.to_string()),
             ("input_rounding", self.input_rounding.to_string()),
-        ];
+        ]);
         if let Some(features) = &self.inputs.features {
             let names: Option<Vec<_>> = features.iter().map(|feature| feature.name.clone()).collect();
             entries.extend(names.map(|names| ("features", text(names.into()))));
@@ -169,11 +176,6 @@ impl LinearModel {
             entries.push(("image", format!("{width}x{height}")));
             entries.push(("deskew", deskew.to_string()));
         }
-        entries.extend(
-            self.classes
-                .as_ref()
-                .map(|classes| ("classes", text(classes.clone().into()))),
-        );
         if !self.members.is_empty() {
             let member = |member: &Member| {
                 let Member {
@@ -190,17 +192,6 @@ impl LinearModel {
             };
             entries.push(("members", text(self.members.iter().map(member).collect())));
         }
-        if self.salt != Salt::none() {
-            entries.push((Salt::ENTRY, self.salt.as_str().to_owned()));
-        }
-        entries.extend(
-            self.inputs
-                .encoding
-                .as_ref()
-                .and_then(|encoding| serde_json::to_string(encoding).ok())
-                .map(|encoding| ("encoding", encoding)),
-        );
-        entries.extend(self.accuracy.map(|accuracy| ("accuracy", accuracy.to_string())));
         entries
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))

@@ -3,10 +3,12 @@
 use super::{ModelError, Salt};
 use blindscore_protocol::{
     descriptor::{Feature, ImageShape, Inputs, Link, Member, NormBound, Task},
+    encoding::Encoding,
     name::ModelName,
     params::{LinearParams, ParameterSet},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::Value;
 use std::{collections::HashMap, str::FromStr};
 
 /// Largest header of a file, in bytes: long names for the most features, and as much again.
@@ -99,6 +101,44 @@ pub(super) fn vector(
             name,
             format!("has shape {shape:?}, not [{count}]"),
         )),
+    }
+}
+
+/// What files of linear models and of trees say alike in their headers.
+pub(super) struct Described<'m> {
+    pub salt: &'m Salt,
+    pub name: &'m ModelName,
+    pub title: &'m str,
+    pub labels: &'m [String],
+    pub task: Task,
+    pub classes: Option<&'m [String]>,
+    pub link: Link,
+    pub encoding: Option<&'m Encoding>,
+    pub accuracy: Option<f64>,
+}
+
+impl Described<'_> {
+    /// Returns the entries of the header.
+    pub(super) fn entries(&self) -> Vec<(&'static str, String)> {
+        // Strings and lists of strings always have a JSON form.
+        let list = |texts: &[String]| Value::from(texts).to_string();
+        let mut entries = vec![
+            ("name", self.name.to_string()),
+            ("title", self.title.to_owned()),
+            ("labels", list(self.labels)),
+            ("task", self.task.name().to_owned()),
+            ("link", self.link.name().to_owned()),
+        ];
+        entries.extend(self.classes.map(|classes| ("classes", list(classes))));
+        if *self.salt != Salt::none() {
+            entries.push((Salt::ENTRY, self.salt.as_str().to_owned()));
+        }
+        let encoding = self
+            .encoding
+            .and_then(|encoding| serde_json::to_string(encoding).ok());
+        entries.extend(encoding.map(|encoding| ("encoding", encoding)));
+        entries.extend(self.accuracy.map(|accuracy| ("accuracy", accuracy.to_string())));
+        entries
     }
 }
 
@@ -238,7 +278,7 @@ impl Metadata {
         serde_json::from_value(self.get("link")?.into()).map_err(|_| {
             ModelError::field(
                 "link",
-                "is not softmax, sigmoid, one-vs-rest, exp, identity, mean, one-vs-one or votes",
+                "is not softmax, sigmoid, one-vs-rest, probability, exp, identity, mean, one-vs-one or votes",
             )
         })
     }
@@ -290,7 +330,8 @@ impl Metadata {
             .map_err(|_| ModelError::field(name, format!("{text:?} is not such a number")))
     }
 
-    fn json<T: serde::de::DeserializeOwned>(&self, name: &'static str) -> Result<T, ModelError> {
+    /// Parses an entry as JSON.
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, name: &'static str) -> Result<T, ModelError> {
         serde_json::from_str(self.get(name)?).map_err(|error| ModelError::field(name, error.to_string()))
     }
 

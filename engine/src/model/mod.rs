@@ -2,6 +2,7 @@
 
 mod file_name;
 mod folder;
+mod forest;
 mod linear;
 mod metadata;
 mod network;
@@ -11,13 +12,17 @@ mod salt;
 
 pub use file_name::FileName;
 pub use folder::Folder;
+pub use forest::{ForestModel, MOST_ROTATIONS};
 pub use linear::LinearModel;
 pub use metadata::{MOST_HEADER, Metadata, numbers, tensors};
 pub use quantise::{PredictedError, PredictedOutput, predict};
 pub use registry::{NoModel, Registry};
 pub use salt::Salt;
 
-use crate::{Engine, IntegerNetwork, files};
+use crate::{
+    Engine, IntegerNetwork, files,
+    forest::{Forest, ForestError},
+};
 use blindscore_protocol::{descriptor, params::ParameterSet};
 use safetensors::SafeTensors;
 use std::{
@@ -63,12 +68,24 @@ pub enum Plain {
         /// Score of a logit of 1.
         logit_scale: f64,
     },
+    /// An ensemble of trees.
+    Forest {
+        /// The trees.
+        forest: Box<Forest>,
+        /// Smallest distance of a level from the next decision, in standard deviations of its noise.
+        margin: f64,
+        /// Chance that noise makes any tree take a wrong leaf for a row, at most.
+        wrong: f64,
+    },
 }
 
 impl Model {
     /// Parses, checks and prepares a model of any kind.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, ModelError> {
         let tensors = tensors(bytes)?;
+        if forest::is_forest(&tensors) {
+            return forest::prepare(bytes);
+        }
         if is_network(&tensors) {
             return network::prepare(&tensors, bytes);
         }
@@ -138,6 +155,7 @@ impl Model {
     pub fn deviations(&self, features: &[f64]) -> Vec<f64> {
         match &self.scoring.plain {
             Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
+            Plain::Forest { forest, .. } => vec![self.described.score_error; forest.bases().len()],
             Plain::Network { network, logit_scale } => {
                 let rest = self.described.score_error;
                 let variances = network.spread(&self.levels(features), |projection| {
@@ -160,6 +178,7 @@ impl Model {
     pub fn plain_scores(&self, features: &[f64]) -> Vec<f64> {
         match &self.scoring.plain {
             Plain::Linear { model, .. } => model.float_scores(features),
+            Plain::Forest { forest, .. } => forest.scores(&self.levels(features)),
             Plain::Network { network, logit_scale } => network
                 .logits(&self.levels(features))
                 .iter()
@@ -203,6 +222,9 @@ pub enum ModelError {
     /// The model exceeds the limits of a descriptor.
     #[error(transparent)]
     Descriptor(#[from] blindscore_protocol::descriptor::DescriptorError),
+    /// Trees can't be scored.
+    #[error("the trees can't be served: {0}")]
+    Forest(#[from] ForestError),
     /// The parameter set is not precise enough.
     #[error("{place}: {problem}")]
     Precision {

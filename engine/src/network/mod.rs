@@ -13,7 +13,7 @@
 
 mod fresh;
 mod key;
-mod output;
+pub(crate) mod output;
 mod packing;
 mod projection;
 mod rotation;
@@ -28,7 +28,8 @@ use blindscore_protocol::{
     wire::{Query, Response},
 };
 pub use key::NetworkKey;
-use output::OutputLayer;
+use output::{OutputLayer, Partial, finish};
+pub(crate) use projection::LweCiphertext;
 use projection::Projection;
 use rayon::prelude::*;
 pub use rotation::{BootstrapKey, ModSwitchedLwe};
@@ -180,30 +181,47 @@ impl NetworkEngine {
         );
         let mut sampler = Sampler::new()?;
         let spectra = projection::query_spectra(&self.params, query);
-        let batch = self
-            .projections
-            .len()
-            .div_ceil(rayon::current_num_threads())
-            .max(1);
-        let chunks: Vec<(usize, &[Projection])> =
-            (0..).step_by(batch).zip(self.projections.chunks(batch)).collect();
-        let sums = chunks.into_par_iter().map(|(first, projections)| {
-            let mut fft = FourierContext::new(self.params.input_polynomial_size);
-            let mut sampler = Sampler::new()?;
-            let inputs = projections.iter().map(|projection| {
-                let mut projected = projection.apply(&self.params, &mut fft, &spectra, &query.bodies);
-                key.input_zeros.add_to(&mut fft, &mut sampler, &mut projected);
-                projected.modulus_switch(&self.params)
-            });
-            let inputs: Vec<_> = inputs.collect();
-            let tests: Vec<&[u64]> = projections
-                .iter()
-                .map(|projection| projection.test_polynomial.as_slice())
-                .collect();
-            let rotated = key.bootstrap.rotate(&inputs, &tests);
-            Ok(self.output.sum(&self.params, first, &rotated))
-        });
-        let sums = sums.collect::<Result<Vec<_>, EntropyError>>()?;
-        Ok(self.output.finish(&self.params, key, &mut sampler, query, sums))
+        let sums = score_units(
+            key,
+            self.projections.len(),
+            |fft, unit| self.projections[unit].apply(&self.params, fft, &spectra, &query.bodies),
+            |unit| self.projections[unit].test_polynomial.as_slice(),
+            |first, rotated| self.output.sum(&self.params, first, rotated),
+        )?;
+        let biases = &self.output.biases;
+        Ok(finish(&self.params, key, &mut sampler, query, biases, sums))
     }
+}
+
+/// Most units that a thread rotates before it adds them up: more take too much memory.
+const MOST_ROTATED: usize = 256;
+
+/// Runs units, on all threads of the rayon pool it is called on: `input` gives the LWE ciphertext of
+/// each, which gets a fresh encryption of zero and is switched to the modulus of rotations; `test`
+/// gives its test polynomial, and `sum` adds up those that were rotated, from unit `first` on.
+pub(crate) fn score_units<'t>(
+    key: &NetworkKey,
+    units: usize,
+    input: impl Fn(&mut FourierContext, usize) -> LweCiphertext + Sync,
+    test: impl Fn(usize) -> &'t [u64] + Sync,
+    sum: impl Fn(usize, &[u64]) -> Partial + Sync,
+) -> Result<Vec<Partial>, EntropyError> {
+    let params = &key.params;
+    let each = units.div_ceil(rayon::current_num_threads());
+    let batch = each.div_ceil(each.div_ceil(MOST_ROTATED).max(1)).max(1);
+    let starts: Vec<usize> = (0..units).step_by(batch).collect();
+    let sums = starts.into_par_iter().map(|first| {
+        let batch = first..units.min(first + batch);
+        let mut fft = FourierContext::new(params.input_polynomial_size);
+        let mut sampler = Sampler::new()?;
+        let inputs = batch.clone().map(|unit| {
+            let mut ciphertext = input(&mut fft, unit);
+            key.input_zeros.add_to(&mut fft, &mut sampler, &mut ciphertext);
+            ciphertext.modulus_switch(params)
+        });
+        let inputs: Vec<_> = inputs.collect();
+        let tests: Vec<&[u64]> = batch.map(&test).collect();
+        Ok(sum(first, &key.bootstrap.rotate(&inputs, &tests)))
+    });
+    sums.collect()
 }

@@ -19,11 +19,11 @@ pub(super) struct OutputLayer {
     /// Spectra of the weights, by projection, then by output.
     spectra: Vec<Vec<Spectrum>>,
     /// Biases as torus elements.
-    biases: Vec<u64>,
+    pub(super) biases: Vec<u64>,
 }
 
-/// Sum over some of the projections: for each output, the `k + 1` polynomials of a GLWE ciphertext.
-pub(super) struct Partial(Vec<Vec<u64>>);
+/// Sum over some of the units: for each output, the `k + 1` polynomials of a GLWE ciphertext.
+pub(crate) struct Partial(pub(crate) Vec<Vec<u64>>);
 
 impl OutputLayer {
     pub(super) fn new(params: &NetworkParams, network: &IntegerNetwork, amplitude: f64) -> Self {
@@ -90,56 +90,56 @@ impl OutputLayer {
         };
         Partial(sums.into_iter().map(to_coefficients).collect())
     }
+}
 
-    /// Adds up partial sums and biases, packs the scores, and adds a fresh encryption of zero to
-    /// each ciphertext.
-    pub(super) fn finish(
-        &self,
-        params: &NetworkParams,
-        key: &NetworkKey,
-        sampler: &mut Sampler,
-        query: &Query,
-        partials: Vec<Partial>,
-    ) -> Response {
-        let n = params.polynomial_size.0;
-        let mask_len = params.output_lwe_dimension().0;
-        let format = params.response_format();
-        let mut fft = FourierContext::new(params.polynomial_size);
-        let mut sums = vec![vec![0u64; mask_len + n]; self.biases.len()];
-        for (output, (sum, bias)) in sums.iter_mut().zip(&self.biases).enumerate() {
-            sum[mask_len] = *bias;
-            for Partial(partial) in &partials {
-                for (sum, partial) in sum.iter_mut().zip(&partial[output]) {
-                    *sum = sum.wrapping_add(*partial);
-                }
+/// Adds up partial sums and biases, packs the scores, and adds a fresh encryption of zero to
+/// each ciphertext.
+pub(crate) fn finish(
+    params: &NetworkParams,
+    key: &NetworkKey,
+    sampler: &mut Sampler,
+    query: &Query,
+    biases: &[u64],
+    partials: Vec<Partial>,
+) -> Response {
+    let n = params.polynomial_size.0;
+    let mask_len = params.output_lwe_dimension().0;
+    let format = params.response_format();
+    let mut fft = FourierContext::new(params.polynomial_size);
+    let mut sums = vec![vec![0u64; mask_len + n]; biases.len()];
+    for (output, (sum, bias)) in sums.iter_mut().zip(biases).enumerate() {
+        sum[mask_len] = *bias;
+        for Partial(partial) in &partials {
+            for (sum, partial) in sum.iter_mut().zip(&partial[output]) {
+                *sum = sum.wrapping_add(*partial);
             }
         }
-        let mut masks = Vec::with_capacity(format.ciphertexts(sums.len()) * mask_len);
-        let mut bodies = Vec::with_capacity(sums.len());
-        while !sums.is_empty() {
-            let rest = sums.split_off(format.scores.min(sums.len()));
-            let positions: Vec<usize> = (0..sums.len()).map(|score| score * format.stride).collect();
-            let mut packed = key.packing.pack(&mut fft, sums);
-            sums = rest;
-            let (mask, body) = packed.split_at_mut(mask_len);
-            add_fresh_zero(&mut fft, key, sampler, mask, body, &positions);
-            for polynomial in mask.chunks_exact(n) {
-                let losses = expected_loss(format.bits, polynomial, positions.iter().copied());
-                for (&position, loss) in positions.iter().zip(losses) {
-                    body[position] = body[position].wrapping_sub(loss);
-                }
+    }
+    let mut masks = Vec::with_capacity(format.ciphertexts(sums.len()) * mask_len);
+    let mut bodies = Vec::with_capacity(sums.len());
+    while !sums.is_empty() {
+        let rest = sums.split_off(format.scores.min(sums.len()));
+        let positions: Vec<usize> = (0..sums.len()).map(|score| score * format.stride).collect();
+        let mut packed = key.packing.pack(&mut fft, sums);
+        sums = rest;
+        let (mask, body) = packed.split_at_mut(mask_len);
+        add_fresh_zero(&mut fft, key, sampler, mask, body, &positions);
+        for polynomial in mask.chunks_exact(n) {
+            let losses = expected_loss(format.bits, polynomial, positions.iter().copied());
+            for (&position, loss) in positions.iter().zip(losses) {
+                body[position] = body[position].wrapping_sub(loss);
             }
-            masks.extend_from_slice(mask);
-            bodies.extend(positions.iter().map(|&position| body[position]));
         }
-        Response {
-            format,
-            key: query.key,
-            model: query.model,
-            query: query.id,
-            masks,
-            bodies,
-        }
+        masks.extend_from_slice(mask);
+        bodies.extend(positions.iter().map(|&position| body[position]));
+    }
+    Response {
+        format,
+        key: query.key,
+        model: query.model,
+        query: query.id,
+        masks,
+        bodies,
     }
 }
 

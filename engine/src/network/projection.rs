@@ -85,10 +85,10 @@ impl Projection {
     }
 }
 
-/// LWE ciphertext of a projection, before the modulus switch.
-pub(super) struct LweCiphertext {
-    pub(super) mask: Vec<u64>,
-    pub(super) body: u64,
+/// LWE ciphertext of a unit, before the modulus switch.
+pub(crate) struct LweCiphertext {
+    pub(crate) mask: Vec<u64>,
+    pub(crate) body: u64,
 }
 
 impl LweCiphertext {

@@ -14,6 +14,9 @@ pub enum Link {
     /// The sigmoid of each score, divided by their sum: one of several classes, each fitted against
     /// the rest.
     OneVsRest,
+    /// The scores are probabilities already, such as the mean over a forest; negative ones count as
+    /// zero, and each is divided by their sum: one of several classes.
+    Probability,
     /// `exp(s)` for each score: values behind a log link (Poisson, gamma and Tweedie regression).
     Exp,
     /// A value of its own curve for each score ([`Curve`](super::Curve)), divided by their sum: one of several
@@ -40,6 +43,7 @@ impl Link {
             Self::Softmax => "softmax",
             Self::Sigmoid => "sigmoid",
             Self::OneVsRest => "one-vs-rest",
+            Self::Probability => "probability",
             Self::Exp => "exp",
             Self::Isotonic => "isotonic",
             Self::Mean => "mean",

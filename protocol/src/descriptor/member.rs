@@ -36,7 +36,7 @@ impl Member {
                     && self.curves.iter().all(Curve::is_valid)
             }
             Link::Sigmoid => self.scores == 1 && classes == 2,
-            Link::Softmax | Link::OneVsRest => self.scores == classes && classes > 1,
+            Link::Softmax | Link::OneVsRest | Link::Probability => self.scores == classes && classes > 1,
             Link::Identity => self.scores == classes && classes > 1 || self.scores == 1 && classes == 2,
             Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes => false,
         }

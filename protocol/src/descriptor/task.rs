@@ -32,7 +32,10 @@ impl Task {
         match (link, outputs, named_classes) {
             (_, _, true)
             | (
-                Link::Softmax | Link::OneVsRest | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes,
+                Link::Softmax
+                | Link::OneVsRest
+                | Link::Probability
+                | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes,
                 _,
                 _,
             ) => Some(Self::Classification),
@@ -89,8 +92,8 @@ impl ModelDescriptor {
             (Task::Classification, _, None) if scores == 1 => refuse(
                 "has one score and no classes: `classes` must name the two that its sign decides between",
             ),
-            (Task::Classification, Link::Softmax | Link::OneVsRest, _) if scores == 1 => {
-                refuse("has one score, which softmax and one-vs-rest can't use")
+            (Task::Classification, Link::Softmax | Link::OneVsRest | Link::Probability, _) if scores == 1 => {
+                refuse("has one score, which softmax, one-vs-rest and probability can't use")
             }
             (Task::Classification, _, Some(_)) if scores > 1 => {
                 refuse("has a score for each of several outputs, and `classes` for one score between two")

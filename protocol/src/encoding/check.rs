@@ -173,6 +173,7 @@ impl Step {
             | Self::Normalise { of, .. } => of.len(),
             Self::Piecewise { .. }
             | Self::Bins { .. }
+            | Self::Thermometer { .. }
             | Self::OneHot { .. }
             | Self::Lookup { .. }
             | Self::Counts { .. } => 1,
@@ -204,7 +205,7 @@ impl Step {
                 (x.is_empty() || x.len() != y.len() || !rising)
                     .then(|| "has points that don't rise, or not as many values".to_owned())
             }
-            Self::Bins { edges, .. } => {
+            Self::Bins { edges, .. } | Self::Thermometer { edges, .. } => {
                 let rising = edges.windows(2).all(|pair| pair[0] < pair[1]);
                 (!rising).then(|| "has edges that don't rise".to_owned())
             }
@@ -252,6 +253,7 @@ impl Step {
             Self::YeoJohnson { lambdas, .. } => lambdas.clone(),
             Self::Piecewise { x, y, .. } => x.iter().chain(y).copied().collect(),
             Self::Bins { edges, missing, .. } => edges.iter().chain(missing).copied().collect(),
+            Self::Thermometer { edges, .. } => edges.clone(),
             Self::OneHot {
                 categories: known,
                 unknown: other,

@@ -83,6 +83,10 @@ impl Encoding {
                 };
                 format!("bin of {}{equal}", one(*of))
             }
+            Step::Thermometer { of, edges, .. } => {
+                let edge = edges.get(place).copied().map_or_else(String::new, short);
+                format!("{} > {edge}", one(*of))
+            }
             Step::OneHot { of, categories, .. } => {
                 let category = match categories {
                     Categories::Texts(texts) => texts.get(place).map(|text| short_text(text)),

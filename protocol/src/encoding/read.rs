@@ -159,6 +159,11 @@ fn of_name(name: &str, fields: &mut Fields) -> Step {
             equal: fields.field_or("equal", side, Side::Below),
             missing: fields.optional("missing", Json::number),
         },
+        "thermometer" => Step::Thermometer {
+            of: from(fields),
+            edges: numbers(fields, "edges"),
+            missing: fields.flag("missing"),
+        },
         "one-hot" => Step::OneHot {
             of: from(fields),
             categories: known(fields),
@@ -237,6 +242,7 @@ mod tests {
             json!({ "yeo-johnson": { "of": [[0, 1]], "lambdas": [0.5] } }),
             json!({ "piecewise": { "from": 0, "x": [0.5], "y": [0.5] } }),
             json!({ "bins": { "from": 0, "edges": [0.5], "equal": "above", "missing": 3.5 } }),
+            json!({ "thermometer": { "from": 0, "edges": [0.5], "missing": true } }),
             json!({ "one-hot": { "from": 0, "categories": { "texts": ["a"] }, "unknown": "refuse" } }),
             json!({ "lookup": { "from": 0, "categories": { "numbers": [0.5] }, "values": [0.5], "unknown": { "value": 0.5 } } }),
             json!({ "normalise": { "of": [[0, 1]], "norm": "l2" } }),

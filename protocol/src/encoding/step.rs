@@ -148,6 +148,18 @@ pub enum Step {
         #[serde(skip_serializing_if = "Option::is_none")]
         missing: Option<f64>,
     },
+    /// 1 for each edge that a number is above, 0 for the others: a thermometer code, which trees'
+    /// decisions are sums of.
+    Thermometer {
+        /// A number.
+        #[serde(rename = "from")]
+        of: u32,
+        /// Edges, rising. A number equal to one is not above it.
+        edges: Vec<f64>,
+        /// Whether a missing number is above no edge, rather than without a result.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        missing: bool,
+    },
     /// 1 for the category that the cell is, 0 for the others.
     OneHot {
         /// A text or a number.
@@ -207,6 +219,7 @@ impl Step {
             Self::YeoJohnson { .. } => "yeo-johnson",
             Self::Piecewise { .. } => "piecewise",
             Self::Bins { .. } => "bins",
+            Self::Thermometer { .. } => "thermometer",
             Self::OneHot { .. } => "one-hot",
             Self::Lookup { .. } => "lookup",
             Self::Normalise { .. } => "normalise",
@@ -228,6 +241,7 @@ impl Step {
             Self::Sums { weights, .. } => weights.len(),
             Self::Products { of } => of.len(),
             Self::Piecewise { .. } | Self::Bins { .. } | Self::Lookup { .. } => 1,
+            Self::Thermometer { edges, .. } => edges.len(),
             Self::OneHot { categories, .. } => categories.len(),
             Self::Counts { vocabulary, .. } => vocabulary.len(),
         }
@@ -238,6 +252,7 @@ impl Step {
         match self {
             Self::Impute { .. } | Self::Missing { .. } => true,
             Self::Bins { missing, .. } => missing.is_some(),
+            Self::Thermometer { missing, .. } => *missing,
             Self::OneHot {
                 unknown, categories, ..
             }
@@ -251,7 +266,7 @@ impl Step {
     /// Returns the interval that contains every result, if it follows from the step alone.
     pub fn interval(&self) -> Option<(f64, f64)> {
         match self {
-            Self::Missing { .. } => Some((0.0, 1.0)),
+            Self::Missing { .. } | Self::Thermometer { .. } => Some((0.0, 1.0)),
             Self::OneHot { unknown, .. } => match unknown {
                 Unknown::Value(value) => Some((value.min(0.0), value.max(1.0))),
                 Unknown::Refuse => Some((0.0, 1.0)),
@@ -292,7 +307,9 @@ impl Step {
                 .iter()
                 .flat_map(Slots::iter)
                 .for_each(|slot| visit(slot, false)),
-            Self::Piecewise { of, .. } | Self::Bins { of, .. } => visit(*of as usize, false),
+            Self::Piecewise { of, .. } | Self::Bins { of, .. } | Self::Thermometer { of, .. } => {
+                visit(*of as usize, false);
+            }
             Self::OneHot { of, categories, .. } | Self::Lookup { of, categories, .. } => {
                 visit(*of as usize, matches!(categories, Categories::Texts(_)));
             }

@@ -126,16 +126,17 @@ impl ResponseFormat {
 pub enum ParameterSet {
     /// Set for linear models.
     Linear(LinearParams),
-    /// Set for projection networks.
+    /// Set for projection networks or for trees.
     Network(NetworkParams),
 }
 
 impl ParameterSet {
     /// Every set that this version supports.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::Linear(LinearParams::N2048),
         Self::Linear(LinearParams::N2048_FINE),
         Self::Network(NetworkParams::N704_K4),
+        Self::Network(NetworkParams::N704_K2),
     ];
 
     /// Returns the set with this identifier.

@@ -70,6 +70,18 @@ impl NetworkParams {
         response_bits: KeptBits(16),
     };
 
+    /// Set for trees, with the output ring `k = 2, N = 1024`: a blind rotation has twice as many steps
+    /// as with [`Self::N704_K4`], which halves the error of the modulus switch, and so tells twice as
+    /// many levels apart. Queries and secrets are those of that set, and so is the security: the
+    /// dimensions (704 and 2048) and the noises are the same.
+    pub const N704_K2: Self = Self {
+        id: ParameterSetId(8),
+        name: "network-n704-k2-v3",
+        glwe_dimension: GlweDimension(2),
+        polynomial_size: PolynomialSize(1024),
+        ..Self::N704_K4
+    };
+
     /// Returns the dimension of the secret that features are encrypted under.
     pub const fn input_lwe_dimension(&self) -> LweDimension {
         LweDimension(self.input_glwe_dimension.0 * self.input_polynomial_size.0)

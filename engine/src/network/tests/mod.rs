@@ -6,7 +6,8 @@ mod privacy;
 
 use super::{
     IntegerNetwork, IntegerProjection, ModSwitchedLwe, NetworkEngine, NetworkKey, Projection,
-    output::OutputLayer, projection,
+    output::{OutputLayer, finish},
+    projection,
 };
 use crate::fourier::FourierContext;
 use blindscore_client::ClientKey;
@@ -314,7 +315,7 @@ fn output_layer_adds_reads_up() {
     let query = query(&descriptor(&network), &features(0));
     let mut sampler = blindscore_protocol::random::Sampler::new().unwrap();
     let sums = vec![layer.sum(&PARAMS, 0, &rotated)];
-    let response = layer.finish(&PARAMS, &keys().key, &mut sampler, &query, sums);
+    let response = finish(&PARAMS, &keys().key, &mut sampler, &query, &layer.biases, sums);
     let scores = keys()
         .client
         .decrypt(&descriptor(&network), response.query, &response.to_blob())
