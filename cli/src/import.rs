@@ -1,6 +1,6 @@
 //! `import`: makes a model file from a fitted model.
 
-use blindscore_import::{Report, Request, TableOptions, defaults, import, limits};
+use blindscore_import::{Grid, Report, Request, Structure, TableOptions, defaults, import, limits};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::{Link, Task},
@@ -28,6 +28,11 @@ Examples:
     blindscore import churn.onnx --name churn --calibrate train.csv --expect predicted.csv
   Training rows that have an index and the answer besides the features:
     blindscore import churn.onnx --name churn --calibrate train.csv --ignore id,churned
+  Boosted trees as their library saves them (save_model of XGBoost, LightGBM and CatBoost: .json, .ubj or .txt), and forests of
+  scikit-learn as ONNX. The structure of the trees stays on the server:
+    blindscore import churn.json --name churn --calibrate train.csv
+  Large forests, whose structure may be known to clients:
+    blindscore import forest.onnx --name forest --calibrate train.csv --structure public
   A projection network that models/net/fit_table.py trained, compared with itself in the clear on some rows:
     blindscore import net.safetensors --name churn-net --calibrate test.csv
 
@@ -51,11 +56,13 @@ It writes MODELS_DIR/NAME@VERSION.safetensors, which `blindscore-server serve --
 }
 
 /// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch), safetensors (numpy),
-/// JSON (EBM) or a table of coefficients (R, statsmodels), or a projection network
+/// JSON (EBM) or a table of coefficients (R, statsmodels); trees of XGBoost, LightGBM, CatBoost and
+/// scikit-learn; or a projection network
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub(crate) struct ImportArgs {
-    /// Fitted model: .onnx, .safetensors, .json (EBM) or .csv (coefficients)
+    /// Fitted model: .onnx, .safetensors, .json (EBM, XGBoost, LightGBM, CatBoost), .ubj (XGBoost), .txt
+    /// (LightGBM) or .csv (coefficients)
     file: PathBuf,
 
     /// Name in URLs: a-z, 0-9 and '-'
@@ -144,11 +151,30 @@ pub(crate) struct ImportArgs {
     max_error: Option<f64>,
 
     #[arg(long, value_name = "N", help = format!(
-        "Rows of the calibration data to score encrypted [default: {}; for networks {}]",
+        "Rows of the calibration data to score encrypted [default: {}; for networks {}, for trees {}]",
         defaults::CHECK_ROWS,
-        defaults::NETWORK_CHECK_ROWS
+        defaults::NETWORK_CHECK_ROWS,
+        defaults::TREES_CHECK_ROWS
     ))]
     check_rows: Option<usize>,
+
+    /// Where the structure of trees is. private (default): on the server; clients know a grid of
+    /// thresholds, and a row takes a tenth of a second or more. public: in every client, which tells
+    /// them all of the trees but what their leaves hold; a row takes milliseconds, and is exact
+    #[arg(long, value_name = "PRIVATE|PUBLIC")]
+    structure: Option<Structure>,
+
+    /// Thresholds that clients know of trees with a private structure. used (default): those that the
+    /// trees use. quantiles:N: and N quantiles of each column of --calibrate, so that nobody can tell
+    /// which are used
+    #[arg(long, value_name = "GRID")]
+    grid: Option<Grid>,
+
+    #[arg(long, value_name = "SECONDS", help = format!(
+        "Longest time that a row may take here, for trees with a private structure [default: {}]",
+        defaults::MAX_SECONDS
+    ))]
+    max_seconds: Option<f64>,
 
     /// Print JSON instead of a table
     #[arg(long)]
@@ -176,6 +202,9 @@ impl From<ImportArgs> for Request {
             link: args.link,
             max_error: args.max_error,
             check_rows: args.check_rows,
+            structure: args.structure,
+            grid: args.grid,
+            max_seconds: args.max_seconds,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! `inspect`: shows a model's descriptor, parameters and predicted precision.
 
 use crate::find::find;
-use blindscore_engine::model::{Model, Plain, PredictedError};
+use blindscore_engine::{
+    Engine,
+    model::{Model, Plain, PredictedError},
+};
 use blindscore_protocol::{
     descriptor::{Inputs, Link, ModelDescriptor, NormBound},
     params::ParameterSet,
@@ -189,6 +192,32 @@ fn write_parameters(out: &mut impl Write, set: &ParameterSet) -> io::Result<()> 
 fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
     let predicted = match model.plain() {
         Plain::Linear { predicted, .. } => predicted,
+        Plain::Forest {
+            forest,
+            margin,
+            wrong,
+        } => {
+            writeln!(out, "\nTrees")?;
+            row(out, "trees", forest.trees().len())?;
+            row(out, "leaves", forest.leaves())?;
+            if let Engine::Forest(engine) = model.engine() {
+                row(out, "blind rotations", engine.rotations())?;
+            }
+            row(
+                out,
+                "decisions",
+                format!(
+                    "at least {margin:.1} deviations from their noise: a wrong leaf in one of {:.0e} rows",
+                    1.0 / wrong
+                ),
+            )?;
+            let error = model.descriptor().score_error;
+            return row(
+                out,
+                "score error",
+                format!("{error:.2e}, from rotations and response"),
+            );
+        }
         Plain::Network { network, .. } => {
             writeln!(out, "\nNetwork")?;
             row(out, "projections", network.projections.len())?;
@@ -255,7 +284,7 @@ fn as_json(model: &Model) -> Value {
                 .map(|(output, predicted)| prediction(&output.label, predicted))
                 .collect()
         }
-        Plain::Network { .. } => Vec::new(),
+        Plain::Network { .. } | Plain::Forest { .. } => Vec::new(),
     };
     json!({
         "descriptor": model.descriptor(),

@@ -97,11 +97,14 @@ impl Model {
         Scores::new(&self.0, scores).probabilities.len()
     }
 
-    /// Whether each score belongs to a class, or one score to two: then they are the decision
-    /// function.
+    /// Whether each score belongs to a class, or one score to two, and they aren't probabilities: then
+    /// they are the decision function.
     #[getter]
     fn scores_decide(&self) -> bool {
-        !matches!(self.0.link, Link::Mean | Link::OneVsOne | Link::Votes)
+        !matches!(
+            self.0.link,
+            Link::Mean | Link::OneVsOne | Link::Votes | Link::Probability
+        )
     }
 
     /// Sizes of the blobs in bytes: evaluation key, query, response.

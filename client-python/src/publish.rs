@@ -1,7 +1,7 @@
 //! Import of fitted models.
 
 use crate::errors;
-use blindscore_import::{Imported, Report, Request, TableOptions, import};
+use blindscore_import::{Grid, Imported, Report, Request, Structure, TableOptions, import};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::Task,
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Imports a fitted model from a file, as the command `blindscore import` does. Returns the path of
 /// the model file, and the report as lines and as JSON.
 #[pyfunction]
-#[pyo3(signature = (file, name, models_dir, *, title, calibrate, expect, has_header, labels, task, ranges, max_error, check_rows))]
+#[pyo3(signature = (file, name, models_dir, *, title, calibrate, expect, has_header, labels, task, ranges, max_error, check_rows, structure, grid, max_seconds))]
 #[expect(
     clippy::too_many_arguments,
     reason = "keyword arguments, of which Python gives each"
@@ -33,6 +33,9 @@ pub(crate) fn import_model(
     ranges: Option<(f64, f64)>,
     max_error: Option<f64>,
     check_rows: Option<usize>,
+    structure: Option<&str>,
+    grid: Option<&str>,
+    max_seconds: Option<f64>,
 ) -> PyResult<(PathBuf, Vec<String>, String)> {
     let name: ModelName = name
         .parse()
@@ -46,6 +49,14 @@ pub(crate) fn import_model(
             Some(found.ok_or_else(problem)?)
         }
     };
+    let structure: Option<Structure> = structure
+        .map(str::parse)
+        .transpose()
+        .map_err(|why| errors::setting(py, format!("structure: it is {why}")))?;
+    let grid: Option<Grid> = grid
+        .map(str::parse)
+        .transpose()
+        .map_err(|why| errors::setting(py, format!("grid: it is {why}")))?;
     let request = Request {
         file,
         name,
@@ -69,6 +80,9 @@ pub(crate) fn import_model(
         link: None,
         max_error,
         check_rows,
+        structure,
+        grid,
+        max_seconds,
     };
     let imported = py.detach(|| import(&request));
     let imported = imported.map_err(|error| errors::import(py, &error))?;

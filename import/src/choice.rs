@@ -193,10 +193,12 @@ fn mean_error(
 
 /// Returns how much a probability may move with a score; `None` for a link without probabilities, or
 /// with curves of its own.
-const fn slope(link: Link) -> Option<f64> {
+pub(crate) const fn slope(link: Link) -> Option<f64> {
     match link {
         Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes => None,
         Link::Sigmoid => Some(0.25),
+        // Errors add up to none, as the scores do to one.
+        Link::Probability => Some(1.0),
         Link::Softmax | Link::OneVsRest => Some(0.25 * std::f64::consts::SQRT_2),
     }
 }

@@ -2,12 +2,15 @@
 //! predictions.
 
 use super::{
-    Answer, Calibration, Choice, Fitted, ImportError, bound, isotonic,
+    Answer, BOUND, Calibration, Choice, Fitted, ImportError, bound,
+    choice::slope,
+    isotonic,
     onnx::Graph,
     quoted,
     reference::{Elements, NotRun, Reference},
 };
 use blindscore_client::{Cell, Scores, one_vs_one};
+use blindscore_engine::model::Model;
 use blindscore_protocol::descriptor::{Inputs, Link, ModelDescriptor, Task, pairs};
 
 /// Most rows compared.
@@ -28,6 +31,74 @@ pub struct Compared {
     pub close: usize,
 }
 
+/// A model, and the errors that are stated for it.
+pub(crate) struct Stated<'m> {
+    pub(crate) model: &'m Model,
+    /// For each score, its largest error, and half of its range.
+    scores: Vec<(f64, f64)>,
+    /// Largest error of a probability, if there are any.
+    probability: Option<f64>,
+    /// That without what isotonic calibration adds.
+    smooth: f64,
+}
+
+impl Choice {
+    /// Returns the model with its stated errors.
+    pub(crate) fn stated(&self) -> Stated<'_> {
+        let scores = self.predicted.iter();
+        Stated {
+            model: &self.model,
+            scores: scores.map(|output| (bound(output), output.half_range)).collect(),
+            probability: self.probability_error(),
+            smooth: self.smooth_error(),
+        }
+    }
+}
+
+impl<'m> Stated<'m> {
+    /// Returns an ensemble of trees with its stated errors.
+    pub(crate) fn of_trees(model: &'m Model) -> Self {
+        Self::of_error(model, BOUND * model.descriptor().score_error)
+    }
+
+    /// Returns a model as if it had no error.
+    pub(crate) fn exact(model: &'m Model) -> Self {
+        Self::of_error(model, 0.0)
+    }
+
+    fn of_error(model: &'m Model, error: f64) -> Self {
+        let descriptor = model.descriptor();
+        let scores = descriptor.outputs.iter().map(|output| (error, output.half_range));
+        let probability = slope(descriptor.link).map(|slope| slope * error);
+        Self {
+            model,
+            scores: scores.collect(),
+            smooth: probability.unwrap_or(0.0),
+            probability,
+        }
+    }
+
+    /// Returns the largest error of a score, six standard deviations, in its own units.
+    pub(crate) fn largest(&self) -> f64 {
+        self.scores.iter().map(|score| score.0).fold(0.0, f64::max)
+    }
+
+    /// Returns the largest error of a probability, if there are any.
+    pub(crate) const fn probability(&self) -> Option<f64> {
+        self.probability
+    }
+
+    /// Returns how many of some rows are decided by less than the errors, and how many there are.
+    pub(crate) fn undecided(&self, rows: &[Vec<f64>]) -> [usize; 2] {
+        let (descriptor, allowed) = (self.model.descriptor(), Allowed::new(self, 0.0));
+        let close = |row: &&Vec<f64>| {
+            let scores = Scores::new(descriptor, self.model.plain_scores(row));
+            descriptor.task == Task::Classification && allowed.is_close(&scores, descriptor)
+        };
+        [rows.iter().filter(close).count(), rows.len()]
+    }
+}
+
 /// Allowed differences between two answers.
 pub(super) struct Allowed {
     scores: Vec<f64>,
@@ -43,15 +114,13 @@ pub(super) struct Difference {
 }
 
 impl Allowed {
-    pub(super) fn new(choice: &Choice, share: f64) -> Self {
-        let scores = choice
-            .predicted
-            .iter()
-            .map(|output| bound(output) + share * output.half_range);
-        let scores: Vec<f64> = scores.collect();
+    pub(super) fn new(stated: &Stated<'_>, share: f64) -> Self {
+        let scores = stated.scores.iter();
         Self {
-            probabilities: choice.smooth_error() + share,
-            scores,
+            probabilities: stated.smooth + share,
+            scores: scores
+                .map(|(error, half_range)| error + share * half_range)
+                .collect(),
         }
     }
 
@@ -233,7 +302,7 @@ pub fn compare(
         Ok(answers) => answers,
         Err(why) => return Ok(Err(why)),
     };
-    let allowed = Allowed::new(choice, SINGLE);
+    let allowed = Allowed::new(&choice.stated(), SINGLE);
     let descriptor = choice.model.descriptor();
     let mut compared = Compared {
         rows: rows.len(),

@@ -3,6 +3,7 @@
 use super::{Calibration, compare::MOST_ROWS};
 use blindscore_client::{Cell, Encoder};
 use blindscore_protocol::encoding::{Encoding, Step};
+use std::collections::BTreeMap;
 
 /// Relative distance of what may be equal: some roundings to single precision.
 const NEAR: f64 = 2.0 * f32::EPSILON as f64;
@@ -11,37 +12,14 @@ const NEAR: f64 = 2.0 * f32::EPSILON as f64;
 /// one. scikit-learn, the file and a client round the number each in their own way.
 pub(super) fn first_on_edge(encoding: &Encoding, data: &Calibration) -> Option<String> {
     for (place, step) in encoding.steps.iter().enumerate() {
-        let Step::Bins { of, edges, .. } = step else {
-            continue;
-        };
-        let slot = *of as usize;
-        let Some(terms) = terms(encoding, slot) else {
-            continue;
-        };
-        let mut features: Vec<usize> = terms.iter().map(|term| term.0).chain([slot]).collect();
-        features.sort_unstable();
-        features.dedup();
-        let encoder = Encoder::of(&Encoding {
-            columns: encoding.columns.clone(),
-            steps: encoding.steps[..place].to_vec(),
-            features: features.iter().copied().collect(),
-        });
-        for row in data.sample(MOST_ROWS) {
-            let record: Vec<Cell<'_>> = data.record(row);
-            let Ok(numbers) = encoder.encode(&record) else {
+        for (slot, edges) in decided(step) {
+            let Some(terms) = terms(encoding, slot) else {
                 continue;
             };
-            let of = |slot: usize| numbers[features.partition_point(|other| *other < slot)];
-            let number = of(slot);
-            let size = terms
-                .iter()
-                .map(|(slot, weight)| (weight * of(*slot)).abs())
-                .sum::<f64>();
-            let allowed = NEAR * (size + number.abs());
-            if let Some(edge) = edges.iter().find(|edge| (number - **edge).abs() <= allowed) {
+            if let Some((row, edge)) = on_edge(encoding, place, slot, &terms, &edges, data) {
                 return Some(format!(
                     "row {} of --calibrate is on the edge {edge} of a bin of {}, a computed number, whose last digit decides and differs from \
-                     program to program. Put KBinsDiscretizer or Binarizer before the step that computes it, such as a scaler",
+                     program to program. Put KBinsDiscretizer or Binarizer before the step that computes it, such as a scaler; trees need no scaler",
                     row + 1,
                     name(encoding, slot)
                 ));
@@ -49,6 +27,59 @@ pub(super) fn first_on_edge(encoding: &Encoding, data: &Calibration) -> Option<S
         }
     }
     None
+}
+
+/// Returns the slots that a step compares with numbers, and these numbers.
+fn decided(step: &Step) -> Vec<(usize, Vec<f64>)> {
+    match step {
+        Step::Bins { of, edges, .. } | Step::Thermometer { of, edges, .. } => {
+            vec![(*of as usize, edges.clone())]
+        }
+        Step::Leaves { decisions } => {
+            let mut edges: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+            for decision in decisions {
+                edges
+                    .entry(decision.of as usize)
+                    .or_default()
+                    .push(decision.threshold);
+            }
+            edges.into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Returns a row whose number in a slot is as good as equal to an edge, and the edge. The number is
+/// computed by the steps before `place`, from `terms`.
+fn on_edge(
+    encoding: &Encoding,
+    place: usize,
+    slot: usize,
+    terms: &[(usize, f64)],
+    edges: &[f64],
+    data: &Calibration,
+) -> Option<(usize, f64)> {
+    let mut features: Vec<usize> = terms.iter().map(|term| term.0).chain([slot]).collect();
+    features.sort_unstable();
+    features.dedup();
+    let encoder = Encoder::of(&Encoding {
+        columns: encoding.columns.clone(),
+        steps: encoding.steps[..place].to_vec(),
+        features: features.iter().copied().collect(),
+    });
+    data.sample(MOST_ROWS).find_map(|row| {
+        let record: Vec<Cell<'_>> = data.record(row);
+        let numbers = encoder.encode(&record).ok()?;
+        let of = |slot: usize| numbers[features.partition_point(|other| *other < slot)];
+        let number = of(slot);
+        let size = terms
+            .iter()
+            .map(|(slot, weight)| (weight * of(*slot)).abs())
+            .sum::<f64>();
+        let allowed = NEAR * (size + number.abs());
+        let edge = edges.iter().find(|edge| (number - **edge).abs() <= allowed)?;
+        Some((row, *edge))
+    })
 }
 
 /// Returns the slots that a number is computed from, each with a factor, or `None` if it is exact:
@@ -59,9 +90,16 @@ fn terms(encoding: &Encoding, slot: usize) -> Option<Vec<(usize, f64)>> {
         Step::Impute { of, .. } | Step::Clip { of, .. } => terms(encoding, of.iter().nth(place)?),
         Step::Missing { .. }
         | Step::Bins { .. }
+        | Step::Thermometer { .. }
+        | Step::Leaves { .. }
         | Step::OneHot { .. }
         | Step::Lookup { .. }
         | Step::Counts { .. } => None,
+        Step::Affine { of, scale, offset }
+            if scale.get(place) == Some(&1.0) && offset.get(place) == Some(&0.0) =>
+        {
+            terms(encoding, of.iter().nth(place)?)
+        }
         Step::Affine { of, scale, .. } => Some(vec![(of.iter().nth(place)?, *scale.get(place)?)]),
         Step::Sums { of, weights, .. } => Some(of.iter().zip(weights.get(place)?.iter().copied()).collect()),
         Step::Products { .. }

@@ -1,7 +1,7 @@
 //! Predictions of the caller's own program for the calibration rows.
 
 use super::{
-    Choice, ImportError,
+    ImportError, Stated,
     bounds::MOST_PREDICTIONS,
     compare::{Allowed, Compared, Difference},
     listed, quoted,
@@ -94,10 +94,10 @@ impl Expected {
     ///
     /// # Errors
     /// If the number of rows differs, or a row differs by more than the stated error.
-    pub fn compare(
+    pub(crate) fn compare(
         &self,
         rows: &[Vec<f64>],
-        choice: &Choice,
+        stated: &Stated<'_>,
         suspects: &Suspects,
     ) -> Result<Compared, ImportError> {
         let (ours, theirs) = (rows.len(), self.rows.len());
@@ -117,8 +117,8 @@ impl Expected {
                 "--expect has {theirs} rows{header}, --calibrate has {ours}: it must have one prediction for each of those rows, in the same order"
             )));
         }
-        let model = choice.model.descriptor();
-        let allowed = Allowed::new(choice, SHARE);
+        let model = stated.model.descriptor();
+        let allowed = Allowed::new(stated, SHARE);
         let mut compared = Compared {
             rows: ours,
             largest: 0.0,
@@ -127,7 +127,7 @@ impl Expected {
         let columns = self.resolved(&records, model);
         let mut differing = Vec::new();
         for (index, (row, record)) in rows.iter().zip(&records).enumerate() {
-            let scores = Scores::new(model, choice.model.plain_scores(row));
+            let scores = Scores::new(model, stated.model.plain_scores(row));
             let close = model.task == Task::Classification && allowed.is_close(&scores, model);
             compared.close += usize::from(close);
             for (place, name, column) in &columns {

@@ -13,6 +13,9 @@
 //!    against predictions of the caller's own program;
 //! 6. the result is measured on encrypted rows, and written.
 //!
+//! Ensembles of decision trees are read from their libraries' own files or from ONNX, and become trees
+//! over encrypted bits, or a linear model of their leaves ([`Structure`]).
+//!
 //! Projection networks are imported trained and rounded; [`Network`] names and checks them.
 //!
 //! Files are untrusted: every step is bounded in memory and time, and an operator or an output that
@@ -44,6 +47,7 @@ mod settle;
 mod suspects;
 mod table;
 mod tensors;
+mod trees;
 mod xgboost;
 
 pub use agreement::Agreement;
@@ -51,6 +55,7 @@ pub use bounds::limits;
 pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
+pub(crate) use compare::Stated;
 pub use compare::{Compared, compare};
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};
@@ -58,7 +63,7 @@ pub use expect::{Expected, same_label};
 pub use fitted::{Answer, Fitted};
 pub use json::read_json;
 pub use network::{Naming, Network};
-pub use pipeline::{Imported, Kind, LinearImport, Request, defaults, import};
+pub use pipeline::{Imported, Kind, LinearImport, Request, TreesImport, defaults, import};
 pub use ranges::{RangeSource, Ranges};
 pub use reference::NotRun;
 pub use report::Report;
@@ -66,3 +71,4 @@ pub use settle::{Settled, settle};
 pub use suspects::Suspects;
 pub use table::{TableError, TableOptions};
 pub use tensors::read as read_safetensors;
+pub use trees::{Grid, Structure};

@@ -1,6 +1,6 @@
 //! Report on an import, as lines of text or as JSON.
 
-use crate::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, bound};
+use crate::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, TreesImport, bound};
 use blindscore_protocol::encoding::{Encoding, Step};
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
@@ -21,14 +21,17 @@ impl Report {
     /// Describes a finished import.
     pub fn new(imported: &Imported) -> Self {
         let mut report = Self::common(imported);
-        if let Kind::Linear(linear) = &imported.kind {
-            report.linear(linear);
+        match &imported.kind {
+            Kind::Linear(linear) => report.linear(linear),
+            Kind::Trees(trees) => report.structure(trees),
+            Kind::Network { .. } => {}
         }
         if let Some(data) = &imported.calibration {
             report.table_read(data);
         }
         match &imported.kind {
             Kind::Linear(linear) => report.comparisons(linear),
+            Kind::Trees(trees) => report.trees(trees, imported),
             Kind::Network { stated_error, .. } => report.network(imported, *stated_error),
         }
         report
@@ -213,6 +216,7 @@ impl Report {
                 Step::Counts { vocabulary, .. } => {
                     format!("counts of {}", counted(vocabulary.len(), "words"))
                 }
+                Step::Leaves { decisions } => format!("a tree of {}", counted(decisions.len(), "decisions")),
                 Step::Bins { edges, .. } => format!("bins at {}", counted(edges.len(), "edges")),
                 step => format!("{} ({})", step.name(), counted(step.results(), "numbers")),
             };
@@ -248,27 +252,11 @@ impl Report {
 
     /// Adds rows about unused columns and the comparisons with other predictions.
     fn comparisons(&mut self, linear: &LinearImport) {
-        if !linear.unused.is_empty() {
-            self.row(
-                "unused",
-                format!(
-                    "columns that the model knows and doesn't use: {}",
-                    linear.unused.join(", ")
-                ),
-            );
-        }
-        self.entries(json!({ "unused_columns": linear.unused }));
+        self.unused(&linear.unused);
         for change in &linear.mended {
             self.row("mended", change);
         }
         self.entries(json!({ "mended": linear.mended }));
-        let summary = |Compared { rows, largest, close }: &Compared| {
-            let close = match close {
-                0 => String::new(),
-                close => format!(", {close} too close to call"),
-            };
-            format!("{rows} rows match, largest difference {largest:.1e}{close}")
-        };
         match &linear.file {
             Ok(compared) => self.row(
                 "compared",
@@ -284,6 +272,101 @@ impl Report {
             "not_compared": linear.file.as_ref().err(),
             "expected_rows": linear.expected.as_ref().map(|compared| compared.rows),
         }));
+    }
+
+    /// Adds rows about the structure of trees.
+    fn structure(&mut self, trees: &TreesImport) {
+        let TreesImport {
+            trees: [count, leaves, depth],
+            rotations,
+            margin,
+            wrong,
+            grid: [used, all],
+            stated_error,
+            probability_error,
+            ..
+        } = trees;
+        self.row(
+            "trees",
+            format!(
+                "{count}, with {leaves} leaves, at most {} deep: {}",
+                counted(*depth, "decisions"),
+                counted(*rotations, "blind rotations")
+            ),
+        );
+        let decoys = match all - used {
+            0 => "all of which trees use; --grid quantiles:N hides them among others".to_owned(),
+            more => format!("{more} of which no tree uses"),
+        };
+        self.row(
+            "public",
+            format!(
+                "in every client: a grid of {}, {decoys}",
+                counted(*all, "thresholds and categories")
+            ),
+        );
+        self.row(
+            "private",
+            "which tree uses which threshold, in which order, and what the leaves hold: they stay on the server",
+        );
+        self.row(
+            "error",
+            format!("at most {stated_error:.2e} of a score (six deviations)"),
+        );
+        if let Some(error) = probability_error {
+            self.row("", format!("at most {error:.1e} of a probability"));
+        }
+        self.row(
+            "decisions",
+            format!(
+                "at least {margin:.1} deviations from their noise: a wrong leaf in one of {:.0e} rows",
+                1.0 / wrong
+            ),
+        );
+        self.entries(json!({
+            "trees": count,
+            "leaves": leaves,
+            "depth": depth,
+            "rotations": rotations,
+            "structure": "private",
+            "grid": all,
+            "grid_used": used,
+            "stated_error": stated_error,
+            "probability_error": probability_error,
+            "margin_deviations": margin,
+            "wrong_leaf_chance": wrong,
+        }));
+    }
+
+    /// Adds rows about the comparisons of trees.
+    fn trees(&mut self, trees: &TreesImport, imported: &Imported) {
+        self.unused(&trees.unused);
+        if imported.calibration.is_some() {
+            let words = format!(
+                "{} rows lead to the same leaves as in the file, in the clear",
+                trees.walked
+            );
+            self.row("compared", words);
+        }
+        if let Some(compared) = &trees.expected {
+            self.row("", format!("with --expect: {}", summary(compared)));
+        }
+        self.entries(json!({
+            "compared_rows": trees.walked,
+            "expected_rows": trees.expected.as_ref().map(|compared| compared.rows),
+        }));
+    }
+
+    /// Adds a row about columns that the model doesn't use.
+    fn unused(&mut self, unused: &[String]) {
+        if !unused.is_empty() {
+            let words = format!(
+                "columns that the model knows and doesn't use: {}",
+                unused.join(", ")
+            );
+            self.row("unused", words);
+        }
+        self.entries(json!({ "unused_columns": unused }));
     }
 
     /// Adds rows about a network.
@@ -351,6 +434,15 @@ impl Report {
     pub fn as_json(&self) -> Value {
         self.json.clone().into()
     }
+}
+
+/// Describes a comparison.
+fn summary(Compared { rows, largest, close }: &Compared) -> String {
+    let close = match close {
+        0 => String::new(),
+        close => format!(", {close} too close to call"),
+    };
+    format!("{rows} rows match, largest difference {largest:.1e}{close}")
 }
 
 /// Returns a number of things, whose plural is given.

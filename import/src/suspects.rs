@@ -1,6 +1,6 @@
 //! What may be wrong if a model answers otherwise than the caller's own predictions.
 
-use super::{Calibration, Fitted};
+use super::{Calibration, Fitted, trees::Ensemble};
 use blindscore_protocol::encoding::Step;
 use std::path::Path;
 
@@ -32,6 +32,18 @@ impl Suspects {
             arrays: extension == Some("safetensors"),
             converted: extension == Some("onnx"),
             joined: encoding.is_some_and(|encoding| encoding.steps.iter().any(joins)),
+        }
+    }
+
+    /// Finds them for an ensemble of trees.
+    pub(crate) fn of_trees(file: &Path, ensemble: &Ensemble, data: &Calibration, labels: bool) -> Self {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        let named = ensemble.columns.iter().all(|variable| variable.name.is_some());
+        Self {
+            by_position: ensemble.columns.len() > 1 && (!named || !data.has_header()),
+            named: labels,
+            converted: extension == Some("onnx"),
+            ..Self::default()
         }
     }
 

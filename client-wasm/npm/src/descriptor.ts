@@ -61,7 +61,7 @@ export interface ModelDescriptor {
    */
   classes?: string[];
   /** Link function from scores to probabilities or values. */
-  link: "softmax" | "sigmoid" | "one-vs-rest" | "exp" | "identity" | "mean" | "one-vs-one" | "votes";
+  link: "softmax" | "sigmoid" | "one-vs-rest" | "probability" | "exp" | "identity" | "mean" | "one-vs-one" | "votes";
   /** Models whose probabilities are averaged, for the link `mean`; the scores of the first come first. */
   members?: {
     link: "softmax" | "sigmoid" | "one-vs-rest" | "isotonic" | "identity";

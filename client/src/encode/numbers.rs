@@ -3,9 +3,28 @@
 use super::{Index, Slots, Tokens, listed, quoted};
 use blindscore_protocol::{
     descriptor::short,
-    encoding::{Categories, Function, MISSING_CATEGORY, Norm, Side, Step, Unknown},
+    encoding::{Branch, Categories, Decision, Function, MISSING_CATEGORY, Norm, Side, Step, Unknown},
 };
 use std::borrow::Cow;
+
+/// Returns the leaf that the numbers lead to. Decisions lead to later ones only, as was checked with
+/// the encoding.
+fn leaf(decisions: &[Decision], numbers: &[f64]) -> usize {
+    let mut place = 0;
+    loop {
+        let decision = &decisions[place];
+        let number = numbers[decision.of as usize];
+        let second = if number.is_nan() {
+            decision.missing
+        } else {
+            number > decision.threshold
+        };
+        match decision.branches[usize::from(second)] {
+            Branch::Decision(next) => place = next as usize,
+            Branch::Leaf(leaf) => return leaf as usize,
+        }
+    }
+}
 
 /// Runs a step and appends its results.
 ///
@@ -106,6 +125,11 @@ pub(super) fn run(step: &Step, index: Option<&Index>, slots: &mut Slots<'_>) -> 
                 number => f64::from(u8::from(number > *edge)),
             };
             slots.numbers.extend(edges.iter().map(above));
+        }
+        Step::Leaves { decisions } => {
+            slots.numbers.resize(first + decisions.len() + 1, 0.0);
+            let leaf = leaf(decisions, &slots.numbers);
+            slots.numbers[first + leaf] = 1.0;
         }
         Step::OneHot {
             of,

@@ -348,8 +348,10 @@ fn renumber(step: &mut Step, numbers: &HashMap<usize, usize>) {
         Step::Products { of } => of.iter_mut().for_each(list),
         Step::Piecewise { of, .. }
         | Step::Bins { of, .. }
+        | Step::Thermometer { of, .. }
         | Step::OneHot { of, .. }
         | Step::Lookup { of, .. }
         | Step::Counts { of, .. } => one(of),
+        Step::Leaves { decisions } => decisions.iter_mut().for_each(|decision| one(&mut decision.of)),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Imported, Kind, Request, ensure};
 use crate::{
-    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Suspects,
-    Wanted, agreement, boosted, choose, coefficients, compare, edges, isotonic, ngrams,
+    Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Stated,
+    Suspects, Wanted, agreement, boosted, choose, coefficients, compare, edges, isotonic, ngrams,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, settle, shared_or_own,
 };
@@ -22,7 +22,7 @@ pub const WIDEN: f64 = 0.25;
 pub const MAX_ERROR: f64 = 1e-3;
 /// Limit on measured errors, as a multiple of the stated error: seven deviations, where six are
 /// stated. No score exceeds it by chance.
-const MISSED: f64 = 7.0 / 6.0;
+pub(super) const MISSED: f64 = 7.0 / 6.0;
 
 /// Choices made for a linear model, and how it compares with other predictions.
 pub struct LinearImport {
@@ -56,6 +56,16 @@ pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, Impo
 }
 
 fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Imported, ImportError> {
+    let source = read(request, bytes, reading).map_err(ImportError::in_file(&request.file))?;
+    import_source(request, source)
+}
+
+/// Imports a model that was read already.
+pub(super) fn import_fitted(request: &Request, fitted: Fitted) -> Result<Imported, ImportError> {
+    import_source(request, Source { fitted, graph: None })
+}
+
+fn import_source(request: &Request, Source { fitted, graph }: Source) -> Result<Imported, ImportError> {
     let widen = request.widen.unwrap_or(WIDEN);
     ensure(widen >= 0.0 && widen.is_finite(), || {
         format!("--widen is {widen}, not a share of 0 or more")
@@ -65,7 +75,6 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
         format!("--max-error is {max_error}, not a share between 0 and 1")
     })?;
     let in_file = ImportError::in_file(&request.file);
-    let Source { fitted, graph } = read(request, bytes, reading).map_err(&in_file)?;
     let mut settled = settle(fitted.clone(), request.labels.as_deref(), request.task).map_err(&in_file)?;
     if fitted.unnamed && request.labels.is_none() && request.expect.is_none() {
         return Err(in_file(unnamed(&fitted)));
@@ -131,7 +140,7 @@ fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Import
     let expected = compare_with_expected(request, &fitted, &choice, data).map_err(&in_file)?;
     if data.is_some() {
         for compared in file.iter().chain(&expected) {
-            check_decided(compared, &choice)?;
+            check_decided([compared.close, compared.rows], &choice.stated())?;
         }
     }
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
@@ -174,15 +183,14 @@ const TELLING: f64 = 0.05;
 /// Refuses a model whose decisions are mostly within the error of its scores: there is nothing to
 /// compare then, and clients would get other decisions than the original's. If its probabilities are
 /// precise, they say that it is undecided, as the original's do.
-fn check_decided(compared: &Compared, choice: &Choice) -> Result<(), ImportError> {
-    let Compared { rows, close, .. } = *compared;
-    let telling = choice.probability_error().is_some_and(|error| error <= TELLING);
+pub(super) fn check_decided([close, rows]: [usize; 2], stated: &Stated<'_>) -> Result<(), ImportError> {
+    let telling = stated.probability().is_some_and(|error| error <= TELLING);
     ensure(telling || close as f64 <= UNDECIDED * rows as f64, || {
         format!(
             "{close} of {rows} rows are decided by less than the error of a score, {:.1e}: clients would decide them otherwise. The scores \
              of these rows are small beside those that the ranges of the features allow; scale the features before the model, with a \
              StandardScaler as the first step for instance, or leave out outliers of --calibrate",
-            choice.stated_error()
+            stated.largest()
         )
     })
 }
@@ -309,7 +317,11 @@ fn compare_with_expected(
         return Err(unnamed(fitted));
     }
     let suspects = Suspects::of(&request.file, fitted, data, request.labels.is_some());
-    Ok(Some(expected.compare(data.rows(), choice, &suspects)?))
+    Ok(Some(expected.compare(
+        data.rows(),
+        &choice.stated(),
+        &suspects,
+    )?))
 }
 
 /// Returns the error for a file without names of its classes.

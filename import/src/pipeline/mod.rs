@@ -2,10 +2,12 @@
 
 mod linear;
 mod network;
+mod trees;
 
 pub use linear::LinearImport;
+pub use trees::TreesImport;
 
-use crate::{Agreement, Calibration, ImportError, Network, TableOptions};
+use crate::{Agreement, Calibration, Grid, ImportError, Network, Structure, TableOptions};
 use blindscore_engine::{
     files,
     model::{MOST_FILE, Model, Registry},
@@ -24,6 +26,7 @@ pub mod defaults {
     pub use super::{
         linear::{CHECK_ROWS, MAX_ERROR, WIDEN},
         network::CHECK_ROWS as NETWORK_CHECK_ROWS,
+        trees::{CHECK_ROWS as TREES_CHECK_ROWS, MAX_SECONDS},
     };
     pub use crate::choice::PROBABILITY as MAX_PROBABILITY_ERROR;
 }
@@ -59,6 +62,12 @@ pub struct Request {
     pub max_error: Option<f64>,
     /// Number of calibration rows to score encrypted.
     pub check_rows: Option<usize>,
+    /// Where the structure of trees is.
+    pub structure: Option<Structure>,
+    /// Grid of trees whose structure is private.
+    pub grid: Option<Grid>,
+    /// Longest time that a row may take here, in seconds.
+    pub max_seconds: Option<f64>,
 }
 
 /// A finished import.
@@ -77,6 +86,8 @@ pub struct Imported {
 pub enum Kind {
     /// A linear model.
     Linear(Box<LinearImport>),
+    /// An ensemble of trees whose structure stays on the server.
+    Trees(Box<TreesImport>),
     /// A projection network.
     Network {
         /// Model as a server loads it.
@@ -91,6 +102,7 @@ impl Imported {
     pub fn model(&self) -> &Model {
         match &self.kind {
             Kind::Linear(linear) => &linear.choice.model,
+            Kind::Trees(trees) => &trees.model,
             Kind::Network { model, .. } => model,
         }
     }

@@ -1,8 +1,10 @@
 //! A fitted ensemble of decision trees, as its own library scores it.
 
+use crate::Calibration;
+use blindscore_client::Encoder;
 use blindscore_protocol::{
     descriptor::{Link, Task},
-    encoding::Encoding,
+    encoding::{Column, ColumnKind, Encoding, Slots, Step},
 };
 
 /// A fitted ensemble of decision trees and the other content of its file.
@@ -120,7 +122,10 @@ impl Ensemble {
             let leaf = tree.leaf(&self.columns, row);
             match tree.output {
                 Some(output) => scores[output] += leaf[0],
-                None => scores.iter_mut().zip(leaf).for_each(|(score, part)| *score += part),
+                None => scores
+                    .iter_mut()
+                    .zip(leaf)
+                    .for_each(|(score, part)| *score += part),
             }
         }
         scores
@@ -128,6 +133,29 @@ impl Ensemble {
 }
 
 impl Tree {
+    /// Returns what the leaves hold, in the order of the nodes.
+    pub(crate) fn leaves(&self) -> Vec<&[f64]> {
+        let nodes = self.nodes.iter();
+        let leaves = nodes.filter_map(|node| match node {
+            TreeNode::Leaf(numbers) => Some(numbers.as_slice()),
+            TreeNode::Split { .. } => None,
+        });
+        leaves.collect()
+    }
+
+    /// Returns the number of decisions on the longest path.
+    fn depth(&self) -> usize {
+        let mut depths = vec![0; self.nodes.len()];
+        for (place, node) in self.nodes.iter().enumerate() {
+            if let TreeNode::Split { branches, .. } = node {
+                for branch in branches {
+                    depths[*branch] = depths[place] + 1;
+                }
+            }
+        }
+        depths.into_iter().max().unwrap_or(0)
+    }
+
     /// Returns the leaf of a row.
     pub fn leaf(&self, columns: &[Variable], row: &[f64]) -> &[f64] {
         let mut place = 0;
@@ -171,5 +199,91 @@ impl Test {
             // The readers give tests that fit their variables.
             _ => false,
         }
+    }
+}
+
+impl Ensemble {
+    /// Returns the encoding in front of the trees, and the slot of each variable. Without one, the
+    /// variables are the record's columns; if these have names, those that no tree uses are left out.
+    pub(crate) fn public_part(&self) -> (Encoding, Vec<usize>) {
+        if let Some(encoding) = &self.encoding {
+            return (encoding.clone(), encoding.features.iter().collect());
+        }
+        let used = self.used();
+        let mut columns = Vec::new();
+        let slots = self.columns.iter().zip(used).map(|(variable, used)| {
+            let kept = used || variable.name.is_none();
+            if kept {
+                columns.push(Column {
+                    name: variable.name.clone(),
+                    kind: ColumnKind::Number,
+                    single: variable.single,
+                });
+            }
+            // That of a column that is left out is read by nothing.
+            columns.len().saturating_sub(1)
+        });
+        let slots = slots.collect();
+        let encoding = Encoding {
+            columns,
+            steps: Vec::new(),
+            features: Slots::default(),
+        };
+        (encoding, slots)
+    }
+
+    /// Returns for each variable whether a tree decides about it.
+    fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.columns.len()];
+        for node in self.trees.iter().flat_map(|tree| &tree.nodes) {
+            if let TreeNode::Split { variable, .. } = node {
+                used[*variable] = true;
+            }
+        }
+        used
+    }
+
+    /// Returns the names of the columns that clients needn't have, because no tree uses them.
+    pub(crate) fn unused_columns(&self) -> Vec<String> {
+        let left_out = self.columns.iter().zip(self.used());
+        let left_out = left_out.filter(|(_, used)| !used && self.encoding.is_none());
+        let names = left_out.filter_map(|(variable, _)| variable.name.clone());
+        self.unused.iter().cloned().chain(names).collect()
+    }
+
+    /// Returns the numbers of the variables for each record, NaN for missing ones.
+    pub(crate) fn inputs(&self, data: &Calibration) -> Vec<Vec<f64>> {
+        let (mut encoding, slots) = self.public_part();
+        let first = encoding.columns.len() + encoding.steps.iter().map(Step::results).sum::<usize>();
+        let (count, of): (usize, Slots) = (slots.len(), slots.into_iter().collect());
+        // A feature can't be missing: one more says whether it is.
+        encoding.steps.push(Step::Missing { of: of.clone() });
+        encoding.steps.push(Step::Impute {
+            of,
+            values: vec![0.0; count],
+        });
+        encoding.features = (first..first + 2 * count).collect();
+        let encoder = Encoder::of(&encoding);
+        let row = |row: usize| {
+            // Records that were read have features.
+            let features = encoder.encode(&data.record(row)).ok();
+            let features = features.as_ref().map_or(&[][..], |features| features.as_slice());
+            let (missing, numbers) = features.split_at(count.min(features.len()));
+            let number = |(number, missing): (&f64, &f64)| if *missing == 1.0 { f64::NAN } else { *number };
+            numbers.iter().zip(missing).map(number).collect()
+        };
+        (0..data.rows().len()).map(row).collect()
+    }
+
+    /// Returns whether a tree compares a variable with a threshold.
+    pub(crate) fn compares(&self, variable: usize) -> bool {
+        matches!(self.columns[variable].kind, VariableKind::Number { .. }) && self.used()[variable]
+    }
+
+    /// Returns the number of trees, of their leaves, and of decisions on the longest path.
+    pub(crate) fn size(&self) -> [usize; 3] {
+        let leaves = self.trees.iter().map(|tree| tree.leaves().len()).sum();
+        let depth = self.trees.iter().map(Tree::depth).max().unwrap_or(0);
+        [self.trees.len(), leaves, depth]
     }
 }

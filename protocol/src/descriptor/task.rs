@@ -35,7 +35,10 @@ impl Task {
                 Link::Softmax
                 | Link::OneVsRest
                 | Link::Probability
-                | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes,
+                | Link::Isotonic
+                | Link::Mean
+                | Link::OneVsOne
+                | Link::Votes,
                 _,
                 _,
             ) => Some(Self::Classification),

@@ -1,7 +1,7 @@
 //! Checks of an encoding from outside: every slot that a step reads is there and of its kind, every
 //! list has its length, and cost and size are bounded.
 
-use super::{Categories, Column, ENCODING_BYTES, Encoding, Slots, Step, Unknown, Words};
+use super::{Categories, Column, ENCODING_BYTES, Encoding, Slots, Step, Unknown, Words, tree};
 use crate::{
     decimal::short,
     descriptor::{FEATURES, TEXT_BYTES},
@@ -171,6 +171,7 @@ impl Step {
             | Self::Power { of, .. }
             | Self::YeoJohnson { of, .. }
             | Self::Normalise { of, .. } => of.len(),
+            Self::Leaves { decisions } => decisions.len(),
             Self::Piecewise { .. }
             | Self::Bins { .. }
             | Self::Thermometer { .. }
@@ -209,6 +210,7 @@ impl Step {
                 let rising = edges.windows(2).all(|pair| pair[0] < pair[1]);
                 (!rising).then(|| "has edges that don't rise".to_owned())
             }
+            Self::Leaves { decisions } => tree::problem(decisions),
             Self::OneHot { categories, .. } => categories.problem(),
             Self::Lookup {
                 categories, values, ..
@@ -254,6 +256,7 @@ impl Step {
             Self::Piecewise { x, y, .. } => x.iter().chain(y).copied().collect(),
             Self::Bins { edges, missing, .. } => edges.iter().chain(missing).copied().collect(),
             Self::Thermometer { edges, .. } => edges.clone(),
+            Self::Leaves { decisions } => decisions.iter().map(|decision| decision.threshold).collect(),
             Self::OneHot {
                 categories: known,
                 unknown: other,
@@ -303,6 +306,8 @@ impl Step {
         bytes
             + match self {
                 Self::Products { of } => of.iter().map(slots_bytes).sum(),
+                // Four whole numbers of up to ten digits and their commas, and brackets.
+                Self::Leaves { decisions } => 48 * decisions.len(),
                 Self::Impute { of, .. }
                 | Self::Missing { of }
                 | Self::Affine { of, .. }

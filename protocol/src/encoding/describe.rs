@@ -94,6 +94,7 @@ impl Encoding {
                 };
                 format!("{} = {}", one(*of), category.unwrap_or_default())
             }
+            Step::Leaves { .. } => format!("leaf {} of a tree", place + 1),
             Step::Lookup { of, .. } => format!("number of {}", one(*of)),
             Step::Counts { of, vocabulary, .. } => {
                 let word = vocabulary

@@ -16,6 +16,7 @@ mod numbers;
 mod read;
 mod slots;
 mod step;
+mod tree;
 mod words;
 
 pub use check::EncodingError;
@@ -23,6 +24,7 @@ pub use numbers::{Function, Norm, Side};
 pub(crate) use read::encoding;
 pub use slots::Slots;
 pub use step::{Categories, MISSING_CATEGORY, Step, Unknown};
+pub use tree::{Branch, Decision};
 pub use words::{Split, Words};
 
 use serde::Serialize;
@@ -122,6 +124,7 @@ impl Encoding {
         let mut slots = vec![None; self.columns.len()];
         for (place, step) in self.steps.iter().enumerate() {
             let group = match step {
+                Step::Leaves { .. } => Some((place, step.results())),
                 Step::OneHot { unknown, .. } => match unknown {
                     Unknown::Refuse => Some((place, step.results())),
                     // Then no run is long enough to be certain.

@@ -1,7 +1,8 @@
 //! Reading of encodings from JSON.
 
 use super::{
-    Categories, Column, ColumnKind, Encoding, Function, Norm, Side, Slots, Split, Step, Unknown, Words,
+    Branch, Categories, Column, ColumnKind, Decision, Encoding, Function, Norm, Side, Slots, Split, Step,
+    Unknown, Words,
 };
 use crate::json::{Fields, Json, shown};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -175,6 +176,9 @@ fn of_name(name: &str, fields: &mut Fields) -> Step {
             values: numbers(fields, "values"),
             unknown: other(fields),
         },
+        "leaves" => Step::Leaves {
+            decisions: fields.field("decisions", |decisions| decisions.each(decision)),
+        },
         "normalise" => Step::Normalise {
             of: of(fields),
             norm: fields.field_or("norm", norm, Norm::Max),
@@ -199,6 +203,29 @@ fn of_name(name: &str, fields: &mut Fields) -> Step {
             Step::Missing { of: Slots::default() }
         }
     }
+}
+
+fn decision(json: Json) -> Result<Decision, String> {
+    let numbers = json.numbers()?;
+    let read = |numbers: &[f64]| {
+        let &[of, threshold, first, second, missing] = numbers else {
+            return None;
+        };
+        let Some(Branch::Decision(of)) = Branch::of(of) else {
+            return None;
+        };
+        Some(Decision {
+            of,
+            threshold,
+            branches: [Branch::of(first)?, Branch::of(second)?],
+            missing: match missing {
+                0.0 => false,
+                1.0 => true,
+                _ => return None,
+            },
+        })
+    };
+    read(&numbers).ok_or_else(|| "expected a slot, a threshold, two branches, and 0 or 1".to_owned())
 }
 
 fn function(json: Json) -> Result<Function, String> {
@@ -245,6 +272,7 @@ mod tests {
             json!({ "thermometer": { "from": 0, "edges": [0.5], "missing": true } }),
             json!({ "one-hot": { "from": 0, "categories": { "texts": ["a"] }, "unknown": "refuse" } }),
             json!({ "lookup": { "from": 0, "categories": { "numbers": [0.5] }, "values": [0.5], "unknown": { "value": 0.5 } } }),
+            json!({ "leaves": { "decisions": [[0, 0.5, 1, -3, 1], [0, -2.5, -1, -2, 0]] } }),
             json!({ "normalise": { "of": [[0, 1]], "norm": "l2" } }),
             json!({ "counts": {
                 "from": 0, "words": { "lowercase": true, "split": { "words": 2 }, "ngrams": [1, 2], "stop": ["a"] },

@@ -1,6 +1,6 @@
 //! Steps of an encoding.
 
-use super::{Function, Norm, Side, Slots, Words};
+use super::{Decision, Function, Norm, Side, Slots, Words};
 use serde::Serialize;
 
 /// Values that a cell is compared with: all texts, or all numbers.
@@ -182,6 +182,15 @@ pub enum Step {
         /// What becomes of other cells.
         unknown: Unknown,
     },
+    /// 1 for the leaf of a decision tree that the numbers lead to, 0 for its other leaves. A decision is
+    /// a list of five numbers: the slot it reads, a threshold, where a number of at most that leads,
+    /// where others lead, and 1 if a missing number leads there too. Decisions are counted from 0, the
+    /// root; leaves are -1, -2 and so on.
+    Leaves {
+        /// Decisions, the root first. There is one more leaf.
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<f64>>))]
+        decisions: Vec<Decision>,
+    },
     /// The numbers divided by their norm.
     Normalise {
         /// Numbers.
@@ -222,6 +231,7 @@ impl Step {
             Self::Thermometer { .. } => "thermometer",
             Self::OneHot { .. } => "one-hot",
             Self::Lookup { .. } => "lookup",
+            Self::Leaves { .. } => "leaves",
             Self::Normalise { .. } => "normalise",
             Self::Counts { .. } => "counts",
         }
@@ -242,6 +252,7 @@ impl Step {
             Self::Products { of } => of.len(),
             Self::Piecewise { .. } | Self::Bins { .. } | Self::Lookup { .. } => 1,
             Self::Thermometer { edges, .. } => edges.len(),
+            Self::Leaves { decisions } => decisions.len() + 1,
             Self::OneHot { categories, .. } => categories.len(),
             Self::Counts { vocabulary, .. } => vocabulary.len(),
         }
@@ -250,7 +261,7 @@ impl Step {
     /// Returns whether the step gives numbers for missing cells.
     pub fn takes_missing(&self) -> bool {
         match self {
-            Self::Impute { .. } | Self::Missing { .. } => true,
+            Self::Impute { .. } | Self::Missing { .. } | Self::Leaves { .. } => true,
             Self::Bins { missing, .. } => missing.is_some(),
             Self::Thermometer { missing, .. } => *missing,
             Self::OneHot {
@@ -266,7 +277,7 @@ impl Step {
     /// Returns the interval that contains every result, if it follows from the step alone.
     pub fn interval(&self) -> Option<(f64, f64)> {
         match self {
-            Self::Missing { .. } | Self::Thermometer { .. } => Some((0.0, 1.0)),
+            Self::Missing { .. } | Self::Thermometer { .. } | Self::Leaves { .. } => Some((0.0, 1.0)),
             Self::OneHot { unknown, .. } => match unknown {
                 Unknown::Value(value) => Some((value.min(0.0), value.max(1.0))),
                 Unknown::Refuse => Some((0.0, 1.0)),
@@ -312,6 +323,11 @@ impl Step {
             }
             Self::OneHot { of, categories, .. } | Self::Lookup { of, categories, .. } => {
                 visit(*of as usize, matches!(categories, Categories::Texts(_)));
+            }
+            Self::Leaves { decisions } => {
+                decisions
+                    .iter()
+                    .for_each(|decision| visit(decision.of as usize, false));
             }
             Self::Counts { of, .. } => visit(*of as usize, true),
         }

@@ -1,7 +1,10 @@
 //! What queries cost, by model.
 
 use super::estimate::Estimate;
-use blindscore_engine::model::Registry;
+use blindscore_engine::{
+    Engine,
+    model::{Model, Registry},
+};
 use blindscore_protocol::ids::ModelId;
 use std::{
     collections::HashMap,
@@ -11,6 +14,22 @@ use std::{
 
 /// Cost estimate until the first query has been measured.
 const FIRST_GUESS: Duration = Duration::from_millis(50);
+/// Cost of a blind rotation on one core until then.
+const ROTATION: Duration = Duration::from_micros(2_500);
+
+/// Returns the cost estimate of a model that no query has been measured of. Trees take from a few
+/// rotations to thousands, so that theirs are counted.
+fn first_guess(engine: &Engine) -> Duration {
+    match engine {
+        Engine::Forest(forest) => {
+            let rotations = u32::try_from(forest.rotations()).unwrap_or(u32::MAX);
+            // All threads of the pool share them.
+            let threads = u32::try_from(engine.threads().max(1)).unwrap_or(1);
+            ROTATION.saturating_mul(rotations) / threads
+        }
+        Engine::Linear(_) | Engine::Network(_) => FIRST_GUESS,
+    }
+}
 
 /// Estimated pool time per query, by model.
 #[derive(Default)]
@@ -18,16 +37,17 @@ pub(super) struct Costs(RwLock<HashMap<ModelId, Arc<Estimate>>>);
 
 impl Costs {
     /// Returns the estimate of a model. It starts as a guess, which the model's queries correct.
-    pub(super) fn of(&self, model: ModelId) -> Arc<Estimate> {
+    pub(super) fn of(&self, model: &Model) -> Arc<Estimate> {
+        let id = model.descriptor().id;
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(estimate) = known.get(&model) {
+        if let Some(estimate) = known.get(&id) {
             return estimate.clone();
         }
         drop(known);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known
-            .entry(model)
-            .or_insert_with(|| Arc::new(Estimate::new(FIRST_GUESS)))
+            .entry(id)
+            .or_insert_with(|| Arc::new(Estimate::new(first_guess(model.engine()))))
             .clone()
     }
 

@@ -144,7 +144,7 @@ impl Scorer {
         count: usize,
     ) -> Result<Admitted<'_>, NotScored> {
         let arrived = Instant::now();
-        let cost = self.costs.of(model.descriptor().id).get();
+        let cost = self.costs.of(model).get();
         let expected = cost * u32::try_from(count).unwrap_or(u32::MAX) + self.cache.cost(&key);
         let admission = self.pool.admit(count, expected).map_err(NotScored::QueueFull)?;
         Ok(Admitted {
@@ -232,7 +232,7 @@ impl Ready<'_> {
             Err(NotRun::Late) => return Err(scorer.late()),
             Err(error) => return Err(NotScored::NotRun(error)),
         };
-        let cost = scorer.costs.of(model.descriptor().id);
+        let cost = scorer.costs.of(&model);
         scorer.pool.learn(&cost, width, done.ran, count);
         let name = model.descriptor().name.clone();
         histogram!(telemetry::QUEUE_SECONDS).record(done.waited);
