@@ -1,7 +1,7 @@
 //! Tests of the steps, against values worked out by hand or by scikit-learn.
 
 use super::*;
-use blindscore_protocol::encoding::{Function, Norm, Side, Slots as Of, Split, Words};
+use blindscore_protocol::encoding::{Branch, Decision, Function, Norm, Side, Slots as Of, Split, Words};
 use proptest::prelude::*;
 
 fn column(name: &str, kind: ColumnKind) -> Column {
@@ -193,6 +193,64 @@ fn numbers_on_an_edge_are_in_the_bin_that_the_encoding_names() {
         error,
         "column \"a\": is empty, and the model has no value for that"
     );
+}
+
+#[test]
+fn a_thermometer_has_a_bit_for_each_edge_below() {
+    let step = |missing| Step::Thermometer {
+        of: 0,
+        edges: vec![1.0, 2.0, 3.0],
+        missing,
+    };
+    let above = 2f64.next_up();
+    for (value, bits) in [
+        (0.5, [0.0, 0.0, 0.0]),
+        (2.0, [1.0, 0.0, 0.0]),
+        (above, [1.0, 1.0, 0.0]),
+        (9.0, [1.0, 1.0, 1.0]),
+    ] {
+        assert_eq!(
+            run(vec![step(false)], value, 0.0, "x"),
+            Ok(bits.to_vec()),
+            "{value}"
+        );
+    }
+    assert_eq!(run(vec![step(true)], f64::NAN, 0.0, "x"), Ok(vec![0.0; 3]));
+    let error = run(vec![step(false)], f64::NAN, 0.0, "x").unwrap_err();
+    assert!(
+        error.contains("is empty, and the model has no value for that"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_tree_leads_to_one_leaf() {
+    // a <= 1 ? (b <= 5 ? leaf 2 : leaf 0) : leaf 1; a missing `a` goes on to `b`, a missing `b` to leaf 0.
+    let decision = |of, threshold, branches, missing| Decision {
+        of,
+        threshold,
+        branches,
+        missing,
+    };
+    let step = || Step::Leaves {
+        decisions: vec![
+            decision(0, 1.0, [Branch::Decision(1), Branch::Leaf(1)], false),
+            decision(1, 5.0, [Branch::Leaf(2), Branch::Leaf(0)], true),
+        ],
+    };
+    let nan = f64::NAN;
+    for (a, b, leaf) in [
+        (1.0, 5.0, 2),
+        (1f64.next_up(), 5.0, 1),
+        (1.0, 5f64.next_up(), 0),
+        (nan, 4.0, 2),
+        (0.0, nan, 0),
+        (nan, nan, 0),
+    ] {
+        let mut leaves = vec![0.0; 3];
+        leaves[leaf] = 1.0;
+        assert_eq!(run(vec![step()], a, b, "x"), Ok(leaves), "{a}, {b}");
+    }
 }
 
 #[test]

@@ -81,3 +81,54 @@ pub(super) fn problem(decisions: &[Decision]) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::encoding::Encoding;
+    use serde_json::{Value, json};
+
+    /// Returns why a tree of one column, and two leaves, is refused.
+    fn refusal(tree: &Value) -> String {
+        let json = json!({
+            "columns": [{ "kind": "number" }],
+            "steps": [{ "leaves": { "decisions": tree } }],
+            "features": [[1, 2]],
+        });
+        let encoding: Result<Encoding, _> = serde_json::from_value(json);
+        let checked = encoding
+            .map_err(|error| error.to_string())
+            .and_then(|encoding| encoding.check(2).map_err(|error| error.to_string()));
+        checked.err().unwrap_or_default()
+    }
+
+    #[test]
+    fn trees_that_lead_nowhere_are_refused() {
+        assert_eq!(refusal(&json!([[0, 0.5, -1, -2, 0]])), "");
+        for (tree, words) in [
+            (json!([]), "has no decisions"),
+            (json!([[0, 0.5, 0, -1, 0]]), "no place of its own"),
+            (json!([[0, 0.5, 1, -1, 0]]), "no place of its own"),
+            (json!([[0, 0.5, -1, -1, 0]]), "no place of its own"),
+            (json!([[0, 0.5, -1, -3, 0]]), "no place of its own"),
+            (json!([[0, 0.5, -1, -4294967295.0, 0]]), "no place of its own"),
+            (
+                json!([[0, 0.5, 1, -1, 0], [0, 0.5, 1, -2, 0]]),
+                "no place of its own",
+            ),
+            (
+                json!([[0, 0.5, 1, -1, 0], [0, 0.5, 0, -2, 0]]),
+                "no place of its own",
+            ),
+            (json!([[1, 0.5, -1, -2, 0]]), "reads slot 1"),
+            (json!([[0, 0.5, -1.5, -2, 0]]), "expected a slot, a threshold"),
+            (json!([[0, 0.5, -1e10, -2, 0]]), "expected a slot, a threshold"),
+            (json!([[0, 0.5, -1, -2, 2]]), "expected a slot, a threshold"),
+            (json!([[0, 0.5, -1, -2]]), "expected a slot, a threshold"),
+            (json!([[-1, 0.5, -1, -2, 0]]), "expected a slot, a threshold"),
+            (json!([[0, 1e301, -1, -2, 0]]), "has the number 1e301"),
+        ] {
+            let refusal = refusal(&tree);
+            assert!(refusal.contains(words), "{tree}: {refusal}");
+        }
+    }
+}
