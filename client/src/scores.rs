@@ -106,6 +106,7 @@ fn apply(link: Link, scores: &[f64]) -> Vec<f64> {
     let sigmoids = || scores.iter().copied().map(sigmoid).collect::<Vec<f64>>();
     match link {
         Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes => Vec::new(),
+        Link::Probability => scores.to_vec(),
         Link::Sigmoid => sigmoids(),
         Link::OneVsRest => normalised(sigmoids()),
         Link::Softmax => {

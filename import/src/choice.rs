@@ -196,6 +196,7 @@ fn mean_error(
 const fn slope(link: Link) -> Option<f64> {
     match link {
         Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes => None,
+        Link::Probability => Some(1.0),
         Link::Sigmoid => Some(0.25),
         Link::Softmax | Link::OneVsRest => Some(0.25 * std::f64::consts::SQRT_2),
     }

@@ -269,6 +269,9 @@ fn outputs_of(
         (Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes, _) => {
             return refuse(format!("--link {} is for several models in one", link.name()));
         }
+        (Link::Probability, _) => {
+            return refuse(format!("--link {} is for forests", link.name()));
+        }
     };
     let two = (link == Link::Sigmoid && count == 1).then(|| ["0", "1"].map(str::to_owned).to_vec());
     Ok(Fitted {

@@ -44,6 +44,7 @@ mod settle;
 mod suspects;
 mod table;
 mod tensors;
+pub mod trees;
 mod xgboost;
 
 pub use agreement::Agreement;

@@ -28,6 +28,8 @@ pub enum Link {
     /// One score for each pair of classes, as for [`Self::OneVsOne`]; between equally many votes the
     /// first class wins, as in LIBSVM. No probabilities.
     Votes,
+    /// The scores are probabilities already: one of several classes, such as the mean over a forest.
+    Probability,
     /// No probabilities: scores are the result (regression), or decide without them (support vector
     /// machines).
     Identity,
@@ -45,6 +47,7 @@ impl Link {
             Self::Mean => "mean",
             Self::OneVsOne => "one-vs-one",
             Self::Votes => "votes",
+            Self::Probability => "probability",
             Self::Identity => "identity",
         }
     }

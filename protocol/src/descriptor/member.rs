@@ -38,7 +38,7 @@ impl Member {
             Link::Sigmoid => self.scores == 1 && classes == 2,
             Link::Softmax | Link::OneVsRest => self.scores == classes && classes > 1,
             Link::Identity => self.scores == classes && classes > 1 || self.scores == 1 && classes == 2,
-            Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes => false,
+            Link::Exp | Link::Mean | Link::OneVsOne | Link::Votes | Link::Probability => false,
         }
     }
 

@@ -32,7 +32,13 @@ impl Task {
         match (link, outputs, named_classes) {
             (_, _, true)
             | (
-                Link::Softmax | Link::OneVsRest | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes,
+                Link::Softmax
+                | Link::OneVsRest
+                | Link::Isotonic
+                | Link::Mean
+                | Link::OneVsOne
+                | Link::Votes
+                | Link::Probability,
                 _,
                 _,
             ) => Some(Self::Classification),

@@ -142,7 +142,7 @@ impl Node<'_> {
                 ..scores.clone()
             })),
             // These add up to one already.
-            Some(Link::Softmax | Link::OneVsRest) => Ok(Value::Scores(scores.clone())),
+            Some(Link::Softmax | Link::OneVsRest | Link::Probability) => Ok(Value::Scores(scores.clone())),
             Some(Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes)
             | None => self.refuse(self.what_it_gets()),
         }
