@@ -1,57 +1,13 @@
-//! Files of boosted trees, which aren't served, told by their content.
+//! Refusals of boosted trees where a linear model is read.
 
-use crate::ImportError;
+use crate::{ImportError, trees::Library};
 
-/// Bytes in which a mark is looked for, from the start of a file: those of the first tree are not far.
+/// Bytes in which a mark is looked for, from the start of a file.
 const SEARCHED: usize = 1_000_000;
-
-/// A library's files: how they begin, and what else is in them near their start.
-struct Library {
-    name: &'static str,
-    begins: &'static str,
-    has: &'static str,
-}
-
-const LIBRARIES: [Library; 6] = [
-    // JSON and universal binary JSON.
-    Library {
-        name: "a model of decision trees (XGBoost)",
-        begins: "{",
-        has: "gbtree_model_param",
-    },
-    Library {
-        name: "a model of decision trees (XGBoost)",
-        begins: "binf",
-        has: "gbtree",
-    },
-    Library {
-        name: "a model of decision trees (LightGBM)",
-        begins: "tree",
-        has: "num_tree_per_iteration",
-    },
-    Library {
-        name: "a model of decision trees (LightGBM)",
-        begins: "{",
-        has: "\"tree_info\"",
-    },
-    Library {
-        name: "a model of decision trees (CatBoost)",
-        begins: "CBM1",
-        has: "CBM1",
-    },
-    Library {
-        name: "a model of decision trees (CatBoost)",
-        begins: "{",
-        has: "\"oblivious_trees\"",
-    },
-];
 
 /// Returns the refusal of a file of boosted trees, if it is one.
 pub(crate) fn trees(bytes: &[u8]) -> Option<ImportError> {
-    let start = &bytes[..bytes.len().min(SEARCHED)];
-    let has = |text: &str| start.windows(text.len()).any(|found| found == text.as_bytes());
-    let is_of = |library: &&Library| start.starts_with(library.begins.as_bytes()) && has(library.has);
-    LIBRARIES.iter().find(is_of).map(|library| refused(library.name))
+    Library::of(bytes).map(|library| refused(library.words()))
 }
 
 /// Returns the refusal of boosted trees.

@@ -4,7 +4,7 @@ use crate::{Fitted, ImportError, boosted, ebm, xgboost};
 use serde_json::Value;
 
 /// Largest JSON file, in bytes: parsed, it takes many times as much memory.
-const MOST_JSON: usize = 20_000_000;
+pub(crate) const MOST_JSON: usize = 20_000_000;
 
 /// Reads a model from JSON: an explainable boosting machine of the library `interpret`, or a linear
 /// booster of XGBoost.
@@ -26,7 +26,7 @@ pub fn read_json(bytes: &[u8]) -> Result<Fitted, ImportError> {
         return ebm::read(ebm);
     }
     if let Some(learner) = json.get("learner") {
-        return xgboost::read(learner);
+        return xgboost::linear(learner);
     }
     Err(boosted::trees(bytes).unwrap_or_else(|| {
         ImportError::Options(

@@ -128,13 +128,33 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         .extension()
         .is_some_and(|found| found == "safetensors");
     if is_safetensors && Network::is_in(&bytes) {
-        network::import(request, &bytes).map_err(in_file)
-    } else {
-        linear::import(request, bytes)
+        request.refuse_trees_options()?;
+        return network::import(request, &bytes).map_err(in_file);
+    }
+    match crate::trees::read(&bytes).filter(|_| !is_safetensors) {
+        Some(ensemble) => trees::import(request, ensemble.map_err(in_file)?),
+        None => {
+            request.refuse_trees_options()?;
+            linear::import(request, bytes)
+        }
     }
 }
 
 impl Request {
+    /// Refuses options that only trees have.
+    fn refuse_trees_options(&self) -> Result<(), ImportError> {
+        let options = [
+            ("--structure", self.structure.is_some()),
+            ("--grid", self.grid.is_some()),
+            ("--max-seconds", self.max_seconds.is_some()),
+        ];
+        options.into_iter().try_for_each(|(option, given)| {
+            ensure(!given, || {
+                format!("{option} is for trees, and the file holds none")
+            })
+        })
+    }
+
     fn check_labels(&self) -> Result<(), ImportError> {
         let mut seen = HashSet::new();
         match self

@@ -80,14 +80,19 @@ impl Bits {
                 }
                 VariableKind::Category { categories } => {
                     used += categories.len();
-                    add(
-                        Step::OneHot {
+                    let (known, missing) = known(categories);
+                    if !known.is_empty() {
+                        let one_hot = Step::OneHot {
                             of: slot as u32,
-                            categories: Categories::Numbers(categories.clone()),
+                            categories: Categories::Numbers(known),
                             unknown: Unknown::Value(0.0),
-                        },
-                        true,
-                    );
+                        };
+                        add(one_hot, true);
+                    }
+                    if missing {
+                        let of = [slot].into_iter().collect();
+                        add(Step::Missing { of }, true);
+                    }
                     (Vec::new(), categories.len())
                 }
             };
@@ -117,6 +122,14 @@ impl Bits {
                 .map_err(|error| ImportError::Graph(format!("the trees can't be served: {error}")))?,
             grid: [used, count],
         })
+    }
+}
+
+/// Returns the categories that are numbers, and whether a missing one is the last.
+pub(super) fn known(categories: &[f64]) -> (Vec<f64>, bool) {
+    match categories.split_last() {
+        Some((last, known)) if last.is_nan() => (known.to_vec(), true),
+        _ => (categories.to_vec(), false),
     }
 }
 

@@ -55,8 +55,8 @@ pub enum VariableKind {
     },
     /// One of several categories, which trees look up in sets.
     Category {
-        /// Categories by their number in sets, as whole numbers; one that isn't among them, or is
-        /// missing, is in no set.
+        /// Categories by their number in sets, as whole numbers; the last may be NaN, which a missing
+        /// one is. One that isn't among them is in no set.
         categories: Vec<f64>,
     },
 }
@@ -193,7 +193,8 @@ impl Test {
                 }
             }
             (Self::Among(set), VariableKind::Category { categories }) => {
-                let place = categories.iter().position(|category| *category == value);
+                let is_it = |category: &f64| *category == value || category.is_nan() && value.is_nan();
+                let place = categories.iter().position(is_it);
                 place.is_some_and(|place| set.binary_search(&place).is_ok())
             }
             // The readers give tests that fit their variables.

@@ -1,6 +1,9 @@
 //! The public structure: clients walk the trees, and the server adds up the leaves.
 
-use super::ensemble::{Ensemble, Missing, Test, Tree, TreeNode, VariableKind};
+use super::{
+    bits::known,
+    ensemble::{Ensemble, Missing, Test, Tree, TreeNode, VariableKind},
+};
 use crate::{Fitted, ImportError, bounds::MOST_SLOTS};
 use blindscore_protocol::{
     descriptor::FEATURES,
@@ -198,14 +201,32 @@ impl<'e> Walks<'e> {
             VariableKind::Category { categories } => categories.clone(),
             VariableKind::Number { .. } => Vec::new(),
         };
-        let values =
-            (0..categories.len()).map(|place| f64::from(u8::from(set.binary_search(&place).is_ok())));
-        let slot = self.step(Step::Lookup {
-            of: self.slots[variable] as u32,
-            values: values.collect(),
-            categories: Categories::Numbers(categories),
-            unknown: Unknown::Value(0.0),
+        let is_in = |place: usize| f64::from(u8::from(set.binary_search(&place).is_ok()));
+        let (known, missing) = known(&categories);
+        let of = self.slots[variable];
+        let missing = missing && set.binary_search(&known.len()).is_ok();
+        let looked_up = (!known.is_empty()).then(|| {
+            self.step(Step::Lookup {
+                of: of as u32,
+                values: (0..known.len()).map(is_in).collect(),
+                categories: Categories::Numbers(known),
+                unknown: Unknown::Value(0.0),
+            })
         });
+        let is_missing = (missing || looked_up.is_none()).then(|| {
+            self.step(Step::Missing {
+                of: [of].into_iter().collect(),
+            })
+        });
+        let slot = match (looked_up, is_missing) {
+            (Some(looked_up), Some(missing)) => self.step(Step::Sums {
+                of: [looked_up, missing].into_iter().collect(),
+                weights: vec![vec![1.0, 1.0]],
+                offset: vec![0.0],
+            }),
+            // A set of a missing category alone, or without it.
+            (looked_up, is_missing) => looked_up.or(is_missing).unwrap_or(of),
+        };
         self.sets.insert(key, slot);
         slot
     }

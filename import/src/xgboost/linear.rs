@@ -4,77 +4,61 @@
 //! Such a model adds a bias, the weighted features and the margin of its base score. A missing value
 //! adds nothing, as if it were 0.
 
+use super::{FORMAT, Learner};
 use crate::{Fitted, ImportError, boosted, quoted};
 use blindscore_protocol::{
-    descriptor::{FEATURES, Link, OUTPUTS, Task},
+    descriptor::Link,
     encoding::{Column, ColumnKind, Encoding, Step},
 };
 use serde_json::Value;
 
-/// What the objective makes of a margin.
-#[derive(Clone, Copy)]
-struct Objective {
-    link: Link,
-    task: Task,
-    /// Margin of a base score, which XGBoost gives in the units of the predictions.
-    margin: fn(f64) -> f64,
-}
-
 /// Reads the `learner` of a file.
 pub(crate) fn read(learner: &Value) -> Result<Fitted, ImportError> {
-    let booster = field(learner, "gradient_booster")?;
-    match text(booster, "name")? {
+    let booster = FORMAT.field(learner, "gradient_booster")?;
+    match FORMAT.text(booster, "name")? {
         "gblinear" => {}
         "gbtree" | "dart" => return Err(boosted::refused("a model of decision trees (XGBoost)")),
-        other => return refuse(format!("its booster is {}; gblinear is served", quoted(other))),
+        other => return FORMAT.refuse(format!("its booster is {}; gblinear is served", quoted(other))),
     }
-    let objective = objective(text(field(learner, "objective")?, "name")?)?;
-    let parameters = field(learner, "learner_model_param")?;
-    let features = count(parameters, "num_feature")?;
-    if !FEATURES.contains(&features) {
-        return refuse(format!(
-            "it has {features} features; {} to {} are allowed",
-            FEATURES.start(),
-            FEATURES.end()
-        ));
+    let Learner {
+        objective,
+        features,
+        outputs,
+        names,
+        base,
+        ..
+    } = Learner::read(learner)?;
+    if objective.link != Link::Softmax && outputs > 1 {
+        return FORMAT.refuse("it has several targets: fit a model for each");
     }
-    if parameters.get("num_target").is_some() && count(parameters, "num_target")? > 1 {
-        return refuse("it has several targets: fit a model for each");
-    }
-    let outputs = match objective.link {
-        Link::Softmax => count(parameters, "num_class")?,
-        _ => 1,
-    };
-    if !OUTPUTS.contains(&outputs) || objective.link == Link::Softmax && outputs < 2 {
-        return refuse(format!(
-            "it has {outputs} classes; 2 to {} are allowed",
-            OUTPUTS.end()
-        ));
+    if learner.get("feature_types").is_some()
+        && FORMAT
+            .texts(learner, "feature_types")?
+            .iter()
+            .any(|kind| kind == "c")
+    {
+        return FORMAT.refuse("it has categorical features: encode them as numbers before it is fitted");
     }
     // Each feature's weights, one per output, and then the biases.
-    let weights = numbers(field(field(booster, "model")?, "weights")?)?;
+    let weights = FORMAT.numbers(FORMAT.field(booster, "model")?, "weights")?;
     if weights.len() != (features + 1) * outputs {
-        return refuse(format!(
+        return FORMAT.refuse(format!(
             "it has {} weights, not {} of {features} features and a bias",
             weights.len(),
             (features + 1) * outputs
         ));
     }
-    let base = (objective.margin)(base_score(parameters)?);
-    if !base.is_finite() {
-        return refuse("its base_score is out of the range of its predictions");
-    }
+    // Linear boosters take the first base score, and what all classes share has no effect.
+    let base = match objective.link {
+        Link::Softmax => 0.0,
+        _ => base[0],
+    };
     let of = |output: usize| weights.iter().skip(output).step_by(outputs).copied();
     let coef = (0..outputs).map(|output| of(output).take(features).collect());
     let intercept = (0..outputs).map(|output| base + of(output).last().unwrap_or(0.0));
     let mut fitted = Fitted::new(objective.link, coef.collect(), intercept.collect());
     fitted.task = Some(objective.task);
-    match objective.link {
-        Link::Sigmoid => fitted.classes = Some(["0", "1"].map(str::to_owned).to_vec()),
-        Link::Softmax => fitted.labels = Some((0..outputs).map(|class| class.to_string()).collect()),
-        _ => {}
-    }
-    let names = names(learner, features)?;
+    (fitted.classes, fitted.labels) = objective.classes(outputs);
     fitted.encoding = Some(encoding(names.as_deref(), features));
     fitted.features = names;
     Ok(fitted)
@@ -95,97 +79,6 @@ fn encoding(names: Option<&[String]>, features: usize) -> Encoding {
         }],
         features: (features..2 * features).collect(),
     }
-}
-
-fn objective(name: &str) -> Result<Objective, ImportError> {
-    let objective = |link, task, margin| Ok(Objective { link, task, margin });
-    match name {
-        "reg:squarederror" | "reg:linear" | "reg:absoluteerror" | "reg:pseudohubererror" => {
-            objective(Link::Identity, Task::Regression, |score| score)
-        }
-        "binary:logistic" => objective(Link::Sigmoid, Task::Classification, |score| {
-            (score / (1.0 - score)).ln()
-        }),
-        // What all classes share has no effect.
-        "multi:softprob" | "multi:softmax" => objective(Link::Softmax, Task::Classification, |_| 0.0),
-        "count:poisson" | "reg:gamma" | "reg:tweedie" => objective(Link::Exp, Task::Regression, f64::ln),
-        other => refuse(format!(
-            "its objective is {}. Served are reg:squarederror, reg:absoluteerror, reg:pseudohubererror, binary:logistic, multi:softprob, \
-             multi:softmax, count:poisson, reg:gamma and reg:tweedie",
-            quoted(other)
-        )),
-    }
-}
-
-/// Returns the names of the features, if the file has them.
-fn names(learner: &Value, features: usize) -> Result<Option<Vec<String>>, ImportError> {
-    let texts = |name: &'static str| -> Result<Vec<String>, ImportError> {
-        match learner.get(name) {
-            None => Ok(Vec::new()),
-            Some(list) => {
-                let list = list.as_array().ok_or_else(|| malformed(name))?;
-                let texts = list.iter().map(|text| text.as_str().map(str::to_owned));
-                texts.collect::<Option<_>>().ok_or_else(|| malformed(name))
-            }
-        }
-    };
-    if texts("feature_types")?.iter().any(|kind| kind == "c") {
-        return refuse("it has categorical features: encode them as numbers before it is fitted");
-    }
-    let names = texts("feature_names")?;
-    match names.len() {
-        0 => Ok(None),
-        count if count == features => Ok(Some(names)),
-        count => refuse(format!(
-            "it has names for {count} features, and {features} features"
-        )),
-    }
-}
-
-/// Returns the base score: a number as text, or in brackets one for each output, of which linear
-/// boosters take the first.
-fn base_score(parameters: &Value) -> Result<f64, ImportError> {
-    let text = text(parameters, "base_score")?.trim_matches(['[', ']']);
-    let first = text.split(',').next().unwrap_or_default();
-    let score: f64 = first.trim().parse().map_err(|_| malformed("base_score"))?;
-    if score.is_finite() {
-        Ok(score)
-    } else {
-        Err(malformed("base_score"))
-    }
-}
-
-fn refuse<T>(words: impl Into<String>) -> Result<T, ImportError> {
-    Err(ImportError::Graph(format!(
-        "the XGBoost model can't be served: {}",
-        words.into()
-    )))
-}
-
-fn malformed(what: &str) -> ImportError {
-    ImportError::Graph(format!(
-        "not a model of XGBoost, or of another version: {what} is missing or malformed"
-    ))
-}
-
-fn field<'j>(json: &'j Value, name: &'static str) -> Result<&'j Value, ImportError> {
-    json.get(name).ok_or_else(|| malformed(name))
-}
-
-fn text<'j>(json: &'j Value, name: &'static str) -> Result<&'j str, ImportError> {
-    field(json, name)?.as_str().ok_or_else(|| malformed(name))
-}
-
-/// Returns a count, which XGBoost writes as text.
-fn count(json: &Value, name: &'static str) -> Result<usize, ImportError> {
-    text(json, name)?.parse().map_err(|_| malformed(name))
-}
-
-fn numbers(json: &Value) -> Result<Vec<f64>, ImportError> {
-    let list = json.as_array().ok_or_else(|| malformed("weights"))?;
-    let finite = |number: &Value| number.as_f64().filter(|number| number.is_finite());
-    let numbers = list.iter().map(finite).collect::<Option<_>>();
-    numbers.ok_or_else(|| malformed("weights"))
 }
 
 #[cfg(test)]
