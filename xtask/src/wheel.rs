@@ -111,6 +111,18 @@ pub(crate) fn test() -> anyhow::Result<()> {
             .args(["--disable-error-code", "import-untyped"])
             .args(["--package", "blindscore"]),
     )?;
+    let installed = output(
+        environment.join("bin").join("python"),
+        &["-c", "import sysconfig; print(sysconfig.get_path('platlib'))"],
+    )?;
+    run(
+        "Checking the types of the Python package as editors do",
+        tool("pyright")
+            .current_dir(&scratch)
+            .args(["--warnings", "--pythonpath"])
+            .arg(environment.join("bin").join("python"))
+            .arg(Path::new(&installed).join("blindscore")),
+    )?;
     run(
         "Testing the Python package, as the wheel",
         tool("pytest")

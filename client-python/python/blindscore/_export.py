@@ -66,7 +66,7 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    onnx = to_onnx(model, initial_types=types, options=options)
+                    onnx: Any = to_onnx(model, initial_types=types, options=options)
             except Exception as error:  # noqa: BLE001 - converters raise anything; the first problem is reported.
                 problems.append(f"{type(error).__name__}: {error}".strip().splitlines()[0])
                 continue
@@ -185,7 +185,7 @@ def _boosted(model: Any, rows: Rows, scratch: Path, library: str) -> Path:
 
 
 def _torch(model: Any, rows: Rows, scratch: Path) -> Path:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # It need not be installed where types are checked.
 
     if rows.frame is not None or rows.text:
         raise SettingError("X: a PyTorch module takes an array of numbers")

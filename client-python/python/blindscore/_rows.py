@@ -21,6 +21,8 @@ class Rows:
     def __init__(self, X: Any) -> None:
         self.text = False
         self.frame: Any = None
+        #: The rows as the model takes them.
+        self.data: Any
         if isinstance(X, np.ma.MaskedArray):
             raise SettingError("X: models don't see what a masked array masks: write NaN where a value is missing, X.filled(np.nan)")
         if X is None or isinstance(X, (str, bytes)):
@@ -74,7 +76,7 @@ class Rows:
         return np.array(sorted(places))
 
     def _numbers(self, column: int) -> np.ndarray[Any, Any] | None:
-        values = self.frame.iloc[:, column] if self.frame is not None else self.data[:, column]
+        values: Any = self.frame.iloc[:, column] if self.frame is not None else self.data[:, column]
         if hasattr(values, "toarray"):
             values = values.toarray().ravel()
         kind = getattr(getattr(values, "dtype", None), "kind", "O")

@@ -35,7 +35,7 @@ class Report:
 
     def __init__(self, path: Path, lines: list[str], details: dict[str, Any]) -> None:
         self.path = path
-        self.name = path.stem.split("@")[0]
+        self.name: str = path.stem.split("@")[0]
         self.details = details
         self._lines = lines
 

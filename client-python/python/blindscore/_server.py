@@ -61,7 +61,7 @@ class LocalServer:
         self._log: deque[str] = deque(maxlen=_KEPT)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        self.url = self._wait()
+        self.url: str = self._wait()
 
     def _read_log(self) -> None:
         # A pipe that nobody reads would stop the server.
