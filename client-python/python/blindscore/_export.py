@@ -6,31 +6,51 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import _boosted
 from ._errors import ImportRefused, SettingError
 from ._rows import Rows
 
 
-def export(model: Any, rows: Rows, scratch: Path) -> Path:
+class Exported(NamedTuple):
+    """A model that was exported."""
+
+    file: Path
+    #: Names of the classes, if the file doesn't have them.
+    labels: list[str] | None = None
+
+
+def export(model: Any, rows: Rows, scratch: Path) -> Exported:
     """Writes the model by its own library's export."""
     if isinstance(model, type):
         raise SettingError(f"model: {model.__qualname__} is a class: give a fitted object of it")
+    model = _alone(model)
+    if _boosted.library(model) is not None:
+        return Exported(*_boosted.export(model, rows, scratch))
+    return Exported(_file(model, rows, scratch))
+
+
+def _alone(model: Any) -> Any:
+    """Returns the only step of a pipeline, if it has one only and this is of another library."""
+    steps = getattr(model, "steps", None)
+    if not isinstance(steps, list):
+        return model
+    used = [step for _, step in steps if step is not None and not (isinstance(step, str) and step == "passthrough")]
+    only = _alone(used[0]) if len(used) == 1 else None
+    return model if only is None or _boosted.library(only) is None else only
+
+
+def _file(model: Any, rows: Rows, scratch: Path) -> Path:
     modules = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
     if "torch" in modules:
         return _torch(model, rows, scratch)
-    if "catboost" in modules:
-        file = scratch / "model.onnx"
-        model.save_model(str(file), format="onnx")
-        return file
     if "interpret" in modules:
         file = scratch / "model.json"
         model.to_json(str(file), detail="minimal")
         return file
-    if "xgboost" in modules or "lightgbm" in modules:
-        return _boosted(model, rows, scratch, "xgboost" if "xgboost" in modules else "lightgbm")
     if hasattr(model, "get_params") and hasattr(model, "predict"):
         return _sklearn(model, rows, scratch)
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
@@ -59,6 +79,11 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
     except TypeError:
         # It has no fit. The converter says whether it knows this kind.
         pass
+    boosted = {library for part in _parts(model, set()) if (library := _boosted.library(part)) is not None}
+    if boosted:
+        _boosted.convertible(boosted)
+        model = copy.deepcopy(model)
+        _boosted.drop_names(_parts(model, set()))
     model = _convertible(model)
     problems: list[str] = []
     for types in _types(rows):
@@ -66,7 +91,7 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    onnx: Any = to_onnx(model, initial_types=types, options=options)
+                    onnx: Any = to_onnx(model, initial_types=types, options=options, target_opset=_boosted.OPERATORS if boosted else None)
             except Exception as error:  # noqa: BLE001 - converters raise anything; the first problem is reported.
                 problems.append(f"{type(error).__name__}: {error}".strip().splitlines()[0])
                 continue
@@ -86,16 +111,26 @@ _HARMLESS = {
 
 def _convertible(model: Any) -> Any:
     """Returns the model, or a copy that predicts the same and that the converter takes."""
-    if not any(True for _ in _refused(model, set())):
+    if not _refused(model):
         return model
     model = copy.deepcopy(model)
-    for part, parameter, value in list(_refused(model, set())):
+    for part, parameter, value in _refused(model):
         setattr(part, parameter, value)
     return model
 
 
-def _refused(part: Any, seen: set[int]) -> Iterator[tuple[Any, str, Any]]:
+def _refused(model: Any) -> list[tuple[Any, str, Any]]:
     """Returns the parts of a model that the converter refuses, with the parameter to change."""
+    found = []
+    for part in _parts(model, set()):
+        parameter, refused, taken = _HARMLESS.get(type(part).__name__, ("", None, None))
+        if parameter and getattr(part, parameter, None) == refused:
+            found.append((part, parameter, taken))
+    return found
+
+
+def _parts(part: Any, seen: set[int]) -> Iterator[Any]:
+    """Returns the estimators of which a model is made, itself first."""
     if id(part) in seen:
         return
     seen.add(id(part))
@@ -104,14 +139,12 @@ def _refused(part: Any, seen: set[int]) -> Iterator[tuple[Any, str, Any]]:
     elif isinstance(part, dict):
         parts = list(part.values())
     elif hasattr(part, "get_params") and not isinstance(part, type):
-        parameter, refused, taken = _HARMLESS.get(type(part).__name__, ("", None, None))
-        if parameter and getattr(part, parameter, None) == refused:
-            yield part, parameter, taken
+        yield part
         parts = list(vars(part).values())
     else:
         return
     for inner in parts:
-        yield from _refused(inner, seen)
+        yield from _parts(inner, seen)
 
 
 def _options(model: Any) -> Iterator[dict[int, dict[str, Any]] | None]:
@@ -161,27 +194,6 @@ def _types(rows: Rows) -> Iterator[list[tuple[str, Any]]]:
         # An estimator without a transformer before it takes one tensor. The names are in the rows.
         for tensor in (DoubleTensorType, FloatTensorType):
             yield [("X", tensor([None, rows.width]))]
-
-
-def _boosted(model: Any, rows: Rows, scratch: Path, library: str) -> Path:
-    try:
-        import onnxmltools
-        from onnxmltools.convert.common.data_types import FloatTensorType
-    except ImportError as error:
-        raise _needs("onnxmltools", error) from error
-    types = [("X", FloatTensorType([None, rows.width]))]
-    if library == "xgboost" and hasattr(model, "get_booster"):
-        # The converter takes no names; they are in the rows.
-        model = copy.deepcopy(model)
-        model.get_booster().feature_names = None
-    convert = onnxmltools.convert_xgboost if library == "xgboost" else onnxmltools.convert_lightgbm
-    try:
-        onnx = convert(model, initial_types=types)
-    except Exception as error:
-        raise ImportRefused(f"onnxmltools can't convert this model: {error}") from error
-    file = scratch / "model.onnx"
-    file.write_bytes(onnx.SerializeToString())
-    return file
 
 
 def _torch(model: Any, rows: Rows, scratch: Path) -> Path:

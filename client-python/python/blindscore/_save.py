@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._blindscore import import_model
+from ._boosted import answering
 from ._client import _labels
 from ._errors import ImportRefused, SettingError
 from ._export import export
@@ -67,8 +68,9 @@ def save(
     largest value. The report says how many.
 
     Args:
-        model: Fitted scikit-learn estimator or pipeline (with the package ``skl2onnx``), XGBoost or
-            LightGBM model (with ``onnxmltools``), CatBoost model, or PyTorch module.
+        model: Fitted scikit-learn estimator or pipeline (with the package ``skl2onnx``), model of
+            XGBoost, LightGBM or CatBoost, pipeline that ends in one of XGBoost or LightGBM (with
+            ``onnxmltools``, too), or PyTorch module.
         X: Rows as the model takes them, typically the training rows: they give the ranges of the
             features, which clients refuse to leave.
         path: Model file, ``models/churn.safetensors``: the folder is the server's folder of models,
@@ -99,23 +101,23 @@ def save(
     _check_classes(model)
     with tempfile.TemporaryDirectory(prefix="blindscore-") as scratch_:
         scratch = Path(scratch_)
-        file = export(model, rows, scratch)
+        exported = export(model, rows, scratch)
         calibrate, expect = scratch / "rows.csv", None
         rows.write(calibrate)
-        answers = _answers(model, rows, labels)
+        answers = _answers(answering(model), rows, labels)
         if answers is not None:
             expect = scratch / "expected.csv"
             write_csv(expect, *answers)
         try:
             found, lines, details = import_model(
-                file,
+                exported.file,
                 name,
                 folder,
                 title=title,
                 calibrate=calibrate,
                 expect=expect,
                 has_header=rows.names is not None,
-                labels=None if labels is None else [str(label) for label in labels],
+                labels=exported.labels if labels is None else [str(label) for label in labels],
                 task=task,
                 ranges=ranges,
                 max_error=max_error,
@@ -168,7 +170,7 @@ def _answers(model: Any, rows: Rows, labels: Sequence[str] | None) -> tuple[list
     if classes is not None and _has_probabilities(model):
         shares = np.asarray(model.predict_proba(data))
         for label, share in zip(classes, shares.T, strict=True):
-            header.append(f"proba_{label}")
+            header.append(f"proba_{as_csv(label)}")
             columns.append([as_csv(cell) for cell in share.tolist()])
     return header, [list(record) for record in zip(*columns, strict=True)]
 
