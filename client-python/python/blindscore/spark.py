@@ -227,14 +227,12 @@ class PredictUdf:
     returns an iterator of as many, as Spark's ``mapInPandas`` asks. A result has the rows of its
     frame in their order, with the same index, and these columns:
 
-    ============================  =================================================================
-    those of the frame            all, or those that ``keep`` names ``prediction``
-    the class (``Int64`` or ``string``) or the value (``Float64``) ``predicted_NAME``
-    instead, for several targets or labels at once: ``Float64``, or 0 or 1 ``proba_CLASS``
-    with ``output="probabilities"``, ``Float64`` ``score_NAME``                with
-    ``output="scores"``, ``Float64`` ``error``                     missing, or why the row can't be
-    scored; its answers are missing then ============================
-    =================================================================
+    - those of the frame: all, or those that ``keep`` names;
+    - ``prediction``: the class (``Int64`` or ``string``) or the value (``Float64``). For several
+      targets or labels at once instead ``predicted_NAME`` of each: ``Float64``, or 0 or 1;
+    - ``proba_CLASS`` with ``output="probabilities"``, ``Float64``;
+    - ``score_NAME`` with ``output="scores"``, ``Float64``;
+    - ``error``: missing, or why the row can't be scored; its answers are missing then.
 
     A row that can't be scored, because a value is missing or out of range, doesn't stop a job. A
     blank row is sent in its place, so that the server learns nothing from the gap. Other failures
