@@ -179,12 +179,12 @@ pub(crate) struct ConnectionArgs {
 
     /// Time limit of each try of a request in seconds, plus the time that its bytes take at 50
     /// kB/s; after that the request is retried
-    #[arg(long, env = "BLINDSCORE_TIMEOUT", value_name = "SECONDS", default_value_t = REQUEST_TIMEOUT.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "BLINDSCORE_TIMEOUT", value_name = "SECONDS", default_value_t = REQUEST_TIMEOUT.as_secs(), value_parser = value_parser!(u64).range(Connection::SECONDS))]
     pub(crate) timeout: u64,
 
     /// Time limit of a request in seconds, including all retries and the pauses that a busy server
     /// asks for
-    #[arg(long, env = "BLINDSCORE_MAX_WAIT", value_name = "SECONDS", default_value_t = Connection::MAX_WAIT.as_secs(), value_parser = value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "BLINDSCORE_MAX_WAIT", value_name = "SECONDS", default_value_t = Connection::MAX_WAIT.as_secs(), value_parser = value_parser!(u64).range(Connection::SECONDS))]
     pub(crate) max_wait: u64,
 }
 

@@ -76,8 +76,8 @@ impl Connection {
         key_bytes: Option<&[u8]>,
         in_memory: bool,
         ca_cert: Option<PathBuf>,
-        timeout: f64,
-        max_wait: f64,
+        timeout: Option<f64>,
+        max_wait: Option<f64>,
     ) -> PyResult<Self> {
         let bad =
             |name: &str, problem: &dyn std::fmt::Display| errors::setting(py, format!("{name}: {problem}"));
@@ -87,17 +87,25 @@ impl Connection {
             .map(str::parse)
             .transpose()
             .map_err(|error| bad("model_id", &error))?;
+        let (least, most) = Settings::SECONDS.into_inner();
         let seconds = |name: &str, value: f64| match Duration::try_from_secs_f64(value) {
-            Ok(time) if (1.0..=86_400.0).contains(&value) => Ok(time),
-            _ => Err(bad(name, &format!("{value} is not between 1 and 86400 seconds"))),
+            Ok(time) if (least as f64..=most as f64).contains(&value) => Ok(time),
+            _ => Err(bad(
+                name,
+                &format!("{value} is not between {least} and {most} seconds"),
+            )),
         };
-        let settings = Settings {
+        let mut settings = Settings {
             token: token.map(Zeroizing::new),
             ca_cert,
-            timeout: seconds("timeout", timeout)?,
-            max_wait: seconds("max_wait", max_wait)?,
             ..Settings::new(url, Naming::Arguments)
         };
+        if let Some(value) = timeout {
+            settings.timeout = seconds("timeout", value)?;
+        }
+        if let Some(value) = max_wait {
+            settings.max_wait = seconds("max_wait", value)?;
+        }
         let given = match (key, key_bytes) {
             (Some(key), _) => Some(key.copy()?),
             (None, Some(blob)) => Some(ClientKey::from_bytes(blob).map_err(|error| bad("key", &error))?),
@@ -131,6 +139,18 @@ impl Connection {
     #[getter]
     fn model(&self) -> Model {
         Model(self.session().model().descriptor.clone())
+    }
+
+    /// Seconds for one try of a request.
+    #[getter]
+    fn timeout(&self) -> f64 {
+        self.settings.timeout.as_secs_f64()
+    }
+
+    /// Seconds for a request with all its retries.
+    #[getter]
+    fn max_wait(&self) -> f64 {
+        self.settings.max_wait.as_secs_f64()
     }
 
     /// Id of the evaluation key on the server; `None` before its upload.

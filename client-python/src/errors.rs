@@ -38,9 +38,10 @@ pub(crate) fn remote(py: Python<'_>, error: &RemoteError) -> PyErr {
         }
         RemoteError::Client(error) => client(py, error),
         RemoteError::Setting(problem) => exception(py, "SettingError", problem.clone()),
-        RemoteError::File { .. } | RemoteError::NotAKey { .. } | RemoteError::OtherSet { .. } => {
-            exception(py, "KeyFileError", error.to_string())
-        }
+        RemoteError::File { .. }
+        | RemoteError::NotAKey { .. }
+        | RemoteError::OpenToOthers { .. }
+        | RemoteError::OtherSet { .. } => exception(py, "KeyFileError", error.to_string()),
         _ => exception(py, "ServerError", error.to_string()),
     }
 }

@@ -198,6 +198,9 @@ def test_a_key_stays_in_its_file_and_a_lost_one_is_replaced(server, cancer, tmp_
     again.delete(client.key_id)
     assert (client.predict(X.head()) == pipeline.predict(X.head())).all()
     assert client.key_id != again.key_id
+    path.chmod(0o640)
+    with pytest.raises(blindscore.KeyFileError, match=r"open to other users .* run `chmod 600 '.*mine\.key'`"):
+        blindscore.Client(server.url, model="cancer", key=path)
     client.forget()
     assert not path.exists()
     path.write_bytes(b"no key")

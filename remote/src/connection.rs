@@ -1,7 +1,7 @@
 //! How a server is reached.
 
 use blindscore_protocol::policy::REQUEST_TIMEOUT;
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
@@ -94,6 +94,8 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Time limits that can be chosen, in seconds.
+    pub const SECONDS: RangeInclusive<u64> = 1..=86_400;
     /// Time limit of a request with all its retries, unless the caller chooses one.
     pub const MAX_WAIT: Duration = Duration::from_secs(600);
 

@@ -79,6 +79,19 @@ pub enum RemoteError {
         /// What is wrong with it.
         cause: ClientError,
     },
+    /// A key file of the user that others have access to.
+    #[error(
+        "the secret key in {} is open to other users of this machine (mode {mode:04o}), and whoever has it can read all \
+         that was encrypted with it: run `chmod 600 '{}'`, or if somebody may have read it, remove it and make a new one",
+        path.display(),
+        path.display()
+    )]
+    OpenToOthers {
+        /// Path of the file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The key in a file is for another parameter set than the model's.
     #[error("the key in {} is for parameter set {key}, but the model uses {model}", path.display())]
     OtherSet {

@@ -99,16 +99,35 @@ pub(crate) fn read(path: &Path) -> Result<Option<ClientKey>, RemoteError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file.map_err(failed("read", path))?.take(LIMIT),
     };
+    let mode = mode_for_others(file.get_ref()).map_err(failed("read", path))?;
     // Reserved up front: growing would leave copies of the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT as usize + 1));
     file.read_to_end(&mut bytes).map_err(failed("read", path))?;
-    match ClientKey::from_bytes(&bytes) {
-        Ok(key) => Ok(Some(key)),
-        Err(cause) => Err(RemoteError::NotAKey {
-            path: path.to_owned(),
-            cause,
-        }),
+    let path = path.to_owned();
+    match (ClientKey::from_bytes(&bytes), mode) {
+        (Ok(key), None) => Ok(Some(key)),
+        (Ok(_), Some(mode)) => Err(RemoteError::OpenToOthers { path, mode }),
+        (Err(cause), _) => Err(RemoteError::NotAKey { path, cause }),
     }
+}
+
+/// Returns the permissions of a file if it is this user's and others have any. Files of somebody
+/// else are left to whoever made them: a service may get its key from an administrator who lets its
+/// group read it, and can't change that. OpenSSH has the same rule for its keys.
+#[cfg(unix)]
+fn mode_for_others(file: &File) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::MetadataExt;
+
+    let found = file.metadata()?;
+    let ours = found.uid() == rustix::process::getuid().as_raw();
+    let mode = found.mode() & 0o7777;
+    Ok((ours && mode & 0o077 != 0).then_some(mode))
+}
+
+/// Elsewhere, the folder of the user decides who can read it.
+#[cfg(not(unix))]
+fn mode_for_others(_: &File) -> io::Result<Option<u32>> {
+    Ok(None)
 }
 
 /// Writes a new key unless there is one already; returns whether it did.
@@ -231,6 +250,39 @@ mod tests {
             assert!(error.contains("a.key is not a secret key"), "{error}");
         }
         assert!(read(dir.path()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_is_refused_with_what_to_run() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.key");
+        let set = ParameterSet::Linear(LinearParams::N2048);
+        create(&path, &ClientKey::generate(set).unwrap().0).unwrap();
+        for (mode, refused) in [
+            (0o644, true),
+            (0o640, true),
+            (0o604, true),
+            (0o620, true),
+            (0o600, false),
+            (0o400, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            match read(&path) {
+                Ok(key) => assert!(key.is_some() && !refused, "{mode:o}"),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(refused, "{mode:o}: {error}");
+                    assert!(error.contains(&format!("(mode {mode:04o})")), "{error}");
+                    assert!(
+                        error.contains(&format!("run `chmod 600 '{}'`", path.display())),
+                        "{error}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

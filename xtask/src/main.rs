@@ -44,7 +44,7 @@ enum Xtask {
     Npm,
     /// Build the Python package with the server inside: target/wheels/blindscore-VERSION-*.whl
     Wheel,
-    /// Pack the crates as for a registry, and build what was packed
+    /// Pack the crates and the Python package as for registries, and build what was packed
     Package,
     /// Write the references: target/docs/npm, target/doc
     Docs,

@@ -41,9 +41,7 @@ fn pack() -> anyhow::Result<PathBuf> {
     let server = paths::server()?;
     let name = server.file_name().context("the server has no name")?;
     fs::copy(&server, programs.join(name)).with_context(|| format!("copying {}", server.display()))?;
-    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        fs::copy(root.join(licence), package.join(licence))?;
-    }
+    copy_licences(&package)?;
     let wheels = paths::target()?.join("wheels");
     if wheels.exists() {
         fs::remove_dir_all(&wheels)?;
@@ -64,6 +62,43 @@ fn pack() -> anyhow::Result<PathBuf> {
     ensure!(bytes <= most, "the wheel has {bytes} bytes, more than {most}");
     say(&format!("{} has {bytes} bytes", wheel.display()));
     Ok(wheel)
+}
+
+/// Packs the sources of the package, without the server, and builds them from what was packed, as
+/// `pip` does where there is no wheel.
+pub(crate) fn package() -> anyhow::Result<()> {
+    let package = paths::root()?.join("client-python");
+    copy_licences(&package)?;
+    let sources = paths::target()?.join("sdist");
+    if sources.exists() {
+        fs::remove_dir_all(&sources)?;
+    }
+    let tools = python("wheel")?;
+    run(
+        "Packing the sources of the Python package",
+        Command::new(tools.join("bin/maturin"))
+            .args(["sdist", "--manifest-path"])
+            .arg(package.join("Cargo.toml"))
+            .arg("--out")
+            .arg(&sources),
+    )?;
+    run(
+        "Building the Python package from what was packed",
+        Command::new(tools.join("bin/pip"))
+            .args(["wheel", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .arg("--wheel-dir")
+            .arg(sources.join("built"))
+            .arg(only_file(&sources)?)
+            .env("CARGO_TARGET_DIR", paths::target()?),
+    )
+}
+
+/// Copies the licences into the package, which can't name files outside its folder.
+fn copy_licences(package: &Path) -> anyhow::Result<()> {
+    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        fs::copy(paths::root()?.join(licence), package.join(licence))?;
+    }
+    Ok(())
 }
 
 /// Returns the only file of a folder.
@@ -110,6 +145,18 @@ pub(crate) fn test() -> anyhow::Result<()> {
             .args(["--strict", "--ignore-missing-imports"])
             .args(["--disable-error-code", "import-untyped"])
             .args(["--package", "blindscore"]),
+    )?;
+    let installed = output(
+        environment.join("bin").join("python"),
+        &["-c", "import sysconfig; print(sysconfig.get_path('platlib'))"],
+    )?;
+    run(
+        "Checking the types of the Python package as editors do",
+        tool("pyright")
+            .current_dir(&scratch)
+            .args(["--warnings", "--pythonpath"])
+            .arg(environment.join("bin").join("python"))
+            .arg(Path::new(&installed).join("blindscore")),
     )?;
     run(
         "Testing the Python package, as the wheel",

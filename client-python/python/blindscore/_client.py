@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,10 +26,22 @@ OnError = Literal["raise", "mask"]
 
 
 def _setting(value: Any, variable: str) -> Any:
-    """Returns an argument, or else a variable of the environment, as the program ``blindscore``
-    does.
+    """Returns an argument, or else the variable of the environment that the program ``blindscore``
+    reads. One that is empty is not set.
     """
     return value if value is not None else os.environ.get(variable) or None
+
+
+def _seconds(value: float | None, variable: str) -> float | None:
+    """Returns a time limit like :func:`_setting`. In a variable it is a whole number of seconds, as
+    the program ``blindscore`` reads it.
+    """
+    text = _setting(None, variable)
+    if value is not None or text is None:
+        return value
+    if not re.fullmatch(r"\+?[0-9]+", text):
+        raise SettingError(f"{variable}: {text!r} is not a whole number of seconds")
+    return float(text)
 
 
 class Client:
@@ -47,9 +60,11 @@ class Client:
             and parameter set in the user's data directory, readable by its owner only, the same as
             the program ``blindscore`` uses. ``"memory"``: nowhere; it is gone with this object. A
             path: this file. A :class:`SecretKey`, or its bytes: this key, in memory.
-        ca_cert: PEM file with certificates of authorities to trust in addition to the usual ones.
-        timeout: Seconds for one try of a request, plus the time that its bytes take at 50 kB/s.
-        max_wait: Seconds for a request with all its retries.
+        ca_cert: PEM file with certificates of authorities to trust in addition to the usual ones;
+            ``$BLINDSCORE_CA_CERT`` if not given.
+        timeout: Seconds for one try of a request, plus the time that its bytes take at 50 kB/s;
+            ``$BLINDSCORE_TIMEOUT`` or 60 if not given.
+        max_wait: Seconds for a request with all its retries; ``$BLINDSCORE_MAX_WAIT`` or 600.
         in_flight: Number of requests at the same time.
         verbose: Print the sizes of what is sent and received.
 
@@ -77,8 +92,8 @@ class Client:
         model_id: str | None = None,
         key: SecretKey | bytes | str | os.PathLike[str] | None = None,
         ca_cert: str | os.PathLike[str] | None = None,
-        timeout: float = 60.0,
-        max_wait: float = 600.0,
+        timeout: float | None = None,
+        max_wait: float | None = None,
         in_flight: int = 4,
         verbose: bool = False,
     ) -> None:
@@ -107,8 +122,8 @@ class Client:
             key_bytes=key if isinstance(key, bytes) else None,
             in_memory=key == "memory",
             ca_cert=None if ca_cert is None else Path(ca_cert),
-            timeout=timeout,
-            max_wait=max_wait,
+            timeout=_seconds(timeout, "BLINDSCORE_TIMEOUT"),
+            max_wait=_seconds(max_wait, "BLINDSCORE_MAX_WAIT"),
         )
         self._name = str(model)
 

@@ -47,8 +47,8 @@ class RowError(BlindscoreError, ValueError):
     """
 
     def __init__(self, problems: Sequence[tuple[int, str | None, str]], rows: Sequence[int] | None = None) -> None:
-        self.problems = [RowProblem(*problem) for problem in problems]
-        self.rows = list(rows) if rows is not None else sorted({problem.row for problem in self.problems})
+        self.problems: list[RowProblem] = [RowProblem(*problem) for problem in problems]
+        self.rows: list[int] = list(rows) if rows is not None else sorted({problem.row for problem in self.problems})
         shown = "".join(f"\n  {problem}" for problem in self.problems[:_SHOWN])
         count = len(self.rows)
         more = f"\n  and more: {count} rows have problems in all" if len(self.problems) > _SHOWN else ""

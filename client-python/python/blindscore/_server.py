@@ -61,7 +61,7 @@ class LocalServer:
         self._log: deque[str] = deque(maxlen=_KEPT)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        self.url = self._wait()
+        self.url: str = self._wait()
 
     def _read_log(self) -> None:
         # A pipe that nobody reads would stop the server.
@@ -128,6 +128,8 @@ def server_program() -> Path:
     """
     named = os.environ.get("BLINDSCORE_SERVER")
     if named:
+        if not Path(named).is_file():
+            raise SettingError(f"BLINDSCORE_SERVER: there is no file {named!r}")
         return Path(named)
     name = "blindscore-server.exe" if sys.platform == "win32" else "blindscore-server"
     bundled = Path(__file__).parent / "bin" / name
@@ -135,5 +137,10 @@ def server_program() -> Path:
         return bundled
     found = shutil.which(name)
     if found is None:
-        raise SettingError("there is no blindscore-server: this package was built without it, and PATH has none. BLINDSCORE_SERVER may name it")
+        # What pip builds from the sources has only the client: maturin doesn't build the server.
+        raise SettingError(
+            "this package was built from its sources, without a server inside, and PATH has no blindscore-server. Install a wheel, which has "
+            "one; or build it in the repository, `cargo build --release -p blindscore-server`, and let the variable BLINDSCORE_SERVER name "
+            "target/release/blindscore-server"
+        )
     return Path(found)

@@ -52,8 +52,8 @@ class AsyncClient:
         model_id: str | None = None,
         key: SecretKey | bytes | str | os.PathLike[str] | None = None,
         ca_cert: str | os.PathLike[str] | None = None,
-        timeout: float = 60.0,
-        max_wait: float = 600.0,
+        timeout: float | None = None,
+        max_wait: float | None = None,
         in_flight: int = 4,
         verbose: bool = False,
     ) -> None:

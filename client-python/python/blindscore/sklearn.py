@@ -71,8 +71,8 @@ class _Scorer(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         model_id: str | None = None,
         key: SecretKey | bytes | str | os.PathLike[str] | None = None,
         ca_cert: str | os.PathLike[str] | None = None,
-        timeout: float = 60.0,
-        max_wait: float = 600.0,
+        timeout: float | None = None,
+        max_wait: float | None = None,
         in_flight: int = 4,
     ) -> None:
         self.url = url
@@ -177,8 +177,8 @@ class BlindscoreClassifier(ClassifierMixin, _Scorer):  # type: ignore[misc]  # s
         key: Where the secret key is kept: ``None`` (a file in the user's data directory),
             ``"memory"``, a path, or a :class:`blindscore.SecretKey`.
         ca_cert: PEM file with certificates of authorities to trust in addition.
-        timeout: Seconds for one try of a request.
-        max_wait: Seconds for a request with all its retries.
+        timeout: Seconds for one try of a request; ``$BLINDSCORE_TIMEOUT`` or 60 if not given.
+        max_wait: Seconds for a request with all its retries; ``$BLINDSCORE_MAX_WAIT`` or 600.
         in_flight: Number of requests at the same time.
 
     Attributes:
@@ -295,8 +295,8 @@ class BlindscoreRegressor(RegressorMixin, _Scorer):  # type: ignore[misc]  # sci
         key: Where the secret key is kept: ``None`` (a file in the user's data directory),
             ``"memory"``, a path, or a :class:`blindscore.SecretKey`.
         ca_cert: PEM file with certificates of authorities to trust in addition.
-        timeout: Seconds for one try of a request.
-        max_wait: Seconds for a request with all its retries.
+        timeout: Seconds for one try of a request; ``$BLINDSCORE_TIMEOUT`` or 60 if not given.
+        max_wait: Seconds for a request with all its retries; ``$BLINDSCORE_MAX_WAIT`` or 600.
         in_flight: Number of requests at the same time.
 
     Attributes:

@@ -113,8 +113,8 @@ def predict_udf(
     model_id: str | None = None,
     key: SecretKey | bytes | str | os.PathLike[str] | None = None,
     ca_cert: str | os.PathLike[str] | None = None,
-    timeout: float = 60.0,
-    max_wait: float = 600.0,
+    timeout: float | None = None,
+    max_wait: float | None = None,
     in_flight: int = 4,
     columns: Sequence[str] | None = None,
     keep: Sequence[str] | None = None,
@@ -141,8 +141,8 @@ def predict_udf(
         model_id: Accept only the model with this id.
         key: Where the driver keeps the secret key, as for :class:`blindscore.Client`.
         ca_cert: PEM file with authorities to trust in addition, at the same path on all machines.
-        timeout: Seconds for one try of a request.
-        max_wait: Seconds for a request with all its retries.
+        timeout: Seconds for one try of a request; ``$BLINDSCORE_TIMEOUT`` or 60 if not given.
+        max_wait: Seconds for a request with all its retries; ``$BLINDSCORE_MAX_WAIT`` or 600.
         in_flight: Number of requests of one task at the same time.
         columns: Columns of the frames that the model takes, in its order. ``None``: those with the
             model's names, or if its columns have no names, all.
@@ -188,8 +188,9 @@ def predict_udf(
         token=token,
         key=client.secret_key().to_bytes(),
         ca_cert=None if ca_cert is None else os.fspath(ca_cert),
-        timeout=timeout,
-        max_wait=max_wait,
+        # The driver's environment counts, not that of a worker.
+        timeout=client._connection.timeout,
+        max_wait=client._connection.max_wait,
         in_flight=in_flight,
     )
     return PredictUdf(settings, description, outputs, added, columns, keep)
@@ -226,14 +227,12 @@ class PredictUdf:
     returns an iterator of as many, as Spark's ``mapInPandas`` asks. A result has the rows of its
     frame in their order, with the same index, and these columns:
 
-    ============================  =================================================================
-    those of the frame            all, or those that ``keep`` names ``prediction``
-    the class (``Int64`` or ``string``) or the value (``Float64``) ``predicted_NAME``
-    instead, for several targets or labels at once: ``Float64``, or 0 or 1 ``proba_CLASS``
-    with ``output="probabilities"``, ``Float64`` ``score_NAME``                with
-    ``output="scores"``, ``Float64`` ``error``                     missing, or why the row can't be
-    scored; its answers are missing then ============================
-    =================================================================
+    - those of the frame: all, or those that ``keep`` names;
+    - ``prediction``: the class (``Int64`` or ``string``) or the value (``Float64``). For several
+      targets or labels at once instead ``predicted_NAME`` of each: ``Float64``, or 0 or 1;
+    - ``proba_CLASS`` with ``output="probabilities"``, ``Float64``;
+    - ``score_NAME`` with ``output="scores"``, ``Float64``;
+    - ``error``: missing, or why the row can't be scored; its answers are missing then.
 
     A row that can't be scored, because a value is missing or out of range, doesn't stop a job. A
     blank row is sent in its place, so that the server learns nothing from the gap. Other failures
