@@ -167,4 +167,7 @@ def import_model(
     ranges: tuple[float, float] | None,
     max_error: float | None,
     check_rows: int | None,
+    structure: str | None,
+    grid: str | None,
+    max_seconds: float | None,
 ) -> tuple[Path, list[str], str]: ...

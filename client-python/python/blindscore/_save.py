@@ -58,6 +58,9 @@ def save(
     ranges: tuple[float, float] | None = None,
     max_error: float | None = None,
     check_rows: int | None = None,
+    structure: str | None = None,
+    grid: str | None = None,
+    max_seconds: float | None = None,
 ) -> Report:
     """Writes a fitted model as a model file, which a server serves.
 
@@ -82,6 +85,12 @@ def save(
         ranges: Smallest and largest value of every feature, instead of those in ``X``.
         max_error: Largest allowed error of a score, as a share of its range.
         check_rows: Number of rows to score encrypted.
+        structure: Where the structure of trees is: ``"private"`` (the default; on the server) or
+            ``"public"`` (in every client, which is faster: only what the leaves hold stays on the
+            server).
+        grid: Thresholds that clients know of trees with a private structure: ``"used"`` (the
+            default), or ``"quantiles:N"`` to hide them among quantiles of ``X``.
+        max_seconds: Longest time that a row may take here, for trees with a private structure.
 
     Returns:
         A report with the path of the file, its precision, and the measured agreement.
@@ -122,6 +131,9 @@ def save(
                 ranges=ranges,
                 max_error=max_error,
                 check_rows=check_rows,
+                structure=structure,
+                grid=grid,
+                max_seconds=max_seconds,
             )
         except ImportRefused as error:
             raise ImportRefused(_in_words_of_python(str(error), scratch)) from None

@@ -32,7 +32,7 @@ pub struct TreesImport {
     pub margin: f64,
     /// Bound on the chance of a wrong leaf in a row.
     pub wrong: f64,
-    /// Thresholds and categories that trees use, and all of the public grid.
+    /// Thresholds, categories and missing values that trees tell apart, and all of the public grid.
     pub grid: [usize; 2],
     /// Largest error of a score, six standard deviations.
     pub stated_error: f64,
@@ -64,7 +64,7 @@ pub(super) fn import(request: &Request, ensemble: Ensemble) -> Result<Imported, 
     }
 }
 
-fn import_private(request: &Request, mut ensemble: Ensemble) -> Result<Imported, ImportError> {
+fn import_private(request: &Request, ensemble: Ensemble) -> Result<Imported, ImportError> {
     let in_file = ImportError::in_file(&request.file);
     // Everything but the decoys, which need the rows: enough to read the rows.
     let bits = Bits::of(&ensemble, &[]).map_err(&in_file)?;
@@ -86,11 +86,15 @@ fn import_private(request: &Request, mut ensemble: Ensemble) -> Result<Imported,
         ))));
     }
     let decoys = decoys(request.grid, &ensemble, data)?;
+    let bits = Bits::of(&ensemble, &decoys).map_err(&in_file)?;
     let Bits {
         mut encoding,
         forest,
         grid,
-    } = Bits::of(&ensemble, &decoys).map_err(&in_file)?;
+    } = match bits.additive(&ensemble) {
+        Ok(fitted) => return linear::import_fitted(request, fitted),
+        Err(bits) => bits,
+    };
     let described = Fitted {
         labels: ensemble.labels.clone(),
         classes: ensemble.classes.clone(),
@@ -122,7 +126,7 @@ fn import_private(request: &Request, mut ensemble: Ensemble) -> Result<Imported,
     .to_safetensors()?;
     // Reads the content back: it is what will be served.
     let model = Model::from_safetensors(&content).map_err(|error| in_file(error.into()))?;
-    let walked = data.map_or(Ok(0), |data| walk(&mut ensemble, &model, data))?;
+    let walked = data.map_or(Ok(0), |data| walk(&ensemble, &model, data))?;
     let stated = Stated::of_trees(&model);
     let expected = compare_with_expected(request, &ensemble, &model, data).map_err(&in_file)?;
     if let Some(data) = data {
@@ -228,7 +232,7 @@ fn decoys(
 }
 
 /// Compares the trees over bits with those of the file, on all calibration rows.
-fn walk(ensemble: &mut Ensemble, model: &Model, data: &Calibration) -> Result<usize, ImportError> {
+fn walk(ensemble: &Ensemble, model: &Model, data: &Calibration) -> Result<usize, ImportError> {
     let inputs = ensemble.inputs(data);
     for (row, (input, bits)) in inputs.iter().zip(data.rows()).enumerate() {
         let (theirs, ours) = (ensemble.raw_scores(input), model.plain_scores(bits));

@@ -13,7 +13,7 @@ use blindscore_protocol::{
 pub(crate) struct Bits {
     pub(crate) encoding: Encoding,
     pub(crate) forest: Forest,
-    /// Thresholds and categories that trees use, and all of the grid.
+    /// Thresholds, categories and missing values that trees tell apart, and all of the grid.
     pub(crate) grid: [usize; 2],
 }
 
@@ -75,6 +75,7 @@ impl Bits {
                             },
                             true,
                         );
+                        used += 1;
                     }
                     (grid, usize::from(own))
                 }

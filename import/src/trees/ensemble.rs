@@ -1,6 +1,6 @@
 //! A fitted ensemble of decision trees, as its own library scores it.
 
-use crate::Calibration;
+use crate::{Calibration, Fitted};
 use blindscore_client::Encoder;
 use blindscore_protocol::{
     descriptor::{Link, Task},
@@ -286,5 +286,23 @@ impl Ensemble {
         let leaves = self.trees.iter().map(|tree| tree.leaves().len()).sum();
         let depth = self.trees.iter().map(Tree::depth).max().unwrap_or(0);
         [self.trees.len(), leaves, depth]
+    }
+
+    /// Returns a linear model of bits that an encoding gives, with the links and names of the trees.
+    pub(crate) fn linear(&self, encoding: Encoding, coef: Vec<Vec<f64>>, intercept: Vec<f64>) -> Fitted {
+        let mut fitted = Fitted::new(self.link, coef, intercept);
+        fitted.features = encoding
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        fitted.intervals = vec![(0.0, 1.0); encoding.features.len()];
+        fitted.ranges = Some(fitted.intervals.clone());
+        fitted.encoding = Some(encoding);
+        fitted.unused = self.unused_columns();
+        fitted.labels = self.labels.clone();
+        fitted.classes = self.classes.clone();
+        fitted.task = Some(self.task);
+        fitted
     }
 }

@@ -51,22 +51,9 @@ impl Ensemble {
                 FEATURES.end()
             )));
         }
-        let mut fitted = Fitted::new(self.link, coef, intercept);
         let mut encoding = walks.encoding;
         encoding.features = features.into_iter().collect();
-        fitted.features = encoding
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect();
-        fitted.encoding = Some(encoding);
-        fitted.intervals = vec![(0.0, 1.0); count];
-        fitted.ranges = Some(fitted.intervals.clone());
-        fitted.unused = self.unused_columns();
-        fitted.labels = self.labels.clone();
-        fitted.classes = self.classes.clone();
-        fitted.task = Some(self.task);
-        Ok(fitted)
+        Ok(self.linear(encoding, coef, intercept))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Boosted trees and forests, read from the files of their libraries.
 
+mod additive;
 mod bits;
 mod catboost;
 mod check;
