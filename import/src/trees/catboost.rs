@@ -174,8 +174,9 @@ fn objective(about: &Value, outputs: usize) -> Result<Objective, ImportError> {
 
 /// Returns the names of the classes, as CatBoost predicts them; it counts them if the file has none.
 fn classes(about: &Value) -> Result<Vec<String>, ImportError> {
+    let counted = || ["0", "1"].map(str::to_owned).to_vec();
     let Some(classes) = about.get("class_params") else {
-        return Ok(["0", "1"].map(str::to_owned).to_vec());
+        return Ok(counted());
     };
     let name = |name: &Value| match name {
         Value::String(name) => Some(name.clone()),
@@ -183,7 +184,11 @@ fn classes(about: &Value) -> Result<Vec<String>, ImportError> {
         Value::Bool(truth) => Some(if *truth { "True" } else { "False" }.to_owned()),
         _ => None,
     };
-    let names = FORMAT.list(classes, "class_names")?.iter().map(name);
+    let names = FORMAT.list(classes, "class_names")?;
+    if names.is_empty() {
+        return Ok(counted());
+    }
+    let names = names.iter().map(name);
     names
         .collect::<Option<_>>()
         .ok_or_else(|| FORMAT.malformed("class_names"))

@@ -97,12 +97,15 @@ impl Model {
     ) -> Result<Part, ImportError> {
         let own = self.own.get_mut(column);
         let own = own.ok_or_else(|| FORMAT.malformed("split_feature"))?;
-        let threshold = match threshold {
+        let threshold = if threshold >= LARGEST {
             // The last bin has no upper end, so that only missing numbers take the other branch.
-            LARGEST.. => f64::MAX,
-            -ZERO..0.0 => (-ZERO).next_down(),
-            0.0..ZERO => ZERO,
-            other => other,
+            f64::MAX
+        } else if threshold.abs() > ZERO {
+            threshold
+        } else if threshold < 0.0 {
+            (-ZERO).next_down()
+        } else {
+            ZERO
         };
         let zero_is_left = 0.0 <= threshold;
         let missing = match missing {
