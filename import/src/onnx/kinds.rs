@@ -77,6 +77,11 @@ const NETWORK: Kind = Kind {
     advice: "its layers aren't linear. A projection network (models/net) is served, and so are linear models",
 };
 
+/// Trees that are one part of a larger model.
+pub(super) const COMBINED_TREES: Kind = Kind {
+    name: "a model of which decision trees are a part (AdaBoost, or voting, bagging, stacking, calibration, or several outputs of such models)",
+    advice: "trees are served by themselves: a decision tree, a forest, or boosted trees, after steps that prepare columns",
+};
 const TREES: Kind = Kind {
     name: "a model of decision trees (trees, forests, AdaBoost, boosted trees of XGBoost, LightGBM and CatBoost)",
     advice: "trees aren't served yet. Served are boosted trees that decide once (GradientBoostingClassifier and GradientBoostingRegressor with \
@@ -164,7 +169,7 @@ fn stacked(node: &NodeProto, producers: &HashMap<&str, &NodeProto>) -> Option<Ki
 }
 
 /// Returns whether trees decide more than once, or vote instead of adding up.
-fn has_deep_trees(node: &NodeProto) -> bool {
+pub(super) fn has_deep_trees(node: &NodeProto) -> bool {
     if !node.op_type.starts_with("TreeEnsemble") {
         return false;
     }

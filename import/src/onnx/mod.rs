@@ -11,6 +11,7 @@ mod column;
 mod constant;
 mod decider;
 mod decoded;
+mod ensemble;
 mod external;
 mod inputs;
 mod kinds;
@@ -37,6 +38,8 @@ use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
 use attributes::operator;
 pub(super) use attributes::{axes_in_words, type_name};
 use constant::Constant;
+use ensemble::Forests;
+use inputs::Inputs;
 use nodes::Context;
 use operators::Versions;
 use prost::Message;
@@ -59,6 +62,8 @@ pub struct Graph {
     mended: Vec<&'static str>,
     /// Whether skl2onnx wrote the file: its classifiers always give labels.
     by_skl2onnx: bool,
+    /// Whether trees with thresholds in single precision are scikit-learn's, which round numbers.
+    rounds_trees: bool,
 }
 
 impl Graph {
@@ -110,6 +115,7 @@ impl Graph {
             versions,
             mended,
             by_skl2onnx,
+            rounds_trees: mends,
         })
     }
 
@@ -171,6 +177,16 @@ impl Graph {
     }
 
     fn read(&self, uses: &Uses<'_>) -> Result<Fitted, ImportError> {
+        let (values, inputs) = self.evaluated(uses, None)?;
+        outputs::explain(&self.graph, &values, inputs, self.by_skl2onnx)
+    }
+
+    /// Evaluates the nodes, with the trees among them in `forests` if they are wanted whole.
+    fn evaluated<'g>(
+        &'g self,
+        uses: &Uses<'g>,
+        forests: Option<&Forests>,
+    ) -> Result<(Values<'g>, Inputs), ImportError> {
         let graph = &self.graph;
         let work = Work::new();
         let mut values = Values::new(uses);
@@ -189,6 +205,8 @@ impl Graph {
             rows: inputs.rows,
             versions: self.versions,
             work: &work,
+            forests,
+            rounds_trees: self.rounds_trees,
         };
         for node in self.used_nodes(uses) {
             let results = nodes::evaluate(node, &values, context)?;
@@ -199,7 +217,7 @@ impl Graph {
             values.release(&node.input);
         }
         inputs.plan.check_rounding()?;
-        outputs::explain(graph, &values, inputs, self.by_skl2onnx)
+        Ok((values, inputs))
     }
 
     /// Counts the uses of the tensors that outputs depend on. Other tensors have no effect.

@@ -50,12 +50,7 @@ pub(super) fn explain(
     inputs: Inputs,
     by_skl2onnx: bool,
 ) -> Result<Fitted, ImportError> {
-    let outputs = Outputs::read(graph, values)?;
-    let (mut fitted, linear) = match outputs.combined(graph)? {
-        Some(combined) => combined,
-        None => outputs.single(graph, by_skl2onnx)?,
-    };
-    check_count(fitted.coef.len())?;
+    let (mut fitted, linear) = answers(graph, values, by_skl2onnx)?;
     fitted.assumed = Some(linear.assumed());
     fitted.unused = inputs.unused;
     let planned = inputs.plan.finish(linear.support(), inputs.named);
@@ -81,6 +76,21 @@ pub(super) fn explain(
     fitted.unused.extend(planned.unused);
     fitted.encoding = planned.encoding;
     Ok(fitted)
+}
+
+/// Returns the model whose answers the outputs are, without its public part, and its scores.
+pub(super) fn answers(
+    graph: &GraphProto,
+    values: &Values<'_>,
+    by_skl2onnx: bool,
+) -> Result<(Fitted, Rc<Linear>), ImportError> {
+    let outputs = Outputs::read(graph, values)?;
+    let (fitted, linear) = match outputs.combined(graph)? {
+        Some(combined) => combined,
+        None => outputs.single(graph, by_skl2onnx)?,
+    };
+    check_count(fitted.coef.len())?;
+    Ok((fitted, linear))
 }
 
 /// Returns whether names are 0, 1, 2, ...

@@ -70,7 +70,8 @@ pub(crate) struct Grower {
 }
 
 impl Grower {
-    /// Adds a tree, whose root is one of the nodes. Nodes that no branch leads to are left out.
+    /// Adds a tree, whose root is one of the nodes, and returns the number of its nodes: those that no
+    /// branch leads to are left out.
     ///
     /// # Errors
     /// If a branch leads to no node, or two lead to one; or if there are too many nodes.
@@ -79,7 +80,7 @@ impl Grower {
         mut parts: Vec<Option<Part>>,
         root: usize,
         output: Option<usize>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<usize, &'static str> {
         const BROKEN: &str = "a tree's branch leads to no node, or to one that another leads to";
         let mut tree: Vec<Part> = Vec::new();
         // A place in the file, and the branch that leads there.
@@ -106,8 +107,9 @@ impl Grower {
         if self.nodes > super::MOST_NODES || self.trees.len() >= super::MOST_TREES {
             return Err(super::TOO_LARGE);
         }
+        let nodes = tree.len();
         self.trees.push((tree, output));
-        Ok(())
+        Ok(nodes)
     }
 
     /// Returns the ensemble of the trees about these columns. Columns with names that no tree asks

@@ -10,6 +10,7 @@ mod columns;
 mod comparisons;
 mod constants;
 mod decisions;
+mod forests;
 mod grid;
 mod numbers;
 mod pairs;
@@ -24,6 +25,7 @@ use super::{
     OWN,
     attributes::Attributes,
     constant::Constant,
+    ensemble::Forests,
     operators::{self, Versions},
     plan::Plan,
     unsupported,
@@ -45,6 +47,10 @@ pub(super) struct Context<'a> {
     pub(super) versions: Versions,
     /// Remaining budget of multiplications.
     pub(super) work: &'a Work,
+    /// Trees so far, if they are wanted whole rather than as additive models.
+    pub(super) forests: Option<&'a Forests>,
+    /// Whether trees round numbers to single precision, whatever the file says: scikit-learn's do.
+    pub(super) rounds_trees: bool,
 }
 
 /// Returns the values of a node's outputs.
@@ -86,7 +92,10 @@ pub(super) fn evaluate(
     let results = match (node.node.domain.as_str(), node.node.op_type.as_str()) {
         ("ai.onnx.ml", "LinearClassifier") => node.linear_classifier()?,
         ("ai.onnx.ml", "SVMClassifier") => node.svm_classifier()?,
-        ("ai.onnx.ml", "TreeEnsembleClassifier") => node.stump_classifier()?,
+        ("ai.onnx.ml", "TreeEnsembleClassifier") => match node.context.forests {
+            Some(forests) => node.forest_classifier(forests)?,
+            None => node.stump_classifier()?,
+        },
         ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
         ("com.microsoft", "Tokenizer") => match node.operands.as_slice() {
             [value] => vec![node.tokenizer(value)?],
@@ -245,7 +254,10 @@ impl Node<'_> {
             ("OneHotEncoder", [value]) => self.one_hot(value),
             ("LabelEncoder", [value]) => self.label_encoder(value),
             ("Binarizer", [value]) => self.binarizer(value),
-            ("TreeEnsembleRegressor", [value]) => self.stump_regressor(value),
+            ("TreeEnsembleRegressor", [value]) => match self.context.forests {
+                Some(forests) => self.forest_regressor(value, forests),
+                None => self.stump_regressor(value),
+            },
             ("SVMRegressor", [value]) => self.svm_regressor(value),
             ("Normalizer", [value @ (Value::Features(_) | Value::Scores(Scores { link: None, .. }))]) => {
                 self.normalised_row(value)

@@ -7,6 +7,7 @@ use crate::{
         attributes::axes_in_words,
         column::{Column, Columns},
         constant::Constant,
+        ensemble::Forests,
         repair::LARGEST_MAGNITUDE,
         value::{Grid, RowNorm, Value},
     },
@@ -56,6 +57,9 @@ impl Node<'_> {
     pub(super) fn numbers(&self, value: &Value) -> Result<Vec<usize>, ImportError> {
         match value {
             Value::Features(columns) if !columns.vector => self.slots(columns),
+            Value::Scores(scores) if Forests::gave(&scores.linear) => {
+                self.refuse(" on what decision trees give")
+            }
             Value::Scores(scores) if scores.link.is_none() && !scores.vector && !scores.regression => {
                 let of: Slots = scores.linear.support().iter().copied().collect();
                 self.context.work.take(&[of.len(), scores.len()])?;
