@@ -259,10 +259,10 @@ fn closest(numbers: &[f64]) -> f64 {
 /// # Errors
 /// Outer: an answer differs by more than the stated error. Inner: the reason why the graph can't be
 /// run.
-pub fn compare(
+pub(crate) fn compare(
     graph: &Graph,
     fitted: &Fitted,
-    choice: &Choice,
+    stated: &Stated<'_>,
     data: Option<&Calibration>,
 ) -> Result<Result<Compared, NotRun>, ImportError> {
     let encoder = fitted.encoder();
@@ -270,7 +270,7 @@ pub fn compare(
         Ok(reference) => reference,
         Err(why) => return Ok(Err(why)),
     };
-    let inputs = &choice.model.descriptor().inputs;
+    let inputs = &stated.model.descriptor().inputs;
     let drawn: Vec<Vec<f64>>;
     let (records, rows): (Vec<Vec<Cell<'_>>>, Vec<&[f64]>) = match data {
         Some(data) => data
@@ -302,8 +302,8 @@ pub fn compare(
         Ok(answers) => answers,
         Err(why) => return Ok(Err(why)),
     };
-    let allowed = Allowed::new(&choice.stated(), SINGLE);
-    let descriptor = choice.model.descriptor();
+    let allowed = Allowed::new(stated, SINGLE);
+    let descriptor = stated.model.descriptor();
     let mut compared = Compared {
         rows: rows.len(),
         largest: 0.0,
@@ -311,7 +311,7 @@ pub fn compare(
     };
     let mut differing = Vec::new();
     for (number, (row, answers)) in rows.iter().zip(&answers).enumerate() {
-        let scores = Scores::new(descriptor, choice.model.plain_scores(row));
+        let scores = Scores::new(descriptor, stated.model.plain_scores(row));
         let close = descriptor.task == Task::Classification && allowed.is_close(&scores, descriptor);
         compared.close += usize::from(close);
         for (answer, elements) in fitted.answers.iter().zip(answers) {

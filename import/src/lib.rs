@@ -9,7 +9,7 @@
 //!    the scaler;
 //! 3. [`settle()`] replaces the file's labels by the caller's;
 //! 4. [`choose`] rounds inputs and weights as coarsely as the allowed error permits;
-//! 5. [`compare()`] checks the result against the file itself, run in the clear, and [`Expected`]
+//! 5. the result is checked the result against the file itself, run in the clear, and [`Expected`]
 //!    against predictions of the caller's own program;
 //! 6. the result is measured on encrypted rows, and written.
 //!
@@ -55,8 +55,8 @@ pub use bounds::limits;
 pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
-pub(crate) use compare::Stated;
-pub use compare::{Compared, compare};
+pub use compare::Compared;
+pub(crate) use compare::{Stated, compare};
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};
 pub use expect::{Expected, same_label};

@@ -348,6 +348,14 @@ impl Report {
             );
             self.row("compared", words);
         }
+        match &trees.file {
+            Some(Ok(compared)) => self.row(
+                "",
+                format!("with the file, run in the clear: {}", summary(compared)),
+            ),
+            Some(Err(why)) => self.row("", format!("not with the file, run in the clear: {why}")),
+            None => {}
+        }
         if let Some(compared) = &trees.expected {
             self.row("", format!("with --expect: {}", summary(compared)));
         }

@@ -159,6 +159,7 @@ impl Graph {
         ensemble.encoding = planned.encoding;
         ensemble.labels = fitted.labels;
         ensemble.classes = fitted.classes;
+        ensemble.answers = fitted.answers;
         ensemble.unused = planned.unused;
         ensemble.check()?;
         Ok(Some(ensemble))

@@ -298,7 +298,7 @@ fn compare_with_file(
             "the file has no graph to run; --expect compares with your own predictions".into(),
         ));
     };
-    let compared = compare(graph, fitted, choice, data)?;
+    let compared = compare(graph, fitted, &choice.stated(), data)?;
     Ok(compared.map_err(|why| why.to_string()))
 }
 

@@ -7,7 +7,7 @@ mod trees;
 pub use linear::LinearImport;
 pub use trees::TreesImport;
 
-use crate::{Agreement, Calibration, Grid, ImportError, Network, Structure, TableOptions};
+use crate::{Agreement, Calibration, Grid, ImportError, Network, Structure, TableOptions, onnx::Graph};
 use blindscore_engine::{
     files,
     model::{MOST_FILE, Model, Registry},
@@ -131,8 +131,19 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         request.refuse_trees_options()?;
         return network::import(request, &bytes).map_err(in_file);
     }
+    if request.file.extension().is_some_and(|found| found == "onnx") {
+        let folder = request.file.parent().unwrap_or(Path::new(""));
+        let graph = Graph::decode(&bytes, folder).map_err(&in_file)?;
+        return match graph.ensemble().map_err(&in_file)? {
+            Some(ensemble) => trees::import(request, ensemble, Some(&graph)),
+            None => {
+                request.refuse_trees_options()?;
+                linear::import(request, bytes)
+            }
+        };
+    }
     match crate::trees::read(&bytes).filter(|_| !is_safetensors) {
-        Some(ensemble) => trees::import(request, ensemble.map_err(in_file)?),
+        Some(ensemble) => trees::import(request, ensemble.map_err(in_file)?, None),
         None => {
             request.refuse_trees_options()?;
             linear::import(request, bytes)

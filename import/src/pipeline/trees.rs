@@ -3,7 +3,9 @@
 use super::{Imported, Kind, Request, ensure, linear};
 use crate::{
     Calibration, Compared, Expected, Fitted, ImportError, Settled, Stated, Suspects, Wanted, agreement,
-    edges, output, settle,
+    compare, edges,
+    onnx::Graph,
+    output, settle,
     trees::{Bits, Ensemble, Grid, Structure},
 };
 use blindscore_client::Encoder;
@@ -42,12 +44,18 @@ pub struct TreesImport {
     pub walked: usize,
     /// Columns that the file knows and the trees don't use.
     pub unused: Vec<String>,
+    /// Comparison with the file run in the clear, if it is a graph, or why there was none.
+    pub file: Option<Result<Compared, String>>,
     /// Comparison with the caller's own predictions.
     pub expected: Option<Compared>,
 }
 
 /// Imports an ensemble of trees.
-pub(super) fn import(request: &Request, ensemble: Ensemble) -> Result<Imported, ImportError> {
+pub(super) fn import(
+    request: &Request,
+    ensemble: Ensemble,
+    graph: Option<&Graph>,
+) -> Result<Imported, ImportError> {
     refuse_choices(request)?;
     match request.structure {
         Some(Structure::Public) => {
@@ -60,14 +68,18 @@ pub(super) fn import(request: &Request, ensemble: Ensemble) -> Result<Imported, 
                 ensemble.leaves().map_err(ImportError::in_file(&request.file))?,
             )
         }
-        Some(Structure::Private) | None => import_private(request, ensemble),
+        Some(Structure::Private) | None => import_private(request, &ensemble, graph),
     }
 }
 
-fn import_private(request: &Request, ensemble: Ensemble) -> Result<Imported, ImportError> {
+fn import_private(
+    request: &Request,
+    ensemble: &Ensemble,
+    graph: Option<&Graph>,
+) -> Result<Imported, ImportError> {
     let in_file = ImportError::in_file(&request.file);
     // Everything but the decoys, which need the rows: enough to read the rows.
-    let bits = Bits::of(&ensemble, &[]).map_err(&in_file)?;
+    let bits = Bits::of(ensemble, &[]).map_err(&in_file)?;
     let encoder = Encoder::of(&bits.encoding);
     let unused = ensemble.unused_columns();
     let wanted = Wanted {
@@ -85,13 +97,13 @@ fn import_private(request: &Request, ensemble: Ensemble) -> Result<Imported, Imp
             "{on_edge}; or give the model's own predictions for these rows with --expect, which decides"
         ))));
     }
-    let decoys = decoys(request.grid, &ensemble, data)?;
-    let bits = Bits::of(&ensemble, &decoys).map_err(&in_file)?;
+    let decoys = decoys(request.grid, ensemble, data)?;
+    let bits = Bits::of(ensemble, &decoys).map_err(&in_file)?;
     let Bits {
         mut encoding,
         forest,
         grid,
-    } = match bits.additive(&ensemble) {
+    } = match bits.additive(ensemble) {
         Ok(fitted) => return linear::import_fitted(request, fitted),
         Err(bits) => bits,
     };
@@ -99,6 +111,13 @@ fn import_private(request: &Request, ensemble: Ensemble) -> Result<Imported, Imp
         labels: ensemble.labels.clone(),
         classes: ensemble.classes.clone(),
         task: Some(ensemble.task),
+        answers: ensemble.answers.clone(),
+        features: encoding
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect(),
+        encoding: Some(encoding.clone()),
         ..Fitted::new(
             ensemble.link,
             vec![Vec::new(); ensemble.base.len()],
@@ -126,13 +145,17 @@ fn import_private(request: &Request, ensemble: Ensemble) -> Result<Imported, Imp
     .to_safetensors()?;
     // Reads the content back: it is what will be served.
     let model = Model::from_safetensors(&content).map_err(|error| in_file(error.into()))?;
-    let walked = data.map_or(Ok(0), |data| walk(&ensemble, &model, data))?;
+    let walked = data.map_or(Ok(0), |data| walk(ensemble, &model, data))?;
     let stated = Stated::of_trees(&model);
-    let expected = compare_with_expected(request, &ensemble, &model, data).map_err(&in_file)?;
+    let file = graph
+        .map(|graph| compare_with_file(request, graph, &fitted, &model, data))
+        .transpose()
+        .map_err(&in_file)?;
+    let expected = compare_with_expected(request, ensemble, &model, data).map_err(&in_file)?;
     if let Some(data) = data {
         linear::check_decided(stated.undecided(data.rows()), &stated)?;
     }
-    check_time(request, &ensemble, &model).map_err(&in_file)?;
+    check_time(request, ensemble, &model).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     ensure(rows > 0, || {
         "--check-rows is 0: the time and the error of trees are measured".into()
@@ -168,6 +191,7 @@ fn import_private(request: &Request, ensemble: Ensemble) -> Result<Imported, Imp
             probability_error,
             walked,
             unused,
+            file,
             expected,
             model,
         })),
@@ -248,6 +272,24 @@ fn walk(ensemble: &Ensemble, model: &Model, data: &Calibration) -> Result<usize,
         }
     }
     Ok(inputs.len())
+}
+
+/// Compares the model with the file run in the clear, or says why that isn't possible. A converter may
+/// have rounded thresholds: then the caller's own predictions decide.
+fn compare_with_file(
+    request: &Request,
+    graph: &Graph,
+    fitted: &Fitted,
+    model: &Model,
+    data: Option<&Calibration>,
+) -> Result<Result<Compared, String>, ImportError> {
+    match compare(graph, fitted, &Stated::exact(model), data) {
+        Ok(compared) => Ok(compared.map_err(|why| why.to_string())),
+        Err(differs) if request.expect.is_some() => Ok(Err(format!(
+            "it decides otherwise than --expect, which is right: {differs}"
+        ))),
+        Err(differs) => Err(differs),
+    }
 }
 
 /// Compares the model with the caller's own predictions, if there are any.

@@ -1,6 +1,6 @@
 //! A fitted ensemble of decision trees, as its own library scores it.
 
-use crate::{Calibration, Fitted};
+use crate::{Answer, Calibration, Fitted};
 use blindscore_client::Encoder;
 use blindscore_protocol::{
     descriptor::{Link, Task},
@@ -32,6 +32,8 @@ pub struct Ensemble {
     pub classes: Option<Vec<String>>,
     /// Names of columns that the file knows but does not use.
     pub unused: Vec<String>,
+    /// Meaning of each output of the file's graph, if it is one, in the graph's order.
+    pub answers: Vec<Answer>,
 }
 
 /// A column of what the trees decide about.

@@ -192,6 +192,7 @@ impl Grower {
             labels: None,
             classes: None,
             unused,
+            answers: Vec::new(),
         })
     }
 }
