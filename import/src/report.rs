@@ -208,15 +208,31 @@ impl Report {
             .collect();
         self.row("records", shortened(&columns));
         let mut steps: Vec<String> = Vec::new();
+        let trees: Vec<usize> = encoding
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Leaves { decisions } => Some(decisions.len()),
+                _ => None,
+            })
+            .collect();
+        if !trees.is_empty() {
+            steps.push(format!(
+                "{}, with {}: all of them but what their leaves hold",
+                counted(trees.len(), "trees"),
+                counted(trees.iter().sum(), "decisions")
+            ));
+        }
         for step in &encoding.steps {
             let words = match step {
+                Step::Leaves { .. } => continue,
                 Step::OneHot { categories, .. } => {
                     format!("one-hot, {}", counted(categories.len(), "categories"))
                 }
                 Step::Counts { vocabulary, .. } => {
                     format!("counts of {}", counted(vocabulary.len(), "words"))
                 }
-                Step::Leaves { decisions } => format!("a tree of {}", counted(decisions.len(), "decisions")),
+                Step::Thermometer { edges, .. } => format!("bits of {}", counted(edges.len(), "thresholds")),
                 Step::Bins { edges, .. } => format!("bins at {}", counted(edges.len(), "edges")),
                 step => format!("{} ({})", step.name(), counted(step.results(), "numbers")),
             };
@@ -247,6 +263,9 @@ impl Report {
             "private",
             format!("{}, which stay on the server", counted(weights, "weights")),
         );
+        if !trees.is_empty() {
+            self.entries(json!({ "structure": "public", "trees": trees.len() }));
+        }
         self.entries(json!({ "encoding": encoding }));
     }
 

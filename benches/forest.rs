@@ -1,0 +1,112 @@
+//! Benchmark of trees beside a network: 100 trees of depth 3 and `mnist-net`, on all cores.
+//!
+//! Compare the figures only as ratios within one run: `cargo xtask bench`.
+
+use blindscore_client::ClientKey;
+use blindscore_engine::{
+    Engine, PreparedKey,
+    forest::{Forest, ForestNode, ForestTree, ForestVariable},
+    model::{ForestModel, Model, Salt},
+};
+use blindscore_protocol::{
+    descriptor::{Link, Task},
+    encoding::{Column, ColumnKind, Encoding, Step},
+    random::reproducible,
+    wire::{EvaluationKey, Query},
+};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+
+/// Columns of the trees, and thresholds of each.
+const COLUMNS: usize = 30;
+const CUTS: usize = 10;
+
+/// Returns an ensemble whose trees decide about different columns on every path, which takes the most
+/// rotations.
+fn forest(trees: usize, depth: usize) -> Model {
+    let mut random = reproducible([3; 16], trees << depth).into_iter();
+    let mut below = |bound: usize| random.next().map_or(0, |number| (number % bound as u64) as usize);
+    let trees = (0..trees).map(|tree| {
+        let mut nodes = Vec::new();
+        let decisions = (1 << depth) - 1;
+        for place in 0..decisions {
+            nodes.push(ForestNode::Split {
+                variable: (tree * 7 + place) % COLUMNS,
+                cut: 1 + below(CUTS),
+                flags: Vec::new(),
+                branches: [2 * place + 1, 2 * place + 2],
+            });
+        }
+        nodes.extend((0..=decisions).map(|leaf| ForestNode::Leaf(vec![leaf as f64])));
+        ForestTree {
+            nodes,
+            output: Some(0),
+        }
+    });
+    let variables = vec![ForestVariable { cuts: CUTS, flags: 0 }; COLUMNS];
+    let forest = Forest::new(variables, trees.collect(), vec![0.0]).expect("well-formed");
+    let columns = (0..COLUMNS).map(|_| Column {
+        name: None,
+        kind: ColumnKind::Number,
+        single: false,
+    });
+    let steps = (0..COLUMNS).map(|column| Step::Thermometer {
+        of: column as u32,
+        edges: (0..CUTS).map(|edge| edge as f64).collect(),
+        missing: false,
+    });
+    let model = ForestModel {
+        salt: Salt::none(),
+        name: "trees".parse().expect("a name"),
+        title: "Trees".into(),
+        encoding: Encoding {
+            columns: columns.collect(),
+            steps: steps.collect(),
+            features: (COLUMNS..COLUMNS + COLUMNS * CUTS).collect(),
+        },
+        labels: vec!["value".into()],
+        task: Task::Regression,
+        classes: None,
+        link: Link::Identity,
+        forest,
+    };
+    Model::from_safetensors(&model.to_safetensors().expect("few trees")).expect("it can be served")
+}
+
+fn scores(c: &mut Criterion) {
+    let network = Model::from_safetensors(blindscore_models::MNIST_NET).expect("the model loads");
+    let models = [
+        ("baseline: mnist-net", network),
+        ("100 trees of depth 3", forest(100, 3)),
+    ];
+    let mut group = c.benchmark_group("one row, all cores");
+    group.sample_size(10);
+    for (name, model) in &models {
+        let (descriptor, set) = (model.descriptor(), model.parameters());
+        let (client, public) = ClientKey::generate(set).expect("the platform gives randomness");
+        let key = PreparedKey::new(&EvaluationKey::from_blob(&public.to_blob().0).expect("just made"));
+        let features: Vec<f64> = (0..descriptor.inputs.count)
+            .map(|index| (index % 2) as f64)
+            .collect();
+        let query = client
+            .encrypt(descriptor, &features)
+            .expect("features are in range");
+        let query = Query::from_blob(&query, set.query_format(), features.len()).expect("just made");
+        let rotations = match model.engine() {
+            Engine::Forest(forest) => forest.rotations(),
+            _ => 128,
+        };
+        group.bench_function(BenchmarkId::new(*name, rotations), |b| {
+            b.iter(|| {
+                model
+                    .engine()
+                    .score(black_box(&query), &key)
+                    .expect("the platform gives randomness")
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scores);
+criterion_main!(benches);
