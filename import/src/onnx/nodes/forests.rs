@@ -206,7 +206,9 @@ impl Node<'_> {
                 }
                 let column = usize::try_from(features[place]).ok();
                 let slot = column.and_then(|column| columns.get(column).copied());
-                let (Some(slot), true) = (slot, thresholds[place].is_finite()) else {
+                // All numbers are below infinity, which only missing ones are told from.
+                let threshold = thresholds[place].min(f64::MAX);
+                let (Some(slot), true) = (slot, threshold.is_finite()) else {
                     return self.refuse(" with a decision about no column");
                 };
                 if rounded {
@@ -222,7 +224,7 @@ impl Node<'_> {
                 parts.push(Some(self.decision(
                     &modes[place],
                     slot,
-                    thresholds[place],
+                    threshold,
                     tracks,
                     [truth, not],
                 )?));
