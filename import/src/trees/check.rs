@@ -49,6 +49,15 @@ impl Ensemble {
         if self.trees.iter().all(|tree| tree.nodes.len() < 2) {
             return refuse("none of them decides about anything".into());
         }
+        let is_rising = |kind: &VariableKind| match kind {
+            VariableKind::Number { .. } => true,
+            VariableKind::Category { categories } => {
+                categories.is_sorted_by(|one, other| one.total_cmp(other).is_lt())
+            }
+        };
+        if !self.columns.iter().all(|column| is_rising(&column.kind)) {
+            return refuse("the categories of a column don't rise".into());
+        }
         match self.trees.iter().find_map(|tree| self.problem(tree)) {
             None => Ok(()),
             Some(problem) => refuse(problem.into()),

@@ -57,8 +57,8 @@ pub enum VariableKind {
     },
     /// One of several categories, which trees look up in sets.
     Category {
-        /// Categories by their number in sets, as whole numbers; the last may be NaN, which a missing
-        /// one is. One that isn't among them is in no set.
+        /// Categories by their number in sets, as whole numbers, rising; the last may be NaN, which a
+        /// missing one is. One that isn't among them is in no set.
         categories: Vec<f64>,
     },
 }
@@ -195,8 +195,16 @@ impl Test {
                 }
             }
             (Self::Among(set), VariableKind::Category { categories }) => {
-                let is_it = |category: &f64| *category == value || category.is_nan() && value.is_nan();
-                let place = categories.iter().position(is_it);
+                let place = if value.is_nan() {
+                    let last = categories.len().checked_sub(1);
+                    last.filter(|last| categories[*last].is_nan())
+                } else {
+                    // Zero has two signs.
+                    let value = value + 0.0;
+                    categories
+                        .binary_search_by(|category| category.total_cmp(&value))
+                        .ok()
+                };
                 place.is_some_and(|place| set.binary_search(&place).is_ok())
             }
             // The readers give tests that fit their variables.

@@ -75,3 +75,6 @@ fn unread(name: &'static str, advice: &'static str) -> ImportError {
 fn json(bytes: &[u8]) -> Result<Value, ImportError> {
     serde_json::from_slice(bytes).map_err(|error| ImportError::Options(format!("it is not JSON: {error}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,7 +194,7 @@ mod tests {
             ),
             (
                 with("/learner/learner_model_param/num_feature", json!("3")),
-                "3 weights, not 4 of 3 features",
+                "names for 2 features, and 3",
             ),
             (
                 with("/learner/learner_model_param/num_feature", json!("99999999999")),

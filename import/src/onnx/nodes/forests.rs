@@ -12,7 +12,10 @@ use crate::{
     trees::{Decision, MOST_NODES, Part},
 };
 use blindscore_protocol::descriptor::Link;
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 /// Most numbers of all leaves.
 const MOST_NUMBERS: usize = 16_000_000;
@@ -182,20 +185,20 @@ impl Node<'_> {
         let rounded = self.context.rounds_trees && attributes.tensor("nodes_values_as_tensor").is_none();
         let mut places = HashMap::new();
         let mut roots: Vec<(usize, i64)> = Vec::new();
+        let mut known = HashSet::new();
         for (place, id) in ids.iter().zip(nodes).enumerate() {
             if place == 0 || ids[place - 1] != *id.0 {
                 roots.push((place, *id.0));
+                if !known.insert(*id.0) {
+                    return self.refuse(format!(" whose tree {} is in several parts", id.0));
+                }
             }
             if places.insert(id, place).is_some() {
                 return self.refuse(format!(" whose tree {} has two nodes of one number", id.0));
             }
         }
         let mut trees: Vec<Vec<Option<Part>>> = Vec::new();
-        let mut known = std::collections::HashSet::new();
         for (index, (start, id)) in roots.iter().enumerate() {
-            if !known.insert(id) {
-                return self.refuse(format!(" whose tree {id} is in several parts"));
-            }
             let end = roots.get(index + 1).map_or(count, |(next, _)| *next);
             let mut parts = Vec::with_capacity(end - start);
             for place in *start..end {
@@ -206,7 +209,9 @@ impl Node<'_> {
                 }
                 let column = usize::try_from(features[place]).ok();
                 let slot = column.and_then(|column| columns.get(column).copied());
-                let (Some(slot), true) = (slot, thresholds[place].is_finite()) else {
+                // All numbers are below infinity, which only missing ones are told from.
+                let threshold = thresholds[place].min(f64::MAX);
+                let (Some(slot), true) = (slot, threshold.is_finite()) else {
                     return self.refuse(" with a decision about no column");
                 };
                 if rounded {
@@ -222,7 +227,7 @@ impl Node<'_> {
                 parts.push(Some(self.decision(
                     &modes[place],
                     slot,
-                    thresholds[place],
+                    threshold,
                     tracks,
                     [truth, not],
                 )?));

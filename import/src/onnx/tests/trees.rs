@@ -118,3 +118,102 @@ fn trees_that_are_not_whole_are_refused() {
         trees.nodes = vec![0; 7];
     });
 }
+
+/// A tree of two decisions, the first of which has this mode, and tracks missing numbers or not.
+fn deep(mode: &'static str, tracks: i64) -> Trees {
+    Trees {
+        trees: vec![0; 5],
+        nodes: vec![0, 1, 2, 3, 4],
+        features: vec![0, 1, 0, 0, 0],
+        modes: vec![mode, "BRANCH_LEQ", "LEAF", "LEAF", "LEAF"],
+        truths: vec![1, 3, 0, 0, 0],
+        falses: vec![2, 4, 0, 0, 0],
+        thresholds: vec![2.0, -1.0, 0.0, 0.0, 0.0],
+        leaf_trees: vec![0; 3],
+        leaf_nodes: vec![2, 3, 4],
+        leaf_targets: vec![0; 3],
+        weights: vec![1.0, 2.0, 4.0],
+        base: vec![0.5],
+        missing: vec![tracks, 0, 0, 0, 0],
+        targets: 1,
+        aggregate: "SUM",
+    }
+}
+
+fn ensemble(trees: &Trees) -> Result<crate::trees::Ensemble, String> {
+    let graph = Builder::new(2).node(trees.node()).output("y");
+    let graph = super::Graph::decode(&graph.bytes(), std::path::Path::new("")).unwrap();
+    let ensemble = graph.ensemble().map_err(|error| error.to_string())?;
+    ensemble.ok_or_else(|| "an additive model".into())
+}
+
+#[test]
+fn deeper_trees_decide_as_their_modes_say() {
+    type Rule = fn(f32) -> bool;
+    let modes: [(&str, Rule); 6] = [
+        ("BRANCH_LEQ", |x| x <= 2.0),
+        ("BRANCH_LT", |x| x < 2.0),
+        ("BRANCH_GTE", |x| x >= 2.0),
+        ("BRANCH_GT", |x| x > 2.0),
+        ("BRANCH_EQ", |x| x == 2.0),
+        ("BRANCH_NEQ", |x| x != 2.0),
+    ];
+    for (mode, rule) in modes {
+        for tracks in [0, 1] {
+            let ensemble = ensemble(&deep(mode, tracks)).unwrap();
+            for x in [2f32.next_down(), 2.0, 2f32.next_up(), -2.0, 0.0] {
+                let expected = if rule(x) { 2.5 } else { 1.5 };
+                assert_eq!(
+                    ensemble.raw_scores(&[f64::from(x), -1.0]),
+                    [expected],
+                    "{mode} {x}"
+                );
+            }
+            // Without a word about missing numbers, rows that have some are refused.
+            if tracks == 1 {
+                assert_eq!(ensemble.raw_scores(&[f64::NAN, -1.0]), [2.5], "{mode}");
+            }
+        }
+    }
+}
+
+#[test]
+fn deeper_trees_that_are_not_whole_are_refused() {
+    let refused = |words: &str, change: &dyn Fn(&mut Trees)| {
+        let mut trees = deep("BRANCH_LEQ", 0);
+        change(&mut trees);
+        let error = ensemble(&trees).unwrap_err();
+        assert!(error.contains(words), "{words}: {error}");
+    };
+    refused("lists of different lengths", &|trees| trees.falses.truncate(4));
+    refused("lists of different lengths", &|trees| trees.weights.truncate(2));
+    refused("in several parts", &|trees| {
+        trees.trees = vec![0, 0, 1, 0, 0];
+    });
+    refused("two nodes of one number", &|trees| trees.nodes[4] = 3);
+    refused("a branch to no node", &|trees| trees.truths[1] = 0);
+    refused("a branch to no node", &|trees| trees.truths[1] = 9);
+    refused("another leads to", &|trees| trees.truths[1] = 2);
+    refused("several roots", &|trees| {
+        trees.trees.push(0);
+        trees.nodes.push(5);
+        trees.features.push(0);
+        trees.modes.push("LEAF");
+        trees.truths.push(0);
+        trees.falses.push(0);
+        trees.thresholds.push(0.0);
+        trees.missing.push(0);
+    });
+    refused("the mode BRANCH_MEMBER", &|trees| {
+        trees.modes[0] = "BRANCH_MEMBER"
+    });
+    refused("about no column", &|trees| trees.features[0] = 2);
+    refused("a leaf of no output", &|trees| {
+        trees.targets = 2;
+        trees.base = vec![0.0; 2];
+        trees.leaf_targets[0] = 2;
+    });
+    refused("2 base values", &|trees| trees.base = vec![0.0; 2]);
+    refused("aggregate_function MAX", &|trees| trees.aggregate = "MAX");
+    refused("an additive model", &|trees| *trees = whole());
+}

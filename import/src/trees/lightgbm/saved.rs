@@ -36,18 +36,25 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Ensemble, ImportError> {
     let mut head = Lines::default();
     let mut trees: Vec<Lines<'_>> = Vec::new();
     let mut lines = text.lines();
+    let mut is_whole = false;
     for line in lines.by_ref() {
         match line.split_once('=') {
             Some(("Tree", _)) => trees.push(Lines::default()),
             Some((name, value)) => {
                 trees.last_mut().unwrap_or(&mut head).0.insert(name, value);
             }
-            None if line == "end of trees" => break,
+            None if line == "end of trees" => {
+                is_whole = true;
+                break;
+            }
             None if trees.is_empty() => {
                 head.0.insert(line, "");
             }
             None => {}
         }
+    }
+    if !is_whole {
+        return Err(FORMAT.malformed("the end of its trees"));
     }
     let pandas = lines.find_map(|line| line.strip_prefix("pandas_categorical:"));
     let pandas = match pandas {
