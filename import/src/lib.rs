@@ -22,7 +22,6 @@
 //! a served model would not reproduce is refused.
 
 mod agreement;
-mod boosted;
 mod bounds;
 mod calibration;
 mod choice;

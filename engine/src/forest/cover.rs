@@ -325,12 +325,18 @@ fn within(region: &Region, own: usize, second: &[bool]) -> [Option<Region>; 2] {
     })
 }
 
-/// What a tree's leaves are for the scores.
-struct Answers {
-    /// For each number of a leaf that units have: its place in the leaf, the scores that it is added to
-    /// (or subtracted from), and the middle of its values.
-    parts: Vec<(usize, Vec<(usize, bool)>, f64)>,
+/// A number of a tree's leaves that units have in their tables.
+struct Answer {
+    /// Its place in a leaf.
+    place: usize,
+    /// Scores that it is added to, or subtracted from if `true`.
+    outputs: Vec<(usize, bool)>,
+    /// Middle of its values, which the base has instead.
+    middle: f64,
 }
+
+/// What a tree's leaves are for the scores.
+struct Answers(Vec<Answer>);
 
 impl Answers {
     /// Takes the middle of a tree's values into the bases. If the numbers of each leaf have the same
@@ -343,29 +349,31 @@ impl Answers {
         };
         if let Some(output) = output {
             bases[output] += middle(0);
-            return Self {
-                parts: vec![(0, vec![(output, false)], middle(0))],
-            };
+            return Self(vec![Answer {
+                place: 0,
+                outputs: vec![(output, false)],
+                middle: middle(0),
+            }]);
         }
         let implied = common_sum(tree).filter(|_| bases.len() > 1);
-        let parts = (0..bases.len()).filter_map(|place| match implied {
-            Some(sum) if place == 0 => {
-                bases[0] += sum;
-                None
+        if let Some(sum) = implied {
+            bases[0] += sum;
+        }
+        let answers = (usize::from(implied.is_some())..bases.len()).map(|place| {
+            let middle = middle(place);
+            bases[place] += middle;
+            let mut outputs = vec![(place, false)];
+            if implied.is_some() {
+                bases[0] -= middle;
+                outputs.push((0, true));
             }
-            Some(_) => {
-                bases[place] += middle(place);
-                bases[0] -= middle(place);
-                Some((place, vec![(place, false), (0, true)], middle(place)))
-            }
-            None => {
-                bases[place] += middle(place);
-                Some((place, vec![(place, false)], middle(place)))
+            Answer {
+                place,
+                outputs,
+                middle,
             }
         });
-        Self {
-            parts: parts.collect(),
-        }
+        Self(answers.collect())
     }
 
     /// Widens the range of each score by what a tree adds to it.
@@ -373,9 +381,9 @@ impl Answers {
         let mut spans = vec![(f64::INFINITY, f64::NEG_INFINITY); ranges.len()];
         tree.visit(&mut |leaf| {
             let mut values = vec![0.0; ranges.len()];
-            for (place, outputs, middle) in &self.parts {
-                for &(output, negated) in outputs {
-                    let value = leaf[*place] - middle;
+            for answer in &self.0 {
+                for &(output, negated) in &answer.outputs {
+                    let value = leaf[answer.place] - answer.middle;
                     values[output] += if negated { -value } else { value };
                 }
             }
@@ -497,16 +505,16 @@ impl Parts<'_> {
         }
         weights.sort_unstable();
         let leaves: Vec<&[f64]> = (0..inner).map(|level| self.leaf(tree, &digits, level)).collect();
-        let unit = |(place, outputs, middle): &(usize, Vec<(usize, bool)>, f64)| Unit {
+        let unit = |answer: &Answer| Unit {
             weights: weights.clone(),
             bias,
             table: (0..base)
                 .map(|_| 0.0)
-                .chain(leaves.iter().map(|leaf| leaf[*place] - middle))
+                .chain(leaves.iter().map(|leaf| leaf[answer.place] - answer.middle))
                 .collect(),
-            outputs: outputs.clone(),
+            outputs: answer.outputs.clone(),
         };
-        let units = self.answers.parts.iter().map(unit);
+        let units = self.answers.0.iter().map(unit);
         let units: Vec<Unit> = units
             .filter(|unit| unit.table.iter().any(|value| *value != 0.0))
             .collect();

@@ -82,12 +82,6 @@ pub(super) const COMBINED_TREES: Kind = Kind {
     name: "a model of which decision trees are a part (AdaBoost, or voting, bagging, stacking, calibration, or several outputs of such models)",
     advice: "trees are served by themselves: a decision tree, a forest, or boosted trees, after steps that prepare columns",
 };
-const TREES: Kind = Kind {
-    name: "a model of decision trees (trees, forests, AdaBoost, boosted trees of XGBoost, LightGBM and CatBoost)",
-    advice: "trees aren't served yet. Served are boosted trees that decide once (GradientBoostingClassifier and GradientBoostingRegressor with \
-             max_depth=1), explainable boosting machines, linear models, and projection networks (models/net)",
-};
-
 /// Returns the kind that nodes belong to, if they show one.
 pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
     let names: HashSet<String> = nodes.iter().map(|node| operator(node)).collect();
@@ -109,9 +103,6 @@ pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
     ];
     if activations.iter().any(|name| names.contains(*name)) {
         return Some(NETWORK);
-    }
-    if nodes.iter().any(|node| has_deep_trees(node)) {
-        return Some(TREES);
     }
     if has(&["Pow", "Transpose", "ReduceMax", "ArgMax"]) && !names.contains("Scan") {
         return Some(QUADRATIC);

@@ -424,8 +424,8 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
         "ai.onnx.ml.TreeEnsembleClassifier"
         | "ai.onnx.ml.TreeEnsembleRegressor"
         | "ai.onnx.ml.TreeEnsemble" => {
-            "It is a model of decision trees. Boosted trees that decide once (max_depth=1) are served, and so are explainable boosting \
-             machines; otherwise fit a linear model, or a projection network (models/net)"
+            "It is a model of decision trees. Trees, forests and boosted trees of scikit-learn are served as skl2onnx writes them \
+             (target_opset={\"\": 18, \"ai.onnx.ml\": 3}); give those of XGBoost, LightGBM and CatBoost as their own files"
         }
         "Clip" => {
             "It cuts off what a linear map gives. MinMaxScaler(clip=True) is served before a PCA, and not after it"

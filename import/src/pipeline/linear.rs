@@ -3,9 +3,9 @@
 use super::{Imported, Kind, Request, ensure};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Stated,
-    Suspects, Wanted, agreement, boosted, choose, coefficients, compare, edges, isotonic, ngrams,
+    Suspects, Wanted, agreement, choose, coefficients, compare, edges, isotonic, ngrams,
     onnx::{Graph, Reading},
-    output, read_json, read_safetensors, settle, shared_or_own,
+    output, read_json, read_safetensors, settle, shared_or_own, xgboost,
 };
 use blindscore_engine::model::{LinearModel, Salt};
 use blindscore_protocol::{
@@ -258,13 +258,13 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
             )?,
             graph: None,
         }),
-        _ if boosted::is_linear_booster(bytes) => Err(ImportError::Options(
+        _ if xgboost::is_linear_booster(bytes) => Err(ImportError::Options(
             "it is a linear booster of XGBoost in binary form: save it as JSON, with booster.save_model(\"model.json\")".into(),
         )),
-        other => Err(boosted::trees(bytes).unwrap_or_else(|| ImportError::Options(format!(
-            "its name ends in none of .onnx, .safetensors, .json and .csv{}",
+        other => Err(ImportError::Options(format!(
+            "its name ends in none of .onnx, .safetensors, .json and .csv, and it is no file of trees that is read{}",
             other.and_then(advice).unwrap_or_default()
-        )))),
+        ))),
     }
 }
 
@@ -272,8 +272,7 @@ fn read(request: &Request, bytes: &[u8], reading: Reading) -> Result<Source, Imp
 fn advice(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "ubj" | "txt" | "bst" | "model" | "cbm" => {
-            ". If it is a model of decision trees (XGBoost, LightGBM, CatBoost): those are not served. Fit an explainable boosting machine (EBM of \
-             the library interpret), a linear model, or a projection network (models/net)"
+            ". If it is a model of decision trees, save it as XGBoost's .json or .ubj, LightGBM's .txt or CatBoost's .json (format=\"json\")"
         }
         "pkl" | "pickle" | "joblib" => {
             ". Pickled Python objects are not read: export the pipeline with skl2onnx.to_onnx"

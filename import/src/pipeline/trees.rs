@@ -99,14 +99,14 @@ fn import_private(
     }
     let decoys = decoys(request.grid, ensemble, data)?;
     let bits = Bits::of(ensemble, &decoys).map_err(&in_file)?;
+    if let Some(fitted) = bits.additive(ensemble) {
+        return linear::import_fitted(request, fitted);
+    }
     let Bits {
         mut encoding,
         forest,
         grid,
-    } = match bits.additive(ensemble) {
-        Ok(fitted) => return linear::import_fitted(request, fitted),
-        Err(bits) => bits,
-    };
+    } = bits;
     let described = Fitted {
         labels: ensemble.labels.clone(),
         classes: ensemble.classes.clone(),

@@ -7,10 +7,10 @@ use blindscore_engine::forest::{ForestNode, ForestTree};
 
 impl Bits {
     /// Returns the linear model, if no tree decides more than once.
-    pub(crate) fn additive(self, ensemble: &Ensemble) -> Result<Fitted, Self> {
+    pub(crate) fn additive(&self, ensemble: &Ensemble) -> Option<Fitted> {
         let is_stump = |tree: &ForestTree| tree.nodes.len() <= 3;
         if !self.forest.trees().iter().all(is_stump) {
-            return Err(self);
+            return None;
         }
         let (count, scores) = (self.forest.bits(), self.forest.bases().len());
         let (mut coef, mut intercept) = (vec![vec![0.0; count]; scores], self.forest.bases().to_vec());
@@ -50,6 +50,6 @@ impl Bits {
                 }
             }
         }
-        Ok(ensemble.linear(self.encoding, coef, intercept))
+        Some(ensemble.linear(self.encoding.clone(), coef, intercept))
     }
 }

@@ -46,15 +46,4 @@ impl Library {
             .find(|(_, begins, mark)| start.starts_with(begins.as_bytes()) && has(mark));
         found.map(|(library, ..)| *library)
     }
-
-    /// Returns words for a model of the library.
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::XgboostJson | Self::XgboostUbj | Self::XgboostBinary => {
-                "a model of decision trees (XGBoost)"
-            }
-            Self::LightgbmText | Self::LightgbmJson => "a model of decision trees (LightGBM)",
-            Self::CatboostBinary | Self::CatboostJson => "a model of decision trees (CatBoost)",
-        }
-    }
 }

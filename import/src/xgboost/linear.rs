@@ -5,7 +5,7 @@
 //! adds nothing, as if it were 0.
 
 use super::{FORMAT, Learner};
-use crate::{Fitted, ImportError, boosted, quoted};
+use crate::{Fitted, ImportError, quoted};
 use blindscore_protocol::{
     descriptor::Link,
     encoding::{Column, ColumnKind, Encoding, Step},
@@ -17,7 +17,7 @@ pub(crate) fn read(learner: &Value) -> Result<Fitted, ImportError> {
     let booster = FORMAT.field(learner, "gradient_booster")?;
     match FORMAT.text(booster, "name")? {
         "gblinear" => {}
-        "gbtree" | "dart" => return Err(boosted::refused("a model of decision trees (XGBoost)")),
+        "gbtree" | "dart" => return FORMAT.refuse("it has no trees"),
         other => return FORMAT.refuse(format!("its booster is {}; gblinear is served", quoted(other))),
     }
     let Learner {
@@ -162,11 +162,11 @@ mod tests {
         for (json, words) in [
             (
                 with("/learner/gradient_booster/name", json!("gbtree")),
-                "a model of decision trees (XGBoost) is not served",
+                "it has no trees",
             ),
             (
                 with("/learner/gradient_booster/name", json!("dart")),
-                "trees aren't served yet",
+                "it has no trees",
             ),
             (
                 with("/learner/gradient_booster/name", json!("x")),
@@ -225,9 +225,7 @@ mod tests {
                 "1 classes; 2 to",
             ),
             (json!({ "learner": {} }), "gradient_booster is missing"),
-            (json!({ "oblivious_trees": [] }), "(CatBoost) is not served"),
-            (json!({ "tree_info": [] }), "(LightGBM) is not served"),
-            (json!([]), "neither a model of the library interpret"),
+            (json!([]), "neither a model of XGBoost, LightGBM or CatBoost"),
         ] {
             let error = fitted(&json).unwrap_err();
             assert!(error.contains(words), "{words}: {error}");

@@ -148,3 +148,12 @@ pub(crate) fn count(json: &Value, name: &str) -> Result<usize, ImportError> {
         .parse()
         .map_err(|_| FORMAT.malformed(name))
 }
+/// Bytes in which a mark is looked for, from the start of a file.
+const SEARCHED: usize = 1_000_000;
+
+/// Returns whether a file is a linear booster in another format than JSON.
+pub(crate) fn is_linear_booster(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(SEARCHED)];
+    let has = |text: &str| start.windows(text.len()).any(|found| found == text.as_bytes());
+    start.starts_with(b"{L") && has("gradient_booster") && has("gblinear")
+}

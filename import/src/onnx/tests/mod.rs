@@ -57,7 +57,9 @@ fn compared(graph: &Builder) -> Fitted {
     let bytes = graph.bytes();
     let graph = Graph::decode(&bytes, Path::new("")).unwrap();
     let fitted = graph.fitted().unwrap();
-    let compared = compare(&graph, &fitted, &chosen(&fitted), None).unwrap().unwrap();
+    let compared = compare(&graph, &fitted, &chosen(&fitted).stated(), None)
+        .unwrap()
+        .unwrap();
     assert_eq!(compared.rows, 200);
     fitted
 }
@@ -193,7 +195,7 @@ fn a_graph_that_takes_too_many_rows_at_once_is_not_run() {
     compared(&graph(1_000));
     let graph = Graph::decode(&graph(1 << 40).bytes(), Path::new("")).unwrap();
     let fitted = graph.fitted().unwrap();
-    let why = compare(&graph, &fitted, &chosen(&fitted), None)
+    let why = compare(&graph, &fitted, &chosen(&fitted).stated(), None)
         .unwrap()
         .unwrap_err();
     assert!(
@@ -346,7 +348,7 @@ fn a_model_that_is_not_its_file_is_found() {
     let mut linked = fitted.clone();
     linked.link = Link::OneVsRest;
     for wrong in [swapped, moved, linked] {
-        let error = compare(&graph, &fitted, &chosen(&wrong), None)
+        let error = compare(&graph, &fitted, &chosen(&wrong).stated(), None)
             .unwrap_err()
             .to_string();
         assert!(error.contains("The first is row"), "{error}");
@@ -357,7 +359,7 @@ fn a_model_that_is_not_its_file_is_found() {
         .output("p")
         .bytes();
     let other = Graph::decode(&other, Path::new("")).unwrap();
-    let why = compare(&other, &fitted, &chosen(&fitted), None)
+    let why = compare(&other, &fitted, &chosen(&fitted).stated(), None)
         .unwrap()
         .unwrap_err()
         .to_string();

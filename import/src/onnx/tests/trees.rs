@@ -90,7 +90,7 @@ fn trees_that_are_not_whole_are_refused() {
     });
     refused("in several parts", &|trees| trees.trees[6] = 0);
     refused("several roots", &|trees| trees.modes[0] = "LEAF");
-    refused("a model of decision trees (trees, forests", &|trees| {
+    refused("with trees that decide more than once", &|trees| {
         trees.modes[1] = "BRANCH_LEQ"
     });
     // To the root, to no node, and to two nodes of one number.
