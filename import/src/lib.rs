@@ -46,7 +46,7 @@ mod settle;
 mod suspects;
 mod table;
 mod tensors;
-mod trees;
+pub mod trees;
 mod xgboost;
 
 pub use agreement::Agreement;

@@ -272,10 +272,7 @@ impl Report {
     /// Adds rows about unused columns and the comparisons with other predictions.
     fn comparisons(&mut self, linear: &LinearImport) {
         self.unused(&linear.unused);
-        for change in &linear.mended {
-            self.row("mended", change);
-        }
-        self.entries(json!({ "mended": linear.mended }));
+        self.mended(&linear.mended);
         match &linear.file {
             Ok(compared) => self.row(
                 "compared",
@@ -360,6 +357,7 @@ impl Report {
     /// Adds rows about the comparisons of trees.
     fn trees(&mut self, trees: &TreesImport, imported: &Imported) {
         self.unused(&trees.unused);
+        self.mended(&trees.mended);
         if imported.calibration.is_some() {
             let words = format!(
                 "{} rows lead to the same leaves as in the file, in the clear",
@@ -394,6 +392,14 @@ impl Report {
             self.row("unused", words);
         }
         self.entries(json!({ "unused_columns": unused }));
+    }
+
+    /// Adds rows about what differs from the file.
+    fn mended(&mut self, mended: &[&str]) {
+        for change in mended {
+            self.row("mended", change);
+        }
+        self.entries(json!({ "mended": mended }));
     }
 
     /// Adds rows about a network.

@@ -42,6 +42,8 @@ pub struct TreesImport {
     pub probability_error: Option<f64>,
     /// Calibration rows on which the trees over bits were compared with those of the file.
     pub walked: usize,
+    /// What differs from the file, because its converter has known faults.
+    pub mended: Vec<&'static str>,
     /// Columns that the file knows and the trees don't use.
     pub unused: Vec<String>,
     /// Comparison with the file run in the clear, if it is a graph, or why there was none.
@@ -190,6 +192,7 @@ fn import_private(
             stated_error,
             probability_error,
             walked,
+            mended: graph.map_or_else(Vec::new, |graph| graph.mended().to_vec()),
             unused,
             file,
             expected,

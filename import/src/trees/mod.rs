@@ -16,7 +16,7 @@ mod xgboost;
 
 pub(crate) use bits::Bits;
 pub use choices::{Grid, Structure};
-pub(crate) use ensemble::{Ensemble, Missing, Test, Tree, TreeNode, Variable, VariableKind};
+pub use ensemble::{Ensemble, Missing, Test, Tree, TreeNode, Variable, VariableKind};
 pub(crate) use format::Format;
 pub(crate) use grow::{Decision, Grower, Part, Source};
 pub(crate) use library::Library;
@@ -33,7 +33,7 @@ const TOO_LARGE: &str =
     "it has more than 20,000 trees, or more than 2,000,000 nodes: fit fewer or smaller trees";
 
 /// Reads a file of boosted trees or a forest; `None` if no library is known that writes such files.
-pub(crate) fn read(bytes: &[u8]) -> Option<Result<Ensemble, ImportError>> {
+pub fn read(bytes: &[u8]) -> Option<Result<Ensemble, ImportError>> {
     let library = Library::of(bytes)?;
     Some(read_as(library, bytes))
 }
