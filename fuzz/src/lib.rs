@@ -18,6 +18,7 @@ mod samples;
 mod server;
 mod settings;
 mod table;
+mod trees;
 
 /// Fuzz target for one reader of bytes from outside.
 pub struct Target {
@@ -60,6 +61,13 @@ pub const TARGETS: &[Target] = &[
         memory: 256 * MIB,
         prepare: || {},
         run: model::run,
+    },
+    // A file of 20 MB has trees of many times that.
+    Target {
+        name: "trees",
+        memory: 256 * MIB,
+        prepare: || {},
+        run: trees::run,
     },
     Target {
         name: "table",
@@ -115,7 +123,7 @@ mod tests {
     #[test]
     fn seeds_break_nothing() {
         let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds");
-        for name in ["blobs", "descriptor", "onnx", "model", "table", "tokens"] {
+        for name in ["blobs", "descriptor", "onnx", "model", "trees", "table", "tokens"] {
             let target = TARGETS.iter().find(|target| target.name == name).unwrap();
             for entry in fs::read_dir(format!("{seeds}/{name}")).unwrap() {
                 (target.run)(&fs::read(entry.unwrap().path()).unwrap());

@@ -49,3 +49,8 @@ fn fine_linear_blobs_carry_the_stated_noise() {
 fn network_blobs_carry_the_stated_noise() {
     check(ParameterSet::Network(NetworkParams::N704_K4));
 }
+
+#[test]
+fn blobs_for_trees_carry_the_stated_noise() {
+    check(ParameterSet::Network(NetworkParams::N704_K2));
+}

@@ -84,6 +84,7 @@ SETS = {
     "linear-n2048-v3": Set(5, LINEAR, LINEAR, 48, 19, 2),
     "linear-n2048-fine-v3": Set(6, LINEAR, LINEAR, 48, 22, 2),
     "network-n704-k4-v3": Set(7, INPUT, OUTPUT, 18, 16, 16, linear=False),
+    "network-n704-k2-v3": Set(8, INPUT, Ring(2, 1024, 17), 18, 16, 16, linear=False),
 }
 
 

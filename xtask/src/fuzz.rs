@@ -54,11 +54,12 @@ struct Target {
     fixtures: Option<&'static str>,
 }
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 13] = [
     target("blobs", None, 256, None),
     target("descriptor", Some("json"), 8192, None),
     target("onnx", Some("onnx"), 16_384, Some("onnx")),
     target("model", Some("safetensors"), 16_384, Some("safetensors")),
+    target("trees", Some("json"), 16_384, None),
     target("table", Some("csv"), 4096, None),
     target("tokens", Some("json"), 4096, None),
     target("counts", Some("json"), 4096, None),
