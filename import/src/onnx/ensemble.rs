@@ -4,7 +4,13 @@
 //! model of their sums, whose weights are then those of the leaves.
 
 use super::{
-    Graph, ImportError, column::Columns, inputs::Inputs, kinds, linear::Linear, outputs, plan::Planned,
+    Graph, ImportError,
+    column::Columns,
+    inputs::Inputs,
+    kinds,
+    linear::Linear,
+    outputs,
+    plan::{Planned, Unused},
     unsupported,
 };
 use crate::trees::{Ensemble, Grower, Missing, Part, Source};
@@ -192,7 +198,7 @@ fn planned(
 ) -> (Vec<Source>, HashMap<usize, usize>, Planned) {
     let all = inputs.plan.slots();
     let single: Vec<bool> = (0..all).map(|slot| inputs.plan.is_single(slot)).collect();
-    let mut planned = inputs.plan.finish(slots, inputs.named);
+    let mut planned = inputs.plan.finish(slots, inputs.named, Unused::Kept);
     planned.unused.splice(0..0, inputs.unused);
     let names = planned.names.as_ref().filter(|_| planned.encoding.is_none());
     let source = |(place, slot): (usize, &usize)| Source {

@@ -5,6 +5,7 @@ use super::{
     decider::Decider,
     inputs::Inputs,
     linear::Linear,
+    plan::Unused,
     value::{Held, HeldStep, Label, Scores, Value},
     values::Values,
 };
@@ -53,7 +54,9 @@ pub(super) fn explain(
     let (mut fitted, linear) = answers(graph, values, by_skl2onnx)?;
     fitted.assumed = Some(linear.assumed());
     fitted.unused = inputs.unused;
-    let planned = inputs.plan.finish(linear.support(), inputs.named);
+    let planned = inputs
+        .plan
+        .finish(linear.support(), inputs.named, Unused::Dropped);
     check_features(planned.features.len())?;
     let bounded = |feature: usize| {
         let (least, most) = planned.intervals[feature];

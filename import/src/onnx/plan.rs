@@ -29,6 +29,15 @@ struct Needs {
     exact: bool,
 }
 
+/// What becomes of named columns that nothing reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unused {
+    /// Clients aren't asked for them.
+    Dropped,
+    /// Records have them, as those of the original do.
+    Kept,
+}
+
 /// A finished encoding.
 pub(super) struct Planned {
     /// The encoding; `None` if a record's numbers are the features.
@@ -213,7 +222,8 @@ impl Plan {
     /// Returns the encoding that gives the features in `used` slots, which rise, without the steps that they
     /// don't depend on. `named` says whether columns that aren't used can be left out, because the
     /// others are found by their names.
-    pub(super) fn finish(self, used: &[usize], named: bool) -> Planned {
+    pub(super) fn finish(self, used: &[usize], named: bool, unused: Unused) -> Planned {
+        let drops = named && unused == Unused::Dropped;
         let intervals = self.intervals();
         let (steps, starts) = (self.steps.into_inner(), self.starts.into_inner());
         let all = self.columns.into_inner();
@@ -229,9 +239,9 @@ impl Plan {
             }
         }
         let count = all.len();
-        let columns: Vec<usize> = (0..count).filter(|&column| needed[column] || !named).collect();
+        let columns: Vec<usize> = (0..count).filter(|&column| needed[column] || !drops).collect();
         let names = columns.iter().map(|&column| all[column].name.clone()).collect();
-        let unused = (0..count).filter(|&column| named && !needed[column]);
+        let unused = (0..count).filter(|&column| drops && !needed[column]);
         let unused = unused.filter_map(|column| all[column].name.clone()).collect();
         let plain = |column: &usize| all[*column].kind == ColumnKind::Number;
         if !kept.contains(&true) && columns.iter().all(plain) {

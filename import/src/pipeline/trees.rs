@@ -83,10 +83,9 @@ fn import_private(
     // Everything but the decoys, which need the rows: enough to read the rows.
     let bits = Bits::of(ensemble, &[]).map_err(&in_file)?;
     let encoder = Encoder::of(&bits.encoding);
-    let unused = ensemble.unused_columns();
     let wanted = Wanted {
         encoder: &encoder,
-        unused: &unused,
+        unused: &ensemble.unused,
     };
     let data = request
         .calibration()
@@ -193,7 +192,7 @@ fn import_private(
             probability_error,
             walked,
             mended: graph.map_or_else(Vec::new, |graph| graph.mended().to_vec()),
-            unused,
+            unused: ensemble.unused.clone(),
             file,
             expected,
             model,

@@ -215,32 +215,23 @@ impl Test {
 
 impl Ensemble {
     /// Returns the encoding in front of the trees, and the slot of each variable. Without one, the
-    /// variables are the record's columns; if these have names, those that no tree uses are left out.
+    /// variables are the record's columns. Those that no tree uses stay, so that records are those of
+    /// the original.
     pub(crate) fn public_part(&self) -> (Encoding, Vec<usize>) {
         if let Some(encoding) = &self.encoding {
             return (encoding.clone(), encoding.features.iter().collect());
         }
-        let used = self.used();
-        let mut columns = Vec::new();
-        let slots = self.columns.iter().zip(used).map(|(variable, used)| {
-            let kept = used || variable.name.is_none();
-            if kept {
-                columns.push(Column {
-                    name: variable.name.clone(),
-                    kind: ColumnKind::Number,
-                    single: variable.single,
-                });
-            }
-            // That of a column that is left out is read by nothing.
-            columns.len().saturating_sub(1)
-        });
-        let slots = slots.collect();
+        let column = |variable: &Variable| Column {
+            name: variable.name.clone(),
+            kind: ColumnKind::Number,
+            single: variable.single,
+        };
         let encoding = Encoding {
-            columns,
+            columns: self.columns.iter().map(column).collect(),
             steps: Vec::new(),
             features: Slots::default(),
         };
-        (encoding, slots)
+        (encoding, (0..self.columns.len()).collect())
     }
 
     /// Returns for each variable whether a tree decides about it.
@@ -252,14 +243,6 @@ impl Ensemble {
             }
         }
         used
-    }
-
-    /// Returns the names of the columns that clients needn't have, because no tree uses them.
-    pub(crate) fn unused_columns(&self) -> Vec<String> {
-        let left_out = self.columns.iter().zip(self.used());
-        let left_out = left_out.filter(|(_, used)| !used && self.encoding.is_none());
-        let names = left_out.filter_map(|(variable, _)| variable.name.clone());
-        self.unused.iter().cloned().chain(names).collect()
     }
 
     /// Returns the numbers of the variables for each record, NaN for missing ones.
@@ -309,7 +292,7 @@ impl Ensemble {
         fitted.intervals = vec![(0.0, 1.0); encoding.features.len()];
         fitted.ranges = Some(fitted.intervals.clone());
         fitted.encoding = Some(encoding);
-        fitted.unused = self.unused_columns();
+        fitted.unused = self.unused.clone();
         fitted.labels = self.labels.clone();
         fitted.classes = self.classes.clone();
         fitted.task = Some(self.task);

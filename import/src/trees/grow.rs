@@ -1,5 +1,4 @@
-//! From the nodes of a file to trees: branches are followed, sets of categories are numbered, and
-//! columns that no tree asks for are left out.
+//! From the nodes of a file to trees: branches are followed, and sets of categories are numbered.
 
 use super::{Ensemble, Missing, Test, Tree, TreeNode, Variable, VariableKind};
 use crate::{bounds::MOST_SLOTS, quoted};
@@ -125,20 +124,6 @@ impl Grower {
         task: Task,
     ) -> Result<Ensemble, String> {
         let uses = Uses::of(&self.trees, &sources)?;
-        let named = sources.iter().all(|source| source.name.is_some());
-        let kept: Vec<usize> = (0..sources.len())
-            .filter(|&column| !named || uses.used[column])
-            .collect();
-        let unused = sources
-            .iter()
-            .zip(&uses.used)
-            .filter(|(_, used)| named && !**used)
-            .filter_map(|(source, _)| source.name.clone())
-            .collect();
-        let mut variables = vec![0; sources.len()];
-        for (variable, &column) in kept.iter().enumerate() {
-            variables[column] = variable;
-        }
         let test = |column: usize, decision: Decision| match decision {
             Decision::AtMost { threshold, missing } => Test::AtMost { threshold, missing },
             Decision::Among(set) => {
@@ -160,7 +145,7 @@ impl Grower {
                 decision,
                 branches,
             } => TreeNode::Split {
-                variable: variables[column],
+                variable: column,
                 test: test(column, decision),
                 branches,
             },
@@ -170,28 +155,28 @@ impl Grower {
             output,
         });
         let trees = trees.collect();
-        let columns = kept.iter().map(|&column| Variable {
-            name: sources[column].name.clone(),
-            single: sources[column].single,
+        let columns = sources.iter().enumerate().map(|(column, source)| Variable {
+            name: source.name.clone(),
+            single: source.single,
             kind: match uses.places.contains_key(&column) {
                 true => VariableKind::Category {
                     categories: uses.numbers[&column].clone(),
                 },
                 false => VariableKind::Number {
-                    missing: sources[column].missing,
+                    missing: source.missing,
                 },
             },
         });
         Ok(Ensemble {
             columns: columns.collect(),
-            encoding: encoding(&sources, &kept),
+            encoding: encoding(&sources),
             trees,
             base,
             link,
             task,
             labels: None,
             classes: None,
-            unused,
+            unused: Vec::new(),
             answers: Vec::new(),
         })
     }
@@ -199,8 +184,6 @@ impl Grower {
 
 /// What the trees ask for.
 struct Uses {
-    /// Whether a tree asks for each column.
-    used: Vec<bool>,
     /// For each column of categories, their numbers, rising.
     numbers: HashMap<usize, Vec<f64>>,
     /// Places of these numbers, by their bits.
@@ -213,7 +196,6 @@ impl Uses {
             Some(name) => quoted(name),
             None => (column + 1).to_string(),
         };
-        let mut used = vec![false; sources.len()];
         let mut compared = vec![false; sources.len()];
         let mut sets: HashMap<usize, HashMap<u64, f64>> = HashMap::new();
         for part in trees.iter().flat_map(|(parts, _)| parts) {
@@ -223,7 +205,6 @@ impl Uses {
             let Some(source) = sources.get(*column) else {
                 return Err("a tree decides about a column that there isn't".into());
             };
-            used[*column] = true;
             match decision {
                 Decision::AtMost { .. } => compared[*column] = true,
                 Decision::Among(set) => {
@@ -257,11 +238,7 @@ impl Uses {
             places.insert(column, rising.iter().enumerate().map(place).collect());
             numbers.insert(column, rising);
         }
-        Ok(Self {
-            used,
-            numbers,
-            places,
-        })
+        Ok(Self { numbers, places })
     }
 }
 
@@ -275,18 +252,18 @@ fn bits(number: f64, recoded: Option<&Recoded>) -> u64 {
 }
 
 /// Returns the public part that replaces categories by their numbers, if there are any.
-fn encoding(sources: &[Source], kept: &[usize]) -> Option<Encoding> {
-    if kept.iter().all(|&column| sources[column].recoded.is_none()) {
+fn encoding(sources: &[Source]) -> Option<Encoding> {
+    if sources.iter().all(|source| source.recoded.is_none()) {
         return None;
     }
     let (mut columns, mut steps, mut features) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, &column) in kept.iter().enumerate() {
+    for (place, source) in sources.iter().enumerate() {
         let Source {
             name,
             single,
             recoded,
             ..
-        } = &sources[column];
+        } = source;
         let is_text = matches!(
             recoded,
             Some(Recoded {
@@ -315,7 +292,7 @@ fn encoding(sources: &[Source], kept: &[usize]) -> Option<Encoding> {
                     unknown: Unknown::Value(recoded.other),
                 });
                 // Each step has one result.
-                kept.len() + steps.len() - 1
+                sources.len() + steps.len() - 1
             }
         });
     }
