@@ -97,7 +97,7 @@ impl Model {
     /// Returns the maximum number of queries in one request.
     #[wasm_bindgen(js_name = queriesPerRequest)]
     pub fn queries_per_request(&self) -> usize {
-        self.model.blob_sizes().queries_per_request()
+        self.model.queries_per_request()
     }
 
     /// Describes how the model differs from an agreed one in what is agreed to.

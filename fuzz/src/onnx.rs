@@ -58,7 +58,7 @@ pub(crate) fn run(data: &[u8]) {
         intercept: named.intercept,
     };
     if let Ok(choice) = choose(linear, 1e-3) {
-        let _ = compare(&graph, &fitted, &choice, None);
+        let _ = compare(&graph, &fitted, &choice.stated(), None);
         let file = choice.linear.to_safetensors().expect("a model file");
         LinearModel::from_safetensors(&file).expect("what is written can be read");
     }

@@ -32,7 +32,7 @@ pub struct Compared {
 }
 
 /// A model, and the errors that are stated for it.
-pub(crate) struct Stated<'m> {
+pub struct Stated<'m> {
     pub(crate) model: &'m Model,
     /// For each score, its largest error, and half of its range.
     scores: Vec<(f64, f64)>,
@@ -44,7 +44,7 @@ pub(crate) struct Stated<'m> {
 
 impl Choice {
     /// Returns the model with its stated errors.
-    pub(crate) fn stated(&self) -> Stated<'_> {
+    pub fn stated(&self) -> Stated<'_> {
         let scores = self.predicted.iter();
         Stated {
             model: &self.model,
@@ -259,7 +259,7 @@ fn closest(numbers: &[f64]) -> f64 {
 /// # Errors
 /// Outer: an answer differs by more than the stated error. Inner: the reason why the graph can't be
 /// run.
-pub(crate) fn compare(
+pub fn compare(
     graph: &Graph,
     fitted: &Fitted,
     stated: &Stated<'_>,

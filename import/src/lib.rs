@@ -54,8 +54,8 @@ pub use bounds::limits;
 pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
-pub use compare::Compared;
-pub(crate) use compare::{Stated, compare};
+pub use compare::{Compared, Stated, compare};
+
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};
 pub use expect::{Expected, same_label};

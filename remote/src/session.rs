@@ -121,7 +121,7 @@ impl Session {
     /// Returns the number of rows that are sent in one request: as many as clients usually send, or
     /// fewer if the model allows fewer.
     pub fn batch_rows(&self) -> usize {
-        BATCH_QUERIES.min(self.model.descriptor.blob_sizes().queries_per_request())
+        BATCH_QUERIES.min(self.model.descriptor.queries_per_request())
     }
 
     /// Scores up to [`Session::batch_rows`] rows of features. If the server has lost the key,

@@ -58,7 +58,7 @@ fn answers_that_nobody_reads_stay_within_the_bound_and_give_way() -> Result<()> 
     let before = server.memory("VmRSS");
 
     let wide = api.model("wide");
-    let most = wide.sizes.queries_per_request();
+    let most = wide.queries_per_request();
     assert!(most < 8, "{most} responses of {} bytes", wide.sizes.response);
     let (client, public) = ClientKey::generate(wide.parameters())?;
     let (blob, id) = public.to_blob();

@@ -316,6 +316,7 @@ impl Model {
             sizes: Sizes::of(&set, FEATURES, outputs),
             score_error: 0.0,
             accuracy: None,
+            batch: None,
             version: None,
         };
         Self {

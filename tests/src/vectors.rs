@@ -247,6 +247,7 @@ fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
         sizes: Sizes::of(set, FEATURES, OUTPUTS),
         score_error: 0.0,
         accuracy: None,
+        batch: None,
         version: None,
     };
     descriptor.try_into().expect("a usable descriptor")

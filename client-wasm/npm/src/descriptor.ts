@@ -76,6 +76,8 @@ export interface ModelDescriptor {
   score_error: number;
   /** Share of a public test set that the model gets right, if known. */
   accuracy?: number;
+  /** Most queries in one request, if each takes so long that fewer are sent than usual. */
+  batch?: number;
   /** Version under the model's name, where the server keeps versions. */
   version?: number;
 }

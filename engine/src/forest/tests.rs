@@ -344,6 +344,7 @@ fn descriptor(forest: &Forest, cover: &Cover) -> CheckedDescriptor {
         sizes: Sizes::of(&SET, forest.bits(), cover.bases.len()),
         score_error: 0.0,
         accuracy: None,
+        batch: None,
         version: None,
     };
     descriptor.try_into().unwrap()

@@ -21,7 +21,9 @@ use crate::{
     forest::{Cover, Forest, ForestEngine, ForestNode, ForestTree, ForestVariable, score_error},
 };
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, FEATURES, Inputs, Link, ModelDescriptor, OUTPUTS, Output, Sizes, Task},
+    descriptor::{
+        CheckedDescriptor, FEATURES, Inputs, Link, MAX_QUERIES, ModelDescriptor, OUTPUTS, Output, Sizes, Task,
+    },
     encoding::Encoding,
     ids::ModelId,
     name::ModelName,
@@ -34,6 +36,16 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 const PARAMS: NetworkParams = NetworkParams::N704_K2;
 /// Most blind rotations of a query: some twenty seconds of two cores.
 pub const MOST_ROTATIONS: usize = 16_384;
+
+/// Most blind rotations of a request, so that its answer doesn't keep a client waiting: some three
+/// seconds of two cores.
+const ROTATIONS_AT_ONCE: usize = 2_000;
+
+/// Returns the most queries of a request, if they are fewer than usual.
+fn batch(rotations: usize) -> Option<usize> {
+    let most = (ROTATIONS_AT_ONCE / rotations.max(1)).max(1);
+    (most < MAX_QUERIES).then_some(most)
+}
 
 /// An ensemble of trees and everything else that its file holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +119,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         sizes: Sizes::of(&set, features, scores),
         score_error: two_digits_up(score_error(&PARAMS, &cover)),
         accuracy: None,
+        batch: batch(cover.units.len()),
         version: None,
     };
     let described = CheckedDescriptor::try_from(descriptor)?;

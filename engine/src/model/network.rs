@@ -77,6 +77,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         sizes: Sizes::of(&set, features, network.biases.len()),
         score_error: two_digits_up(logit_scale * noise),
         accuracy: metadata.accuracy()?,
+        batch: None,
         version: None,
     };
     let described = descriptor::CheckedDescriptor::try_from(descriptor)?;

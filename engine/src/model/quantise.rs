@@ -112,6 +112,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
                 .fold(0.0, f64::max),
         ),
         accuracy: float.accuracy,
+        batch: None,
         version: None,
     };
     let (predicted, integers): (Vec<_>, Vec<_>) = outputs

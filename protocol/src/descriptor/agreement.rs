@@ -38,6 +38,7 @@ impl ModelDescriptor {
             sizes: _,
             score_error: _,
             accuracy: _,
+            batch: _,
             version: _,
         } = self;
         let mut facts = inputs.facts();
@@ -337,6 +338,7 @@ mod tests {
             ("/sizes/query", json!(2)),
             ("/score_error", json!(0.2)),
             ("/accuracy", json!(0.9)),
+            ("/batch", json!(1)),
             ("/version", json!(2)),
             ("/inputs/features/0/min", json!(-0.0)),
         ] {

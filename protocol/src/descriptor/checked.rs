@@ -1,6 +1,6 @@
 //! Descriptors that were checked.
 
-use super::{DescriptorError, FINITE, ModelDescriptor, OUTPUTS, POSITIVE, check};
+use super::{DescriptorError, FINITE, MAX_QUERIES, ModelDescriptor, OUTPUTS, POSITIVE, check};
 use crate::{descriptor::Sizes, params::ParameterSet, wire::FORMAT_VERSION};
 use serde::{Deserialize, Serialize, Serializer};
 use std::ops::Deref;
@@ -42,6 +42,9 @@ impl TryFrom<ModelDescriptor> for CheckedDescriptor {
         check("score_error", descriptor.score_error, &(0.0..=*FINITE.end()))?;
         if let Some(accuracy) = descriptor.accuracy {
             check("accuracy", accuracy, &(0.0..=1.0))?;
+        }
+        if let Some(batch) = descriptor.batch {
+            check("batch", batch, &(1..=MAX_QUERIES))?;
         }
         descriptor.check_task()?;
         Ok(Self {
@@ -94,5 +97,12 @@ impl CheckedDescriptor {
     /// whatever the descriptor claims.
     pub fn blob_sizes(&self) -> Sizes {
         Sizes::of(&self.parameters, self.inputs.count, self.outputs.len())
+    }
+
+    /// Returns the maximum number of queries in one request to the model: [`MAX_QUERIES`], or fewer if
+    /// they take long or the responses would exceed 8 MiB together.
+    pub fn queries_per_request(&self) -> usize {
+        let by_size = self.blob_sizes().queries_per_request();
+        self.batch.map_or(by_size, |batch| by_size.min(batch))
     }
 }

@@ -143,9 +143,9 @@ pub const MAX_QUERIES: usize = 64;
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 
 impl Sizes {
-    /// Returns the maximum number of queries in one request to the model: [`MAX_QUERIES`], or fewer
+    /// Returns the maximum number of queries in one request by their sizes: [`MAX_QUERIES`], or fewer
     /// if the responses would exceed 8 MiB together.
-    pub fn queries_per_request(&self) -> usize {
+    fn queries_per_request(&self) -> usize {
         (MAX_ANSWER_BYTES / self.response.max(1)).clamp(1, MAX_QUERIES)
     }
 }
@@ -192,6 +192,9 @@ pub struct ModelDescriptor {
     /// Share of a public test set that the model gets right, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// Most queries in one request, if each takes so long that fewer are sent than usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// Version under the model's name, where the server keeps versions; it stays at the address
     /// `name@version`. Not part of the fingerprint.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -44,6 +44,7 @@ impl ModelDescriptor {
             sizes: fields.field("sizes", sizes),
             score_error: fields.field("score_error", Json::number),
             accuracy: fields.optional("accuracy", Json::number),
+            batch: fields.optional("batch", Json::size),
             version: fields.optional("version", Json::count),
         })
     }

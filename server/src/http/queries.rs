@@ -28,7 +28,7 @@ pub(super) struct JsonRequest {
 
 /// Returns the largest number of queries in a request to `model`.
 fn most(model: &Model) -> usize {
-    model.descriptor().sizes.queries_per_request()
+    model.descriptor().queries_per_request()
 }
 
 /// Returns the length of the longest valid raw body.

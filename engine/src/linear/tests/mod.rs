@@ -69,6 +69,7 @@ impl Fixture {
             sizes: Sizes::of(&ParameterSet::Linear(params), features, outputs.len()),
             score_error: 0.0,
             accuracy: None,
+            batch: None,
             version: None,
         };
         Self {

@@ -107,6 +107,7 @@ fn descriptor(network: &IntegerNetwork) -> CheckedDescriptor {
         sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
         score_error: 0.0,
         accuracy: None,
+        batch: None,
         version: None,
     };
     descriptor.try_into().unwrap()
