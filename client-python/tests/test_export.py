@@ -115,20 +115,6 @@ def test_a_file_of_catboost_has_the_names_of_categories(tmp_path: Path) -> None:
     assert {entry["value"] for entry in features["cat_features_hash"]} == {"blue", "violet"}
 
 
-def test_trees_with_one_split_are_onnx_which_is_served_as_a_linear_model(tmp_path: Path) -> None:
-    stumps = {"n_estimators": 3, "max_depth": 1}
-    for model in (xgboost.XGBClassifier(**stumps).fit(FLOWERS, SPECIES), xgboost.XGBRegressor(**stumps).fit(FLOWERS, SPECIES).get_booster()):
-        assert export(model, Rows(FLOWERS), tmp_path) == Exported(tmp_path / "model.onnx", None)
-    model = catboost.CatBoostRegressor(**{**TREES, "depth": 1}).fit(PATIENTS, PROGRESS)
-    assert export(model, Rows(PATIENTS), tmp_path) == Exported(tmp_path / "model.onnx", None)
-
-
-def test_without_the_converter_they_are_the_librarys_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxmltools", None)
-    model = xgboost.XGBClassifier(n_estimators=3, max_depth=1).fit(FLOWERS, SPECIES)
-    assert export(model, Rows(FLOWERS), tmp_path) == Exported(tmp_path / "model.json", ["0", "1", "2"])
-
-
 @pytest.mark.parametrize("frame", [True, False])
 @pytest.mark.parametrize(
     "model",

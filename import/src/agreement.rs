@@ -28,11 +28,13 @@ pub struct Agreement {
     pub threads: usize,
 }
 
-/// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key.
+/// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key. Ends
+/// after the first if that takes longer than `longest`.
 pub(crate) fn measure(
     model: &Model,
     data: Option<&Calibration>,
     limit: usize,
+    longest: Duration,
 ) -> Result<Agreement, ImportError> {
     let descriptor = model.descriptor();
     let inputs = &descriptor.inputs;
@@ -78,6 +80,9 @@ pub(crate) fn measure(
             .fold(agreement.deviation, f64::max);
         agreement.rows += 1;
         agreement.same_decision += usize::from(scores.decision == Scores::new(descriptor, plain).decision);
+        if times[0] > longest {
+            break;
+        }
     }
     times.sort();
     agreement.time = times.get(times.len() / 2).copied().unwrap_or_default();

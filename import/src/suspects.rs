@@ -1,7 +1,7 @@
 //! What may be wrong if a model answers otherwise than the caller's own predictions.
 
-use super::{Calibration, Fitted, trees::Ensemble};
-use blindscore_protocol::encoding::Step;
+use super::{Calibration, Fitted, edges, trees::Ensemble};
+use blindscore_protocol::encoding::{Encoding, Step};
 use std::path::Path;
 
 /// Suspects for this model and these files.
@@ -17,6 +17,8 @@ pub struct Suspects {
     converted: bool,
     /// Whether words of a text are counted together.
     joined: bool,
+    /// Whether trees decide about computed numbers.
+    computed: bool,
 }
 
 impl Suspects {
@@ -32,6 +34,7 @@ impl Suspects {
             arrays: extension == Some("safetensors"),
             converted: extension == Some("onnx"),
             joined: encoding.is_some_and(|encoding| encoding.steps.iter().any(joins)),
+            computed: false,
         }
     }
 
@@ -39,10 +42,15 @@ impl Suspects {
     pub(crate) fn of_trees(file: &Path, ensemble: &Ensemble, data: &Calibration, labels: bool) -> Self {
         let extension = file.extension().and_then(|extension| extension.to_str());
         let named = ensemble.columns.iter().all(|variable| variable.name.is_some());
+        let computes = |encoding: &Encoding| {
+            let mut slots = encoding.features.iter();
+            slots.any(|slot| edges::is_computed(encoding, slot))
+        };
         Self {
             by_position: ensemble.columns.len() > 1 && (!named || !data.has_header()),
             named: labels,
             converted: extension == Some("onnx"),
+            computed: ensemble.encoding.as_ref().is_some_and(computes),
             ..Self::default()
         }
     }
@@ -69,6 +77,11 @@ impl Suspects {
             (
                 self.joined,
                 "stop_words may have left out words between those that are counted together",
+            ),
+            (
+                self.computed,
+                "your program may compute the numbers before the trees in single precision, which clients don't: fit the steps and the trees to \
+                 rows in double precision, or leave out the scaler, which trees don't need",
             ),
             (
                 self.converted,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -39,17 +38,14 @@ def export(model: Any, rows: Rows, scratch: Path) -> tuple[Path, list[str] | Non
         raise ImportRefused(f"it takes {missing} for a missing value, which its file doesn't say: fit it with missing=np.nan, on rows with NaN there")
     try:
         if name == "xgboost":
-            file, stumps = _xgboost(model, scratch)
+            file = _xgboost(model, scratch)
         elif name == "lightgbm":
-            file, stumps = _lightgbm(model, scratch), False
+            file = _lightgbm(model, scratch)
         else:
-            file, stumps = _catboost(model, rows, scratch)
+            file = _catboost(model, rows, scratch)
     except Exception as error:
         raise ImportRefused(f"{_LIBRARIES[str(name)]} can't export this model: {error}") from error
-    # The importer reads sums of trees with one split each from ONNX, and makes linear models of
-    # bins of them, which take a fraction of the time.
-    onnx = _as_onnx(model, rows, scratch) if stumps else None
-    return (file, _classes(model, file)) if onnx is None else (onnx, None)
+    return file, _classes(model, file)
 
 
 def _is_fitted(model: Any) -> bool:
@@ -57,21 +53,16 @@ def _is_fitted(model: Any) -> bool:
     return asked is None or bool(asked())
 
 
-def _xgboost(model: Any, scratch: Path) -> tuple[Path, bool]:
+def _xgboost(model: Any, scratch: Path) -> Path:
     file = scratch / "model.json"
     booster: Any = model.get_booster() if hasattr(model, "get_booster") else model
     kind = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
     rounds = int(booster.attr("best_iteration") or booster.num_boosted_rounds()) + 1
-    stopped = booster is not model and kind != "gblinear" and rounds < booster.num_boosted_rounds()
-    if stopped:
+    if booster is not model and kind != "gblinear" and rounds < booster.num_boosted_rounds():
         # Estimators predict with the trees up to the best round; the file would have all.
         booster = booster[:rounds]
     booster.save_model(str(file))
-    if kind != "gbtree" or stopped:
-        return file, False
-    trees = json.loads(file.read_bytes())["learner"]["gradient_booster"]["model"]["trees"]
-    # A stump has a root and two leaves.
-    return file, all(int(tree["tree_param"]["num_nodes"]) <= 3 and not tree["categories"] for tree in trees)
+    return file
 
 
 def _lightgbm(model: Any, scratch: Path) -> Path:
@@ -81,7 +72,7 @@ def _lightgbm(model: Any, scratch: Path) -> Path:
     return file
 
 
-def _catboost(model: Any, rows: Rows, scratch: Path) -> tuple[Path, bool]:
+def _catboost(model: Any, rows: Rows, scratch: Path) -> Path:
     file = scratch / "model.json"
     pool = None
     if model.get_cat_feature_indices():
@@ -90,28 +81,6 @@ def _catboost(model: Any, rows: Rows, scratch: Path) -> tuple[Path, bool]:
         # The model has hashes of categories; with the rows, the file has their names, too.
         pool = Pool(rows.data, cat_features=model.get_cat_feature_indices())
     model.save_model(str(file), format="json", pool=pool)
-    found = json.loads(file.read_bytes())
-    # The importer doesn't read the classes that CatBoost writes as ONNX.
-    values = pool is None and "class_params" not in found["model_info"] and "oblivious_trees" in found
-    return file, values and all(len(tree["splits"] or []) <= 1 for tree in found["oblivious_trees"])
-
-
-def _as_onnx(model: Any, rows: Rows, scratch: Path) -> Path | None:
-    """Writes a model of XGBoost or CatBoost as ONNX, if that can be done."""
-    file = scratch / "model.onnx"
-    try:
-        if library(model) == "catboost":
-            model.save_model(str(file), format="onnx")
-            return file
-        import onnxmltools
-        from onnxmltools.convert.common.data_types import FloatTensorType
-
-        model = copy.deepcopy(model)
-        drop_names([model])
-        onnx: Any = onnxmltools.convert_xgboost(model, initial_types=[("X", FloatTensorType([None, rows.width]))])
-    except Exception:  # noqa: BLE001 - converters raise anything, and there is the library's own file.
-        return None
-    file.write_bytes(onnx.SerializeToString())
     return file
 
 

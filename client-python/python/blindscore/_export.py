@@ -85,6 +85,7 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
         model = copy.deepcopy(model)
         _boosted.drop_names(_parts(model, set()))
     model = _convertible(model)
+    _write_whole_flags()
     problems: list[str] = []
     for types in _types(rows):
         for options in _options(model):
@@ -99,6 +100,25 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
             file.write_bytes(onnx.SerializeToString())
             return file
     raise ImportRefused(f"skl2onnx can't convert this model: {problems[0]}")
+
+
+def _write_whole_flags() -> None:
+    """Makes skl2onnx write the branches of missing values as whole numbers: for
+    HistGradientBoosting it has truth values, which onnx no longer takes.
+    """
+    from skl2onnx.common import tree_ensemble
+
+    add_node = tree_ensemble.add_node
+    if hasattr(add_node, "writes_whole_flags"):
+        return
+
+    def written(*arguments: Any, **options: Any) -> None:
+        if "nodes_missing_value_tracks_true" in options:
+            options["nodes_missing_value_tracks_true"] = int(options["nodes_missing_value_tracks_true"])
+        add_node(*arguments, **options)
+
+    written.writes_whole_flags = True  # type: ignore[attr-defined]
+    tree_ensemble.add_node = written
 
 
 #: What the converter refuses although predictions don't depend on it: by kind, the parameter and

@@ -131,7 +131,16 @@ def _single(series: Any) -> Table:
 
 def _check_width(found: int, model: Model) -> None:
     if found != model.n_columns:
-        raise SettingError(f"the rows have {found} columns, the model takes {model.n_columns}")
+        named = (
+            ""
+            if model.column_names is None
+            else f"; a frame or records may have others, too: columns are found by name ({_listed(model.column_names)})"
+        )
+        raise SettingError(f"the rows have {found} columns, the model takes {model.n_columns}{named}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _array(array: np.ndarray[Any, Any], model: Model) -> Table:
@@ -232,8 +241,7 @@ def _find(header: Sequence[str], model: Model) -> list[int]:
     used = set(places)
     unused = [name for place, name in enumerate(header) if place not in used]
     if unused:
-        shown = ", ".join(map(repr, unused[:_SHOWN])) + (f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else "")
-        warnings.warn(f"the model doesn't use {shown}", UnusedColumnsWarning, stacklevel=6)
+        warnings.warn(f"the model doesn't use {_listed(unused)}", UnusedColumnsWarning, stacklevel=6)
     return places
 
 

@@ -41,6 +41,7 @@ use constant::Constant;
 use ensemble::Forests;
 use inputs::Inputs;
 use nodes::Context;
+pub(crate) use nodes::before_rounding;
 use operators::Versions;
 use prost::Message;
 pub(crate) use repair::{LARGEST_MAGNITUDE, Reading};

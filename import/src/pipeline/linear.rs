@@ -12,7 +12,7 @@ use blindscore_protocol::{
     descriptor::{Inputs, Link},
     params::LinearParams,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// Default number of rows to score encrypted.
 pub const CHECK_ROWS: usize = 100;
@@ -144,7 +144,7 @@ fn import_source(request: &Request, Source { fitted, graph }: Source) -> Result<
         }
     }
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
-    let agreement = agreement::measure(&choice.model, data, rows)?;
+    let agreement = agreement::measure(&choice.model, data, rows, Duration::MAX)?;
     ensure(agreement.largest_error <= MISSED * choice.stated_error(), || {
         format!(
             "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",

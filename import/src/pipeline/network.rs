@@ -4,6 +4,7 @@ use super::{Imported, Kind, Request, ensure};
 use crate::{BOUND, Calibration, ImportError, Naming, Network, Wanted, agreement, output};
 use blindscore_client::Encoder;
 use blindscore_engine::model::Salt;
+use std::time::Duration;
 
 /// Default number of rows to score encrypted; each takes a tenth of a second or more.
 pub const CHECK_ROWS: usize = 20;
@@ -30,7 +31,7 @@ pub(super) fn import(request: &Request, bytes: &[u8]) -> Result<Imported, Import
         })
         .transpose()?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
-    let agreement = agreement::measure(&model, calibration.as_ref(), rows)?;
+    let agreement = agreement::measure(&model, calibration.as_ref(), rows, Duration::MAX)?;
     ensure(agreement.rows > 0, || {
         format!(
             "all {} rows of the calibration data are out of range",

@@ -82,27 +82,34 @@ fn import_private(
     let in_file = ImportError::in_file(&request.file);
     // Everything but the decoys, which need the rows: enough to read the rows.
     let bits = Bits::of(ensemble, &[]).map_err(&in_file)?;
-    let encoder = Encoder::of(&bits.encoding);
-    let wanted = Wanted {
-        encoder: &encoder,
-        unused: &ensemble.unused,
+    let read = |bits: &Bits| {
+        let encoder = Encoder::of(&bits.encoding);
+        let wanted = Wanted {
+            encoder: &encoder,
+            unused: &ensemble.unused,
+        };
+        let data = request
+            .calibration()
+            .map(|path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path)));
+        data.transpose()
     };
-    let data = request
-        .calibration()
-        .map(|path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path)))
-        .transpose()?;
-    let data = data.as_ref();
-    let on_edge = data.and_then(|data| edges::first_on_edge(&bits.encoding, data));
+    let data = read(&bits)?;
+    let on_edge = data
+        .as_ref()
+        .and_then(|data| edges::first_on_edge(&bits.encoding, data));
     if let Some(on_edge) = on_edge.filter(|_| request.expect.is_none()) {
         return Err(in_file(ImportError::Options(format!(
             "{on_edge}; or give the model's own predictions for these rows with --expect, which decides"
         ))));
     }
-    let decoys = decoys(request.grid, ensemble, data)?;
+    let decoys = decoys(request.grid, ensemble, data.as_ref())?;
     let bits = Bits::of(ensemble, &decoys).map_err(&in_file)?;
     if let Some(fitted) = bits.additive(ensemble) {
         return linear::import_fitted(request, fitted);
     }
+    // Rows have bits for all of the grid.
+    let data = if decoys.is_empty() { data } else { read(&bits)? };
+    let data = data.as_ref();
     let Bits {
         mut encoding,
         forest,
@@ -156,12 +163,18 @@ fn import_private(
     if let Some(data) = data {
         linear::check_decided(stated.undecided(data.rows()), &stated)?;
     }
-    check_time(request, ensemble, &model).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     ensure(rows > 0, || {
         "--check-rows is 0: the time and the error of trees are measured".into()
     })?;
-    let agreement = agreement::measure(&model, data, rows)?;
+    let limit = request.max_seconds.unwrap_or(MAX_SECONDS);
+    ensure(limit > 0.0 && limit.is_finite(), || {
+        format!("--max-seconds is {limit}, not a time above 0")
+    })?;
+    // Nobody waits for more rows of a model that is refused.
+    let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
+    let agreement = agreement::measure(&model, data, rows, longest)?;
+    check_time(agreement.time, longest, ensemble, &model).map_err(&in_file)?;
     ensure(
         agreement.largest_error <= linear::MISSED * stated.largest(),
         || {
@@ -229,32 +242,10 @@ fn decoys(
     let Some(Grid::Quantiles(count)) = grid else {
         return Ok(Vec::new());
     };
-    let Some(data) = data else {
-        return Err(ImportError::Options(
-            "--grid quantiles:N takes them from the rows of --calibrate: give some".into(),
-        ));
-    };
-    let rows = ensemble.inputs(data);
-    let of = |variable: usize| {
-        let mut values: Vec<f64> = rows
-            .iter()
-            .map(|row| row[variable])
-            .filter(|value| value.is_finite())
-            .collect();
-        values.sort_by(f64::total_cmp);
-        values.dedup();
-        let quantile = |step: usize| values[step * (values.len() - 1) / (count + 1)];
-        if values.is_empty() || !ensemble.compares(variable) {
-            return Vec::new();
-        }
-        // As precise as the thresholds of the file, which could be told apart otherwise.
-        let single = ensemble.columns[variable].single;
-        (1..=count)
-            .map(quantile)
-            .map(|value| if single { f64::from(value as f32) } else { value })
-            .collect()
-    };
-    Ok((0..ensemble.columns.len()).map(of).collect())
+    let data = data.ok_or_else(|| {
+        ImportError::Options("--grid quantiles:N takes them from the rows of --calibrate: give some".into())
+    })?;
+    Ok(ensemble.decoys(&ensemble.inputs(data), count))
 }
 
 /// Compares the trees over bits with those of the file, on all calibration rows.
@@ -314,23 +305,23 @@ fn compare_with_expected(
     )?))
 }
 
-/// Refuses trees that take too long.
-fn check_time(request: &Request, ensemble: &Ensemble, model: &Model) -> Result<(), ImportError> {
-    let limit = request.max_seconds.unwrap_or(MAX_SECONDS);
-    ensure(limit > 0.0 && limit.is_finite(), || {
-        format!("--max-seconds is {limit}, not a time above 0")
-    })?;
+/// Refuses trees of which a row takes too long.
+fn check_time(
+    time: Duration,
+    longest: Duration,
+    ensemble: &Ensemble,
+    model: &Model,
+) -> Result<(), ImportError> {
     let [trees, leaves, _] = ensemble.size();
     let rotations = rotations(model);
-    // One row is enough to know, and nobody waits for a hundred of them.
-    let time = agreement::measure(model, None, 1)?.time;
-    ensure(time <= Duration::from_secs_f64(limit), || {
+    ensure(time <= longest, || {
         format!(
-            "a row takes {:.1} s on {} cores here, and --max-seconds allows {limit} s: its {trees} trees have {leaves} leaves, which take {rotations} blind \
+            "a row takes {:.1} s on {} cores here, and --max-seconds allows {} s: its {trees} trees have {leaves} leaves, which take {rotations} blind \
              rotations. Fit fewer trees, or trees with fewer leaves; or take --structure public, where clients walk the trees themselves and a row \
              takes milliseconds: it tells them all of the trees but what the leaves hold; or allow more with --max-seconds",
             time.as_secs_f64(),
-            model.engine().threads()
+            model.engine().threads(),
+            longest.as_secs_f64()
         )
     })
 }

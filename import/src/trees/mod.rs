@@ -5,6 +5,7 @@ mod bits;
 mod catboost;
 mod check;
 mod choices;
+mod decoys;
 mod ensemble;
 pub(crate) mod format;
 mod grow;

@@ -175,7 +175,7 @@ fn negate(column: &mut Column) {
 
 /// Returns an edge that numbers are on the same side of as their roundings to single precision are
 /// of `edge`.
-fn before_rounding(edge: f64, equal: Side) -> f64 {
+pub(crate) fn before_rounding(edge: f64, equal: Side) -> f64 {
     let nearest = edge as f32;
     let is_above = match equal {
         Side::Above => f64::from(nearest) >= edge,

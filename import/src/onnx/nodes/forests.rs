@@ -1,6 +1,6 @@
 //! Ensembles of trees that decide more than once, read node by node.
 
-use super::Node;
+use super::{Node, comparisons::before_rounding};
 use crate::{
     ImportError,
     onnx::{
@@ -11,7 +11,7 @@ use crate::{
     },
     trees::{Decision, MOST_NODES, Part},
 };
-use blindscore_protocol::descriptor::Link;
+use blindscore_protocol::{descriptor::Link, encoding::Side};
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
@@ -230,6 +230,7 @@ impl Node<'_> {
                     threshold,
                     tracks,
                     [truth, not],
+                    rounded,
                 )?));
             }
             trees.push(parts);
@@ -243,7 +244,7 @@ impl Node<'_> {
     }
 
     /// Returns a decision. A missing number is neither less nor greater, and takes the second branch,
-    /// unless it tracks the first.
+    /// unless it tracks the first. `rounded` says whether numbers are rounded to single precision first.
     fn decision(
         &self,
         mode: &str,
@@ -251,15 +252,28 @@ impl Node<'_> {
         threshold: f64,
         tracks: bool,
         [truth, not]: [usize; 2],
+        rounded: bool,
     ) -> Result<Part, ImportError> {
+        let is_single = self.context.plan.is_single(column);
         // The precision of numbers and threshold, in which there is none between it and the next.
         let below = match threshold as f32 {
-            single if f64::from(single) == threshold && self.context.plan.is_single(column) => {
+            single if f64::from(single) == threshold && (is_single || rounded) => {
                 f64::from(single.next_down())
             }
             _ => threshold.next_down(),
         };
-        let at_most = |threshold, missing| Decision::AtMost { threshold, missing };
+        // Clients round columns, and not what they compute.
+        let edge = |threshold| {
+            if rounded && !is_single {
+                before_rounding(threshold, Side::Below)
+            } else {
+                threshold
+            }
+        };
+        let at_most = |threshold, missing| Decision::AtMost {
+            threshold: edge(threshold),
+            missing,
+        };
         let set = || {
             let missing = tracks.then_some(f64::NAN);
             Decision::Among([threshold].into_iter().chain(missing).collect())

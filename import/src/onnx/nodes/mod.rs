@@ -35,6 +35,7 @@ use super::{
 use crate::onnx::proto::NodeProto;
 use crate::{ImportError, bounds::Work};
 use blindscore_protocol::encoding::Function;
+pub(crate) use comparisons::before_rounding;
 
 /// Context shared by all nodes of a graph.
 #[derive(Clone, Copy, Debug)]

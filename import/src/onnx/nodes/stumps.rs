@@ -1,6 +1,6 @@
 //! Ensembles of trees that decide once, which are additive: each feature's bin has a weight.
 
-use super::Node;
+use super::{Node, comparisons::before_rounding};
 use crate::{
     ImportError,
     onnx::{
@@ -97,7 +97,11 @@ impl Node<'_> {
         let columns = self.numbers(value)?;
         let Trees { stumps, constants } = self.decisions(kind, outputs, columns.len())?;
         let mut by_column: BTreeMap<(usize, bool), Vec<Stump>> = BTreeMap::new();
-        for stump in stumps {
+        for mut stump in stumps {
+            // Clients round columns, and not what they compute.
+            if self.context.rounds_trees && !self.context.plan.is_single(columns[stump.column]) {
+                stump.threshold = before_rounding(stump.threshold, stump.equal);
+            }
             by_column
                 .entry((stump.column, stump.equal == Side::Above))
                 .or_default()

@@ -4,6 +4,9 @@ use super::{
     graphs::{Builder, Node, node},
     read,
 };
+use crate::onnx::{Graph, proto::tensor_proto::DataType};
+use blindscore_protocol::encoding::{Side, Step};
+use std::path::Path;
 
 /// Attributes of a regression by trees.
 #[derive(Clone)]
@@ -48,7 +51,11 @@ fn whole() -> Trees {
 
 impl Trees {
     fn node(&self) -> Node {
-        node("TreeEnsembleRegressor", &["x"], &["y"])
+        self.node_of("x")
+    }
+
+    fn node_of(&self, input: &str) -> Node {
+        node("TreeEnsembleRegressor", &[input], &["y"])
             .learning()
             .ints("nodes_treeids", &self.trees)
             .ints("nodes_nodeids", &self.nodes)
@@ -173,6 +180,72 @@ fn deeper_trees_decide_as_their_modes_say() {
             if tracks == 1 {
                 assert_eq!(ensemble.raw_scores(&[f64::NAN, -1.0]), [2.5], "{mode}");
             }
+        }
+    }
+}
+
+/// Returns a graph as skl2onnx writes it, with these trees after a scaler in double precision.
+fn scaled(trees: &Trees) -> Graph {
+    let graph = Builder::default()
+        .input("x", 2, DataType::Double)
+        .doubles("scale", &[2], &[3.0, 7.0])
+        .node(node("Div", &["x", "scale"], &["scaled"]))
+        .node(trees.node_of("scaled"))
+        .output("y")
+        .by("skl2onnx");
+    Graph::decode(&graph.bytes(), Path::new("")).unwrap()
+}
+
+/// Numbers in double precision around 2: those that round to it, and those that don't.
+fn around_two() -> Vec<f64> {
+    let halves = [2f32.next_down(), 2.0, 2f32.next_up()].map(f64::from);
+    let middles = [
+        f64::midpoint(halves[0], halves[1]),
+        f64::midpoint(halves[1], halves[2]),
+    ];
+    let all = halves.into_iter().chain(middles);
+    all.flat_map(|x| [x.next_down(), x, x.next_up()]).collect()
+}
+
+#[test]
+fn trees_round_what_a_scaler_computes_as_their_library_does() {
+    type Rule = fn(f32) -> bool;
+    let modes: [(&'static str, Rule); 4] = [
+        ("BRANCH_LEQ", |x| x <= 2.0),
+        ("BRANCH_LT", |x| x < 2.0),
+        ("BRANCH_GTE", |x| x >= 2.0),
+        ("BRANCH_GT", |x| x > 2.0),
+    ];
+    for (mode, rule) in modes {
+        let ensemble = scaled(&deep(mode, 0)).ensemble().unwrap().unwrap();
+        for x in around_two() {
+            let expected = if rule(x as f32) { 2.5 } else { 1.5 };
+            assert_eq!(ensemble.raw_scores(&[x, -1.0]), [expected], "{mode} {x}");
+        }
+        // Trees that decide once become bins.
+        let once = Trees {
+            modes: vec![mode, "LEAF", "LEAF", "LEAF"],
+            nodes: vec![0, 1, 2, 0],
+            trees: vec![0, 0, 0, 1],
+            features: vec![0; 4],
+            truths: vec![1, 0, 0, 0],
+            falses: vec![2, 0, 0, 0],
+            thresholds: vec![2.0, 0.0, 0.0, 0.0],
+            leaf_trees: vec![0, 0, 1],
+            leaf_nodes: vec![1, 2, 0],
+            missing: vec![0; 4],
+            ..deep(mode, 0)
+        };
+        let encoding = scaled(&once).fitted().unwrap().encoding.unwrap();
+        let bins = encoding.steps.iter().find_map(|step| match step {
+            Step::Bins { edges, equal, .. } => Some((edges[0], *equal)),
+            _ => None,
+        });
+        let (edge, equal) = bins.unwrap();
+        for x in around_two() {
+            let above = x > edge || x == edge && equal == Side::Above;
+            let holds_above = matches!(mode, "BRANCH_GTE" | "BRANCH_GT");
+            assert_eq!(above == holds_above, rule(x as f32), "{mode} {x}");
         }
     }
 }
