@@ -11,6 +11,7 @@ use blindscore_engine::{
     Engine,
     model::{ForestModel, Model, Plain, Salt},
 };
+use blindscore_protocol::encoding::Encoding;
 use std::time::Duration;
 
 /// Default number of rows to score encrypted; each takes a tenth of a second or more.
@@ -68,25 +69,32 @@ fn import_private(request: &Request, ensemble: Ensemble) -> Result<Imported, Imp
     let in_file = ImportError::in_file(&request.file);
     // Everything but the decoys, which need the rows: enough to read the rows.
     let bits = Bits::of(&ensemble, &[]).map_err(&in_file)?;
-    let encoder = Encoder::of(&bits.encoding);
     let unused = ensemble.unused_columns();
-    let wanted = Wanted {
-        encoder: &encoder,
-        unused: &unused,
+    let read = |encoding: &Encoding| {
+        let encoder = Encoder::of(encoding);
+        let wanted = Wanted {
+            encoder: &encoder,
+            unused: &unused,
+        };
+        let of = |path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path));
+        request.calibration().map(of).transpose()
     };
-    let data = request
-        .calibration()
-        .map(|path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path)))
-        .transpose()?;
-    let data = data.as_ref();
-    let on_edge = data.and_then(|data| edges::first_on_edge(&bits.encoding, data));
+    let mut data = read(&bits.encoding)?;
+    let on_edge = data
+        .as_ref()
+        .and_then(|data| edges::first_on_edge(&bits.encoding, data));
     if let Some(on_edge) = on_edge.filter(|_| request.expect.is_none()) {
         return Err(in_file(ImportError::Options(format!(
             "{on_edge}; or give the model's own predictions for these rows with --expect, which decides"
         ))));
     }
-    let decoys = decoys(request.grid, &ensemble, data)?;
+    let decoys = decoys(request.grid, &ensemble, data.as_ref())?;
     let bits = Bits::of(&ensemble, &decoys).map_err(&in_file)?;
+    if !decoys.is_empty() {
+        // Decoys are bits of every row, too.
+        data = read(&bits.encoding)?;
+    }
+    let data = data.as_ref();
     let Bits {
         mut encoding,
         forest,
