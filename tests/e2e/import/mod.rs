@@ -6,6 +6,7 @@ mod faults;
 mod hostile;
 mod onnx;
 mod pipelines;
+mod trees;
 mod words;
 
 use anyhow::{Context, Result};
