@@ -8,6 +8,7 @@ export class Tabs {
   #tabs = [...document.querySelectorAll<HTMLAnchorElement>('[role="tab"]')];
   #panel = document.querySelector('[role="tabpanel"]')!;
   #open: TabName = "digit";
+  #pressed: HTMLAnchorElement | null = null;
 
   constructor(chosen: (name: TabName) => void) {
     this.#mark();
@@ -15,8 +16,12 @@ export class Tabs {
       const before = this.#open;
       this.#mark();
       if (this.#open !== before) chosen(this.#open);
+      this.#keepFocus();
     });
-    for (const tab of this.#tabs) tab.addEventListener("keydown", (event) => this.#key(event, tab));
+    for (const tab of this.#tabs) {
+      tab.addEventListener("keydown", (event) => this.#key(event, tab));
+      tab.addEventListener("click", () => (this.#pressed = tab));
+    }
   }
 
   /** Returns the open tab. */
@@ -32,6 +37,12 @@ export class Tabs {
       tab.tabIndex = isOpen ? 0 : -1;
       if (isOpen) this.#panel.setAttribute("aria-labelledby", tab.id);
     }
+  }
+
+  /** Gives the pressed tab the focus again: browsers take it away when the address changes. */
+  #keepFocus() {
+    if (this.#pressed?.hash === `#${this.#open}`) this.#pressed.focus();
+    this.#pressed = null;
   }
 
   /** Opens another tab: arrow keys, Home and End; Space does what Enter does for a link. */
