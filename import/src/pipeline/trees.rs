@@ -229,14 +229,29 @@ fn decoys(
         if values.is_empty() || !ensemble.compares(variable) {
             return Vec::new();
         }
-        // As precise as the thresholds of the file, which could be told apart otherwise.
+        // As precise as the thresholds of the file, and as near to the numbers of the rows: they could
+        // be told apart otherwise.
         let single = ensemble.columns[variable].single;
-        (1..=count)
-            .map(quantile)
-            .map(|value| if single { f64::from(value as f32) } else { value })
-            .collect()
+        let below = single && lie_below(&ensemble.thresholds(variable), &values);
+        let decoy = |value: f64| match (single, below) {
+            (true, true) => f64::from((value as f32).next_down()),
+            (true, false) => f64::from(value as f32),
+            (false, _) => value,
+        };
+        (1..=count).map(quantile).map(decoy).collect()
     };
     Ok((0..ensemble.columns.len()).map(of).collect())
+}
+
+/// Returns whether most thresholds are just below one of some numbers: XGBoost's are, which decides
+/// by `x < t` and takes `t` from its rows.
+fn lie_below(thresholds: &[f64], numbers: &[f64]) -> bool {
+    let is_below = |threshold: &&f64| {
+        let above = (**threshold as f32).next_up();
+        let place = numbers.partition_point(|number| (*number as f32) < above);
+        numbers.get(place).is_some_and(|number| *number as f32 == above)
+    };
+    2 * thresholds.iter().filter(is_below).count() > thresholds.len()
 }
 
 /// Compares the trees over bits with those of the file, on all calibration rows.
