@@ -1,9 +1,12 @@
-// Bits that the form becomes: for each field, one for each public threshold that its number exceeds.
+// Bits that the form becomes: for each field, one for each public threshold that its number reaches.
 import { make } from "../dom";
 import { FIELDS } from "../fields";
 import { count } from "../format";
 
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+/** Formats a threshold: "2,600". Many lie just below a number of the table. */
+function threshold(edge: number): string {
+  return count(Math.round(10 * edge) / 10 || 0);
+}
 
 export class Bits {
   #figure: HTMLElement;
@@ -31,7 +34,7 @@ export class Bits {
     });
     const terms = FIELDS.map((field, i) => {
       const entry = make("div", "");
-      entry.append(make("dt", "", field.label), make("dd", "", (edges[i] ?? []).map((edge) => number.format(edge)).join("  ")));
+      entry.append(make("dt", "", field.label), make("dd", "", (edges[i] ?? []).map((edge) => threshold(edge)).join("  ")));
       return entry;
     });
     this.#list.replaceChildren(...terms);

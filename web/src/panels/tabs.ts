@@ -1,5 +1,5 @@
-// Tabs between the page's demos. The address says which one is open, so that each has a link, and
-// style sheets show it before any script runs.
+// Tabs between the page's demos. The address says which one is open, so that each has a link;
+// public/tab.js reads it.
 const STEPS: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1 };
 
 export type TabName = "digit" | "loan";
@@ -8,7 +8,6 @@ export class Tabs {
   #tabs = [...document.querySelectorAll<HTMLAnchorElement>('[role="tab"]')];
   #panel = document.querySelector('[role="tabpanel"]')!;
   #open: TabName = "digit";
-  #pressed: HTMLAnchorElement | null = null;
 
   constructor(chosen: (name: TabName) => void) {
     this.#mark();
@@ -16,12 +15,8 @@ export class Tabs {
       const before = this.#open;
       this.#mark();
       if (this.#open !== before) chosen(this.#open);
-      this.#keepFocus();
     });
-    for (const tab of this.#tabs) {
-      tab.addEventListener("keydown", (event) => this.#key(event, tab));
-      tab.addEventListener("click", () => (this.#pressed = tab));
-    }
+    for (const tab of this.#tabs) tab.addEventListener("keydown", (event) => this.#key(event, tab));
   }
 
   /** Returns the open tab. */
@@ -30,19 +25,13 @@ export class Tabs {
   }
 
   #mark() {
-    this.#open = location.hash === "#loan" ? "loan" : "digit";
+    this.#open = document.documentElement.dataset.tab === "loan" ? "loan" : "digit";
     for (const tab of this.#tabs) {
       const isOpen = tab.hash === `#${this.#open}`;
       tab.setAttribute("aria-selected", String(isOpen));
       tab.tabIndex = isOpen ? 0 : -1;
       if (isOpen) this.#panel.setAttribute("aria-labelledby", tab.id);
     }
-  }
-
-  /** Gives the pressed tab the focus again: browsers take it away when the address changes. */
-  #keepFocus() {
-    if (this.#pressed?.hash === `#${this.#open}`) this.#pressed.focus();
-    this.#pressed = null;
   }
 
   /** Opens another tab: arrow keys, Home and End; Space does what Enter does for a link. */
