@@ -18,7 +18,8 @@ after(() => browser.close());
 
 const visit = (options = {}) => Visitor.open(browser, { model: null, tab: "loan", ...options });
 const values = (page) => page.$$eval("#application input", (inputs) => inputs.map(({ value }) => Number(value)));
-const opened = (page) => page.$eval('[role="tab"][aria-selected="true"]', (tab) => tab.textContent);
+/** Waits until a tab is open. */
+const opened = (page, name) => page.waitForSelector(`[role="tab"][aria-selected="true"]:text-is("${name}")`);
 const hints = (page) =>
   page.$$eval('[aria-invalid="true"]', (inputs) =>
     inputs.map((input) => document.getElementById(input.getAttribute("aria-describedby")).textContent),
@@ -98,7 +99,7 @@ test("tabs open by keyboard and by the browser's Back, and keep what was entered
   const digits = await visitor.text("#key-id");
   await page.focus("#tab-digit");
   await page.keyboard.press("ArrowRight");
-  assert.equal(await opened(page), "Loan");
+  await opened(page, "Loan");
   assert.equal(await page.evaluate(() => document.activeElement.id), "tab-loan");
   assert.equal(new URL(page.url()).hash, "#loan");
   assert.equal(await page.getAttribute("#demo", "aria-labelledby"), "tab-loan");
@@ -109,7 +110,7 @@ test("tabs open by keyboard and by the browser's Back, and keep what was entered
 
   await page.keyboard.press("Shift+Tab");
   await page.goBack();
-  assert.equal(await opened(page), "Digit");
+  await opened(page, "Digit");
   assert.ok(!(await page.isVisible("#application")));
   // The drawing is still there, and is scored again.
   await visitor.state("answered");
@@ -121,7 +122,7 @@ test("tabs open by keyboard and by the browser's Back, and keep what was entered
   await visitor.ready();
   assert.equal(await page.inputValue("#field-income"), "3000");
   await page.keyboard.press("Home");
-  assert.equal(await opened(page), "Digit");
+  await opened(page, "Digit");
   visitor.assertClean();
   await visitor.close();
 });
@@ -130,7 +131,7 @@ test("a link to the tab makes its key only, and a reload none", async () => {
   const visitor = await visit();
   const { page } = visitor;
   const uploads = () => visitor.requests.filter((request) => request.method() === "PUT");
-  assert.equal(await opened(page), "Loan");
+  await opened(page, "Loan");
   const keyId = await visitor.ready();
   const { sizes } = await (await fetch(`${ORIGIN}/v1/models/${MODEL}`)).json();
   assert.deepEqual(
