@@ -7,6 +7,8 @@ pub const MNIST_LINEAR: &[u8] = include_bytes!("../mnist-linear.safetensors");
 pub const MNIST_NET: &[u8] = include_bytes!("../net/mnist-net.safetensors");
 /// Projection network on MNIST with fewer projections.
 pub const MNIST_NET_SMALL: &[u8] = include_bytes!("../net/mnist-net-small.safetensors");
+/// Boosted trees on a made-up table of loan applications.
+pub const LOAN_TREES: &[u8] = include_bytes!("../loans/loan-trees.safetensors");
 
 /// All bundled models; the first is the default of `POST /score`.
-pub const BUNDLED: [&[u8]; 3] = [MNIST_LINEAR, MNIST_NET, MNIST_NET_SMALL];
+pub const BUNDLED: [&[u8]; 4] = [MNIST_LINEAR, MNIST_NET, MNIST_NET_SMALL, LOAN_TREES];

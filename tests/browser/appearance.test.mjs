@@ -46,7 +46,7 @@ async function findings(page) {
 async function assertFits(page) {
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(overflow <= 0, `${overflow} pixels too wide`);
-  const small = await page.$$eval("button, .model label", (targets) =>
+  const small = await page.$$eval("button, summary, input[type=text], [role=tab], .model label", (targets) =>
     targets
       .map((target) => ({ name: target.ariaLabel ?? target.textContent, box: target.getBoundingClientRect() }))
       .filter(({ box }) => box.width > 0 && (box.width < 44 || box.height < 44))
@@ -72,6 +72,26 @@ for (const [width, height, colorScheme] of VIEWS) {
     await assertFits(page);
     await visitor.askExample(20);
     await shot(page, "example");
+    await assertFits(page);
+    assert.deepEqual(await findings(page), []);
+    await visitor.close();
+  });
+
+  test(`${name}: the loan tab fits and is accessible`, async () => {
+    const visitor = await Visitor.open(browser, { ...options, tab: "loan" });
+    const { page } = visitor;
+    await visitor.ready();
+    await shot(page, "loan-ready", false);
+    assert.deepEqual(await findings(page), []);
+    await page.click("[data-example=risky]");
+    await visitor.state("answered");
+    await shot(page, "loan-answered");
+    await assertFits(page);
+    assert.deepEqual(await findings(page), []);
+    await page.click("summary");
+    await visitor.fillIn(["", "a lot", "36", "99", "1", "0"]);
+    await page.click("text=Score it");
+    await shot(page, "loan-wrong");
     await assertFits(page);
     assert.deepEqual(await findings(page), []);
     await visitor.close();

@@ -1,4 +1,4 @@
-// Prints Lighthouse's scores of the page on a phone and on a desktop computer. Fails below `BAR`.
+// Prints Lighthouse's scores of both tabs on a phone and on a desktop computer. Fails below `BAR`.
 import { launch } from "chrome-launcher";
 import lighthouse, { desktopConfig } from "lighthouse";
 import { setting } from "../support/environment.mjs";
@@ -13,11 +13,13 @@ const chrome = await launch({
 });
 let below = 0;
 try {
-  for (const [device, config] of [
-    ["phone", undefined],
-    ["desktop", desktopConfig],
+  for (const [device, address, config] of [
+    ["phone", url, undefined],
+    ["desktop", url, desktopConfig],
+    ["phone, loan tab", `${url}#loan`, undefined],
+    ["desktop, loan tab", `${url}#loan`, desktopConfig],
   ]) {
-    const { lhr } = await lighthouse(url, { port: chrome.port, onlyCategories: CATEGORIES, logLevel: "error" }, config);
+    const { lhr } = await lighthouse(address, { port: chrome.port, onlyCategories: CATEGORIES, logLevel: "error" }, config);
     const scores = CATEGORIES.map((name) => [name, Math.round(100 * lhr.categories[name].score)]);
     console.log(`${device}: ${scores.map(([name, score]) => `${name} ${score}`).join(", ")} (Lighthouse ${lhr.lighthouseVersion})`);
     for (const name of ["first-contentful-paint", "largest-contentful-paint", "total-blocking-time", "cumulative-layout-shift"]) {

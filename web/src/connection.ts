@@ -1,6 +1,6 @@
 // Client of one model, and its key. The client recovers automatically where it can; the page is
 // told what has changed.
-import { Blindscore, indexedDbStorage, memoryStorage, type KeyReport, type KeyStorage, type Prediction } from "blindscore";
+import { Blindscore, indexedDbStorage, memoryStorage, type KeyReport, type KeyStorage, type ModelInput, type Prediction } from "blindscore";
 import type { FromWorker } from "./messages";
 
 /** Whether keys outlive the page; false where the browser refuses to store anything. */
@@ -32,13 +32,13 @@ export class Connection {
   }
 
   /**
-   * Scores the features of a drawing, or of a blank sheet that nobody has drawn on. Needs the key.
+   * Scores features or a record, or a blank sheet that nobody has drawn on. Needs the key.
    */
-  async predict(features: Float64Array, signal: AbortSignal, blank = false): Promise<Prediction> {
+  async predict(input: ModelInput, signal: AbortSignal, blank = false): Promise<Prediction> {
     const client = await this.#connected();
     const { id, sizes } = client.model;
     this.#say({ type: "sent", sent: { model: this.#model, bytes: sizes.query, blank } });
-    const prediction = await client.predict(features, { signal, trace: true });
+    const prediction = await client.predict(input, { signal, trace: true });
     this.#say({ type: "took", model: this.#model, ms: prediction.timings.requestMs });
     if (client.model.id !== id) this.#modelChanged();
     if (client.keyId !== this.#keyId) {

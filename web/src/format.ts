@@ -35,6 +35,12 @@ export function signed(score: number): string {
   return `${score < 0 ? "−" : "+"}${Math.abs(score).toFixed(2)}`;
 }
 
+/** Formats bytes in hexadecimal digits, in groups: "5f3a 09c4" */
+export function hex(bytes: Uint8Array): string {
+  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digits.match(/.{1,4}/g)?.join(" ") ?? "";
+}
+
 /** Formats a date: "25 December 2026" */
 export function day(time: Date): string {
   return date.format(time);

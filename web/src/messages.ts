@@ -7,15 +7,26 @@ export interface Drawing {
   height: number;
 }
 
-/** Model that reads digits. */
+/** What a visitor has scored. */
+export type Input = { drawing: Drawing } | { application: Record<string, number> };
+
+/** Model that one of the demos uses. */
 export interface ModelFacts {
   name: string;
+  /** Demo that it belongs to. */
+  demo: "digit" | "loan";
   title: string;
   labels: string[];
   accuracy: number | null;
   publicKeyBytes: number;
   /** Name of the parameter set; models with the same one share a key. */
   parameterSet: string;
+  /** Standard deviation of a score's error. */
+  scoreError: number;
+  /** Public thresholds of each column, in the order of the columns. */
+  grid: number[][];
+  /** Number of values that are encrypted. */
+  features: number;
 }
 
 export interface KeyFacts {
@@ -47,8 +58,8 @@ export interface Answer {
   probabilities: Float64Array;
   timings: { encryptMs: number; requestMs: number; serverMs: number | null; decryptMs: number };
   bytes: { query: number; response: number };
-  /** Drawing, centred and scaled: 784 values. */
-  normalized: Uint8Array;
+  /** Drawing, centred and scaled: 784 values. Null if there was no drawing. */
+  normalized: Uint8Array | null;
   /** Query as sent; like `response`, the bytes on the wire. */
   query: Uint8Array;
   response: Uint8Array;
@@ -68,7 +79,7 @@ export type ToWorker =
   | { type: "prepare"; id: number; model: string | null }
   | { type: "warm"; model: string }
   | { type: "cool" }
-  | { type: "score"; id: number; model: string | null; drawing: Drawing }
+  | { type: "score"; id: number; model: string | null; input: Input }
   | { type: "cancel" }
   | { type: "forget"; id: number };
 

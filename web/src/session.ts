@@ -1,5 +1,5 @@
 // A visitor's session with the worker. Only the newest request counts; older ones are cancelled.
-import type { Answer, Drawing, FromWorker, KeyFacts, ModelFacts, Phase, Sent, ToWorker, Trouble } from "./messages";
+import type { Answer, FromWorker, Input, KeyFacts, ModelFacts, Phase, Sent, ToWorker, Trouble } from "./messages";
 
 export type State = "preparing" | "ready" | "scoring" | "answered" | "error";
 
@@ -29,7 +29,7 @@ export class Session {
   #wantsAnswer = false;
   #forgetting = false;
 
-  /** Starts with this model, or with the server's first one. */
+  /** Starts with this model, or with the server's first digit model. */
   constructor(model: string | null, listener: Listener) {
     this.#model = model;
     this.#listener = listener;
@@ -56,15 +56,15 @@ export class Session {
     return this.#forgetting;
   }
 
-  /** Makes keys before the first drawing. */
+  /** Makes keys before the first query. */
   prepare() {
     this.#wantsAnswer = false;
     this.#enter("preparing");
     this.#say({ type: "prepare", id: this.#next(), model: this.#model });
   }
 
-  /** Switches to another model. */
-  use(model: string) {
+  /** Switches to another model, or to the server's first digit model. */
+  use(model: string | null) {
     this.#model = model;
     this.#say({ type: "cancel" });
     this.prepare();
@@ -80,11 +80,12 @@ export class Session {
     this.#say({ type: "cool" });
   }
 
-  /** Scores a drawing in place of any older one. */
-  score(drawing: Drawing) {
+  /** Scores an input in place of any older one. */
+  score(input: Input) {
     this.#wantsAnswer = true;
     this.#enter(this.#model !== null && this.#keyed.has(this.#model) ? "scoring" : "preparing");
-    this.#say({ type: "score", id: this.#next(), model: this.#model, drawing }, [drawing.pixels.buffer]);
+    const transferred = "drawing" in input ? [input.drawing.pixels.buffer] : [];
+    this.#say({ type: "score", id: this.#next(), model: this.#model, input }, transferred);
   }
 
   /** Drops the current request. */
@@ -130,7 +131,7 @@ export class Session {
     if ("id" in message && message.id !== this.#newest) return;
     switch (message.type) {
       case "models":
-        this.#model ??= message.models[0]?.name ?? null;
+        this.#model ??= message.models.find(({ demo }) => demo === "digit")?.name ?? null;
         return this.#listener.models(message.models);
       case "progress":
         return this.#listener.progress(message.model, message.phase, message.fraction);

@@ -1,7 +1,8 @@
 // All secret work: keys, normalising, encrypting, decrypting.
-import { Blindscore, BlindscoreError, normalizeDrawing, ServerError } from "blindscore";
+import { Blindscore, BlindscoreError, type ModelInput, normalizeDrawing, ServerError } from "blindscore";
 import { Connection } from "./connection";
-import type { Drawing, FromWorker, ModelFacts, ToWorker, Trouble } from "./messages";
+import type { FromWorker, Input, ModelFacts, ToWorker, Trouble } from "./messages";
+import { found, usable } from "./models";
 
 let listing: Promise<ModelFacts[]> | null = null;
 const connections = new Map<string, Connection>();
@@ -12,7 +13,7 @@ function say(message: FromWorker) {
   postMessage(message);
 }
 
-/** Returns the server's digit models. A failed request is retried at the next call. */
+/** Returns the server's models for the demos. A failed request is retried at the next call. */
 function models(): Promise<ModelFacts[]> {
   listing ??= list().catch((error: unknown) => {
     listing = null;
@@ -22,66 +23,51 @@ function models(): Promise<ModelFacts[]> {
 }
 
 async function list(): Promise<ModelFacts[]> {
-  const all = await Blindscore.models(location.origin);
-  const digits = all.filter(({ inputs, outputs, task, classes }) => {
-    const takesDrawings = inputs.image?.width === 28 && inputs.image.height === 28;
-    return takesDrawings && outputs.length === 10 && task === "classification" && !classes;
-  });
-  const facts = digits.map(({ name, title, outputs, accuracy, sizes, parameter_set }) => ({
-    name,
-    title,
-    labels: outputs.map((output) => output.label),
-    accuracy: accuracy ?? null,
-    publicKeyBytes: sizes.public_key,
-    parameterSet: parameter_set,
-  }));
-  if (facts.length === 0) throw new BlindscoreError("model_not_found", "the server has no digit model");
+  const facts = usable(await Blindscore.models(location.origin));
   say({ type: "models", models: facts });
   return facts;
 }
 
-/** Returns the connection to a model, or to the first one. */
+/** Returns the connection to a model, or to the first digit model. */
 async function connection(model: string | null): Promise<Connection> {
-  const name = model ?? (await models())[0]!.name;
-  let found = connections.get(name);
-  if (!found) {
+  const name = found(await models(), model);
+  let known = connections.get(name);
+  if (!known) {
     const relist = () => {
       listing = null;
       // On failure, the page may show old facts until the next request; nothing else depends on
       // them.
       models().catch(() => {});
     };
-    connections.set(name, (found = new Connection(name, say, relist)));
+    connections.set(name, (known = new Connection(name, say, relist)));
   }
-  return found;
+  return known;
 }
 
 async function prepare(id: number, model: string | null) {
-  await models();
   await (await connection(model)).keyed();
   say({ type: "prepared", id });
 }
 
 /**
- * Scores a drawing in place of an older one. Key generation continues even if something else is
- * drawn.
+ * Scores an input in place of an older one. Key generation continues even if something else is
+ * asked.
  */
-async function score(id: number, model: string | null, drawing: Drawing) {
+async function score(id: number, model: string | null, input: Input) {
   current.abort();
   const { signal } = (current = new AbortController());
   try {
-    await models();
     const to = await connection(model);
     await to.keyed();
     if (signal.aborted) return;
-    const normalized = normalizeDrawing(drawing.pixels, drawing.width, drawing.height);
-    if (!normalized) return say({ type: "blank", id });
-    const features = Float64Array.from(normalized, (value) => value / 255);
-    const { trace, label, index, ...prediction } = await to.predict(features, signal);
+    const normalized = "drawing" in input ? normalizeDrawing(input.drawing.pixels, input.drawing.width, input.drawing.height) : null;
+    if ("drawing" in input && !normalized) return say({ type: "blank", id });
+    const values: ModelInput = "application" in input ? input.application : Float64Array.from(normalized!, (value) => value / 255);
+    const { trace, label, index, ...prediction } = await to.predict(values, signal);
     if (signal.aborted) return;
-    if (label === null || index === null) throw new BlindscoreError("unsupported_model", "the model decides for no digit");
+    if (label === null || index === null) throw new BlindscoreError("unsupported_model", "the model decides for no class");
     const { query, response } = trace ?? { query: new Uint8Array(), response: new Uint8Array() };
-    say({ type: "answer", id, answer: { ...prediction, label, index, normalized, query, response } });
+    say({ type: "answer", id, answer: { ...prediction, label, index, normalized: normalized ?? null, query, response } });
   } catch (error) {
     if (!signal.aborted) throw error;
   }
@@ -107,7 +93,7 @@ async function warm(model: string) {
  */
 async function tryBlank(model: string, all: ModelFacts[], signal: AbortSignal) {
   const set = all.find(({ name }) => name === model)?.parameterSet;
-  const others = all.filter(({ name, parameterSet }) => name !== model && parameterSet === set);
+  const others = all.filter(({ name, demo, parameterSet }) => name !== model && demo === "digit" && parameterSet === set);
   // The first model is measured again at the end: its first query also waits for the server to
   // prepare the key.
   for (const name of [model, ...others.map(({ name }) => name), model]) {
@@ -146,7 +132,7 @@ addEventListener("message", async ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === "cool") return cool();
   try {
     if (data.type === "prepare") await prepare(data.id, data.model);
-    else if (data.type === "score") await score(data.id, data.model, data.drawing);
+    else if (data.type === "score") await score(data.id, data.model, data.input);
     else await forget(data.id);
   } catch (error) {
     say({ type: "failed", id: data.id, trouble: trouble(error) });

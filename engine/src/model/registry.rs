@@ -243,7 +243,17 @@ mod tests {
             .iter()
             .map(|model| model.descriptor().name.as_str())
             .collect();
-        assert_eq!(names, ["a", "b", "mnist-linear", "mnist-net", "mnist-net-small"]);
+        assert_eq!(
+            names,
+            [
+                "a",
+                "b",
+                "loan-trees",
+                "mnist-linear",
+                "mnist-net",
+                "mnist-net-small"
+            ]
+        );
 
         fs::remove_file(path.join("a@1.safetensors")).unwrap();
         let third = second.reloaded(&mut seen).unwrap().unwrap();

@@ -9,13 +9,13 @@ use blindscore_protocol::descriptor::{CheckedDescriptor, ModelDescriptor};
 use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 use utoipa::ToSchema;
 
 /// Response of `GET /v1/models`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Listing<'a> {
-    /// Descriptors, sorted by name.
+    /// Descriptors: that of the default model, then the others by name.
     #[schema(value_type = Vec<ModelDescriptor>)]
     models: Vec<&'a CheckedDescriptor>,
 }
@@ -36,7 +36,11 @@ pub(super) struct Document {
 impl Documents {
     /// Serializes the descriptors in `registry`.
     pub(super) fn of(registry: &Registry) -> serde_json::Result<Self> {
-        let models = registry.iter().map(|model| model.descriptor()).collect();
+        let default = registry.default_model();
+        let others = registry.iter().filter(|model| !Arc::ptr_eq(model, default));
+        // Clients take the first model unless they are told another.
+        let models = [default].into_iter().chain(others);
+        let models = models.map(|model| model.descriptor()).collect();
         let descriptors = registry.all().map(|model| {
             let descriptor = model.descriptor();
             Ok((descriptor.name.clone(), Document::of(descriptor)?))

@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { ORIGIN } from "../../support/server.mjs";
 
 export class Visitor {
-  /** Opens the page in a new context. The page keeps to `model`, unless it is null. */
-  static async open(browser, { model = "mnist-linear", origin = ORIGIN, ...options } = {}) {
+  /** Opens the page, or its tab, in a new context. The page keeps to `model`, unless it is null. */
+  static async open(browser, { model = "mnist-linear", origin = ORIGIN, tab = "", ...options } = {}) {
     const context = await browser.newContext(options);
     const page = await context.newPage();
     const visitor = new Visitor(context, page, origin);
-    await page.goto(model === null ? origin : `${origin}/?model=${model}`);
+    await page.goto(`${origin}/${model === null ? "" : `?model=${model}`}${tab && `#${tab}`}`);
     return visitor;
   }
 
@@ -79,6 +79,26 @@ export class Visitor {
   async chooseExample(index) {
     if ((await this.page.getAttribute("#try-example", "aria-expanded")) === "false") await this.page.click("#try-example");
     await this.page.click(`#examples button >> nth=${index}`);
+  }
+
+  /** Fills in the loan's form, in the order of its fields. */
+  async fillIn(row) {
+    const fields = await this.page.locator("#application input").all();
+    assert.equal(fields.length, row.length);
+    for (const [i, field] of fields.entries()) await field.fill(String(row[i]));
+  }
+
+  /** Hands in an application with Enter, and returns the probability that the page shows. */
+  async apply(row) {
+    await this.fillIn(row);
+    await this.page.press("#application input >> nth=0", "Enter");
+    await this.state("answered");
+    return this.risk();
+  }
+
+  /** Returns the probability that the loan tab shows. */
+  async risk() {
+    return Number.parseFloat(await this.text("#risk")) / 100;
   }
 
   /** Waits until the page shows a problem, and returns its text. */

@@ -2,17 +2,17 @@
 import type { Trouble } from "../messages";
 
 const BY_CODE: Record<string, string> = {
-  offline: "You are offline. You can go on drawing; nothing can be scored until the connection is back.",
+  offline: "You are offline. You can go on; nothing can be scored until the connection is back.",
   network: "The server can’t be reached. It may be restarting.",
   timeout: "The server doesn’t answer. It may be busy, or the connection slow.",
-  overloaded: "The server is busy with other people’s drawings.",
+  overloaded: "The server is busy with other people’s queries.",
   query_budget_spent: "This page has reached the server’s limit for today.",
   rate_limited: "This page has sent too many requests in a short time.",
   store_full: "The server’s disk is full, so it can’t keep your public key.",
   store_unavailable: "The server can’t reach the place where it keeps keys.",
   internal: "Something broke on the server.",
   model_changed: "The model is not the one that this page began with, so nothing more was sent to it. Reload the page to go on with the new one.",
-  model_not_found: "This server has no digit model any more. Reload the page.",
+  model_not_found: "This server doesn’t have the model of this demo. Reload the page, or take the other demo.",
   unsupported_format: "This page is older than the server. Reload it.",
   wasm_load: "The encryption code could not be loaded.",
   worker: "The encryption code did not start. Reload the page; if that doesn’t help, update your browser.",

@@ -1,10 +1,17 @@
-// Status line under the sheet, announcements for screen readers, and notices to the visitor.
+// Status line under the input, announcements for screen readers, and notices to the visitor.
 import { byId } from "../dom";
-import { percent } from "../format";
-import type { Answer, Phase } from "../messages";
+import type { Phase } from "../messages";
 import type { State } from "../session";
 
+/** What the line says in a demo. */
+export interface Words {
+  /** What the visitor can do. */
+  ready: string;
+  scoring: string;
+}
+
 export class Status {
+  words: Words = { ready: "", scoring: "" };
   #main = document.querySelector("main")!;
   #line = byId("status");
   #progress = byId<HTMLProgressElement>("progress");
@@ -17,19 +24,14 @@ export class Status {
     this.#progress.hidden = state !== "preparing";
     if (state === "preparing" && before !== "preparing") this.#preparing();
     if (state === "ready") this.#line.textContent = "Ready";
-    if (state === "ready" && before === "preparing") this.say("Ready. Draw a digit.");
-    if (state === "scoring") this.#line.textContent = "Scoring the encrypted drawing";
+    if (state === "ready" && before === "preparing") this.say(`Ready. ${this.words.ready}`);
+    if (state === "scoring") this.#line.textContent = this.words.scoring;
     if (state === "error") this.#line.textContent = "Not done yet";
   }
 
   progress(phase: Phase, fraction: number) {
     this.#line.textContent = phase === "generate" ? "Making your keys" : "Uploading your public key";
     this.#progress.value = fraction;
-  }
-
-  answer(answer: Answer, verdict: string) {
-    const probability = percent(answer.probabilities[answer.index] ?? 0);
-    this.say([`Read as ${answer.label}, probability ${probability}`, verdict].filter(Boolean).join(". "));
   }
 
   /** Shows a line and has it read aloud. */
@@ -43,7 +45,7 @@ export class Status {
     this.#announce.textContent = text;
   }
 
-  /** Shows a notice until the next stroke. */
+  /** Shows a notice until the next input. */
   notice(text: string) {
     this.#notice.textContent = text;
     this.#notice.hidden = text === "";
