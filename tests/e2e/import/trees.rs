@@ -168,11 +168,8 @@ fn quantiles_of_the_calibration_rows_hide_which_thresholds_are_used() -> Result<
     let (used, hidden) = (import("used", "used")?, import("hidden", "quantiles:3")?);
     assert_eq!(used["grid"], used["grid_used"]);
     assert_eq!(hidden["grid_used"], used["grid_used"]);
-    // One of these quantiles is a threshold already.
-    assert_eq!(
-        hidden["grid"].as_u64(),
-        used["grid"].as_u64().map(|used| used + 5)
-    );
+    // A quantile may be a threshold already.
+    assert!(hidden["grid"].as_u64() > used["grid"].as_u64(), "{hidden}");
     assert_eq!(hidden["compared_rows"], 60);
     Ok(())
 }
