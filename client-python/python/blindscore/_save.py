@@ -64,11 +64,11 @@ def save(
 ) -> Report:
     """Writes a fitted model as a model file, which a server serves.
 
-    Whatever stands before the linear model (imputing, scaling, categories, words) becomes an
-    encoding that clients run; the weights stay with the server. Before anything is written, the
-    rows of ``X`` are answered by the model file and by the model itself, and the answers must
-    agree: all rows, or of more than four million values a sample with each column's smallest and
-    largest value. The report says how many.
+    Whatever stands before the linear model or the trees (imputing, scaling, categories, words)
+    becomes an encoding that clients run; the weights or the trees stay with the server. Before
+    anything is written, the rows of ``X`` are answered by the model file and by the model itself,
+    and the answers must agree: all rows, or of more than four million values a sample with each
+    column's smallest and largest value. The report says how many.
 
     Args:
         model: Fitted scikit-learn estimator or pipeline (with the package ``skl2onnx``), model of
