@@ -141,6 +141,33 @@ def test_bare_boosters(boosted: SimpleNamespace, tmp_path: Path) -> None:
             np.testing.assert_allclose(found, answers, atol=1e-2 * np.ptp(SCORES) if name != "xgboost" else 0)
 
 
+def test_a_bare_booster_predicts_with_all_its_trees(tmp_path: Path) -> None:
+    rows = [xgboost.DMatrix(FRAME[half], TWO[half]) for half in (slice(150), slice(150, None))]
+    options = {"objective": "binary:logistic", "max_depth": 2, "eta": 1.0}
+    booster = xgboost.train(options, rows[0], 40, evals=[(rows[1], "others")], early_stopping_rounds=2, verbose_eval=False)
+    assert booster.best_iteration + 1 < booster.num_boosted_rounds()
+    report = blindscore.save(booster, FRAME, tmp_path / "whole", check_rows=1)
+    assert report.details["trees"] == booster.num_boosted_rounds()
+    assert booster.attr("best_iteration") is not None
+
+
+@pytest.mark.filterwarnings("ignore::blindscore.UnusedColumnsWarning")
+@pytest.mark.parametrize("model", [xgboost.XGBClassifier(**TREES), lightgbm.LGBMClassifier(**LEAVES), catboost.CatBoostClassifier(**LEVELS)])
+def test_columns_have_any_names(model: Any, tmp_path: Path) -> None:
+    names = {"age": "Größe (cm)", "income": "in/come%", "debt ratio": "debt  ratio", "visits": "visits #"}
+    X = FRAME.rename(columns=names)
+    wanted = model.fit(X, TWO).predict(X)
+    blindscore.save(model, X, tmp_path / "frame", structure="public")
+    # An array that stands for the frame may have columns that no tree uses.
+    model.fit(X.assign(none=0.0), TWO)
+    blindscore.save(model, X.assign(none=0.0).to_numpy(), tmp_path / "array", structure="public")
+    with blindscore.LocalServer(tmp_path) as server:
+        client = blindscore.Client(server.url, "frame")
+        assert set(client.feature_names_in_) <= set(names.values())
+        assert (np.asarray(client.predict(X)) == wanted).all()
+        assert "none" not in blindscore.Client(server.url, "array").feature_names_in_
+
+
 def test_trees_that_take_too_long_are_refused_in_words(tmp_path: Path) -> None:
     model = xgboost.XGBClassifier(n_estimators=30, max_depth=6).fit(FRAME, TWO)
     with pytest.raises(blindscore.ImportRefused, match=r"max_seconds allows 0\.001 s: its 30 trees.*structure public"):

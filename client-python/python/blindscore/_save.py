@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._blindscore import import_model
-from ._boosted import answering
+from ._boosted import answering, column_names
 from ._client import _labels
 from ._errors import ImportRefused, SettingError
 from ._export import export
@@ -112,6 +112,8 @@ def save(
         scratch = Path(scratch_)
         exported = export(model, rows, scratch)
         calibrate, expect = scratch / "rows.csv", None
+        if rows.names is None and len(names := column_names(model) or []) == rows.width:
+            rows.names = names
         rows.write(calibrate)
         answers = _answers(answering(model), rows, labels)
         if answers is not None:
