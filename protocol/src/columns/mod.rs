@@ -63,7 +63,8 @@ fn quoted(names: &[String]) -> String {
 /// name that converters to ONNX and other libraries give it.
 ///
 /// skl2onnx writes `_` for every character other than a letter, a digit, `_` or `+`, and before a
-/// leading digit. Its older versions keep only ASCII letters, and no `+`. LightGBM writes `_` for blanks.
+/// leading digit. Its older versions keep only ASCII letters, and no `+`. LightGBM writes `_` for
+/// blanks.
 pub fn same_column(model_name: &str, header_name: &str) -> bool {
     same_columns(header_name).any(|name| name == model_name)
 }
