@@ -10,11 +10,11 @@ from sklearn import naive_bayes
 from sklearn.base import BaseEstimator
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, Normalizer, OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, LinearSVC
@@ -143,7 +143,7 @@ def test_what_isnt_served_is_refused_with_words_and_nothing_is_written(tmp_path)
         with pytest.raises(error, match=words):
             blindscore.save(model, rows, tmp_path / path, **options)
 
-    refused(blindscore.ImportRefused, "(?i)tree|forest", RandomForestClassifier(5).fit(X, y))
+    refused(blindscore.ImportRefused, "nearest neighbours", KNeighborsClassifier(5).fit(X, y))
     # A converter that takes the class for its parent must not go unnoticed.
     liar = Liar().fit(X, y)
     liar.__class__ = type("LogisticRegression", (Liar,), {})

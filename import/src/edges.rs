@@ -29,8 +29,8 @@ pub(super) fn first_on_edge(encoding: &Encoding, data: &Calibration) -> Option<S
     None
 }
 
-/// Returns whether a number is computed by a step, and so has a last digit that differs from program to
-/// program.
+/// Returns whether a number is computed by a step, and so has a last digit that differs from
+/// program to program.
 pub(super) fn is_computed(encoding: &Encoding, slot: usize) -> bool {
     terms(encoding, slot).is_some()
 }

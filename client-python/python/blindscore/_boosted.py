@@ -48,6 +48,24 @@ def export(model: Any, rows: Rows, scratch: Path) -> tuple[Path, list[str] | Non
     return file, _classes(model, file)
 
 
+def column_names(model: Any) -> list[str] | None:
+    """Returns the names of the columns that a fitted model knows, if it was fitted to a frame. Its
+    file has them, and not the columns that no tree uses.
+    """
+    name = library(model)
+    names: Any = None
+    if name == "xgboost":
+        names = (model.get_booster() if hasattr(model, "get_booster") else model).feature_names
+    elif name == "lightgbm":
+        names = (model.booster_ if hasattr(type(model), "booster_") else model).feature_name()
+    elif name == "catboost":
+        names = model.feature_names_
+    known = [str(column) for column in names or []]
+    # These libraries make up names of columns that have none.
+    made_up = all(column in (str(place), f"Column_{place}") for place, column in enumerate(known))
+    return None if made_up else known
+
+
 def _is_fitted(model: Any) -> bool:
     asked = getattr(model, "is_fitted", None) or getattr(model, "__sklearn_is_fitted__", None)
     return asked is None or bool(asked())
@@ -58,7 +76,11 @@ def _xgboost(model: Any, scratch: Path) -> Path:
     booster: Any = model.get_booster() if hasattr(model, "get_booster") else model
     kind = json.loads(booster.save_config())["learner"]["gradient_booster"]["name"]
     rounds = int(booster.attr("best_iteration") or booster.num_boosted_rounds()) + 1
-    if booster is not model and kind != "gblinear" and rounds < booster.num_boosted_rounds():
+    if booster is model and booster.attr("best_iteration") is not None:
+        # It predicts with all trees, and a file with a best round is read as an estimator's.
+        booster = booster.copy()
+        booster.set_attr(best_iteration=None)
+    elif booster is not model and kind != "gblinear" and rounds < booster.num_boosted_rounds():
         # Estimators predict with the trees up to the best round; the file would have all.
         booster = booster[:rounds]
     booster.save_model(str(file))

@@ -48,7 +48,7 @@ class Client:
     """Scores rows with a model on a server, which sees neither the rows nor the answers.
 
     The first prediction makes a secret key, unless there is one, and uploads an evaluation key made
-    from it: 20 kB for a linear model, 10 MB for a network.
+    from it: 20 kB for a linear model, 10 MB for a network, 12 MB for trees.
 
     Args:
         url: Address of the server; ``$BLINDSCORE_URL`` if not given.

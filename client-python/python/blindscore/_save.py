@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._blindscore import import_model
-from ._boosted import answering
+from ._boosted import answering, column_names
 from ._client import _labels
 from ._errors import ImportRefused, SettingError
 from ._export import export
@@ -64,11 +64,11 @@ def save(
 ) -> Report:
     """Writes a fitted model as a model file, which a server serves.
 
-    Whatever stands before the linear model (imputing, scaling, categories, words) becomes an
-    encoding that clients run; the weights stay with the server. Before anything is written, the
-    rows of ``X`` are answered by the model file and by the model itself, and the answers must
-    agree: all rows, or of more than four million values a sample with each column's smallest and
-    largest value. The report says how many.
+    Whatever stands before the linear model or the trees (imputing, scaling, categories, words)
+    becomes an encoding that clients run; the weights or the trees stay with the server. Before
+    anything is written, the rows of ``X`` are answered by the model file and by the model itself,
+    and the answers must agree: all rows, or of more than four million values a sample with each
+    column's smallest and largest value. The report says how many.
 
     Args:
         model: Fitted scikit-learn estimator or pipeline (with the package ``skl2onnx``), model of
@@ -112,6 +112,8 @@ def save(
         scratch = Path(scratch_)
         exported = export(model, rows, scratch)
         calibrate, expect = scratch / "rows.csv", None
+        if rows.names is None and len(names := column_names(model) or []) == rows.width:
+            rows.names = names
         rows.write(calibrate)
         answers = _answers(answering(model), rows, labels)
         if answers is not None:

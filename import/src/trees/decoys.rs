@@ -22,8 +22,8 @@ const WAYS: [fn(f64, f64) -> f64; 6] = [
 /// Way of these that gives numbers in single precision if nothing else is known.
 const SINGLE: usize = 2;
 
-/// Returns `count` thresholds at quantiles of a column's numbers, laid between them as `thresholds` are.
-/// Thresholds that are laid in another way than all others could be told apart.
+/// Returns `count` thresholds at quantiles of a column's numbers, laid between them as `thresholds`
+/// are. Thresholds that are laid in another way than all others could be told apart.
 fn alike(thresholds: &[f64], numbers: &[f64], count: usize) -> Vec<f64> {
     let gaps = numbers.len().saturating_sub(1);
     let laid = |way: &fn(f64, f64) -> f64| {
@@ -48,7 +48,8 @@ fn alike(thresholds: &[f64], numbers: &[f64], count: usize) -> Vec<f64> {
 }
 
 impl Ensemble {
-    /// Returns further thresholds for each variable, at `count` quantiles of its numbers in these rows.
+    /// Returns further thresholds for each variable, at `count` quantiles of its numbers in these
+    /// rows.
     pub(crate) fn decoys(&self, rows: &[Vec<f64>], count: usize) -> Vec<Vec<f64>> {
         let of = |variable: usize| {
             if !self.compares(variable) {

@@ -29,7 +29,7 @@ pub enum ColumnError {
     },
     /// Several columns may be the same feature.
     #[error(
-        "the model's {name:?} may be any of the columns {}, which ONNX converters rename identically: rename them before the model \
+        "the model's {name:?} may be any of the columns {}, which converters rename identically: rename them before the model \
          is exported, or leave out all but one",
         quoted(.columns)
     )]
@@ -60,10 +60,11 @@ fn quoted(names: &[String]) -> String {
 }
 
 /// Returns whether a column of a table may be a feature of the model, by its own name or by the
-/// name that converters to ONNX give it.
+/// name that converters to ONNX and other libraries give it.
 ///
 /// skl2onnx writes `_` for every character other than a letter, a digit, `_` or `+`, and before a
-/// leading digit. Its older versions keep only ASCII letters, and no `+`.
+/// leading digit. Its older versions keep only ASCII letters, and no `+`. LightGBM writes `_` for
+/// blanks.
 pub fn same_column(model_name: &str, header_name: &str) -> bool {
     same_columns(header_name).any(|name| name == model_name)
 }
@@ -149,6 +150,7 @@ fn possible_names(column: &str) -> Vec<String> {
             [
                 renamed(name, |c| c.is_alphanumeric() || c == '+'),
                 renamed(name, |c| c.is_ascii_alphanumeric()),
+                name.replace(' ', "_"),
             ]
         })
         .collect();
@@ -195,6 +197,7 @@ mod tests {
             assert!(same_column(column, column), "{column}");
         }
         assert!(same_column("gr__e", "größe"), "by older versions");
+        assert!(same_column("größe_(cm)", "größe (cm)"), "by LightGBM");
         for (name, column) in [
             ("mean_radius", "mean_radius2"),
             ("a_b", "a__b"),

@@ -244,7 +244,8 @@ impl Node<'_> {
     }
 
     /// Returns a decision. A missing number is neither less nor greater, and takes the second branch,
-    /// unless it tracks the first. `rounded` says whether numbers are rounded to single precision first.
+    /// unless it tracks the first. `rounded` says whether numbers are rounded to single precision
+    /// before.
     fn decision(
         &self,
         mode: &str,
