@@ -5,8 +5,9 @@
 //! record, and a list of [`Step`]s that turn them into the features that the client encrypts.
 //!
 //! Every number in between has a *slot*: the columns take the first slots, in order, and each step
-//! appends the slots of its results. A step reads earlier slots only. There are no loops and no
-//! branches, so an encoding that was checked always ends, and its cost is bounded.
+//! appends the slots of its results. A step reads earlier slots only. There are no loops, and
+//! no branches but those of a tree ([`Step::Leaves`]), which lead forward only: an encoding that was
+//! checked always ends, and its cost is bounded.
 //!
 //! [`columns`]: Encoding::columns
 
