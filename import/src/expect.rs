@@ -2,8 +2,9 @@
 
 use super::{
     ImportError, Stated,
+    allowed::{Allowed, Difference},
     bounds::MOST_PREDICTIONS,
-    compare::{Allowed, Compared, Difference},
+    compare::Compared,
     listed, quoted,
     suspects::Suspects,
     table::{Table, TableError, TableOptions},

@@ -22,6 +22,7 @@
 //! a served model would not reproduce is refused.
 
 mod agreement;
+mod allowed;
 mod bounds;
 mod calibration;
 mod choice;
@@ -50,11 +51,12 @@ pub mod trees;
 mod xgboost;
 
 pub use agreement::Agreement;
+pub use allowed::Stated;
 pub use bounds::limits;
 pub use calibration::{Calibration, Wanted};
 pub(crate) use choice::{BOUND, shared_or_own};
 pub use choice::{Choice, MOST_LEVELS, bound, choose};
-pub use compare::{Compared, Stated, compare};
+pub use compare::{Compared, compare};
 
 pub use error::ImportError;
 pub(crate) use error::{listed, quoted};

@@ -12,7 +12,10 @@
 //! 4. Scores are sums of rotated tables, each with the factor 1 or -1, so that noise adds up slowly.
 //!    They are packed and sent as those of networks.
 
+mod answers;
 mod cover;
+mod local;
+mod pruned;
 #[cfg(test)]
 mod tests;
 mod tree;

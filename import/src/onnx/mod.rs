@@ -13,6 +13,7 @@ mod decider;
 mod decoded;
 mod ensemble;
 mod external;
+mod heads;
 mod inputs;
 mod kinds;
 mod linear;
