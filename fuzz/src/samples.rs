@@ -8,7 +8,7 @@ use blindscore_engine::{
 use blindscore_import::{Naming, Network};
 use blindscore_protocol::{
     descriptor::{self, Inputs, Link, Task},
-    params::{LinearParams, ParameterSet},
+    params::{LinearParams, NetworkParams, ParameterSet},
     wire::{EvaluationKey, Query, QueryId},
 };
 use std::sync::LazyLock;
@@ -39,11 +39,13 @@ pub(crate) fn usual() -> &'static Sample {
 }
 
 const NETWORK: &[u8] = include_bytes!("../../tests/fixtures/models/digits-net/model.safetensors");
+const TREES: &[u8] = include_bytes!("../../models/loans/loan-trees.safetensors");
 
 impl Sample {
     fn new(set: ParameterSet) -> Self {
         let (model, file) = match set {
             ParameterSet::Linear(params) => linear(params),
+            ParameterSet::Network(params) if params == NetworkParams::N704_K2 => (trees(), Vec::new()),
             ParameterSet::Network(_) => (network(), Vec::new()),
         };
         let (key, public) = ClientKey::generate(set).expect("randomness");
@@ -122,6 +124,10 @@ fn linear(params: LinearParams) -> (Model, Vec<u8>) {
     };
     let file = model.to_safetensors().expect("a model file");
     (Model::from_safetensors(&file).expect("a good model"), file)
+}
+
+fn trees() -> Model {
+    Model::from_safetensors(TREES).expect("good trees")
 }
 
 fn network() -> Model {
