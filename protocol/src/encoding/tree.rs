@@ -110,7 +110,7 @@ mod tests {
             (json!([[0, 0.5, 1, -1, 0]]), "no place of its own"),
             (json!([[0, 0.5, -1, -1, 0]]), "no place of its own"),
             (json!([[0, 0.5, -1, -3, 0]]), "no place of its own"),
-            (json!([[0, 0.5, -1, -4294967295.0, 0]]), "no place of its own"),
+            (json!([[0, 0.5, -1, -4294967294.0, 0]]), "no place of its own"),
             (
                 json!([[0, 0.5, 1, -1, 0], [0, 0.5, 1, -2, 0]]),
                 "no place of its own",
