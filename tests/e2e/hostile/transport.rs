@@ -2,7 +2,7 @@
 
 use super::Bench;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use blindscore_protocol::problem::ProblemCode::*;
+use blindscore_protocol::{params::ParameterSet, problem::ProblemCode::*, wire::EvaluationKey};
 use serde_json::json;
 use std::{
     io::{Read, Write},
@@ -12,6 +12,12 @@ use std::{
 
 /// Time after which a server that hasn't disconnected never will.
 const HANG: Duration = Duration::from_secs(30);
+
+/// Returns how many chunks of 4 KiB are more than the longest key.
+fn more_than_a_key() -> usize {
+    let lengths = ParameterSet::ALL.iter().map(EvaluationKey::blob_len);
+    lengths.max().unwrap_or(0) / 0x1000 + 60
+}
 
 pub(crate) fn too_much(bench: &Bench) {
     let id = bench.user.id();
@@ -56,8 +62,13 @@ pub(crate) fn too_much(bench: &Bench) {
             format!("{head}\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
         stream.write_all(opening.as_bytes()).expect("the head is read");
         let chunk = [b"1000\r\n", &[b' '; 0x1000][..], b"\r\n"].concat();
+        let chunks = if head.starts_with("PUT") {
+            more_than_a_key()
+        } else {
+            256
+        };
         stream
-            .write_all(&chunk.repeat(if head.starts_with("PUT") { 2_600 } else { 256 }))
+            .write_all(&chunk.repeat(chunks))
             .expect("what is too long is read or in buffers");
         // The body never ends, but the server still responds and disconnects. The timeout turns an
         // endless wait into a failure.
