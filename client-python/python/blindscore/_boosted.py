@@ -20,7 +20,7 @@ OPERATORS = {"": 18, "ai.onnx.ml": 3}
 _KINDS = ("Classifier", "Regressor")
 
 
-def library(model: Any) -> str | None:
+def origin(model: Any) -> str | None:
     """Returns the module of the library that a model is of, if it is one of these."""
     modules = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
     return next((name for name in _LIBRARIES if name in modules), None)
@@ -30,7 +30,7 @@ def export(model: Any, rows: Rows, scratch: Path) -> tuple[Path, list[str] | Non
     """Writes the model by its own library. Returns the file, and the names of its classes if the
     file doesn't have them.
     """
-    name = library(model)
+    name = origin(model)
     if not _is_fitted(model):
         raise SettingError(f"model: {type(model).__name__} is not fitted: call fit with the training rows first")
     missing = getattr(model, "missing", None)
@@ -52,7 +52,7 @@ def column_names(model: Any) -> list[str] | None:
     """Returns the names of the columns that a fitted model knows, if it was fitted to a frame. Its
     file has them, and not the columns that no tree uses.
     """
-    name = library(model)
+    name = origin(model)
     names: Any = None
     if name == "xgboost":
         names = (model.get_booster() if hasattr(model, "get_booster") else model).feature_names
@@ -120,7 +120,7 @@ def _classes(model: Any, file: Path) -> list[str] | None:
 def drop_names(parts: Iterable[Any]) -> None:
     """Takes the names of columns from models of XGBoost: the converter doesn't take them."""
     for part in parts:
-        if library(part) == "xgboost" and _is_fitted(part):
+        if origin(part) == "xgboost" and _is_fitted(part):
             booster = part.get_booster() if hasattr(part, "get_booster") else part
             booster.feature_names = None
 
@@ -194,7 +194,7 @@ def answering(model: Any) -> Any:
     """Returns what answers as an estimator: the model, or for a bare booster, whose ``predict``
     gives probabilities or takes no tables, an object with ``predict`` and ``predict_proba``.
     """
-    name = library(model)
+    name = origin(model)
     if name == "catboost" and not hasattr(model, "predict_proba"):
         from catboost import CatBoostError, to_classifier, to_regressor  # pyright: ignore[reportMissingImports]
 

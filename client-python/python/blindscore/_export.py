@@ -28,7 +28,7 @@ def export(model: Any, rows: Rows, scratch: Path) -> Exported:
     if isinstance(model, type):
         raise SettingError(f"model: {model.__qualname__} is a class: give a fitted object of it")
     model = _alone(model)
-    if _boosted.library(model) is not None:
+    if _boosted.origin(model) is not None:
         return Exported(*_boosted.export(model, rows, scratch))
     return Exported(_file(model, rows, scratch))
 
@@ -40,7 +40,7 @@ def _alone(model: Any) -> Any:
         return model
     used = [step for _, step in steps if step is not None and not (isinstance(step, str) and step == "passthrough")]
     only = _alone(used[0]) if len(used) == 1 else None
-    return model if only is None or _boosted.library(only) is None else only
+    return model if only is None or _boosted.origin(only) is None else only
 
 
 def _file(model: Any, rows: Rows, scratch: Path) -> Path:
@@ -79,7 +79,7 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
     except TypeError:
         # It has no fit. The converter says whether it knows this kind.
         pass
-    boosted = {library for part in _parts(model, set()) if (library := _boosted.library(part)) is not None}
+    boosted = {library for part in _parts(model, set()) if (library := _boosted.origin(part)) is not None}
     if boosted:
         _boosted.convertible(boosted)
         model = copy.deepcopy(model)
