@@ -294,11 +294,28 @@ fn malformed_trees_are_refused() {
         Cover::of(&PARAMS, &constant.unwrap()).unwrap_err(),
         ForestError::Constant
     );
-    assert!(chain(MOST).trees()[0].nodes.len() > 200);
 }
 
-/// Deepest chain that is a tree still.
-const MOST: usize = 200;
+#[test]
+fn trees_have_a_depth_that_can_be_walked() {
+    let deepest = chain(200);
+    let mut nodes = deepest.trees()[0].nodes.clone();
+    // One more decision instead of the last leaf.
+    let place = nodes.len();
+    nodes[place - 1] = ForestNode::Split {
+        variable: 0,
+        cut: 1,
+        flags: Vec::new(),
+        branches: [place, place + 1],
+    };
+    nodes.extend([ForestNode::Leaf(vec![1.0]), ForestNode::Leaf(vec![2.0])]);
+    let tree = ForestTree {
+        nodes,
+        output: Some(0),
+    };
+    let error = Forest::new(deepest.variables().to_vec(), vec![tree], vec![0.0]).unwrap_err();
+    assert_eq!(error.to_string(), "tree 0: is deeper than 200 levels");
+}
 
 struct Keys {
     client: ClientKey,
