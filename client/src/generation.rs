@@ -5,7 +5,7 @@ use crate::{
     glwe::{GlweSecret, Randomness, SeededEncryption},
 };
 use blindscore_protocol::{
-    params::{LinearParams, NetworkParams, ParameterSet, TUniformBound},
+    params::{LinearParams, MODULUS_BITS, NetworkParams, ParameterSet, TUniformBound},
     polynomial::automorphism,
     random::MaskSeed,
     wire::{EvaluationKey, Kind, LinearEvaluationKey, NetworkEvaluationKey, SecretKeyBits},
@@ -77,11 +77,15 @@ impl EvaluationKeyGeneration {
                 let mut input_zeros = Vec::with_capacity(zeros.len());
                 let mut encryption = self.encryption.under(features);
                 encryption.encrypt(&mut input_zeros, &zeros, params.input_noise);
+                let messages = key_switch_messages(&self.secret, &params);
+                let mut key_switch = Vec::with_capacity(messages.len());
+                encryption.encrypt(&mut key_switch, &messages, params.input_noise);
                 EvaluationKey::Network(NetworkEvaluationKey {
                     params,
                     seed,
                     bodies,
                     input_zeros,
+                    key_switch,
                 })
             }
         }
@@ -130,6 +134,23 @@ impl EvaluationKeyGeneration {
         }
         rows
     }
+}
+
+/// Returns the messages of the key-switching key: the output secret's polynomials of the input ring's
+/// size, each times `2^(64 - level * base_log)` for each level.
+fn key_switch_messages(secret: &SecretKeyBits, params: &NetworkParams) -> Zeroizing<Vec<u64>> {
+    let n = params.input_polynomial_size.0;
+    let mut messages = Zeroizing::new(Vec::with_capacity(params.key_switch_ciphertexts() * n));
+    if let Some(switch) = &params.key_switch {
+        let output = &secret.bits[params.input_lwe_dimension().0..];
+        for polynomial in output.chunks_exact(n) {
+            for level in 1..=switch.level_count.0 {
+                let shift = MODULUS_BITS as usize - level * switch.base_log.0;
+                messages.extend(polynomial.iter().map(|bit| bit << shift));
+            }
+        }
+    }
+    messages
 }
 
 fn scale(coefficients: &mut [u64], factor: u64) {

@@ -3,6 +3,7 @@
 //! - [`linear`]: scalar products, without bootstrapping;
 //! - [`network`]: projection networks, with one programmable bootstrapping per projection;
 //! - [`forest`]: ensembles of decision trees, likewise;
+//! - [`layers`]: networks of several layers of units, each a table of any function;
 //! - [`model`]: model files, quantisation, and the registry of a server's models;
 //! - [`files`]: reading files of unknown origin.
 //!
@@ -39,6 +40,7 @@ mod exact;
 pub mod files;
 pub mod forest;
 mod fourier;
+pub mod layers;
 pub mod linear;
 pub mod model;
 pub mod network;
@@ -51,6 +53,7 @@ use blindscore_protocol::{
     wire::{EvaluationKey, Query, Response},
 };
 pub use forest::ForestEngine;
+pub use layers::LayersEngine;
 pub use linear::{IntegerOutput, LinearEngine, LinearKey};
 pub use network::{IntegerNetwork, NetworkEngine, NetworkKey};
 
@@ -62,13 +65,15 @@ pub enum Engine {
     Network(Box<NetworkEngine>),
     /// Engine of an ensemble of trees.
     Forest(Box<ForestEngine>),
+    /// Engine of a network of several layers.
+    Layers(Box<LayersEngine>),
 }
 
 /// A client's evaluation key, expanded and transformed for scoring.
 pub enum PreparedKey {
     /// Key for linear models.
     Linear(LinearKey),
-    /// Evaluation key for projection networks and trees.
+    /// Evaluation key for networks and trees.
     Network(Box<NetworkKey>),
 }
 
@@ -114,7 +119,7 @@ impl PreparedKey {
 impl Engine {
     /// Returns whether a single query keeps all threads of the pool busy.
     pub fn uses_all_threads(&self) -> bool {
-        matches!(self, Self::Network(_) | Self::Forest(_))
+        matches!(self, Self::Network(_) | Self::Forest(_) | Self::Layers(_))
     }
 
     /// Returns the number of threads that a single query takes on the current rayon pool.
@@ -136,6 +141,7 @@ impl Engine {
             (Self::Linear(engine), PreparedKey::Linear(key)) => Ok(engine.score(query, key)?),
             (Self::Network(engine), PreparedKey::Network(key)) => Ok(engine.score(query, key)?),
             (Self::Forest(engine), PreparedKey::Network(key)) => Ok(engine.score(query, key)?),
+            (Self::Layers(engine), PreparedKey::Network(key)) => Ok(engine.score(query, key)?),
             _ => Err(ScoreError::WrongKey),
         }
     }

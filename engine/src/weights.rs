@@ -1,6 +1,10 @@
 //! Integer weights, transformed for scalar products with encrypted features.
 
-use super::fourier::{FourierContext, Spectrum, multiply_add};
+use super::{
+    fourier::{FourierContext, Spectrum, multiply_add},
+    network::{LweCiphertext, extracted},
+};
+use blindscore_protocol::params::NetworkParams;
 
 /// Weights of features that are packed into the coefficients of polynomials, `N` per polynomial.
 ///
@@ -30,6 +34,30 @@ impl Weights {
         Self {
             spectra: spectra.collect(),
             integers,
+        }
+    }
+
+    /// Returns the LWE ciphertext, under the input secret, of the scalar product with a query of
+    /// `bodies` and the spectra of its masks, plus `start`.
+    pub(super) fn ciphertext(
+        &self,
+        params: &NetworkParams,
+        fft: &mut FourierContext,
+        query: &[Vec<Spectrum>],
+        bodies: &[u64],
+        start: u64,
+    ) -> LweCiphertext {
+        let mut mask = Vec::with_capacity(params.input_lwe_dimension().0);
+        let mut polynomial = vec![0; params.input_polynomial_size.0];
+        for component in 0..params.input_glwe_dimension.0 {
+            polynomial.fill(0);
+            let masks = query.iter().map(|ciphertext| &ciphertext[component]);
+            self.add_mask_product(fft, masks, &mut polynomial);
+            mask.extend(extracted(&polynomial));
+        }
+        LweCiphertext {
+            mask,
+            body: self.body_product(bodies, start),
         }
     }
 

@@ -213,7 +213,7 @@ fn linear_key_errors(key: &LinearEvaluationKey, secret: &[u64]) -> Vec<Vec<f64>>
 }
 
 /// Returns the errors of the bootstrapping key (a different part for each `turn`), the packing key,
-/// and the encryptions of zero over both rings.
+/// the encryptions of zero over both rings, and the key-switching key if there is one.
 fn network_key_errors(key: &NetworkEvaluationKey, secret: &[u64], turn: usize) -> Vec<Vec<f64>> {
     let params = &key.params;
     let (n, rows) = (params.polynomial_size.0, params.ggsw_rows());
@@ -230,6 +230,12 @@ fn network_key_errors(key: &NetworkEvaluationKey, secret: &[u64], turn: usize) -
     let input_zeros = Ciphertexts {
         masks: masks.next(input_k * input.len()),
         bodies: &key.input_zeros,
+        secret: input,
+        size: input_n,
+    };
+    let key_switch = Ciphertexts {
+        masks: masks.next(params.key_switch_ciphertexts() * input.len()),
+        bodies: &key.key_switch,
         secret: input,
         size: input_n,
     };
@@ -250,12 +256,22 @@ fn network_key_errors(key: &NetworkEvaluationKey, secret: &[u64], turn: usize) -
     let first_zero = params.key_ciphertexts() - params.glwe_dimension.0;
     let zeros = (first_zero..params.key_ciphertexts()).map(|index| (index, vec![0; n]));
     let input_zero = |index| input_zeros.errors(index, &vec![0; input_n]);
-    vec![
+    let mut errors = vec![
         bootstrapping,
         packing,
         zeros.flat_map(of).collect(),
         (0..input_k).flat_map(input_zero).collect(),
-    ]
+    ];
+    if let Some(switch) = &params.key_switch {
+        let levels = switch.level_count.0;
+        let of_switch = |index: usize| {
+            let polynomial = &output[index / levels * input_n..][..input_n];
+            let shift = 64 - (index % levels + 1) * switch.base_log.0;
+            key_switch.errors(index, &scaled(polynomial, 1 << shift))
+        };
+        errors.push((0..params.key_switch_ciphertexts()).flat_map(of_switch).collect());
+    }
+    errors
 }
 
 /// Model whose responses are measured.

@@ -1,10 +1,10 @@
-//! Evaluation keys of projection networks, prepared for scoring.
+//! Evaluation keys of networks and trees, prepared for scoring.
 
-use super::{fresh::InputZeros, packing::PackingKey, rotation::BootstrapKey};
-use crate::{exact::ExactMultiplier, fourier::FourierContext};
+use super::{fresh::InputZeros, key_switch::KeySwitchKey, packing::PackingKey, rotation::BootstrapKey};
+use crate::{exact::ExactMultiplier, fourier::FourierContext, network::LweCiphertext};
 use blindscore_protocol::{params::NetworkParams, wire::NetworkEvaluationKey};
 
-/// A projection network's evaluation key, with masks expanded and GGSW ciphertexts transformed.
+/// An evaluation key of networks or trees, with masks expanded and GGSW ciphertexts transformed.
 pub struct NetworkKey {
     pub(super) params: NetworkParams,
     pub(super) bootstrap: BootstrapKey,
@@ -13,6 +13,8 @@ pub struct NetworkKey {
     pub(super) zeros: Vec<(Vec<ExactMultiplier>, Vec<u64>)>,
     /// Encryptions of zero in the ring of features.
     pub(super) input_zeros: InputZeros,
+    /// Key switch between layers, if the set has one.
+    pub(super) key_switch: Option<KeySwitchKey>,
 }
 
 impl NetworkKey {
@@ -48,7 +50,25 @@ impl NetworkKey {
             packing,
             zeros,
             input_zeros: InputZeros::new(params, &mut masks, &key.input_zeros),
+            key_switch: KeySwitchKey::new(params, &mut masks, &key.key_switch),
         }
+    }
+
+    /// Returns an LWE ciphertext under the input secret of what one encrypts under the output secret.
+    ///
+    /// # Panics
+    /// If the set has no key switch: no model that needs one has such a set.
+    pub(crate) fn switched(&self, fft: &mut FourierContext, ciphertext: &LweCiphertext) -> LweCiphertext {
+        match &self.key_switch {
+            Some(key) => key.apply(fft, ciphertext),
+            None => panic!("{} has no key switch", self.params.name),
+        }
+    }
+
+    /// Rotates test polynomials, as [`BootstrapKey::rotate`] does.
+    #[cfg(test)]
+    pub(crate) fn rotate(&self, inputs: &[super::ModSwitchedLwe], tests: &[&[u64]]) -> Vec<u64> {
+        self.bootstrap.rotate(inputs, tests)
     }
 
     /// Returns the key's parameters.
@@ -61,7 +81,7 @@ impl NetworkKey {
     pub fn memory_bytes(params: NetworkParams) -> usize {
         let (k, n) = (params.glwe_dimension.0, params.polynomial_size.0);
         let packing = params.packing_log2 as usize * k * (k + 1) * n;
-        let zeros = k * (2 * k + 1) * n + InputZeros::words(params);
+        let zeros = k * (2 * k + 1) * n + InputZeros::words(params) + KeySwitchKey::words(params);
         size_of::<Self>() + BootstrapKey::memory_bytes(params) + (packing + zeros) * size_of::<u64>()
     }
 }

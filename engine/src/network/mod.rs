@@ -13,6 +13,7 @@
 
 mod fresh;
 mod key;
+mod key_switch;
 pub(crate) mod output;
 mod packing;
 mod projection;
@@ -28,9 +29,9 @@ use blindscore_protocol::{
     wire::{Query, Response},
 };
 pub use key::NetworkKey;
-use output::{OutputLayer, Partial, finish};
-pub(crate) use projection::LweCiphertext;
+use output::{OutputLayer, finish};
 use projection::Projection;
+pub(crate) use projection::{LweCiphertext, extracted, query_spectra};
 use rayon::prelude::*;
 pub use rotation::{BootstrapKey, ModSwitchedLwe};
 
@@ -198,14 +199,15 @@ const MOST_ROTATED: usize = 256;
 
 /// Runs units, on all threads of the rayon pool it is called on: `input` gives the LWE ciphertext of
 /// each, which gets a fresh encryption of zero and is switched to the modulus of rotations; `test`
-/// gives its test polynomial, and `sum` adds up those that were rotated, from unit `first` on.
-pub(crate) fn score_units<'t>(
+/// gives its test polynomial, and `sum` makes something of those that were rotated, from unit `first`
+/// on. Results are in order.
+pub(crate) fn score_units<'t, Sum: Send>(
     key: &NetworkKey,
     units: usize,
     input: impl Fn(&mut FourierContext, usize) -> LweCiphertext + Sync,
     test: impl Fn(usize) -> &'t [u64] + Sync,
-    sum: impl Fn(usize, &[u64]) -> Partial + Sync,
-) -> Result<Vec<Partial>, EntropyError> {
+    sum: impl Fn(usize, &[u64]) -> Sum + Sync,
+) -> Result<Vec<Sum>, EntropyError> {
     let params = &key.params;
     let each = units.div_ceil(rayon::current_num_threads());
     let batch = each.div_ceil(each.div_ceil(MOST_ROTATED).max(1)).max(1);

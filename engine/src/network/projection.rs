@@ -19,7 +19,7 @@ pub(super) struct Projection {
 }
 
 /// Transforms the masks of a query: `k` polynomials per ciphertext.
-pub(super) fn query_spectra(params: &NetworkParams, query: &Query) -> Vec<Vec<Spectrum>> {
+pub(crate) fn query_spectra(params: &NetworkParams, query: &Query) -> Vec<Vec<Spectrum>> {
     let (k, n) = (params.input_glwe_dimension.0, params.input_polynomial_size.0);
     let mut fft = FourierContext::new(params.input_polynomial_size);
     let masks = query
@@ -64,28 +64,22 @@ impl Projection {
         query: &[Vec<Spectrum>],
         bodies: &[u64],
     ) -> LweCiphertext {
-        let n = params.input_polynomial_size.0;
-        let mut mask = Vec::with_capacity(params.input_lwe_dimension().0);
-        let mut polynomial = vec![0; n];
-        for component in 0..params.input_glwe_dimension.0 {
-            polynomial.fill(0);
-            let masks = query.iter().map(|ciphertext| &ciphertext[component]);
-            self.weights.add_mask_product(fft, masks, &mut polynomial);
-            // Coefficient 0 of A s is A_0 s_0 - sum_t A_(N-t) s_t.
-            mask.push(polynomial[0]);
-            mask.extend(
-                polynomial[1..]
-                    .iter()
-                    .rev()
-                    .map(|coefficient| coefficient.wrapping_neg()),
-            );
-        }
-        let body = self.weights.body_product(bodies, self.bias);
-        LweCiphertext { mask, body }
+        self.weights.ciphertext(params, fft, query, bodies, self.bias)
     }
 }
 
+/// Returns the mask of the LWE ciphertext of coefficient 0, from a mask polynomial of a GLWE
+/// ciphertext: coefficient 0 of `A s` is `A_0 s_0 - sum_t A_(N-t) s_t`.
+pub(crate) fn extracted(polynomial: &[u64]) -> impl Iterator<Item = u64> {
+    let rest = polynomial[1..].iter().rev();
+    polynomial[..1]
+        .iter()
+        .copied()
+        .chain(rest.map(|coefficient| coefficient.wrapping_neg()))
+}
+
 /// LWE ciphertext of a unit, before the modulus switch.
+#[derive(Clone)]
 pub(crate) struct LweCiphertext {
     pub(crate) mask: Vec<u64>,
     pub(crate) body: u64,

@@ -89,9 +89,15 @@ fn network(params: &NetworkParams) -> Vec<Encryption> {
         bits: params.input_zero_bits,
         ..query
     };
+    let key_switch = params.key_switch.map(|switch| Encryption {
+        what: "key-switching key",
+        bits: switch.bits,
+        ..query
+    });
     [query]
         .into_iter()
         .chain(key.map(of_key))
         .chain([input_zeros])
+        .chain(key_switch)
         .collect()
 }

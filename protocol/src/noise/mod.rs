@@ -119,7 +119,7 @@ impl FloodingMargin {
     }
 }
 
-/// Noise of a projection network, as variances on the torus.
+/// Noise of a network, as variances on the torus.
 pub struct NetworkNoise;
 
 impl NetworkNoise {
@@ -127,10 +127,34 @@ impl NetworkNoise {
     /// weights of this squared norm, a fresh encryption of zero, and the centred modulus switch to
     /// `2N` steps. A projection's range from -1 to 1 spans half of the torus.
     pub fn projection(params: &NetworkParams, weights_squared_norm: f64) -> f64 {
-        let query = variance(params.input_noise) + rounding(params.query_bits);
+        Self::query(params) * weights_squared_norm
+            + Self::input_rerandomisation(params)
+            + Self::modulus_switch(params)
+    }
+
+    /// Returns the error of the centred modulus switch to `2N` steps.
+    pub fn modulus_switch(params: &NetworkParams) -> f64 {
         let dimension = params.input_lwe_dimension().0 as f64;
-        let switch = (dimension / 4.0 + 1.0) * rounding(KeptBits(params.rotation_log2()));
-        query * weights_squared_norm + Self::input_rerandomisation(params) + switch
+        (dimension / 4.0 + 1.0) * rounding(KeptBits(params.rotation_log2()))
+    }
+
+    /// Returns the error of a key switch from the output secret to the input secret: the digits times
+    /// the noise of the key, and the error of the decomposition, centred; 0 without a key switch.
+    pub fn key_switch(params: &NetworkParams) -> f64 {
+        let Some(switch) = &params.key_switch else {
+            return 0.0;
+        };
+        let dimension = params.output_lwe_dimension().0 as f64;
+        // Digits are uniform in [-base/2, base/2).
+        let base = 4f64.powi(switch.base_log.0 as i32);
+        let digits = dimension * switch.level_count.0 as f64 * (base + 2.0) / 12.0;
+        let kept = KeptBits((switch.base_log.0 * switch.level_count.0) as u32);
+        digits * (variance(params.input_noise) + rounding(switch.bits)) + dimension / 4.0 * rounding(kept)
+    }
+
+    /// Returns the error of one bit or feature of a query.
+    pub fn query(params: &NetworkParams) -> f64 {
+        variance(params.input_noise) + rounding(params.query_bits)
     }
 
     /// Returns the error of a fresh encryption of zero under the input secret: `e u - e1 s + e2`,
@@ -145,12 +169,30 @@ impl NetworkNoise {
     /// products adds the digits times the key's noise, the error of the one-level decomposition
     /// (half of the key's bits are set), and an estimate of the f64 FFT's rounding.
     pub fn rotation(params: &NetworkParams) -> f64 {
+        Self::rotation_parts(params).iter().sum()
+    }
+
+    /// Returns the parts of the error after a blind rotation that are from the key's noise, and from
+    /// errors of masks.
+    fn rotation_parts(params: &NetworkParams) -> [f64; 2] {
         let (k, n) = (params.glwe_dimension.0 as f64, params.polynomial_size.0 as f64);
         let digits = 4f64.powi(params.base_log.0 as i32) / 12.0 * (k + 1.0) * n;
         let key = digits * (variance(params.noise) + rounding(params.key_bits));
         let decomposition = (1.0 + k * n / 2.0) / 2.0 * rounding(KeptBits(params.base_log.0 as u32));
         let fourier = digits / 12.0 * 2f64.powi(-106) * n.log2() * (1.0 + k * n / 2.0);
-        params.input_lwe_dimension().0 as f64 * (key + decomposition + fourier)
+        let products = params.input_lwe_dimension().0 as f64;
+        [products * key, products * (decomposition + fourier)]
+    }
+
+    /// Returns the error of the sum of `width` neighbouring coefficients after a blind rotation.
+    ///
+    /// Noise of the key is independent from one coefficient to the next. Errors of masks (of the
+    /// decomposition, and of the FFT) are multiplied by the secret, whose coefficients are 1/2 on
+    /// average: half of their variance is that of a sum that neighbours share.
+    pub fn window(params: &NetworkParams, width: usize) -> f64 {
+        let [key, masks] = Self::rotation_parts(params);
+        let width = width as f64;
+        width * (key + masks / 2.0) + width.powi(2) * masks / 2.0
     }
 
     /// Returns the error of packing. Each level doubles the phase and adds a key switch: the digits

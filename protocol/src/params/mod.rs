@@ -4,7 +4,7 @@ mod linear;
 mod network;
 
 pub use linear::LinearParams;
-pub use network::NetworkParams;
+pub use network::{KeySwitch, NetworkParams};
 
 use core::fmt;
 use tfhe::core_crypto::prelude::StandardDev;
@@ -126,17 +126,18 @@ impl ResponseFormat {
 pub enum ParameterSet {
     /// Set for linear models.
     Linear(LinearParams),
-    /// Set for projection networks or for trees.
+    /// Set for networks or for trees.
     Network(NetworkParams),
 }
 
 impl ParameterSet {
     /// Every set that this version supports.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Linear(LinearParams::N2048),
         Self::Linear(LinearParams::N2048_FINE),
         Self::Network(NetworkParams::N704_K4),
         Self::Network(NetworkParams::N704_K2),
+        Self::Network(NetworkParams::N832_K2),
     ];
 
     /// Returns the set with this identifier.

@@ -1,4 +1,4 @@
-//! Evaluation key for projection networks.
+//! Evaluation key for networks and trees.
 
 use super::{
     bits,
@@ -11,7 +11,7 @@ use crate::{
     random::{MaskSeed, MaskStream, SEED_BYTES},
 };
 
-/// Evaluation key for a projection network: seeded GLWE encryptions, bodies only.
+/// Evaluation key for networks and trees: seeded GLWE encryptions, bodies only.
 ///
 /// In the output ring, in this order:
 ///
@@ -20,8 +20,10 @@ use crate::{
 /// - for each packing automorphism, the rows `s_i(X^g) * gadget` of a key-switching key;
 /// - `k` encryptions of zero.
 ///
-/// Then, in the input ring, as many encryptions of zero as its `k`. The masks are one stream,
-/// expanded from [`NetworkEvaluationKey::seed`].
+/// Then, in the input ring, as many encryptions of zero as its `k`; and, if the set has a key switch,
+/// for each polynomial `t_j` of the input ring's size that the output secret consists of, encryptions
+/// of `t_j * 2^(64 - level * base_log)` for each level from 1. The masks are one stream, expanded from
+/// [`NetworkEvaluationKey::seed`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkEvaluationKey {
     /// Parameters of the key.
@@ -32,6 +34,9 @@ pub struct NetworkEvaluationKey {
     pub bodies: Vec<u64>,
     /// `N` body coefficients of each encryption of zero in the input ring.
     pub input_zeros: Vec<u64>,
+    /// `N` body coefficients of each ciphertext of the key-switching key, in the input ring; empty if
+    /// the set has no key switch.
+    pub key_switch: Vec<u64>,
 }
 
 impl NetworkEvaluationKey {
@@ -40,9 +45,22 @@ impl NetworkEvaluationKey {
     }
 
     const fn payload_len(params: &NetworkParams) -> usize {
-        SEED_BYTES
-            + Self::bodies_len(params)
-            + bits::packed_len(Self::input_coefficients(params), params.input_zero_bits)
+        SEED_BYTES + Self::bodies_len(params) + Self::input_zeros_len(params) + Self::key_switch_len(params)
+    }
+
+    const fn input_zeros_len(params: &NetworkParams) -> usize {
+        bits::packed_len(Self::input_coefficients(params), params.input_zero_bits)
+    }
+
+    const fn key_switch_coefficients(params: &NetworkParams) -> usize {
+        params.key_switch_ciphertexts() * params.input_polynomial_size.0
+    }
+
+    const fn key_switch_len(params: &NetworkParams) -> usize {
+        match &params.key_switch {
+            Some(switch) => bits::packed_len(Self::key_switch_coefficients(params), switch.bits),
+            None => 0,
+        }
     }
 
     const fn bodies_len(params: &NetworkParams) -> usize {
@@ -71,6 +89,9 @@ impl NetworkEvaluationKey {
         payload.extend_from_slice(&self.seed.0);
         bits::pack(&mut payload, &self.bodies, self.params.key_bits);
         bits::pack(&mut payload, &self.input_zeros, self.params.input_zero_bits);
+        if let Some(switch) = &self.params.key_switch {
+            bits::pack(&mut payload, &self.key_switch, switch.bits);
+        }
         seal_evaluation_key(self.params.id, &payload)
     }
 
@@ -78,7 +99,12 @@ impl NetworkEvaluationKey {
     pub(super) fn from_blob(blob: &[u8], params: NetworkParams) -> Result<Self, WireError> {
         let payload = open_evaluation_key(blob, params.id, Self::payload_len(&params))?;
         let (seed, bodies) = seed::split(payload)?;
-        let (bodies, input_zeros) = bodies.split_at(Self::bodies_len(&params));
+        let (bodies, rest) = bodies.split_at(Self::bodies_len(&params));
+        let (input_zeros, key_switch) = rest.split_at(Self::input_zeros_len(&params));
+        let key_switch = match &params.key_switch {
+            Some(switch) => bits::unpack(key_switch, Self::key_switch_coefficients(&params), switch.bits)?,
+            None => Vec::new(),
+        };
         Ok(Self {
             params,
             seed,
@@ -88,6 +114,7 @@ impl NetworkEvaluationKey {
                 Self::input_coefficients(&params),
                 params.input_zero_bits,
             )?,
+            key_switch,
         })
     }
 }

@@ -1,0 +1,323 @@
+//! Tests of each stage against the plain network.
+
+use super::{IntegerLayers, IntegerUnit, LayersEngine, Read, WINDOW};
+use crate::{
+    fourier::FourierContext,
+    network::{LweCiphertext, NetworkKey},
+};
+use blindscore_client::ClientKey;
+use blindscore_protocol::{
+    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    ids::ModelId,
+    noise::NetworkNoise,
+    params::{NetworkParams, ParameterSet},
+    random::reproducible,
+    wire::{EvaluationKey, FORMAT_VERSION, Query, QueryId, SecretKeyBits},
+};
+use std::sync::OnceLock;
+
+const PARAMS: NetworkParams = NetworkParams::N832_K2;
+const SET: ParameterSet = ParameterSet::Network(PARAMS);
+const FEATURES: usize = 70;
+const LEVELS: u32 = 1 << 12;
+const TORUS: f64 = 18_446_744_073_709_551_616.0;
+
+struct Keys {
+    client: ClientKey,
+    secret: SecretKeyBits,
+    key: NetworkKey,
+}
+
+fn keys() -> &'static Keys {
+    static KEYS: OnceLock<Keys> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let (client, public) = ClientKey::generate(SET).unwrap();
+        let EvaluationKey::Network(public) = EvaluationKey::from_blob(&public.to_blob().0).unwrap() else {
+            panic!("not a network's")
+        };
+        Keys {
+            secret: SecretKeyBits::from_blob(&client.to_bytes()).unwrap(),
+            client,
+            key: NetworkKey::new(&public),
+        }
+    })
+}
+
+/// Returns the parts of the secret: under which features are, and under which reads are.
+fn secrets() -> (&'static [u64], &'static [u64]) {
+    keys().secret.bits.split_at(PARAMS.input_lwe_dimension().0)
+}
+
+fn phase(ciphertext: &LweCiphertext, secret: &[u64]) -> u64 {
+    let terms = ciphertext.mask.iter().zip(secret);
+    terms.fold(ciphertext.body, |phase, (a, s)| {
+        phase.wrapping_sub(a.wrapping_mul(*s))
+    })
+}
+
+/// A table of `f` of a phase, times `amplitude`, so that a window adds up to the latter.
+fn table(amplitude: f64, f: impl Fn(f64) -> f64) -> Vec<i32> {
+    let n = PARAMS.polynomial_size.0;
+    let entry = |index: usize| {
+        let phase = (index as f64 + 0.5) / (2 * n) as f64;
+        // The half of the torus around zero; the upper quarter is the lower one, negated.
+        let value = if phase < 0.25 { f(phase) } else { -f(phase - 0.5) };
+        (value * amplitude / WINDOW as f64 * 2f64.powi(32)).round() as i32
+    };
+    (0..n).map(entry).collect()
+}
+
+/// Two layers of which the second also reads features, with units of several rotations.
+fn network() -> IntegerLayers {
+    let mut random = reproducible([5; 16], 4_000).into_iter();
+    let mut below = |bound: u64| (random.next().unwrap() % bound) as i64;
+    // Neither has a jump at the ends of the half torus, where a little noise would matter much.
+    let ramps = table(0.05, |p| 4.0 * p.abs() - 1.0);
+    let wave = table(0.05, |p| (std::f64::consts::TAU * p).sin());
+    let first = (0..6).map(|unit| {
+        (
+            0,
+            if unit % 2 == 0 {
+                ramps.clone()
+            } else {
+                wave.clone()
+            },
+        )
+    });
+    let second = (0..3).map(|unit| (1, if unit == 1 { ramps.clone() } else { wave.clone() }));
+    let units = first
+        .chain(second)
+        .enumerate()
+        .map(|(place, (layer, table))| IntegerUnit {
+            layer,
+            features: if place == 7 {
+                Vec::new()
+            } else {
+                (0..FEATURES).map(|_| below(61) - 30).collect()
+            },
+            units: (0..6 * layer).map(|_| below(9) as i32 - 4).collect(),
+            offset: (below(1 << 20) as u64) << 42,
+            repeats: 1 + place % 3,
+            table,
+        });
+    IntegerLayers {
+        features: FEATURES,
+        input_step: 1 << 41,
+        units: units.collect(),
+        outputs: (0..2)
+            .map(|_| (0..9).map(|_| below(9) as i32 - 4).collect())
+            .collect(),
+    }
+}
+
+fn features(index: u8) -> Vec<i64> {
+    let random = reproducible([index; 16], FEATURES);
+    random.iter().map(|r| (r >> 52) as i64).collect()
+}
+
+fn descriptor(network: &IntegerLayers) -> CheckedDescriptor {
+    ModelDescriptor {
+        name: "test".into(),
+        id: ModelId::of(b"test"),
+        title: String::new(),
+        formats: vec![FORMAT_VERSION],
+        parameter_set: PARAMS.name.into(),
+        inputs: Inputs::uniform(FEATURES, 0.0, f64::from(LEVELS - 1), LEVELS),
+        input_step: network.input_step,
+        outputs: (0..network.outputs.len())
+            .map(|output| Output {
+                label: output.to_string(),
+                offset: 0.0,
+                half_range: 0.5,
+            })
+            .collect(),
+        task: Task::Regression,
+        classes: None,
+        link: Link::Identity,
+        members: Vec::new(),
+        sizes: Sizes::of(&SET, FEATURES, network.outputs.len()),
+        score_error: 0.0,
+        accuracy: None,
+        batch: None,
+        version: None,
+    }
+    .try_into()
+    .unwrap()
+}
+
+/// Returns the encrypted scores of a row, as parts of the torus.
+fn scored(network: &IntegerLayers, engine: &LayersEngine, row: &[i64]) -> Vec<f64> {
+    let model = descriptor(network);
+    let row: Vec<f64> = row.iter().map(|&x| x as f64).collect();
+    let blob = keys().client.encrypt(&model, &row).unwrap();
+    let query = Query::from_blob(&blob, PARAMS.query_format(), FEATURES).unwrap();
+    let response = engine.score(&query, &keys().key).unwrap().to_blob();
+    let id = QueryId::of(&blob).unwrap();
+    keys().client.decrypt(&model, id, &response).unwrap().scores
+}
+
+fn deviation(errors: &[f64]) -> f64 {
+    (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt()
+}
+
+#[test]
+fn scores_are_those_of_the_plain_network_with_the_predicted_noise() {
+    let network = network();
+    assert_eq!(network.check(&PARAMS), Ok(()));
+    let engine = LayersEngine::new(PARAMS, &network);
+    assert_eq!(engine.rotations(), 18);
+    let mut relative = Vec::new();
+    for index in 0..40 {
+        let row = features(index);
+        let (plain, spread) = (network.scores(&row), network.spread(&PARAMS, &row));
+        for ((score, plain), variance) in scored(&network, &engine, &row).iter().zip(plain).zip(spread) {
+            // The client reads scores modulo the torus.
+            let error = score - plain;
+            let rest = NetworkNoise::score(&PARAMS, 0.0);
+            relative.push((error - error.round()) / (variance + rest).sqrt());
+        }
+    }
+    let measured = deviation(&relative);
+    assert!(relative.iter().all(|error| error.abs() < 6.0), "{relative:?}");
+    // 80 samples know a deviation to 8 %.
+    assert!((0.75..1.3).contains(&measured), "{measured} of what is predicted");
+}
+
+#[test]
+fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
+    const REPEATS: usize = 8;
+    let wave = table(0.5, |p| (std::f64::consts::TAU * p).sin());
+    let one = |table: Vec<i32>, repeats| IntegerLayers {
+        features: FEATURES,
+        input_step: 1 << 41,
+        units: vec![IntegerUnit {
+            layer: 0,
+            features: vec![0; FEATURES],
+            units: Vec::new(),
+            offset: 1 << 57,
+            repeats,
+            table,
+        }],
+        outputs: vec![vec![1]],
+    };
+    let network = one(wave.clone(), REPEATS);
+    let engine = LayersEngine::new(PARAMS, &network);
+    let row = features(0);
+    let rows = 120;
+    let mean = (0..rows).map(|_| scored(&network, &engine, &row)[0]).sum::<f64>() / rows as f64;
+    let variance = network.spread(&PARAMS, &row)[0] + NetworkNoise::score(&PARAMS, 0.0);
+    let allowed = 4.0 * (variance / rows as f64).sqrt();
+    let away = |network: &IntegerLayers| (mean - network.scores(&row)[0]).abs();
+    assert!(away(&network) < allowed, "{} of {allowed}", away(&network));
+    for (sign, shift) in [(1, 1), (-1, wave.len() - 1)] {
+        let mut shifted = wave.clone();
+        shifted.rotate_left(shift);
+        // Entries that wrap change their sign.
+        let wrapped = if sign == 1 { wave.len() - 1 } else { 0 };
+        shifted[wrapped] = -shifted[wrapped];
+        let wrong = one(shifted, REPEATS);
+        assert!(away(&wrong) > allowed, "{} of {allowed}", away(&wrong));
+    }
+    assert!(away(&one(wave.clone(), REPEATS - 1)) > allowed);
+}
+
+/// Returns LWE ciphertexts of zero under the output secret, without noise.
+fn zeros(count: usize) -> Vec<LweCiphertext> {
+    let dimension = PARAMS.output_lwe_dimension().0;
+    let masks = reproducible([9; 16], count * dimension);
+    let of = |mask: &[u64]| LweCiphertext {
+        body: mask
+            .iter()
+            .zip(secrets().1)
+            .fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s))),
+        mask: mask.to_vec(),
+    };
+    masks.chunks_exact(dimension).map(of).collect()
+}
+
+#[test]
+fn key_switch_has_the_predicted_noise() {
+    let mut fft = FourierContext::new(PARAMS.input_polynomial_size);
+    let message = 0x1234_5678_u64 << 32;
+    let errors: Vec<f64> = zeros(1_500)
+        .into_iter()
+        .map(|mut ciphertext| {
+            ciphertext.body = ciphertext.body.wrapping_add(message);
+            let switched = keys().key.switched(&mut fft, &ciphertext);
+            phase(&switched, secrets().0).wrapping_sub(message) as i64 as f64 / TORUS
+        })
+        .collect();
+    let (measured, predicted) = (deviation(&errors), NetworkNoise::key_switch(&PARAMS).sqrt());
+    let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+    assert!(
+        mean.abs() < 0.15 * predicted,
+        "mean {mean}, deviation {predicted}"
+    );
+    assert!(
+        (measured / predicted - 1.0).abs() < 0.1,
+        "{measured}, not {predicted}"
+    );
+}
+
+#[test]
+fn reads_have_the_predicted_noise() {
+    let n = PARAMS.polynomial_size.0;
+    let count = 96;
+    let inputs: Vec<_> = zeros(count)
+        .iter()
+        .map(|ciphertext| crate::network::ModSwitchedLwe {
+            mask: ciphertext.mask[..PARAMS.input_lwe_dimension().0]
+                .iter()
+                .map(|a| (a >> 53) as usize)
+                .collect(),
+            body: 0,
+        })
+        .collect();
+    // A constant table rotates to plus or minus itself: only the noise is left.
+    let height = 1u64 << 40;
+    let table = vec![height; n];
+    let tables: Vec<&[u64]> = inputs.iter().map(|_| table.as_slice()).collect();
+    let rotated = keys().key.rotate(&inputs, &tables);
+    let len = PARAMS.output_lwe_dimension().0 + n;
+    let mut errors = Vec::new();
+    for (input, rotated) in inputs.iter().zip(rotated.chunks_exact(len)) {
+        let turned = input.mask.iter().zip(secrets().0);
+        let turned = turned.fold(0usize, |sum, (a, s)| sum + a * *s as usize) % (2 * n);
+        // Phase -<a, s>: coefficient 0 is the table at that place.
+        let place = (2 * n - turned) % (2 * n);
+        let (half, near) = (WINDOW / 2, |x: usize| x % n < WINDOW || x % n > n - WINDOW);
+        if near(place) {
+            continue;
+        }
+        let sign = if place < n { 1.0 } else { -1.0 };
+        let expected = sign * (height as f64) * (2 * half) as f64;
+        let read = Read::of(&PARAMS, rotated);
+        let read = Read::weighted(&PARAMS, [(&read, 1)].into_iter());
+        errors.push((phase(&read, secrets().1) as i64 as f64 - expected) / TORUS);
+    }
+    let (measured, predicted) = (deviation(&errors), NetworkNoise::window(&PARAMS, WINDOW).sqrt());
+    assert!(errors.len() > 80);
+    assert!(
+        (0.75..1.3).contains(&(measured / predicted)),
+        "{measured}, not {predicted}"
+    );
+}
+
+#[test]
+fn malformed_networks_are_refused() {
+    let good = network();
+    let refused = |change: &dyn Fn(&mut IntegerLayers)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        bad.check(&PARAMS).unwrap_err()
+    };
+    assert!(refused(&|n| n.units.clear()).contains("0 units"));
+    assert!(refused(&|n| n.units[0].layer = 1).contains("layer 1"));
+    assert!(refused(&|n| n.units[7].layer = 3).contains("layer 3"));
+    assert!(refused(&|n| n.units[2].features.truncate(3)).contains("3 weights"));
+    assert!(refused(&|n| n.units[7].units.push(1)).contains("7 weights"));
+    assert!(refused(&|n| n.units[0].units.push(1)).contains("1 weights"));
+    assert!(refused(&|n| n.units[0].repeats = 0).contains("0 times"));
+    assert!(refused(&|n| n.units[0].table.truncate(5)).contains("5 values"));
+    assert!(refused(&|n| n.outputs[1].truncate(5)).contains("output 1"));
+}
