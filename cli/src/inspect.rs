@@ -218,6 +218,23 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
                 format!("{error:.2e}, from rotations and response"),
             );
         }
+        Plain::Layers { network, .. } => {
+            writeln!(out, "\nNetwork of several layers")?;
+            let last = network.units.last().map_or(0, |unit| unit.layer);
+            row(out, "layers of units", last + 1)?;
+            row(out, "units", network.units.len())?;
+            if let Engine::Layers(engine) = model.engine() {
+                row(out, "blind rotations", engine.rotations())?;
+            }
+            return row(
+                out,
+                "score error",
+                format!(
+                    "{:.2e}, from rotations and response",
+                    model.descriptor().score_error
+                ),
+            );
+        }
         Plain::Network { network, .. } => {
             writeln!(out, "\nNetwork")?;
             row(out, "projections", network.projections.len())?;
@@ -284,7 +301,7 @@ fn as_json(model: &Model) -> Value {
                 .map(|(output, predicted)| prediction(&output.label, predicted))
                 .collect()
         }
-        Plain::Network { .. } | Plain::Forest { .. } => Vec::new(),
+        Plain::Network { .. } | Plain::Forest { .. } | Plain::Layers { .. } => Vec::new(),
     };
     json!({
         "descriptor": model.descriptor(),

@@ -7,8 +7,9 @@
 //!    under the input secret. The units' part is a sum of their reads under the output secret, which a
 //!    key switch returns to the input secret.
 //! 2. One blind rotation looks up the unit's table. Where precision asks for it, a unit is rotated
-//!    several times, each time with a fresh encryption of zero: the errors of the modulus switch are
-//!    independent, and average out.
+//!    several times, each time with a fresh encryption of zero. Whoever reads the unit divides its
+//!    weight among the rotations: the errors of their modulus switches are independent, and average
+//!    out.
 //! 3. A unit is read as a sum over a window of coefficients (`window`).
 //! 4. Scores are integer sums of units, packed and sent as those of projection networks.
 //!
@@ -34,6 +35,7 @@ use blindscore_protocol::{
     random::{EntropyError, Sampler},
     wire::{Query, Response},
 };
+pub use plain::Gradient;
 use rayon::prelude::*;
 use std::ops::Range;
 use window::Read;
@@ -70,7 +72,7 @@ pub struct IntegerUnit {
     pub units: Vec<i32>,
     /// Summand of the phase.
     pub offset: u64,
-    /// Number of rotations that its reads add up.
+    /// Number of rotations among which weights are divided.
     pub repeats: usize,
     /// The function on half of the torus, in 2^-32 of the torus: entry `i` is its value at the phase
     /// `(i + 1/2) / 2N`. A read adds up those of a window.
@@ -117,7 +119,7 @@ impl Unit {
         fft: &mut FourierContext,
         query: &[Vec<Spectrum>],
         bodies: &[u64],
-        reads: &[Read],
+        reads: &[Vec<Read>],
         key: &NetworkKey,
     ) -> LweCiphertext {
         let params = key.params();
@@ -127,8 +129,7 @@ impl Unit {
                 body: 0,
             }
         } else {
-            let terms = reads.iter().zip(self.units.iter().copied());
-            key.switched(fft, &Read::weighted(&params, terms))
+            key.switched(fft, &weighted(&params, reads, &self.units))
         };
         input.body = input.body.wrapping_add(self.offset);
         if let Some(weights) = &self.features {
@@ -174,14 +175,13 @@ impl LayersEngine {
         );
         let mut sampler = Sampler::new()?;
         let spectra = query_spectra(&self.params, query);
-        let mut reads: Vec<Read> = Vec::with_capacity(self.units.len());
+        let mut reads: Vec<Vec<Read>> = Vec::with_capacity(self.units.len());
         for layer in &self.layers {
             let read = self.read(layer.clone(), &spectra, &query.bodies, &reads, key)?;
             reads.extend(read);
         }
         let sums = self.outputs.par_iter().map(|weights| {
-            let LweCiphertext { mask, body } =
-                Read::weighted(&self.params, reads.iter().zip(weights.iter().copied()));
+            let LweCiphertext { mask, body } = weighted(&self.params, &reads, weights);
             self.as_glwe(mask, body)
         });
         let sums = Partial(sums.collect());
@@ -196,15 +196,16 @@ impl LayersEngine {
         ))
     }
 
-    /// Returns the reads of the units of a layer.
+    /// Returns the reads of the units of a layer: for each unit, the sums of its first rotations, of one
+    /// up to all of them.
     fn read(
         &self,
         layer: Range<usize>,
         query: &[Vec<Spectrum>],
         bodies: &[u64],
-        reads: &[Read],
+        reads: &[Vec<Read>],
         key: &NetworkKey,
-    ) -> Result<Vec<Read>, EntropyError> {
+    ) -> Result<Vec<Vec<Read>>, EntropyError> {
         let units = &self.units[layer];
         let inputs = units.par_iter().map_init(
             || FourierContext::new(self.params.input_polynomial_size),
@@ -228,13 +229,15 @@ impl LayersEngine {
             },
         )?;
         let mut parts = parts.into_iter().flatten();
-        let sum = |unit: &Unit| {
-            let mut own = parts.by_ref().take(unit.repeats);
-            let mut sum = own.next()?;
-            own.for_each(|read| sum.add(&read));
-            Some(sum)
+        let sums = |unit: &Unit| {
+            let mut sums: Vec<Read> = parts.by_ref().take(unit.repeats).collect();
+            for place in 1..sums.len() {
+                let (before, rest) = sums.split_at_mut(place);
+                rest[0].add(&before[place - 1]);
+            }
+            sums
         };
-        Ok(units.iter().filter_map(sum).collect())
+        Ok(units.iter().map(sums).collect())
     }
 
     /// Returns a GLWE ciphertext whose phase has the phase of an LWE ciphertext at coefficient 0. Its
@@ -252,26 +255,47 @@ impl LayersEngine {
     }
 }
 
+/// Returns the sum of units times integer weights. `reads` has the sums of each unit's first rotations.
+fn weighted(params: &NetworkParams, reads: &[Vec<Read>], weights: &[i32]) -> LweCiphertext {
+    let terms = reads.iter().zip(weights).flat_map(|(sums, weight)| {
+        let (each, more) = divided(*weight, sums.len());
+        let all = sums.last().map(|all| (all, each));
+        let first = more.unsigned_abs().checked_sub(1);
+        let first = first.and_then(|place| Some((sums.get(place as usize)?, more.signum())));
+        all.into_iter().chain(first).filter(|(_, weight)| *weight != 0)
+    });
+    Read::weighted(params, terms)
+}
+
+/// Divides a weight among rotations: that of each, and the number of the first ones that have one more,
+/// or one less if it is negative.
+fn divided(weight: i32, repeats: usize) -> (i32, i32) {
+    // At most `MOST_REPEATS`.
+    let repeats = repeats.max(1) as i32;
+    (weight / repeats, weight % repeats)
+}
+
 impl IntegerLayers {
-    /// Returns the variance of each unit's phase on the torus that its own rotations add, and that of
-    /// its read.
-    ///
-    /// The former is that of the query times the weights, the key switch if it reads units, and, divided
-    /// by the number of rotations, a fresh encryption of zero and the modulus switch. The latter is that
-    /// of a window of each rotation.
-    pub fn noise(&self, params: &NetworkParams) -> Vec<(f64, f64)> {
-        let own = NetworkNoise::input_rerandomisation(params) + NetworkNoise::modulus_switch(params);
-        let window = NetworkNoise::window(params, WINDOW);
+    /// Returns the variance of each unit's phase, as a part of the torus squared, that all of its
+    /// rotations share: that of the query times the weights, and the key switch if it reads units.
+    pub fn shared_noise(&self, params: &NetworkParams) -> Vec<f64> {
         let unit = |unit: &IntegerUnit| {
             let squares = unit.features.iter().map(|weight| (*weight as f64).powi(2));
-            let mut phase = NetworkNoise::query(params) * squares.sum::<f64>();
-            if !unit.units.is_empty() {
-                phase += NetworkNoise::key_switch(params);
-            }
-            let repeats = unit.repeats as f64;
-            (phase + own / repeats, window * repeats)
+            let query = NetworkNoise::query(params) * squares.sum::<f64>();
+            query
+                + if unit.units.is_empty() {
+                    0.0
+                } else {
+                    NetworkNoise::key_switch(params)
+                }
         };
         self.units.iter().map(unit).collect()
+    }
+
+    /// Returns the variance of a phase that each rotation adds: a fresh encryption of zero, and the
+    /// modulus switch.
+    pub fn own_noise(params: &NetworkParams) -> f64 {
+        NetworkNoise::input_rerandomisation(params) + NetworkNoise::modulus_switch(params)
     }
 
     fn layers(&self) -> Vec<Range<usize>> {

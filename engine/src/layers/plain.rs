@@ -1,7 +1,7 @@
 //! The network in the clear, and what noise does to it.
 
-use super::{IntegerLayers, IntegerUnit, WINDOW};
-use blindscore_protocol::params::NetworkParams;
+use super::{IntegerLayers, IntegerUnit, WINDOW, divided};
+use blindscore_protocol::{noise::NetworkNoise, params::NetworkParams};
 
 /// Torus elements of the whole torus.
 const TORUS: f64 = 18_446_744_073_709_551_616.0;
@@ -18,7 +18,7 @@ pub(crate) struct Values {
 
 impl IntegerUnit {
     /// Returns the read at a phase, as a part of the torus: the sum of a window of the table, between
-    /// whole steps in proportion, times the number of rotations.
+    /// whole steps in proportion.
     pub fn read(&self, phase: f64) -> f64 {
         let n = self.table.len() as i64;
         let position = phase * 2.0 * n as f64;
@@ -37,7 +37,7 @@ impl IntegerUnit {
         // Windows at both whole steps share all coefficients but their ends.
         let shared: f64 = (start + 1..start + WINDOW as i64).map(value).sum();
         let sum = shared + (1.0 - part) * value(start) + part * value(start + WINDOW as i64);
-        sum * self.repeats as f64 / TABLE
+        sum / TABLE
     }
 }
 
@@ -79,36 +79,102 @@ impl IntegerLayers {
         values
     }
 
-    /// Returns the variance that noise causes in each score, as a part of the torus squared: each
-    /// unit's noise, from [`Self::noise`], times the derivative of the score with respect to its phase
-    /// and to its read (a sum over all paths).
+    /// Returns the variance that noise causes in each score, as a part of the torus squared: that of
+    /// each phase and each read, times the square of the derivative of the score with respect to it (a
+    /// sum over all paths).
     pub fn spread(&self, params: &NetworkParams, features: &[i64]) -> Vec<f64> {
-        let noise = self.noise(params);
+        let gradients = self.gradients(params, features);
+        let (shared, own) = (self.shared_noise(params), Self::own_noise(params));
+        let window = NetworkNoise::window(params, WINDOW);
+        let variance = |gradients: &Vec<Gradient>| {
+            let terms = gradients.iter().zip(&shared);
+            terms
+                .map(|(gradient, shared)| {
+                    gradient.phase.powi(2) * shared
+                        + gradient.rotations * (gradient.slope.powi(2) * own + window)
+                })
+                .sum()
+        };
+        gradients.iter().map(variance).collect()
+    }
+
+    /// Returns, for each score, its derivatives with respect to each unit at a row.
+    pub fn gradients(&self, params: &NetworkParams, features: &[i64]) -> Vec<Vec<Gradient>> {
         let phases = self.phases(features);
-        let slopes = phases
-            .iter()
-            .zip(&noise)
-            .zip(&self.units)
-            .map(|((phase, noise), unit)| {
-                // A table may bend within its noise.
-                let step = noise.0.sqrt();
-                (unit.read(phase + step) - unit.read(phase - step)) / (2.0 * step)
-            });
-        let slopes: Vec<f64> = slopes.collect();
-        let variance = |weights: &Vec<i32>| {
-            let mut by_read: Vec<f64> = weights.iter().map(|weight| f64::from(*weight)).collect();
-            let mut sum = 0.0;
+        let step = Self::own_noise(params).sqrt();
+        let slope = |(unit, phase): (&IntegerUnit, &f64)| {
+            // A table may bend within its noise.
+            (unit.read(phase + step) - unit.read(phase - step)) / (2.0 * step)
+        };
+        let slopes: Vec<f64> = self.units.iter().zip(&phases).map(slope).collect();
+        let gradients = |weights: &Vec<i32>| {
+            let mut reads: Vec<Rotations> = self.units.iter().map(Rotations::of).collect();
+            for (read, weight) in reads.iter_mut().zip(weights) {
+                read.add(1.0, *weight);
+            }
+            let mut gradients = vec![Gradient::default(); self.units.len()];
             for place in (0..self.units.len()).rev() {
-                let by_phase = by_read[place] * slopes[place];
-                sum += by_phase.powi(2) * noise[place].0 + by_read[place].powi(2) * noise[place].1;
-                if by_phase != 0.0 {
-                    for (earlier, weight) in by_read.iter_mut().zip(&self.units[place].units) {
-                        *earlier += by_phase * f64::from(*weight);
+                let (total, rotations) = reads[place].finish();
+                let phase = total * slopes[place];
+                gradients[place] = Gradient {
+                    phase,
+                    slope: slopes[place],
+                    rotations,
+                };
+                if phase != 0.0 {
+                    for (read, weight) in reads.iter_mut().zip(&self.units[place].units) {
+                        read.add(phase, *weight);
                     }
                 }
             }
-            sum
+            gradients
         };
-        self.outputs.iter().map(variance).collect()
+        self.outputs.iter().map(gradients).collect()
+    }
+}
+
+/// Derivatives of a score with respect to a unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gradient {
+    /// With respect to the unit's phase.
+    pub phase: f64,
+    /// Derivative of the unit's read with respect to its phase.
+    pub slope: f64,
+    /// Sum of the squares of the derivatives with respect to the read of each rotation.
+    pub rotations: f64,
+}
+
+/// Derivatives of a score with respect to the reads of a unit's rotations, which divide its weights.
+struct Rotations {
+    /// What all have.
+    all: f64,
+    /// What the first ones have besides, by their number.
+    first: Vec<f64>,
+}
+
+impl Rotations {
+    fn of(unit: &IntegerUnit) -> Self {
+        Self {
+            all: 0.0,
+            first: vec![0.0; unit.repeats + 1],
+        }
+    }
+
+    fn add(&mut self, derivative: f64, weight: i32) {
+        let (each, more) = divided(weight, self.first.len() - 1);
+        self.all += derivative * f64::from(each);
+        self.first[more.unsigned_abs() as usize] += derivative * f64::from(more.signum());
+    }
+
+    /// Returns the sum over the rotations, and that of their squares.
+    fn finish(&self) -> (f64, f64) {
+        let (mut sum, mut squares, mut more) = (0.0, 0.0, 0.0);
+        for own in self.first[1..].iter().rev() {
+            more += own;
+            let derivative: f64 = self.all + more;
+            sum += derivative;
+            squares += derivative * derivative;
+        }
+        (sum, squares)
     }
 }

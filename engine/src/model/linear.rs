@@ -22,10 +22,10 @@
 
 use super::{
     ModelError, Salt,
-    metadata::{Described, Metadata, numbers, tensors, vector},
+    metadata::{Described, Metadata, Ranges, bytes, inputs_entries, numbers, tensors, vector},
 };
 use blindscore_protocol::{
-    descriptor::{FEATURES, ImageShape, Inputs, Link, Member, NormBound, OUTPUTS, Task},
+    descriptor::{FEATURES, Inputs, Link, Member, OUTPUTS, Task},
     name::ModelName,
     params::LinearParams,
 };
@@ -114,21 +114,16 @@ impl LinearModel {
     /// # Errors
     /// If the model has more numbers than a file can describe.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, ModelError> {
-        let bytes =
-            |values: &mut dyn Iterator<Item = f64>| values.flat_map(f64::to_le_bytes).collect::<Vec<u8>>();
         let (rows, features) = (self.coef.len(), self.inputs.count);
-        let coef = bytes(&mut self.coef.iter().flatten().copied());
-        let intercept = bytes(&mut self.intercept.iter().copied());
-        let ranges = (0..features).map(|index| self.inputs.range(index));
-        let (min, max): (Vec<f64>, Vec<f64>) = ranges.unzip();
-        let (min, max) = (bytes(&mut min.into_iter()), bytes(&mut max.into_iter()));
+        let coef = bytes(self.coef.iter().flatten());
+        let intercept = bytes(&self.intercept);
+        let ranges = Ranges::of(&self.inputs);
         let mut tensors = vec![
             ("coef", TensorView::new(Dtype::F64, vec![rows, features], &coef)?),
             ("intercept", TensorView::new(Dtype::F64, vec![rows], &intercept)?),
         ];
-        if self.inputs.features.is_some() {
-            tensors.push(("feature_min", TensorView::new(Dtype::F64, vec![features], &min)?));
-            tensors.push(("feature_max", TensorView::new(Dtype::F64, vec![features], &max)?));
+        if let Some(ranges) = &ranges {
+            tensors.extend(ranges.tensors()?);
         }
         Ok(safetensors::serialize(
             tensors,
@@ -137,7 +132,6 @@ impl LinearModel {
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {
-        let Inputs { min, max, levels, .. } = self.inputs;
         // Strings and lists of strings always have a JSON form.
         let text = |value: Value| value.to_string();
         let described = Described {
@@ -154,28 +148,9 @@ impl LinearModel {
         let mut entries = described.entries();
         entries.extend([
             ("parameter_set", self.params.name.to_owned()),
-            ("input_min", min.to_string()),
-            ("input_max", max.to_string()),
-            ("input_levels", levels.to_string()),
             ("input_rounding", self.input_rounding.to_string()),
         ]);
-        if let Some(features) = &self.inputs.features {
-            let names: Option<Vec<_>> = features.iter().map(|feature| feature.name.clone()).collect();
-            entries.extend(names.map(|names| ("features", text(names.into()))));
-        }
-        if let Some(NormBound { centre, max }) = self.inputs.norm {
-            entries.push(("norm_centre", centre.to_string()));
-            entries.push(("norm_max", max.to_string()));
-        }
-        if let Some(ImageShape {
-            width,
-            height,
-            deskew,
-        }) = self.inputs.image
-        {
-            entries.push(("image", format!("{width}x{height}")));
-            entries.push(("deskew", deskew.to_string()));
-        }
+        entries.extend(inputs_entries(&self.inputs));
         if !self.members.is_empty() {
             let member = |member: &Member| {
                 let Member {
@@ -213,7 +188,7 @@ impl LinearModel {
 mod tests {
     use super::*;
     use blindscore_models::MNIST_LINEAR;
-    use blindscore_protocol::descriptor::{Curve, Feature};
+    use blindscore_protocol::descriptor::{Curve, Feature, ImageShape, NormBound};
 
     fn assert_kept(model: &LinearModel) {
         let file = model.to_safetensors().unwrap();

@@ -104,7 +104,7 @@ pub(super) fn vector(
     }
 }
 
-/// What files of linear models and of trees say alike in their headers.
+/// What files of all kinds say alike in their headers.
 pub(super) struct Described<'m> {
     pub salt: &'m Salt,
     pub name: &'m ModelName,
@@ -139,6 +139,61 @@ impl Described<'_> {
         entries.extend(encoding.map(|encoding| ("encoding", encoding)));
         entries.extend(self.accuracy.map(|accuracy| ("accuracy", accuracy.to_string())));
         entries
+    }
+}
+
+/// Returns numbers as a file has them.
+pub(super) fn bytes<'n>(numbers: impl IntoIterator<Item = &'n f64>) -> Vec<u8> {
+    numbers
+        .into_iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
+
+/// Returns the entries that [`Metadata::inputs`] reads, except for the encoding.
+pub(super) fn inputs_entries(inputs: &Inputs) -> Vec<(&'static str, String)> {
+    let mut entries = vec![
+        ("input_min", inputs.min.to_string()),
+        ("input_max", inputs.max.to_string()),
+        ("input_levels", inputs.levels.to_string()),
+    ];
+    if let Some(features) = &inputs.features {
+        let names: Option<Vec<_>> = features.iter().map(|feature| feature.name.clone()).collect();
+        entries.extend(names.map(|names| ("features", Value::from(names).to_string())));
+    }
+    if let Some(NormBound { centre, max }) = inputs.norm {
+        entries.push(("norm_centre", centre.to_string()));
+        entries.push(("norm_max", max.to_string()));
+    }
+    if let Some(ImageShape {
+        width,
+        height,
+        deskew,
+    }) = inputs.image
+    {
+        entries.push(("image", format!("{width}x{height}")));
+        entries.push(("deskew", deskew.to_string()));
+    }
+    entries
+}
+
+/// The tensors of features' own ranges, which [`Metadata::inputs`] reads.
+pub(super) struct Ranges([(&'static str, Vec<u8>); 2]);
+
+impl Ranges {
+    pub(super) fn of(inputs: &Inputs) -> Option<Self> {
+        inputs.features.as_ref()?;
+        let (min, max): (Vec<f64>, Vec<f64>) = (0..inputs.count).map(|index| inputs.range(index)).unzip();
+        Some(Self([("feature_min", bytes(&min)), ("feature_max", bytes(&max))]))
+    }
+
+    pub(super) fn tensors(&self) -> Result<Vec<(&'static str, TensorView<'_>)>, ModelError> {
+        let mut tensors = Vec::with_capacity(self.0.len());
+        for (name, bytes) in &self.0 {
+            let shape = vec![bytes.len() / size_of::<f64>()];
+            tensors.push((*name, TensorView::new(Dtype::F64, shape, bytes)?));
+        }
+        Ok(tensors)
     }
 }
 

@@ -3,25 +3,30 @@
 mod file_name;
 mod folder;
 mod forest;
+mod layers;
 mod linear;
 mod metadata;
 mod network;
 mod quantise;
 mod registry;
+mod rotations;
 mod salt;
 
 pub use file_name::FileName;
 pub use folder::Folder;
-pub use forest::{ForestModel, MOST_ROTATIONS};
+pub use forest::ForestModel;
+pub use layers::{LAYERS, LayersModel};
 pub use linear::LinearModel;
 pub use metadata::{MOST_HEADER, Metadata, numbers, tensors};
 pub use quantise::{PredictedError, PredictedOutput, predict};
 pub use registry::{NoModel, Registry};
+pub use rotations::MOST_ROTATIONS;
 pub use salt::Salt;
 
 use crate::{
     Engine, IntegerNetwork, files,
     forest::{Forest, ForestError},
+    layers::IntegerLayers,
 };
 use blindscore_protocol::{descriptor, params::ParameterSet};
 use safetensors::SafeTensors;
@@ -68,6 +73,15 @@ pub enum Plain {
         /// Score of a logit of 1.
         logit_scale: f64,
     },
+    /// A network of several layers in integers.
+    Layers {
+        /// The integer network.
+        network: Box<IntegerLayers>,
+        /// Summand of each score.
+        bases: Vec<f64>,
+        /// Factor of each score's phase, in parts of the torus.
+        scales: Vec<f64>,
+    },
     /// An ensemble of trees.
     Forest {
         /// The trees.
@@ -85,6 +99,9 @@ impl Model {
         let tensors = tensors(bytes)?;
         if forest::is_forest(&tensors) {
             return forest::prepare(bytes);
+        }
+        if layers::is_layers(&tensors) {
+            return layers::prepare(bytes);
         }
         if is_network(&tensors) {
             return network::prepare(&tensors, bytes);
@@ -156,6 +173,13 @@ impl Model {
         match &self.scoring.plain {
             Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
             Plain::Forest { forest, .. } => vec![self.described.score_error; forest.bases().len()],
+            Plain::Layers { network, scales, .. } => {
+                let variances = network.spread(&LAYERS, &self.levels(features));
+                let scaled = variances.iter().zip(scales);
+                scaled
+                    .map(|(variance, scale)| scale * (variance + layers::rest()).sqrt())
+                    .collect()
+            }
             Plain::Network { network, logit_scale } => {
                 let rest = self.described.score_error;
                 let variances = network.spread(&self.levels(features), |projection| {
@@ -179,6 +203,17 @@ impl Model {
         match &self.scoring.plain {
             Plain::Linear { model, .. } => model.float_scores(features),
             Plain::Forest { forest, .. } => forest.scores(&self.levels(features)),
+            Plain::Layers {
+                network,
+                bases,
+                scales,
+            } => {
+                let phases = network.scores(&self.levels(features));
+                let scaled = phases.iter().zip(bases.iter().zip(scales));
+                scaled
+                    .map(|(phase, (base, scale))| base + scale * phase)
+                    .collect()
+            }
             Plain::Network { network, logit_scale } => network
                 .logits(&self.levels(features))
                 .iter()

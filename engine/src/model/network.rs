@@ -157,7 +157,10 @@ fn shaped<T>(
 }
 
 /// Returns shape and values of a tensor of integers, whatever its type.
-fn integers(tensors: &SafeTensors<'_>, name: &'static str) -> Result<(Vec<usize>, Vec<i64>), ModelError> {
+pub(super) fn integers(
+    tensors: &SafeTensors<'_>,
+    name: &'static str,
+) -> Result<(Vec<usize>, Vec<i64>), ModelError> {
     let (shape, values) = numbers(tensors, name)?;
     match values.iter().find(|v| v.fract() != 0.0 || v.abs() > LARGEST) {
         Some(value) => Err(ModelError::field(

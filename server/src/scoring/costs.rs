@@ -15,20 +15,20 @@ use std::{
 /// Cost estimate until the first query has been measured.
 const FIRST_GUESS: Duration = Duration::from_millis(50);
 /// Cost of a blind rotation on one core until then.
-const ROTATION: Duration = Duration::from_micros(2_500);
+const ROTATION: Duration = Duration::from_micros(2_800);
 
-/// Returns the cost estimate of a model that no query has been measured of. Trees take from a few
-/// rotations to thousands, so that theirs are counted.
+/// Returns the cost estimate of a model that no query has been measured of. Trees and networks of several
+/// layers take from a few rotations to thousands, so that theirs are counted.
 fn first_guess(engine: &Engine) -> Duration {
-    match engine {
-        Engine::Forest(forest) => {
-            let rotations = u32::try_from(forest.rotations()).unwrap_or(u32::MAX);
-            // All threads of the pool share them.
-            let threads = u32::try_from(engine.threads().max(1)).unwrap_or(1);
-            ROTATION.saturating_mul(rotations) / threads
-        }
-        Engine::Linear(_) | Engine::Network(_) => FIRST_GUESS,
-    }
+    let rotations = match engine {
+        Engine::Forest(forest) => forest.rotations(),
+        Engine::Layers(layers) => layers.rotations(),
+        Engine::Linear(_) | Engine::Network(_) => return FIRST_GUESS,
+    };
+    let rotations = u32::try_from(rotations).unwrap_or(u32::MAX);
+    // All threads of the pool share them.
+    let threads = u32::try_from(engine.threads().max(1)).unwrap_or(1);
+    ROTATION.saturating_mul(rotations) / threads
 }
 
 /// Estimated pool time per query, by model.

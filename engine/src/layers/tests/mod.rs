@@ -198,7 +198,7 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
             repeats,
             table,
         }],
-        outputs: vec![vec![1]],
+        outputs: vec![vec![REPEATS as i32]],
     };
     let network = one(wave.clone(), REPEATS);
     let engine = LayersEngine::new(PARAMS, &network);
@@ -218,7 +218,9 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
         let wrong = one(shifted, REPEATS);
         assert!(away(&wrong) > allowed, "{} of {allowed}", away(&wrong));
     }
-    assert!(away(&one(wave.clone(), REPEATS - 1)) > allowed);
+    let mut weighted = one(wave.clone(), REPEATS);
+    weighted.outputs[0][0] -= 1;
+    assert!(away(&weighted) > allowed);
 }
 
 /// Returns LWE ciphertexts of zero under the output secret, without noise.

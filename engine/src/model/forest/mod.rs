@@ -14,6 +14,7 @@ use super::{
     Model, ModelError, Plain,
     metadata::{Described, Metadata, numbers, tensors},
     quantise::two_digits_up,
+    rotations::batch,
     salt::Salt,
 };
 use crate::{
@@ -21,9 +22,7 @@ use crate::{
     forest::{Cover, Forest, ForestEngine, ForestNode, ForestTree, ForestVariable, score_error},
 };
 use blindscore_protocol::{
-    descriptor::{
-        CheckedDescriptor, FEATURES, Inputs, Link, MAX_QUERIES, ModelDescriptor, OUTPUTS, Output, Sizes, Task,
-    },
+    descriptor::{CheckedDescriptor, FEATURES, Inputs, Link, ModelDescriptor, OUTPUTS, Output, Sizes, Task},
     encoding::Encoding,
     ids::ModelId,
     name::ModelName,
@@ -34,19 +33,6 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 /// Parameters of every ensemble of trees.
 const PARAMS: NetworkParams = NetworkParams::N704_K2;
-/// Most blind rotations of a query: some twenty seconds of two cores.
-pub const MOST_ROTATIONS: usize = 16_384;
-
-/// Most blind rotations of a request, so that its answer doesn't keep a client waiting: some three
-/// seconds of two cores.
-const ROTATIONS_AT_ONCE: usize = 2_000;
-
-/// Returns the most queries of a request, if they are fewer than usual.
-fn batch(rotations: usize) -> Option<usize> {
-    let most = (ROTATIONS_AT_ONCE / rotations.max(1)).max(1);
-    (most < MAX_QUERIES).then_some(most)
-}
-
 /// An ensemble of trees and everything else that its file holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForestModel {
@@ -81,15 +67,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
     let model = ForestModel::from_safetensors(file)?;
     let forest = &model.forest;
     let cover = Cover::of(&PARAMS, forest).map_err(ModelError::from)?;
-    if cover.units.len() > MOST_ROTATIONS {
-        return Err(ModelError::field(
-            "trees",
-            format!(
-                "take {} blind rotations; at most {MOST_ROTATIONS} are allowed: fit fewer or smaller trees",
-                cover.units.len()
-            ),
-        ));
-    }
+    let batch = batch(cover.units.len(), "trees", "fit fewer or smaller trees")?;
     let (features, scores) = (forest.bits(), forest.bases().len());
     let half_range = 2f64.powi(63) / cover.amplitude();
     let outputs = model.labels.iter().zip(&cover.bases);
@@ -119,7 +97,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         sizes: Sizes::of(&set, features, scores),
         score_error: two_digits_up(score_error(&PARAMS, &cover)),
         accuracy: None,
-        batch: batch(cover.units.len()),
+        batch,
         version: None,
     };
     let described = CheckedDescriptor::try_from(descriptor)?;
