@@ -35,6 +35,7 @@ mod expect;
 mod fitted;
 mod isotonic;
 mod json;
+mod layers;
 mod network;
 mod ngrams;
 pub mod onnx;

@@ -5,6 +5,7 @@
 //! decoding the file: a mistake in one is not a mistake in the other. All numbers are in double
 //! precision; text stays text.
 
+mod activations;
 mod learning;
 mod machines;
 mod standard;

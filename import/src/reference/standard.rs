@@ -1,7 +1,7 @@
 //! Operators of the default ONNX domain.
 
 use super::{
-    NotRun, axes_in_words, not_run,
+    NotRun, activations, axes_in_words, not_run,
     tensor::{Elements, Tensor},
     text, type_name,
 };
@@ -30,6 +30,9 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
             _ => not_run("it has no operands"),
         };
     };
+    if let Some(result) = activations::run(node, first)? {
+        return Ok(result);
+    }
     match (node.op_type.as_str(), operand(1)) {
         ("Identity", _) => Ok(first.clone()),
         ("Dropout", _) => Ok(first.clone()),
@@ -37,11 +40,11 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("TfIdfVectorizer", _) => text::tf_idf(node, first),
         ("Abs", _) => first.map(first.kind(), f64::abs),
         ("Neg", _) => first.map(first.kind(), |x| -x),
-        ("Sum", _) => operands
-            .iter()
-            .flatten()
-            .skip(1)
-            .try_fold(first.clone(), |sum, other| elementwise(&sum, other, |a, b| a + b)),
+        ("Sum", _) => folded(operands, |a, b| a + b),
+        ("Mean", _) => {
+            let parts = operands.iter().flatten().count() as f64;
+            folded(operands, |a, b| a + b)?.map(first.kind(), |sum| sum / parts)
+        }
         ("ReduceMean", axes) => reduced(node, first, axes_of(node, axes)?, |numbers| {
             numbers.iter().sum::<f64>() / numbers.len() as f64
         }),
@@ -73,7 +76,10 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("Sqrt", _) => first.map(first.kind(), f64::sqrt),
         ("Sign", _) => first.map(first.kind(), |x| if x == 0.0 { 0.0 } else { x.signum() }),
         ("Sigmoid", _) => first.map(first.kind(), |x| 1.0 / (1.0 + (-x).exp())),
-        ("Clip", least) => clip(first, least, operand(2)),
+        ("Clip", least) => clip(node, first, least, operand(2)),
+        ("Max", _) => folded(operands, f64::max),
+        ("Min", _) => folded(operands, f64::min),
+        ("PRelu", Some(slope)) => elementwise(first, slope, |x, slope| if x < 0.0 { slope * x } else { x }),
         ("Cast", _) => cast(
             first,
             DataType::try_from(int(node, "to", 0) as i32).unwrap_or(DataType::Undefined),
@@ -139,14 +145,34 @@ fn axes_of(node: &NodeProto, operand: Option<&Tensor>) -> Result<Option<Vec<i64>
     }
 }
 
-fn clip(tensor: &Tensor, least: Option<&Tensor>, most: Option<&Tensor>) -> Result<Tensor, NotRun> {
-    let bound = |bound: Option<&Tensor>, default: f64| match bound {
-        None => Ok(default),
+/// Combines the elements of several tensors, from the first one to the last.
+fn folded(operands: &[Option<&Tensor>], apply: impl Fn(f64, f64) -> f64) -> Result<Tensor, NotRun> {
+    let mut operands = operands.iter().flatten();
+    let Some(first) = operands.next() else {
+        return not_run("it has no operands");
+    };
+    operands.try_fold((*first).clone(), |result, other| {
+        elementwise(&result, other, &apply)
+    })
+}
+
+fn clip(
+    node: &NodeProto,
+    tensor: &Tensor,
+    least: Option<&Tensor>,
+    most: Option<&Tensor>,
+) -> Result<Tensor, NotRun> {
+    let bound = |name: &str, bound: Option<&Tensor>, default: f64| match bound {
+        // Before version 11, bounds were attributes.
+        None => Ok(attribute(node, name).map_or(default, |attribute| f64::from(attribute.f))),
         Some(bound) => bound
             .as_numbers()
             .map(|numbers| numbers.first().copied().unwrap_or(default)),
     };
-    let (least, most) = (bound(least, f64::NEG_INFINITY)?, bound(most, f64::INFINITY)?);
+    let (least, most) = (
+        bound("min", least, f64::NEG_INFINITY)?,
+        bound("max", most, f64::INFINITY)?,
+    );
     tensor.map(tensor.kind(), |x| x.max(least).min(most))
 }
 
