@@ -59,6 +59,8 @@ pub struct IntegerLayers {
     pub units: Vec<IntegerUnit>,
     /// For each output, one weight per unit.
     pub outputs: Vec<Vec<i32>>,
+    /// For each output, the summand of its phase.
+    pub biases: Vec<u64>,
 }
 
 /// A unit: a table of one phase.
@@ -88,6 +90,8 @@ pub struct LayersEngine {
     layers: Vec<Range<usize>>,
     /// For each output, one weight per unit.
     outputs: Vec<Vec<i32>>,
+    /// For each output, the summand of its phase.
+    biases: Vec<u64>,
 }
 
 struct Unit {
@@ -153,6 +157,7 @@ impl LayersEngine {
             units: units.map(|unit| Unit::new(&params, &mut fft, unit)).collect(),
             layers: network.layers(),
             outputs: network.outputs.clone(),
+            biases: network.biases.clone(),
         }
     }
 
@@ -185,13 +190,12 @@ impl LayersEngine {
             self.as_glwe(mask, body)
         });
         let sums = Partial(sums.collect());
-        let biases = vec![0; self.outputs.len()];
         Ok(finish(
             &self.params,
             key,
             &mut sampler,
             query,
-            &biases,
+            &self.biases,
             vec![sums],
         ))
     }
@@ -366,6 +370,9 @@ impl IntegerLayers {
                 )
             })?;
         }
+        ensure(self.biases.len() == self.outputs.len(), &|| {
+            format!("{} biases for {} outputs", self.biases.len(), self.outputs.len())
+        })?;
         for (output, weights) in self.outputs.iter().enumerate() {
             ensure(weights.len() == self.units.len(), &|| {
                 format!(

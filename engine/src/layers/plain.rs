@@ -54,11 +54,12 @@ impl IntegerLayers {
     }
 
     fn sums(&self, reads: &[f64]) -> Vec<f64> {
-        let sum = |weights: &Vec<i32>| {
+        let sum = |(weights, bias): (&Vec<i32>, &u64)| {
             let terms = weights.iter().zip(reads);
-            terms.map(|(weight, read)| f64::from(*weight) * read).sum()
+            let terms = terms.map(|(weight, read)| f64::from(*weight) * read);
+            *bias as i64 as f64 / TORUS + terms.sum::<f64>()
         };
-        self.outputs.iter().map(sum).collect()
+        self.outputs.iter().zip(&self.biases).map(sum).collect()
     }
 
     pub(crate) fn values(&self, features: &[i64]) -> Values {

@@ -8,6 +8,7 @@
 //! - `repeats` `[units]`: numbers of rotations, among which weights are divided;
 //! - `table` `[units, N]`: functions on half of the torus, in 2^-32 of the torus;
 //! - `out` `[scores, units]`: weights of the scores;
+//! - `bias` `[scores]`: summands of the scores' phases, like `offset`;
 //! - `base` and `scale` `[scores]`, in double precision: a score is `base + scale * phase`, with the
 //!   phase in parts of the torus.
 //!
@@ -16,7 +17,7 @@
 
 use super::{
     Model, ModelError, Plain, Salt,
-    metadata::{Described, Metadata, Ranges, bytes, inputs_entries, numbers, tensors, vector},
+    metadata::{Described, Metadata, Ranges, bytes, inputs_entries, tensors, vector},
     network::integers,
     quantise::two_digits_up,
     rotations::batch,
@@ -213,13 +214,14 @@ impl LayersModel {
             ),
         ];
         let integers = integers.map(|(name, shape, values)| (name, shape, narrow(&values)));
-        let offsets: Vec<f64> = network
-            .units
-            .iter()
-            .map(|unit| unit.offset as i64 as f64 / TORUS)
-            .collect();
+        let parts = |elements: &mut dyn Iterator<Item = u64>| -> Vec<f64> {
+            elements.map(|element| element as i64 as f64 / TORUS).collect()
+        };
+        let offsets = parts(&mut network.units.iter().map(|unit| unit.offset));
+        let biases = parts(&mut network.biases.iter().copied());
         let numbers = [
             ("offset", &offsets),
+            ("bias", &biases),
             ("base", &self.bases),
             ("scale", &self.scales),
         ]
@@ -308,6 +310,19 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerLayers,
             format!("has shape {shape:?}, not [scores, {units}]"),
         ));
     }
+    let elements = |name: &'static str, count: usize| -> Result<Vec<u64>, ModelError> {
+        let element = |part: f64| {
+            if part.abs() > 0.5 {
+                return Err(ModelError::field(
+                    name,
+                    format!("has {part}, not a part of the torus"),
+                ));
+            }
+            Ok((part * TORUS) as i64 as u64)
+        };
+        vector(tensors, name, count)?.into_iter().map(element).collect()
+    };
+    let (offsets, biases) = (elements("offset", units)?, elements("bias", shape[0])?);
     let matrix = |name: &'static str, columns: usize| {
         let (shape, values) = integers(tensors, name)?;
         if shape != [units, columns] {
@@ -324,13 +339,6 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerLayers,
         return Err(ModelError::field(
             "repeats",
             format!("has shape {shape:?}, not [{units}]"),
-        ));
-    }
-    let offsets = vector(tensors, "offset", units)?;
-    if let Some(offset) = offsets.iter().find(|offset| offset.abs() > 0.5) {
-        return Err(ModelError::field(
-            "offset",
-            format!("has {offset}, not a part of the torus"),
         ));
     }
     let place = |name: &'static str, value: i64| {
@@ -372,8 +380,7 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerLayers,
             } else {
                 others
             },
-            // At most half of the torus.
-            offset: (offsets[unit] * TORUS) as i64 as u64,
+            offset: offsets[unit],
             repeats: place("repeats", repeats[unit])?,
             table: bits_32(
                 "table",
@@ -388,10 +395,10 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerLayers,
         input_step: metadata.number("input_step")?,
         units: read,
         outputs: outputs?,
+        biases,
     };
     network
         .check(&LAYERS)
         .map_err(|problem| ModelError::field("layer", problem))?;
-    numbers(tensors, "base")?;
     Ok(network)
 }

@@ -1,6 +1,10 @@
 //! Networks with hidden layers, in floating point.
 
+pub(crate) mod choose;
 pub(crate) mod curve;
+mod integers;
+mod rewrite;
+mod table;
 
 use crate::Fitted;
 pub(crate) use curve::Curve;

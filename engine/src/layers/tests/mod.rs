@@ -107,6 +107,7 @@ fn network() -> IntegerLayers {
         outputs: (0..2)
             .map(|_| (0..9).map(|_| below(9) as i32 - 4).collect())
             .collect(),
+        biases: vec![1 << 61, 5 << 61],
     }
 }
 
@@ -199,6 +200,7 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
             table,
         }],
         outputs: vec![vec![REPEATS as i32]],
+        biases: vec![1 << 60],
     };
     let network = one(wave.clone(), REPEATS);
     let engine = LayersEngine::new(PARAMS, &network);
@@ -322,4 +324,5 @@ fn malformed_networks_are_refused() {
     assert!(refused(&|n| n.units[0].repeats = 0).contains("0 times"));
     assert!(refused(&|n| n.units[0].table.truncate(5)).contains("5 values"));
     assert!(refused(&|n| n.outputs[1].truncate(5)).contains("output 1"));
+    assert!(refused(&|n| n.biases.push(0)).contains("3 biases"));
 }
