@@ -125,6 +125,11 @@ pub enum ImportError {
 }
 
 impl ImportError {
+    /// Returns whether the error is about an operator, or about the graph as a whole.
+    pub(crate) const fn is_of_graph(&self) -> bool {
+        matches!(self, Self::Unsupported { .. } | Self::Graph(_))
+    }
+
     /// Names the model's file in an error.
     pub(crate) fn in_file(path: &Path) -> impl Fn(Self) -> Self {
         move |cause| Self::InFile {

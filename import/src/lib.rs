@@ -35,6 +35,7 @@ mod expect;
 mod fitted;
 mod isotonic;
 mod json;
+#[allow(dead_code)]
 mod layers;
 mod network;
 mod ngrams;

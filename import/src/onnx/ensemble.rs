@@ -20,8 +20,8 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
-/// First of the slots that the sums of trees have: no step's results have them.
-const FIRST: usize = 1 << 24;
+/// First of the slots that the sums of trees have, or hidden units: no step's results have them.
+pub(super) const FIRST: usize = 1 << 24;
 /// Most sums of all trees of a graph.
 const MOST_SUMS: usize = 2_000;
 
@@ -91,7 +91,7 @@ impl Forests {
         Some(Linear::identity(&Columns::plain(slots, false).into()))
     }
 
-    /// Returns whether a map is one of sums of trees.
+    /// Returns whether a map is one of sums of trees, or of hidden units.
     pub(super) fn gave(linear: &Linear) -> bool {
         linear.support().last().is_some_and(|slot| *slot >= FIRST)
     }
@@ -117,7 +117,7 @@ impl Graph {
             error => error,
         };
         let forests = Forests::default();
-        let (values, inputs) = self.evaluated(&uses, Some(&forests)).map_err(combined)?;
+        let (values, inputs) = self.evaluated(&uses, Some(&forests), None).map_err(combined)?;
         let (fitted, linear) = outputs::answers(&self.graph, &values, self.by_skl2onnx)?;
         let forests = forests.0.into_inner();
         let served = matches!(

@@ -25,6 +25,18 @@ impl Kind {
             found: format!(" ({})", operator(node)),
         }
     }
+
+    /// Returns the refusal of a model of this kind that another error was found in.
+    pub(super) fn found_in(self, error: &ImportError) -> ImportError {
+        ImportError::Kind {
+            name: self.name,
+            advice: self.advice,
+            found: match error {
+                ImportError::Unsupported { operator, .. } => format!(" ({operator})"),
+                _ => String::new(),
+            },
+        }
+    }
 }
 
 const KNN_IMPUTER: Kind = Kind {
@@ -76,6 +88,32 @@ const NETWORK: Kind = Kind {
     name: "a neural network (MLPClassifier, MLPRegressor, or of a framework)",
     advice: "its layers aren't linear. A projection network (models/net) is served, and so are linear models",
 };
+/// Networks of other layers than those that are served.
+const LAYERS: Kind = Kind {
+    name: "a convolutional, recurrent or attention network",
+    advice: "networks of fully connected layers with any activation between them are served (MLPClassifier, MLPRegressor, or Linear, BatchNorm1d and \
+             activations in PyTorch). Train one on the features, or on what the first layers of this one give",
+};
+/// Operators of such layers.
+const OTHER_LAYERS: [&str; 17] = [
+    "Attention",
+    "AveragePool",
+    "Conv",
+    "ConvInteger",
+    "ConvTranspose",
+    "DeformConv",
+    "GRU",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LSTM",
+    "LpPool",
+    "MaxPool",
+    "MultiHeadAttention",
+    "QLinearConv",
+    "RNN",
+];
 
 /// Trees that are one part of a larger model.
 pub(super) const COMBINED_TREES: Kind = Kind {
@@ -90,17 +128,10 @@ pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
     if nodes.iter().any(|node| node.op_type.starts_with("knn_imputer")) {
         return Some(KNN_IMPUTER);
     }
-    let activations = [
-        "Relu",
-        "Tanh",
-        "LeakyRelu",
-        "Elu",
-        "Gelu",
-        "Conv",
-        "LSTM",
-        "GRU",
-        "MaxPool",
-    ];
+    if OTHER_LAYERS.iter().any(|name| names.contains(*name)) {
+        return Some(LAYERS);
+    }
+    let activations = ["Relu", "Tanh", "LeakyRelu", "Elu", "Gelu"];
     if activations.iter().any(|name| names.contains(*name)) {
         return Some(NETWORK);
     }
@@ -122,6 +153,58 @@ pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
         return Some(MODIFIED_HUBER);
     }
     nodes.iter().find_map(|node| stacked(node, &producers))
+}
+
+/// Returns the kind that the nodes of a network with hidden layers belong to, if they show one that
+/// isn't served.
+pub(super) fn of_network(nodes: &[&NodeProto]) -> Option<Kind> {
+    let is_other = |node: &&NodeProto| OTHER_LAYERS.contains(&&*node.op_type);
+    if nodes.iter().any(|node| is_other(node)) {
+        return Some(LAYERS);
+    }
+    of(nodes).filter(|kind| *kind != NETWORK)
+}
+
+/// Returns whether a node multiplies its first operand by weights.
+pub(super) fn is_linear_map(node: &NodeProto) -> bool {
+    ["LinearClassifier", "LinearRegressor", "MatMul", "Gemm"].contains(&&*node.op_type)
+}
+
+/// Returns whether functions stand between two linear maps that are steps of the public part, or of
+/// probabilities, in other models.
+pub(super) fn has_functions_between_maps(nodes: &[&NodeProto]) -> bool {
+    const FUNCTIONS: [&str; 10] = [
+        "Abs",
+        "Clip",
+        "Exp",
+        "Log",
+        "Max",
+        "Min",
+        "Pow",
+        "Reciprocal",
+        "Sigmoid",
+        "Sqrt",
+    ];
+    // Tensors after a linear map, and whether a function is between.
+    let mut after: HashMap<&str, bool> = HashMap::new();
+    for node in nodes {
+        let before: Vec<bool> = node
+            .input
+            .iter()
+            .filter_map(|name| after.get(name.as_str()).copied())
+            .collect();
+        let multiplies = ["Mul", "Div"].contains(&&*node.op_type) && before.len() > 1;
+        let before = before.into_iter().reduce(|one, other| one || other);
+        let is_map = ["MatMul", "Gemm"].contains(&&*node.op_type);
+        let result = match before {
+            Some(true) if is_map => return true,
+            Some(changed) => changed || multiplies || FUNCTIONS.contains(&&*node.op_type),
+            None if is_map => false,
+            None => continue,
+        };
+        after.extend(node.output.iter().map(|name| (name.as_str(), result)));
+    }
+    false
 }
 
 /// Returns the kind of a linear model that takes the answers of others.

@@ -11,6 +11,8 @@ const DEVIATIONS: f64 = 5.0;
 /// Target interval of a MinMaxScaler. Its `feature_range` is not in the file; this covers 0 to 1,
 /// the default, and -1 to 1.
 const INTERVAL: (f64, f64) = (-1.0, 1.0);
+/// Relative difference of numbers that are the same except for rounding in double precision.
+const SAME: f64 = 1e-12;
 /// Relative error of a range's ends from single precision in the file: some roundings.
 const SINGLE: f64 = 8.0 * f32::EPSILON as f64;
 
@@ -265,6 +267,35 @@ impl Linear {
         let is_opposite = negative.iter().zip(positive).all(|(a, b)| opposite(*a, *b))
             && opposite(self.intercept[0], self.intercept[1]);
         is_opposite.then(|| self.select(&[1]))
+    }
+
+    /// Returns the matrices of columns that the map was made of.
+    pub(super) fn sources(&self) -> &[Rc<Columns>] {
+        &self.sources
+    }
+
+    /// Returns the factor and the summand that make one output another of the same map: `other =
+    /// factor * one + summand`. `None` if there are none.
+    pub(super) fn relation(&self, one: usize, other: usize) -> Option<(f64, f64)> {
+        let (one, other) = (
+            (&self.coef[one], self.intercept[one]),
+            (&self.coef[other], self.intercept[other]),
+        );
+        let largest = |row: &[f64]| row.iter().fold(0.0f64, |most, weight| most.max(weight.abs()));
+        let place = one.0.iter().position(|weight| weight.abs() == largest(one.0));
+        let factor = match place {
+            Some(place) if one.0[place] != 0.0 => other.0[place] / one.0[place],
+            // Two constants.
+            _ => 0.0,
+        };
+        let off = SAME * largest(other.0);
+        let mut pairs = one.0.iter().zip(other.0);
+        if !pairs.all(|(one, other)| (other - factor * one).abs() <= off) {
+            return None;
+        }
+        let summand = other.1 - factor * one.1;
+        let rounding = SAME * (other.1.abs() + (factor * one.1).abs());
+        Some((factor, if summand.abs() <= rounding { 0.0 } else { summand }))
     }
 
     /// Returns the columns that the map was made of.

@@ -14,9 +14,11 @@ mod decoded;
 mod ensemble;
 mod external;
 mod heads;
+mod hidden;
 mod inputs;
 mod kinds;
 mod linear;
+mod network;
 mod nodes;
 mod operators;
 mod outputs;
@@ -40,6 +42,7 @@ use attributes::operator;
 pub(super) use attributes::{axes_in_words, type_name};
 use constant::Constant;
 use ensemble::Forests;
+use hidden::Hidden;
 use inputs::Inputs;
 use nodes::Context;
 pub(crate) use nodes::before_rounding;
@@ -167,7 +170,7 @@ impl Graph {
         {
             let mut telling = self
                 .used_nodes(uses)
-                .filter(|node| operators::check(node).is_err());
+                .filter(|node| operators::check(node, false).is_err());
             *hint = telling.find_map(operators::hint);
         }
         error
@@ -179,15 +182,17 @@ impl Graph {
     }
 
     fn read(&self, uses: &Uses<'_>) -> Result<Fitted, ImportError> {
-        let (values, inputs) = self.evaluated(uses, None)?;
+        let (values, inputs) = self.evaluated(uses, None, None)?;
         outputs::explain(&self.graph, &values, inputs, self.by_skl2onnx)
     }
 
-    /// Evaluates the nodes, with the trees among them in `forests` if they are wanted whole.
+    /// Evaluates the nodes, with the trees among them in `forests` if they are wanted whole, and with
+    /// hidden units in `hidden` if it is a network.
     fn evaluated<'g>(
         &'g self,
         uses: &Uses<'g>,
         forests: Option<&Forests>,
+        hidden: Option<&Hidden>,
     ) -> Result<(Values<'g>, Inputs), ImportError> {
         let graph = &self.graph;
         let work = Work::new();
@@ -208,6 +213,7 @@ impl Graph {
             versions: self.versions,
             work: &work,
             forests,
+            hidden,
             rounds_trees: self.rounds_trees,
         };
         for node in self.used_nodes(uses) {

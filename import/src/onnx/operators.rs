@@ -18,6 +18,7 @@ const OLDEST: i64 = 7;
 
 pub(super) type Attribute = (&'static str, AttributeType);
 
+const ALPHA: Attribute = ("alpha", AttributeType::Float);
 const AXIS: Attribute = ("axis", AttributeType::Int);
 const COEFFICIENTS: [Attribute; 3] = [
     ("coefficients", AttributeType::Floats),
@@ -166,6 +167,33 @@ const STANDARD: &[(&str, &[Attribute])] = &[
     ("Unsqueeze", &[("axes", AttributeType::Ints)]),
     ("Where", &[]),
 ];
+
+/// Default operators between the layers of networks only, with their attributes.
+const BETWEEN_LAYERS: &[(&str, &[Attribute])] = &[
+    ("Celu", &[ALPHA]),
+    ("Elu", &[ALPHA]),
+    ("Erf", &[]),
+    ("Gelu", &[("approximate", AttributeType::String)]),
+    ("HardSigmoid", &[ALPHA, ("beta", AttributeType::Float)]),
+    ("HardSwish", &[]),
+    ("LeakyRelu", &[ALPHA]),
+    ("Mish", &[]),
+    ("PRelu", &[]),
+    ("Relu", &[]),
+    ("Selu", &[ALPHA, ("gamma", AttributeType::Float)]),
+    (
+        "Shrink",
+        &[("bias", AttributeType::Float), ("lambd", AttributeType::Float)],
+    ),
+    ("Softplus", &[]),
+    ("Softsign", &[]),
+    ("Swish", &[ALPHA]),
+    ("Tanh", &[]),
+    ("ThresholdedRelu", &[ALPHA]),
+];
+
+/// Default operators that networks have in addition, and that don't tell one by themselves.
+const IN_NETWORKS: &[(&str, &[Attribute])] = &[("Max", &[]), ("Min", &[])];
 
 /// Operators of `ai.onnx.ml`, with their attributes.
 const LEARNING: &[(&str, &[Attribute])] = &[
@@ -380,8 +408,15 @@ impl Versions {
     }
 }
 
-/// Refuses a node with an unsupported operator or attribute.
-pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
+/// Returns whether a node's operator only stands in networks with hidden layers.
+pub(super) fn is_activation(node: &NodeProto) -> bool {
+    ["", "ai.onnx"].contains(&node.domain.as_str())
+        && BETWEEN_LAYERS.iter().any(|(name, _)| *name == node.op_type)
+}
+
+/// Refuses a node with an unsupported operator or attribute. `layered` says whether it is one of a
+/// network with hidden layers.
+pub(super) fn check(node: &NodeProto, layered: bool) -> Result<(), ImportError> {
     let operators = match node.domain.as_str() {
         "" | "ai.onnx" => STANDARD,
         "ai.onnx.ml" => LEARNING,
@@ -389,7 +424,11 @@ pub(super) fn check(node: &NodeProto) -> Result<(), ImportError> {
         OWN => OPERATORS,
         _ => return Err(unsupported(node, "")),
     };
-    let Some((_, attributes)) = operators.iter().find(|(name, _)| *name == node.op_type) else {
+    let is_standard = layered && ["", "ai.onnx"].contains(&node.domain.as_str());
+    let more = [BETWEEN_LAYERS, IN_NETWORKS];
+    let more = more.into_iter().filter(|_| is_standard).flatten();
+    let mut operators = operators.iter().chain(more);
+    let Some((_, attributes)) = operators.find(|(name, _)| *name == node.op_type) else {
         return Err(unsupported(node, ""));
     };
     for (index, attribute) in node.attribute.iter().enumerate() {
@@ -429,6 +468,10 @@ pub(super) fn hint(node: &NodeProto) -> Option<&'static str> {
         }
         "Clip" => {
             "It cuts off what a linear map gives. MinMaxScaler(clip=True) is served before a PCA, and not after it"
+        }
+        "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization" => {
+            "It divides each record's numbers by their own deviation. BatchNormalization (BatchNorm1d in PyTorch) is served in its place, and \
+             networks without either"
         }
         "TopK" | "Scan" => {
             "It compares each row with training rows (nearest neighbours, kernels); that isn't served. Fit a linear model on steps that are, \

@@ -6,7 +6,7 @@ use super::{
     heads::Heads,
     inputs::Inputs,
     linear::Linear,
-    plan::Unused,
+    plan::{Planned, Unused},
     value::{Held, HeldStep, Label, Scores, Value},
     values::Values,
 };
@@ -42,21 +42,10 @@ pub(super) fn explain(
     by_skl2onnx: bool,
 ) -> Result<Fitted, ImportError> {
     let (mut fitted, linear) = answers(graph, values, by_skl2onnx)?;
-    fitted.assumed = Some(linear.assumed());
     fitted.unused = inputs.unused;
     let planned = inputs
         .plan
         .finish(linear.support(), inputs.named, Unused::Dropped);
-    check_features(planned.features.len())?;
-    let bounded = |feature: usize| {
-        let (least, most) = planned.intervals[feature];
-        (least.is_finite() && most.is_finite()).then_some((least, most))
-    };
-    fitted.ranges = linear.ranges(&planned.features, |slot| {
-        bounded(planned.features.binary_search(&slot).ok()?)
-    });
-    fitted.intervals.clone_from(&planned.intervals);
-    fitted.groups = planned.groups;
     let (support, count) = (linear.support(), planned.features.len());
     for row in &mut fitted.coef {
         let mut spread = vec![0.0; count];
@@ -65,10 +54,27 @@ pub(super) fn explain(
         }
         *row = spread;
     }
+    publish(&mut fitted, &linear, planned)?;
+    Ok(fitted)
+}
+
+/// Adds the public part to a model. `scaled` is made of the columns whose scalers tell their ranges.
+pub(super) fn publish(fitted: &mut Fitted, scaled: &Linear, planned: Planned) -> Result<(), ImportError> {
+    check_features(planned.features.len())?;
+    fitted.assumed = Some(scaled.assumed());
+    let bounded = |feature: usize| {
+        let (least, most) = planned.intervals[feature];
+        (least.is_finite() && most.is_finite()).then_some((least, most))
+    };
+    fitted.ranges = scaled.ranges(&planned.features, |slot| {
+        bounded(planned.features.binary_search(&slot).ok()?)
+    });
+    fitted.intervals = planned.intervals;
+    fitted.groups = planned.groups;
     fitted.features = planned.names;
     fitted.unused.extend(planned.unused);
     fitted.encoding = planned.encoding;
-    Ok(fitted)
+    Ok(())
 }
 
 /// Returns the model whose answers the outputs are, without its public part, and its scores.

@@ -6,9 +6,11 @@ use super::{
     column::Columns,
     constant::Constant,
     decider::Decider,
+    hidden::Hidden,
     linear::{Form, Linear},
     pairs::{PairVotes, Pairs},
 };
+use crate::layers::curve::{Curve, Function};
 use blindscore_protocol::{
     descriptor::Link,
     encoding::{Norm, Words},
@@ -207,6 +209,50 @@ pub(super) struct Forms {
     pub(super) source: Rc<Columns>,
 }
 
+/// Hidden units of a network: a function of a score in each column.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Units {
+    /// Weighted sum that each unit is a function of; one output per unit.
+    pub(super) linear: Rc<Linear>,
+    /// Function of each unit's sum.
+    pub(super) curves: Rc<[Curve]>,
+    /// Whether the only column has lost its axis, which leaves a tensor `[rows]`.
+    pub(super) vector: bool,
+}
+
+impl Units {
+    /// Returns units that are all the same function of their sums.
+    pub(super) fn alike(linear: Rc<Linear>, curve: &Curve, vector: bool) -> Self {
+        Self {
+            curves: vec![curve.clone(); linear.len()].into(),
+            linear,
+            vector,
+        }
+    }
+
+    /// Returns whether all units are their sums.
+    pub(super) fn are_sums(&self) -> bool {
+        self.curves.iter().all(Curve::is_number)
+    }
+
+    /// Returns the units as answers: probabilities, values behind a log link, or scores.
+    pub(super) fn as_answer(&self, hidden: &Hidden) -> Result<Scores, String> {
+        let all = |function: Function| self.curves.iter().all(|curve| curve.is_only(function));
+        let (linear, link) = if all(Function::Sigmoid) {
+            (self.linear.clone(), Some(Link::Sigmoid))
+        } else if all(Function::Exp) {
+            (self.linear.clone(), Some(Link::Exp))
+        } else {
+            (hidden.plant(self)?.into(), None)
+        };
+        Ok(Scores {
+            regression: link == Some(Link::Exp),
+            vector: self.vector,
+            ..Scores::new(linear, link)
+        })
+    }
+}
+
 /// Norm of each row's numbers, in a column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RowNorm {
@@ -284,6 +330,8 @@ pub(super) enum Value {
     Rows,
     /// The shape of a matrix with as many rows, and any number of columns.
     RowsByAny,
+    /// Hidden units of a network.
+    Units(Units),
     /// Decisions for one of several classes.
     Label(Label),
     /// Decisions for each of several labels.
@@ -332,6 +380,7 @@ impl Value {
             }
             Self::Label(label) => label.decider.size() + names(&label.names),
             Self::Held(held) => held.linear.size(),
+            Self::Units(units) => units.linear.size() + units.curves.iter().map(Curve::size).sum::<usize>(),
         };
         bytes as u64
     }
@@ -362,6 +411,7 @@ impl Value {
             Self::Shape(_) | Self::BlockShape | Self::Rows | Self::RowsByAny => "a shape",
             Self::LogSoftmax(_) => "logarithms of probabilities",
             Self::Label(_) | Self::Held(_) => "labels",
+            Self::Units(_) => "hidden units",
         }
     }
 }

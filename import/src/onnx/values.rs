@@ -59,6 +59,13 @@ impl<'g> Values<'g> {
         }
     }
 
+    /// Puts another value in the place of one.
+    pub(super) fn replace(&mut self, name: &str, value: Value) {
+        if let Some(place) = self.values.get_mut(name) {
+            *place = Some(value);
+        }
+    }
+
     /// Drops values after their last use by a node.
     pub(super) fn release(&mut self, names: &[String]) {
         for name in names {

@@ -1,6 +1,7 @@
 //! Symbolic evaluation of the supported operators. Nothing is skipped unless it is shown to have no
 //! effect.
 
+mod activations;
 mod averages;
 mod blocks;
 mod calibrated;
@@ -20,12 +21,14 @@ mod stumps;
 mod support_vectors;
 mod text;
 mod transformers;
+mod units;
 
 use super::{
     OWN,
     attributes::Attributes,
     constant::Constant,
     ensemble::Forests,
+    hidden::Hidden,
     operators::{self, Versions},
     plan::Plan,
     unsupported,
@@ -50,6 +53,8 @@ pub(super) struct Context<'a> {
     pub(super) work: &'a Work,
     /// Trees so far, if they are wanted whole rather than as additive models.
     pub(super) forests: Option<&'a Forests>,
+    /// Hidden units so far, if the graph is that of a network.
+    pub(super) hidden: Option<&'a Hidden>,
     /// Whether trees round numbers to single precision, whatever the file says: scikit-learn's do.
     pub(super) rounds_trees: bool,
 }
@@ -60,7 +65,7 @@ pub(super) fn evaluate(
     values: &Values<'_>,
     context: Context<'_>,
 ) -> Result<Vec<Value>, ImportError> {
-    operators::check(node)?;
+    operators::check(node, context.hidden.is_some())?;
     let operand = |name: &String| match (values.get(name), name.as_str()) {
         (_, "") => Ok(&Value::Absent),
         (Some(value), _) => Ok(value),
@@ -90,31 +95,10 @@ pub(super) fn evaluate(
         operands,
         context,
     };
-    let results = match (node.node.domain.as_str(), node.node.op_type.as_str()) {
-        ("ai.onnx.ml", "LinearClassifier") => node.linear_classifier()?,
-        ("ai.onnx.ml", "SVMClassifier") => node.svm_classifier()?,
-        ("ai.onnx.ml", "TreeEnsembleClassifier") => match node.context.forests {
-            Some(forests) => node.forest_classifier(forests)?,
-            None => node.stump_classifier()?,
-        },
-        ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
-        ("com.microsoft", "Tokenizer") => match node.operands.as_slice() {
-            [value] => vec![node.tokenizer(value)?],
-            _ => return node.refuse(node.what_it_gets()),
-        },
-        (OWN, "IsotonicRegression") => vec![node.isotonic_regression()?],
-        (OWN, "Normalizer") => match node.operands.as_slice() {
-            [Value::Scores(scores @ Scores { link: Some(_), .. })] => vec![node.normalised(scores)?],
-            [value] => vec![node.normalised_row(value)?],
-            _ => return node.refuse(node.what_it_gets()),
-        },
-        (OWN, "PowerTransformer") => vec![node.power_transformer()?],
-        (OWN, "QuantileTransformer") => vec![node.quantile_transformer()?],
-        (OWN, "SimpleImputer") => vec![node.simple_imputer()?],
-        ("" | "ai.onnx", "Split") => node.split()?,
-        (_, operator) => vec![node.standard(operator)?],
-    };
-    Ok(results)
+    match context.hidden {
+        Some(hidden) => node.layered(hidden),
+        None => node.evaluated(),
+    }
 }
 
 struct Node<'a> {
@@ -130,6 +114,36 @@ impl Node<'_> {
 
     fn refuse<T>(&self, why: impl Into<String>) -> Result<T, ImportError> {
         Err(unsupported(self.node, why))
+    }
+
+    /// Returns the values of the outputs, none of which are hidden units.
+    fn evaluated(&self) -> Result<Vec<Value>, ImportError> {
+        let node = self;
+        let results = match (node.node.domain.as_str(), node.node.op_type.as_str()) {
+            ("ai.onnx.ml", "LinearClassifier") => node.linear_classifier()?,
+            ("ai.onnx.ml", "SVMClassifier") => node.svm_classifier()?,
+            ("ai.onnx.ml", "TreeEnsembleClassifier") => match node.context.forests {
+                Some(forests) => node.forest_classifier(forests)?,
+                None => node.stump_classifier()?,
+            },
+            ("ai.onnx.ml", operator) => vec![node.learning(operator)?],
+            ("com.microsoft", "Tokenizer") => match node.operands.as_slice() {
+                [value] => vec![node.tokenizer(value)?],
+                _ => return node.refuse(node.what_it_gets()),
+            },
+            (OWN, "IsotonicRegression") => vec![node.isotonic_regression()?],
+            (OWN, "Normalizer") => match node.operands.as_slice() {
+                [Value::Scores(scores @ Scores { link: Some(_), .. })] => vec![node.normalised(scores)?],
+                [value] => vec![node.normalised_row(value)?],
+                _ => return node.refuse(node.what_it_gets()),
+            },
+            (OWN, "PowerTransformer") => vec![node.power_transformer()?],
+            (OWN, "QuantileTransformer") => vec![node.quantile_transformer()?],
+            (OWN, "SimpleImputer") => vec![node.simple_imputer()?],
+            ("" | "ai.onnx", "Split") => node.split()?,
+            (_, operator) => vec![node.standard(operator)?],
+        };
+        Ok(results)
     }
 
     fn standard(&self, operator: &str) -> Result<Value, ImportError> {

@@ -58,7 +58,10 @@ impl Node<'_> {
         match value {
             Value::Features(columns) if !columns.vector => self.slots(columns),
             Value::Scores(scores) if Forests::gave(&scores.linear) => {
-                self.refuse(" on what decision trees give")
+                self.refuse(match self.context.hidden {
+                    Some(_) => " on what hidden units give",
+                    None => " on what decision trees give",
+                })
             }
             Value::Scores(scores) if scores.link.is_none() && !scores.vector && !scores.regression => {
                 let of: Slots = scores.linear.support().iter().copied().collect();

@@ -4,6 +4,7 @@ mod blocks;
 mod combined;
 mod graphs;
 mod isotonic;
+mod networks;
 mod refusals;
 mod repairs;
 mod transformers;
