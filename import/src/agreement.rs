@@ -1,6 +1,6 @@
 //! Measures how well the encrypted model agrees with the plain one on real rows.
 
-use crate::{Calibration, ImportError};
+use crate::{Calibration, ImportError, layers::FloatNetwork};
 use blindscore_client::{ClientKey, Scores, check_features};
 use blindscore_engine::{PreparedKey, model::Model};
 use blindscore_protocol::{descriptor::Task, wire::Query};
@@ -28,10 +28,12 @@ pub struct Agreement {
     pub threads: usize,
 }
 
-/// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key. Ends
-/// after the first if that takes longer than `longest`.
+/// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key, and
+/// compares with the model in the clear, or with the fitted network if it is one. Ends after the first
+/// row if that takes longer than `longest`.
 pub(crate) fn measure(
     model: &Model,
+    fitted: Option<&FloatNetwork>,
     data: Option<&Calibration>,
     limit: usize,
     longest: Duration,
@@ -67,7 +69,7 @@ pub(crate) fn measure(
         let response = model.engine().score(&query, &prepared)?;
         times.push(started.elapsed());
         let scores = key.decrypt(descriptor, query.id, &response.to_blob())?;
-        let plain = model.plain_scores(row);
+        let plain = fitted.map_or_else(|| model.plain_scores(row), |fitted| fitted.scores(row));
         let errors = scores
             .scores
             .iter()

@@ -33,8 +33,8 @@ impl Choice {
 }
 
 impl<'m> Stated<'m> {
-    /// Returns an ensemble of trees with its stated errors.
-    pub(crate) fn of_trees(model: &'m Model) -> Self {
+    /// Returns a model with the error of a score that its descriptor states.
+    pub(crate) fn of_model(model: &'m Model) -> Self {
         Self::of_error(model, BOUND * model.descriptor().score_error)
     }
 

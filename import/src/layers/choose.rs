@@ -68,7 +68,7 @@ pub(crate) fn choose(
 
 /// Chooses the numbers of rotations: each further one goes to the unit where it makes the errors
 /// smallest.
-fn repeated(
+pub(crate) fn repeated(
     network: &FloatNetwork,
     rewritten: &Rewritten,
     inputs: &Inputs,

@@ -2,6 +2,7 @@
 
 pub(crate) mod choose;
 pub(crate) mod curve;
+mod debug;
 mod integers;
 mod rewrite;
 mod table;

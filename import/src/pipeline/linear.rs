@@ -1,11 +1,11 @@
 //! Import of linear models: chooses their ranges and rounding.
 
-use super::{Imported, Kind, Request, ensure};
+use super::{Imported, Kind, Request, ensure, prepared::Prepared};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Stated,
-    Suspects, Wanted, agreement, choose, coefficients, compare, edges, isotonic, ngrams,
+    Suspects, agreement, choose, coefficients, compare, isotonic,
     onnx::{Graph, Reading},
-    output, read_json, read_safetensors, settle, shared_or_own, xgboost,
+    output, read_json, read_safetensors, shared_or_own, xgboost,
 };
 use blindscore_engine::model::{LinearModel, Salt};
 use blindscore_protocol::{
@@ -66,67 +66,25 @@ pub(super) fn import_fitted(request: &Request, fitted: Fitted) -> Result<Importe
 }
 
 fn import_source(request: &Request, Source { fitted, graph }: Source) -> Result<Imported, ImportError> {
-    let widen = request.widen.unwrap_or(WIDEN);
-    ensure(widen >= 0.0 && widen.is_finite(), || {
-        format!("--widen is {widen}, not a share of 0 or more")
-    })?;
     let max_error = request.max_error.unwrap_or(MAX_ERROR);
     ensure(max_error > 0.0 && max_error < 1.0, || {
         format!("--max-error is {max_error}, not a share between 0 and 1")
     })?;
     let in_file = ImportError::in_file(&request.file);
-    let mut settled = settle(fitted.clone(), request.labels.as_deref(), request.task).map_err(&in_file)?;
-    if fitted.unnamed && request.labels.is_none() && request.expect.is_none() {
-        return Err(in_file(unnamed(&fitted)));
-    }
-    let encoder = fitted.encoder();
-    let wanted = Wanted {
-        encoder: &encoder,
-        unused: &fitted.unused,
-    };
-    let calibration = request
-        .calibration()
-        .map(|path| Calibration::read(path, wanted, &request.table).map_err(ImportError::in_table(path)))
-        .transpose()?;
-    let data = calibration.as_ref();
-    match (&fitted.encoding, data) {
-        (Some(_), None) => {
-            return Err(in_file(ImportError::Options(
-                "clients run a part of it, which is compared with the file on records, and nobody can make these up: give some with --calibrate, \
-                 best the rows that it was fitted with"
-                    .into(),
-            )));
-        }
-        (Some(encoding), Some(data)) if request.expect.is_none() => {
-            ngrams::check(encoding, data).map_err(&in_file)?;
-        }
-        _ => {}
-    }
-    let encoded = fitted.encoding.as_ref().zip(data);
-    let on_edge = encoded.and_then(|(encoding, data)| edges::first_on_edge(encoding, data));
-    if let Some(on_edge) = &on_edge
-        && request.expect.is_none()
-    {
-        return Err(in_file(ImportError::Options(format!(
-            "{on_edge}; or give the model's own predictions for these rows with --expect, which decides"
-        ))));
-    }
-    // Clients are asked for columns by the names in the caller's own files.
-    if let Some(names) = data.and_then(Calibration::names) {
-        settled.fitted.rename(names);
-    }
-    let ranges = Ranges::find(&settled.fitted, request.range, data, widen)?;
-    if let (Some(given), Some(data)) = (request.range, data) {
-        let inputs = ranges.inputs(settled.fitted.feature_names(), MOST_LEVELS);
-        check_given(&inputs, data, given)?;
-    }
+    let Prepared {
+        settled,
+        data,
+        ranges,
+        on_edge,
+    } = Prepared::of(request, &fitted)?;
+    let data = data.as_ref();
     let (names, encoding) = (
         settled.fitted.feature_names().map(<[String]>::to_vec),
         settled.fitted.encoding.clone(),
     );
     let mut linear = linear(request, settled, &ranges)?;
     if encoding.is_none()
-        && let Some(shared) = ranges.shared(data, widen)
+        && let Some(shared) = ranges.shared(data, request.widen.unwrap_or(WIDEN))
     {
         let with_one_range = LinearModel {
             inputs: shared.inputs(names.as_deref(), MOST_LEVELS),
@@ -144,7 +102,7 @@ fn import_source(request: &Request, Source { fitted, graph }: Source) -> Result<
         }
     }
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
-    let agreement = agreement::measure(&choice.model, data, rows, Duration::MAX)?;
+    let agreement = agreement::measure(&choice.model, None, data, rows, Duration::MAX)?;
     ensure(agreement.largest_error <= MISSED * choice.stated_error(), || {
         format!(
             "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",
@@ -160,7 +118,7 @@ fn import_source(request: &Request, Source { fitted, graph }: Source) -> Result<
     Ok(Imported {
         path,
         agreement,
-        calibration,
+        calibration: data.cloned(),
         kind: Kind::Linear(Box::new(LinearImport {
             choice,
             ranges,
@@ -191,27 +149,6 @@ pub(super) fn check_decided([close, rows]: [usize; 2], stated: &Stated<'_>) -> R
              of these rows are small beside those that the ranges of the features allow; scale the features before the model, with a \
              StandardScaler as the first step for instance, or leave out outliers of --calibrate",
             stated.largest()
-        )
-    })
-}
-
-/// Refuses a given range that excludes all rows. Otherwise no number in the report would reveal
-/// that the range is not the intended one.
-fn check_given(inputs: &Inputs, data: &Calibration, (min, max): (f64, f64)) -> Result<(), ImportError> {
-    let rows = data.rows();
-    let outside = |row: &Vec<f64>| row.iter().position(|value| !(min..=max).contains(value));
-    let (Some(row), Some(feature)) = (rows.first(), rows.first().and_then(outside)) else {
-        return Ok(());
-    };
-    ensure(rows.iter().any(|row| outside(row).is_none()), || {
-        format!(
-            "all {} rows of the calibration data are out of range: --input-min is {min} and --input-max {max}, and {} of the first row is {}. \
-         Give the range that the features have, or none: it is then taken from the rows",
-            rows.len(),
-            inputs
-                .name(feature)
-                .map_or_else(|| format!("feature {feature}"), |name| format!("{name:?}")),
-            row[feature]
         )
     })
 }
@@ -324,7 +261,7 @@ fn compare_with_expected(
 }
 
 /// Returns the error for a file without names of its classes.
-fn unnamed(fitted: &Fitted) -> ImportError {
+pub(super) fn unnamed(fitted: &Fitted) -> ImportError {
     let classes = fitted.classes.as_ref().map_or(0, Vec::len);
     let counted: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
     let why = match fitted.link {

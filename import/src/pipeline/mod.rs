@@ -1,9 +1,12 @@
 //! The whole import: from a fitted model's file to a model file that a server loads.
 
+mod layers;
 mod linear;
 mod network;
+mod prepared;
 mod trees;
 
+pub use layers::LayersImport;
 pub use linear::LinearImport;
 pub use trees::TreesImport;
 
@@ -24,6 +27,7 @@ use std::{
 /// Choices where a [`Request`] leaves them open.
 pub mod defaults {
     pub use super::{
+        layers::{CHECK_ROWS as LAYERS_CHECK_ROWS, MAX_SECONDS as LAYERS_MAX_SECONDS},
         linear::{CHECK_ROWS, MAX_ERROR, WIDEN},
         network::CHECK_ROWS as NETWORK_CHECK_ROWS,
         trees::{CHECK_ROWS as TREES_CHECK_ROWS, MAX_SECONDS},
@@ -86,6 +90,8 @@ pub struct Imported {
 pub enum Kind {
     /// A linear model.
     Linear(Box<LinearImport>),
+    /// A network with hidden layers.
+    Layers(Box<LayersImport>),
     /// An ensemble of trees whose structure stays on the server.
     Trees(Box<TreesImport>),
     /// A projection network.
@@ -102,6 +108,7 @@ impl Imported {
     pub fn model(&self) -> &Model {
         match &self.kind {
             Kind::Linear(linear) => &linear.choice.model,
+            Kind::Layers(layers) => &layers.model,
             Kind::Trees(trees) => &trees.model,
             Kind::Network { model, .. } => model,
         }
@@ -128,16 +135,19 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         .extension()
         .is_some_and(|found| found == "safetensors");
     if is_safetensors && Network::is_in(&bytes) {
-        request.refuse_trees_options()?;
+        request.refuse_others_options()?;
         return network::import(request, &bytes).map_err(in_file);
     }
     if request.file.extension().is_some_and(|found| found == "onnx") {
         let folder = request.file.parent().unwrap_or(Path::new(""));
         let graph = Graph::decode(&bytes, folder).map_err(&in_file)?;
+        if let Some(network) = graph.network().map_err(&in_file)? {
+            return layers::import(request, &network, &graph);
+        }
         return match graph.ensemble().map_err(&in_file)? {
             Some(ensemble) => trees::import(request, ensemble, Some(&graph)),
             None => {
-                request.refuse_trees_options()?;
+                request.refuse_others_options()?;
                 linear::import(request, bytes)
             }
         };
@@ -145,23 +155,27 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
     match crate::trees::read(&bytes).filter(|_| !is_safetensors) {
         Some(ensemble) => trees::import(request, ensemble.map_err(in_file)?, None),
         None => {
-            request.refuse_trees_options()?;
+            request.refuse_others_options()?;
             linear::import(request, bytes)
         }
     }
 }
 
 impl Request {
-    /// Refuses options that only trees have.
-    fn refuse_trees_options(&self) -> Result<(), ImportError> {
+    /// Refuses options that linear models don't have.
+    fn refuse_others_options(&self) -> Result<(), ImportError> {
         let options = [
-            ("--structure", self.structure.is_some()),
-            ("--grid", self.grid.is_some()),
-            ("--max-seconds", self.max_seconds.is_some()),
+            ("--structure", self.structure.is_some(), "trees"),
+            ("--grid", self.grid.is_some(), "trees"),
+            (
+                "--max-seconds",
+                self.max_seconds.is_some(),
+                "trees and networks with hidden layers",
+            ),
         ];
-        options.into_iter().try_for_each(|(option, given)| {
+        options.into_iter().try_for_each(|(option, given, kinds)| {
             ensure(!given, || {
-                format!("{option} is for trees, and the file holds none")
+                format!("{option} is for {kinds}, and the file holds none")
             })
         })
     }

@@ -31,7 +31,7 @@ pub(super) fn import(request: &Request, bytes: &[u8]) -> Result<Imported, Import
         })
         .transpose()?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
-    let agreement = agreement::measure(&model, calibration.as_ref(), rows, Duration::MAX)?;
+    let agreement = agreement::measure(&model, None, calibration.as_ref(), rows, Duration::MAX)?;
     ensure(agreement.rows > 0, || {
         format!(
             "all {} rows of the calibration data are out of range",

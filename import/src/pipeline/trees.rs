@@ -154,7 +154,7 @@ fn import_private(
     // Reads the content back: it is what will be served.
     let model = Model::from_safetensors(&content).map_err(|error| in_file(error.into()))?;
     let walked = data.map_or(Ok(0), |data| walk(ensemble, &model, data))?;
-    let stated = Stated::of_trees(&model);
+    let stated = Stated::of_model(&model);
     let file = graph
         .map(|graph| compare_with_file(request, graph, &fitted, &model, data))
         .transpose()
@@ -173,7 +173,7 @@ fn import_private(
     })?;
     // Nobody waits for more rows of a model that is refused.
     let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
-    let agreement = agreement::measure(&model, data, rows, longest)?;
+    let agreement = agreement::measure(&model, None, data, rows, longest)?;
     check_time(agreement.time, longest, ensemble, &model).map_err(&in_file)?;
     ensure(
         agreement.largest_error <= linear::MISSED * stated.largest(),

@@ -1,5 +1,6 @@
 //! Report on an import, as lines of text or as JSON.
 
+mod layers;
 mod trees;
 
 use crate::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, bound};
@@ -25,6 +26,7 @@ impl Report {
         let mut report = Self::common(imported);
         match &imported.kind {
             Kind::Linear(linear) => report.linear(linear),
+            Kind::Layers(network) => report.units(network),
             Kind::Trees(trees) => report.structure(trees),
             Kind::Network { .. } => {}
         }
@@ -33,6 +35,7 @@ impl Report {
         }
         match &imported.kind {
             Kind::Linear(linear) => report.comparisons(linear),
+            Kind::Layers(network) => report.layers(network),
             Kind::Trees(trees) => report.trees(trees, imported),
             Kind::Network { stated_error, .. } => report.network(imported, *stated_error),
         }
@@ -199,6 +202,15 @@ impl Report {
 
     /// Adds rows about what clients compute, and everybody can see, and what stays on the server.
     fn public_part(&mut self, encoding: &Encoding, weights: usize) {
+        self.steps(encoding);
+        self.row(
+            "private",
+            format!("{}, which stay on the server", counted(weights, "weights")),
+        );
+    }
+
+    /// Adds rows about what clients compute, and everybody can see.
+    fn steps(&mut self, encoding: &Encoding) {
         let columns: Vec<String> = encoding
             .columns
             .iter()
@@ -261,10 +273,6 @@ impl Report {
             );
             self.row("", words);
         }
-        self.row(
-            "private",
-            format!("{}, which stay on the server", counted(weights, "weights")),
-        );
         if !trees.is_empty() {
             self.entries(json!({ "structure": "public", "trees": trees.len() }));
         }
@@ -275,21 +283,7 @@ impl Report {
     fn comparisons(&mut self, linear: &LinearImport) {
         self.unused(&linear.unused);
         self.mended(&linear.mended);
-        match &linear.file {
-            Ok(compared) => self.row(
-                "compared",
-                format!("with the file, run in the clear: {}", summary(compared)),
-            ),
-            Err(why) => self.row("compared", format!("not with the file, run in the clear: {why}")),
-        }
-        if let Some(compared) = &linear.expected {
-            self.row("", format!("with --expect: {}", summary(compared)));
-        }
-        self.entries(json!({
-            "compared_rows": linear.file.as_ref().map_or(0, |compared| compared.rows),
-            "not_compared": linear.file.as_ref().err(),
-            "expected_rows": linear.expected.as_ref().map(|compared| compared.rows),
-        }));
+        self.compared(&linear.file, linear.expected.as_ref());
     }
 
     /// Adds a row about columns that the model doesn't use.

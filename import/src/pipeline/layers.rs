@@ -1,0 +1,286 @@
+//! Import of networks with hidden layers: fits their units to tables, and rounds them to integers.
+
+use super::{Imported, Kind, Request, ensure, linear::MISSED, prepared::Prepared};
+use crate::{
+    BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Stated, Suspects, agreement,
+    choice::slope,
+    compare,
+    layers::{
+        FloatNetwork,
+        choose::{FIT_ROWS, ROTATIONS, choose},
+    },
+    onnx::Graph,
+    output,
+};
+use blindscore_engine::{
+    Engine,
+    model::{LayersModel, Model, ModelError, Salt},
+};
+use blindscore_protocol::descriptor::{Inputs, Task};
+use std::time::Duration;
+
+/// Default number of rows to score encrypted; each takes a tenth of a second or more.
+pub const CHECK_ROWS: usize = 50;
+/// Default limit on the time that a row takes, in seconds.
+pub const MAX_SECONDS: f64 = 10.0;
+/// Error of a probability, six standard deviations, up to which units are rotated several times.
+const PROBABILITY: f64 = 0.05;
+/// The same of a value, as a share of the range of its values.
+const VALUE: f64 = 0.01;
+/// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
+const MOST_ROTATIONS: usize = 2_048;
+/// Least share of the measured rows that must be decided as by the fitted network.
+const DECIDED: f64 = 0.9;
+/// Fewest calibration rows: units have their ranges from them.
+const LEAST_ROWS: usize = 20;
+
+/// What is known of a network with hidden layers.
+pub struct LayersImport {
+    /// Model as a server loads it.
+    pub model: Model,
+    /// Number of units of each hidden layer of the file.
+    pub layers: Vec<usize>,
+    /// Number of blind rotations of a query.
+    pub rotations: usize,
+    /// Largest error of a score, six standard deviations.
+    pub stated_error: f64,
+    /// The same for a probability, if there are any.
+    pub probability_error: Option<f64>,
+    /// Parts of the standard deviation of that score: noise, and rounding.
+    pub parts: [f64; 2],
+    /// What differs from the file, because its converter has known faults.
+    pub mended: Vec<&'static str>,
+    /// Columns that the file knows and the network doesn't use.
+    pub unused: Vec<String>,
+    /// Comparison with the file run in the clear, or why there was none.
+    pub file: Result<Compared, String>,
+    /// Comparison with the caller's own predictions.
+    pub expected: Option<Compared>,
+}
+
+/// Imports a network with hidden layers.
+pub(super) fn import(
+    request: &Request,
+    network: &FloatNetwork,
+    graph: &Graph,
+) -> Result<Imported, ImportError> {
+    refuse_choices(request)?;
+    let in_file = ImportError::in_file(&request.file);
+    if request.calibrate.is_none() {
+        return Err(in_file(ImportError::Options(
+            "it is a network with hidden layers, whose units get their ranges from rows: give some with --calibrate, best those that it was \
+             trained with"
+                .into(),
+        )));
+    }
+    let Prepared {
+        settled,
+        data,
+        ranges,
+        on_edge,
+    } = Prepared::of(request, &network.fitted)?;
+    // It was given.
+    let data = data.ok_or(ImportError::NoRanges)?;
+    ensure(data.rows().len() >= LEAST_ROWS, || {
+        format!(
+            "--calibrate has {} rows, and the units of a network need at least {LEAST_ROWS} for their ranges: give the rows that it was trained with",
+            data.rows().len()
+        )
+    })?;
+    let inputs = Inputs {
+        encoding: settled.fitted.encoding.clone(),
+        ..ranges.inputs(settled.fitted.feature_names(), MOST_LEVELS)
+    };
+    let rows: Vec<&[f64]> = data
+        .sample(FIT_ROWS)
+        .map(|row| data.rows()[row].as_slice())
+        .collect();
+    let (wanted, most) = wanted(request, network, &rows)?;
+    let chosen = choose(network, &inputs, &rows, &wanted, most).map_err(|unit| {
+        in_file(ImportError::Graph(format!(
+            "hidden unit {unit} has no finite value for some sums near those of the calibration rows: train the network without such a function"
+        )))
+    })?;
+    let errors = chosen.errors();
+    let worst = (0..errors.len())
+        .max_by(|one, other| errors[*one].total_cmp(&errors[*other]))
+        .unwrap_or(0);
+    let score_error = errors[worst];
+    let parts = [chosen.noise[worst], chosen.rounding[worst]];
+    let content = LayersModel {
+        salt: Salt::fresh()?,
+        name: request.name.clone(),
+        title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
+        inputs,
+        labels: settled.labels,
+        task: settled.task,
+        classes: settled.fitted.classes.clone(),
+        link: settled.fitted.link,
+        accuracy: settled.fitted.accuracy,
+        network: chosen.rounded.network,
+        bases: chosen.rounded.bases,
+        scales: chosen.rounded.scales,
+        score_error,
+    }
+    .to_safetensors()?;
+    // Reads the content back: it is what will be served.
+    let model = Model::from_safetensors(&content).map_err(|error| in_file(coarse(error)))?;
+    let stated = Stated::of_model(&model);
+    check_error(request, &errors, &wanted)?;
+    let file = compare(graph, &network.fitted, &stated, Some(&data));
+    let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
+    let expected = compare_with_expected(request, &network.fitted, &stated, &data).map_err(&in_file)?;
+    let rows = request.check_rows.unwrap_or(CHECK_ROWS);
+    ensure(rows > 0, || {
+        "--check-rows is 0: the time and the error of networks are measured".into()
+    })?;
+    let limit = request.max_seconds.unwrap_or(MAX_SECONDS);
+    ensure(limit > 0.0 && limit.is_finite(), || {
+        format!("--max-seconds is {limit}, not a time above 0")
+    })?;
+    let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
+    let agreement = agreement::measure(&model, Some(network), Some(&data), rows, longest)?;
+    let rotations = rotations(&model);
+    ensure(agreement.time <= longest, || {
+        format!(
+            "a row takes {:.1} s on {} cores here, and --max-seconds allows {limit} s: it takes {rotations} blind rotations. Train a smaller \
+             network, or allow more with --max-seconds",
+            agreement.time.as_secs_f64(),
+            model.engine().threads(),
+        )
+    })?;
+    ensure(agreement.largest_error <= MISSED * stated.largest(), || {
+        format!(
+            "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",
+            agreement.largest_error,
+            stated.largest()
+        )
+    })?;
+    let share = agreement.same_decision as f64 / agreement.rows.max(1) as f64;
+    ensure(!agreement.decides || share >= DECIDED, || {
+        format!(
+            "of {} encrypted rows, {} were decided as by the network itself: its scores are too close for the error of encrypted ones, {:.1e}. \
+             Allow less error with --max-error, which takes more time, or train a network whose units have smaller sums (with weight decay, \
+             or with scaled features)",
+            agreement.rows,
+            agreement.same_decision,
+            stated.largest()
+        )
+    })?;
+    let (stated_error, probability_error) = (stated.largest(), stated.probability());
+    let path = output::write(&request.models_dir, &request.name, &content)?;
+    let last = network.units.last().map_or(0, |unit| unit.layer);
+    let of_layer = |layer: usize| network.units.iter().filter(|unit| unit.layer == layer).count();
+    Ok(Imported {
+        path,
+        agreement,
+        calibration: Some(data),
+        kind: Kind::Layers(Box::new(LayersImport {
+            layers: (0..=last).map(of_layer).collect(),
+            rotations,
+            stated_error,
+            probability_error,
+            parts,
+            mended: graph.mended().to_vec(),
+            unused: network.fitted.unused.clone(),
+            file: file.map_err(|why| why.to_string()),
+            expected,
+            model,
+        })),
+    })
+}
+
+/// Returns the standard deviations of the scores that are wanted, and the most rotations for it.
+fn wanted(
+    request: &Request,
+    network: &FloatNetwork,
+    rows: &[&[f64]],
+) -> Result<(Vec<f64>, usize), ImportError> {
+    let outputs = network.outputs.len();
+    let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); outputs];
+    for row in rows {
+        for (range, score) in ranges.iter_mut().zip(network.scores(row)) {
+            *range = (range.0.min(score), range.1.max(score));
+        }
+    }
+    let widths = ranges
+        .iter()
+        .map(|(low, high)| (high - low).max(1e-6 * (1.0 + high.abs())));
+    if let Some(share) = request.max_error {
+        ensure(share > 0.0 && share < 1.0, || {
+            format!("--max-error is {share}, not a share between 0 and 1")
+        })?;
+        return Ok((
+            widths.map(|width| share * width / BOUND).collect(),
+            MOST_ROTATIONS,
+        ));
+    }
+    let wanted = match (network.fitted.task, slope(network.fitted.link)) {
+        (Some(Task::Regression), _) | (_, None) => widths.map(|width| VALUE * width / BOUND).collect(),
+        (_, Some(slope)) => vec![PROBABILITY / slope / BOUND; outputs],
+    };
+    Ok((wanted, ROTATIONS.max(network.units.len())))
+}
+
+/// Refuses a network whose error is larger than `--max-error` allows.
+fn check_error(request: &Request, errors: &[f64], wanted: &[f64]) -> Result<(), ImportError> {
+    let Some(share) = request.max_error else {
+        return Ok(());
+    };
+    let relative = errors.iter().zip(wanted).map(|(error, wanted)| error / wanted);
+    let worst = relative.fold(0.0, f64::max);
+    ensure(worst <= 1.0, || {
+        format!(
+            "--max-error {share} is out of reach: with {MOST_ROTATIONS} blind rotations, the most that are tried for it, the error of a score is \
+             {:.1e} of its range",
+            worst * share
+        )
+    })
+}
+
+/// Says what to do about a unit that no set is precise enough for.
+fn coarse(error: ModelError) -> ImportError {
+    match error {
+        ModelError::Precision { .. } => ImportError::Options(format!(
+            "{error}: its weights are too different in size. Scale the features before the network, or train it with weight decay"
+        )),
+        other => other.into(),
+    }
+}
+
+/// Refuses options that aren't for networks with hidden layers.
+fn refuse_choices(request: &Request) -> Result<(), ImportError> {
+    let choices = [
+        ("--structure", request.structure.is_some(), "it is for trees"),
+        ("--grid", request.grid.is_some(), "it is for trees"),
+        ("--link", request.link.is_some(), "the file states it"),
+    ];
+    for (option, given, why) in choices {
+        ensure(!given, || {
+            format!("{option} is not for networks with hidden layers: {why}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Compares the model with the caller's own predictions, if there are any.
+fn compare_with_expected(
+    request: &Request,
+    fitted: &Fitted,
+    stated: &Stated<'_>,
+    data: &Calibration,
+) -> Result<Option<Compared>, ImportError> {
+    let Some(path) = &request.expect else {
+        return Ok(None);
+    };
+    let expected = Expected::read(path, stated.model.descriptor()).map_err(ImportError::in_table(path))?;
+    let suspects = Suspects::of(&request.file, fitted, data, request.labels.is_some());
+    Ok(Some(expected.compare(data.rows(), stated, &suspects)?))
+}
+
+fn rotations(model: &Model) -> usize {
+    match model.engine() {
+        Engine::Layers(engine) => engine.rotations(),
+        _ => 0,
+    }
+}

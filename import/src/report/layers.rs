@@ -1,0 +1,87 @@
+//! Rows about networks with hidden layers.
+
+use super::{Report, counted, summary};
+use crate::LayersImport;
+use serde_json::json;
+
+impl Report {
+    /// Adds rows about the layers of a network, and its error.
+    pub(super) fn units(&mut self, network: &LayersImport) {
+        let LayersImport {
+            model,
+            layers,
+            rotations,
+            stated_error,
+            probability_error,
+            parts: [noise, rounding],
+            ..
+        } = network;
+        let sizes: Vec<String> = layers.iter().map(usize::to_string).collect();
+        self.row(
+            "network",
+            format!(
+                "{} of {} units: {}",
+                counted(layers.len(), "hidden layers"),
+                sizes.join(", "),
+                counted(*rotations, "blind rotations")
+            ),
+        );
+        if let Some(encoding) = &model.descriptor().inputs.encoding {
+            self.steps(encoding);
+        }
+        self.row(
+            "private",
+            "weights and functions of the units: they stay on the server",
+        );
+        self.row(
+            "error",
+            format!(
+                "at most {stated_error:.2e} of a score (six deviations, of {noise:.1e} by noise and {rounding:.1e} by rounding)"
+            ),
+        );
+        if let Some(error) = probability_error {
+            self.row(
+                "",
+                format!("at most {error:.1e} of a probability, where it is near a half"),
+            );
+        }
+        self.entries(json!({
+            "layers": layers,
+            "rotations": rotations,
+            "stated_error": stated_error,
+            "probability_error": probability_error,
+            "noise": noise,
+            "rounding": rounding,
+        }));
+    }
+
+    /// Adds rows about the comparisons of a network.
+    pub(super) fn layers(&mut self, network: &LayersImport) {
+        self.unused(&network.unused);
+        self.mended(&network.mended);
+        self.compared(&network.file, network.expected.as_ref());
+    }
+
+    /// Adds rows about the comparisons with the file and with the caller's predictions.
+    pub(super) fn compared(
+        &mut self,
+        file: &Result<crate::Compared, String>,
+        expected: Option<&crate::Compared>,
+    ) {
+        match file {
+            Ok(compared) => self.row(
+                "compared",
+                format!("with the file, run in the clear: {}", summary(compared)),
+            ),
+            Err(why) => self.row("compared", format!("not with the file, run in the clear: {why}")),
+        }
+        if let Some(compared) = expected {
+            self.row("", format!("with --expect: {}", summary(compared)));
+        }
+        self.entries(json!({
+            "compared_rows": file.as_ref().map_or(0, |compared| compared.rows),
+            "not_compared": file.as_ref().err(),
+            "expected_rows": expected.map(|compared| compared.rows),
+        }));
+    }
+}
