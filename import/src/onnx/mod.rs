@@ -214,6 +214,7 @@ impl Graph {
             work: &work,
             forests,
             hidden,
+            by_skl2onnx: self.by_skl2onnx,
             rounds_trees: self.rounds_trees,
         };
         for node in self.used_nodes(uses) {

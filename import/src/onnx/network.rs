@@ -43,7 +43,7 @@ impl Graph {
         match self.layered(&uses, inner(&nodes)) {
             Ok(network) => Ok(Some(network)),
             // Another kind of model, such as a Gaussian process, which has words of its own.
-            Err(_) if !is_certain && !nodes.iter().any(|node| node.op_type == "Sigmoid") => Ok(None),
+            Err(_) if !is_certain && !nodes.iter().any(|node| kinds::is_usual_in_networks(node)) => Ok(None),
             Err(error) => Err(match kinds::of_network(&nodes) {
                 Some(kind) if error.is_of_graph() => kind.found_in(&error),
                 _ => error,

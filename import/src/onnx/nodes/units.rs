@@ -10,6 +10,7 @@ use crate::{
         constant::Constant,
         hidden::Hidden,
         linear::Linear,
+        proto::tensor_proto::DataType,
         value::{Held, HeldStep, Scores, Units, Value},
     },
     quoted,
@@ -20,6 +21,11 @@ use blindscore_protocol::descriptor::Link;
 const MOST_UNITS: usize = 8_192;
 /// Largest whole exponent.
 const LARGEST_POWER: f64 = 16.0;
+/// Why numbers of a layer are refused that depend on different sums.
+const SEVERAL_SUMS: &str = "combines numbers that depend on different weighted sums of the record (as gating, GLU, maxout and attention do), which \
+     isn't served: fully connected layers with any activation are, whose units are functions of one weighted sum each";
+/// Why a function is refused.
+const TOO_COMPLICATED: &str = "gives a function of too many steps, or one that isn't defined: the activation is too complicated to be read";
 
 impl Node<'_> {
     /// Returns the values of the outputs of a node of a network.
@@ -93,6 +99,25 @@ impl Node<'_> {
                 "multiplies two matrices that both depend on the record (as attention does), which isn't served: fully connected layers with \
                  constant weights and any activation are",
             ),
+            "Split"
+                if self
+                    .operands
+                    .first()
+                    .is_some_and(|value| matches!(value, Value::Scores(_) | Value::Units(_))) =>
+            {
+                self.refuse_layer(
+                    "splits the numbers of a layer (as gating, GLU and attention do), which isn't served: use two layers in its place, if \
+                     their results aren't multiplied by each other",
+                )
+            }
+            "Gather"
+                if matches!(self.operands.get(1), Some(Value::Constant(place)) if place.shape.is_empty())
+                    && matches!(self.operands.first(), Some(Value::Features(_) | Value::Scores(_))) =>
+            {
+                self.refuse_layer(
+                    "picks one column and drops its axis: export the model with x[:, i:i+1] in the place of x[:, i]",
+                )
+            }
             "Gather"
                 if constant(0)
                     && matches!(self.operands.get(1), Some(Value::Features(_) | Value::Block(_))) =>
@@ -121,6 +146,9 @@ impl Node<'_> {
         let (Some(Value::Units(units)), true) = (self.operands.first(), PASSING.contains(&operator)) else {
             return Ok(None);
         };
+        if self.casts_to_truth(operator) {
+            return Ok(None);
+        }
         let sums = Value::Scores(Scores {
             vector: units.vector,
             ..Scores::raw(units.linear.clone())
@@ -135,6 +163,10 @@ impl Node<'_> {
             }))),
             _ => Ok(None),
         }
+    }
+
+    fn casts_to_truth(&self, operator: &str) -> bool {
+        operator == "Cast" && self.attributes().int("to", 0) == DataType::Bool as i64
     }
 
     /// Evaluates an operator for which each hidden unit is a feature of its own.
@@ -179,6 +211,26 @@ impl Node<'_> {
             return self.mapped_units(&units, |_, own| curve.of(own)).map(Some);
         }
         let operation = match operator {
+            "Where" if self.operands.len() == 3 => return self.chosen_units(&self.operands),
+            "Cast" if self.casts_to_truth(operator) => {
+                let Some(Value::Units(units)) = self.operands.first() else {
+                    return Ok(None);
+                };
+                let truth = |_: usize, own: &Curve| own.then(Function::Abs)?.then(Function::Positive);
+                return self.mapped_units(units, truth).map(Some);
+            }
+            "Not" => {
+                let Some(Value::Units(units)) = self.operands.first() else {
+                    return Ok(None);
+                };
+                return self.mapped_units(units, |_, own| opposite(own)).map(Some);
+            }
+            "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
+                return self.compared_units(operator, hidden);
+            }
+            // Of 0 and 1.
+            "And" => Operation::Min,
+            "Or" => Operation::Max,
             "Add" => Operation::Add,
             "Sub" => Operation::Sub,
             "Mul" => Operation::Mul,
@@ -221,6 +273,69 @@ impl Node<'_> {
             }
         }
         Ok((!rest.is_empty()).then_some(result))
+    }
+
+    /// Compares numbers of a layer, which gives 1 or 0. The columns that skl2onnx compares are steps of
+    /// the public part.
+    fn compared_units(&self, operator: &str, hidden: &Hidden) -> Result<Option<Value>, ImportError> {
+        let [left, right] = self.operands.as_slice() else {
+            return Ok(None);
+        };
+        if self.context.by_skl2onnx {
+            return Ok(None);
+        }
+        let difference = match operator {
+            "Greater" | "LessOrEqual" => self.difference(left, right, hidden)?,
+            _ => self.difference(right, left, hidden)?,
+        };
+        let Some(Value::Units(units)) = difference else {
+            return Ok(None);
+        };
+        let or_equal = operator.ends_with("OrEqual");
+        let truth = |_: usize, own: &Curve| {
+            let over = own.then(Function::Positive)?;
+            if or_equal { opposite(&over) } else { Some(over) }
+        };
+        self.mapped_units(&units, truth).map(Some)
+    }
+
+    /// Returns one value minus another, as units.
+    fn difference(&self, left: &Value, right: &Value, hidden: &Hidden) -> Result<Option<Value>, ImportError> {
+        if let (Value::Constant(_), Value::Constant(_)) = (left, right) {
+            return Ok(None);
+        }
+        let (left_units, right_units) = (self.as_units(left), self.as_units(right));
+        let (units, constant, is_first) = match (&left_units, &right_units, left, right) {
+            (Some(one), Some(other), ..) => {
+                return match self.of_one_sum(&[one, other])?.as_deref() {
+                    Some([one, other]) => self
+                        .mapped_units(one, |place, own| own.with(Operation::Sub, &other.curves[place]))
+                        .map(Some),
+                    _ => match self.both_units(Operation::Sub, one, other, hidden)? {
+                        // Of two different sums.
+                        Value::Scores(scores) => Ok(Some(Value::Units(Units::alike(
+                            scores.linear,
+                            &Curve::number(),
+                            scores.vector,
+                        )))),
+                        other => Ok(Some(other)),
+                    },
+                };
+            }
+            (Some(units), None, _, Value::Constant(constant)) => (units, constant, false),
+            (None, Some(units), Value::Constant(constant), _) => (units, constant, true),
+            _ => return Ok(None),
+        };
+        let numbers = self.each_unit(units, constant)?;
+        let curve = |place: usize, own: &Curve| {
+            let number = Curve::constant(numbers[place])?;
+            if is_first {
+                number.with(Operation::Sub, own)
+            } else {
+                own.with(Operation::Sub, &number)
+            }
+        };
+        self.mapped_units(units, curve).map(Some)
     }
 
     /// Evaluates an operation on two values, of which one may be constant; `None` if they are neither
@@ -280,19 +395,13 @@ impl Node<'_> {
         }
         let adds = matches!(operation, Operation::Add | Operation::Sub);
         let sums_only = left.are_sums() && right.are_sums();
-        if !(adds && sums_only) {
-            let support = left.linear.support().len() + right.linear.support().len();
-            self.check_weights(2 * count, support)?;
-            self.context.work.take(&[count, support + 8])?;
-            if let Some(units) = self.of_one_sum(operation, left, right)? {
-                return Ok(units);
-            }
+        if !(adds && sums_only)
+            && let Some([left, right]) = self.of_one_sum(&[left, right])?.as_deref()
+        {
+            return self.mapped_units(left, |place, own| own.with(operation, &right.curves[place]));
         }
         if !adds {
-            return self.refuse_layer(
-                "combines numbers that depend on different weighted sums of the record (as gating, GLU, maxout and attention do), which \
-                 isn't served: fully connected layers with any activation are, whose units are functions of one weighted sum each",
-            );
+            return self.refuse_layer(SEVERAL_SUMS);
         }
         let left = self.planted_units(left, hidden)?;
         let right = self.planted_units(right, hidden)?;
@@ -309,61 +418,96 @@ impl Node<'_> {
         }))
     }
 
-    /// Returns the results of an operation as functions of one weighted sum each; `None` if some
-    /// depend on two.
-    fn of_one_sum(
-        &self,
-        operation: Operation,
-        left: &Units,
-        right: &Units,
-    ) -> Result<Option<Value>, ImportError> {
-        let count = left.curves.len();
-        let both = Linear::stacked(&[&left.linear, &right.linear]);
+    /// Returns lists of units as functions of the same weighted sums; `None` if a column depends on
+    /// several.
+    fn of_one_sum(&self, parts: &[&Units]) -> Result<Option<Vec<Units>>, ImportError> {
+        let count = parts.first().map_or(0, |part| part.curves.len());
+        let support = parts
+            .iter()
+            .map(|part| part.linear.support().len())
+            .sum::<usize>();
+        self.check_weights(parts.len() * count, support)?;
+        self.context
+            .work
+            .take(&[parts.len() * parts.len(), count, support + 8])?;
+        let linears: Vec<&Linear> = parts.iter().map(|part| &*part.linear).collect();
+        let all = Linear::stacked(&linears);
         // The sums themselves rather than those that were scaled before a function.
-        let prefers_right = right.are_sums() && !left.are_sums();
-        let mut sums = Vec::with_capacity(count);
-        let mut moves = Vec::with_capacity(count);
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_by_key(|part| !parts[*part].are_sums());
+        let mut bases = Vec::with_capacity(count);
+        let mut curves: Vec<Vec<Curve>> = vec![Vec::with_capacity(count); parts.len()];
         for place in 0..count {
-            let (one, other) = (place, count + place);
-            let to_right = || both.relation(one, other).map(|moved| (one, None, Some(moved)));
-            let to_left = || both.relation(other, one).map(|moved| (other, Some(moved), None));
-            let found = if prefers_right {
-                to_left().or_else(to_right)
-            } else {
-                to_right().or_else(to_left)
+            let relations = |base: &usize| -> Option<Vec<(f64, f64)>> {
+                let to = |part: usize| match part == *base {
+                    true => Some((1.0, 0.0)),
+                    false => all.relation(base * count + place, part * count + place),
+                };
+                (0..parts.len()).map(to).collect()
             };
-            let Some((sum, left_moved, right_moved)) = found else {
+            let found = order.iter().find_map(|base| Some((*base, relations(base)?)));
+            let Some((base, relations)) = found else {
                 return Ok(None);
             };
-            sums.push(sum);
-            moves.push((left_moved, right_moved));
+            bases.push(base);
+            for (part, relation) in relations.into_iter().enumerate() {
+                match moved(&parts[part].curves[place], relation) {
+                    Some(curve) => curves[part].push(curve),
+                    None => return self.refuse_layer(TOO_COMPLICATED),
+                }
+            }
         }
-        let of = |curve: &Curve, moved: Option<(f64, f64)>| match moved {
-            None | Some((1.0, 0.0)) => Some(curve.clone()),
-            Some((factor, summand)) => {
-                let moved = Curve::number()
-                    .scaled(factor)?
-                    .with_constant(Operation::Add, summand)?;
-                curve.of(&moved)
+        let linear = match bases.first() {
+            Some(first) if bases.iter().all(|base| base == first) => parts[*first].linear.clone(),
+            _ => {
+                let places = bases.iter().enumerate();
+                let places: Vec<usize> = places.map(|(place, base)| base * count + place).collect();
+                all.select(&places).into()
             }
         };
-        let curve = |place: usize, left: &Curve| {
-            let (left_moved, right_moved) = moves[place];
-            let right = of(&right.curves[place], right_moved)?;
-            of(left, left_moved)?.with(operation, &right)
+        let units = curves.into_iter().map(|curves| Units {
+            linear: linear.clone(),
+            curves: curves.into(),
+            vector: parts[0].vector,
+        });
+        Ok(Some(units.collect()))
+    }
+
+    /// Evaluates a choice by a condition of each number.
+    fn chosen_units(&self, operands: &[&Value]) -> Result<Option<Value>, ImportError> {
+        let units: Vec<Option<Units>> = operands.iter().map(|value| self.as_units(value)).collect();
+        let all: Vec<&Units> = units.iter().flatten().collect();
+        let Some(first) = all.first() else {
+            return Ok(None);
         };
-        let moved = Units {
-            linear: if sums.iter().copied().eq(0..count) {
-                left.linear.clone()
-            } else if sums.iter().copied().eq(count..2 * count) {
-                right.linear.clone()
-            } else {
-                both.select(&sums).into()
-            },
-            curves: left.curves.clone(),
-            vector: left.vector,
+        let alike = |part: &&Units| part.curves.len() == first.curves.len() && part.vector == first.vector;
+        if !all.iter().all(alike) {
+            return Ok(None);
+        }
+        let Some(aligned) = self.of_one_sum(&all)? else {
+            return self.refuse_layer(SEVERAL_SUMS);
         };
-        self.mapped_units(&moved, curve).map(Some)
+        // Constants have a curve for each column, too.
+        let mut rest = aligned.iter();
+        let mut parts: Vec<Vec<Curve>> = Vec::with_capacity(operands.len());
+        for (value, own) in operands.iter().zip(&units) {
+            parts.push(match (own, value) {
+                (Some(_), _) => rest.next().map_or_else(Vec::new, |units| units.curves.to_vec()),
+                (None, Value::Constant(constant)) => {
+                    let numbers = self.each_unit(first, constant)?;
+                    match numbers.into_iter().map(Curve::constant).collect() {
+                        Some(curves) => curves,
+                        None => return self.refuse(" of numbers that aren't finite"),
+                    }
+                }
+                _ => return Ok(None),
+            });
+        }
+        let (Some(base), [by, one, other]) = (aligned.first(), parts.as_slice()) else {
+            return Ok(None);
+        };
+        self.mapped_units(base, |place, _| by[place].choosing(&one[place], &other[place]))
+            .map(Some)
     }
 
     /// Returns units with another function each.
@@ -381,9 +525,7 @@ impl Node<'_> {
         let mut curves: Vec<Curve> = Vec::with_capacity(count);
         for (place, own) in units.curves.iter().enumerate() {
             let Some(new) = curve(place, own) else {
-                return self.refuse_layer(
-                    "gives a function of too many steps, or one that isn't defined: the activation is too complicated to be read",
-                );
+                return self.refuse_layer(TOO_COMPLICATED);
             };
             // Equal functions are kept once.
             match curves.last() {
@@ -448,4 +590,20 @@ impl Node<'_> {
             _ => None,
         }
     }
+}
+
+/// Returns one minus a curve.
+fn opposite(curve: &Curve) -> Option<Curve> {
+    Curve::constant(1.0)?.with(Operation::Sub, curve)
+}
+
+/// Returns a curve of a number times a factor, plus a summand.
+fn moved(curve: &Curve, (factor, summand): (f64, f64)) -> Option<Curve> {
+    if (factor, summand) == (1.0, 0.0) {
+        return Some(curve.clone());
+    }
+    let number = Curve::number()
+        .scaled(factor)?
+        .with_constant(Operation::Add, summand)?;
+    curve.of(&number)
 }

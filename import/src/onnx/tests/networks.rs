@@ -135,6 +135,10 @@ fn agree(network: &FloatNetwork, answer: &Answer, scores: &[f64], elements: &Ele
             }
             return;
         }
+        Answer::Held => scores
+            .iter()
+            .map(|score| f64::from(u8::from(*score > 0.0)))
+            .collect(),
         other => panic!("{other:?}"),
     };
     let Elements::Numbers(theirs) = elements else {
@@ -304,11 +308,29 @@ fn activations_of_several_operators_are_one_function() {
             .node("Sub", &["s", "half"], "h")
     };
     let largest = |net: Net| net.node("Neg", &["z"], "n").node("Max", &["z", "n"], "h");
+    let soft_shrink = |net: Net| {
+        net.constant("high", &[], &[0.25])
+            .constant("low", &[], &[-0.25])
+            .constant("zero", &[], &[0.0])
+            .node("Greater", &["z", "high"], "g")
+            .node("Less", &["z", "low"], "l")
+            .node("Or", &["g", "l"], "o")
+            .node("Sub", &["z", "high"], "s")
+            .node("Add", &["z", "high"], "a")
+            .node("Where", &["g", "s", "a"], "w")
+            .node("Where", &["o", "w", "zero"], "h")
+    };
+    let chosen = |net: Net| {
+        net.constant("tenth", &[], &[0.1])
+            .node("Mul", &["z", "tenth"], "m")
+            .node("GreaterOrEqual", &["z", "m"], "g")
+            .node("Where", &["g", "z", "m"], "h")
+    };
     let slopes = |net: Net| {
         net.constant("slope", &[3], &[0.1, -0.2, 1.3])
             .node("PRelu", &["z", "slope"], "h")
     };
-    let all: [&dyn Fn(Net) -> Net; 9] = [
+    let all: [&dyn Fn(Net) -> Net; 11] = [
         &gelu,
         &silu,
         &softplus,
@@ -317,6 +339,8 @@ fn activations_of_several_operators_are_one_function() {
         &square,
         &centred,
         &largest,
+        &soft_shrink,
+        &chosen,
         &slopes,
     ];
     for add in all {
@@ -363,6 +387,8 @@ fn layers_may_skip_others() {
     let network = residual.agreed();
     assert_eq!(widths(&network), [4, 4]);
     assert!(network.fitted.coef[0].iter().all(|weight| *weight != 0.0));
+    assert_eq!(network.units[4].layer, 1);
+    assert!(network.units[4].features.is_empty() && network.units[4].units.len() == 4);
     // Around the activation, of what goes into the layer.
     let inputs = Net::new(3)
         .layer("x", "a", [3, 3])
@@ -440,6 +466,41 @@ fn networks_may_end_in_an_activation() {
 }
 
 #[test]
+fn several_labels_are_those_above_a_half() {
+    let net = Net::new(3)
+        .layer("x", "z", [3, 4])
+        .node("Relu", &["z"], "h")
+        .layer("h", "y", [4, 3])
+        .node("Sigmoid", &["y"], "p")
+        .with(
+            node("Binarizer", &["p"], &["l"])
+                .learning()
+                .float("threshold", 0.5),
+        )
+        .output("l")
+        .output("p");
+    assert_eq!(net.agreed().fitted.task, Some(Task::Multilabel));
+}
+
+#[test]
+fn targets_of_scikit_learn_stay_beside_each_other() {
+    let mut net = Net::new(3)
+        .constant("W", &[3, 4], &numbers(12, 1))
+        .constant("V", &[4, 2], &numbers(8, 2))
+        .constant("v", &[1, 2], &numbers(2, 3))
+        .node("MatMul", &["x", "W"], "z")
+        .node("Relu", &["z"], "h")
+        .node("MatMul", &["h", "V"], "n")
+        .node("Add", &["n", "v"], "a")
+        .node("Reshape", &["a", "shape"], "y")
+        .output("y");
+    net.0 = net.0.ints("shape", &[-1, 1]);
+    assert!(net.refusal().contains("Reshape"));
+    net.0 = net.0.by("skl2onnx");
+    assert_eq!(net.agreed().outputs.len(), 2);
+}
+
+#[test]
 fn equal_units_are_one_and_unused_ones_are_none() {
     let net = Net::new(2)
         .constant("W", &[2, 4], &[1.0, 1.0, 2.0, 0.0, -1.0, -1.0, 0.5, 0.0])
@@ -509,6 +570,20 @@ fn what_networks_do_not_have_is_refused_in_words() {
         .node("MatMul", &["h", "h"], "y")
         .output("y");
     refused(attention, "attention");
+    let split = hidden()
+        .with(node("Split", &["h"], &["s", "t"]).int("axis", 1))
+        .node("Mul", &["s", "t"], "m")
+        .layer("m", "y", [2, 1])
+        .output("y");
+    refused(split, "Split splits the numbers of a layer");
+    // Weights of a layer don't become steps of the public part.
+    let grid = hidden()
+        .node("Reshape", &["z", "shape"], "g")
+        .layer("g", "k", [4, 1])
+        .node("Relu", &["k"], "y")
+        .output("y");
+    let grid = Net(grid.0.ints("shape", &[-1, 1, 4]), grid.1);
+    refused(grid, "what a layer of the network gives");
     let convolution = hidden()
         .node("Conv", &["h", "W1"], "c")
         .layer("c", "y", [4, 1])
