@@ -323,8 +323,27 @@ mod tests {
         assert_eq!(of(&[layers[0], ("MatMul", &["h", "v"], "y")]), None);
         assert_eq!(of(&[("knn_imputer_column", &["x"], "y")]), Some(KNN_IMPUTER.name));
         assert_eq!(of(&[layers[0], ("Relu", &["h"], "y")]), Some(NETWORK.name));
+        assert_eq!(
+            of(&[("Conv", &["x"], "h"), ("Relu", &["h"], "y")]),
+            Some(LAYERS.name)
+        );
         let nearest: [(&str, &[&str], &str); 2] = [("Abs", &["x"], "d"), ("ArgMin", &["d"], "y")];
         assert_eq!(of(&nearest), Some(ISOTONIC.name));
         assert_eq!(of(&nearest[1..]), None);
+    }
+
+    #[test]
+    fn functions_between_two_linear_maps_may_be_hidden_layers() {
+        let between = |list: &[(&str, &[&str], &str)]| {
+            let nodes = nodes(list);
+            has_functions_between_maps(&nodes.iter().collect::<Vec<_>>())
+        };
+        let first: (&str, &[&str], &str) = ("MatMul", &["x", "w"], "h");
+        let last: (&str, &[&str], &str) = ("Gemm", &["s", "v"], "y");
+        assert!(between(&[first, ("Clip", &["h", "a", "b"], "s"), last]));
+        assert!(between(&[first, ("Mul", &["h", "h"], "s"), last]));
+        assert!(!between(&[first, ("Mul", &["h", "c"], "s"), last]));
+        assert!(!between(&[("Clip", &["x", "a", "b"], "s"), last]));
+        assert!(!between(&[first, ("Sigmoid", &["h"], "s")]));
     }
 }

@@ -1,4 +1,5 @@
-//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model.
+//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model, an ensemble of trees, or a
+//! network with hidden layers.
 //!
 //! The graph is run once, on symbols instead of numbers: every tensor becomes a `Value`, a
 //! function of the features. A node that a linear model can't have is refused by name, and so is an

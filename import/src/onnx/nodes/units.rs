@@ -42,7 +42,7 @@ impl Node<'_> {
         if is_standard {
             self.check_layer(operator, is_inner && self.operands.iter().any(is_score))?;
         }
-        if self.operands.iter().any(|value| matches!(value, Value::Units(_))) {
+        if self.has_units() {
             if let Some(value) = self.passed(operator)? {
                 return Ok(vec![value]);
             }
@@ -66,11 +66,15 @@ impl Node<'_> {
             Err(error @ ImportError::Unsupported { .. }) if is_standard && !as_hidden => {
                 match self.between_layers(operator, hidden)? {
                     Some(value) => Ok(vec![value]),
-                    None => Err(error),
+                    None => self.on_planted_links(hidden).ok_or(error),
                 }
             }
             results => results,
         }
+    }
+
+    fn has_units(&self) -> bool {
+        self.operands.iter().any(|value| matches!(value, Value::Units(_)))
     }
 
     /// Refuses a node in words that need no list of what linear models have.
@@ -90,11 +94,14 @@ impl Node<'_> {
                 "stands between layers of the network, where it makes each number depend on all others: only functions of one number each \
                  are served there. Softmax is served at the end; use another activation inside, such as ReLU or GELU",
             ),
-            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceL2" | "LpNormalization" if is_inner => self
-                .refuse_layer(
-                    "stands between layers of the network and reduces each record's numbers to one (as LayerNorm or attention do), which isn't \
-                     served. Use BatchNorm1d in the place of LayerNorm, or none",
-                ),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceL2" | "LpNormalization"
+                if is_inner || self.has_units() =>
+            {
+                self.refuse_layer(
+                    "reduces a layer's numbers to one for each record (as LayerNorm, pooling and attention do), which isn't served. Use \
+                     BatchNorm1d in the place of LayerNorm, or none, and a fully connected layer in the place of a sum or a mean",
+                )
+            }
             "MatMul" | "Gemm" if !constant(0) && !constant(1) => self.refuse_layer(
                 "multiplies two matrices that both depend on the record (as attention does), which isn't served: fully connected layers with \
                  constant weights and any activation are",
@@ -184,6 +191,25 @@ impl Node<'_> {
             ..*self
         };
         node.evaluated()
+    }
+
+    /// Evaluates an operator that takes probabilities, or values behind a log link, as numbers of a
+    /// layer; `None` if it can't.
+    fn on_planted_links(&self, hidden: &Hidden) -> Option<Vec<Value>> {
+        let is_link = |value: &&Value| matches!(value, Value::Scores(scores) if scores.link.is_some());
+        if !self.operands.iter().any(is_link) {
+            return None;
+        }
+        let units = |value: &&Value| match self.as_units(value) {
+            Some(units) if is_link(value) => Value::Units(units),
+            _ => (*value).clone(),
+        };
+        let operands: Vec<Value> = self.operands.iter().map(units).collect();
+        let node = Node {
+            operands: operands.iter().collect(),
+            ..*self
+        };
+        node.on_planted(hidden).ok()
     }
 
     fn planted_units(&self, units: &Units, hidden: &Hidden) -> Result<Scores, ImportError> {

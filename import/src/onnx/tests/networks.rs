@@ -463,6 +463,44 @@ fn networks_may_end_in_an_activation() {
         .node("Mul", &["s", "five"], "p")
         .output("p");
     assert_eq!(widths(&scaled.agreed()), [4, 1]);
+    // Answers of two kinds in one output are numbers.
+    let mixed = Net::new(3)
+        .layer("x", "z", [3, 4])
+        .node("Relu", &["z"], "h")
+        .layer("h", "y", [4, 1])
+        .layer("h", "q", [4, 2])
+        .node("Sigmoid", &["q"], "s")
+        .with(node("Concat", &["s", "y"], &["p"]).int("axis", 1))
+        .output("p");
+    assert_eq!(widths(&mixed.agreed()), [4, 2]);
+}
+
+/// Changed weights are fine. A panic is not.
+#[test]
+fn changed_and_cut_networks_are_read_or_refused() {
+    let net = Net::new(2)
+        .layer("x", "z", [2, 3])
+        .constant("slope", &[3], &[0.1, 0.2, 0.3])
+        .node("PRelu", &["z", "slope"], "h")
+        .node("Sigmoid", &["h"], "s")
+        .node("Mul", &["h", "s"], "m")
+        .layer("m", "y", [3, 1])
+        .output("y");
+    net.agreed();
+    let bytes = net.0.bytes();
+    for place in 0..bytes.len() {
+        for change in [0x01, 0x02, 0x80, 0xff] {
+            let mut changed = bytes.clone();
+            changed[place] ^= change;
+            let Ok(graph) = Graph::decode(&changed, Path::new("")) else {
+                continue;
+            };
+            if let Ok(Some(network)) = graph.network() {
+                let scores = network.scores(&vec![0.5; network.fitted.count()]);
+                assert_eq!(scores.len(), network.fitted.intercept.len());
+            }
+        }
+    }
 }
 
 #[test]
