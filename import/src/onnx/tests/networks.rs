@@ -7,6 +7,7 @@ use super::{
 use crate::{
     Answer, ImportError,
     layers::FloatNetwork,
+    onnx::proto::tensor_proto::DataType,
     reference::{Elements, Reference},
 };
 use blindscore_client::Cell;
@@ -90,7 +91,8 @@ impl Net {
             .collect();
         let answers = reference.run(&records).unwrap();
         for (row, answers) in rows.iter().zip(answers) {
-            let scores = network.scores(row);
+            let cells: Vec<Cell<'_>> = row.iter().copied().map(Cell::Number).collect();
+            let scores = network.scores(&encoder.encode(&cells).unwrap());
             for (answer, elements) in fitted.answers.iter().zip(answers) {
                 agree(&network, answer, &scores, &elements);
             }
@@ -504,6 +506,43 @@ fn changed_and_cut_networks_are_read_or_refused() {
 }
 
 #[test]
+fn what_stands_before_the_layers_is_public() {
+    let net = Net::new(3)
+        .node("Abs", &["x"], "a")
+        .with(node("Concat", &["x", "a"], &["c"]).int("axis", 1))
+        .layer("c", "z", [6, 4])
+        .node("Abs", &["z"], "b")
+        .node("Relu", &["b"], "h")
+        .layer("h", "y", [4, 1])
+        .output("y");
+    let network = net.agreed();
+    assert_eq!(widths(&network), [4]);
+    let steps = network.fitted.encoding.unwrap().steps;
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert_eq!(network.units[0].features.len(), 6);
+}
+
+#[test]
+fn columns_that_no_unit_reads_are_left_out() {
+    let columns = ["age", "income", "visits"];
+    let graph = columns.iter().fold(Builder::default(), |graph, name| {
+        graph.input(name, 1, DataType::Float)
+    });
+    let net = Net(graph, 0)
+        .with(node("FeatureVectorizer", &columns, &["x"]).learning())
+        .constant("W", &[3, 2], &[1.0, -1.0, 0.0, 0.0, 0.5, 0.25])
+        .node("MatMul", &["x", "W"], "z")
+        .node("Tanh", &["z"], "h")
+        .layer("h", "y", [2, 1])
+        .output("y");
+    let network = net.agreed();
+    let names = ["age", "visits"].map(str::to_owned).to_vec();
+    assert_eq!(network.fitted.features, Some(names));
+    assert_eq!(network.fitted.unused, ["income"]);
+    assert_eq!(network.units[1].features, [-1.0, 0.25]);
+}
+
+#[test]
 fn several_labels_are_those_above_a_half() {
     let net = Net::new(3)
         .layer("x", "z", [3, 4])
@@ -627,7 +666,11 @@ fn what_networks_do_not_have_is_refused_in_words() {
         .layer("c", "y", [4, 1])
         .output("y");
     refused(convolution, "fully connected layers with any activation");
-    refused(hidden().node("Sinh", &["h"], "y").output("y"), "Sinh");
+    let sinh = hidden().node("Sinh", &["h"], "y").output("y");
+    refused(
+        sinh,
+        "Sinh is not supported. Networks of fully connected layers with any activation between them are served",
+    );
     let powers = hidden()
         .constant("e", &[], &[1.5])
         .node("Pow", &["h", "e"], "p")
