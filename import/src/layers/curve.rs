@@ -25,6 +25,8 @@ enum Expression {
     Constant(f64),
     Applied(Function, Curve),
     Combined(Operation, Curve, Curve),
+    /// The second curve where the first one is positive, else the third.
+    Chosen(Curve, Curve, Curve),
 }
 
 /// A function in a curve.
@@ -193,6 +195,19 @@ impl Curve {
         combined.bounded()
     }
 
+    /// Returns `one` where this curve is positive, and `other` elsewhere; `None` as for [`Self::then`].
+    pub(crate) fn choosing(&self, one: &Self, other: &Self) -> Option<Self> {
+        if let Some(value) = self.as_constant() {
+            return Some(if value > 0.0 { one.clone() } else { other.clone() });
+        }
+        let chosen = Self {
+            root: Rc::new(Expression::Chosen(self.clone(), one.clone(), other.clone())),
+            steps: self.steps + one.steps + other.steps + 1,
+            depth: self.depth.max(one.depth).max(other.depth) + 1,
+        };
+        chosen.bounded()
+    }
+
     /// Returns an operation on the curve and a constant; `None` as for [`Self::then`].
     pub(crate) fn with_constant(&self, operation: Operation, constant: f64) -> Option<Self> {
         self.with(operation, &Self::constant(constant)?)
@@ -213,6 +228,7 @@ impl Curve {
             Expression::Constant(_) => Some(self.clone()),
             Expression::Applied(function, of) => of.of(inner)?.then(*function),
             Expression::Combined(operation, one, other) => one.of(inner)?.with(*operation, &other.of(inner)?),
+            Expression::Chosen(by, one, other) => by.of(inner)?.choosing(&one.of(inner)?, &other.of(inner)?),
         }
     }
 
@@ -249,6 +265,10 @@ impl Curve {
             Expression::Constant(value) => *value,
             Expression::Applied(function, of) => function.value(of.value(z)),
             Expression::Combined(operation, one, other) => operation.value(one.value(z), other.value(z)),
+            Expression::Chosen(by, one, other) => {
+                let chosen = if by.value(z) > 0.0 { one } else { other };
+                chosen.value(z)
+            }
         }
     }
 

@@ -9,13 +9,12 @@ use super::{
     linear::{Form, Linear},
     value::Units,
 };
+use crate::layers::Curve;
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
     rc::Rc,
 };
-
-use crate::layers::Curve;
 
 /// Most units of a graph, those included that outputs turn out not to depend on.
 const MOST_UNITS: usize = 8_192;
@@ -78,6 +77,9 @@ impl Hidden {
             let terms = slots.zip(units.linear.coef[place].iter().copied());
             let terms: Vec<(usize, f64)> = terms.filter(|term| term.1 != 0.0).collect();
             let offset = units.linear.intercept[place];
+            if !offset.is_finite() || terms.iter().any(|term| !term.1.is_finite()) {
+                return Err(" of hidden units with weights that aren't finite".into());
+            }
             let form = if terms.is_empty() || curve.as_constant().is_some() {
                 Form {
                     terms: Vec::new(),
@@ -100,7 +102,7 @@ impl Hidden {
                 }
             };
             if !form.offset.is_finite() || form.terms.iter().any(|term| !term.1.is_finite()) {
-                return Err(": a hidden unit has a value that isn't finite".into());
+                return Err(" of hidden units with constants that aren't finite".into());
             }
             forms.push(form);
         }

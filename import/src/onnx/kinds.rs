@@ -158,8 +158,7 @@ pub(super) fn of(nodes: &[&NodeProto]) -> Option<Kind> {
 /// Returns the kind that the nodes of a network with hidden layers belong to, if they show one that
 /// isn't served.
 pub(super) fn of_network(nodes: &[&NodeProto]) -> Option<Kind> {
-    let is_other = |node: &&NodeProto| OTHER_LAYERS.contains(&&*node.op_type);
-    if nodes.iter().any(|node| is_other(node)) {
+    if nodes.iter().any(|node| OTHER_LAYERS.contains(&&*node.op_type)) {
         return Some(LAYERS);
     }
     of(nodes).filter(|kind| *kind != NETWORK)
@@ -173,17 +172,21 @@ pub(super) fn is_linear_map(node: &NodeProto) -> bool {
 /// Returns whether functions stand between two linear maps that are steps of the public part, or of
 /// probabilities, in other models.
 pub(super) fn has_functions_between_maps(nodes: &[&NodeProto]) -> bool {
-    const FUNCTIONS: [&str; 10] = [
+    const FUNCTIONS: [&str; 14] = [
         "Abs",
         "Clip",
         "Exp",
+        "LayerNormalization",
         "Log",
+        "LogSoftmax",
         "Max",
         "Min",
         "Pow",
         "Reciprocal",
         "Sigmoid",
+        "Softmax",
         "Sqrt",
+        "Where",
     ];
     // Tensors after a linear map, and whether a function is between.
     let mut after: HashMap<&str, bool> = HashMap::new();
@@ -205,6 +208,12 @@ pub(super) fn has_functions_between_maps(nodes: &[&NodeProto]) -> bool {
         after.extend(node.output.iter().map(|name| (name.as_str(), result)));
     }
     false
+}
+
+/// Returns whether a function between two linear maps is one that other models than networks have only
+/// behind them.
+pub(super) fn is_usual_in_networks(node: &NodeProto) -> bool {
+    ["LayerNormalization", "ReduceMean", "Sigmoid", "Softmax"].contains(&&*node.op_type)
 }
 
 /// Returns the kind of a linear model that takes the answers of others.
@@ -314,8 +323,27 @@ mod tests {
         assert_eq!(of(&[layers[0], ("MatMul", &["h", "v"], "y")]), None);
         assert_eq!(of(&[("knn_imputer_column", &["x"], "y")]), Some(KNN_IMPUTER.name));
         assert_eq!(of(&[layers[0], ("Relu", &["h"], "y")]), Some(NETWORK.name));
+        assert_eq!(
+            of(&[("Conv", &["x"], "h"), ("Relu", &["h"], "y")]),
+            Some(LAYERS.name)
+        );
         let nearest: [(&str, &[&str], &str); 2] = [("Abs", &["x"], "d"), ("ArgMin", &["d"], "y")];
         assert_eq!(of(&nearest), Some(ISOTONIC.name));
         assert_eq!(of(&nearest[1..]), None);
+    }
+
+    #[test]
+    fn functions_between_two_linear_maps_may_be_hidden_layers() {
+        let between = |list: &[(&str, &[&str], &str)]| {
+            let nodes = nodes(list);
+            has_functions_between_maps(&nodes.iter().collect::<Vec<_>>())
+        };
+        let first: (&str, &[&str], &str) = ("MatMul", &["x", "w"], "h");
+        let last: (&str, &[&str], &str) = ("Gemm", &["s", "v"], "y");
+        assert!(between(&[first, ("Clip", &["h", "a", "b"], "s"), last]));
+        assert!(between(&[first, ("Mul", &["h", "h"], "s"), last]));
+        assert!(!between(&[first, ("Mul", &["h", "c"], "s"), last]));
+        assert!(!between(&[("Clip", &["x", "a", "b"], "s"), last]));
+        assert!(!between(&[first, ("Sigmoid", &["h"], "s")]));
     }
 }

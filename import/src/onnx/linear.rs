@@ -282,7 +282,8 @@ impl Linear {
             (&self.coef[other], self.intercept[other]),
         );
         let largest = |row: &[f64]| row.iter().fold(0.0f64, |most, weight| most.max(weight.abs()));
-        let place = one.0.iter().position(|weight| weight.abs() == largest(one.0));
+        let most = largest(one.0);
+        let place = one.0.iter().position(|weight| weight.abs() == most);
         let factor = match place {
             Some(place) if one.0[place] != 0.0 => other.0[place] / one.0[place],
             // Two constants.

@@ -1,4 +1,5 @@
-//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model.
+//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model, an ensemble of trees, or a
+//! network with hidden layers.
 //!
 //! The graph is run once, on symbols instead of numbers: every tensor becomes a `Value`, a
 //! function of the features. A node that a linear model can't have is refused by name, and so is an
@@ -214,6 +215,7 @@ impl Graph {
             work: &work,
             forests,
             hidden,
+            by_skl2onnx: self.by_skl2onnx,
             rounds_trees: self.rounds_trees,
         };
         for node in self.used_nodes(uses) {

@@ -14,15 +14,19 @@ use super::{
     proto::NodeProto,
     value::Value,
 };
-use crate::layers::{FloatNetwork, HiddenUnit};
+use crate::{
+    layers::{FloatNetwork, HiddenUnit},
+    quoted,
+};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Most hidden layers.
 const MOST_LAYERS: usize = 4;
 /// Most hidden units of a layer.
 const MOST_IN_LAYER: usize = 512;
-/// Most hidden units of a network.
+/// Most hidden units of a network, which follows from the other bounds.
 const MOST_UNITS: usize = 2_048;
+const _: () = assert!(MOST_LAYERS * MOST_IN_LAYER <= MOST_UNITS);
 
 impl Graph {
     /// Returns the network with hidden layers that the graph represents; `None` if it has no hidden
@@ -40,13 +44,15 @@ impl Graph {
         if !is_certain && (!kinds::has_functions_between_maps(&nodes) || self.read(&uses).is_ok()) {
             return Ok(None);
         }
+        let is_usual = nodes.iter().any(|node| kinds::is_usual_in_networks(node));
+        let other_kind = kinds::of_network(&nodes);
         match self.layered(&uses, inner(&nodes)) {
             Ok(network) => Ok(Some(network)),
             // Another kind of model, such as a Gaussian process, which has words of its own.
-            Err(_) if !is_certain && !nodes.iter().any(|node| node.op_type == "Sigmoid") => Ok(None),
-            Err(error) => Err(match kinds::of_network(&nodes) {
+            Err(_) if !is_certain && (other_kind.is_some() || !is_usual) => Ok(None),
+            Err(error) => Err(match other_kind {
                 Some(kind) if error.is_of_graph() => kind.found_in(&error),
-                _ => error,
+                _ => in_network(error),
             }),
         }
     }
@@ -136,6 +142,28 @@ impl Graph {
     }
 }
 
+/// Returns an error in words about networks rather than about linear models.
+fn in_network(error: ImportError) -> ImportError {
+    match error {
+        ImportError::Unsupported {
+            operator,
+            node,
+            why,
+            hint,
+        } => {
+            let node = match node.as_str() {
+                "" => String::new(),
+                node => format!(" (node {})", quoted(node)),
+            };
+            let hint = hint.map_or_else(String::new, |hint| format!(" {hint}."));
+            ImportError::Graph(format!(
+                "{operator}{node} is not supported{why}.{hint} Networks of fully connected layers with any activation between them are served"
+            ))
+        }
+        error => error,
+    }
+}
+
 /// Returns the layers and the indices of the units that outputs depend on, those of earlier layers
 /// first. `read` are the slots that outputs read.
 fn ordered(units: &[Unit], read: &[usize]) -> Result<Vec<(usize, usize)>, ImportError> {
@@ -181,12 +209,6 @@ fn ordered(units: &[Unit], read: &[usize]) -> Result<Vec<(usize, usize)>, Import
                 layer.len()
             ));
         }
-    }
-    if order.len() > MOST_UNITS {
-        return refuse(format!(
-            "the network has {} hidden units; at most {MOST_UNITS} are allowed",
-            order.len()
-        ));
     }
     Ok(order)
 }

@@ -193,7 +193,7 @@ const BETWEEN_LAYERS: &[(&str, &[Attribute])] = &[
 ];
 
 /// Default operators that networks have in addition, and that don't tell one by themselves.
-const IN_NETWORKS: &[(&str, &[Attribute])] = &[("Max", &[]), ("Min", &[])];
+const IN_NETWORKS: &[(&str, &[Attribute])] = &[("And", &[]), ("Max", &[]), ("Min", &[]), ("Or", &[])];
 
 /// Operators of `ai.onnx.ml`, with their attributes.
 const LEARNING: &[(&str, &[Attribute])] = &[

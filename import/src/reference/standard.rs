@@ -66,6 +66,8 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>], version: i64) 
         ("Floor", _) => first.map(first.kind(), f64::floor),
         ("Ceil", _) => first.map(first.kind(), f64::ceil),
         ("IsNaN", _) => first.map(DataType::Bool, |x| truth(x.is_nan())),
+        ("And", Some(second)) => compared(first, second, |a, b| a != 0.0 && b != 0.0),
+        ("Or", Some(second)) => compared(first, second, |a, b| a != 0.0 || b != 0.0),
         ("Not", _) => first.map(DataType::Bool, |x| truth(x == 0.0)),
         ("Less", Some(second)) => compared(first, second, |a, b| a < b),
         ("LessOrEqual", Some(second)) => compared(first, second, |a, b| a <= b),

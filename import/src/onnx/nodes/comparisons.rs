@@ -5,10 +5,13 @@ use crate::{
     ImportError,
     onnx::{
         column::{Column, Columns},
-        value::Value,
+        value::{Held, HeldStep, Value},
     },
 };
-use blindscore_protocol::encoding::{Side, Step};
+use blindscore_protocol::{
+    descriptor::Link,
+    encoding::{Side, Step},
+};
 
 impl Node<'_> {
     /// Tells which values are missing (MissingIndicator).
@@ -100,6 +103,18 @@ impl Node<'_> {
             && scores.names.is_some()
         {
             return self.refuse(LABELS_BY_SCORES);
+        }
+        // Labels of a classifier of several (MLPClassifier).
+        if let Value::Scores(scores) = value
+            && scores.link == Some(Link::Sigmoid)
+            && threshold == 0.5
+            && !scores.vector
+            && scores.is_whole()
+        {
+            return Ok(Value::Held(Held {
+                linear: scores.linear.clone(),
+                step: HeldStep::Held,
+            }));
         }
         let mut results = Vec::new();
         for slot in self.numbers(value)? {

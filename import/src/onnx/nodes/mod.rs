@@ -7,13 +7,16 @@ mod blocks;
 mod calibrated;
 mod casts;
 mod categories;
+mod choices;
 mod columns;
 mod comparisons;
 mod constants;
 mod decisions;
 mod forests;
 mod grid;
+mod layers;
 mod numbers;
+mod one_sum;
 mod pairs;
 mod scores;
 mod shapes;
@@ -55,6 +58,8 @@ pub(super) struct Context<'a> {
     pub(super) forests: Option<&'a Forests>,
     /// Hidden units so far, if the graph is that of a network.
     pub(super) hidden: Option<&'a Hidden>,
+    /// Whether skl2onnx wrote the file.
+    pub(super) by_skl2onnx: bool,
     /// Whether trees round numbers to single precision, whatever the file says: scikit-learn's do.
     pub(super) rounds_trees: bool,
 }

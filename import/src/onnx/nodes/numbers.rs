@@ -63,6 +63,10 @@ impl Node<'_> {
                     None => " on what decision trees give",
                 })
             }
+            // The first layer stays secret: only scikit-learn's steps before it are public.
+            Value::Scores(_) if self.context.hidden.is_some() && !self.context.by_skl2onnx => {
+                self.refuse(" on what a layer of the network gives")
+            }
             Value::Scores(scores) if scores.link.is_none() && !scores.vector && !scores.regression => {
                 let of: Slots = scores.linear.support().iter().copied().collect();
                 self.context.work.take(&[of.len(), scores.len()])?;

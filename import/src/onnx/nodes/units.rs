@@ -1,18 +1,16 @@
 //! Operators between the layers of a network: functions of each number, which together become one
 //! function of one weighted sum, until a linear map takes the results.
 
-use super::{Node, activations::leaky};
+use super::{Node, activations::leaky, choices::opposite};
 use crate::{
     ImportError,
     layers::curve::{Curve, Function, Operation},
     onnx::{
-        attributes::operator,
         constant::Constant,
         hidden::Hidden,
         linear::Linear,
         value::{Held, HeldStep, Scores, Units, Value},
     },
-    quoted,
 };
 use blindscore_protocol::descriptor::Link;
 
@@ -20,155 +18,20 @@ use blindscore_protocol::descriptor::Link;
 const MOST_UNITS: usize = 8_192;
 /// Largest whole exponent.
 const LARGEST_POWER: f64 = 16.0;
+/// Why numbers of a layer are refused that depend on different sums.
+pub(super) const SEVERAL_SUMS: &str = "combines numbers that depend on different weighted sums of the record (as gating, GLU, maxout and attention do), which \
+     isn't served: fully connected layers with any activation are, whose units are functions of one weighted sum each";
+/// Why a function is refused.
+pub(super) const TOO_COMPLICATED: &str = "gives a function of too many steps, or one that isn't defined: the activation is too complicated to be read";
 
 impl Node<'_> {
-    /// Returns the values of the outputs of a node of a network.
-    pub(super) fn layered(&self, hidden: &Hidden) -> Result<Vec<Value>, ImportError> {
-        let operator = self.node.op_type.as_str();
-        let is_standard = ["", "ai.onnx"].contains(&self.node.domain.as_str());
-        let is_inner = self.node.output.iter().any(|name| hidden.is_inner(name));
-        let is_score = |value: &&Value| {
-            matches!(
-                value,
-                Value::Scores(_) | Value::OnePlusExp(_) | Value::Held(_) | Value::Units(_)
-            )
-        };
-        if is_standard {
-            self.check_layer(operator, is_inner && self.operands.iter().any(is_score))?;
-        }
-        if self.operands.iter().any(|value| matches!(value, Value::Units(_))) {
-            if let Some(value) = self.passed(operator)? {
-                return Ok(vec![value]);
-            }
-            // At the end of a network, these are links.
-            let is_link = !is_inner && ["Sigmoid", "Exp"].contains(&operator);
-            if is_standard
-                && !is_link
-                && let Some(value) = self.between_layers(operator, hidden)?
-            {
-                return Ok(vec![value]);
-            }
-            return self.on_planted(hidden);
-        }
-        let as_hidden = is_standard && is_inner && self.operands.iter().any(is_score);
-        if as_hidden && let Some(value) = self.between_layers(operator, hidden)? {
-            return Ok(vec![value]);
-        }
-        // What stands before the layers is public, and what stands behind them says what the answers
-        // are. Anything else is part of the last layer.
-        match self.evaluated() {
-            Err(error @ ImportError::Unsupported { .. }) if is_standard && !as_hidden => {
-                match self.between_layers(operator, hidden)? {
-                    Some(value) => Ok(vec![value]),
-                    None => Err(error),
-                }
-            }
-            results => results,
-        }
-    }
-
-    /// Refuses a node in words that need no list of what linear models have.
-    fn refuse_layer<T>(&self, why: &str) -> Result<T, ImportError> {
-        let name = match self.node.name.as_str() {
-            "" => String::new(),
-            name => format!(" (node {})", quoted(name)),
-        };
-        Err(ImportError::Graph(format!("{}{name} {why}", operator(self.node))))
-    }
-
-    /// Refuses what mixes the numbers of a layer in another way than by constant weights.
-    fn check_layer(&self, operator: &str, is_inner: bool) -> Result<(), ImportError> {
-        let constant = |place: usize| matches!(self.operands.get(place), Some(Value::Constant(_)));
-        match operator {
-            "Softmax" | "LogSoftmax" if is_inner => self.refuse_layer(
-                "stands between layers of the network, where it makes each number depend on all others: only functions of one number each \
-                 are served there. Softmax is served at the end; use another activation inside, such as ReLU or GELU",
-            ),
-            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceL2" | "LpNormalization" if is_inner => self
-                .refuse_layer(
-                    "stands between layers of the network and reduces each record's numbers to one (as LayerNorm or attention do), which isn't \
-                     served. Use BatchNorm1d in the place of LayerNorm, or none",
-                ),
-            "MatMul" | "Gemm" if !constant(0) && !constant(1) => self.refuse_layer(
-                "multiplies two matrices that both depend on the record (as attention does), which isn't served: fully connected layers with \
-                 constant weights and any activation are",
-            ),
-            "Gather"
-                if constant(0)
-                    && matches!(self.operands.get(1), Some(Value::Features(_) | Value::Block(_))) =>
-            {
-                self.refuse_layer(
-                    "looks up rows of a table (an embedding), which isn't served: encode categories as columns of 0 and 1 (one-hot), for which a \
-                     fully connected layer is the same",
-                )
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Evaluates an operator that keeps the numbers of hidden units; `None` if it isn't one.
-    fn passed(&self, operator: &str) -> Result<Option<Value>, ImportError> {
-        const PASSING: [&str; 8] = [
-            "Cast",
-            "CastLike",
-            "Dropout",
-            "Flatten",
-            "Identity",
-            "Reshape",
-            "Squeeze",
-            "Unsqueeze",
-        ];
-        let (Some(Value::Units(units)), true) = (self.operands.first(), PASSING.contains(&operator)) else {
-            return Ok(None);
-        };
-        let sums = Value::Scores(Scores {
-            vector: units.vector,
-            ..Scores::raw(units.linear.clone())
-        });
-        let mut operands = self.operands.clone();
-        operands[0] = &sums;
-        let passed = Node { operands, ..*self }.evaluated()?;
-        match passed.as_slice() {
-            [Value::Scores(scores)] if scores.linear == units.linear => Ok(Some(Value::Units(Units {
-                vector: scores.vector,
-                ..units.clone()
-            }))),
-            _ => Ok(None),
-        }
-    }
-
-    /// Evaluates an operator for which each hidden unit is a feature of its own.
-    fn on_planted(&self, hidden: &Hidden) -> Result<Vec<Value>, ImportError> {
-        let planted: Vec<Value> = self
-            .operands
-            .iter()
-            .map(|value| match value {
-                Value::Units(units) => Ok(Value::Scores(self.planted_units(units, hidden)?)),
-                other => Ok((*other).clone()),
-            })
-            .collect::<Result<_, ImportError>>()?;
-        let node = Node {
-            operands: planted.iter().collect(),
-            ..*self
-        };
-        node.evaluated()
-    }
-
-    fn planted_units(&self, units: &Units, hidden: &Hidden) -> Result<Scores, ImportError> {
-        let width = units.curves.len();
-        self.check_weights(width, width)?;
-        match hidden.plant(units) {
-            Ok(linear) => Ok(Scores {
-                vector: units.vector,
-                ..Scores::raw(linear)
-            }),
-            Err(why) => self.refuse(why),
-        }
-    }
-
     /// Evaluates an operator on each number of hidden units, or of scores that become such; `None` if
     /// it isn't one.
-    fn between_layers(&self, operator: &str, hidden: &Hidden) -> Result<Option<Value>, ImportError> {
+    pub(super) fn between_layers(
+        &self,
+        operator: &str,
+        hidden: &Hidden,
+    ) -> Result<Option<Value>, ImportError> {
         if let Some(curve) = self.activation(operator)? {
             let Some(units) = self.operands.first().and_then(|value| self.as_units(value)) else {
                 return Ok(None);
@@ -179,6 +42,26 @@ impl Node<'_> {
             return self.mapped_units(&units, |_, own| curve.of(own)).map(Some);
         }
         let operation = match operator {
+            "Where" if self.operands.len() == 3 => return self.chosen_units(&self.operands),
+            "Cast" if self.casts_to_truth(operator) => {
+                let Some(Value::Units(units)) = self.operands.first() else {
+                    return Ok(None);
+                };
+                let truth = |_: usize, own: &Curve| own.then(Function::Abs)?.then(Function::Positive);
+                return self.mapped_units(units, truth).map(Some);
+            }
+            "Not" => {
+                let Some(Value::Units(units)) = self.operands.first() else {
+                    return Ok(None);
+                };
+                return self.mapped_units(units, |_, own| opposite(own)).map(Some);
+            }
+            "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
+                return self.compared_units(operator, hidden);
+            }
+            // Of 0 and 1.
+            "And" => Operation::Min,
+            "Or" => Operation::Max,
             "Add" => Operation::Add,
             "Sub" => Operation::Sub,
             "Mul" => Operation::Mul,
@@ -264,7 +147,7 @@ impl Node<'_> {
     }
 
     /// Evaluates an operation on two lists of units, element by element.
-    fn both_units(
+    pub(super) fn both_units(
         &self,
         operation: Operation,
         left: &Units,
@@ -280,19 +163,13 @@ impl Node<'_> {
         }
         let adds = matches!(operation, Operation::Add | Operation::Sub);
         let sums_only = left.are_sums() && right.are_sums();
-        if !(adds && sums_only) {
-            let support = left.linear.support().len() + right.linear.support().len();
-            self.check_weights(2 * count, support)?;
-            self.context.work.take(&[count, support + 8])?;
-            if let Some(units) = self.of_one_sum(operation, left, right)? {
-                return Ok(units);
-            }
+        if !(adds && sums_only)
+            && let Some([left, right]) = self.of_one_sum(&[left, right])?.as_deref()
+        {
+            return self.mapped_units(left, |place, own| own.with(operation, &right.curves[place]));
         }
         if !adds {
-            return self.refuse_layer(
-                "combines numbers that depend on different weighted sums of the record (as gating, GLU, maxout and attention do), which \
-                 isn't served: fully connected layers with any activation are, whose units are functions of one weighted sum each",
-            );
+            return self.refuse_layer(SEVERAL_SUMS);
         }
         let left = self.planted_units(left, hidden)?;
         let right = self.planted_units(right, hidden)?;
@@ -309,65 +186,8 @@ impl Node<'_> {
         }))
     }
 
-    /// Returns the results of an operation as functions of one weighted sum each; `None` if some
-    /// depend on two.
-    fn of_one_sum(
-        &self,
-        operation: Operation,
-        left: &Units,
-        right: &Units,
-    ) -> Result<Option<Value>, ImportError> {
-        let count = left.curves.len();
-        let both = Linear::stacked(&[&left.linear, &right.linear]);
-        // The sums themselves rather than those that were scaled before a function.
-        let prefers_right = right.are_sums() && !left.are_sums();
-        let mut sums = Vec::with_capacity(count);
-        let mut moves = Vec::with_capacity(count);
-        for place in 0..count {
-            let (one, other) = (place, count + place);
-            let to_right = || both.relation(one, other).map(|moved| (one, None, Some(moved)));
-            let to_left = || both.relation(other, one).map(|moved| (other, Some(moved), None));
-            let found = if prefers_right {
-                to_left().or_else(to_right)
-            } else {
-                to_right().or_else(to_left)
-            };
-            let Some((sum, left_moved, right_moved)) = found else {
-                return Ok(None);
-            };
-            sums.push(sum);
-            moves.push((left_moved, right_moved));
-        }
-        let of = |curve: &Curve, moved: Option<(f64, f64)>| match moved {
-            None | Some((1.0, 0.0)) => Some(curve.clone()),
-            Some((factor, summand)) => {
-                let moved = Curve::number()
-                    .scaled(factor)?
-                    .with_constant(Operation::Add, summand)?;
-                curve.of(&moved)
-            }
-        };
-        let curve = |place: usize, left: &Curve| {
-            let (left_moved, right_moved) = moves[place];
-            let right = of(&right.curves[place], right_moved)?;
-            of(left, left_moved)?.with(operation, &right)
-        };
-        let moved = Units {
-            linear: if sums.iter().copied().eq(0..count) {
-                left.linear.clone()
-            } else if sums.iter().copied().eq(count..2 * count) {
-                right.linear.clone()
-            } else {
-                both.select(&sums).into()
-            },
-            curves: left.curves.clone(),
-            vector: left.vector,
-        };
-        self.mapped_units(&moved, curve).map(Some)
-    }
-
     /// Returns units with another function each.
-    fn mapped_units(
+    pub(super) fn mapped_units(
         &self,
         units: &Units,
         curve: impl Fn(usize, &Curve) -> Option<Curve>,
@@ -381,9 +201,7 @@ impl Node<'_> {
         let mut curves: Vec<Curve> = Vec::with_capacity(count);
         for (place, own) in units.curves.iter().enumerate() {
             let Some(new) = curve(place, own) else {
-                return self.refuse_layer(
-                    "gives a function of too many steps, or one that isn't defined: the activation is too complicated to be read",
-                );
+                return self.refuse_layer(TOO_COMPLICATED);
             };
             // Equal functions are kept once.
             match curves.last() {
@@ -398,7 +216,7 @@ impl Node<'_> {
     }
 
     /// Returns one number of a constant per unit.
-    fn each_unit(&self, units: &Units, constant: &Constant) -> Result<Vec<f64>, ImportError> {
+    pub(super) fn each_unit(&self, units: &Units, constant: &Constant) -> Result<Vec<f64>, ImportError> {
         let count = units.curves.len();
         match constant
             .broadcast(count)
@@ -413,7 +231,7 @@ impl Node<'_> {
     }
 
     /// Returns a value as units; `None` if it can't be such.
-    fn as_units(&self, value: &Value) -> Option<Units> {
+    pub(super) fn as_units(&self, value: &Value) -> Option<Units> {
         let sigmoid = Curve::number().then(Function::Sigmoid)?;
         let of = |scores: &Scores, curve: &Curve| {
             scores

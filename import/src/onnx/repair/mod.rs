@@ -3,6 +3,7 @@
 mod machines;
 mod rest;
 mod selection;
+mod targets;
 mod zeros;
 
 use super::{inputs::is_column, repair_votes};
@@ -60,6 +61,9 @@ pub(super) fn mend(graph: &mut GraphProto) -> Vec<&'static str> {
     }
     if rest::mend(graph) {
         changes.push("OneVsRestClassifier of a classifier without probabilities, whose scores skl2onnx takes for probabilities");
+    }
+    if targets::mend(graph) {
+        changes.push("the targets of an MLPRegressor, which skl2onnx puts one below the other");
     }
     if mend_sublinear(graph) {
         changes.push("sublinear_tf, for which skl2onnx writes ln(1 + n) where scikit-learn has 1 + ln(n)");

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     Answer, ImportError,
     layers::FloatNetwork,
+    onnx::proto::tensor_proto::DataType,
     reference::{Elements, Reference},
 };
 use blindscore_client::Cell;
@@ -90,7 +91,8 @@ impl Net {
             .collect();
         let answers = reference.run(&records).unwrap();
         for (row, answers) in rows.iter().zip(answers) {
-            let scores = network.scores(row);
+            let cells: Vec<Cell<'_>> = row.iter().copied().map(Cell::Number).collect();
+            let scores = network.scores(&encoder.encode(&cells).unwrap());
             for (answer, elements) in fitted.answers.iter().zip(answers) {
                 agree(&network, answer, &scores, &elements);
             }
@@ -135,6 +137,10 @@ fn agree(network: &FloatNetwork, answer: &Answer, scores: &[f64], elements: &Ele
             }
             return;
         }
+        Answer::Held => scores
+            .iter()
+            .map(|score| f64::from(u8::from(*score > 0.0)))
+            .collect(),
         other => panic!("{other:?}"),
     };
     let Elements::Numbers(theirs) = elements else {
@@ -304,11 +310,29 @@ fn activations_of_several_operators_are_one_function() {
             .node("Sub", &["s", "half"], "h")
     };
     let largest = |net: Net| net.node("Neg", &["z"], "n").node("Max", &["z", "n"], "h");
+    let soft_shrink = |net: Net| {
+        net.constant("high", &[], &[0.25])
+            .constant("low", &[], &[-0.25])
+            .constant("zero", &[], &[0.0])
+            .node("Greater", &["z", "high"], "g")
+            .node("Less", &["z", "low"], "l")
+            .node("Or", &["g", "l"], "o")
+            .node("Sub", &["z", "high"], "s")
+            .node("Add", &["z", "high"], "a")
+            .node("Where", &["g", "s", "a"], "w")
+            .node("Where", &["o", "w", "zero"], "h")
+    };
+    let chosen = |net: Net| {
+        net.constant("tenth", &[], &[0.1])
+            .node("Mul", &["z", "tenth"], "m")
+            .node("GreaterOrEqual", &["z", "m"], "g")
+            .node("Where", &["g", "z", "m"], "h")
+    };
     let slopes = |net: Net| {
         net.constant("slope", &[3], &[0.1, -0.2, 1.3])
             .node("PRelu", &["z", "slope"], "h")
     };
-    let all: [&dyn Fn(Net) -> Net; 9] = [
+    let all: [&dyn Fn(Net) -> Net; 11] = [
         &gelu,
         &silu,
         &softplus,
@@ -317,6 +341,8 @@ fn activations_of_several_operators_are_one_function() {
         &square,
         &centred,
         &largest,
+        &soft_shrink,
+        &chosen,
         &slopes,
     ];
     for add in all {
@@ -363,6 +389,8 @@ fn layers_may_skip_others() {
     let network = residual.agreed();
     assert_eq!(widths(&network), [4, 4]);
     assert!(network.fitted.coef[0].iter().all(|weight| *weight != 0.0));
+    assert_eq!(network.units[4].layer, 1);
+    assert!(network.units[4].features.is_empty() && network.units[4].units.len() == 4);
     // Around the activation, of what goes into the layer.
     let inputs = Net::new(3)
         .layer("x", "a", [3, 3])
@@ -437,6 +465,116 @@ fn networks_may_end_in_an_activation() {
         .node("Mul", &["s", "five"], "p")
         .output("p");
     assert_eq!(widths(&scaled.agreed()), [4, 1]);
+    // Answers of two kinds in one output are numbers.
+    let mixed = Net::new(3)
+        .layer("x", "z", [3, 4])
+        .node("Relu", &["z"], "h")
+        .layer("h", "y", [4, 1])
+        .layer("h", "q", [4, 2])
+        .node("Sigmoid", &["q"], "s")
+        .with(node("Concat", &["s", "y"], &["p"]).int("axis", 1))
+        .output("p");
+    assert_eq!(widths(&mixed.agreed()), [4, 2]);
+}
+
+/// Changed weights are fine. A panic is not.
+#[test]
+fn changed_and_cut_networks_are_read_or_refused() {
+    let net = Net::new(2)
+        .layer("x", "z", [2, 3])
+        .constant("slope", &[3], &[0.1, 0.2, 0.3])
+        .node("PRelu", &["z", "slope"], "h")
+        .node("Sigmoid", &["h"], "s")
+        .node("Mul", &["h", "s"], "m")
+        .layer("m", "y", [3, 1])
+        .output("y");
+    net.agreed();
+    let bytes = net.0.bytes();
+    for place in 0..bytes.len() {
+        for change in [0x01, 0x02, 0x80, 0xff] {
+            let mut changed = bytes.clone();
+            changed[place] ^= change;
+            let Ok(graph) = Graph::decode(&changed, Path::new("")) else {
+                continue;
+            };
+            if let Ok(Some(network)) = graph.network() {
+                let scores = network.scores(&vec![0.5; network.fitted.count()]);
+                assert_eq!(scores.len(), network.fitted.intercept.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stands_before_the_layers_is_public() {
+    let net = Net::new(3)
+        .node("Abs", &["x"], "a")
+        .with(node("Concat", &["x", "a"], &["c"]).int("axis", 1))
+        .layer("c", "z", [6, 4])
+        .node("Abs", &["z"], "b")
+        .node("Relu", &["b"], "h")
+        .layer("h", "y", [4, 1])
+        .output("y");
+    let network = net.agreed();
+    assert_eq!(widths(&network), [4]);
+    let steps = network.fitted.encoding.unwrap().steps;
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert_eq!(network.units[0].features.len(), 6);
+}
+
+#[test]
+fn columns_that_no_unit_reads_are_left_out() {
+    let columns = ["age", "income", "visits"];
+    let graph = columns.iter().fold(Builder::default(), |graph, name| {
+        graph.input(name, 1, DataType::Float)
+    });
+    let net = Net(graph, 0)
+        .with(node("FeatureVectorizer", &columns, &["x"]).learning())
+        .constant("W", &[3, 2], &[1.0, -1.0, 0.0, 0.0, 0.5, 0.25])
+        .node("MatMul", &["x", "W"], "z")
+        .node("Tanh", &["z"], "h")
+        .layer("h", "y", [2, 1])
+        .output("y");
+    let network = net.agreed();
+    let names = ["age", "visits"].map(str::to_owned).to_vec();
+    assert_eq!(network.fitted.features, Some(names));
+    assert_eq!(network.fitted.unused, ["income"]);
+    assert_eq!(network.units[1].features, [-1.0, 0.25]);
+}
+
+#[test]
+fn several_labels_are_those_above_a_half() {
+    let net = Net::new(3)
+        .layer("x", "z", [3, 4])
+        .node("Relu", &["z"], "h")
+        .layer("h", "y", [4, 3])
+        .node("Sigmoid", &["y"], "p")
+        .with(
+            node("Binarizer", &["p"], &["l"])
+                .learning()
+                .float("threshold", 0.5),
+        )
+        .output("l")
+        .output("p");
+    assert_eq!(net.agreed().fitted.task, Some(Task::Multilabel));
+}
+
+#[test]
+fn targets_of_scikit_learn_stay_beside_each_other() {
+    let mut net = Net::new(3)
+        .constant("W", &[3, 4], &numbers(12, 1))
+        .constant("V", &[4, 2], &numbers(8, 2))
+        .constant("v", &[1, 2], &numbers(2, 3))
+        .node("MatMul", &["x", "W"], "z")
+        .node("Relu", &["z"], "h")
+        .node("MatMul", &["h", "V"], "n")
+        .node("Add", &["n", "v"], "a")
+        .node("Reshape", &["a", "shape"], "y")
+        .output("y");
+    net.0 = net.0.ints("shape", &[-1, 1]);
+    assert!(net.refusal().contains("Reshape"));
+    net.0 = net.0.by("skl2onnx");
+    assert_eq!(net.agreed().outputs.len(), 2);
 }
 
 #[test]
@@ -509,12 +647,30 @@ fn what_networks_do_not_have_is_refused_in_words() {
         .node("MatMul", &["h", "h"], "y")
         .output("y");
     refused(attention, "attention");
+    let split = hidden()
+        .with(node("Split", &["h"], &["s", "t"]).int("axis", 1))
+        .node("Mul", &["s", "t"], "m")
+        .layer("m", "y", [2, 1])
+        .output("y");
+    refused(split, "Split splits the numbers of a layer");
+    // Weights of a layer don't become steps of the public part.
+    let grid = hidden()
+        .node("Reshape", &["z", "shape"], "g")
+        .layer("g", "k", [4, 1])
+        .node("Relu", &["k"], "y")
+        .output("y");
+    let grid = Net(grid.0.ints("shape", &[-1, 1, 4]), grid.1);
+    refused(grid, "what a layer of the network gives");
     let convolution = hidden()
         .node("Conv", &["h", "W1"], "c")
         .layer("c", "y", [4, 1])
         .output("y");
     refused(convolution, "fully connected layers with any activation");
-    refused(hidden().node("Sinh", &["h"], "y").output("y"), "Sinh");
+    let sinh = hidden().node("Sinh", &["h"], "y").output("y");
+    refused(
+        sinh,
+        "Sinh is not supported. Networks of fully connected layers with any activation between them are served",
+    );
     let powers = hidden()
         .constant("e", &[], &[1.5])
         .node("Pow", &["h", "e"], "p")
