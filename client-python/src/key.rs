@@ -159,7 +159,7 @@ impl SecretKey {
             let format = self.model.parameters().response_format();
             let answered = match query {
                 Some(query) => QueryId::of(query)?,
-                None => Response::from_blob(response, format, self.model.outputs.len())?.query,
+                None => Response::from_blob(response, format, self.model.sent_scores())?.query,
             };
             if query.is_none() && !inner.sent.contains(&answered) {
                 return Err(blindscore_client::ClientError::WrongQuery);

@@ -244,6 +244,7 @@ fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
+        fine: None,
         sizes: Sizes::of(set, FEATURES, OUTPUTS),
         score_error: 0.0,
         accuracy: None,

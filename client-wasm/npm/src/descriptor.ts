@@ -52,6 +52,11 @@ export interface ModelDescriptor {
   input_step: number;
   /** One entry per score: its name, and how a decrypted number becomes a score. */
   outputs: { label: string; offset: number; half_range: number }[];
+  /**
+   * Factor of precision, if a response has every score twice: once as `outputs` says, and once with a
+   * half range `fine` times smaller.
+   */
+  fine?: number;
   /** Purpose of the scores: one of several classes, labels that each hold or not, or values. */
   task: "classification" | "multilabel" | "regression";
   /**

@@ -57,9 +57,9 @@ pub struct IntegerLayers {
     pub input_step: u64,
     /// Units, those of earlier layers first.
     pub units: Vec<IntegerUnit>,
-    /// For each output, one weight per unit.
+    /// For each score that is sent, one weight per unit.
     pub outputs: Vec<Vec<i32>>,
-    /// For each output, the summand of its phase.
+    /// For each score that is sent, the summand of its phase.
     pub biases: Vec<u64>,
 }
 

@@ -7,8 +7,9 @@
 use crate::network::{LweCiphertext, extracted};
 use blindscore_protocol::params::{MODULUS_BITS, NetworkParams};
 
-/// Coefficients of a window. A wider one would smooth tables by more than their input's noise does.
-pub const WINDOW: usize = 16;
+/// Coefficients of a window. Wider ones have little less noise for the same weight, because a part of it is
+/// shared, and divide weights less finely.
+pub const WINDOW: usize = 4;
 /// Coefficients before the middle of a window.
 const BEFORE: usize = WINDOW / 2;
 /// Bits kept of a read's coefficients: rounding to them is far below the noise.
@@ -103,7 +104,7 @@ mod tests {
         };
         for (place, sum) in windows(&polynomial).into_iter().enumerate() {
             let place = place as i64;
-            let expected = (place - 8..place + 8).fold(0u64, |sum, index| sum.wrapping_add(at(index)));
+            let expected = (place - 2..place + 2).fold(0u64, |sum, index| sum.wrapping_add(at(index)));
             assert_eq!(sum, expected, "{place}");
         }
     }

@@ -7,13 +7,13 @@
 //! - `offset` `[units]`: summands of the phases, in parts of the torus, in double precision;
 //! - `repeats` `[units]`: numbers of rotations, among which weights are divided;
 //! - `table` `[units, N]`: functions on half of the torus, in 2^-32 of the torus;
-//! - `out` `[scores, units]`: weights of the scores;
-//! - `bias` `[scores]`: summands of the scores' phases, like `offset`;
+//! - `out` `[2 * scores, units]`: weights of the scores, and then of the same scores `fine` times finer;
+//! - `bias` `[2 * scores]`: summands of the scores' phases, like `offset`;
 //! - `base` and `scale` `[scores]`, in double precision: a score is `base + scale * phase`, with the
 //!   phase in parts of the torus.
 //!
 //! Metadata: as for linear models, and `input_step`, the torus element of one unit of a weighted
-//! feature, and `score_error`, the standard deviation of a score.
+//! feature, `score_error`, the standard deviation of a score, and `fine`.
 
 use super::{
     Model, ModelError, Plain, Salt,
@@ -70,6 +70,8 @@ pub struct LayersModel {
     pub bases: Vec<f64>,
     /// Factor of each score's phase, in parts of the torus.
     pub scales: Vec<f64>,
+    /// How many times finer the second half of the network's scores are.
+    pub fine: u32,
     /// Standard deviation of a score.
     pub score_error: f64,
 }
@@ -112,11 +114,12 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
                 half_range: scale / 2.0,
             })
             .collect(),
+        fine: Some(model.fine),
         task: model.task,
         classes: model.classes.clone(),
         link: model.link,
         members: Vec::new(),
-        sizes: Sizes::of(&set, network.features, model.bases.len()),
+        sizes: Sizes::of(&set, network.features, network.outputs.len()),
         score_error: two_digits_up(model.score_error),
         accuracy: model.accuracy,
         batch,
@@ -127,6 +130,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         network: Box::new(model.network),
         bases: model.bases,
         scales: model.scales,
+        fine: f64::from(model.fine),
     };
     Ok(Model::new(described, Engine::Layers(Box::new(engine)), plain))
 }
@@ -145,7 +149,10 @@ impl LayersModel {
         let tensors = tensors(file)?;
         let metadata = Metadata::read(file)?;
         let network = read(&tensors, &metadata)?;
-        let scores = network.outputs.len();
+        if !network.outputs.len().is_multiple_of(2) {
+            return Err(ModelError::field("out", "has no weights for the finer scores"));
+        }
+        let scores = network.outputs.len() / 2;
         let (link, classes) = (metadata.link()?, metadata.classes()?);
         let positive = |name: &'static str, value: f64| {
             if value > 0.0 && value.is_finite() {
@@ -172,6 +179,7 @@ impl LayersModel {
             accuracy: metadata.accuracy()?,
             bases: vector(&tensors, "base", scores)?,
             scales,
+            fine: metadata.number("fine")?,
             score_error: positive("score_error", metadata.number("score_error")?)?,
             network,
         })
@@ -252,6 +260,7 @@ impl LayersModel {
         entries.extend(inputs_entries(&self.inputs));
         entries.push(("input_step", network.input_step.to_string()));
         entries.push(("score_error", self.score_error.to_string()));
+        entries.push(("fine", self.fine.to_string()));
         let entries = entries.into_iter().map(|(name, value)| (name.to_owned(), value));
         Ok(safetensors::serialize(tensors, Some(entries.collect()))?)
     }
@@ -304,10 +313,10 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerLayers,
         }
     };
     let (shape, out) = integers(tensors, "out")?;
-    if shape.len() != 2 || shape[1] != units || !OUTPUTS.contains(&shape[0]) {
+    if shape.len() != 2 || shape[1] != units || !OUTPUTS.contains(&(shape[0] / 2)) {
         return Err(ModelError::field(
             "out",
-            format!("has shape {shape:?}, not [scores, {units}]"),
+            format!("has shape {shape:?}, not [2 * scores, {units}]"),
         ));
     }
     let elements = |name: &'static str, count: usize| -> Result<Vec<u64>, ModelError> {

@@ -81,6 +81,8 @@ pub enum Plain {
         bases: Vec<f64>,
         /// Factor of each score's phase, in parts of the torus.
         scales: Vec<f64>,
+        /// How many times finer the second half of the network's scores are.
+        fine: f64,
     },
     /// An ensemble of trees.
     Forest {
@@ -173,11 +175,16 @@ impl Model {
         match &self.scoring.plain {
             Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
             Plain::Forest { forest, .. } => vec![self.described.score_error; forest.bases().len()],
-            Plain::Layers { network, scales, .. } => {
+            Plain::Layers {
+                network,
+                scales,
+                fine,
+                ..
+            } => {
                 let variances = network.spread(&LAYERS, &self.levels(features));
-                let scaled = variances.iter().zip(scales);
-                scaled
-                    .map(|(variance, scale)| scale * (variance + layers::rest()).sqrt())
+                let finer = variances[scales.len()..].iter().zip(scales);
+                finer
+                    .map(|(variance, scale)| scale / fine * (variance + layers::rest()).sqrt())
                     .collect()
             }
             Plain::Network { network, logit_scale } => {
@@ -207,11 +214,12 @@ impl Model {
                 network,
                 bases,
                 scales,
+                fine,
             } => {
                 let phases = network.scores(&self.levels(features));
-                let scaled = phases.iter().zip(bases.iter().zip(scales));
-                scaled
-                    .map(|(phase, (base, scale))| base + scale * phase)
+                let finer = phases[bases.len()..].iter().zip(bases.iter().zip(scales));
+                finer
+                    .map(|(phase, (base, scale))| base + scale / fine * phase)
                     .collect()
             }
             Plain::Network { network, logit_scale } => network

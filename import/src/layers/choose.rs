@@ -2,7 +2,7 @@
 
 use super::{
     FloatNetwork,
-    integers::{Rounded, rounded},
+    integers::{Rounded, Rounder},
     rewrite::Rewritten,
 };
 use blindscore_engine::{
@@ -13,6 +13,8 @@ use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
 
 /// Most rows that a network is fitted to.
 pub(crate) const FIT_ROWS: usize = 2_000;
+/// Factors of the finer scores that are tried.
+const FINE: [u32; 7] = [2, 4, 8, 16, 32, 64, 128];
 /// Rows on which errors are predicted.
 const JUDGED_ROWS: usize = 60;
 /// Blind rotations up to which units are rotated several times, unless there are more units.
@@ -25,6 +27,8 @@ pub(crate) struct Chosen {
     pub(crate) noise: Vec<f64>,
     /// For each score, the difference from the fitted network without noise, likewise.
     pub(crate) rounding: Vec<f64>,
+    /// Whether the scores always tell which of the finer ones is meant, by seven standard deviations.
+    apart: bool,
 }
 
 impl Chosen {
@@ -51,7 +55,9 @@ pub(crate) fn choose(
     let mut best: Option<(f64, Chosen)> = None;
     for last in [true, false] {
         let rewritten = Rewritten::of(network, rows, last)?;
-        let chosen = repeated(network, &rewritten, inputs, rows, wanted, most);
+        let Some(chosen) = repeated(network, &rewritten, inputs, rows, wanted, most) else {
+            continue;
+        };
         let errors = chosen.errors();
         let worst = errors
             .iter()
@@ -68,28 +74,36 @@ pub(crate) fn choose(
 
 /// Chooses the numbers of rotations: each further one goes to the unit where it makes the errors
 /// smallest.
-pub(crate) fn repeated(
+fn repeated(
     network: &FloatNetwork,
     rewritten: &Rewritten,
     inputs: &Inputs,
     rows: &[&[f64]],
     wanted: &[f64],
     most: usize,
-) -> Chosen {
+) -> Option<Chosen> {
     let units = rewritten.units.len();
-    let once = rounded(rewritten, &vec![1; units], inputs, rows);
+    let rounder = Rounder::new(rewritten, inputs, rows);
     let judged = judged_rows(rows);
-    let first = judge(network, once, inputs, &judged);
-    let costs = costs(&first.rounded, inputs, &judged, wanted);
     let total = |chosen: &Chosen| {
         let relative = chosen.errors().into_iter().zip(wanted);
         relative
             .map(|(error, wanted)| (error / wanted).powi(2))
             .fold(0.0, f64::max)
     };
+    let finest = |repeats: &[usize]| {
+        let tried = FINE.into_iter().filter_map(|fine| {
+            let chosen = judge(network, rounder.rounded(repeats, fine), inputs, &judged);
+            // The least is always possible.
+            (chosen.apart || fine == FINE[0]).then_some(chosen)
+        });
+        tried.min_by(|one, other| total(one).total_cmp(&total(other)))
+    };
+    let first = finest(&vec![1; units])?;
+    let costs = costs(&first.rounded, inputs, &judged, wanted);
     let start = total(&first);
     if start <= 1.0 || most <= units {
-        return first;
+        return Some(first);
     }
     let mut repeats = vec![1usize; units];
     let mut left = costs.iter().sum::<f64>();
@@ -113,12 +127,7 @@ pub(crate) fn repeated(
             break;
         }
     }
-    judge(
-        network,
-        rounded(rewritten, &repeats, inputs, rows),
-        inputs,
-        &judged,
-    )
+    finest(&repeats)
 }
 
 /// Returns some of the rows, spread over them.
@@ -136,15 +145,22 @@ fn judge(network: &FloatNetwork, rounded: Rounded, inputs: &Inputs, rows: &[&[f6
     let scores = rounded.bases.len();
     let (mut noise, mut rounding) = (vec![0.0; scores], vec![0.0; scores]);
     let rest = NetworkNoise::score(&LAYERS, 0.0);
+    let fine = f64::from(rounded.fine);
+    let mut apart = true;
     for row in rows {
         let levels = levels(inputs, row);
         let variances = rounded.network.spread(&LAYERS, &levels);
         let phases = rounded.network.scores(&levels);
         for (score, fitted) in network.scores(row).into_iter().enumerate() {
-            let scale = rounded.scales[score];
-            let served = rounded.bases[score] + scale * phases[score];
-            noise[score] += scale * scale * (variances[score] + rest);
+            let scale = rounded.scales[score] / fine;
+            let (coarse, finer) = (score, scores + score);
+            let served = rounded.bases[score] + scale * phases[finer];
+            noise[score] += scale * scale * (variances[finer] + rest);
             rounding[score] += (served - fitted).powi(2);
+            // Noise of the phases of units is in both, but to be on the safe side.
+            let deviation = (variances[coarse] + rest + (variances[finer] + rest) / (fine * fine)).sqrt();
+            let between = (phases[coarse] - phases[finer] / fine).abs();
+            apart &= between + 7.0 * deviation < 0.5 / fine;
         }
     }
     let root = |sums: Vec<f64>| {
@@ -155,6 +171,7 @@ fn judge(network: &FloatNetwork, rounded: Rounded, inputs: &Inputs, rows: &[&[f6
     Chosen {
         noise: root(noise),
         rounding: root(rounding),
+        apart,
         rounded,
     }
 }
@@ -166,7 +183,9 @@ fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) ->
     let mut costs = vec![0.0; rounded.network.units.len()];
     for row in rows {
         let gradients = rounded.network.gradients(&LAYERS, &levels(inputs, row));
-        for ((gradients, scale), wanted) in gradients.iter().zip(&rounded.scales).zip(wanted) {
+        let finer = &gradients[rounded.scales.len()..];
+        for ((gradients, scale), wanted) in finer.iter().zip(&rounded.scales).zip(wanted) {
+            let scale = scale / f64::from(rounded.fine);
             let factor = (scale / wanted).powi(2) / rows.len() as f64;
             for (cost, gradient) in costs.iter_mut().zip(gradients) {
                 // Rounding errors of weights are as large as the noise of reads.

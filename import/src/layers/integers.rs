@@ -1,6 +1,9 @@
 //! Rounds a network of tables to integers.
 
-use super::rewrite::{Form, Rewritten};
+use super::{
+    rewrite::{Form, Rewritten},
+    rounding::Rounding,
+};
 use blindscore_engine::{
     layers::{IntegerLayers, IntegerUnit, WINDOW},
     model::LAYERS,
@@ -19,141 +22,263 @@ const HEADROOM: f64 = 2.0;
 
 /// A network in integers, with what its scores mean.
 pub(crate) struct Rounded {
+    /// The network: its scores, and the same scores `fine` times finer.
     pub(crate) network: IntegerLayers,
     /// Summand of each score.
     pub(crate) bases: Vec<f64>,
     /// Factor of each score's phase.
     pub(crate) scales: Vec<f64>,
+    /// How many times finer the second half of the scores are.
+    pub(crate) fine: u32,
 }
 
-/// Mean and variance of numbers.
-#[derive(Clone, Copy)]
-struct Moments {
-    mean: f64,
-    variance: f64,
+/// Numbers on the calibration rows, and how to round weights of them.
+struct Numbers {
+    means: Vec<f64>,
+    /// Variance of each that no others can stand in for.
+    variances: Vec<f64>,
+    rounding: Option<Rounding>,
 }
 
-impl Moments {
-    fn of(numbers: impl Iterator<Item = f64> + Clone) -> Self {
-        let count = numbers.clone().count().max(1) as f64;
-        let mean = numbers.clone().sum::<f64>() / count;
-        let variance = numbers.map(|number| (number - mean).powi(2)).sum::<f64>() / count;
-        Self { mean, variance }
-    }
-}
-
-/// Rounds a network for features of these ranges and levels, with so many rotations for each unit.
-pub(crate) fn rounded(rewritten: &Rewritten, repeats: &[usize], inputs: &Inputs, rows: &[&[f64]]) -> Rounded {
-    let top = f64::from(inputs.levels - 1);
-    // Features as their levels.
-    let ranges: Vec<(f64, f64)> = (0..inputs.count).map(|feature| inputs.range(feature)).collect();
-    let widths: Vec<f64> = ranges.iter().map(|(min, max)| (max - min) / top).collect();
-    let features: Vec<Moments> = (0..inputs.count)
-        .map(|feature| {
-            let (min, _) = ranges[feature];
-            Moments::of(rows.iter().map(|row| (row[feature] - min) / widths[feature]))
-        })
-        .collect();
-    let tables: Vec<Moments> = rewritten
-        .units
-        .iter()
-        .map(|unit| Moments::of(unit.values.iter().copied()))
-        .collect();
-    // Phase of each unit by level of a feature.
-    let by_level = |form: &Form, period: f64| -> Vec<f64> {
-        let weights = form.features.iter().zip(&widths);
-        weights.map(|(weight, width)| weight * width / period).collect()
-    };
-    let own: Vec<Vec<f64>> = rewritten
-        .units
-        .iter()
-        .map(|unit| by_level(&unit.sum, unit.table.period))
-        .collect();
-    let input_step_log2 = input_step(&own, &features);
-    let step = 2f64.powi(input_step_log2 as i32) / TORUS;
-    let spans = rewritten.scores(rows).into_iter().map(|scores| {
-        let (low, high) = scores
+impl Numbers {
+    /// Numbers by their values on some rows, one list per number.
+    fn of(values: &[Vec<f64>]) -> Self {
+        let rows = values.first().map_or(1, Vec::len).max(1) as f64;
+        let means: Vec<f64> = values
             .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
-                (low.min(*score), high.max(*score))
-            });
-        let middle = (low + high) / 2.0;
-        ((high - low).max(1e-6 * (1.0 + middle.abs())) / 2.0, middle)
-    });
-    let spans: Vec<(f64, f64)> = spans.collect();
-    // The torus is twice the half range, which is public too.
-    let scales: Vec<f64> = spans
-        .iter()
-        .map(|(half, _)| 2.0 * coarse_up(HEADROOM * half))
-        .collect();
-    let amplitudes = amplitudes(rewritten, repeats, &tables, &scales);
-    // A weighted table as a part of the torus; the mean of the rounding errors goes to the offset.
-    let weigh = |form: &Form, count: usize, period: f64| -> (Vec<i32>, f64) {
-        let mut moved = 0.0;
-        let mut round = |place: usize| {
-            let exact = form.tables.get(place).copied().unwrap_or(0.0) / period;
-            let weight = (exact / amplitudes[place])
-                .round()
-                .clamp(-MOST_WEIGHT, MOST_WEIGHT);
-            moved += (exact - weight * amplitudes[place]) * tables[place].mean;
-            weight as i32
+            .map(|values| values.iter().sum::<f64>() / rows)
+            .collect();
+        let rounding = Rounding::of(values);
+        let variances = match &rounding {
+            Some(rounding) => rounding.remaining().collect(),
+            None => {
+                let variance = |(values, mean): (&Vec<f64>, &f64)| {
+                    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / rows
+                };
+                values.iter().zip(&means).map(variance).collect()
+            }
         };
-        let weights: Vec<i32> = (0..count).map(&mut round).collect();
-        (weights, moved)
-    };
-    let mut first = 0;
-    let mut units: Vec<IntegerUnit> = Vec::with_capacity(rewritten.units.len());
-    for (place, unit) in rewritten.units.iter().enumerate() {
-        if place > 0 && unit.layer > rewritten.units[place - 1].layer {
-            first = place;
+        Self {
+            means,
+            variances,
+            rounding,
         }
-        let table = &unit.table;
-        let (others, mut offset) = weigh(&unit.sum, first, table.period);
-        offset += (unit.sum.offset - table.middle) / table.period;
-        let mut weights = Vec::with_capacity(inputs.count);
-        for (feature, exact) in own[place].iter().enumerate() {
-            let weight = (exact / step).round().clamp(-MOST_WEIGHT, MOST_WEIGHT);
-            offset += exact * ranges[feature].0 / widths[feature];
-            offset += (exact - weight * step) * features[feature].mean;
-            weights.push(weight as i64);
-        }
-        let entry = |value: &f64| {
-            let entry = value * amplitudes[place] / WINDOW as f64;
-            (entry * f64::from(u32::MAX)).round() as i32
-        };
-        units.push(IntegerUnit {
-            layer: unit.layer,
-            features: some(weights, 0),
-            units: some(others, 0),
-            offset: on_torus(offset),
-            repeats: repeats[place],
-            table: table.values.iter().map(entry).collect(),
-        });
     }
-    let outputs = rewritten.outputs.iter().zip(&scales);
-    // The middle of the range is the phase 0.
-    let bases: Vec<f64> = spans
-        .iter()
-        .map(|(half, middle)| coarse(*middle, *half))
-        .collect();
-    let (outputs, biases): (Vec<_>, Vec<_>) = outputs
-        .zip(&bases)
-        .map(|((form, scale), base)| {
-            let (weights, moved) = weigh(form, units.len(), *scale);
-            (weights, on_torus(moved + (form.offset - base) / scale))
-        })
-        .unzip();
-    let network = IntegerLayers {
-        features: inputs.count,
-        input_step: 1 << input_step_log2,
-        units,
-        outputs,
-        biases,
-    };
-    Rounded {
-        network,
-        bases,
-        scales,
+
+    /// Rounds weights to multiples of `steps`, and returns these and the mean of what is lost.
+    fn round(&self, exact: &[f64], steps: &[f64]) -> (Vec<f64>, f64) {
+        let rounded: Vec<f64> = match &self.rounding {
+            Some(rounding) => rounding.round(exact, steps, MOST_WEIGHT),
+            None => {
+                let each = exact.iter().zip(steps);
+                each.map(|(exact, step)| (exact / step).round().clamp(-MOST_WEIGHT, MOST_WEIGHT))
+                    .collect()
+            }
+        };
+        let lost = exact.iter().zip(steps).zip(rounded.iter().zip(&self.means));
+        let lost = lost
+            .map(|((exact, step), (rounded, mean))| (exact - rounded * step) * mean)
+            .sum();
+        (rounded, lost)
+    }
+}
+
+/// A network of tables, prepared for rounding it for different numbers of rotations.
+pub(crate) struct Rounder<'r> {
+    rewritten: &'r Rewritten,
+    inputs: &'r Inputs,
+    /// Levels of the features.
+    features: Numbers,
+    /// For each layer of units, and last for the scores, the tables of all earlier layers.
+    tables: Vec<Numbers>,
+    /// For each unit, its phase by level of each feature, and for the level 0 of all.
+    phases: Vec<(Vec<f64>, f64)>,
+    bases: Vec<f64>,
+    scales: Vec<f64>,
+}
+
+impl<'r> Rounder<'r> {
+    /// Prepares a network for features of these ranges and levels.
+    pub(crate) fn new(rewritten: &'r Rewritten, inputs: &'r Inputs, rows: &[&[f64]]) -> Self {
+        let top = f64::from(inputs.levels - 1);
+        let ranges: Vec<(f64, f64)> = (0..inputs.count).map(|feature| inputs.range(feature)).collect();
+        let width = |(min, max): &(f64, f64)| (max - min) / top;
+        let levels: Vec<Vec<f64>> = ranges
+            .iter()
+            .enumerate()
+            .map(|(feature, range)| {
+                rows.iter()
+                    .map(|row| (row[feature] - range.0) / width(range))
+                    .collect()
+            })
+            .collect();
+        let phase = |unit: &super::rewrite::TableUnit| {
+            let period = unit.table.period;
+            let weights = unit.sum.features.iter().zip(&ranges);
+            let (by_level, at_zero): (Vec<f64>, Vec<f64>) = weights
+                .map(|(weight, range)| (weight * width(range) / period, weight * range.0 / period))
+                .unzip();
+            (by_level, at_zero.iter().sum::<f64>())
+        };
+        let layers = rewritten.units.last().map_or(0, |unit| unit.layer + 1);
+        let tables = (0..=layers).map(|layer| {
+            let before = rewritten.units.iter().take_while(|unit| unit.layer < layer);
+            let values: Vec<Vec<f64>> = before.map(|unit| unit.values.clone()).collect();
+            Numbers::of(&values)
+        });
+        let spans = rewritten.scores(rows).into_iter().map(|scores| {
+            let (low, high) = scores
+                .iter()
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
+                    (low.min(*score), high.max(*score))
+                });
+            let middle = (low + high) / 2.0;
+            let half = (high - low).max(1e-6 * (1.0 + middle.abs())) / 2.0;
+            // The torus is twice the half range.
+            (coarse(middle, half), 2.0 * coarse_up(HEADROOM * half))
+        });
+        let (bases, scales) = spans.unzip();
+        Self {
+            features: Numbers::of(&levels),
+            tables: tables.collect(),
+            phases: rewritten.units.iter().map(phase).collect(),
+            bases,
+            scales,
+            rewritten,
+            inputs,
+        }
+    }
+
+    /// Rounds the network, with so many rotations for each unit, and scores that are also sent `fine`
+    /// times finer.
+    pub(crate) fn rounded(&self, repeats: &[usize], fine: u32) -> Rounded {
+        let input_step_log2 = self.input_step();
+        let step = 2f64.powi(input_step_log2 as i32) / TORUS;
+        let feature_steps = vec![step; self.inputs.count];
+        let amplitudes = self.amplitudes(repeats, f64::from(fine));
+        let mut units: Vec<IntegerUnit> = Vec::with_capacity(self.rewritten.units.len());
+        for (place, unit) in self.rewritten.units.iter().enumerate() {
+            let table = &unit.table;
+            let (others, mut offset) = self.weigh(&unit.sum, unit.layer, table.period, &amplitudes);
+            offset += (unit.sum.offset - table.middle) / table.period;
+            let (by_level, at_zero) = &self.phases[place];
+            let (own, lost) = self.features.round(by_level, &feature_steps);
+            offset += at_zero + lost;
+            let entry = |value: &f64| {
+                let entry = value * amplitudes[place] / WINDOW as f64;
+                (entry * f64::from(u32::MAX)).round() as i32
+            };
+            units.push(IntegerUnit {
+                layer: unit.layer,
+                features: some(own.into_iter().map(|weight| weight as i64).collect(), 0),
+                units: some(others, 0),
+                offset: on_torus(offset),
+                repeats: repeats[place],
+                table: table.values.iter().map(entry).collect(),
+            });
+        }
+        let layers = self.tables.len() - 1;
+        let scores = [1.0, f64::from(fine)].into_iter().flat_map(|factor| {
+            let forms = self
+                .rewritten
+                .outputs
+                .iter()
+                .zip(self.scales.iter().zip(&self.bases));
+            forms.map(move |(form, (scale, base))| (form, scale / factor, *base))
+        });
+        let (outputs, biases) = scores
+            .map(|(form, scale, base)| {
+                let (weights, lost) = self.weigh(form, layers, scale, &amplitudes);
+                // The middle of the range is the phase 0.
+                (weights, on_torus(lost + (form.offset - base) / scale))
+            })
+            .unzip();
+        Rounded {
+            network: IntegerLayers {
+                features: self.inputs.count,
+                input_step: 1 << input_step_log2,
+                units,
+                outputs,
+                biases,
+            },
+            bases: self.bases.clone(),
+            scales: self.scales.clone(),
+            fine,
+        }
+    }
+
+    /// Returns the weights of the tables of all layers before `layer`, for a phase of `period`, and the
+    /// mean of what rounding loses of it.
+    fn weigh(&self, form: &Form, layer: usize, period: f64, amplitudes: &[f64]) -> (Vec<i32>, f64) {
+        let numbers = &self.tables[layer];
+        let count = numbers.means.len();
+        let exact: Vec<f64> = (0..count)
+            .map(|place| form.tables.get(place).copied().unwrap_or(0.0) / period)
+            .collect();
+        let (rounded, lost) = numbers.round(&exact, &amplitudes[..count]);
+        (rounded.into_iter().map(|weight| weight as i32).collect(), lost)
+    }
+
+    /// Chooses the step of a weighted feature, as the base-2 logarithm of a torus element: a large step
+    /// keeps the weights, and with them the query's noise, small; a small one their rounding errors.
+    /// Their variances, `noise |w|^2 / step^2` and `step^2 sum(var x) / 12`, are equal at the best.
+    fn input_step(&self) -> u32 {
+        let squares: Vec<f64> = self
+            .phases
+            .iter()
+            .map(|(weights, _)| weights.iter().map(|weight| weight * weight).sum())
+            .filter(|square| *square > 0.0)
+            .collect();
+        let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+        let spread: f64 = self.features.variances.iter().sum();
+        let weights = self.phases.iter().flat_map(|(weights, _)| weights);
+        let largest = weights.fold(0.0, |most: f64, weight| most.max(weight.abs()));
+        let best = (12.0 * NetworkNoise::query(&LAYERS) * mean / spread.max(f64::MIN_POSITIVE)).powf(0.25);
+        // No weight may be too large.
+        let step = best.max(largest / MOST_WEIGHT);
+        (64.0 + step.log2()).round().clamp(12.0, 62.0) as u32
+    }
+
+    /// Chooses the torus element of each table's unit. A large one makes the noise of reads small, a
+    /// small one the rounding errors of weights: their variances, `noise (w / a)^2 / repeats` and
+    /// `a^2 var(T) / 12`, are equal at the best.
+    fn amplitudes(&self, repeats: &[usize], fine: f64) -> Vec<f64> {
+        let window = NetworkNoise::window(&LAYERS, WINDOW);
+        let units = &self.rewritten.units;
+        let (mut squares, mut readers) = (vec![0.0f64; units.len()], vec![0.0f64; units.len()]);
+        let mut add = |form: &Form, period: f64| {
+            for (place, weight) in form
+                .tables
+                .iter()
+                .enumerate()
+                .filter(|(_, weight)| **weight != 0.0)
+            {
+                squares[place] += (weight / period).powi(2);
+                readers[place] += 1.0;
+            }
+        };
+        for unit in units {
+            add(&unit.sum, unit.table.period);
+        }
+        for (form, scale) in self.rewritten.outputs.iter().zip(&self.scales) {
+            add(form, scale / fine);
+        }
+        let amplitude = |place: usize| {
+            let unit = &units[place];
+            let largest = unit
+                .table
+                .values
+                .iter()
+                .fold(0.0, |most: f64, value| most.max(value.abs()));
+            let most = MOST_ENTRY * WINDOW as f64 / largest.max(f64::MIN_POSITIVE);
+            let mean = squares[place] / readers[place].max(1.0);
+            // Whoever reads it first.
+            let variance = self.tables[unit.layer + 1].variances[place].max(1e-12 * largest * largest);
+            let noise = window / repeats[place] as f64;
+            let best = (12.0 * noise * mean / variance.max(f64::MIN_POSITIVE)).powf(0.25);
+            if best > 0.0 { best.min(most) } else { most }
+        };
+        (0..units.len()).map(amplitude).collect()
     }
 }
 
@@ -184,66 +309,4 @@ fn on_torus(phase: f64) -> u64 {
     const STEP: f64 = 281_474_976_710_656.0;
     let part = phase - phase.round();
     (((part * STEP).round() as i64) << 16) as u64
-}
-
-/// Chooses the step of a weighted feature, as the base-2 logarithm of a torus element: a large step
-/// keeps the weights, and with them the query's noise, small; a small one their rounding errors. Their
-/// variances, `noise |w|^2 / step^2` and `step^2 sum(var x) / 12`, are equal at the best.
-fn input_step(by_level: &[Vec<f64>], features: &[Moments]) -> u32 {
-    let squares: Vec<f64> = by_level
-        .iter()
-        .map(|weights| weights.iter().map(|weight| weight * weight).sum())
-        .filter(|square| *square > 0.0)
-        .collect();
-    let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
-    let spread: f64 = features.iter().map(|feature| feature.variance).sum();
-    let largest = by_level
-        .iter()
-        .flatten()
-        .fold(0.0, |most: f64, weight| most.max(weight.abs()));
-    let best = (12.0 * NetworkNoise::query(&LAYERS) * mean / spread.max(f64::MIN_POSITIVE)).powf(0.25);
-    // No weight may be too large.
-    let step = best.max(largest / MOST_WEIGHT);
-    (64.0 + step.log2()).round().clamp(12.0, 62.0) as u32
-}
-
-/// Chooses the torus element of each table's unit. A large one makes the noise of reads small, a small
-/// one the rounding errors of weights: their variances, `noise (w / a)^2 / repeats` and
-/// `a^2 var(T) / 12`, are equal at the best.
-fn amplitudes(rewritten: &Rewritten, repeats: &[usize], tables: &[Moments], scales: &[f64]) -> Vec<f64> {
-    let window = NetworkNoise::window(&LAYERS, WINDOW);
-    let count = rewritten.units.len();
-    let (mut squares, mut readers) = (vec![0.0f64; count], vec![0.0f64; count]);
-    let mut add = |form: &Form, period: f64| {
-        for (place, weight) in form
-            .tables
-            .iter()
-            .enumerate()
-            .filter(|(_, weight)| **weight != 0.0)
-        {
-            squares[place] += (weight / period).powi(2);
-            readers[place] += 1.0;
-        }
-    };
-    for unit in &rewritten.units {
-        add(&unit.sum, unit.table.period);
-    }
-    for (form, scale) in rewritten.outputs.iter().zip(scales) {
-        add(form, *scale);
-    }
-    let amplitude = |place: usize| {
-        let unit = &rewritten.units[place];
-        let largest = unit
-            .table
-            .values
-            .iter()
-            .fold(0.0, |most: f64, value| most.max(value.abs()));
-        let most = MOST_ENTRY * WINDOW as f64 / largest.max(f64::MIN_POSITIVE);
-        let mean = squares[place] / readers[place].max(1.0);
-        let variance = tables[place].variance.max(1e-12 * largest * largest);
-        let noise = window / repeats[place] as f64;
-        let best = (12.0 * noise * mean / variance.max(f64::MIN_POSITIVE)).powf(0.25);
-        if best > 0.0 { best.min(most) } else { most }
-    };
-    (0..count).map(amplitude).collect()
 }

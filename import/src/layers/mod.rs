@@ -2,9 +2,9 @@
 
 pub(crate) mod choose;
 pub(crate) mod curve;
-mod debug;
 mod integers;
 mod rewrite;
+mod rounding;
 mod table;
 
 use crate::Fitted;

@@ -120,6 +120,7 @@ pub(super) fn import(
         network: chosen.rounded.network,
         bases: chosen.rounded.bases,
         scales: chosen.rounded.scales,
+        fine: chosen.rounded.fine,
         score_error,
     }
     .to_safetensors()?;

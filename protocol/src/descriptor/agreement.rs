@@ -31,6 +31,7 @@ impl ModelDescriptor {
             inputs,
             input_step,
             outputs,
+            fine,
             task,
             classes,
             link,
@@ -85,6 +86,9 @@ impl ModelDescriptor {
                 format!("output {index}"),
                 format!("{}, {offset} +- {half_range}", quoted(label)),
             );
+        }
+        if let Some(fine) = fine {
+            add("finer scores".into(), format!("{fine} times"));
         }
         facts
     }
@@ -260,6 +264,8 @@ mod tests {
                 "output 0: \"no\", 0.5 +- 3 before, \"no\", 0.25 +- 3 now",
             ),
             ("/outputs/1/half_range", json!(2), "output 1"),
+            ("/fine", json!(8), "finer scores: 16 times before, 8 times now"),
+            ("/fine", Value::Null, "finer scores: 16 times before, nothing now"),
             (
                 "/outputs",
                 json!([{ "label": "no", "offset": 0.5, "half_range": 3 }]),

@@ -1,6 +1,6 @@
 //! Descriptors that were checked.
 
-use super::{DescriptorError, FINITE, MAX_QUERIES, ModelDescriptor, OUTPUTS, POSITIVE, check};
+use super::{DescriptorError, FINE, FINITE, MAX_QUERIES, ModelDescriptor, OUTPUTS, POSITIVE, check};
 use crate::{descriptor::Sizes, params::ParameterSet, wire::FORMAT_VERSION};
 use serde::{Deserialize, Serialize, Serializer};
 use std::ops::Deref;
@@ -38,6 +38,9 @@ impl TryFrom<ModelDescriptor> for CheckedDescriptor {
         for output in &descriptor.outputs {
             check("output offset", output.offset, &FINITE)?;
             check("output half_range", output.half_range, &POSITIVE)?;
+        }
+        if let Some(fine) = descriptor.fine {
+            check("fine", fine, &FINE)?;
         }
         check("score_error", descriptor.score_error, &(0.0..=*FINITE.end()))?;
         if let Some(accuracy) = descriptor.accuracy {
@@ -96,7 +99,7 @@ impl CheckedDescriptor {
     /// Returns the sizes of the model's blobs, which follow from its parameter set and its shape,
     /// whatever the descriptor claims.
     pub fn blob_sizes(&self) -> Sizes {
-        Sizes::of(&self.parameters, self.inputs.count, self.outputs.len())
+        Sizes::of(&self.parameters, self.inputs.count, self.sent_scores())
     }
 
     /// Returns the maximum number of queries in one request to the model: [`MAX_QUERIES`], or fewer if

@@ -152,6 +152,7 @@ mod tests {
         model.input_step = u64::MAX;
         model.score_error = LONG;
         model.accuracy = Some(LONG);
+        model.fine = Some(u32::MAX);
         model.batch = Some(usize::MAX);
         model.version = Some(u32::MAX);
         model

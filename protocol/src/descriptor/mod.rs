@@ -41,6 +41,8 @@ pub const FEATURES: RangeInclusive<usize> = 1..=16_384;
 pub const OUTPUTS: RangeInclusive<usize> = 1..=1_000;
 /// Allowed number of levels that an input is quantised to.
 pub const LEVELS: RangeInclusive<u32> = 2..=65_536;
+/// Allowed factor between the two precisions of scores that are sent twice.
+pub const FINE: RangeInclusive<u32> = 2..=1_024;
 
 /// Why no client can work with a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -171,6 +173,11 @@ pub struct ModelDescriptor {
     pub input_step: u64,
     /// Scores that the model gives.
     pub outputs: Vec<Output>,
+    /// Factor of precision, if a response has every score twice: first as `outputs` says, then, in the
+    /// same order, with a half range `fine` times smaller, so that it comes back in at the other end
+    /// several times. The first tells which of the values that the second may stand for is the score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine: Option<u32>,
     /// Purpose of the scores.
     pub task: Task,
     /// Labels of the classes that the scores decide between, if not each class has one score: of the
@@ -201,8 +208,15 @@ pub struct ModelDescriptor {
     pub version: Option<u32>,
 }
 
+impl ModelDescriptor {
+    /// Returns the number of scores in a response: one for each output, or two if they are sent twice.
+    pub fn sent_scores(&self) -> usize {
+        self.outputs.len() * if self.fine.is_some() { 2 } else { 1 }
+    }
+}
+
 impl Sizes {
-    /// Returns the sizes for a model of this shape.
+    /// Returns the sizes for a model of so many features and so many scores in a response.
     pub fn of(set: &ParameterSet, features: usize, outputs: usize) -> Self {
         Self {
             public_key: EvaluationKey::blob_len(set),

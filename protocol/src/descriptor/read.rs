@@ -35,6 +35,7 @@ impl ModelDescriptor {
             inputs: fields.field_or("inputs", inputs, Inputs::uniform(0, 0.0, 0.0, 0)),
             input_step: fields.field("input_step", |step| step.whole(u64::MAX)),
             outputs: fields.field("outputs", |outputs| outputs.each(output)),
+            fine: fields.optional("fine", Json::count),
             task: fields.field_or("task", named, Task::Regression),
             classes: fields.optional("classes", Json::texts),
             link: fields.field_or("link", named, Link::Identity),
