@@ -35,7 +35,6 @@ mod expect;
 mod fitted;
 mod isotonic;
 mod json;
-#[allow(dead_code)]
 mod layers;
 mod network;
 mod ngrams;

@@ -6,10 +6,10 @@
 //! 1. The features' part is a product with the query, as in projection networks: an LWE ciphertext
 //!    under the input secret. The units' part is a sum of their reads under the output secret, which a
 //!    key switch returns to the input secret.
-//! 2. One blind rotation looks up the unit's table. Where precision asks for it, a unit is rotated
-//!    several times, each time with a fresh encryption of zero. Whoever reads the unit divides its
-//!    weight among the rotations: the errors of their modulus switches are independent, and average
-//!    out.
+//! 2. The phase gets a fresh encryption of zero, and one blind rotation looks up the unit's table. Where
+//!    precision asks for it, the phase is rotated several times, with modulus switches whose errors
+//!    cancel out (`LweCiphertext::modulus_switch_part`). Whoever reads the unit divides its weight among
+//!    the rotations, so that the noise of reads averages out too.
 //! 3. A unit is read as a sum over a window of coefficients (`window`).
 //! 4. Scores are integer sums of units, packed and sent as those of projection networks.
 //!
@@ -25,7 +25,7 @@ use crate::{
     network::{
         LweCiphertext, NetworkKey,
         output::{Partial, finish},
-        query_spectra, score_units,
+        query_spectra, rotate_units,
     },
     weights::Weights,
 };
@@ -211,22 +211,29 @@ impl LayersEngine {
         key: &NetworkKey,
     ) -> Result<Vec<Vec<Read>>, EntropyError> {
         let units = &self.units[layer];
-        let inputs = units.par_iter().map_init(
-            || FourierContext::new(self.params.input_polynomial_size),
-            |fft, unit| unit.input(fft, query, bodies, reads, key),
-        );
-        let inputs: Vec<LweCiphertext> = inputs.collect();
-        let rotated: Vec<usize> = units
+        // Both rayon's threads and these sums are few: contexts are made for each unit.
+        let inputs = units.par_iter().map(|unit| {
+            let mut fft = FourierContext::new(self.params.input_polynomial_size);
+            let mut input = unit.input(&mut fft, query, bodies, reads, key);
+            key.refresh(&mut fft, &mut Sampler::new()?, &mut input);
+            Ok(input)
+        });
+        let inputs: Vec<LweCiphertext> = inputs.collect::<Result<_, EntropyError>>()?;
+        // Unit and number of each rotation.
+        let rotated: Vec<(usize, usize)> = units
             .iter()
             .enumerate()
-            .flat_map(|(place, unit)| std::iter::repeat_n(place, unit.repeats))
+            .flat_map(|(place, unit)| (0..unit.repeats).map(move |part| (place, part)))
             .collect();
         let len = self.params.output_lwe_dimension().0 + self.params.polynomial_size.0;
-        let parts = score_units(
+        let parts = rotate_units(
             key,
             rotated.len(),
-            |_, rotation| inputs[rotated[rotation]].clone(),
-            |rotation| units[rotated[rotation]].test_polynomial.as_slice(),
+            |_, _, rotation| {
+                let (place, part) = rotated[rotation];
+                inputs[place].modulus_switch_part(&self.params, part, units[place].repeats)
+            },
+            |rotation| units[rotated[rotation].0].test_polynomial.as_slice(),
             |_, rotated| -> Vec<Read> {
                 let each = rotated.chunks_exact(len);
                 each.map(|rotated| Read::of(&self.params, rotated)).collect()
@@ -281,25 +288,20 @@ fn divided(weight: i32, repeats: usize) -> (i32, i32) {
 
 impl IntegerLayers {
     /// Returns the variance of each unit's phase, as a part of the torus squared, that all of its
-    /// rotations share: that of the query times the weights, and the key switch if it reads units.
+    /// rotations share: that of the query times the weights, the key switch if it reads units, and a
+    /// fresh encryption of zero.
     pub fn shared_noise(&self, params: &NetworkParams) -> Vec<f64> {
         let unit = |unit: &IntegerUnit| {
             let squares = unit.features.iter().map(|weight| (*weight as f64).powi(2));
             let query = NetworkNoise::query(params) * squares.sum::<f64>();
-            query
-                + if unit.units.is_empty() {
-                    0.0
-                } else {
-                    NetworkNoise::key_switch(params)
-                }
+            let switch = if unit.units.is_empty() {
+                0.0
+            } else {
+                NetworkNoise::key_switch(params)
+            };
+            query + switch + NetworkNoise::input_rerandomisation(params)
         };
         self.units.iter().map(unit).collect()
-    }
-
-    /// Returns the variance of a phase that each rotation adds: a fresh encryption of zero, and the
-    /// modulus switch.
-    pub fn own_noise(params: &NetworkParams) -> f64 {
-        NetworkNoise::input_rerandomisation(params) + NetworkNoise::modulus_switch(params)
     }
 
     fn layers(&self) -> Vec<Range<usize>> {

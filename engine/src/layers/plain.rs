@@ -85,26 +85,34 @@ impl IntegerLayers {
     /// sum over all paths).
     pub fn spread(&self, params: &NetworkParams, features: &[i64]) -> Vec<f64> {
         let gradients = self.gradients(params, features);
-        let (shared, own) = (self.shared_noise(params), Self::own_noise(params));
+        gradients
+            .iter()
+            .map(|gradients| self.variance(params, gradients))
+            .collect()
+    }
+
+    /// Returns the variance that noise causes in a number with these derivatives with respect to each
+    /// unit.
+    pub fn variance(&self, params: &NetworkParams, gradients: &[Gradient]) -> f64 {
+        let shared = self.shared_noise(params);
         let window = NetworkNoise::window(params, WINDOW);
-        let variance = |gradients: &Vec<Gradient>| {
-            let terms = gradients.iter().zip(&shared);
-            terms
-                .map(|(gradient, shared)| {
-                    gradient.phase.powi(2) * shared
-                        + gradient.rotations * (gradient.slope.powi(2) * own + window)
-                })
-                .sum()
-        };
-        gradients.iter().map(variance).collect()
+        let terms = gradients.iter().zip(&shared).zip(&self.units);
+        terms
+            .map(|((gradient, shared), unit)| {
+                let switch = gradient.switch(params, unit.repeats);
+                (gradient.slope * gradient.total).powi(2) * shared
+                    + gradient.slope.powi(2) * switch
+                    + gradient.squares * window
+            })
+            .sum()
     }
 
     /// Returns, for each score, its derivatives with respect to each unit at a row.
     pub fn gradients(&self, params: &NetworkParams, features: &[i64]) -> Vec<Vec<Gradient>> {
         let phases = self.phases(features);
-        let step = Self::own_noise(params).sqrt();
+        // That of a single rotation: a table may bend within it.
+        let step = NetworkNoise::modulus_switch(params).sqrt();
         let slope = |(unit, phase): (&IntegerUnit, &f64)| {
-            // A table may bend within its noise.
             (unit.read(phase + step) - unit.read(phase - step)) / (2.0 * step)
         };
         let slopes: Vec<f64> = self.units.iter().zip(&phases).map(slope).collect();
@@ -115,16 +123,12 @@ impl IntegerLayers {
             }
             let mut gradients = vec![Gradient::default(); self.units.len()];
             for place in (0..self.units.len()).rev() {
-                let (total, rotations) = reads[place].finish();
-                let phase = total * slopes[place];
-                gradients[place] = Gradient {
-                    phase,
-                    slope: slopes[place],
-                    rotations,
-                };
-                if phase != 0.0 {
+                let gradient = reads[place].finish(slopes[place]);
+                gradients[place] = gradient;
+                let by_phase = gradient.total * gradient.slope;
+                if by_phase != 0.0 {
                     for (read, weight) in reads.iter_mut().zip(&self.units[place].units) {
-                        read.add(phase, *weight);
+                        read.add(by_phase, *weight);
                     }
                 }
             }
@@ -134,18 +138,54 @@ impl IntegerLayers {
     }
 }
 
-/// Derivatives of a score with respect to a unit.
+/// Derivatives of a number, such as a score, with respect to a unit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gradient {
-    /// With respect to the unit's phase.
-    pub phase: f64,
     /// Derivative of the unit's read with respect to its phase.
     pub slope: f64,
-    /// Sum of the squares of the derivatives with respect to the read of each rotation.
-    pub rotations: f64,
+    /// Derivative of the number with respect to the reads of all rotations together.
+    pub total: f64,
+    /// Sum of the squares of its derivatives with respect to the read of each rotation.
+    pub squares: f64,
 }
 
-/// Derivatives of a score with respect to the reads of a unit's rotations, which divide its weights.
+impl Gradient {
+    /// Returns the derivatives for a weight that is divided among rotations, of a unit whose read doesn't
+    /// change with its phase by more than that: its slope is 1.
+    pub fn of_weight(weight: i32, repeats: usize) -> Self {
+        let (each, more) = divided(weight, repeats);
+        let (each, first) = (f64::from(each), f64::from(more.unsigned_abs()));
+        let rest = repeats as f64 - first;
+        let larger = each + f64::from(more.signum());
+        Self {
+            slope: 1.0,
+            total: f64::from(weight),
+            squares: first * larger.powi(2) + rest * each.powi(2),
+        }
+    }
+
+    /// Returns the variance of the sum of the errors of the rotations' modulus switches, each times its
+    /// derivative.
+    ///
+    /// Rounding after moving a number by up to half a step makes its error larger, by a variance of
+    /// `1 - 1 / R^2` that of rounding alone; the average over all `R` rotations has only `1 / R^2` of
+    /// the latter. All pairs of rotations are alike, so that their covariance follows.
+    pub fn switch(&self, params: &NetworkParams, repeats: usize) -> f64 {
+        let single = NetworkNoise::modulus_switch(params);
+        let count = repeats as f64;
+        let average = single / (count * count);
+        let own = 2.0 * single - average;
+        let shared = if repeats > 1 {
+            (average - own / count) / (1.0 - 1.0 / count)
+        } else {
+            0.0
+        };
+        let own = if repeats > 1 { own } else { single };
+        (own - shared) * self.squares + shared * self.total * self.total
+    }
+}
+
+/// Derivatives with respect to the reads of a unit's rotations, which divide its weights.
 struct Rotations {
     /// What all have.
     all: f64,
@@ -167,15 +207,18 @@ impl Rotations {
         self.first[more.unsigned_abs() as usize] += derivative * f64::from(more.signum());
     }
 
-    /// Returns the sum over the rotations, and that of their squares.
-    fn finish(&self) -> (f64, f64) {
-        let (mut sum, mut squares, mut more) = (0.0, 0.0, 0.0);
+    fn finish(&self, slope: f64) -> Gradient {
+        let mut gradient = Gradient {
+            slope,
+            ..Gradient::default()
+        };
+        let mut more = 0.0;
         for own in self.first[1..].iter().rev() {
             more += own;
             let derivative: f64 = self.all + more;
-            sum += derivative;
-            squares += derivative * derivative;
+            gradient.total += derivative;
+            gradient.squares += derivative * derivative;
         }
-        (sum, squares)
+        gradient
     }
 }

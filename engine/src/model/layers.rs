@@ -87,7 +87,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
     let set = ParameterSet::Network(LAYERS);
     let network = &model.network;
     for (unit, shared) in network.shared_noise(&LAYERS).into_iter().enumerate() {
-        let noise = (shared + IntegerLayers::own_noise(&LAYERS)).sqrt();
+        let noise = (shared + NetworkNoise::modulus_switch(&LAYERS)).sqrt();
         if noise > PHASE_NOISE {
             return Err(ModelError::Precision {
                 place: format!("unit {unit}"),

@@ -2,7 +2,7 @@
 
 use super::{fresh::InputZeros, key_switch::KeySwitchKey, packing::PackingKey, rotation::BootstrapKey};
 use crate::{exact::ExactMultiplier, fourier::FourierContext, network::LweCiphertext};
-use blindscore_protocol::{params::NetworkParams, wire::NetworkEvaluationKey};
+use blindscore_protocol::{params::NetworkParams, random::Sampler, wire::NetworkEvaluationKey};
 
 /// An evaluation key of networks or trees, with masks expanded and GGSW ciphertexts transformed.
 pub struct NetworkKey {
@@ -52,6 +52,17 @@ impl NetworkKey {
             input_zeros: InputZeros::new(params, &mut masks, &key.input_zeros),
             key_switch: KeySwitchKey::new(params, &mut masks, &key.key_switch),
         }
+    }
+
+    /// Adds a fresh encryption of zero to an LWE ciphertext under the input secret. `fft` is that of the
+    /// input ring.
+    pub(crate) fn refresh(
+        &self,
+        fft: &mut FourierContext,
+        sampler: &mut Sampler,
+        ciphertext: &mut LweCiphertext,
+    ) {
+        self.input_zeros.add_to(fft, sampler, ciphertext);
     }
 
     /// Returns an LWE ciphertext under the input secret of what one encrypts under the output secret.

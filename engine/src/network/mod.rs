@@ -209,18 +209,32 @@ pub(crate) fn score_units<'t, Sum: Send>(
     sum: impl Fn(usize, &[u64]) -> Sum + Sync,
 ) -> Result<Vec<Sum>, EntropyError> {
     let params = &key.params;
+    let switched = |fft: &mut FourierContext, sampler: &mut Sampler, unit: usize| {
+        let mut ciphertext = input(fft, unit);
+        key.refresh(fft, sampler, &mut ciphertext);
+        ciphertext.modulus_switch(params)
+    };
+    rotate_units(key, units, switched, test, sum)
+}
+
+/// Rotates the test polynomials of units by what `input` gives, on all threads of the rayon pool it is
+/// called on. `sum` makes something of those that were rotated, from unit `first` on. Results are in
+/// order.
+pub(crate) fn rotate_units<'t, Sum: Send>(
+    key: &NetworkKey,
+    units: usize,
+    input: impl Fn(&mut FourierContext, &mut Sampler, usize) -> ModSwitchedLwe + Sync,
+    test: impl Fn(usize) -> &'t [u64] + Sync,
+    sum: impl Fn(usize, &[u64]) -> Sum + Sync,
+) -> Result<Vec<Sum>, EntropyError> {
     let each = units.div_ceil(rayon::current_num_threads());
     let batch = each.div_ceil(each.div_ceil(MOST_ROTATED).max(1)).max(1);
     let starts: Vec<usize> = (0..units).step_by(batch).collect();
     let sums = starts.into_par_iter().map(|first| {
         let batch = first..units.min(first + batch);
-        let mut fft = FourierContext::new(params.input_polynomial_size);
+        let mut fft = FourierContext::new(key.params.input_polynomial_size);
         let mut sampler = Sampler::new()?;
-        let inputs = batch.clone().map(|unit| {
-            let mut ciphertext = input(&mut fft, unit);
-            key.input_zeros.add_to(&mut fft, &mut sampler, &mut ciphertext);
-            ciphertext.modulus_switch(params)
-        });
+        let inputs = batch.clone().map(|unit| input(&mut fft, &mut sampler, unit));
         let inputs: Vec<_> = inputs.collect();
         let tests: Vec<&[u64]> = batch.map(&test).collect();
         Ok(sum(first, &key.bootstrap.rotate(&inputs, &tests)))

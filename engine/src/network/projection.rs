@@ -6,7 +6,7 @@ use crate::{
     weights::Weights,
 };
 use blindscore_protocol::{
-    params::{KeptBits, NetworkParams},
+    params::{KeptBits, MODULUS_BITS, NetworkParams},
     wire::Query,
 };
 
@@ -89,10 +89,34 @@ impl LweCiphertext {
     /// Switches the modulus to `2N`, centred: a secret bit is 1/2 on average, so the body absorbs
     /// half of the mask's rounding errors.
     pub(super) fn modulus_switch(&self, params: &NetworkParams) -> ModSwitchedLwe {
+        self.modulus_switch_part(params, 0, 1)
+    }
+
+    /// Switches the modulus to `2N` for one of several rotations of the same ciphertext.
+    ///
+    /// Each coefficient is rounded up in as many of the rotations as its remainder asks for: their
+    /// average is the coefficient rounded to a `parts`-th of a step. So the average of the errors has a
+    /// standard deviation that is `parts` times smaller, where that of independent errors would be
+    /// `sqrt(parts)` times smaller. Bits far below a step decide in which of the rotations, so that each
+    /// error by itself is as random as before.
+    pub(crate) fn modulus_switch_part(
+        &self,
+        params: &NetworkParams,
+        part: usize,
+        parts: usize,
+    ) -> ModSwitchedLwe {
         let steps = KeptBits(params.rotation_log2());
+        let (part, parts) = (part as u64, parts as u64);
+        let step = 1u64 << (MODULUS_BITS - steps.0);
+        let rounded = |coefficient: u64| {
+            let shift = ((coefficient & u64::from(u32::MAX)) * parts) >> 32;
+            // From -1/2 to 1/2 of a step, in the middles of `parts` equal intervals.
+            let moved = (2 * ((part + shift) % parts) + 1) * (step / (2 * parts));
+            steps.round(coefficient.wrapping_add(moved).wrapping_sub(step / 2))
+        };
         let mut loss = 0i64;
         let mask = self.mask.iter().map(|&coefficient| {
-            let rounded = steps.round(coefficient);
+            let rounded = rounded(coefficient);
             // Below 2^54 in absolute value after halving, so a sum of hundreds fits.
             loss += coefficient.wrapping_sub(steps.expand(rounded)) as i64 / 2;
             rounded as usize
@@ -100,7 +124,7 @@ impl LweCiphertext {
         let mask = mask.collect();
         ModSwitchedLwe {
             mask,
-            body: steps.round(self.body.wrapping_sub(loss as u64)) as usize,
+            body: rounded(self.body.wrapping_sub(loss as u64)) as usize,
         }
     }
 }

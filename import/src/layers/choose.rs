@@ -6,7 +6,7 @@ use super::{
     rewrite::Rewritten,
 };
 use blindscore_engine::{
-    layers::{IntegerLayers, MOST_REPEATS, WINDOW},
+    layers::{Gradient, IntegerLayers, MOST_REPEATS, WINDOW},
     model::LAYERS,
 };
 use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
@@ -15,10 +15,12 @@ use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
 pub(crate) const FIT_ROWS: usize = 2_000;
 /// Factors of the finer scores that are tried.
 const FINE: [u32; 7] = [2, 4, 8, 16, 32, 64, 128];
+/// Sizes of the tables that are tried, as multiples of the usual ones.
+const AMPLITUDES: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 /// Rows on which errors are predicted.
 const JUDGED_ROWS: usize = 60;
 /// Blind rotations up to which units are rotated several times, unless there are more units.
-pub(crate) const ROTATIONS: usize = 144;
+pub(crate) const ROTATIONS: usize = 300;
 
 /// A network to be served, with its predicted errors.
 pub(crate) struct Chosen {
@@ -29,6 +31,8 @@ pub(crate) struct Chosen {
     pub(crate) rounding: Vec<f64>,
     /// Whether the scores always tell which of the finer ones is meant, by seven standard deviations.
     apart: bool,
+    /// Size of the tables, as a multiple of the usual one.
+    amplitude: f64,
 }
 
 impl Chosen {
@@ -37,6 +41,44 @@ impl Chosen {
         let each = self.noise.iter().zip(&self.rounding);
         each.map(|(noise, rounding)| noise.hypot(*rounding)).collect()
     }
+}
+
+/// Returns the standard deviation of a score with which so small a share of rows would be decided
+/// otherwise, by their margins: the differences between the two largest of several scores, each with its
+/// error, or the only score.
+pub(crate) fn undecided(scores: &[Vec<f64>], share: f64) -> f64 {
+    let margin = |scores: &Vec<f64>| match scores.as_slice() {
+        [score] => score.abs(),
+        scores => {
+            let mut sorted = scores.to_vec();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            let best = sorted.windows(2).next();
+            best.map_or(f64::INFINITY, |best| best[0] - best[1]) / 2f64.sqrt()
+        }
+    };
+    let margins: Vec<f64> = scores.iter().map(margin).collect();
+    // Of a normal error, the chance to exceed a margin.
+    let otherwise = |deviation: f64| {
+        let chance = |margin: &f64| libm::erfc(margin / deviation / 2f64.sqrt()) / 2.0;
+        margins.iter().map(chance).sum::<f64>() / margins.len().max(1) as f64
+    };
+    let (mut low, mut high) = (
+        0.0,
+        margins
+            .iter()
+            .copied()
+            .filter(|m| m.is_finite())
+            .fold(0.0, f64::max),
+    );
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if otherwise(middle) > share {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    low
 }
 
 /// Chooses how to serve a network for features of these ranges and levels. Units are rotated several
@@ -91,43 +133,54 @@ fn repeated(
             .map(|(error, wanted)| (error / wanted).powi(2))
             .fold(0.0, f64::max)
     };
-    let finest = |repeats: &[usize]| {
-        let tried = FINE.into_iter().filter_map(|fine| {
-            let chosen = judge(network, rounder.rounded(repeats, fine), inputs, &judged);
+    let finest = |repeats: &[usize], factors: &[u32], amplitudes: &[f64]| {
+        let pairs = factors
+            .iter()
+            .flat_map(|fine| amplitudes.iter().map(move |size| (*fine, *size)));
+        let tried = pairs.filter_map(|(fine, amplitude)| {
+            let rounded = rounder.rounded(repeats, fine, amplitude);
+            let chosen = judge(network, rounded, amplitude, inputs, &judged);
             // The least is always possible.
             (chosen.apart || fine == FINE[0]).then_some(chosen)
         });
         tried.min_by(|one, other| total(one).total_cmp(&total(other)))
     };
-    let first = finest(&vec![1; units])?;
-    let costs = costs(&first.rounded, inputs, &judged, wanted);
-    let start = total(&first);
-    if start <= 1.0 || most <= units {
-        return Some(first);
-    }
     let mut repeats = vec![1usize; units];
-    let mut left = costs.iter().sum::<f64>();
-    // The largest score's error decides; the sum over all scores is in the same proportion.
-    let enough = left / start;
-    for _ in units..most {
-        let gain = |place: &usize| {
-            let count = repeats[*place] as f64;
-            if repeats[*place] < MOST_REPEATS {
-                costs[*place] / (count * (count + 1.0))
-            } else {
-                0.0
+    let mut best = finest(&repeats, &FINE, &AMPLITUDES)?;
+    let costs = costs(&best.rounded, inputs, &judged, wanted);
+    let gain = |repeats: &[usize], place: usize| {
+        let count = repeats[place] as f64;
+        if repeats[place] < MOST_REPEATS {
+            // Between the averages of errors that cancel out and of those that don't.
+            costs[place] * (count.powf(-1.5) - (count + 1.0).powf(-1.5))
+        } else {
+            0.0
+        }
+    };
+    let mut rotations = units;
+    while total(&best) > 1.0 && rotations < most {
+        let next = (rotations + rotations.div_ceil(4)).min(most);
+        for _ in rotations..next {
+            let place =
+                (0..units).max_by(|one, other| gain(&repeats, *one).total_cmp(&gain(&repeats, *other)));
+            if let Some(place) = place {
+                repeats[place] += 1;
             }
-        };
-        let Some(place) = (0..units).max_by(|one, other| gain(one).total_cmp(&gain(other))) else {
-            break;
-        };
-        left -= gain(&place);
-        repeats[place] += 1;
-        if left <= enough {
-            break;
+        }
+        rotations = next;
+        let fine = best.rounded.fine;
+        let near: Vec<u32> = FINE
+            .into_iter()
+            .filter(|other| (fine / 2..=fine * 2).contains(other))
+            .collect();
+        let size = best.amplitude;
+        if let Some(chosen) = finest(&repeats, &near, &[size / 1.5, size, 1.5 * size])
+            && total(&chosen) < total(&best)
+        {
+            best = chosen;
         }
     }
-    finest(&repeats)
+    Some(best)
 }
 
 /// Returns some of the rows, spread over them.
@@ -141,7 +194,13 @@ fn levels(inputs: &Inputs, row: &[f64]) -> Vec<i64> {
 }
 
 /// Predicts the errors of a network on some rows.
-fn judge(network: &FloatNetwork, rounded: Rounded, inputs: &Inputs, rows: &[&[f64]]) -> Chosen {
+fn judge(
+    network: &FloatNetwork,
+    rounded: Rounded,
+    amplitude: f64,
+    inputs: &Inputs,
+    rows: &[&[f64]],
+) -> Chosen {
     let scores = rounded.bases.len();
     let (mut noise, mut rounding) = (vec![0.0; scores], vec![0.0; scores]);
     let rest = NetworkNoise::score(&LAYERS, 0.0);
@@ -150,6 +209,7 @@ fn judge(network: &FloatNetwork, rounded: Rounded, inputs: &Inputs, rows: &[&[f6
     for row in rows {
         let levels = levels(inputs, row);
         let variances = rounded.network.spread(&LAYERS, &levels);
+        let gradients = rounded.network.gradients(&LAYERS, &levels);
         let phases = rounded.network.scores(&levels);
         for (score, fitted) in network.scores(row).into_iter().enumerate() {
             let scale = rounded.scales[score] / fine;
@@ -157,8 +217,9 @@ fn judge(network: &FloatNetwork, rounded: Rounded, inputs: &Inputs, rows: &[&[f6
             let served = rounded.bases[score] + scale * phases[finer];
             noise[score] += scale * scale * (variances[finer] + rest);
             rounding[score] += (served - fitted).powi(2);
-            // Noise of the phases of units is in both, but to be on the safe side.
-            let deviation = (variances[coarse] + rest + (variances[finer] + rest) / (fine * fine)).sqrt();
+            let deviation = (apart_noise(&rounded.network, &gradients[coarse], &gradients[finer], fine)
+                + rest * (1.0 + fine.powi(-2)))
+            .sqrt();
             let between = (phases[coarse] - phases[finer] / fine).abs();
             apart &= between + 7.0 * deviation < 0.5 / fine;
         }
@@ -172,13 +233,25 @@ fn judge(network: &FloatNetwork, rounded: Rounded, inputs: &Inputs, rows: &[&[f6
         noise: root(noise),
         rounding: root(rounding),
         apart,
+        amplitude,
         rounded,
     }
 }
 
+/// Returns the variance of the difference between a score's phase and the finer one, divided by `fine`:
+/// most of the noise of units is in both.
+fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient], fine: f64) -> f64 {
+    let between = coarse.iter().zip(finer).map(|(coarse, finer)| Gradient {
+        slope: coarse.slope,
+        total: coarse.total - finer.total / fine,
+        // They share most of it: at most the sum of both.
+        squares: coarse.squares + finer.squares / (fine * fine),
+    });
+    network.variance(&LAYERS, &between.collect::<Vec<Gradient>>())
+}
+
 /// Returns the part of the scores' variance, over what is wanted, that each unit's rotations cause.
 fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) -> Vec<f64> {
-    let own = IntegerLayers::own_noise(&LAYERS);
     let window = NetworkNoise::window(&LAYERS, WINDOW);
     let mut costs = vec![0.0; rounded.network.units.len()];
     for row in rows {
@@ -188,10 +261,29 @@ fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) ->
             let scale = scale / f64::from(rounded.fine);
             let factor = (scale / wanted).powi(2) / rows.len() as f64;
             for (cost, gradient) in costs.iter_mut().zip(gradients) {
-                // Rounding errors of weights are as large as the noise of reads.
-                *cost += factor * gradient.rotations * (gradient.slope.powi(2) * own + 2.0 * window);
+                let reads = gradient.squares * window;
+                *cost += factor * (gradient.slope.powi(2) * gradient.switch(&LAYERS, 1) + 2.0 * reads);
             }
         }
     }
     costs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_decisions_say_how_precise_scores_must_be() {
+        // One row in a hundred is decided by 0.1, the others by 10.
+        let mut scores = vec![vec![10.0]; 99];
+        scores.push(vec![0.1]);
+        // 0.1 is one deviation for a chance of 15.9 %.
+        let found = undecided(&scores, 0.001_587);
+        assert!((found - 0.1).abs() < 0.001, "{found}");
+        // A difference of two scores has the errors of both.
+        let pairs: Vec<Vec<f64>> = scores.iter().map(|score| vec![score[0], 0.0]).collect();
+        let found = undecided(&pairs, 0.001_587);
+        assert!((found - 0.1 / 2f64.sqrt()).abs() < 0.001, "{found}");
+    }
 }

@@ -5,7 +5,7 @@ use super::{
     rounding::Rounding,
 };
 use blindscore_engine::{
-    layers::{IntegerLayers, IntegerUnit, WINDOW},
+    layers::{Gradient, IntegerLayers, IntegerUnit, WINDOW},
     model::LAYERS,
 };
 use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
@@ -65,10 +65,18 @@ impl Numbers {
         }
     }
 
-    /// Rounds weights to multiples of `steps`, and returns these and the mean of what is lost.
-    fn round(&self, exact: &[f64], steps: &[f64]) -> (Vec<f64>, f64) {
+    /// Rounds weights to multiples of `steps`, and returns these and the mean of what is lost. `noise` is the
+    /// variance of each number's noise, by its multiple, and `shared` the number of rotations that a
+    /// multiple is divided among.
+    fn round(
+        &self,
+        exact: &[f64],
+        steps: &[f64],
+        noise: &dyn Fn(usize, f64) -> f64,
+        shared: &dyn Fn(usize) -> f64,
+    ) -> (Vec<f64>, f64) {
         let rounded: Vec<f64> = match &self.rounding {
-            Some(rounding) => rounding.round(exact, steps, MOST_WEIGHT),
+            Some(rounding) => rounding.round(exact, steps, noise, shared, MOST_WEIGHT),
             None => {
                 let each = exact.iter().zip(steps);
                 each.map(|(exact, step)| (exact / step).round().clamp(-MOST_WEIGHT, MOST_WEIGHT))
@@ -150,19 +158,34 @@ impl<'r> Rounder<'r> {
     }
 
     /// Rounds the network, with so many rotations for each unit, and scores that are also sent `fine`
-    /// times finer.
-    pub(crate) fn rounded(&self, repeats: &[usize], fine: u32) -> Rounded {
+    /// times finer. `amplitude` is the size of the tables as a multiple of the usual one.
+    pub(crate) fn rounded(&self, repeats: &[usize], fine: u32, amplitude: f64) -> Rounded {
         let input_step_log2 = self.input_step();
         let step = 2f64.powi(input_step_log2 as i32) / TORUS;
         let feature_steps = vec![step; self.inputs.count];
-        let amplitudes = self.amplitudes(repeats, f64::from(fine));
+        let amplitudes = self.amplitudes(repeats, f64::from(fine), amplitude);
+        let window = NetworkNoise::window(&LAYERS, WINDOW);
+        let slopes: Vec<f64> = amplitudes
+            .iter()
+            .zip(&self.rewritten.units)
+            .map(|(amplitude, unit)| amplitude.powi(2) * unit.steepness)
+            .collect();
+        // Of a unit's rotations, for a weight that is divided among them.
+        let noise = |place: usize, weight: f64| {
+            let gradient = Gradient::of_weight(weight as i32, repeats[place]);
+            window * gradient.squares + slopes[place] * gradient.switch(&LAYERS, repeats[place])
+        };
+        let query = NetworkNoise::query(&LAYERS);
+        let of_query = |_: usize, weight: f64| query * weight * weight;
+        let shared = |place: usize| repeats[place] as f64;
         let mut units: Vec<IntegerUnit> = Vec::with_capacity(self.rewritten.units.len());
         for (place, unit) in self.rewritten.units.iter().enumerate() {
             let table = &unit.table;
-            let (others, mut offset) = self.weigh(&unit.sum, unit.layer, table.period, &amplitudes);
+            let (others, mut offset) =
+                self.weigh(&unit.sum, unit.layer, table.period, &amplitudes, &noise, &shared);
             offset += (unit.sum.offset - table.middle) / table.period;
             let (by_level, at_zero) = &self.phases[place];
-            let (own, lost) = self.features.round(by_level, &feature_steps);
+            let (own, lost) = self.features.round(by_level, &feature_steps, &of_query, &|_| 1.0);
             offset += at_zero + lost;
             let entry = |value: &f64| {
                 let entry = value * amplitudes[place] / WINDOW as f64;
@@ -188,7 +211,7 @@ impl<'r> Rounder<'r> {
         });
         let (outputs, biases) = scores
             .map(|(form, scale, base)| {
-                let (weights, lost) = self.weigh(form, layers, scale, &amplitudes);
+                let (weights, lost) = self.weigh(form, layers, scale, &amplitudes, &noise, &shared);
                 // The middle of the range is the phase 0.
                 (weights, on_torus(lost + (form.offset - base) / scale))
             })
@@ -209,13 +232,21 @@ impl<'r> Rounder<'r> {
 
     /// Returns the weights of the tables of all layers before `layer`, for a phase of `period`, and the
     /// mean of what rounding loses of it.
-    fn weigh(&self, form: &Form, layer: usize, period: f64, amplitudes: &[f64]) -> (Vec<i32>, f64) {
+    fn weigh(
+        &self,
+        form: &Form,
+        layer: usize,
+        period: f64,
+        amplitudes: &[f64],
+        noise: &dyn Fn(usize, f64) -> f64,
+        shared: &dyn Fn(usize) -> f64,
+    ) -> (Vec<i32>, f64) {
         let numbers = &self.tables[layer];
         let count = numbers.means.len();
         let exact: Vec<f64> = (0..count)
             .map(|place| form.tables.get(place).copied().unwrap_or(0.0) / period)
             .collect();
-        let (rounded, lost) = numbers.round(&exact, &amplitudes[..count]);
+        let (rounded, lost) = numbers.round(&exact, &amplitudes[..count], noise, shared);
         (rounded.into_iter().map(|weight| weight as i32).collect(), lost)
     }
 
@@ -242,7 +273,7 @@ impl<'r> Rounder<'r> {
     /// Chooses the torus element of each table's unit. A large one makes the noise of reads small, a
     /// small one the rounding errors of weights: their variances, `noise (w / a)^2 / repeats` and
     /// `a^2 var(T) / 12`, are equal at the best.
-    fn amplitudes(&self, repeats: &[usize], fine: f64) -> Vec<f64> {
+    fn amplitudes(&self, repeats: &[usize], fine: f64, usual: f64) -> Vec<f64> {
         let window = NetworkNoise::window(&LAYERS, WINDOW);
         let units = &self.rewritten.units;
         let (mut squares, mut readers) = (vec![0.0f64; units.len()], vec![0.0f64; units.len()]);
@@ -275,7 +306,7 @@ impl<'r> Rounder<'r> {
             // Whoever reads it first.
             let variance = self.tables[unit.layer + 1].variances[place].max(1e-12 * largest * largest);
             let noise = window / repeats[place] as f64;
-            let best = (12.0 * noise * mean / variance.max(f64::MIN_POSITIVE)).powf(0.25);
+            let best = usual * (12.0 * noise * mean / variance.max(f64::MIN_POSITIVE)).powf(0.25);
             if best > 0.0 { best.min(most) } else { most }
         };
         (0..units.len()).map(amplitude).collect()

@@ -2,8 +2,8 @@
 //! comes from.
 
 use super::{FloatNetwork, curve::Curve, table::FittedTable};
-use blindscore_engine::layers::IntegerLayers;
 use blindscore_engine::model::LAYERS;
+use blindscore_protocol::noise::NetworkNoise;
 
 /// A linear function of features and of tables.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct TableUnit {
     pub(crate) table: FittedTable,
     /// The table's values on the calibration rows.
     pub(crate) values: Vec<f64>,
+    /// Mean square of its derivative with respect to the phase on these rows.
+    pub(crate) steepness: f64,
 }
 
 /// A network of tables.
@@ -95,7 +97,7 @@ impl Rewritten {
     /// The place of a unit whose function has no finite value in the range of its sums.
     pub(crate) fn of(network: &FloatNetwork, rows: &[&[f64]], last: bool) -> Result<Self, usize> {
         let features = network.fitted.count();
-        let noise = IntegerLayers::own_noise(&LAYERS).sqrt();
+        let noise = NetworkNoise::modulus_switch(&LAYERS).sqrt();
         let size = LAYERS.polynomial_size.0;
         let mut read_by_units = vec![false; network.units.len()];
         for unit in &network.units {
@@ -126,6 +128,7 @@ impl Rewritten {
             units.push(TableUnit {
                 layer: unit.layer,
                 values: sums.iter().map(|z| table.value(*z)).collect(),
+                steepness: table.steepness(&sums, noise),
                 sum,
                 table,
             });
@@ -164,6 +167,7 @@ impl Rewritten {
             self.units.push(TableUnit {
                 layer: 0,
                 values: sums.iter().map(|z| table.value(*z)).collect(),
+                steepness: table.steepness(&sums, noise),
                 sum,
                 table,
             });

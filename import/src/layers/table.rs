@@ -125,6 +125,16 @@ impl FittedTable {
     }
 }
 
+impl FittedTable {
+    /// Returns the mean square of the derivative with respect to the phase at some sums, within `noise`
+    /// of each.
+    pub(crate) fn steepness(&self, sums: &[f64], noise: f64) -> f64 {
+        let step = noise * self.period;
+        let slope = |z: &f64| (self.value(z + step) - self.value(z - step)) / (2.0 * noise);
+        sums.iter().map(|z| slope(z).powi(2)).sum::<f64>() / sums.len().max(1) as f64
+    }
+}
+
 /// Returns points spread over the range, weighted by how many rows are near.
 fn points(curve: &Curve, seen: &[f64], low: f64, high: f64) -> Option<Vec<Point>> {
     let step = (high - low) / POINTS as f64;

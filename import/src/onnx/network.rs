@@ -35,7 +35,6 @@ impl Graph {
     /// # Errors
     /// If it has hidden units, and something that isn't served. The error names the operator or the
     /// output.
-    #[allow(dead_code)]
     pub(crate) fn network(&self) -> Result<Option<FloatNetwork>, ImportError> {
         let uses = self.uses()?;
         let nodes: Vec<&NodeProto> = self.used_nodes(&uses).collect();

@@ -7,7 +7,7 @@ use crate::{
     compare,
     layers::{
         FloatNetwork,
-        choose::{FIT_ROWS, ROTATIONS, choose},
+        choose::{FIT_ROWS, ROTATIONS, choose, undecided},
     },
     onnx::Graph,
     output,
@@ -16,7 +16,7 @@ use blindscore_engine::{
     Engine,
     model::{LayersModel, Model, ModelError, Salt},
 };
-use blindscore_protocol::descriptor::{Inputs, Task};
+use blindscore_protocol::descriptor::{Inputs, Link, Task};
 use std::time::Duration;
 
 /// Default number of rows to score encrypted; each takes a tenth of a second or more.
@@ -25,6 +25,8 @@ pub const CHECK_ROWS: usize = 50;
 pub const MAX_SECONDS: f64 = 10.0;
 /// Error of a probability, six standard deviations, up to which units are rotated several times.
 const PROBABILITY: f64 = 0.05;
+/// Share of rows that may be decided otherwise, up to which units are rotated several times.
+const UNDECIDED: f64 = 0.003;
 /// The same of a value, as a share of the range of its values.
 const VALUE: f64 = 0.01;
 /// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
@@ -65,6 +67,7 @@ pub(super) fn import(
     graph: &Graph,
 ) -> Result<Imported, ImportError> {
     refuse_choices(request)?;
+    check_link(network).map_err(ImportError::in_file(&request.file))?;
     let in_file = ImportError::in_file(&request.file);
     if request.calibrate.is_none() {
         return Err(in_file(ImportError::Options(
@@ -218,7 +221,14 @@ fn wanted(
     }
     let wanted = match (network.fitted.task, slope(network.fitted.link)) {
         (Some(Task::Regression), _) | (_, None) => widths.map(|width| VALUE * width / BOUND).collect(),
-        (_, Some(slope)) => vec![PROBABILITY / slope / BOUND; outputs],
+        (task, Some(slope)) => {
+            let scores: Vec<Vec<f64>> = rows.iter().map(|row| network.scores(row)).collect();
+            let decided = match task {
+                Some(Task::Classification) => undecided(&scores, UNDECIDED),
+                _ => 0.0,
+            };
+            vec![decided.max(PROBABILITY / slope / BOUND); outputs]
+        }
     };
     Ok((wanted, ROTATIONS.max(network.units.len())))
 }
@@ -247,6 +257,20 @@ fn coarse(error: ModelError) -> ImportError {
         )),
         other => other.into(),
     }
+}
+
+/// Refuses networks that are parts of another model.
+fn check_link(network: &FloatNetwork) -> Result<(), ImportError> {
+    let served = matches!(
+        network.fitted.link,
+        Link::Identity | Link::Sigmoid | Link::Softmax | Link::OneVsRest | Link::Exp
+    );
+    if served && network.fitted.members.is_empty() {
+        return Ok(());
+    }
+    Err(ImportError::Options(
+        "it combines several networks with hidden layers, or calibrates one: that isn't served. Export one of the networks by itself".into(),
+    ))
 }
 
 /// Refuses options that aren't for networks with hidden layers.

@@ -221,9 +221,51 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
         let wrong = one(shifted, REPEATS);
         assert!(away(&wrong) > allowed, "{} of {allowed}", away(&wrong));
     }
-    let mut weighted = one(wave.clone(), REPEATS);
+    let mut weighted = one(wave, REPEATS);
     weighted.outputs[0][0] -= 1;
     assert!(away(&weighted) > allowed);
+}
+
+#[test]
+fn errors_of_several_rotations_cancel_out() {
+    let steps = PARAMS.rotation_log2();
+    let dimension = PARAMS.input_lwe_dimension().0;
+    let count = 600;
+    let masks = reproducible([4; 16], count * dimension);
+    let zeros: Vec<LweCiphertext> = masks
+        .chunks_exact(dimension)
+        .map(|mask| LweCiphertext {
+            body: mask
+                .iter()
+                .zip(secrets().0)
+                .fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s))),
+            mask: mask.to_vec(),
+        })
+        .collect();
+    let error = |zero: &LweCiphertext, part: usize, parts: usize| {
+        let switched = zero.modulus_switch_part(&PARAMS, part, parts);
+        let terms = switched.mask.iter().zip(secrets().0);
+        let product = terms.fold(0u64, |sum, (a, s)| sum.wrapping_add(*a as u64 * s));
+        let phase = (switched.body as u64).wrapping_sub(product) << (64 - steps);
+        phase as i64 as f64 / TORUS
+    };
+    let predicted = NetworkNoise::modulus_switch(&PARAMS).sqrt();
+    for parts in [1, 2, 3, 8] {
+        let (mut single, mut average) = (Vec::new(), Vec::new());
+        for zero in &zeros {
+            let errors: Vec<f64> = (0..parts).map(|part| error(zero, part, parts)).collect();
+            average.push(errors.iter().sum::<f64>() / parts as f64);
+            single.extend(errors);
+        }
+        let (single, average) = (deviation(&single), deviation(&average));
+        let expected = predicted / parts as f64;
+        assert!(
+            (average / expected - 1.0).abs() < 0.1,
+            "{parts}: {average}, not {expected}"
+        );
+        // Each by itself is rounded up or down at random: up to sqrt(2) times the error.
+        assert!(single < 1.5 * predicted, "{parts}: {single} and {predicted}");
+    }
 }
 
 /// Returns LWE ciphertexts of zero under the output secret, without noise.
