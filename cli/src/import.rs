@@ -33,6 +33,8 @@ Examples:
     blindscore import churn.json --name churn --calibrate train.csv
   Large forests, whose structure may be known to clients:
     blindscore import forest.onnx --name forest --calibrate train.csv --structure public
+  A neural network (MLPClassifier, or PyTorch's Linear layers and activations), with its training rows:
+    blindscore import net.onnx --name churn --calibrate train.csv
   A projection network that models/net/fit_table.py trained, compared with itself in the clear on some rows:
     blindscore import net.safetensors --name churn-net --calibrate test.csv
 
@@ -57,7 +59,7 @@ It writes MODELS_DIR/NAME@VERSION.safetensors, which `blindscore-server serve --
 
 /// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch), safetensors (numpy),
 /// JSON (EBM) or a table of coefficients (R, statsmodels); trees of XGBoost, LightGBM, CatBoost and
-/// scikit-learn; or a projection network
+/// scikit-learn; networks with hidden layers as ONNX; or a projection network
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub(crate) struct ImportArgs {
@@ -89,7 +91,7 @@ pub(crate) struct ImportArgs {
 
     /// Predictions of your own program for the rows of --calibrate, in the same order: the import
     /// is refused if the model disagrees. Columns `predicted` or `label`, `predicted_NAME`,
-    /// `proba_NAME`, `score_NAME`, or a single one, which needs no header. Linear models only
+    /// `proba_NAME`, `score_NAME`, or a single one, which needs no header. Not for projection networks
     #[arg(long, value_name = "CSV", requires = "calibrate")]
     expect: Option<PathBuf>,
 
@@ -113,16 +115,16 @@ pub(crate) struct ImportArgs {
 
     #[arg(long, value_name = "SHARE", help = format!(
         "Share of its width by which a range from calibration rows is widened on both sides [default: {}]. \
-         Clients refuse values outside. Linear models only",
+         Clients refuse values outside. Not for trees and projection networks",
         defaults::WIDEN
     ))]
     widen: Option<f64>,
 
-    /// Smallest value of every feature. Linear models only
+    /// Smallest value of every feature. Not for trees and projection networks
     #[arg(long, value_name = "X", requires = "input_max", allow_negative_numbers = true)]
     input_min: Option<f64>,
 
-    /// Largest value of every feature. Linear models only
+    /// Largest value of every feature. Not for trees and projection networks
     #[arg(long, value_name = "X", requires = "input_min", allow_negative_numbers = true)]
     input_max: Option<f64>,
 
@@ -132,7 +134,7 @@ pub(crate) struct ImportArgs {
     labels: Option<Vec<String>>,
 
     /// Meaning of the scores, if the file leaves it open: values, one of several classes, or labels
-    /// of which several may hold. Linear models only
+    /// of which several may hold. Not for projection networks
     #[arg(long, value_name = "TASK", value_parser = task)]
     task: Option<Task>,
 
@@ -143,15 +145,16 @@ pub(crate) struct ImportArgs {
 
     #[arg(long, value_name = "SHARE", help = format!(
         "Largest allowed error of a score, as a share of the score's range (six standard deviations) \
-         [default: {}]. A finer parameter set is used if the usual one misses it, or would change \
-         probabilities by more than {}. Linear models only",
+         [default: {} for linear models, which take a finer parameter set if the usual one misses it, or \
+         would change probabilities by more than {}]. Networks with hidden layers take more time for it. Not for \
+         trees and projection networks",
         defaults::MAX_ERROR,
         defaults::MAX_PROBABILITY_ERROR
     ))]
     max_error: Option<f64>,
 
     #[arg(long, value_name = "N", help = format!(
-        "Rows of the calibration data to score encrypted [default: {}; for networks {}, for trees {}]",
+        "Rows of the calibration data to score encrypted [default: {}; for projection networks {}, for trees and networks with hidden layers {}]",
         defaults::CHECK_ROWS,
         defaults::NETWORK_CHECK_ROWS,
         defaults::TREES_CHECK_ROWS
@@ -171,7 +174,8 @@ pub(crate) struct ImportArgs {
     grid: Option<Grid>,
 
     #[arg(long, value_name = "SECONDS", help = format!(
-        "Longest time that a row may take here, for trees with a private structure [default: {}]",
+        "Longest time that a row may take here, for trees with a private structure and networks with hidden \
+         layers [default: {}]",
         defaults::MAX_SECONDS
     ))]
     max_seconds: Option<f64>,

@@ -18,7 +18,7 @@ pub enum ImportError {
     NotOnnx(String),
     /// A linear model has no such operator, or not at this place.
     #[error(
-        "{operator}{in_node} is not supported{why}.{advice}\nSupported are linear models: {SUPPORTED}",
+        "{operator}{in_node} is not supported{why}.{advice}\nSupported are networks of fully connected layers, trees, and linear models: {SUPPORTED}",
         in_node = if .node.is_empty() { String::new() } else { format!(" (node {})", quoted(.node)) },
         advice = .hint.map(|hint| format!(" {hint}.")).unwrap_or_default()
     )]

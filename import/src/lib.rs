@@ -16,6 +16,8 @@
 //! Ensembles of decision trees are read from their libraries' own files or from ONNX, and become trees
 //! over encrypted bits, or a linear model of their leaves ([`Structure`]).
 //!
+//! Networks with hidden layers become units over a table each, with integer weights.
+//!
 //! Projection networks are imported trained and rounded; [`Network`] names and checks them.
 //!
 //! Files are untrusted: every step is bounded in memory and time, and an operator or an output that

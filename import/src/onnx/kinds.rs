@@ -86,7 +86,8 @@ const MODIFIED_HUBER: Kind = Kind {
 };
 const NETWORK: Kind = Kind {
     name: "a neural network (MLPClassifier, MLPRegressor, or of a framework)",
-    advice: "its layers aren't linear. A projection network (models/net) is served, and so are linear models",
+    advice: "this part of it isn't read. Networks of fully connected layers are served, with any function of one number between them \
+             (docs/networks.md), and so are linear models",
 };
 /// Networks of other layers than those that are served.
 const LAYERS: Kind = Kind {
