@@ -1,4 +1,5 @@
-//! Benchmark of trees beside a network: 100 trees of depth 3 and `mnist-net`, on all cores.
+//! Benchmark of whole rows on all cores: 100 trees of depth 3, and a network with two hidden layers of
+//! 64 units, beside `mnist-net`.
 //!
 //! Compare the figures only as ratios within one run: `cargo xtask bench`.
 
@@ -6,10 +7,11 @@ use blindscore_client::ClientKey;
 use blindscore_engine::{
     Engine, PreparedKey,
     forest::{Forest, ForestNode, ForestTree, ForestVariable},
-    model::{ForestModel, Model, Salt},
+    layers::{IntegerLayers, IntegerUnit},
+    model::{ForestModel, LAYERS, LayersModel, Model, Salt},
 };
 use blindscore_protocol::{
-    descriptor::{Link, Task},
+    descriptor::{Inputs, Link, Task},
     encoding::{Column, ColumnKind, Encoding, Step},
     random::reproducible,
     wire::{EvaluationKey, Query},
@@ -73,11 +75,63 @@ fn forest(trees: usize, depth: usize) -> Model {
     Model::from_safetensors(&model.to_safetensors().expect("few trees")).expect("it can be served")
 }
 
+/// Returns a network of two hidden layers of 64 units for MNIST, each rotated once.
+fn layers() -> Model {
+    const FEATURES: usize = 784;
+    const UNITS: usize = 64;
+    const SCORES: usize = 10;
+    let mut random =
+        reproducible([4; 16], UNITS * FEATURES + 2 * UNITS * UNITS + 4 * UNITS * SCORES).into_iter();
+    // From -8 to 7.
+    let mut weight = || random.next().map_or(0, |number| (number as i64) >> 60);
+    let unit = |layer: usize, weight: &mut dyn FnMut() -> i64| IntegerUnit {
+        layer,
+        features: if layer == 0 {
+            (0..FEATURES).map(|_| weight()).collect()
+        } else {
+            Vec::new()
+        },
+        units: (0..layer * UNITS).map(|_| weight() as i32).collect(),
+        offset: 0,
+        repeats: 1,
+        table: (0..LAYERS.polynomial_size.0 as i32)
+            .map(|entry| entry << 8)
+            .collect(),
+    };
+    let units = (0..2 * UNITS).map(|place| unit(place / UNITS, &mut weight));
+    let units: Vec<IntegerUnit> = units.collect();
+    let outputs = (0..2 * SCORES).map(|_| (0..2 * UNITS).map(|_| weight() as i32).collect());
+    let model = LayersModel {
+        salt: Salt::none(),
+        name: "layers".parse().expect("a name"),
+        title: "Layers".into(),
+        inputs: Inputs::uniform(FEATURES, 0.0, 1.0, 256),
+        labels: (0..SCORES).map(|score| score.to_string()).collect(),
+        task: Task::Classification,
+        classes: None,
+        link: Link::Softmax,
+        accuracy: None,
+        network: IntegerLayers {
+            features: FEATURES,
+            input_step: 1 << 42,
+            units,
+            outputs: outputs.collect(),
+            biases: vec![0; 2 * SCORES],
+        },
+        bases: vec![0.0; SCORES],
+        scales: vec![1.0; SCORES],
+        fine: 4,
+        score_error: 0.1,
+    };
+    Model::from_safetensors(&model.to_safetensors().expect("few units")).expect("it can be served")
+}
+
 fn scores(c: &mut Criterion) {
     let network = Model::from_safetensors(blindscore_models::MNIST_NET).expect("the model loads");
     let models = [
         ("baseline: mnist-net", network),
         ("100 trees of depth 3", forest(100, 3)),
+        ("two hidden layers of 64", layers()),
     ];
     let mut group = c.benchmark_group("one row, all cores");
     group.sample_size(10);
@@ -94,6 +148,7 @@ fn scores(c: &mut Criterion) {
         let query = Query::from_blob(&query, set.query_format(), features.len()).expect("just made");
         let rotations = match model.engine() {
             Engine::Forest(forest) => forest.rotations(),
+            Engine::Layers(layers) => layers.rotations(),
             _ => 128,
         };
         group.bench_function(BenchmarkId::new(*name, rotations), |b| {
