@@ -10,13 +10,17 @@ use blindscore_engine::{
     model::LAYERS,
 };
 use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
+use std::ops::RangeInclusive;
 
 /// Most rows that a network is fitted to.
 pub(crate) const FIT_ROWS: usize = 2_000;
-/// Factors of the finer scores that are tried.
-const FINE: [u32; 7] = [2, 4, 8, 16, 32, 64, 128];
-/// Sizes of the tables that are tried, as multiples of the usual ones.
-const AMPLITUDES: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+/// Factors of the finer scores that are tried, and the first of them.
+const FINE: RangeInclusive<u32> = 2..=128;
+const FIRST_FINE: u32 = 8;
+/// Factor between sizes of the tables that are tried.
+const STEP: f64 = 1.6;
+/// Most steps of the search for both.
+const MOST_STEPS: usize = 6;
 /// Rows on which errors are predicted.
 const JUDGED_ROWS: usize = 60;
 /// Blind rotations up to which units are rotated several times, unless there are more units.
@@ -94,20 +98,18 @@ pub(crate) fn choose(
     wanted: &[f64],
     most: usize,
 ) -> Result<Chosen, usize> {
-    let mut best: Option<(f64, Chosen)> = None;
+    let mut best: Option<((f64, usize), Chosen)> = None;
     for last in [true, false] {
         let rewritten = Rewritten::of(network, rows, last)?;
-        let Some(chosen) = repeated(network, &rewritten, inputs, rows, wanted, most) else {
-            continue;
-        };
+        let chosen = repeated(network, &rewritten, inputs, rows, wanted, most);
         let errors = chosen.errors();
-        let worst = errors
-            .iter()
-            .zip(wanted)
-            .map(|(error, wanted)| error / wanted)
-            .fold(0.0, f64::max);
-        if best.as_ref().is_none_or(|(other, _)| worst < *other) {
-            best = Some((worst, chosen));
+        let relative = errors.iter().zip(wanted).map(|(error, wanted)| error / wanted);
+        // What is precise enough may as well be fast.
+        let worst = relative.fold(1.0, f64::max);
+        let rotations = chosen.rounded.network.units.iter().map(|unit| unit.repeats).sum();
+        let key = (worst, rotations);
+        if best.as_ref().is_none_or(|(other, _)| key < *other) {
+            best = Some((key, chosen));
         }
     }
     // Both were tried.
@@ -123,7 +125,7 @@ fn repeated(
     rows: &[&[f64]],
     wanted: &[f64],
     most: usize,
-) -> Option<Chosen> {
+) -> Chosen {
     let units = rewritten.units.len();
     let rounder = Rounder::new(rewritten, inputs, rows);
     let judged = judged_rows(rows);
@@ -133,20 +135,38 @@ fn repeated(
             .map(|(error, wanted)| (error / wanted).powi(2))
             .fold(0.0, f64::max)
     };
-    let finest = |repeats: &[usize], factors: &[u32], amplitudes: &[f64]| {
-        let pairs = factors
-            .iter()
-            .flat_map(|fine| amplitudes.iter().map(move |size| (*fine, *size)));
-        let tried = pairs.filter_map(|(fine, amplitude)| {
-            let rounded = rounder.rounded(repeats, fine, amplitude);
-            let chosen = judge(network, rounded, amplitude, inputs, &judged);
-            // The least is always possible.
-            (chosen.apart || fine == FINE[0]).then_some(chosen)
-        });
-        tried.min_by(|one, other| total(one).total_cmp(&total(other)))
+    let tried = |repeats: &[usize], fine: u32, amplitude: f64| {
+        let rounded = rounder.rounded(repeats, fine, amplitude);
+        judge(network, rounded, amplitude, inputs, &judged)
+    };
+    // Climbs from one choice to its best neighbour, as long as that is better.
+    let finest = |repeats: &[usize], mut fine: u32, amplitude: f64| {
+        let mut best = tried(repeats, fine, amplitude);
+        while !best.apart && fine > *FINE.start() {
+            fine /= 2;
+            best = tried(repeats, fine, amplitude);
+        }
+        for _ in 0..MOST_STEPS {
+            let (fine, size) = (best.rounded.fine, best.amplitude);
+            let near = [
+                (2 * fine, size),
+                (fine, size * STEP),
+                (fine, size / STEP),
+                (fine / 2, size),
+            ];
+            let near = near.into_iter().filter(|(fine, _)| FINE.contains(fine));
+            let near = near
+                .map(|(fine, size)| tried(repeats, fine, size))
+                .filter(|next| next.apart);
+            match near.min_by(|one, other| total(one).total_cmp(&total(other))) {
+                Some(next) if total(&next) < total(&best) => best = next,
+                _ => break,
+            }
+        }
+        best
     };
     let mut repeats = vec![1usize; units];
-    let mut best = finest(&repeats, &FINE, &AMPLITUDES)?;
+    let mut best = finest(&repeats, FIRST_FINE, 1.0);
     let costs = costs(&best.rounded, inputs, &judged, wanted);
     let gain = |repeats: &[usize], place: usize| {
         let count = repeats[place] as f64;
@@ -168,19 +188,12 @@ fn repeated(
             }
         }
         rotations = next;
-        let fine = best.rounded.fine;
-        let near: Vec<u32> = FINE
-            .into_iter()
-            .filter(|other| (fine / 2..=fine * 2).contains(other))
-            .collect();
-        let size = best.amplitude;
-        if let Some(chosen) = finest(&repeats, &near, &[size / 1.5, size, 1.5 * size])
-            && total(&chosen) < total(&best)
-        {
+        let chosen = finest(&repeats, best.rounded.fine, best.amplitude);
+        if total(&chosen) < total(&best) {
             best = chosen;
         }
     }
-    Some(best)
+    best
 }
 
 /// Returns some of the rows, spread over them.
