@@ -22,7 +22,9 @@ const STEP: f64 = 1.6;
 /// Most steps of the search for both.
 const MOST_STEPS: usize = 6;
 /// Rows on which errors are predicted.
-const JUDGED_ROWS: usize = 60;
+const JUDGED_ROWS: (usize, usize) = (10, 60);
+/// Most products for it.
+const JUDGED_PRODUCTS: usize = 300_000_000;
 /// Blind rotations up to which units are rotated several times, unless there are more units.
 pub(crate) const ROTATIONS: usize = 300;
 
@@ -128,7 +130,7 @@ fn repeated(
 ) -> Chosen {
     let units = rewritten.units.len();
     let rounder = Rounder::new(rewritten, inputs, rows);
-    let judged = judged_rows(rows);
+    let judged = judged_rows(rows, 2 * network.outputs.len() * units * units);
     let total = |chosen: &Chosen| {
         let relative = chosen.errors().into_iter().zip(wanted);
         relative
@@ -196,9 +198,12 @@ fn repeated(
     best
 }
 
-/// Returns some of the rows, spread over them.
-fn judged_rows<'r>(rows: &[&'r [f64]]) -> Vec<&'r [f64]> {
-    let every = rows.len().div_ceil(JUDGED_ROWS).max(1);
+/// Returns some of the rows, spread over them: as many as there is time for, by the number of products
+/// that each takes.
+fn judged_rows<'r>(rows: &[&'r [f64]], products: usize) -> Vec<&'r [f64]> {
+    let (least, most) = JUDGED_ROWS;
+    let count = (JUDGED_PRODUCTS / products.max(1)).clamp(least, most);
+    let every = rows.len().div_ceil(count).max(1);
     rows.iter().copied().step_by(every).collect()
 }
 

@@ -21,9 +21,11 @@ const DAMPING: f64 = 1e-4;
 /// Most numbers whose covariances are used: their inverse takes the third power of operations.
 const MOST: usize = 1_200;
 /// Most numbers for which pairs of weights are moved.
-const MOST_PAIRS: usize = 128;
-/// Most moves for each weight of a row.
-const MOST_MOVES: usize = 4;
+const MOST_PAIRS: usize = 64;
+/// Most pairs of a row that are moved.
+const MOST_PAIR_MOVES: usize = 24;
+/// Most times that all weights of a row are gone through.
+const MOST_SWEEPS: usize = 4;
 /// Least change of a variance, as a part of the torus squared, for which a weight is moved.
 const LEAST_CHANGE: f64 = 1e-16;
 
@@ -141,9 +143,32 @@ struct Search<'r> {
 impl Search<'_> {
     /// Moves weights as long as that is worthwhile.
     fn run(&mut self) {
-        let count = self.rounded.len();
-        for _ in 0..MOST_MOVES * count {
-            if !self.move_one() && (count > MOST_PAIRS || !self.move_two()) {
+        self.sweep();
+        if self.rounded.len() <= MOST_PAIRS {
+            for _ in 0..MOST_PAIR_MOVES {
+                if !self.move_two() {
+                    break;
+                }
+                self.sweep();
+            }
+        }
+    }
+
+    /// Moves one weight after the other, as long as that is worthwhile.
+    fn sweep(&mut self) {
+        for _ in 0..MOST_SWEEPS {
+            let mut moved = false;
+            for place in 0..self.rounded.len() {
+                let stride = (self.stride)(place);
+                for by in [1.0, -1.0, stride, -stride] {
+                    if self.change(place, by) < -LEAST_CHANGE {
+                        self.apply(place, by);
+                        moved = true;
+                        break;
+                    }
+                }
+            }
+            if !moved {
                 break;
             }
         }
@@ -174,17 +199,6 @@ impl Search<'_> {
             all.map(|by| (place, by)).collect::<Vec<_>>()
         });
         each.map(|(place, by)| (place, by, self.change(place, by)))
-    }
-
-    fn move_one(&mut self) -> bool {
-        let best = self.moves().min_by(|one, other| one.2.total_cmp(&other.2));
-        match best {
-            Some((place, by, change)) if change < -LEAST_CHANGE => {
-                self.apply(place, by);
-                true
-            }
-            _ => false,
-        }
     }
 
     fn move_two(&mut self) -> bool {
