@@ -21,10 +21,10 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 fn read(input: &mut Unstructured<'_>) -> Result<()> {
-    // Networks are rare, since their keys have 10 MB.
-    let set = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2][input.int_in_range(0..=15)?];
+    // Networks are rare, since their keys have 10 to 15 MB.
+    let set = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 4][input.int_in_range(0..=15)?];
     let sample = &SAMPLES[set];
-    let kind = input.int_in_range(0..=if set == 2 { 31 } else { 3 })?;
+    let kind = input.int_in_range(0..=if set >= 2 { 31 } else { 3 })?;
     let mut blob = match kind {
         0 => sample.public.clone(),
         1 => sample.key.to_bytes().to_vec(),

@@ -36,7 +36,7 @@ const MIB: usize = 1 << 20;
 
 /// Targets that run in libFuzzer. The npm package has a script of its own (`npm.mjs`).
 pub const TARGETS: &[Target] = &[
-    // A network's key has 10 MB, its coefficients 17 MB.
+    // A network's key has up to 15 MB, its coefficients 23 MB.
     Target {
         name: "blobs",
         memory: 128 * MIB,

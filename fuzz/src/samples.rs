@@ -26,7 +26,8 @@ pub(crate) struct Sample {
 }
 
 /// One sample for each of [`ParameterSet::ALL`].
-pub(crate) static SAMPLES: LazyLock<[Sample; 4]> = LazyLock::new(|| ParameterSet::ALL.map(Sample::new));
+pub(crate) static SAMPLES: LazyLock<[Sample; ParameterSet::ALL.len()]> =
+    LazyLock::new(|| ParameterSet::ALL.map(Sample::new));
 
 /// Creates all samples.
 pub(crate) fn prepare() {
@@ -39,6 +40,8 @@ pub(crate) fn usual() -> &'static Sample {
 }
 
 const NETWORK: &[u8] = include_bytes!("../../tests/fixtures/models/digits-net/model.safetensors");
+/// Two layers of a unit each, for two features.
+const LAYERS: &[u8] = include_bytes!("../seeds/model/layers.safetensors");
 const TREES: &[u8] = include_bytes!("../../models/loans/loan-trees.safetensors");
 
 impl Sample {
@@ -46,6 +49,7 @@ impl Sample {
         let (model, file) = match set {
             ParameterSet::Linear(params) => linear(params),
             ParameterSet::Network(params) if params == NetworkParams::N704_K2 => (trees(), Vec::new()),
+            ParameterSet::Network(params) if params == NetworkParams::N832_K2 => (layers(), Vec::new()),
             ParameterSet::Network(_) => (network(), Vec::new()),
         };
         let (key, public) = ClientKey::generate(set).expect("randomness");
@@ -128,6 +132,10 @@ fn linear(params: LinearParams) -> (Model, Vec<u8>) {
 
 fn trees() -> Model {
     Model::from_safetensors(TREES).expect("good trees")
+}
+
+fn layers() -> Model {
+    Model::from_safetensors(LAYERS).expect("a good network of several layers")
 }
 
 fn network() -> Model {

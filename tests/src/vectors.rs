@@ -5,13 +5,14 @@ use anyhow::{Context, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use blindscore_client::{ClientKey, known_answers::Seeds};
 use blindscore_engine::{
-    Engine, IntegerNetwork, IntegerOutput, LinearEngine, NetworkEngine, PreparedKey,
+    Engine, IntegerNetwork, IntegerOutput, LayersEngine, LinearEngine, NetworkEngine, PreparedKey,
+    layers::{IntegerLayers, IntegerUnit},
     network::IntegerProjection,
 };
 use blindscore_protocol::{
     descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
-    params::ParameterSet,
+    params::{NetworkParams, ParameterSet},
     random::{MaskSeed, SAMPLER_SEED_BYTES, reproducible},
     wire::{EvaluationKey, FORMAT_VERSION, Query, QueryId},
 };
@@ -63,6 +64,9 @@ pub struct Asked {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
     blob: String,
+    /// How many times finer the scores are that follow the others, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fine: Option<u32>,
     outputs: Vec<Range>,
     scores: Vec<f64>,
 }
@@ -77,6 +81,8 @@ pub struct Range {
 const FEATURES: usize = 100;
 const LEVELS: u32 = 16;
 const OUTPUTS: usize = 3;
+/// Of the set whose responses have each score twice.
+const FINE: u32 = 4;
 
 /// Returns the folder of the vectors.
 pub fn folder() -> PathBuf {
@@ -122,6 +128,7 @@ impl Vector {
             },
             response: Answered {
                 blob: String::new(),
+                fine: descriptor.fine,
                 outputs: Vec::new(),
                 scores: Vec::new(),
             },
@@ -202,6 +209,14 @@ fn model(set: &ParameterSet) -> (Engine, u64) {
             let outputs: Vec<_> = outputs.collect();
             (Engine::Linear(LinearEngine::new(params, &outputs)), 1 << 50)
         }
+        ParameterSet::Network(params) if params.key_switch.is_some() => {
+            let network = layers(&params, weights);
+            let step = network.input_step;
+            (
+                Engine::Layers(Box::new(LayersEngine::new(params, &network))),
+                step,
+            )
+        }
         ParameterSet::Network(params) => {
             let projection = IntegerProjection {
                 weights: weights(0),
@@ -225,6 +240,39 @@ fn model(set: &ParameterSet) -> (Engine, u64) {
     }
 }
 
+/// Returns a unit for each score, and one that reads them all.
+fn layers(params: &NetworkParams, weights: impl Fn(usize) -> Vec<i64>) -> IntegerLayers {
+    let half = params.polynomial_size.0 as i32;
+    let unit = |layer: usize, features: Vec<i64>, units: Vec<i32>| IntegerUnit {
+        layer,
+        features,
+        units,
+        offset: 1 << 62,
+        repeats: 1 + layer,
+        // A ramp of a sixteenth of the torus.
+        table: (0..half).map(|entry| (entry - half / 2) << 15).collect(),
+    };
+    let mut units: Vec<_> = (0..OUTPUTS)
+        .map(|output| unit(0, weights(output), Vec::new()))
+        .collect();
+    units.push(unit(1, Vec::new(), vec![2, -1, 1]));
+    let row = |output: usize, factor: i32| {
+        let own = (0..OUTPUTS).map(|other| if other == output { 4 } else { 0 });
+        own.chain([2]).map(|weight| weight * factor).collect()
+    };
+    let fine = FINE as i32;
+    IntegerLayers {
+        features: FEATURES,
+        input_step: 1 << 50,
+        units,
+        outputs: [1, fine]
+            .into_iter()
+            .flat_map(|factor| (0..OUTPUTS).map(move |output| row(output, factor)))
+            .collect(),
+        biases: vec![0; 2 * OUTPUTS],
+    }
+}
+
 fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
     let output = |index: usize| Output {
         label: index.to_string(),
@@ -244,7 +292,10 @@ fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
-        fine: None,
+        fine: match set {
+            ParameterSet::Network(params) if params.key_switch.is_some() => Some(FINE),
+            _ => None,
+        },
         sizes: Sizes::of(set, FEATURES, OUTPUTS),
         score_error: 0.0,
         accuracy: None,

@@ -12,7 +12,8 @@ hexadecimal, blobs base64:
     public_key  mask_seed (16 bytes), sampler_seed, id (SHA-256 of the blob)
     query       mask_seed, sampler_seed, model (id), input_step, blob,
                 levels (an integer for each feature)
-    response    blob, outputs (offset and half_range of each), scores
+    response    blob, outputs (offset and half_range of each), scores, and for some sets fine: the
+                scores are sent a second time, that many times finer
 """
 
 import json
@@ -73,6 +74,10 @@ class Set:
     response_bits: int
     scores_in_one: int
     linear: bool = True
+    # Bits of the encryptions of zero under the features' secret.
+    zero_bits: int = 20
+    # Levels and bits of a digit of the key-switching key, if there is one.
+    key_switch: tuple[int, int] = (0, 0)
 
     @property
     def secret_bits(self):
@@ -85,6 +90,7 @@ SETS = {
     "linear-n2048-fine-v3": Set(6, LINEAR, LINEAR, 48, 22, 2),
     "network-n704-k4-v3": Set(7, INPUT, OUTPUT, 18, 16, 16, linear=False),
     "network-n704-k2-v3": Set(8, INPUT, Ring(2, 1024, 17), 18, 16, 16, linear=False),
+    "network-n832-k2-v3": Set(9, Ring(13, 64, 47), Ring(2, 1024, 17), 21, 16, 16, linear=False, zero_bits=23, key_switch=(8, 2)),
 }
 
 
@@ -217,7 +223,12 @@ def public_key(params, seed, secret, masks, sampler):
         packing = [image(s, exponent) * gadget for exponent in (3, 5, 9, 17)]
         messages = np.concatenate([bootstrapping.reshape(-1, ring.n), *packing, 0 * s])
         payload = pack(encrypt(messages, of_scores, ring, masks, sampler), 46)
-        payload += pack(encrypt(0 * of_features, of_features, params.features, masks, sampler), 20)
+        payload += pack(encrypt(0 * of_features, of_features, params.features, masks, sampler), params.zero_bits)
+        levels, digit = params.key_switch
+        if levels:
+            gadgets = np.uint64(1) << np.uint64(64) - np.arange(1, levels + 1, dtype=np.uint64) * np.uint64(digit)
+            messages = of_scores.reshape(-1, 1, params.features.n) * gadgets[:, None]
+            payload += pack(encrypt(messages, of_features, params.features, masks, sampler), params.zero_bits)
     return seal(PUBLIC_KEY, params.number, seed + payload)
 
 
@@ -230,6 +241,11 @@ def phases(params, ciphertexts, outputs, secret):
     stride = 1 if params.linear else ring.n // each
     products = masked(masks, secret[-ring.k * ring.n :], ring)[:, : each * stride : stride]
     return (bodies - products.ravel()[:outputs]).astype(np.int64)
+
+
+def refined(coarse, fine, factor):
+    """Returns the part of the torus that a phase and a finer one stand for."""
+    return (round(coarse * factor - fine) + fine) / factor
 
 
 def check(vector):
@@ -264,8 +280,12 @@ def check(vector):
     answered, ciphertexts = split_response(payload)
     require((named, of) == (key, model), "the response belongs to another key or model")
     require(answered == made[68:84], "the response answers another query")
-    found = phases(params, ciphertexts, len(response["outputs"]), secret)
-    scores = [o["offset"] + o["half_range"] * (int(p) / 2**63) for o, p in zip(response["outputs"], found, strict=True)]
+    outputs, factor = response["outputs"], response.get("fine")
+    sent = phases(params, ciphertexts, len(outputs) * (2 if factor else 1), secret)
+    parts = [int(phase) / 2**64 for phase in sent]
+    if factor:
+        parts = [refined(*pair, factor) for pair in zip(parts[: len(outputs)], parts[len(outputs) :], strict=True)]
+    scores = [o["offset"] + 2 * o["half_range"] * part for o, part in zip(outputs, parts, strict=True)]
     require(scores == response["scores"], f"the response gives {scores}, not {response['scores']}")
 
 

@@ -364,8 +364,13 @@ fn failure(name: &str, status: ExitStatus, text: &str, log: &Path, input: Option
 fn fixtures(folder: &Path, kind: &str) -> anyhow::Result<PathBuf> {
     const LARGEST: u64 = 16_384;
     fs::create_dir_all(folder)?;
-    for model in fs::read_dir(paths::root()?.join("tests/fixtures/models"))? {
+    let all = paths::root()?.join("tests/fixtures");
+    let models = fs::read_dir(all.join("models"))?.chain(fs::read_dir(all.join("networks"))?);
+    for model in models {
         let model = model?.path();
+        if !model.is_dir() {
+            continue;
+        }
         let name = model
             .file_name()
             .unwrap_or_default()

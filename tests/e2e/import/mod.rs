@@ -4,6 +4,7 @@
 mod evaluation;
 mod faults;
 mod hostile;
+mod networks;
 mod onnx;
 mod pipelines;
 mod trees;
