@@ -133,8 +133,8 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_delimiter = ',', value_name = "A,B,...", value_parser = label)]
     labels: Option<Vec<String>>,
 
-    /// Meaning of the scores, if the file leaves it open: values, one of several classes, or labels
-    /// of which several may hold. Not for projection networks
+    /// Meaning of the scores, if the file leaves it open: regression (values), classification (one of
+    /// several classes) or multilabel (labels of which several may hold). Not for projection networks
     #[arg(long, value_name = "TASK", value_parser = task)]
     task: Option<Task>,
 

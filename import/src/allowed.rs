@@ -43,6 +43,15 @@ impl<'m> Stated<'m> {
         Self::of_error(model, 0.0)
     }
 
+    /// Returns a model with an error of its own for each score, six standard deviations.
+    pub(crate) fn of_errors(model: &'m Model, errors: &[f64]) -> Self {
+        let mut stated = Self::of_model(model);
+        for (score, error) in stated.scores.iter_mut().zip(errors) {
+            score.0 = *error;
+        }
+        stated
+    }
+
     fn of_error(model: &'m Model, error: f64) -> Self {
         let descriptor = model.descriptor();
         let scores = descriptor.outputs.iter().map(|output| (error, output.half_range));

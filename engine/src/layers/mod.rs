@@ -43,8 +43,8 @@ pub use window::WINDOW;
 
 /// Most layers of units.
 pub const MOST_LAYERS: usize = 4;
-/// Most units.
-pub const MOST_UNITS: usize = 2_048;
+/// Most units: four layers of 512, and one for each of the most scores.
+pub const MOST_UNITS: usize = 3_072;
 /// Most times that a unit is rotated.
 pub const MOST_REPEATS: usize = 64;
 

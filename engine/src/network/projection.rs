@@ -117,7 +117,7 @@ impl LweCiphertext {
         let mut loss = 0i64;
         let mask = self.mask.iter().map(|&coefficient| {
             let rounded = rounded(coefficient);
-            // Below 2^54 in absolute value after halving, so a sum of hundreds fits.
+            // Below 2^53 in absolute value after halving, so a sum of hundreds fits.
             loss += coefficient.wrapping_sub(steps.expand(rounded)) as i64 / 2;
             rounded as usize
         });

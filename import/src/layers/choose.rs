@@ -5,6 +5,7 @@ use super::{
     integers::{Rounded, Rounder},
     rewrite::Rewritten,
 };
+use crate::BOUND;
 use blindscore_engine::{
     layers::{Gradient, IntegerLayers, MOST_REPEATS, WINDOW},
     model::LAYERS,
@@ -12,6 +13,8 @@ use blindscore_engine::{
 use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
 use std::ops::RangeInclusive;
 
+/// Scores for which the last layer may have linear parts, whatever the number of units.
+const FEW_SCORES: usize = 16;
 /// Most rows that a network is fitted to.
 pub(crate) const FIT_ROWS: usize = 2_000;
 /// Factors of the finer scores that are tried, and the first of them.
@@ -25,6 +28,8 @@ const MOST_STEPS: usize = 6;
 const JUDGED_ROWS: (usize, usize) = (10, 60);
 /// Most products for it.
 const JUDGED_PRODUCTS: usize = 300_000_000;
+/// Most products for the largest rounding error on all rows.
+const STATED_PRODUCTS: usize = 2_000_000_000;
 /// Blind rotations up to which units are rotated several times, unless there are more units.
 pub(crate) const ROTATIONS: usize = 300;
 
@@ -36,12 +41,35 @@ pub(crate) struct Chosen {
     /// For each score, the difference from the fitted network without noise, likewise.
     pub(crate) rounding: Vec<f64>,
     /// Whether the scores always tell which of the finer ones is meant, by seven standard deviations.
-    apart: bool,
+    pub(crate) apart: bool,
     /// Size of the tables, as a multiple of the usual one.
     amplitude: f64,
 }
 
 impl Chosen {
+    /// Returns what is to be stated as the standard deviation of each score, so that six of it cover
+    /// noise and the largest rounding error on all of the rows, and a quarter more of the latter. Errors
+    /// of rounding aren't normal: a few rows may have several times the usual one.
+    pub(crate) fn stated(&self, network: &FloatNetwork, inputs: &Inputs, rows: &[&[f64]]) -> Vec<f64> {
+        let units = self.rounded.network.units.len();
+        let count =
+            (STATED_PRODUCTS / (units * units).max(1)).clamp(JUDGED_ROWS.1, rows.len().max(JUDGED_ROWS.1));
+        let every = rows.len().div_ceil(count).max(1);
+        let mut largest = vec![0.0f64; self.noise.len()];
+        for row in rows.iter().step_by(every) {
+            let phases = self.rounded.network.scores(&levels(inputs, row));
+            for (score, fitted) in network.scores(row).into_iter().enumerate() {
+                let finer = phases[self.noise.len() + score] / f64::from(self.rounded.fine);
+                let served = self.rounded.bases[score] + self.rounded.scales[score] * finer;
+                largest[score] = largest[score].max((served - fitted).abs());
+            }
+        }
+        let errors = self.errors();
+        let each = self.noise.iter().zip(largest).zip(errors);
+        each.map(|((noise, largest), error)| error.max(noise.hypot(1.25 * largest / BOUND)))
+            .collect()
+    }
+
     /// Returns the standard deviation of each score.
     pub(crate) fn errors(&self) -> Vec<f64> {
         let each = self.noise.iter().zip(&self.rounding);
@@ -100,8 +128,11 @@ pub(crate) fn choose(
     wanted: &[f64],
     most: usize,
 ) -> Result<Chosen, usize> {
-    let mut best: Option<((f64, usize), Chosen)> = None;
-    for last in [true, false] {
+    // Each score takes a unit more for linear parts of the last layer.
+    let few = network.outputs.len() <= network.units.len().max(FEW_SCORES);
+    let choices: &[bool] = if few { &[true, false] } else { &[false] };
+    let mut best: Option<((bool, f64, usize), Chosen)> = None;
+    for last in choices.iter().copied() {
         let rewritten = Rewritten::of(network, rows, last)?;
         let chosen = repeated(network, &rewritten, inputs, rows, wanted, most);
         let errors = chosen.errors();
@@ -109,7 +140,7 @@ pub(crate) fn choose(
         // What is precise enough may as well be fast.
         let worst = relative.fold(1.0, f64::max);
         let rotations = chosen.rounded.network.units.iter().map(|unit| unit.repeats).sum();
-        let key = (worst, rotations);
+        let key = (!chosen.apart, worst, rotations);
         if best.as_ref().is_none_or(|(other, _)| key < *other) {
             best = Some((key, chosen));
         }
@@ -180,18 +211,26 @@ fn repeated(
         }
     };
     let mut rotations = units;
-    while total(&best) > 1.0 && rotations < most {
+    while (total(&best) > 1.0 || !best.apart) && rotations < most {
         let next = (rotations + rotations.div_ceil(4)).min(most);
+        let before = repeats.clone();
         for _ in rotations..next {
-            let place =
-                (0..units).max_by(|one, other| gain(&repeats, *one).total_cmp(&gain(&repeats, *other)));
-            if let Some(place) = place {
-                repeats[place] += 1;
+            let gains = (0..units).map(|place| (place, gain(&repeats, place)));
+            // Units that have all rotations that they may have gain nothing.
+            let best = gains
+                .filter(|(_, gain)| *gain > 0.0)
+                .max_by(|one, other| one.1.total_cmp(&other.1));
+            match best {
+                Some((place, _)) => repeats[place] += 1,
+                None => break,
             }
+        }
+        if repeats == before {
+            break;
         }
         rotations = next;
         let chosen = finest(&repeats, best.rounded.fine, best.amplitude);
-        if total(&chosen) < total(&best) {
+        if (chosen.apart && !best.apart) || (chosen.apart == best.apart && total(&chosen) < total(&best)) {
             best = chosen;
         }
     }
@@ -290,6 +329,38 @@ fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Fitted,
+        layers::{Curve, HiddenUnit, curve::Function},
+    };
+    use blindscore_protocol::descriptor::Link;
+
+    #[test]
+    fn no_unit_has_more_rotations_than_it_may() {
+        let unit = |weight: f64| HiddenUnit {
+            layer: 0,
+            features: vec![weight, 1.0],
+            units: Vec::new(),
+            offset: 0.1,
+            curve: Curve::number().then(Function::Tanh).unwrap(),
+        };
+        let network = FloatNetwork {
+            fitted: Fitted::new(Link::Identity, vec![vec![0.0; 2]], vec![0.5]),
+            units: vec![unit(2.0), unit(-1.0)],
+            outputs: vec![vec![1.0, -3.0]],
+        };
+        let rows: Vec<Vec<f64>> = (0..200)
+            .map(|row| vec![f64::from(row * 37 % 100) / 100.0, f64::from(row * 61 % 97) / 97.0])
+            .collect();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        let inputs = Inputs::uniform(2, 0.0, 1.0, 1 << 16);
+        // An error that no number of rotations reaches.
+        let chosen = choose(&network, &inputs, &rows, &[1e-9], 1_000).unwrap();
+        let network = &chosen.rounded.network;
+        assert_eq!(network.check(&LAYERS), Ok(()));
+        assert!(network.units.iter().any(|unit| unit.repeats > 16));
+        assert!(chosen.apart);
+    }
 
     #[test]
     fn the_closest_decisions_say_how_precise_scores_must_be() {

@@ -317,7 +317,8 @@ impl<'r> Rounder<'r> {
 /// tell of the scores of the calibration rows.
 fn coarse(middle: f64, half: f64) -> f64 {
     let step = 2f64.powf(half.log2().floor() - 3.0);
-    (middle / step).round() * step
+    // Zero has no sign.
+    (middle / step).round() * step + 0.0
 }
 
 /// Rounds a number up to a sixteenth of the power of two below it.

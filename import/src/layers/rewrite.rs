@@ -145,14 +145,14 @@ impl Rewritten {
             outputs.push(score);
         }
         let mut rewritten = Self { units, outputs };
-        rewritten.give_features_units(rows, noise, size)?;
+        rewritten.read_features_through_units(rows, noise, size)?;
         rewritten.sort();
         Ok(rewritten)
     }
 
     /// Gives each score a unit for what it reads of the features, which are encrypted under another
     /// secret.
-    fn give_features_units(&mut self, rows: &[&[f64]], noise: f64, size: usize) -> Result<(), usize> {
+    fn read_features_through_units(&mut self, rows: &[&[f64]], noise: f64, size: usize) -> Result<(), usize> {
         for score in &mut self.outputs {
             if score.features.iter().all(|weight| *weight == 0.0) {
                 continue;

@@ -13,13 +13,15 @@
 use super::Curve;
 
 /// Share of the range of the sums on the calibration rows by which it is widened on both sides.
-const WIDEN: f64 = 0.1;
+const WIDEN: f64 = 0.2;
 /// Points of the range at which a fit is judged.
 const POINTS: usize = 1_024;
 /// Bins of half a period, for choosing the period.
 const BINS: usize = 512;
 /// Periods that are tried, from the shortest to the longest, as multiples of the range.
 const PERIODS: (f64, f64, usize) = (0.5, 2.0, 49);
+/// Weight of the square of the largest error of the fit near any row.
+const WORST: f64 = 0.05;
 /// Weight of the widened range as a whole, beside that of the rows.
 const FLOOR: f64 = 0.05;
 
@@ -42,6 +44,8 @@ pub(crate) struct FittedTable {
 struct Point {
     z: f64,
     weight: f64,
+    /// Whether a row is at or near it.
+    seen: bool,
     f: f64,
     derivative: f64,
 }
@@ -160,6 +164,7 @@ fn points(curve: &Curve, seen: &[f64], low: f64, high: f64) -> Option<Vec<Point>
         (f.is_finite() && derivative.is_finite()).then(|| Point {
             z,
             weight: smooth(place) + FLOOR / POINTS as f64,
+            seen: smooth(place) > 0.0,
             f,
             derivative,
         })
@@ -178,6 +183,12 @@ struct Judged {
 /// Finds the linear part that is best for a period: the mean square error of the fit, and that of a
 /// table's noise, are quadratic in slope and offset once each bin's best value is put in.
 fn judged(points: &[Point], period: f64, middle: f64, range: f64, noise: f64, sloped: bool) -> Judged {
+    // Sign and bin of a point.
+    let place = |point: &Point| {
+        let phase = (point.z - middle) / period;
+        let half = ((phase - phase.floor()) * 2.0 * BINS as f64) as usize;
+        (if half < BINS { 1.0 } else { -1.0 }, half % BINS)
+    };
     // Sums, with signs, of weights, and of weights times f, z and 1, by bin.
     let mut bins = vec![[0.0; 4]; BINS];
     // Products of f, z and 1 with each other.
@@ -186,10 +197,8 @@ fn judged(points: &[Point], period: f64, middle: f64, range: f64, noise: f64, sl
     for point in points {
         // Small numbers keep the equations well conditioned.
         let z = (point.z - middle) / range;
-        let phase = (point.z - middle) / period;
-        let half = ((phase - phase.floor()) * 2.0 * BINS as f64) as usize;
-        let sign = if half < BINS { 1.0 } else { -1.0 };
-        let bin = &mut bins[half % BINS];
+        let (sign, bin) = place(point);
+        let bin = &mut bins[bin];
         let terms = [point.f, z, 1.0];
         bin[0] += point.weight;
         for (sum, term) in bin[1..].iter_mut().zip(terms) {
@@ -232,6 +241,15 @@ fn judged(points: &[Point], period: f64, middle: f64, range: f64, noise: f64, sl
     } else {
         (0.0, f1 / ones)
     };
+    // A row where few others are must not pay for the fit of the others.
+    let mut worst = 0.0f64;
+    for point in points.iter().filter(|point| point.seen) {
+        let z = (point.z - middle) / range;
+        let (sign, bin) = place(point);
+        let [weight, f, of_z, one] = bins[bin];
+        let value = (f - slope * of_z - offset * one) / weight;
+        worst = worst.max((point.f - slope * z - offset - sign * value).abs());
+    }
     let terms = [1.0, -slope, -offset];
     let mut error = 0.0;
     for (row, one) in left.iter().zip(terms) {
@@ -244,7 +262,7 @@ fn judged(points: &[Point], period: f64, middle: f64, range: f64, noise: f64, sl
         period,
         slope: slope / range,
         offset: offset - slope * middle / range,
-        cost: error + noise * bends,
+        cost: error + noise * bends + WORST * weights * worst * worst,
     }
 }
 

@@ -31,6 +31,8 @@ const UNDECIDED: f64 = 0.003;
 const VALUE: f64 = 0.01;
 /// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
 const MOST_ROTATIONS: usize = 2_048;
+/// Largest error of a value, six standard deviations, as a share of the range of the values.
+const TELLING: f64 = 0.25;
 /// Least share of the measured rows that must be decided as by the fitted network.
 const DECIDED: f64 = 0.9;
 /// Fewest calibration rows: units have their ranges from them.
@@ -48,7 +50,9 @@ pub struct LayersImport {
     pub stated_error: f64,
     /// The same for a probability, if there are any.
     pub probability_error: Option<f64>,
-    /// Parts of the standard deviation of that score: noise, and rounding.
+    /// Largest error of each score.
+    pub errors: Vec<f64>,
+    /// Parts of the standard deviation of the least precise score: noise, and rounding.
     pub parts: [f64; 2],
     /// What differs from the file, because its converter has known faults.
     pub mended: Vec<&'static str>,
@@ -108,7 +112,14 @@ pub(super) fn import(
     let worst = (0..errors.len())
         .max_by(|one, other| errors[*one].total_cmp(&errors[*other]))
         .unwrap_or(0);
-    let score_error = errors[worst];
+    let stated = chosen.stated(network, &inputs, &rows);
+    let score_error = stated.iter().copied().fold(0.0, f64::max);
+    ensure(chosen.apart, || {
+        "the error of its scores is too large beside their range, whatever is tried: train it with weight decay, with scaled features, or with \
+         fewer outputs"
+            .into()
+    })?;
+    let each: Vec<f64> = stated.iter().map(|deviation| BOUND * deviation).collect();
     let parts = [chosen.noise[worst], chosen.rounding[worst]];
     let content = LayersModel {
         salt: Salt::fresh()?,
@@ -129,8 +140,9 @@ pub(super) fn import(
     .to_safetensors()?;
     // Reads the content back: it is what will be served.
     let model = Model::from_safetensors(&content).map_err(|error| in_file(coarse(error)))?;
-    let stated = Stated::of_model(&model);
-    check_error(request, &errors, &wanted)?;
+    let stated = Stated::of_errors(&model, &each);
+    check_error(request, &errors, &wanted, rotations(&model))?;
+    check_values(network, &each, &widths(network, &rows))?;
     let file = compare(graph, &network.fitted, &stated, Some(&data));
     let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
     let expected = compare_with_expected(request, &network.fitted, &stated, &data).map_err(&in_file)?;
@@ -161,7 +173,9 @@ pub(super) fn import(
         )
     })?;
     let share = agreement.same_decision as f64 / agreement.rows.max(1) as f64;
-    ensure(!agreement.decides || share >= DECIDED, || {
+    // Of a few rows, one that is nearly a tie would decide.
+    let decides = agreement.decides && agreement.rows >= LEAST_ROWS;
+    ensure(!decides || share >= DECIDED, || {
         format!(
             "of {} encrypted rows, {} were decided as by the network itself: its scores are too close for the error of encrypted ones, {:.1e}. \
              Allow less error with --max-error, which takes more time, or train a network whose units have smaller sums (with weight decay, \
@@ -185,6 +199,7 @@ pub(super) fn import(
             stated_error,
             probability_error,
             parts,
+            errors: each,
             mended: graph.mended().to_vec(),
             unused: network.fitted.unused.clone(),
             file: file.map_err(|why| why.to_string()),
@@ -194,22 +209,44 @@ pub(super) fn import(
     })
 }
 
+/// Returns the width of each score's range on the rows.
+fn widths(network: &FloatNetwork, rows: &[&[f64]]) -> Vec<f64> {
+    let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); network.outputs.len()];
+    for row in rows {
+        for (range, score) in ranges.iter_mut().zip(network.scores(row)) {
+            *range = (range.0.min(score), range.1.max(score));
+        }
+    }
+    let widths = ranges.iter();
+    widths
+        .map(|(low, high)| (high - low).max(1e-6 * (1.0 + high.abs())))
+        .collect()
+}
+
+/// Refuses a network whose values would say little.
+fn check_values(network: &FloatNetwork, errors: &[f64], widths: &[f64]) -> Result<(), ImportError> {
+    if network.fitted.task != Some(Task::Regression) {
+        return Ok(());
+    }
+    let shares = errors.iter().zip(widths).map(|(error, width)| error / width);
+    let worst = shares.fold(0.0, f64::max);
+    ensure(worst <= TELLING, || {
+        format!(
+            "the error of an encrypted value would be {:.0} % of the range of the values (six deviations): its functions are too steep, or its \
+             weights too large, for the ranges of its sums. Train it with weight decay and scaled features, or allow less error with --max-error, \
+             which takes more time",
+            100.0 * worst
+        )
+    })
+}
+
 /// Returns the standard deviations of the scores that are wanted, and the most rotations for it.
 fn wanted(
     request: &Request,
     network: &FloatNetwork,
     rows: &[&[f64]],
 ) -> Result<(Vec<f64>, usize), ImportError> {
-    let outputs = network.outputs.len();
-    let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); outputs];
-    for row in rows {
-        for (range, score) in ranges.iter_mut().zip(network.scores(row)) {
-            *range = (range.0.min(score), range.1.max(score));
-        }
-    }
-    let widths = ranges
-        .iter()
-        .map(|(low, high)| (high - low).max(1e-6 * (1.0 + high.abs())));
+    let widths = widths(network, rows).into_iter();
     if let Some(share) = request.max_error {
         ensure(share > 0.0 && share < 1.0, || {
             format!("--max-error is {share}, not a share between 0 and 1")
@@ -227,14 +264,19 @@ fn wanted(
                 Some(Task::Classification) => undecided(&scores, UNDECIDED),
                 _ => 0.0,
             };
-            vec![decided.max(PROBABILITY / slope / BOUND); outputs]
+            vec![decided.max(PROBABILITY / slope / BOUND); network.outputs.len()]
         }
     };
     Ok((wanted, ROTATIONS.max(network.units.len())))
 }
 
 /// Refuses a network whose error is larger than `--max-error` allows.
-fn check_error(request: &Request, errors: &[f64], wanted: &[f64]) -> Result<(), ImportError> {
+fn check_error(
+    request: &Request,
+    errors: &[f64],
+    wanted: &[f64],
+    rotations: usize,
+) -> Result<(), ImportError> {
     let Some(share) = request.max_error else {
         return Ok(());
     };
@@ -242,8 +284,8 @@ fn check_error(request: &Request, errors: &[f64], wanted: &[f64]) -> Result<(), 
     let worst = relative.fold(0.0, f64::max);
     ensure(worst <= 1.0, || {
         format!(
-            "--max-error {share} is out of reach: with {MOST_ROTATIONS} blind rotations, the most that are tried for it, the error of a score is \
-             {:.1e} of its range",
+            "--max-error {share} is out of reach: with {rotations} blind rotations, the best that was found, the error of a score is {:.1e} of its \
+             range. Allow more, or train the network with weight decay and scaled features",
             worst * share
         )
     })

@@ -1,6 +1,6 @@
 //! Rows about networks with hidden layers.
 
-use super::{Report, counted, summary};
+use super::{Report, SHOWN, counted, summary};
 use crate::LayersImport;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ impl Report {
             rotations,
             stated_error,
             probability_error,
+            errors,
             parts: [noise, rounding],
             ..
         } = network;
@@ -36,16 +37,31 @@ impl Report {
         self.row(
             "error",
             format!(
-                "at most {stated_error:.2e} of a score (six deviations, of {noise:.1e} by noise and {rounding:.1e} by rounding)"
+                "at most {stated_error:.2e} of a score, for rows like those of --calibrate (six deviations, of {noise:.1e} by noise and {rounding:.1e} by \
+                 rounding)"
             ),
         );
         if let Some(error) = probability_error {
-            self.row(
-                "",
-                format!("at most {error:.1e} of a probability, where it is near a half"),
-            );
+            let words = if *error < 0.5 {
+                format!("at most {error:.1e} of a probability, where it is near a half")
+            } else {
+                "probabilities near a half may be any; --max-error asks for less".to_owned()
+            };
+            self.row("", words);
+        }
+        let outputs = &model.descriptor().outputs;
+        if outputs.len() > 1 {
+            self.table(format!("  {:<20}{:>26}{:>12}", "output", "range", "error"));
+            for (output, error) in outputs.iter().zip(errors).take(SHOWN) {
+                let range = format!("{:.4} +- {:.4}", output.offset, output.half_range);
+                self.table(format!("  {:<20}{range:>26}{error:>12.2e}", output.label));
+            }
+            if outputs.len() > SHOWN {
+                self.table(format!("  and {} more", outputs.len() - SHOWN));
+            }
         }
         self.entries(json!({
+            "errors": errors,
             "layers": layers,
             "rotations": rotations,
             "stated_error": stated_error,
