@@ -28,6 +28,23 @@ pub struct Agreement {
     pub threads: usize,
 }
 
+/// Limit on measured errors, as a multiple of the stated error: seven deviations, where six are
+/// stated. No score exceeds it by chance.
+const MISSED: f64 = 7.0 / 6.0;
+
+impl Agreement {
+    /// Refuses a model whose measured error is larger than the one that would be stated.
+    pub(crate) fn check(&self, stated: f64) -> Result<(), ImportError> {
+        if self.largest_error <= MISSED * stated {
+            return Ok(());
+        }
+        Err(ImportError::Options(format!(
+            "an encrypted score was off by {:.2e}, and {stated:.2e} is what would be stated: please report this",
+            self.largest_error
+        )))
+    }
+}
+
 /// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key, and
 /// compares with the model in the clear, or with the fitted network if it is one. Ends after the first
 /// row if that takes longer than `longest`.

@@ -211,7 +211,7 @@ impl LayersEngine {
         key: &NetworkKey,
     ) -> Result<Vec<Vec<Read>>, EntropyError> {
         let units = &self.units[layer];
-        // Both rayon's threads and these sums are few: contexts are made for each unit.
+        // A context of its own for each unit costs little beside the key switch.
         let inputs = units.par_iter().map(|unit| {
             let mut fft = FourierContext::new(self.params.input_polynomial_size);
             let mut input = unit.input(&mut fft, query, bodies, reads, key);

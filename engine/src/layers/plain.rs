@@ -150,8 +150,8 @@ pub struct Gradient {
 }
 
 impl Gradient {
-    /// Returns the derivatives for a weight that is divided among rotations, of a unit whose read doesn't
-    /// change with its phase by more than that: its slope is 1.
+    /// Returns the derivatives of a sum that reads a unit with this weight, divided among its rotations.
+    /// The slope is 1: whoever knows the unit's own multiplies by it.
     pub fn of_weight(weight: i32, repeats: usize) -> Self {
         let (each, more) = divided(weight, repeats);
         let (each, first) = (f64::from(each), f64::from(more.unsigned_abs()));

@@ -49,7 +49,7 @@ impl Form {
         }
     }
 
-    /// Adds a number for each of some weights.
+    /// Adds another form times a factor.
     fn add(&mut self, other: &Self, factor: f64) {
         let sum = |to: &mut [f64], from: &[f64]| {
             to.iter_mut()

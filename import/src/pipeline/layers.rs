@@ -1,6 +1,6 @@
 //! Import of networks with hidden layers: fits their units to tables, and rounds them to integers.
 
-use super::{Imported, Kind, Request, ensure, linear::MISSED, prepared::Prepared};
+use super::{Imported, Kind, Request, ensure, prepared::Prepared};
 use crate::{
     BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Stated, Suspects, agreement,
     choice::slope,
@@ -27,7 +27,8 @@ pub const MAX_SECONDS: f64 = 10.0;
 const PROBABILITY: f64 = 0.05;
 /// Share of rows that may be decided otherwise, up to which units are rotated several times.
 const UNDECIDED: f64 = 0.003;
-/// The same of a value, as a share of the range of its values.
+/// Error of a value, six standard deviations, up to which units are rotated several times, as a share of
+/// the range of the values.
 const VALUE: f64 = 0.01;
 /// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
 const MOST_ROTATIONS: usize = 2_048;
@@ -112,14 +113,14 @@ pub(super) fn import(
     let worst = (0..errors.len())
         .max_by(|one, other| errors[*one].total_cmp(&errors[*other]))
         .unwrap_or(0);
-    let stated = chosen.stated(network, &inputs, &rows);
-    let score_error = stated.iter().copied().fold(0.0, f64::max);
+    let deviations = chosen.stated(network, &inputs, &rows);
+    let score_error = deviations.iter().copied().fold(0.0, f64::max);
     ensure(chosen.apart, || {
         "the error of its scores is too large beside their range, whatever is tried: train it with weight decay, with scaled features, or with \
          fewer outputs"
             .into()
     })?;
-    let each: Vec<f64> = stated.iter().map(|deviation| BOUND * deviation).collect();
+    let each: Vec<f64> = deviations.iter().map(|deviation| BOUND * deviation).collect();
     let parts = [chosen.noise[worst], chosen.rounding[worst]];
     let content = LayersModel {
         salt: Salt::fresh()?,
@@ -141,7 +142,7 @@ pub(super) fn import(
     // Reads the content back: it is what will be served.
     let model = Model::from_safetensors(&content).map_err(|error| in_file(coarse(error)))?;
     let stated = Stated::of_errors(&model, &each);
-    check_error(request, &errors, &wanted, rotations(&model))?;
+    check_error(request, &deviations, &wanted, rotations(&model))?;
     check_values(network, &each, &widths(network, &rows))?;
     let file = compare(graph, &network.fitted, &stated, Some(&data));
     let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
@@ -165,13 +166,7 @@ pub(super) fn import(
             model.engine().threads(),
         )
     })?;
-    ensure(agreement.largest_error <= MISSED * stated.largest(), || {
-        format!(
-            "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",
-            agreement.largest_error,
-            stated.largest()
-        )
-    })?;
+    agreement.check(stated.largest())?;
     let share = agreement.same_decision as f64 / agreement.rows.max(1) as f64;
     // Of a few rows, one that is nearly a tie would decide.
     let decides = agreement.decides && agreement.rows >= LEAST_ROWS;

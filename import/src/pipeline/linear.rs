@@ -20,9 +20,6 @@ pub const CHECK_ROWS: usize = 100;
 pub const WIDEN: f64 = 0.25;
 /// Default limit on a score's error, as a share of its range.
 pub const MAX_ERROR: f64 = 1e-3;
-/// Limit on measured errors, as a multiple of the stated error: seven deviations, where six are
-/// stated. No score exceeds it by chance.
-pub(super) const MISSED: f64 = 7.0 / 6.0;
 
 /// Choices made for a linear model, and how it compares with other predictions.
 pub struct LinearImport {
@@ -103,13 +100,7 @@ fn import_source(request: &Request, Source { fitted, graph }: Source) -> Result<
     }
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     let agreement = agreement::measure(&choice.model, None, data, rows, Duration::MAX)?;
-    ensure(agreement.largest_error <= MISSED * choice.stated_error(), || {
-        format!(
-            "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",
-            agreement.largest_error,
-            choice.stated_error()
-        )
-    })?;
+    agreement.check(choice.stated_error())?;
     let error_on_rows = data.and_then(|data| isotonic::error_on(&choice, data.rows()));
     let content = choice.linear.to_safetensors()?;
     // Reads the content back: it is what will be served.

@@ -175,16 +175,7 @@ fn import_private(
     let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
     let agreement = agreement::measure(&model, None, data, rows, longest)?;
     check_time(agreement.time, longest, ensemble, &model).map_err(&in_file)?;
-    ensure(
-        agreement.largest_error <= linear::MISSED * stated.largest(),
-        || {
-            format!(
-                "an encrypted score was off by {:.2e}, and {:.2e} is what would be stated: please report this",
-                agreement.largest_error,
-                stated.largest()
-            )
-        },
-    )?;
+    agreement.check(stated.largest())?;
     let (stated_error, probability_error) = (stated.largest(), stated.probability());
     let path = output::write(&request.models_dir, &request.name, &content)?;
     let (margin, wrong) = match model.plain() {
