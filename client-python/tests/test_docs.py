@@ -23,7 +23,7 @@ pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X_train, y)
 """
 
 
-@pytest.mark.parametrize(("page", "yours"), [("docs/python.md", ""), ("docs/trees.md", ""), ("client-python/README.md", ""), ("README.md", YOURS)])
+@pytest.mark.parametrize(("page", "yours"), [("docs/python.md", ""), ("docs/trees.md", ""), ("docs/networks.md", ""), ("client-python/README.md", ""), ("README.md", YOURS)])
 def test_examples_run(page, yours, tmp_path):
     examples = re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
     assert examples

@@ -359,7 +359,54 @@ mod tests {
         let network = &chosen.rounded.network;
         assert_eq!(network.check(&LAYERS), Ok(()));
         assert!(network.units.iter().any(|unit| unit.repeats > 16));
-        assert!(chosen.apart);
+        // The scores tell which of the finer ones is meant.
+        let fine = f64::from(chosen.rounded.fine);
+        for row in &rows {
+            let phases = network.scores(&levels(&inputs, row));
+            assert!((phases[0] - phases[1] / fine).abs() < 0.5 / fine, "{phases:?}");
+        }
+    }
+
+    #[test]
+    fn the_stated_error_covers_rows_that_few_others_are_like() {
+        let steps = HiddenUnit {
+            layer: 0,
+            features: vec![40.0],
+            units: Vec::new(),
+            offset: -38.0,
+            curve: Curve::number().then(Function::Tanh).unwrap(),
+        };
+        let network = FloatNetwork {
+            fitted: Fitted::new(Link::Identity, vec![vec![0.0]], vec![0.0]),
+            units: vec![steps],
+            outputs: vec![vec![1.0]],
+        };
+        // Two of 2,000 rows are where the function is steep.
+        let rows: Vec<Vec<f64>> = (0..2_000)
+            .map(|row| {
+                vec![if row % 1_000 == 501 {
+                    0.951
+                } else {
+                    f64::from(row % 500) / 600.0
+                }]
+            })
+            .collect();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        let inputs = Inputs::uniform(1, 0.0, 1.0, 1 << 16);
+        let chosen = choose(&network, &inputs, &rows, &[1.0], 1).unwrap();
+        let stated = chosen.stated(&network, &inputs, &rows)[0];
+        let error = |row: &&[f64]| {
+            let phases = chosen.rounded.network.scores(&levels(&inputs, row));
+            let finer = phases[1] / f64::from(chosen.rounded.fine);
+            let served = chosen.rounded.bases[0] + chosen.rounded.scales[0] * finer;
+            (served - network.scores(row)[0]).abs()
+        };
+        let largest = rows.iter().map(error).fold(0.0, f64::max);
+        assert!(
+            largest > BOUND * chosen.rounding[0],
+            "{largest}: no row is unlike the others"
+        );
+        assert!(largest < BOUND * stated, "{largest} of {}", BOUND * stated);
     }
 
     #[test]

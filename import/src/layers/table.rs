@@ -361,6 +361,17 @@ mod tests {
     }
 
     #[test]
+    fn a_rare_row_does_not_pay_for_the_others() {
+        let tanh = Curve::number().then(Function::Tanh).unwrap();
+        // Small sums, and one far away where the function is flat.
+        let mut seen = seen(0.0, 0.1);
+        seen.push(-4.0);
+        let fitted = FittedTable::of(&tanh, &seen, NOISE, SIZE, true).unwrap();
+        let served = fitted.value(-4.0) + fitted.slope * -4.0 + fitted.offset;
+        assert!((served - tanh.value(-4.0)).abs() < 0.1, "{served}");
+    }
+
+    #[test]
     fn what_has_no_value_in_the_range_is_refused() {
         let log = Curve::number().then(Function::Log).unwrap();
         assert!(FittedTable::of(&log, &seen(0.0, 1.0), NOISE, SIZE, true).is_none());

@@ -307,6 +307,31 @@ fn key_switch_has_the_predicted_noise() {
 }
 
 #[test]
+fn what_the_key_switch_rounds_away_is_made_up_for() {
+    let mut fft = FourierContext::new(PARAMS.input_polynomial_size);
+    // All coefficients are rounded down by the same: a secret of 1,024 ones would shift the phase.
+    let rest = 1u64 << 46;
+    let errors: Vec<f64> = zeros(40)
+        .into_iter()
+        .map(|mut ciphertext| {
+            for (coefficient, secret) in ciphertext.mask.iter_mut().zip(secrets().1) {
+                let moved = (*coefficient >> 48 << 48) + rest;
+                ciphertext.body = ciphertext
+                    .body
+                    .wrapping_add(moved.wrapping_sub(*coefficient) * secret);
+                *coefficient = moved;
+            }
+            let switched = keys().key.switched(&mut fft, &ciphertext);
+            phase(&switched, secrets().0) as i64 as f64 / TORUS
+        })
+        .collect();
+    let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+    // Half of the coefficients times the remainder; the ones of a secret are 1,024 within a hundred.
+    let shift = 1_024.0 * rest as f64 / TORUS;
+    assert!(mean.abs() < 0.2 * shift, "{mean} of {shift}");
+}
+
+#[test]
 fn reads_have_the_predicted_noise() {
     let n = PARAMS.polynomial_size.0;
     let count = 96;
