@@ -2,7 +2,7 @@
 
 use crate::{ClientError, ClientKey, Scores};
 use blindscore_protocol::{
-    descriptor::CheckedDescriptor,
+    descriptor::{CheckedDescriptor, finer_phase},
     polynomial::product_coefficient,
     wire::{QueryId, Response},
 };
@@ -53,36 +53,10 @@ impl ClientKey {
         let scores = model.outputs.iter().enumerate().map(|(c, output)| {
             let phase = match model.fine {
                 None => phase(c),
-                Some(fine) => refined(phase(c), phase(count + c), f64::from(fine)),
+                Some(fine) => finer_phase(phase(c), phase(count + c), f64::from(fine)),
             };
             output.offset + 2.0 * output.half_range * phase
         });
         Ok(Scores::new(model, scores.collect()))
-    }
-}
-
-/// Returns the phase that is known to the precision of `fine`, which is `factor` times the phase modulo
-/// the torus: the one of those that it may stand for that is closest to `coarse`.
-fn refined(coarse: f64, fine: f64, factor: f64) -> f64 {
-    let turns = (coarse * factor - fine).round();
-    (turns + fine) / factor
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_finer_phase_is_used_where_the_coarse_one_says() {
-        for phase in [-0.4999, -0.31, -0.0312, 0.0, 0.0156, 0.2, 0.49] {
-            let product = phase * 16.0;
-            let fine = product - f64::round(product);
-            for error in [-0.03, -0.01, 0.0, 0.02, 0.031] {
-                let found = refined(phase + error, fine, 16.0);
-                assert!((found - phase).abs() < 1e-12, "{phase} off by {error}: {found}");
-            }
-            // Half of the finer range is too much.
-            assert!((refined(phase + 0.035, fine, 16.0) - phase).abs() > 0.06);
-        }
     }
 }

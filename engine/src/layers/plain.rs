@@ -1,6 +1,7 @@
 //! The network in the clear, and what noise does to it.
 
 use super::{IntegerLayers, IntegerUnit, WINDOW, divided};
+use crate::network::rounding_place;
 use blindscore_protocol::{noise::NetworkNoise, params::NetworkParams};
 
 /// Torus elements of the whole torus.
@@ -96,13 +97,11 @@ impl IntegerLayers {
     pub fn variance(&self, params: &NetworkParams, gradients: &[Gradient]) -> f64 {
         let shared = self.shared_noise(params);
         let window = NetworkNoise::window(params, WINDOW);
-        let terms = gradients.iter().zip(&shared).zip(&self.units);
+        let terms = gradients.iter().zip(&shared);
         terms
-            .map(|((gradient, shared), unit)| {
-                let switch = gradient.switch(params, unit.repeats);
-                (gradient.slope * gradient.total).powi(2) * shared
-                    + gradient.slope.powi(2) * switch
-                    + gradient.squares * window
+            .map(|(gradient, shared)| {
+                gradient.slope.powi(2) * (gradient.total().powi(2) * shared + gradient.switch(params))
+                    + gradient.squares() * window
             })
             .sum()
     }
@@ -124,8 +123,8 @@ impl IntegerLayers {
             let mut gradients = vec![Gradient::default(); self.units.len()];
             for place in (0..self.units.len()).rev() {
                 let gradient = reads[place].finish(slopes[place]);
+                let by_phase = gradient.total() * gradient.slope;
                 gradients[place] = gradient;
-                let by_phase = gradient.total * gradient.slope;
                 if by_phase != 0.0 {
                     for (read, weight) in reads.iter_mut().zip(&self.units[place].units) {
                         read.add(by_phase, *weight);
@@ -139,14 +138,12 @@ impl IntegerLayers {
 }
 
 /// Derivatives of a number, such as a score, with respect to a unit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Gradient {
     /// Derivative of the unit's read with respect to its phase.
     pub slope: f64,
-    /// Derivative of the number with respect to the reads of all rotations together.
-    pub total: f64,
-    /// Sum of the squares of its derivatives with respect to the read of each rotation.
-    pub squares: f64,
+    /// Derivatives of the number with respect to the read of each rotation.
+    pub rotations: Vec<f64>,
 }
 
 impl Gradient {
@@ -154,34 +151,48 @@ impl Gradient {
     /// The slope is 1: whoever knows the unit's own multiplies by it.
     pub fn of_weight(weight: i32, repeats: usize) -> Self {
         let (each, more) = divided(weight, repeats);
-        let (each, first) = (f64::from(each), f64::from(more.unsigned_abs()));
-        let rest = repeats as f64 - first;
-        let larger = each + f64::from(more.signum());
+        let first = more.unsigned_abs() as usize;
+        let share = |part: usize| f64::from(if part < first { each + more.signum() } else { each });
         Self {
             slope: 1.0,
-            total: f64::from(weight),
-            squares: first * larger.powi(2) + rest * each.powi(2),
+            rotations: (0..repeats).map(share).collect(),
         }
+    }
+
+    /// Returns the derivative with respect to the reads of all rotations together.
+    pub fn total(&self) -> f64 {
+        self.rotations.iter().sum()
+    }
+
+    /// Returns the sum of the squares of the derivatives with respect to each read.
+    pub fn squares(&self) -> f64 {
+        self.rotations
+            .iter()
+            .map(|derivative| derivative * derivative)
+            .sum()
     }
 
     /// Returns the variance of the sum of the errors of the rotations' modulus switches, each times its
     /// derivative.
     ///
-    /// Rounding after moving a number by up to half a step makes its error larger, by a variance of
-    /// `1 - 1 / R^2` that of rounding alone; the average over all `R` rotations has only `1 / R^2` of
-    /// the latter. All pairs of rotations are alike, so that their covariance follows.
-    pub fn switch(&self, params: &NetworkParams, repeats: usize) -> f64 {
-        let single = NetworkNoise::modulus_switch(params);
-        let count = repeats as f64;
-        let average = single / (count * count);
-        let own = 2.0 * single - average;
-        let shared = if repeats > 1 {
-            (average - own / count) / (1.0 - 1.0 / count)
-        } else {
-            0.0
-        };
-        let own = if repeats > 1 { own } else { single };
-        (own - shared) * self.squares + shared * self.total * self.total
+    /// Two of `R` rotations add offsets that are `k / R` of a step apart, modulo the step, before they
+    /// round. The error of rounding a uniform number after adding an offset has the variance of rounding
+    /// plus that of the offset, `1/12 + (1 - 1/R^2)/12`; two such errors differ by what lies between, so
+    /// that `k (R - k) / R^2` is missing in their covariance.
+    pub fn switch(&self, params: &NetworkParams) -> f64 {
+        let parts = self.rotations.len();
+        let count = parts as f64;
+        let places: Vec<usize> = (0..parts).map(|part| rounding_place(part, parts)).collect();
+        let mut sum = 0.0;
+        for (one, place) in self.rotations.iter().zip(&places) {
+            for (other, other_place) in self.rotations.iter().zip(&places) {
+                let apart = place.abs_diff(*other_place) as f64;
+                let missing = 12.0 * apart * (count - apart) / (count * count);
+                sum += one * other * (2.0 - 1.0 / (count * count) - missing);
+            }
+        }
+        // Each part is in units of 1/12 of a step, squared: the variance of rounding alone.
+        sum * NetworkNoise::modulus_switch(params)
     }
 }
 
@@ -208,17 +219,12 @@ impl Rotations {
     }
 
     fn finish(&self, slope: f64) -> Gradient {
-        let mut gradient = Gradient {
-            slope,
-            ..Gradient::default()
-        };
+        let mut rotations = vec![self.all; self.first.len() - 1];
         let mut more = 0.0;
-        for own in self.first[1..].iter().rev() {
+        for (derivative, own) in rotations.iter_mut().zip(&self.first[1..]).rev() {
             more += own;
-            let derivative: f64 = self.all + more;
-            gradient.total += derivative;
-            gradient.squares += derivative * derivative;
+            *derivative += more;
         }
-        gradient
+        Gradient { slope, rotations }
     }
 }

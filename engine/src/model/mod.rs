@@ -217,9 +217,12 @@ impl Model {
                 fine,
             } => {
                 let phases = network.scores(&self.levels(features));
-                let finer = phases[bases.len()..].iter().zip(bases.iter().zip(scales));
-                finer
-                    .map(|(phase, (base, scale))| base + scale / fine * phase)
+                let (coarse, finer) = phases.split_at(bases.len());
+                let pairs = coarse.iter().zip(finer).zip(bases.iter().zip(scales));
+                pairs
+                    .map(|((coarse, finer), (base, scale))| {
+                        base + scale * descriptor::finer_phase(*coarse, *finer, *fine)
+                    })
                     .collect()
             }
             Plain::Network { network, logit_scale } => network

@@ -31,7 +31,7 @@ use blindscore_protocol::{
 pub use key::NetworkKey;
 use output::{OutputLayer, finish};
 use projection::Projection;
-pub(crate) use projection::{LweCiphertext, extracted, query_spectra};
+pub(crate) use projection::{LweCiphertext, extracted, query_spectra, rounding_place};
 use rayon::prelude::*;
 pub use rotation::{BootstrapKey, ModSwitchedLwe};
 

@@ -78,6 +78,18 @@ pub(crate) fn extracted(polynomial: &[u64]) -> impl Iterator<Item = u64> {
         .chain(rest.map(|coefficient| coefficient.wrapping_neg()))
 }
 
+/// Returns the place of a rotation among `parts`, in the order of what is added before rounding. Those that
+/// follow each other are far apart, so that errors of a few rotations cancel out too: multiples of a
+/// number without a common divisor, near the golden section.
+pub(crate) fn rounding_place(part: usize, parts: usize) -> usize {
+    const SECTION: f64 = 0.618;
+    let divides = |step: usize| (2..=step).any(|by| step.is_multiple_of(by) && parts.is_multiple_of(by));
+    let away = |step: &usize| (*step as f64 - SECTION * parts as f64).abs();
+    let steps = (1..=parts).filter(|step| !divides(*step));
+    let step = steps.min_by(|one, other| away(one).total_cmp(&away(other)));
+    part * step.unwrap_or(1) % parts
+}
+
 /// LWE ciphertext of a unit, before the modulus switch.
 #[derive(Clone)]
 pub(crate) struct LweCiphertext {
@@ -106,12 +118,12 @@ impl LweCiphertext {
         parts: usize,
     ) -> ModSwitchedLwe {
         let steps = KeptBits(params.rotation_log2());
-        let (part, parts) = (part as u64, parts as u64);
+        let (place, parts) = (rounding_place(part, parts) as u64, parts as u64);
         let step = 1u64 << (MODULUS_BITS - steps.0);
         let rounded = |coefficient: u64| {
             let shift = ((coefficient & u64::from(u32::MAX)) * parts) >> 32;
             // From -1/2 to 1/2 of a step, in the middles of `parts` equal intervals.
-            let moved = (2 * ((part + shift) % parts) + 1) * (step / (2 * parts));
+            let moved = (2 * ((place + shift) % parts) + 1) * (step / (2 * parts));
             steps.round(coefficient.wrapping_add(moved).wrapping_sub(step / 2))
         };
         let mut loss = 0i64;

@@ -59,8 +59,7 @@ impl Chosen {
         for row in rows.iter().step_by(every) {
             let phases = self.rounded.network.scores(&levels(inputs, row));
             for (score, fitted) in network.scores(row).into_iter().enumerate() {
-                let finer = phases[self.noise.len() + score] / f64::from(self.rounded.fine);
-                let served = self.rounded.bases[score] + self.rounded.scales[score] * finer;
+                let served = self.rounded.score(&phases, score);
                 largest[score] = largest[score].max((served - fitted).abs());
             }
         }
@@ -271,13 +270,14 @@ fn judge(
         for (score, fitted) in network.scores(row).into_iter().enumerate() {
             let scale = rounded.scales[score] / fine;
             let (coarse, finer) = (score, scores + score);
-            let served = rounded.bases[score] + scale * phases[finer];
+            let served = rounded.score(&phases, score);
             noise[score] += scale * scale * (variances[finer] + rest);
             rounding[score] += (served - fitted).powi(2);
             let deviation = (apart_noise(&rounded.network, &gradients[coarse], &gradients[finer], fine)
                 + rest * (1.0 + fine.powi(-2)))
             .sqrt();
-            let between = (phases[coarse] - phases[finer] / fine).abs();
+            let turns = phases[coarse] * fine - phases[finer];
+            let between = (turns - turns.round()).abs() / fine;
             apart &= between + 7.0 * deviation < 0.5 / fine;
         }
     }
@@ -298,11 +298,12 @@ fn judge(
 /// Returns the variance of the difference between a score's phase and the finer one, divided by `fine`:
 /// most of the noise of units is in both.
 fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient], fine: f64) -> f64 {
-    let between = coarse.iter().zip(finer).map(|(coarse, finer)| Gradient {
-        slope: coarse.slope,
-        total: coarse.total - finer.total / fine,
-        // They share most of it: at most the sum of both.
-        squares: coarse.squares + finer.squares / (fine * fine),
+    let between = coarse.iter().zip(finer).map(|(coarse, finer)| {
+        let pairs = coarse.rotations.iter().zip(&finer.rotations);
+        Gradient {
+            slope: coarse.slope,
+            rotations: pairs.map(|(coarse, finer)| coarse - finer / fine).collect(),
+        }
     });
     network.variance(&LAYERS, &between.collect::<Vec<Gradient>>())
 }
@@ -318,8 +319,8 @@ fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) ->
             let scale = scale / f64::from(rounded.fine);
             let factor = (scale / wanted).powi(2) / rows.len() as f64;
             for (cost, gradient) in costs.iter_mut().zip(gradients) {
-                let reads = gradient.squares * window;
-                *cost += factor * (gradient.slope.powi(2) * gradient.switch(&LAYERS, 1) + 2.0 * reads);
+                let reads = gradient.squares() * window;
+                *cost += factor * (gradient.slope.powi(2) * gradient.switch(&LAYERS) + 2.0 * reads);
             }
         }
     }
@@ -359,11 +360,49 @@ mod tests {
         let network = &chosen.rounded.network;
         assert_eq!(network.check(&LAYERS), Ok(()));
         assert!(network.units.iter().any(|unit| unit.repeats > 16));
-        // The scores tell which of the finer ones is meant.
-        let fine = f64::from(chosen.rounded.fine);
+    }
+
+    #[test]
+    fn scores_tell_which_of_the_finer_ones_is_meant() {
+        let number = |place: usize| (place as f64 * 1.7).sin();
+        let unit = |place: usize| HiddenUnit {
+            layer: 0,
+            features: (0..6).map(|feature| number(7 * place + feature)).collect(),
+            units: Vec::new(),
+            offset: number(place),
+            curve: Curve::number().then(Function::Tanh).unwrap(),
+        };
+        let network = FloatNetwork {
+            fitted: Fitted::new(Link::Identity, vec![vec![0.0; 6]; 3], vec![0.0; 3]),
+            units: (0..24).map(unit).collect(),
+            outputs: (0..3)
+                .map(|output| (0..24).map(|place| number(40 * output + place)).collect())
+                .collect(),
+        };
+        let rows: Vec<Vec<f64>> = (0..300)
+            .map(|row| {
+                (0..6)
+                    .map(|feature| 0.5 + 0.5 * number(row * 11 + feature * 5))
+                    .collect()
+            })
+            .collect();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        let inputs = Inputs::uniform(6, 0.0, 1.0, 1 << 16);
+        let chosen = choose(&network, &inputs, &rows, &[1e-9; 3], 24).unwrap();
+        let (network, fine) = (&chosen.rounded.network, f64::from(chosen.rounded.fine));
+        let window = NetworkNoise::window(&LAYERS, WINDOW);
         for row in &rows {
             let phases = network.scores(&levels(&inputs, row));
-            assert!((phases[0] - phases[1] / fine).abs() < 0.5 / fine, "{phases:?}");
+            for score in 0..3 {
+                let reads = |score: usize| -> f64 {
+                    let weights = network.outputs[score].iter();
+                    weights.map(|weight| f64::from(*weight).powi(2)).sum::<f64>() * window
+                };
+                let noise = (reads(score) + reads(3 + score) / (fine * fine)).sqrt();
+                let turns = phases[score] * fine - phases[3 + score];
+                let apart = (turns - turns.round()).abs() / fine;
+                assert!(apart + 5.0 * noise < 0.5 / fine, "{apart}, {noise}, {fine}");
+            }
         }
     }
 
@@ -397,9 +436,7 @@ mod tests {
         let stated = chosen.stated(&network, &inputs, &rows)[0];
         let error = |row: &&[f64]| {
             let phases = chosen.rounded.network.scores(&levels(&inputs, row));
-            let finer = phases[1] / f64::from(chosen.rounded.fine);
-            let served = chosen.rounded.bases[0] + chosen.rounded.scales[0] * finer;
-            (served - network.scores(row)[0]).abs()
+            (chosen.rounded.score(&phases, 0) - network.scores(row)[0]).abs()
         };
         let largest = rows.iter().map(error).fold(0.0, f64::max);
         assert!(

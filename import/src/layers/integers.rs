@@ -8,7 +8,10 @@ use blindscore_engine::{
     layers::{Gradient, IntegerLayers, IntegerUnit, WINDOW},
     model::LAYERS,
 };
-use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
+use blindscore_protocol::{
+    descriptor::{Inputs, finer_phase},
+    noise::NetworkNoise,
+};
 
 /// Torus elements of the whole torus.
 const TORUS: f64 = 18_446_744_073_709_551_616.0;
@@ -30,6 +33,15 @@ pub(crate) struct Rounded {
     pub(crate) scales: Vec<f64>,
     /// How many times finer the second half of the scores are.
     pub(crate) fine: u32,
+}
+
+impl Rounded {
+    /// Returns a score from the phases of all that are sent.
+    pub(crate) fn score(&self, phases: &[f64], score: usize) -> f64 {
+        let finer = phases[self.bases.len() + score];
+        let phase = finer_phase(phases[score], finer, f64::from(self.fine));
+        self.bases[score] + self.scales[score] * phase
+    }
 }
 
 /// Numbers on the calibration rows, and how to round weights of them.
@@ -173,7 +185,7 @@ impl<'r> Rounder<'r> {
         // Of a unit's rotations, for a weight that is divided among them.
         let noise = |place: usize, weight: f64| {
             let gradient = Gradient::of_weight(weight as i32, repeats[place]);
-            window * gradient.squares + slopes[place] * gradient.switch(&LAYERS, repeats[place])
+            window * gradient.squares() + slopes[place] * gradient.switch(&LAYERS)
         };
         let query = NetworkNoise::query(&LAYERS);
         let of_query = |_: usize, weight: f64| query * weight * weight;

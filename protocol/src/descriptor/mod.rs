@@ -16,6 +16,7 @@ mod checked;
 mod curve;
 #[cfg(test)]
 mod example;
+mod fine;
 mod inputs;
 mod length;
 mod link;
@@ -27,6 +28,7 @@ mod task;
 pub use crate::decimal::short;
 pub use checked::CheckedDescriptor;
 pub use curve::Curve;
+pub use fine::finer_phase;
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};

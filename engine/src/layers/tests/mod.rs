@@ -266,6 +266,25 @@ fn errors_of_several_rotations_cancel_out() {
         // Each by itself is rounded up or down at random: up to sqrt(2) times the error.
         assert!(single < 1.5 * predicted, "{parts}: {single} and {predicted}");
     }
+    // A weight that doesn't divide evenly.
+    for (weight, parts) in [(1, 2), (4, 3), (-3, 8), (13, 5)] {
+        let (each, more) = super::divided(weight, parts);
+        let sum = |zero: &LweCiphertext| -> f64 {
+            let share = |part: usize| {
+                let first = part < more.unsigned_abs() as usize;
+                f64::from(each + if first { more.signum() } else { 0 })
+            };
+            (0..parts)
+                .map(|part| share(part) * error(zero, part, parts))
+                .sum()
+        };
+        let measured = deviation(&zeros.iter().map(sum).collect::<Vec<f64>>());
+        let expected = super::Gradient::of_weight(weight, parts).switch(&PARAMS).sqrt();
+        assert!(
+            (measured / expected - 1.0).abs() < 0.1,
+            "{weight} by {parts}: {measured}, not {expected}"
+        );
+    }
 }
 
 /// Returns LWE ciphertexts of zero under the output secret, without noise.
