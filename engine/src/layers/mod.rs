@@ -35,7 +35,7 @@ use blindscore_protocol::{
     random::{EntropyError, Sampler},
     wire::{Query, Response},
 };
-pub use plain::Gradient;
+pub use plain::{Division, Gradient};
 use rayon::prelude::*;
 use std::ops::Range;
 use window::Read;

@@ -147,18 +147,6 @@ pub struct Gradient {
 }
 
 impl Gradient {
-    /// Returns the derivatives of a sum that reads a unit with this weight, divided among its rotations.
-    /// The slope is 1: whoever knows the unit's own multiplies by it.
-    pub fn of_weight(weight: i32, repeats: usize) -> Self {
-        let (each, more) = divided(weight, repeats);
-        let first = more.unsigned_abs() as usize;
-        let share = |part: usize| f64::from(if part < first { each + more.signum() } else { each });
-        Self {
-            slope: 1.0,
-            rotations: (0..repeats).map(share).collect(),
-        }
-    }
-
     /// Returns the derivative with respect to the reads of all rotations together.
     pub fn total(&self) -> f64 {
         self.rotations.iter().sum()
@@ -193,6 +181,48 @@ impl Gradient {
         }
         // Each part is in units of 1/12 of a step, squared: the variance of rounding alone.
         sum * NetworkNoise::modulus_switch(params)
+    }
+}
+
+/// Noise of weights that are divided among rotations.
+pub struct Division {
+    /// Variance of the sum of the errors of the first rotations' modulus switches, by their number.
+    first: Vec<f64>,
+}
+
+impl Division {
+    /// Prepares it for a number of rotations.
+    pub fn new(params: &NetworkParams, repeats: usize) -> Self {
+        let of_first = |count: usize| {
+            let share = |part: usize| if part < count { 1.0 } else { 0.0 };
+            let gradient = Gradient {
+                slope: 1.0,
+                rotations: (0..repeats).map(share).collect(),
+            };
+            gradient.switch(params)
+        };
+        Self {
+            first: (0..=repeats).map(of_first).collect(),
+        }
+    }
+
+    /// Returns the variance that modulus switches cause in a sum that reads a unit with this weight, for a
+    /// slope of 1.
+    pub fn switch(&self, weight: i32) -> f64 {
+        let repeats = self.first.len() - 1;
+        let (each, more) = divided(weight, repeats);
+        // All rotations together and some of them: the errors of all have the same covariance with each.
+        let (each, all) = (f64::from(each), self.first[repeats]);
+        let share = f64::from(more) / repeats as f64;
+        all * (each * each + 2.0 * each * share) + self.first[more.unsigned_abs() as usize]
+    }
+
+    /// Returns the sum of the squares of the weights of the rotations.
+    pub fn squares(&self, weight: i32) -> f64 {
+        let repeats = self.first.len() - 1;
+        let (each, more) = divided(weight, repeats);
+        let first = f64::from(more.unsigned_abs());
+        first * f64::from(each + more.signum()).powi(2) + (repeats as f64 - first) * f64::from(each).powi(2)
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     rounding::Rounding,
 };
 use blindscore_engine::{
-    layers::{Gradient, IntegerLayers, IntegerUnit, WINDOW},
+    layers::{Division, IntegerLayers, IntegerUnit, WINDOW},
     model::LAYERS,
 };
 use blindscore_protocol::{
@@ -182,10 +182,14 @@ impl<'r> Rounder<'r> {
             .zip(&self.rewritten.units)
             .map(|(amplitude, unit)| amplitude.powi(2) * unit.steepness)
             .collect();
+        let divisions: Vec<Division> = repeats
+            .iter()
+            .map(|count| Division::new(&LAYERS, *count))
+            .collect();
         // Of a unit's rotations, for a weight that is divided among them.
         let noise = |place: usize, weight: f64| {
-            let gradient = Gradient::of_weight(weight as i32, repeats[place]);
-            window * gradient.squares() + slopes[place] * gradient.switch(&LAYERS)
+            let (division, weight) = (&divisions[place], weight as i32);
+            window * division.squares(weight) + slopes[place] * division.switch(weight)
         };
         let query = NetworkNoise::query(&LAYERS);
         let of_query = |_: usize, weight: f64| query * weight * weight;

@@ -269,17 +269,29 @@ fn errors_of_several_rotations_cancel_out() {
     // A weight that doesn't divide evenly.
     for (weight, parts) in [(1, 2), (4, 3), (-3, 8), (13, 5)] {
         let (each, more) = super::divided(weight, parts);
+        let share = |part: usize| {
+            let first = part < more.unsigned_abs() as usize;
+            f64::from(each + if first { more.signum() } else { 0 })
+        };
         let sum = |zero: &LweCiphertext| -> f64 {
-            let share = |part: usize| {
-                let first = part < more.unsigned_abs() as usize;
-                f64::from(each + if first { more.signum() } else { 0 })
-            };
             (0..parts)
                 .map(|part| share(part) * error(zero, part, parts))
                 .sum()
         };
         let measured = deviation(&zeros.iter().map(sum).collect::<Vec<f64>>());
-        let expected = super::Gradient::of_weight(weight, parts).switch(&PARAMS).sqrt();
+        let division = super::Division::new(&PARAMS, parts);
+        let shares = (0..parts).map(share).collect();
+        let gradient = super::Gradient {
+            slope: 1.0,
+            rotations: shares,
+        };
+        let (one, other) = (division.switch(weight), gradient.switch(&PARAMS));
+        assert!(
+            (one / other - 1.0).abs() < 1e-9,
+            "{weight} by {parts}: {one} and {other}"
+        );
+        assert_eq!(division.squares(weight), gradient.squares());
+        let expected = one.sqrt();
         assert!(
             (measured / expected - 1.0).abs() < 0.1,
             "{weight} by {parts}: {measured}, not {expected}"
