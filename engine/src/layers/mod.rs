@@ -8,17 +8,17 @@
 //!    key switch returns to the input secret.
 //! 2. The phase gets a fresh encryption of zero, and one blind rotation looks up the unit's table. Where
 //!    precision asks for it, the phase is rotated several times, with modulus switches whose errors
-//!    cancel out (`LweCiphertext::modulus_switch_part`). Whoever reads the unit divides its weight among
-//!    the rotations, so that the noise of reads averages out too.
-//! 3. A unit is read as a sum over a window of coefficients (`window`).
+//!    cancel out (`LweCiphertext::modulus_switch_part`).
+//! 3. A unit is read at several coefficients of each rotation. Whoever reads it divides its weight among
+//!    these (`slots`), so that the noise of reads averages out too.
 //! 4. Scores are integer sums of units, packed and sent as those of projection networks.
 //!
 //! Tables are functions on half of the torus, continued as in the ring: `f(phase + 1/2) = -f(phase)`.
 
 mod plain;
+mod slots;
 #[cfg(test)]
 mod tests;
-mod window;
 
 use crate::{
     fourier::{FourierContext, Spectrum},
@@ -35,11 +35,11 @@ use blindscore_protocol::{
     random::{EntropyError, Sampler},
     wire::{Query, Response},
 };
-pub use plain::{Division, Gradient};
+pub use plain::{Division, Gradient, PlainLayers};
 use rayon::prelude::*;
+pub use slots::SLOTS;
+use slots::{Read, divided};
 use std::ops::Range;
-use window::Read;
-pub use window::WINDOW;
 
 /// Most layers of units.
 pub const MOST_LAYERS: usize = 4;
@@ -57,7 +57,7 @@ pub struct IntegerLayers {
     pub input_step: u64,
     /// Units, those of earlier layers first.
     pub units: Vec<IntegerUnit>,
-    /// For each score that is sent, one weight per unit.
+    /// For each score that is sent, one weight per unit, the number of slots that are added up.
     pub outputs: Vec<Vec<i32>>,
     /// For each score that is sent, the summand of its phase.
     pub biases: Vec<u64>,
@@ -70,14 +70,15 @@ pub struct IntegerUnit {
     pub layer: usize,
     /// One weight per feature; empty if it reads none.
     pub features: Vec<i64>,
-    /// One weight per unit of the earlier layers; empty if it reads none.
+    /// One weight per unit of the earlier layers, the number of slots that are added up; empty if it reads
+    /// none.
     pub units: Vec<i32>,
     /// Summand of the phase.
     pub offset: u64,
-    /// Number of rotations among which weights are divided.
+    /// Number of rotations among whose slots weights are divided.
     pub repeats: usize,
     /// The function on half of the torus, in 2^-32 of the torus: entry `i` is its value at the phase
-    /// `(i + 1/2) / 2N`. A read adds up those of a window.
+    /// `(i + 1/2) / 2N`.
     pub table: Vec<i32>,
 }
 
@@ -200,8 +201,8 @@ impl LayersEngine {
         ))
     }
 
-    /// Returns the reads of the units of a layer: for each unit, the sums of its first rotations, of one
-    /// up to all of them.
+    /// Returns the reads of the units of a layer: for each unit, the sums of its first slots, of one up to
+    /// all of them.
     fn read(
         &self,
         layer: Range<usize>,
@@ -234,14 +235,22 @@ impl LayersEngine {
                 inputs[place].modulus_switch_part(&self.params, part, units[place].repeats)
             },
             |rotation| units[rotated[rotation].0].test_polynomial.as_slice(),
-            |_, rotated| -> Vec<Read> {
-                let each = rotated.chunks_exact(len);
-                each.map(|rotated| Read::of(&self.params, rotated)).collect()
+            |start, rotations| -> Vec<[Read; SLOTS]> {
+                let each = rotations.chunks_exact(len).zip(start..);
+                each.map(|(rotation, index)| Read::slots(&self.params, rotation, rotated[index].1))
+                    .collect()
             },
         )?;
         let mut parts = parts.into_iter().flatten();
         let sums = |unit: &Unit| {
-            let mut sums: Vec<Read> = parts.by_ref().take(unit.repeats).collect();
+            let mut slots = [const { Vec::new() }; SLOTS];
+            for rotation in parts.by_ref().take(unit.repeats) {
+                slots
+                    .iter_mut()
+                    .zip(rotation)
+                    .for_each(|(slot, read)| slot.push(read));
+            }
+            let mut sums: Vec<Read> = slots.into_iter().flatten().collect();
             for place in 1..sums.len() {
                 let (before, rest) = sums.split_at_mut(place);
                 rest[0].add(&before[place - 1]);
@@ -266,7 +275,7 @@ impl LayersEngine {
     }
 }
 
-/// Returns the sum of units times integer weights. `reads` has the sums of each unit's first rotations.
+/// Returns the sum of units times integer weights. `reads` has the sums of each unit's first slots.
 fn weighted(params: &NetworkParams, reads: &[Vec<Read>], weights: &[i32]) -> LweCiphertext {
     let terms = reads.iter().zip(weights).flat_map(|(sums, weight)| {
         let (each, more) = divided(*weight, sums.len());
@@ -276,14 +285,6 @@ fn weighted(params: &NetworkParams, reads: &[Vec<Read>], weights: &[i32]) -> Lwe
         all.into_iter().chain(first).filter(|(_, weight)| *weight != 0)
     });
     Read::weighted(params, terms)
-}
-
-/// Divides a weight among rotations: that of each, and the number of the first ones that have one more,
-/// or one less if it is negative.
-fn divided(weight: i32, repeats: usize) -> (i32, i32) {
-    // At most `MOST_REPEATS`.
-    let repeats = repeats.max(1) as i32;
-    (weight / repeats, weight % repeats)
 }
 
 impl IntegerLayers {

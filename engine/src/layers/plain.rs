@@ -1,6 +1,9 @@
 //! The network in the clear, and what noise does to it.
 
-use super::{IntegerLayers, IntegerUnit, WINDOW, divided};
+use super::{
+    IntegerLayers, IntegerUnit, SLOTS,
+    slots::{coefficients, divided},
+};
 use crate::network::rounding_place;
 use blindscore_protocol::{noise::NetworkNoise, params::NetworkParams};
 
@@ -13,14 +16,14 @@ const TABLE: f64 = 4_294_967_296.0;
 pub(crate) struct Values {
     /// Phases, as parts of the torus.
     pub(crate) phases: Vec<f64>,
-    /// Reads, as parts of the torus.
-    pub(crate) reads: Vec<f64>,
+    /// Values of the coefficients that are read, as parts of the torus.
+    pub(crate) reads: Vec<[f64; SLOTS]>,
 }
 
 impl IntegerUnit {
-    /// Returns the read at a phase, as a part of the torus: the sum of a window of the table, between
+    /// Returns the values at the coefficients that are read at a phase, as parts of the torus: between
     /// whole steps in proportion.
-    pub fn read(&self, phase: f64) -> f64 {
+    fn read(&self, phase: f64) -> [f64; SLOTS] {
         let n = self.table.len() as i64;
         let position = phase * 2.0 * n as f64;
         let step = position.floor();
@@ -33,48 +36,65 @@ impl IntegerUnit {
                 -f64::from(self.table[(turned - n) as usize])
             }
         };
-        let half = WINDOW as i64 / 2;
-        let start = step as i64 - half;
-        // Windows at both whole steps share all coefficients but their ends.
-        let shared: f64 = (start + 1..start + WINDOW as i64).map(value).sum();
-        let sum = shared + (1.0 - part) * value(start) + part * value(start + WINDOW as i64);
-        sum / TABLE
+        let start = step as i64 - SLOTS as i64 / 2;
+        std::array::from_fn(|place| {
+            let place = start + place as i64;
+            ((1.0 - part) * value(place) + part * value(place + 1)) / TABLE
+        })
+    }
+
+    /// Returns the derivative of the mean of what is read with respect to the phase, taken between
+    /// phases that are `step` away on both sides.
+    fn slope(&self, phase: f64, step: f64) -> f64 {
+        let mean = |phase: f64| self.read(phase).iter().sum::<f64>() / SLOTS as f64;
+        (mean(phase + step) - mean(phase - step)) / (2.0 * step)
     }
 }
 
-impl IntegerLayers {
+/// A network of several layers, prepared for evaluating it in the clear.
+pub struct PlainLayers<'n> {
+    network: &'n IntegerLayers,
+    /// For each unit, how many times it adds up each coefficient of the units of earlier layers.
+    units: Vec<Vec<[i32; SLOTS]>>,
+    /// The same for each score.
+    outputs: Vec<Vec<[i32; SLOTS]>>,
+}
+
+impl<'n> PlainLayers<'n> {
+    /// Prepares a network.
+    pub fn new(network: &'n IntegerLayers) -> Self {
+        let counts = |weights: &Vec<i32>| {
+            let each = weights.iter().zip(&network.units);
+            each.map(|(weight, unit)| coefficients(*weight, unit.repeats))
+                .collect()
+        };
+        Self {
+            network,
+            units: network.units.iter().map(|unit| counts(&unit.units)).collect(),
+            outputs: network.outputs.iter().map(counts).collect(),
+        }
+    }
+
     /// Evaluates the network on integer features. Scores are parts of the torus.
     pub fn scores(&self, features: &[i64]) -> Vec<f64> {
-        self.sums(&self.values(features).reads)
-    }
-
-    /// Returns the phase of each unit on integer features, as a part of the torus from -1/2 to 1/2 if it
-    /// doesn't leave it.
-    pub fn phases(&self, features: &[i64]) -> Vec<f64> {
-        self.values(features).phases
-    }
-
-    fn sums(&self, reads: &[f64]) -> Vec<f64> {
-        let sum = |(weights, bias): (&Vec<i32>, &u64)| {
-            let terms = weights.iter().zip(reads);
-            let terms = terms.map(|(weight, read)| f64::from(*weight) * read);
-            *bias as i64 as f64 / TORUS + terms.sum::<f64>()
-        };
-        self.outputs.iter().zip(&self.biases).map(sum).collect()
+        let reads = self.values(features).reads;
+        let outputs = self.outputs.iter().zip(&self.network.biases);
+        outputs
+            .map(|(counts, bias)| *bias as i64 as f64 / TORUS + sum(counts, &reads))
+            .collect()
     }
 
     pub(crate) fn values(&self, features: &[i64]) -> Values {
+        let network = self.network;
         let mut values = Values {
-            phases: Vec::with_capacity(self.units.len()),
-            reads: Vec::with_capacity(self.units.len()),
+            phases: Vec::with_capacity(network.units.len()),
+            reads: Vec::with_capacity(network.units.len()),
         };
-        for unit in &self.units {
+        for (unit, counts) in network.units.iter().zip(&self.units) {
             let own = unit.features.iter().zip(features);
             let own: i64 = own.map(|(weight, feature)| weight * feature).sum();
-            let terms = unit.units.iter().zip(&values.reads);
-            let others: f64 = terms.map(|(weight, read)| f64::from(*weight) * read).sum();
-            let start = own as f64 * (self.input_step as f64 / TORUS) + unit.offset as i64 as f64 / TORUS;
-            let phase = start + others;
+            let start = own as f64 * (network.input_step as f64 / TORUS) + unit.offset as i64 as f64 / TORUS;
+            let phase = start + sum(counts, &values.reads);
             values.phases.push(phase);
             values.reads.push(unit.read(phase));
         }
@@ -88,52 +108,61 @@ impl IntegerLayers {
         let gradients = self.gradients(params, features);
         gradients
             .iter()
-            .map(|gradients| self.variance(params, gradients))
+            .map(|gradients| self.network.variance(params, gradients))
             .collect()
-    }
-
-    /// Returns the variance that noise causes in a number with these derivatives with respect to each
-    /// unit.
-    pub fn variance(&self, params: &NetworkParams, gradients: &[Gradient]) -> f64 {
-        let shared = self.shared_noise(params);
-        let window = NetworkNoise::window(params, WINDOW);
-        let terms = gradients.iter().zip(&shared);
-        terms
-            .map(|(gradient, shared)| {
-                gradient.slope.powi(2) * (gradient.total().powi(2) * shared + gradient.switch(params))
-                    + gradient.squares() * window
-            })
-            .sum()
     }
 
     /// Returns, for each score, its derivatives with respect to each unit at a row.
     pub fn gradients(&self, params: &NetworkParams, features: &[i64]) -> Vec<Vec<Gradient>> {
-        let phases = self.phases(features);
+        let units = &self.network.units;
         // That of a single rotation: a table may bend within it.
         let step = NetworkNoise::modulus_switch(params).sqrt();
-        let slope = |(unit, phase): (&IntegerUnit, &f64)| {
-            (unit.read(phase + step) - unit.read(phase - step)) / (2.0 * step)
-        };
-        let slopes: Vec<f64> = self.units.iter().zip(&phases).map(slope).collect();
+        let phases = self.values(features).phases;
+        let slopes = units
+            .iter()
+            .zip(phases)
+            .map(|(unit, phase)| unit.slope(phase, step));
+        let slopes: Vec<f64> = slopes.collect();
         let gradients = |weights: &Vec<i32>| {
-            let mut reads: Vec<Rotations> = self.units.iter().map(Rotations::of).collect();
+            let mut reads: Vec<Derivatives> = units.iter().map(Derivatives::of).collect();
             for (read, weight) in reads.iter_mut().zip(weights) {
                 read.add(1.0, *weight);
             }
-            let mut gradients = vec![Gradient::default(); self.units.len()];
-            for place in (0..self.units.len()).rev() {
-                let gradient = reads[place].finish(slopes[place]);
+            let mut gradients = vec![Gradient::default(); units.len()];
+            for place in (0..units.len()).rev() {
+                let gradient = reads[place].finish(slopes[place], units[place].repeats);
                 let by_phase = gradient.total() * gradient.slope;
                 gradients[place] = gradient;
                 if by_phase != 0.0 {
-                    for (read, weight) in reads.iter_mut().zip(&self.units[place].units) {
+                    for (read, weight) in reads.iter_mut().zip(&units[place].units) {
                         read.add(by_phase, *weight);
                     }
                 }
             }
             gradients
         };
-        self.outputs.iter().map(gradients).collect()
+        self.network.outputs.iter().map(gradients).collect()
+    }
+}
+
+/// Returns the sum of what is read.
+fn sum(counts: &[[i32; SLOTS]], reads: &[[f64; SLOTS]]) -> f64 {
+    let terms = counts.iter().flatten().zip(reads.iter().flatten());
+    terms.map(|(count, read)| f64::from(*count) * read).sum()
+}
+
+impl IntegerLayers {
+    /// Returns the variance that noise causes in a number with these derivatives with respect to each
+    /// unit.
+    pub fn variance(&self, params: &NetworkParams, gradients: &[Gradient]) -> f64 {
+        let shared = self.shared_noise(params);
+        let terms = gradients.iter().zip(&shared);
+        terms
+            .map(|(gradient, shared)| {
+                gradient.slope.powi(2) * (gradient.total().powi(2) * shared + gradient.switch(params))
+                    + gradient.reads(params)
+            })
+            .sum()
     }
 }
 
@@ -142,50 +171,63 @@ impl IntegerLayers {
 pub struct Gradient {
     /// Derivative of the unit's read with respect to its phase.
     pub slope: f64,
-    /// Derivatives of the number with respect to the read of each rotation.
-    pub rotations: Vec<f64>,
+    /// Derivatives of the number with respect to each slot: those of all rotations' first slots, then of
+    /// their second ones, and so on.
+    pub slots: Vec<f64>,
 }
 
 impl Gradient {
-    /// Returns the derivative with respect to the reads of all rotations together.
+    /// Returns the derivative with respect to all slots together.
     pub fn total(&self) -> f64 {
-        self.rotations.iter().sum()
+        self.slots.iter().sum()
     }
 
-    /// Returns the sum of the squares of the derivatives with respect to each read.
-    pub fn squares(&self) -> f64 {
-        self.rotations
-            .iter()
-            .map(|derivative| derivative * derivative)
-            .sum()
+    /// Returns the derivatives with respect to all slots of each rotation.
+    fn rotations(&self) -> Vec<f64> {
+        let repeats = self.slots.len() / SLOTS;
+        let of_part = |part: usize| self.slots.iter().skip(part).step_by(repeats).sum();
+        (0..repeats).map(of_part).collect()
+    }
+
+    /// Returns the variance of the noise of what is read, each times its derivative.
+    pub fn reads(&self, params: &NetworkParams) -> f64 {
+        let squares = |numbers: &[f64]| numbers.iter().map(|number| number * number).sum::<f64>();
+        NetworkNoise::reads(params, squares(&self.slots), squares(&self.rotations()))
     }
 
     /// Returns the variance of the sum of the errors of the rotations' modulus switches, each times its
     /// derivative.
-    ///
-    /// Two of `R` rotations add offsets that are `k / R` of a step apart, modulo the step, before they
-    /// round. The error of rounding a uniform number after adding an offset has the variance of rounding
-    /// plus that of the offset, `1/12 + (1 - 1/R^2)/12`; two such errors differ by what lies between, so
-    /// that `k (R - k) / R^2` is missing in their covariance.
     pub fn switch(&self, params: &NetworkParams) -> f64 {
-        let parts = self.rotations.len();
-        let count = parts as f64;
-        let places: Vec<usize> = (0..parts).map(|part| rounding_place(part, parts)).collect();
-        let mut sum = 0.0;
-        for (one, place) in self.rotations.iter().zip(&places) {
-            for (other, other_place) in self.rotations.iter().zip(&places) {
-                let apart = place.abs_diff(*other_place) as f64;
-                let missing = 12.0 * apart * (count - apart) / (count * count);
-                sum += one * other * (2.0 - 1.0 / (count * count) - missing);
-            }
-        }
-        // Each part is in units of 1/12 of a step, squared: the variance of rounding alone.
-        sum * NetworkNoise::modulus_switch(params)
+        switch(params, &self.rotations())
     }
 }
 
-/// Noise of weights that are divided among rotations.
+/// Returns the variance of the sum of the errors of modulus switches of one phase, times the weight of
+/// each rotation.
+///
+/// Two of `R` rotations add offsets that are `k / R` of a step apart, modulo the step, before they
+/// round. The error of rounding a uniform number after adding an offset has the variance of rounding
+/// plus that of the offset, `1/12 + (1 - 1/R^2)/12`; two such errors differ by what lies between, so
+/// that `k (R - k) / R^2` is missing in their covariance.
+pub(super) fn switch(params: &NetworkParams, weights: &[f64]) -> f64 {
+    let parts = weights.len();
+    let count = parts as f64;
+    let places: Vec<usize> = (0..parts).map(|part| rounding_place(part, parts)).collect();
+    let mut sum = 0.0;
+    for (one, place) in weights.iter().zip(&places) {
+        for (other, other_place) in weights.iter().zip(&places) {
+            let apart = place.abs_diff(*other_place) as f64;
+            let missing = 12.0 * apart * (count - apart) / (count * count);
+            sum += one * other * (2.0 - 1.0 / (count * count) - missing);
+        }
+    }
+    // Each part is in units of 1/12 of a step, squared: the variance of rounding alone.
+    sum * NetworkNoise::modulus_switch(params)
+}
+
+/// Noise of weights that are divided among the slots of a number of rotations.
 pub struct Division {
+    params: NetworkParams,
     /// Variance of the sum of the errors of the first rotations' modulus switches, by their number.
     first: Vec<f64>,
 }
@@ -194,14 +236,11 @@ impl Division {
     /// Prepares it for a number of rotations.
     pub fn new(params: &NetworkParams, repeats: usize) -> Self {
         let of_first = |count: usize| {
-            let share = |part: usize| if part < count { 1.0 } else { 0.0 };
-            let gradient = Gradient {
-                slope: 1.0,
-                rotations: (0..repeats).map(share).collect(),
-            };
-            gradient.switch(params)
+            let weight = |part: usize| if part < count { 1.0 } else { 0.0 };
+            switch(params, &(0..repeats).map(weight).collect::<Vec<f64>>())
         };
         Self {
+            params: *params,
             first: (0..=repeats).map(of_first).collect(),
         }
     }
@@ -217,28 +256,31 @@ impl Division {
         all * (each * each + 2.0 * each * share) + self.first[more.unsigned_abs() as usize]
     }
 
-    /// Returns the sum of the squares of the weights of the rotations.
-    pub fn squares(&self, weight: i32) -> f64 {
+    /// Returns the variance of the noise of what is read with this weight.
+    pub fn reads(&self, weight: i32) -> f64 {
         let repeats = self.first.len() - 1;
-        let (each, more) = divided(weight, repeats);
-        let first = f64::from(more.unsigned_abs());
-        first * f64::from(each + more.signum()).powi(2) + (repeats as f64 - first) * f64::from(each).powi(2)
+        let squares = |among: usize| {
+            let (each, more) = divided(weight, among);
+            let first = f64::from(more.unsigned_abs());
+            first * f64::from(each + more.signum()).powi(2) + (among as f64 - first) * f64::from(each).powi(2)
+        };
+        NetworkNoise::reads(&self.params, squares(SLOTS * repeats), squares(repeats))
     }
 }
 
-/// Derivatives with respect to the reads of a unit's rotations, which divide its weights.
-struct Rotations {
+/// Derivatives with respect to the slots of a unit, which divide its weights.
+struct Derivatives {
     /// What all have.
     all: f64,
     /// What the first ones have besides, by their number.
     first: Vec<f64>,
 }
 
-impl Rotations {
+impl Derivatives {
     fn of(unit: &IntegerUnit) -> Self {
         Self {
             all: 0.0,
-            first: vec![0.0; unit.repeats + 1],
+            first: vec![0.0; SLOTS * unit.repeats + 1],
         }
     }
 
@@ -248,13 +290,13 @@ impl Rotations {
         self.first[more.unsigned_abs() as usize] += derivative * f64::from(more.signum());
     }
 
-    fn finish(&self, slope: f64) -> Gradient {
-        let mut rotations = vec![self.all; self.first.len() - 1];
+    fn finish(&self, slope: f64, repeats: usize) -> Gradient {
+        let mut slots = vec![self.all; SLOTS * repeats];
         let mut more = 0.0;
-        for (derivative, own) in rotations.iter_mut().zip(&self.first[1..]).rev() {
+        for (derivative, own) in slots.iter_mut().zip(&self.first[1..]).rev() {
             more += own;
             *derivative += more;
         }
-        Gradient { slope, rotations }
+        Gradient { slope, slots }
     }
 }

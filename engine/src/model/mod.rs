@@ -26,7 +26,7 @@ pub use salt::Salt;
 use crate::{
     Engine, IntegerNetwork, files,
     forest::{Forest, ForestError},
-    layers::IntegerLayers,
+    layers::{IntegerLayers, PlainLayers},
 };
 use blindscore_protocol::{descriptor, params::ParameterSet};
 use safetensors::SafeTensors;
@@ -181,7 +181,7 @@ impl Model {
                 fine,
                 ..
             } => {
-                let variances = network.spread(&LAYERS, &self.levels(features));
+                let variances = PlainLayers::new(network).spread(&LAYERS, &self.levels(features));
                 let finer = variances[scales.len()..].iter().zip(scales);
                 finer
                     .map(|(variance, scale)| scale / fine * (variance + layers::rest()).sqrt())
@@ -216,7 +216,7 @@ impl Model {
                 scales,
                 fine,
             } => {
-                let phases = network.scores(&self.levels(features));
+                let phases = PlainLayers::new(network).scores(&self.levels(features));
                 let (coarse, finer) = phases.split_at(bases.len());
                 let pairs = coarse.iter().zip(finer).zip(bases.iter().zip(scales));
                 pairs

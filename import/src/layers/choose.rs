@@ -7,7 +7,7 @@ use super::{
 };
 use crate::BOUND;
 use blindscore_engine::{
-    layers::{Gradient, IntegerLayers, MOST_REPEATS, WINDOW},
+    layers::{Gradient, IntegerLayers, MOST_REPEATS, PlainLayers},
     model::LAYERS,
 };
 use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
@@ -56,8 +56,9 @@ impl Chosen {
             (STATED_PRODUCTS / (units * units).max(1)).clamp(JUDGED_ROWS.1, rows.len().max(JUDGED_ROWS.1));
         let every = rows.len().div_ceil(count).max(1);
         let mut largest = vec![0.0f64; self.noise.len()];
+        let clear = PlainLayers::new(&self.rounded.network);
         for row in rows.iter().step_by(every) {
-            let phases = self.rounded.network.scores(&levels(inputs, row));
+            let phases = clear.scores(&levels(inputs, row));
             for (score, fitted) in network.scores(row).into_iter().enumerate() {
                 let served = self.rounded.score(&phases, score);
                 largest[score] = largest[score].max((served - fitted).abs());
@@ -262,16 +263,17 @@ fn judge(
     let rest = NetworkNoise::score(&LAYERS, 0.0);
     let fine = f64::from(rounded.fine);
     let mut apart = true;
+    let clear = PlainLayers::new(&rounded.network);
     for row in rows {
         let levels = levels(inputs, row);
-        let variances = rounded.network.spread(&LAYERS, &levels);
-        let gradients = rounded.network.gradients(&LAYERS, &levels);
-        let phases = rounded.network.scores(&levels);
+        let gradients = clear.gradients(&LAYERS, &levels);
+        let phases = clear.scores(&levels);
         for (score, fitted) in network.scores(row).into_iter().enumerate() {
             let scale = rounded.scales[score] / fine;
             let (coarse, finer) = (score, scores + score);
             let served = rounded.score(&phases, score);
-            noise[score] += scale * scale * (variances[finer] + rest);
+            let variance = rounded.network.variance(&LAYERS, &gradients[finer]);
+            noise[score] += scale * scale * (variance + rest);
             rounding[score] += (served - fitted).powi(2);
             let deviation = (apart_noise(&rounded.network, &gradients[coarse], &gradients[finer], fine)
                 + rest * (1.0 + fine.powi(-2)))
@@ -299,10 +301,10 @@ fn judge(
 /// most of the noise of units is in both.
 fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient], fine: f64) -> f64 {
     let between = coarse.iter().zip(finer).map(|(coarse, finer)| {
-        let pairs = coarse.rotations.iter().zip(&finer.rotations);
+        let pairs = coarse.slots.iter().zip(&finer.slots);
         Gradient {
             slope: coarse.slope,
-            rotations: pairs.map(|(coarse, finer)| coarse - finer / fine).collect(),
+            slots: pairs.map(|(coarse, finer)| coarse - finer / fine).collect(),
         }
     });
     network.variance(&LAYERS, &between.collect::<Vec<Gradient>>())
@@ -310,17 +312,17 @@ fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient],
 
 /// Returns the part of the scores' variance, over what is wanted, that each unit's rotations cause.
 fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) -> Vec<f64> {
-    let window = NetworkNoise::window(&LAYERS, WINDOW);
     let mut costs = vec![0.0; rounded.network.units.len()];
+    let clear = PlainLayers::new(&rounded.network);
     for row in rows {
-        let gradients = rounded.network.gradients(&LAYERS, &levels(inputs, row));
+        let gradients = clear.gradients(&LAYERS, &levels(inputs, row));
         let finer = &gradients[rounded.scales.len()..];
         for ((gradients, scale), wanted) in finer.iter().zip(&rounded.scales).zip(wanted) {
             let scale = scale / f64::from(rounded.fine);
             let factor = (scale / wanted).powi(2) / rows.len() as f64;
             for (cost, gradient) in costs.iter_mut().zip(gradients) {
-                let reads = gradient.squares() * window;
-                *cost += factor * (gradient.slope.powi(2) * gradient.switch(&LAYERS) + 2.0 * reads);
+                let switch = gradient.slope.powi(2) * gradient.switch(&LAYERS);
+                *cost += factor * (switch + 2.0 * gradient.reads(&LAYERS));
             }
         }
     }
@@ -390,13 +392,14 @@ mod tests {
         let inputs = Inputs::uniform(6, 0.0, 1.0, 1 << 16);
         let chosen = choose(&network, &inputs, &rows, &[1e-9; 3], 24).unwrap();
         let (network, fine) = (&chosen.rounded.network, f64::from(chosen.rounded.fine));
-        let window = NetworkNoise::window(&LAYERS, WINDOW);
+        let clear = PlainLayers::new(network);
         for row in &rows {
-            let phases = network.scores(&levels(&inputs, row));
+            let levels = levels(&inputs, row);
+            let (phases, gradients) = (clear.scores(&levels), clear.gradients(&LAYERS, &levels));
             for score in 0..3 {
                 let reads = |score: usize| -> f64 {
-                    let weights = network.outputs[score].iter();
-                    weights.map(|weight| f64::from(*weight).powi(2)).sum::<f64>() * window
+                    let gradients = gradients[score].iter();
+                    gradients.map(|gradient| gradient.reads(&LAYERS)).sum()
                 };
                 let noise = (reads(score) + reads(3 + score) / (fine * fine)).sqrt();
                 let turns = phases[score] * fine - phases[3 + score];
@@ -435,7 +438,7 @@ mod tests {
         let chosen = choose(&network, &inputs, &rows, &[1.0], 1).unwrap();
         let stated = chosen.stated(&network, &inputs, &rows)[0];
         let error = |row: &&[f64]| {
-            let phases = chosen.rounded.network.scores(&levels(&inputs, row));
+            let phases = PlainLayers::new(&chosen.rounded.network).scores(&levels(&inputs, row));
             (chosen.rounded.score(&phases, 0) - network.scores(row)[0]).abs()
         };
         let largest = rows.iter().map(error).fold(0.0, f64::max);

@@ -5,7 +5,7 @@ use super::{
     rounding::Rounding,
 };
 use blindscore_engine::{
-    layers::{Division, IntegerLayers, IntegerUnit, WINDOW},
+    layers::{Division, IntegerLayers, IntegerUnit, SLOTS},
     model::LAYERS,
 };
 use blindscore_protocol::{
@@ -78,7 +78,7 @@ impl Numbers {
     }
 
     /// Rounds weights to multiples of `steps`, and returns these and the mean of what is lost. `noise` is the
-    /// variance of each number's noise, by its multiple, and `shared` the number of rotations that a
+    /// variance of each number's noise, by its multiple, and `shared` the number of slots or rotations that a
     /// multiple is divided among.
     fn round(
         &self,
@@ -176,7 +176,6 @@ impl<'r> Rounder<'r> {
         let step = 2f64.powi(input_step_log2 as i32) / TORUS;
         let feature_steps = vec![step; self.inputs.count];
         let amplitudes = self.amplitudes(repeats, f64::from(fine), amplitude);
-        let window = NetworkNoise::window(&LAYERS, WINDOW);
         let slopes: Vec<f64> = amplitudes
             .iter()
             .zip(&self.rewritten.units)
@@ -189,7 +188,7 @@ impl<'r> Rounder<'r> {
         // Of a unit's rotations, for a weight that is divided among them.
         let noise = |place: usize, weight: f64| {
             let (division, weight) = (&divisions[place], weight as i32);
-            window * division.squares(weight) + slopes[place] * division.switch(weight)
+            division.reads(weight) + slopes[place] * division.switch(weight)
         };
         let query = NetworkNoise::query(&LAYERS);
         let of_query = |_: usize, weight: f64| query * weight * weight;
@@ -203,10 +202,7 @@ impl<'r> Rounder<'r> {
             let (by_level, at_zero) = &self.phases[place];
             let (own, lost) = self.features.round(by_level, &feature_steps, &of_query, &|_| 1.0);
             offset += at_zero + lost;
-            let entry = |value: &f64| {
-                let entry = value * amplitudes[place] / WINDOW as f64;
-                (entry * f64::from(u32::MAX)).round() as i32
-            };
+            let entry = |value: &f64| (value * amplitudes[place] * f64::from(u32::MAX)).round() as i32;
             units.push(IntegerUnit {
                 layer: unit.layer,
                 features: some(own.into_iter().map(|weight| weight as i64).collect(), 0),
@@ -287,10 +283,11 @@ impl<'r> Rounder<'r> {
     }
 
     /// Chooses the torus element of each table's unit. A large one makes the noise of reads small, a
-    /// small one the rounding errors of weights: their variances, `noise (w / a)^2 / repeats` and
+    /// small one the rounding errors of weights: their variances, `noise (w / a)^2 / (slots * repeats)` and
     /// `a^2 var(T) / 12`, are equal at the best.
     fn amplitudes(&self, repeats: &[usize], fine: f64, usual: f64) -> Vec<f64> {
-        let window = NetworkNoise::window(&LAYERS, WINDOW);
+        // Of a slot, if all have the same weight.
+        let slot = NetworkNoise::reads(&LAYERS, 1.0, SLOTS as f64);
         let units = &self.rewritten.units;
         let (mut squares, mut readers) = (vec![0.0f64; units.len()], vec![0.0f64; units.len()]);
         let mut add = |form: &Form, period: f64| {
@@ -317,11 +314,11 @@ impl<'r> Rounder<'r> {
                 .values
                 .iter()
                 .fold(0.0, |most: f64, value| most.max(value.abs()));
-            let most = MOST_ENTRY * WINDOW as f64 / largest.max(f64::MIN_POSITIVE);
+            let most = MOST_ENTRY / largest.max(f64::MIN_POSITIVE);
             let mean = squares[place] / readers[place].max(1.0);
             // Whoever reads it first.
             let variance = self.tables[unit.layer + 1].variances[place].max(1e-12 * largest * largest);
-            let noise = window / repeats[place] as f64;
+            let noise = slot / (SLOTS * repeats[place]) as f64;
             let best = usual * (12.0 * noise * mean / variance.max(f64::MIN_POSITIVE)).powf(0.25);
             if best > 0.0 { best.min(most) } else { most }
         };

@@ -184,15 +184,15 @@ impl NetworkNoise {
         [products * key, products * (decomposition + fourier)]
     }
 
-    /// Returns the error of the sum of `width` neighbouring coefficients after a blind rotation.
+    /// Returns the error of a weighted sum of neighbouring coefficients after blind rotations. `squares` is
+    /// the sum of the squares of their weights, `sums` that of the squares of each rotation's sum of weights.
     ///
     /// Noise of the key is independent from one coefficient to the next. Errors of masks (of the
     /// decomposition, and of the FFT) are multiplied by the secret, whose coefficients are 1/2 on
     /// average: half of their variance is that of a sum that neighbours share.
-    pub fn window(params: &NetworkParams, width: usize) -> f64 {
+    pub fn reads(params: &NetworkParams, squares: f64, sums: f64) -> f64 {
         let [key, masks] = Self::rotation_parts(params);
-        let width = width as f64;
-        width * (key + masks / 2.0) + width.powi(2) * masks / 2.0
+        squares * (key + masks / 2.0) + sums * masks / 2.0
     }
 
     /// Returns the error of packing. Each level doubles the phase and adds a key switch: the digits

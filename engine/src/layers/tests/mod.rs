@@ -1,6 +1,6 @@
 //! Tests of each stage against the plain network.
 
-use super::{IntegerLayers, IntegerUnit, LayersEngine, Read, WINDOW};
+use super::{IntegerLayers, IntegerUnit, LayersEngine, PlainLayers, SLOTS, plain, slots::Read};
 use crate::{
     fourier::FourierContext,
     network::{LweCiphertext, NetworkKey},
@@ -55,14 +55,14 @@ fn phase(ciphertext: &LweCiphertext, secret: &[u64]) -> u64 {
     })
 }
 
-/// A table of `f` of a phase, times `amplitude`, so that a window adds up to the latter.
+/// A table of `f` of a phase, times `amplitude`, so that the slots of a rotation add up to the latter.
 fn table(amplitude: f64, f: impl Fn(f64) -> f64) -> Vec<i32> {
     let n = PARAMS.polynomial_size.0;
     let entry = |index: usize| {
         let phase = (index as f64 + 0.5) / (2 * n) as f64;
         // The half of the torus around zero; the upper quarter is the lower one, negated.
         let value = if phase < 0.25 { f(phase) } else { -f(phase - 0.5) };
-        (value * amplitude / WINDOW as f64 * 2f64.powi(32)).round() as i32
+        (value * amplitude / SLOTS as f64 * 2f64.powi(32)).round() as i32
     };
     (0..n).map(entry).collect()
 }
@@ -95,7 +95,7 @@ fn network() -> IntegerLayers {
             } else {
                 (0..FEATURES).map(|_| below(61) - 30).collect()
             },
-            units: (0..6 * layer).map(|_| below(9) as i32 - 4).collect(),
+            units: (0..6 * layer).map(|_| below(33) as i32 - 16).collect(),
             offset: (below(1 << 20) as u64) << 42,
             repeats: 1 + place % 3,
             table,
@@ -105,7 +105,7 @@ fn network() -> IntegerLayers {
         input_step: 1 << 41,
         units: units.collect(),
         outputs: (0..2)
-            .map(|_| (0..9).map(|_| below(9) as i32 - 4).collect())
+            .map(|_| (0..9).map(|_| below(33) as i32 - 16).collect())
             .collect(),
         biases: vec![1 << 61, 5 << 61],
     }
@@ -168,10 +168,11 @@ fn scores_are_those_of_the_plain_network_with_the_predicted_noise() {
     assert_eq!(network.check(&PARAMS), Ok(()));
     let engine = LayersEngine::new(PARAMS, &network);
     assert_eq!(engine.rotations(), 18);
+    let clear = PlainLayers::new(&network);
     let mut relative = Vec::new();
     for index in 0..40 {
         let row = features(index);
-        let (plain, spread) = (network.scores(&row), network.spread(&PARAMS, &row));
+        let (plain, spread) = (clear.scores(&row), clear.spread(&PARAMS, &row));
         for ((score, plain), variance) in scored(&network, &engine, &row).iter().zip(plain).zip(spread) {
             // The client reads scores modulo the torus.
             let error = score - plain;
@@ -200,7 +201,7 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
             repeats,
             table,
         }],
-        outputs: vec![vec![REPEATS as i32]],
+        outputs: vec![vec![(SLOTS * REPEATS) as i32]],
         biases: vec![1 << 60],
     };
     let network = one(wave.clone(), REPEATS);
@@ -208,9 +209,9 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
     let row = features(0);
     let rows = 120;
     let mean = (0..rows).map(|_| scored(&network, &engine, &row)[0]).sum::<f64>() / rows as f64;
-    let variance = network.spread(&PARAMS, &row)[0] + NetworkNoise::score(&PARAMS, 0.0);
+    let variance = PlainLayers::new(&network).spread(&PARAMS, &row)[0] + NetworkNoise::score(&PARAMS, 0.0);
     let allowed = 4.0 * (variance / rows as f64).sqrt();
-    let away = |network: &IntegerLayers| (mean - network.scores(&row)[0]).abs();
+    let away = |network: &IntegerLayers| (mean - PlainLayers::new(network).scores(&row)[0]).abs();
     assert!(away(&network) < allowed, "{} of {allowed}", away(&network));
     for (sign, shift) in [(1, 1), (-1, wave.len() - 1)] {
         let mut shifted = wave.clone();
@@ -222,7 +223,7 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
         assert!(away(&wrong) > allowed, "{} of {allowed}", away(&wrong));
     }
     let mut weighted = one(wave, REPEATS);
-    weighted.outputs[0][0] -= 1;
+    weighted.outputs[0][0] -= SLOTS as i32;
     assert!(away(&weighted) > allowed);
 }
 
@@ -279,18 +280,13 @@ fn errors_of_several_rotations_cancel_out() {
                 .sum()
         };
         let measured = deviation(&zeros.iter().map(sum).collect::<Vec<f64>>());
-        let division = super::Division::new(&PARAMS, parts);
-        let shares = (0..parts).map(share).collect();
-        let gradient = super::Gradient {
-            slope: 1.0,
-            rotations: shares,
-        };
-        let (one, other) = (division.switch(weight), gradient.switch(&PARAMS));
+        let shares: Vec<f64> = (0..parts).map(share).collect();
+        let one = super::Division::new(&PARAMS, parts).switch(weight);
+        let other = plain::switch(&PARAMS, &shares);
         assert!(
             (one / other - 1.0).abs() < 1e-9,
             "{weight} by {parts}: {one} and {other}"
         );
-        assert_eq!(division.squares(weight), gradient.squares());
         let expected = one.sqrt();
         assert!(
             (measured / expected - 1.0).abs() < 0.1,
@@ -363,6 +359,31 @@ fn what_the_key_switch_rounds_away_is_made_up_for() {
 }
 
 #[test]
+fn divided_weights_have_the_variance_of_their_slots() {
+    for (weight, repeats) in [(1, 1), (7, 1), (-3, 2), (13, 3), (-50, 8), (64, 4)] {
+        let mut network = network();
+        network.units.truncate(1);
+        network.units[0].repeats = repeats;
+        network.outputs = vec![vec![weight]];
+        network.biases = vec![0];
+        let clear = PlainLayers::new(&network);
+        let gradient = &clear.gradients(&PARAMS, &features(1))[0][0];
+        let division = super::Division::new(&PARAMS, repeats);
+        assert_eq!(gradient.slots.len(), SLOTS * repeats);
+        assert_eq!(gradient.total(), f64::from(weight));
+        for (one, other) in [
+            (gradient.reads(&PARAMS), division.reads(weight)),
+            (gradient.switch(&PARAMS), division.switch(weight)),
+        ] {
+            assert!(
+                (one / other - 1.0).abs() < 1e-9,
+                "{weight} by {repeats}: {one} and {other}"
+            );
+        }
+    }
+}
+
+#[test]
 fn reads_have_the_predicted_noise() {
     let n = PARAMS.polynomial_size.0;
     let count = 96;
@@ -382,28 +403,36 @@ fn reads_have_the_predicted_noise() {
     let tables: Vec<&[u64]> = inputs.iter().map(|_| table.as_slice()).collect();
     let rotated = keys().key.rotate(&inputs, &tables);
     let len = PARAMS.output_lwe_dimension().0 + n;
-    let mut errors = Vec::new();
-    for (input, rotated) in inputs.iter().zip(rotated.chunks_exact(len)) {
+    let weights = [[1, 0, 0, 0], [1, 1, 1, 1], [2, 1, 1, 1]];
+    let mut errors = [const { Vec::new() }; 3];
+    for (index, (input, rotated)) in inputs.iter().zip(rotated.chunks_exact(len)).enumerate() {
         let turned = input.mask.iter().zip(secrets().0);
         let turned = turned.fold(0usize, |sum, (a, s)| sum + a * *s as usize) % (2 * n);
         // Phase -<a, s>: coefficient 0 is the table at that place.
         let place = (2 * n - turned) % (2 * n);
-        let (half, near) = (WINDOW / 2, |x: usize| x % n < WINDOW || x % n > n - WINDOW);
+        let near = |x: usize| x % n < SLOTS || x % n > n - SLOTS;
         if near(place) {
             continue;
         }
         let sign = if place < n { 1.0 } else { -1.0 };
-        let expected = sign * (height as f64) * (2 * half) as f64;
-        let read = Read::of(&PARAMS, rotated);
-        let read = Read::weighted(&PARAMS, [(&read, 1)].into_iter());
-        errors.push((phase(&read, secrets().1) as i64 as f64 - expected) / TORUS);
+        let slots = Read::slots(&PARAMS, rotated, index % 2);
+        for (errors, weights) in errors.iter_mut().zip(&weights) {
+            let read = Read::weighted(&PARAMS, slots.iter().zip(weights.iter().copied()));
+            let expected = sign * height as f64 * f64::from(weights.iter().sum::<i32>());
+            errors.push((phase(&read, secrets().1) as i64 as f64 - expected) / TORUS);
+        }
     }
-    let (measured, predicted) = (deviation(&errors), NetworkNoise::window(&PARAMS, WINDOW).sqrt());
-    assert!(errors.len() > 80);
-    assert!(
-        (0.75..1.3).contains(&(measured / predicted)),
-        "{measured}, not {predicted}"
-    );
+    for (errors, weights) in errors.iter().zip(&weights) {
+        let squares: f64 = weights.iter().map(|weight| f64::from(weight * weight)).sum();
+        let sum = f64::from(weights.iter().sum::<i32>());
+        let predicted = NetworkNoise::reads(&PARAMS, squares, sum * sum).sqrt();
+        let measured = deviation(errors);
+        assert!(errors.len() > 80);
+        assert!(
+            (0.75..1.3).contains(&(measured / predicted)),
+            "{weights:?}: {measured}, not {predicted}"
+        );
+    }
 }
 
 #[test]
