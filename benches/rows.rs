@@ -120,6 +120,7 @@ fn layers() -> Model {
         },
         bases: vec![0.0; SCORES],
         scales: vec![1.0; SCORES],
+        fine_features: None,
         fine: 4,
         score_error: 0.1,
     };
@@ -145,7 +146,8 @@ fn scores(c: &mut Criterion) {
         let query = client
             .encrypt(descriptor, &features)
             .expect("features are in range");
-        let query = Query::from_blob(&query, set.query_format(), features.len()).expect("just made");
+        let query =
+            Query::from_blob(&query, set.query_format(), descriptor.sent_features()).expect("just made");
         let rotations = match model.engine() {
             Engine::Forest(forest) => forest.rotations(),
             Engine::Layers(layers) => layers.rotations(),

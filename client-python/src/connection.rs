@@ -253,7 +253,8 @@ impl Connection {
         let answer = self.remote(py, move |api, session| {
             let model = &session.model().descriptor;
             let format = model.parameters().query_format();
-            let parsed = Query::from_blob(&query, format, model.inputs.count).map_err(ClientError::from)?;
+            let parsed =
+                Query::from_blob(&query, format, model.sent_features()).map_err(ClientError::from)?;
             let cancel = Cancel::default();
             Ok(api
                 .score(session.model(), parsed.key, &query, 1, &cancel)?

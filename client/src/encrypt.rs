@@ -35,16 +35,20 @@ impl ClientKey {
             ParameterSet::Linear(params) => (self.feature_key(), params.noise),
             ParameterSet::Network(params) => (self.feature_key(), params.input_noise),
         };
-        let polynomials = features.len().div_ceil(key.size.0);
+        let sent = model.sent_features();
+        let polynomials = sent.div_ceil(key.size.0);
         let mut messages = Zeroizing::new(vec![0u64; polynomials * key.size.0]);
-        for (message, &level) in messages.iter_mut().zip(levels.iter()) {
-            *message = u64::from(level).wrapping_mul(model.input_step);
+        let each = model
+            .feature_steps()
+            .flat_map(|step| levels.iter().map(move |level| (*level, step)));
+        for (message, (level, step)) in messages.iter_mut().zip(each) {
+            *message = u64::from(level).wrapping_mul(step);
         }
         let format = set.query_format();
         let masks = randomness.seed.stream(Kind::Query, format.set);
         let mut bodies = Vec::with_capacity(messages.len());
         SeededEncryption::new(key, masks, randomness.sampler).encrypt(&mut bodies, &messages, noise);
-        bodies.truncate(features.len());
+        bodies.truncate(sent);
         Ok(Query::seal(
             format,
             self.key_id(),

@@ -27,7 +27,7 @@
 //!
 //! // It has sent a query, and gets a response that only its secret key opens.
 //! let format = model.parameters().query_format();
-//! let query = Query::from_blob(&received, format, model.descriptor().inputs.count)?;
+//! let query = Query::from_blob(&received, format, model.descriptor().sent_features())?;
 //! let response = model.engine().score(&query, &prepared)?.to_blob();
 //! # let decrypted = secret_key.decrypt(model.descriptor(), QueryId::of(&received)?, &response)?;
 //! # for (score, plain) in decrypted.scores.iter().zip(model.plain_scores(&row)) {

@@ -76,7 +76,7 @@ fn everywhere(blob: &[u8], sample: &Sample) {
         }
     }
     let (set, descriptor) = (sample.model.parameters(), sample.descriptor());
-    if let Ok(query) = Query::from_blob(blob, set.query_format(), descriptor.inputs.count)
+    if let Ok(query) = Query::from_blob(blob, set.query_format(), descriptor.sent_features())
         && linear
     {
         let answer = sample.score(&query);

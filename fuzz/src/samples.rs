@@ -72,7 +72,7 @@ impl Sample {
     }
 
     fn read_query(&self) -> Query {
-        let features = self.descriptor().inputs.count;
+        let features = self.descriptor().sent_features();
         Query::from_blob(&self.query, self.model.parameters().query_format(), features).expect("a good query")
     }
 

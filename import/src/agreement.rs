@@ -81,7 +81,11 @@ pub(crate) fn measure(
     let mut times = Vec::new();
     for row in accepted.into_iter().step_by(every) {
         let query = key.encrypt(descriptor, row)?;
-        let query = Query::from_blob(&query, model.parameters().query_format(), inputs.count)?;
+        let query = Query::from_blob(
+            &query,
+            model.parameters().query_format(),
+            model.descriptor().sent_features(),
+        )?;
         let started = Instant::now();
         let response = model.engine().score(&query, &prepared)?;
         times.push(started.elapsed());

@@ -329,6 +329,7 @@ impl Model {
             classes: None,
             link: Link::Identity,
             members: Vec::new(),
+            fine_features: None,
             fine: None,
             sizes: Sizes::of(&set, FEATURES, outputs),
             score_error: 0.0,

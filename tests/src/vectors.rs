@@ -56,6 +56,9 @@ pub struct Asked {
     sampler_seed: String,
     model: String,
     input_step: u64,
+    /// How many times finer the features are that follow the others, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fine: Option<u32>,
     levels: Vec<u32>,
     blob: String,
 }
@@ -81,7 +84,7 @@ pub struct Range {
 const FEATURES: usize = 100;
 const LEVELS: u32 = 16;
 const OUTPUTS: usize = 3;
-/// Of the set whose responses have each score twice.
+/// Of the set whose queries have each feature twice, and whose responses each score.
 const FINE: u32 = 4;
 
 /// Returns the folder of the vectors.
@@ -123,6 +126,7 @@ impl Vector {
                 sampler_seed: hex(&seeds[2].sampler),
                 model: descriptor.id.to_string(),
                 input_step: step,
+                fine: descriptor.fine_features,
                 levels,
                 blob: String::new(),
             },
@@ -134,7 +138,7 @@ impl Vector {
             },
         };
         let (public, query) = made.encrypt(key, &descriptor)?;
-        let parsed = Query::from_blob(&query, set.query_format(), FEATURES)?;
+        let parsed = Query::from_blob(&query, set.query_format(), descriptor.sent_features())?;
         let response = engine.score(&parsed, &PreparedKey::new(&public))?.to_blob();
         made.response.outputs = descriptor
             .outputs
@@ -211,7 +215,7 @@ fn model(set: &ParameterSet) -> (Engine, u64) {
         }
         ParameterSet::Network(params) if params.key_switch.is_some() => {
             let network = layers(&params, weights);
-            let step = network.input_step;
+            let step = network.input_step * u64::from(FINE);
             (
                 Engine::Layers(Box::new(LayersEngine::new(params, &network))),
                 step,
@@ -253,7 +257,13 @@ fn layers(params: &NetworkParams, weights: impl Fn(usize) -> Vec<i64>) -> Intege
         table: (0..half).map(|entry| (entry - half / 2) << 15).collect(),
     };
     let mut units: Vec<_> = (0..OUTPUTS)
-        .map(|output| unit(0, weights(output), Vec::new()))
+        .map(|output| {
+            unit(
+                0,
+                [weights(output), weights((output + 1) % OUTPUTS)].concat(),
+                Vec::new(),
+            )
+        })
         .collect();
     units.push(unit(1, Vec::new(), vec![2, -1, 1]));
     let row = |output: usize, factor: i32| {
@@ -262,7 +272,7 @@ fn layers(params: &NetworkParams, weights: impl Fn(usize) -> Vec<i64>) -> Intege
     };
     let fine = FINE as i32;
     IntegerLayers {
-        features: FEATURES,
+        features: 2 * FEATURES,
         input_step: 1 << 50,
         units,
         outputs: [1, fine]
@@ -273,12 +283,18 @@ fn layers(params: &NetworkParams, weights: impl Fn(usize) -> Vec<i64>) -> Intege
     }
 }
 
+/// Returns whether queries of the set's models have each feature twice, and responses each score.
+fn is_twice(set: &ParameterSet) -> bool {
+    matches!(set, ParameterSet::Network(params) if params.key_switch.is_some())
+}
+
 fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
     let output = |index: usize| Output {
         label: index.to_string(),
         offset: 0.25 * index as f64,
         half_range: 3.0,
     };
+    let twice = is_twice(set);
     let descriptor = ModelDescriptor {
         name: "vector".into(),
         id: ModelId::of(b"known answers"),
@@ -292,11 +308,9 @@ fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
-        fine: match set {
-            ParameterSet::Network(params) if params.key_switch.is_some() => Some(FINE),
-            _ => None,
-        },
-        sizes: Sizes::of(set, FEATURES, OUTPUTS),
+        fine_features: twice.then_some(FINE),
+        fine: twice.then_some(FINE),
+        sizes: Sizes::default(),
         score_error: 0.0,
         accuracy: None,
         batch: None,

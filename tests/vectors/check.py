@@ -11,7 +11,8 @@ hexadecimal, blobs base64:
     secret_key  sampler_seed (32 bytes), blob
     public_key  mask_seed (16 bytes), sampler_seed, id (SHA-256 of the blob)
     query       mask_seed, sampler_seed, model (id), input_step, blob,
-                levels (an integer for each feature)
+                levels (an integer for each feature), and for some sets fine: the features are sent a
+                second time, with a step that many times finer
     response    blob, outputs (offset and half_range of each), scores, and for some sets fine: the
                 scores are sent a second time, that many times finer
 """
@@ -268,11 +269,13 @@ def check(vector):
     require(made == b64decode(secret_key["blob"]), "the secret key differs")
 
     ring, levels = params.features, np.array(query["levels"], np.uint64)
-    messages = np.zeros(-(-len(levels) // ring.n) * ring.n, np.uint64)
-    messages[: len(levels)] = levels * np.uint64(query["input_step"])
+    steps = [query["input_step"]] + ([query["input_step"] // query["fine"]] if "fine" in query else [])
+    features = np.concatenate([levels * np.uint64(step) for step in steps])
+    messages = np.zeros(-(-len(features) // ring.n) * ring.n, np.uint64)
+    messages[: len(features)] = features
     seed, model = bytes.fromhex(query["mask_seed"]), bytes.fromhex(query["model"])
     of_features = secret[: ring.k * ring.n]
-    bodies = encrypt(messages, of_features, ring, masks(QUERY, seed), sampler(query)).ravel()[: len(levels)]
+    bodies = encrypt(messages, of_features, ring, masks(QUERY, seed), sampler(query)).ravel()[: len(features)]
     made = seal(QUERY, params.number, seed + pack(bodies, params.query_bits), key, model)
     require(made == b64decode(query["blob"]), "the query differs")
 

@@ -71,7 +71,7 @@ impl<'m> Meter<'m> {
         let query = timed(&mut self.encrypt, || self.client.encrypt(descriptor, features))?;
         let (id, response) = timed(&mut self.score, || -> anyhow::Result<_> {
             let format = model.parameters().query_format();
-            let query = Query::from_blob(&query, format, features.len())?;
+            let query = Query::from_blob(&query, format, descriptor.sent_features())?;
             Ok((query.id, model.engine().score(&query, &self.key)?.to_blob()))
         })?;
         let answer = timed(&mut self.decrypt, || {

@@ -50,6 +50,11 @@ export interface ModelDescriptor {
   };
   /** Torus element that encodes one level of a feature. */
   input_step: number;
+  /**
+   * Factor of precision, if a query has every feature twice: once as levels times `input_step`, and once
+   * with a step `fine_features` times smaller.
+   */
+  fine_features?: number;
   /** One entry per score: its name, and how a decrypted number becomes a score. */
   outputs: { label: string; offset: number; half_range: number }[];
   /**

@@ -358,6 +358,7 @@ fn descriptor(forest: &Forest, cover: &Cover) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
+        fine_features: None,
         fine: None,
         sizes: Sizes::of(&SET, forest.bits(), cover.bases.len()),
         score_error: 0.0,

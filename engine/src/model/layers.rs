@@ -2,10 +2,12 @@
 //!
 //! Tensors:
 //! - `layer` `[units]`: the layer of each unit, from 0, rising;
-//! - `w` `[units, features]`: weights of the features;
-//! - `v` `[units, units]`: weights of the units of earlier layers, 0 for all others;
+//! - `w` `[units, features]`: weights of the features, and then of the same features `fine_features` times
+//!   finer, if they are sent twice;
+//! - `v` `[units, units]`: weights of the units of earlier layers, 0 for all others: numbers of slots that
+//!   are added up;
 //! - `offset` `[units]`: summands of the phases, in parts of the torus, in double precision;
-//! - `repeats` `[units]`: numbers of rotations, among which weights are divided;
+//! - `repeats` `[units]`: numbers of rotations, among whose slots weights are divided;
 //! - `table` `[units, N]`: functions on half of the torus, in 2^-32 of the torus;
 //! - `out` `[2 * scores, units]`: weights of the scores, and then of the same scores `fine` times finer;
 //! - `bias` `[2 * scores]`: summands of the scores' phases, like `offset`;
@@ -13,7 +15,8 @@
 //!   phase in parts of the torus.
 //!
 //! Metadata: as for linear models, and `input_step`, the torus element of one unit of a weighted
-//! feature, `score_error`, the standard deviation of a score, and `fine`.
+//! feature (of the finer ones, if there are any), `score_error`, the standard deviation of a score, `fine`
+//! and, where features are sent twice, `fine_features`.
 
 use super::{
     Model, ModelError, Plain, Salt,
@@ -70,6 +73,8 @@ pub struct LayersModel {
     pub bases: Vec<f64>,
     /// Factor of each score's phase, in parts of the torus.
     pub scales: Vec<f64>,
+    /// How many times finer the second half of the network's features are, if they are sent twice.
+    pub fine_features: Option<u32>,
     /// How many times finer the second half of the network's scores are.
     pub fine: u32,
     /// Standard deviation of a score.
@@ -97,6 +102,13 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
     }
     let engine = LayersEngine::new(LAYERS, network);
     let batch = batch(engine.rotations(), "repeats", "fit a smaller network")?;
+    let coarse = u64::from(model.fine_features.unwrap_or(1));
+    let input_step = network.input_step.checked_mul(coarse).ok_or_else(|| {
+        ModelError::field(
+            "input_step",
+            format!("has {}, times {coarse}: too large", network.input_step),
+        )
+    })?;
     let outputs = model.labels.iter().zip(model.bases.iter().zip(&model.scales));
     let descriptor = ModelDescriptor {
         name: model.name.to_string(),
@@ -106,7 +118,8 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         formats: vec![FORMAT_VERSION],
         parameter_set: LAYERS.name.to_owned(),
         inputs: model.inputs.clone(),
-        input_step: network.input_step,
+        input_step,
+        fine_features: model.fine_features,
         outputs: outputs
             .map(|(label, (base, scale))| Output {
                 label: label.clone(),
@@ -153,6 +166,12 @@ impl LayersModel {
             return Err(ModelError::field("out", "has no weights for the finer scores"));
         }
         let scores = network.outputs.len() / 2;
+        let fine_features = metadata.optional("fine_features", Metadata::number)?;
+        let copies = if fine_features.is_some() { 2 } else { 1 };
+        if !network.features.is_multiple_of(copies) {
+            return Err(ModelError::field("w", "has no weights for the finer features"));
+        }
+        let features = network.features / copies;
         let (link, classes) = (metadata.link()?, metadata.classes()?);
         let positive = |name: &'static str, value: f64| {
             if value > 0.0 && value.is_finite() {
@@ -171,7 +190,7 @@ impl LayersModel {
             salt: metadata.salt()?,
             name: metadata.name()?,
             title: metadata.get("title")?.to_owned(),
-            inputs: metadata.inputs(&tensors, network.features)?,
+            inputs: metadata.inputs(&tensors, features)?,
             labels: metadata.labels(scores)?,
             task: metadata.task(link, scores, classes.is_some())?,
             classes,
@@ -179,6 +198,7 @@ impl LayersModel {
             accuracy: metadata.accuracy()?,
             bases: vector(&tensors, "base", scores)?,
             scales,
+            fine_features,
             fine: metadata.number("fine")?,
             score_error: positive("score_error", metadata.number("score_error")?)?,
             network,
@@ -261,6 +281,9 @@ impl LayersModel {
         entries.push(("input_step", network.input_step.to_string()));
         entries.push(("score_error", self.score_error.to_string()));
         entries.push(("fine", self.fine.to_string()));
+        if let Some(fine) = self.fine_features {
+            entries.push(("fine_features", fine.to_string()));
+        }
         let entries = entries.into_iter().map(|(name, value)| (name.to_owned(), value));
         Ok(safetensors::serialize(tensors, Some(entries.collect()))?)
     }

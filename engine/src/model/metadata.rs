@@ -359,7 +359,7 @@ impl Metadata {
         self.optional(name, Self::json)
     }
 
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &self,
         name: &'static str,
         read: impl FnOnce(&Self, &'static str) -> Result<T, ModelError>,

@@ -202,7 +202,7 @@ impl Model {
 
     fn levels(&self, features: &[f64]) -> Vec<i64> {
         let levels = self.described.inputs.levels_of(features);
-        levels.into_iter().map(i64::from).collect()
+        descriptor::sent_levels(&levels, self.described.fine_features)
     }
 
     /// Returns scores in the clear, the reference for encrypted scores.

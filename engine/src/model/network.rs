@@ -74,6 +74,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         classes,
         link,
         members: metadata.members()?,
+        fine_features: None,
         fine: None,
         sizes: Sizes::of(&set, features, network.biases.len()),
         score_error: two_digits_up(logit_scale * noise),

@@ -104,6 +104,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         classes: float.classes.clone(),
         link: float.link,
         members: float.members.clone(),
+        fine_features: None,
         fine: None,
         sizes: Sizes::of(&set, float.inputs.count, float.coef.len()),
         score_error: two_digits_up(

@@ -58,7 +58,7 @@ impl Chosen {
         let mut largest = vec![0.0f64; self.noise.len()];
         let clear = PlainLayers::new(&self.rounded.network);
         for row in rows.iter().step_by(every) {
-            let phases = clear.scores(&levels(inputs, row));
+            let phases = clear.scores(&self.rounded.levels(inputs, row));
             for (score, fitted) in network.scores(row).into_iter().enumerate() {
                 let served = self.rounded.score(&phases, score);
                 largest[score] = largest[score].max((served - fitted).abs());
@@ -246,10 +246,6 @@ fn judged_rows<'r>(rows: &[&'r [f64]], products: usize) -> Vec<&'r [f64]> {
     rows.iter().copied().step_by(every).collect()
 }
 
-fn levels(inputs: &Inputs, row: &[f64]) -> Vec<i64> {
-    inputs.levels_of(row).into_iter().map(i64::from).collect()
-}
-
 /// Predicts the errors of a network on some rows.
 fn judge(
     network: &FloatNetwork,
@@ -265,7 +261,7 @@ fn judge(
     let mut apart = true;
     let clear = PlainLayers::new(&rounded.network);
     for row in rows {
-        let levels = levels(inputs, row);
+        let levels = rounded.levels(inputs, row);
         let gradients = clear.gradients(&LAYERS, &levels);
         let phases = clear.scores(&levels);
         for (score, fitted) in network.scores(row).into_iter().enumerate() {
@@ -315,7 +311,7 @@ fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) ->
     let mut costs = vec![0.0; rounded.network.units.len()];
     let clear = PlainLayers::new(&rounded.network);
     for row in rows {
-        let gradients = clear.gradients(&LAYERS, &levels(inputs, row));
+        let gradients = clear.gradients(&LAYERS, &rounded.levels(inputs, row));
         let finer = &gradients[rounded.scales.len()..];
         for ((gradients, scale), wanted) in finer.iter().zip(&rounded.scales).zip(wanted) {
             let scale = scale / f64::from(rounded.fine);
@@ -394,7 +390,7 @@ mod tests {
         let (network, fine) = (&chosen.rounded.network, f64::from(chosen.rounded.fine));
         let clear = PlainLayers::new(network);
         for row in &rows {
-            let levels = levels(&inputs, row);
+            let levels = chosen.rounded.levels(&inputs, row);
             let (phases, gradients) = (clear.scores(&levels), clear.gradients(&LAYERS, &levels));
             for score in 0..3 {
                 let reads = |score: usize| -> f64 {
@@ -438,7 +434,8 @@ mod tests {
         let chosen = choose(&network, &inputs, &rows, &[1.0], 1).unwrap();
         let stated = chosen.stated(&network, &inputs, &rows)[0];
         let error = |row: &&[f64]| {
-            let phases = PlainLayers::new(&chosen.rounded.network).scores(&levels(&inputs, row));
+            let phases =
+                PlainLayers::new(&chosen.rounded.network).scores(&chosen.rounded.levels(&inputs, row));
             (chosen.rounded.score(&phases, 0) - network.scores(row)[0]).abs()
         };
         let largest = rows.iter().map(error).fold(0.0, f64::max);

@@ -2,14 +2,14 @@
 
 use super::{
     rewrite::{Form, Rewritten},
-    rounding::Rounding,
+    rounding::{MOST_CORRELATED, Rounding},
 };
 use blindscore_engine::{
     layers::{Division, IntegerLayers, IntegerUnit, SLOTS},
     model::LAYERS,
 };
 use blindscore_protocol::{
-    descriptor::{Inputs, finer_phase},
+    descriptor::{Inputs, finer_phase, sent_levels},
     noise::NetworkNoise,
 };
 
@@ -19,6 +19,8 @@ const TORUS: f64 = 18_446_744_073_709_551_616.0;
 const MOST_ENTRY: f64 = 0.49;
 /// Largest weight.
 const MOST_WEIGHT: f64 = (1u64 << 30) as f64;
+/// Largest factor of the finer features, as a base-2 logarithm.
+const MOST_FINE_FEATURES_LOG2: f64 = 10.0;
 /// Half of the range of a score, over half of that of the calibration rows: a score outside would come
 /// back in at the other end.
 const HEADROOM: f64 = 2.0;
@@ -31,11 +33,18 @@ pub(crate) struct Rounded {
     pub(crate) bases: Vec<f64>,
     /// Factor of each score's phase.
     pub(crate) scales: Vec<f64>,
+    /// How many times finer the second half of the features are, if they are sent twice.
+    pub(crate) fine_features: Option<u32>,
     /// How many times finer the second half of the scores are.
     pub(crate) fine: u32,
 }
 
 impl Rounded {
+    /// Returns the integer features of a row.
+    pub(crate) fn levels(&self, inputs: &Inputs, row: &[f64]) -> Vec<i64> {
+        sent_levels(&inputs.levels_of(row), self.fine_features)
+    }
+
     /// Returns a score from the phases of all that are sent.
     pub(crate) fn score(&self, phases: &[f64], score: usize) -> f64 {
         let finer = phases[self.bases.len() + score];
@@ -103,12 +112,51 @@ impl Numbers {
     }
 }
 
+/// Chooses the step of a weighted feature, as a part of the torus, and how many times finer features are sent
+/// a second time, if they are. Both are powers of two.
+///
+/// Sent once, a large step `s` keeps weights, and with them the query's noise, small; a small one their
+/// rounding errors. The variances, `noise |w|^2 / s^2` and `s^2 sum(var x) / 12`, are equal at the best step.
+///
+/// Sent twice, the second weights make up for what rounding the first ones loses. They are up to half of the
+/// factor `f`, and cause noise of `noise count f^2 / 12`; what is lost in the end is
+/// `s^2 sum(var x) / (12 f^2)`. These are equal at the best factor; with it, the derivative of the sum of all
+/// three is zero at the best step.
+fn steps(features: &Numbers, phases: &[(Vec<f64>, f64)]) -> (f64, Option<u32>) {
+    let squares = phases
+        .iter()
+        .map(|(weights, _)| weights.iter().map(|weight| weight * weight).sum());
+    let squares: Vec<f64> = squares.filter(|square| *square > 0.0).collect();
+    let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+    let count = features.means.len() as f64;
+    let spread = features.variances.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let weights = phases.iter().flat_map(|(weights, _)| weights);
+    let largest = weights.fold(0.0, |most: f64, weight| most.max(weight.abs()));
+    // No weight may be too large.
+    let rounded = |step: f64| {
+        let step = step.max(largest / MOST_WEIGHT);
+        2f64.powf((64.0 + step.log2()).round().clamp(12.0, 62.0) - 64.0)
+    };
+    let query = NetworkNoise::query(&LAYERS);
+    let twice = (12.0 * query * mean / (query * count * spread).sqrt()).cbrt();
+    let factor = (twice * twice * spread / (query * count)).powf(0.25);
+    let factor = factor.log2().round().min(MOST_FINE_FEATURES_LOG2);
+    let fits = rounded(twice) * TORUS >= 2f64.powf(12.0 + factor);
+    if 2 * features.means.len() <= MOST_CORRELATED && factor >= 1.0 && fits {
+        return (rounded(twice), Some(1 << factor as u32));
+    }
+    (rounded((12.0 * query * mean / spread).powf(0.25)), None)
+}
+
 /// A network of tables, prepared for rounding it for different numbers of rotations.
 pub(crate) struct Rounder<'r> {
     rewritten: &'r Rewritten,
-    inputs: &'r Inputs,
-    /// Levels of the features.
+    /// Levels of the features as they are sent.
     features: Numbers,
+    /// Step of each feature that is sent, as a part of the torus.
+    steps: Vec<f64>,
+    /// How many times finer the second half of the features are, if they are sent twice.
+    fine_features: Option<u32>,
     /// For each layer of units, and last for the scores, the tables of all earlier layers.
     tables: Vec<Numbers>,
     /// For each unit, its phase by level of each feature, and for the level 0 of all.
@@ -158,23 +206,36 @@ impl<'r> Rounder<'r> {
             (coarse(middle, half), 2.0 * coarse_up(HEADROOM * half))
         });
         let (bases, scales) = spans.unzip();
+        let mut phases: Vec<(Vec<f64>, f64)> = rewritten.units.iter().map(phase).collect();
+        let once = Numbers::of(&levels);
+        let (largest, fine_features) = steps(&once, &phases);
+        let mut steps = vec![largest; levels.len()];
+        let features = match fine_features {
+            None => once,
+            Some(factor) => {
+                steps.extend(vec![largest / f64::from(factor); levels.len()]);
+                // What rounding the first weight loses, the second makes up for.
+                phases
+                    .iter_mut()
+                    .for_each(|(by_level, _)| by_level.resize(steps.len(), 0.0));
+                Numbers::of(&[levels.clone(), levels].concat())
+            }
+        };
         Self {
-            features: Numbers::of(&levels),
+            features,
+            steps,
+            fine_features,
             tables: tables.collect(),
-            phases: rewritten.units.iter().map(phase).collect(),
+            phases,
             bases,
             scales,
             rewritten,
-            inputs,
         }
     }
 
     /// Rounds the network, with so many rotations for each unit, and scores that are also sent `fine`
     /// times finer. `amplitude` is the size of the tables as a multiple of the usual one.
     pub(crate) fn rounded(&self, repeats: &[usize], fine: u32, amplitude: f64) -> Rounded {
-        let input_step_log2 = self.input_step();
-        let step = 2f64.powi(input_step_log2 as i32) / TORUS;
-        let feature_steps = vec![step; self.inputs.count];
         let amplitudes = self.amplitudes(repeats, f64::from(fine), amplitude);
         let slopes: Vec<f64> = amplitudes
             .iter()
@@ -200,7 +261,7 @@ impl<'r> Rounder<'r> {
                 self.weigh(&unit.sum, unit.layer, table.period, &amplitudes, &noise, &shared);
             offset += (unit.sum.offset - table.middle) / table.period;
             let (by_level, at_zero) = &self.phases[place];
-            let (own, lost) = self.features.round(by_level, &feature_steps, &of_query, &|_| 1.0);
+            let (own, lost) = self.features.round(by_level, &self.steps, &of_query, &|_| 1.0);
             offset += at_zero + lost;
             let entry = |value: &f64| (value * amplitudes[place] * f64::from(u32::MAX)).round() as i32;
             units.push(IntegerUnit {
@@ -230,14 +291,16 @@ impl<'r> Rounder<'r> {
             .unzip();
         Rounded {
             network: IntegerLayers {
-                features: self.inputs.count,
-                input_step: 1 << input_step_log2,
+                features: self.steps.len(),
+                // Of the last, the finest.
+                input_step: self.steps.last().map_or(0, |step| (step * TORUS) as u64),
                 units,
                 outputs,
                 biases,
             },
             bases: self.bases.clone(),
             scales: self.scales.clone(),
+            fine_features: self.fine_features,
             fine,
         }
     }
@@ -260,26 +323,6 @@ impl<'r> Rounder<'r> {
             .collect();
         let (rounded, lost) = numbers.round(&exact, &amplitudes[..count], noise, shared);
         (rounded.into_iter().map(|weight| weight as i32).collect(), lost)
-    }
-
-    /// Chooses the step of a weighted feature, as the base-2 logarithm of a torus element: a large step
-    /// keeps the weights, and with them the query's noise, small; a small one their rounding errors.
-    /// Their variances, `noise |w|^2 / step^2` and `step^2 sum(var x) / 12`, are equal at the best.
-    fn input_step(&self) -> u32 {
-        let squares: Vec<f64> = self
-            .phases
-            .iter()
-            .map(|(weights, _)| weights.iter().map(|weight| weight * weight).sum())
-            .filter(|square| *square > 0.0)
-            .collect();
-        let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
-        let spread: f64 = self.features.variances.iter().sum();
-        let weights = self.phases.iter().flat_map(|(weights, _)| weights);
-        let largest = weights.fold(0.0, |most: f64, weight| most.max(weight.abs()));
-        let best = (12.0 * NetworkNoise::query(&LAYERS) * mean / spread.max(f64::MIN_POSITIVE)).powf(0.25);
-        // No weight may be too large.
-        let step = best.max(largest / MOST_WEIGHT);
-        (64.0 + step.log2()).round().clamp(12.0, 62.0) as u32
     }
 
     /// Chooses the torus element of each table's unit. A large one makes the noise of reads small, a

@@ -19,7 +19,7 @@ pub(crate) struct Rounding {
 /// Share of the mean variance that is added to each, for numbers that depend on others.
 const DAMPING: f64 = 1e-4;
 /// Most numbers whose covariances are used: their inverse takes the third power of operations.
-const MOST: usize = 1_200;
+pub(super) const MOST_CORRELATED: usize = 1_200;
 /// Most numbers for which pairs of weights are moved.
 const MOST_PAIRS: usize = 64;
 /// Most pairs of a row that are moved.
@@ -35,7 +35,7 @@ impl Rounding {
     pub(crate) fn of(numbers: &[Vec<f64>]) -> Option<Self> {
         let count = numbers.len();
         let rows = numbers.first().map_or(0, Vec::len);
-        if count > MOST || rows == 0 {
+        if count > MOST_CORRELATED || rows == 0 {
             return None;
         }
         let centred: Vec<Vec<f64>> = numbers

@@ -24,9 +24,9 @@ pub const CHECK_ROWS: usize = 50;
 /// Default limit on the time that a row takes, in seconds.
 pub const MAX_SECONDS: f64 = 10.0;
 /// Error of a probability, six standard deviations, up to which units are rotated several times.
-const PROBABILITY: f64 = 0.05;
+const PROBABILITY: f64 = 0.02;
 /// Share of rows that may be decided otherwise, up to which units are rotated several times.
-const UNDECIDED: f64 = 0.003;
+const UNDECIDED: f64 = 0.001;
 /// Error of a value, six standard deviations, up to which units are rotated several times, as a share of
 /// the range of the values.
 const VALUE: f64 = 0.01;
@@ -135,6 +135,7 @@ pub(super) fn import(
         network: chosen.rounded.network,
         bases: chosen.rounded.bases,
         scales: chosen.rounded.scales,
+        fine_features: chosen.rounded.fine_features,
         fine: chosen.rounded.fine,
         score_error,
     }

@@ -30,6 +30,7 @@ impl ModelDescriptor {
             parameter_set,
             inputs,
             input_step,
+            fine_features,
             outputs,
             fine,
             task,
@@ -86,6 +87,9 @@ impl ModelDescriptor {
                 format!("output {index}"),
                 format!("{}, {offset} +- {half_range}", quoted(label)),
             );
+        }
+        if let Some(fine) = fine_features {
+            add("finer features".into(), format!("{fine} times"));
         }
         if let Some(fine) = fine {
             add("finer scores".into(), format!("{fine} times"));
@@ -264,6 +268,16 @@ mod tests {
                 "output 0: \"no\", 0.5 +- 3 before, \"no\", 0.25 +- 3 now",
             ),
             ("/outputs/1/half_range", json!(2), "output 1"),
+            (
+                "/fine_features",
+                json!(8),
+                "finer features: 32 times before, 8 times now",
+            ),
+            (
+                "/fine_features",
+                Value::Null,
+                "finer features: 32 times before, nothing now",
+            ),
             ("/fine", json!(8), "finer scores: 16 times before, 8 times now"),
             ("/fine", Value::Null, "finer scores: 16 times before, nothing now"),
             (

@@ -1,6 +1,8 @@
 //! Descriptors that were checked.
 
-use super::{DescriptorError, FINE, FINITE, MAX_QUERIES, ModelDescriptor, OUTPUTS, POSITIVE, check};
+use super::{
+    DescriptorError, FEATURES, FINE, FINITE, MAX_QUERIES, ModelDescriptor, OUTPUTS, POSITIVE, check,
+};
 use crate::{descriptor::Sizes, params::ParameterSet, wire::FORMAT_VERSION};
 use serde::{Deserialize, Serialize, Serializer};
 use std::ops::Deref;
@@ -35,6 +37,15 @@ impl TryFrom<ModelDescriptor> for CheckedDescriptor {
         descriptor.inputs.check()?;
         check("outputs", descriptor.outputs.len(), &OUTPUTS)?;
         check("input_step", descriptor.input_step, &(1..=1 << 62))?;
+        if let Some(fine) = descriptor.fine_features {
+            check("fine_features", fine, &FINE)?;
+            check(
+                "fine_features of input_step",
+                descriptor.input_step % u64::from(fine),
+                &(0..=0),
+            )?;
+            check("features in a query", descriptor.sent_features(), &FEATURES)?;
+        }
         for output in &descriptor.outputs {
             check("output offset", output.offset, &FINITE)?;
             check("output half_range", output.half_range, &POSITIVE)?;
@@ -99,7 +110,7 @@ impl CheckedDescriptor {
     /// Returns the sizes of the model's blobs, which follow from its parameter set and its shape,
     /// whatever the descriptor claims.
     pub fn blob_sizes(&self) -> Sizes {
-        Sizes::of(&self.parameters, self.inputs.count, self.sent_scores())
+        Sizes::of(&self.parameters, self.sent_features(), self.sent_scores())
     }
 
     /// Returns the maximum number of queries in one request to the model: [`MAX_QUERIES`], or fewer if

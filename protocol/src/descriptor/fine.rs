@@ -10,6 +10,16 @@ pub fn finer_phase(coarse: f64, fine: f64, factor: f64) -> f64 {
     (turns + fine) / factor
 }
 
+/// Returns the levels of features as they are sent, in units of the smallest step: all of them, and, if there
+/// is a factor, all of them again with a step that many times smaller.
+pub fn sent_levels(levels: &[u32], factor: Option<u32>) -> Vec<i64> {
+    let coarse = i64::from(factor.unwrap_or(1));
+    let factors = [Some(coarse), factor.map(|_| 1)].into_iter().flatten();
+    factors
+        .flat_map(|factor| levels.iter().map(move |level| i64::from(*level) * factor))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +42,11 @@ mod tests {
         }
         // Half of the finer range is too much.
         assert!((finer_phase(0.2 + 0.035, 3.2 - 3.0, 16.0) - 0.2).abs() > 0.06);
+    }
+
+    #[test]
+    fn features_are_sent_once_or_twice() {
+        assert_eq!(sent_levels(&[3, 0, 7], None), [3, 0, 7]);
+        assert_eq!(sent_levels(&[3, 0, 7], Some(32)), [96, 0, 224, 3, 0, 7]);
     }
 }

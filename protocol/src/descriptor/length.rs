@@ -153,6 +153,7 @@ mod tests {
         model.score_error = LONG;
         model.accuracy = Some(LONG);
         model.fine = Some(u32::MAX);
+        model.fine_features = Some(u32::MAX);
         model.batch = Some(usize::MAX);
         model.version = Some(u32::MAX);
         model

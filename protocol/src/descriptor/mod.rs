@@ -28,7 +28,7 @@ mod task;
 pub use crate::decimal::short;
 pub use checked::CheckedDescriptor;
 pub use curve::Curve;
-pub use fine::finer_phase;
+pub use fine::{finer_phase, sent_levels};
 pub use inputs::{Feature, ImageShape, Inputs, NormBound};
 pub(crate) use length::quoted_bytes;
 pub use length::{DESCRIPTOR_BYTES, TEXT_BYTES};
@@ -173,6 +173,10 @@ pub struct ModelDescriptor {
     /// Torus element, as an integer, that encodes one input level. At most 53 of its bits are used,
     /// so that JSON keeps it exact.
     pub input_step: u64,
+    /// Factor of precision, if a query has every feature twice: first as levels times `input_step`, then, in
+    /// the same order, times a step `fine_features` times smaller. Weights of both make a finer one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_features: Option<u32>,
     /// Scores that the model gives.
     pub outputs: Vec<Output>,
     /// Factor of precision, if a response has every score twice: first as `outputs` says, then, in the
@@ -211,6 +215,19 @@ pub struct ModelDescriptor {
 }
 
 impl ModelDescriptor {
+    /// Returns the number of features in a query: one for each input, or two if they are sent twice.
+    pub fn sent_features(&self) -> usize {
+        self.inputs.count * self.feature_steps().count()
+    }
+
+    /// Returns the torus element of one level for each time that the features are sent.
+    pub fn feature_steps(&self) -> impl Iterator<Item = u64> {
+        let fine = self
+            .fine_features
+            .map(|fine| self.input_step / u64::from(fine.max(1)));
+        [self.input_step].into_iter().chain(fine)
+    }
+
     /// Returns the number of scores in a response: one for each output, or two if they are sent twice.
     pub fn sent_scores(&self) -> usize {
         self.outputs.len() * if self.fine.is_some() { 2 } else { 1 }

@@ -104,8 +104,8 @@ mod tests {
         let fingerprint = |model: &ModelDescriptor| model.pin().to_string()[33..].to_owned();
         let mut model = read(json());
         assert_eq!(fingerprint(&model), "8ed5273f5852c325fddd9e3acfd82b8c");
-        // Models whose scores are sent once have the fingerprint that they had before there were others.
-        model.fine = None;
+        // Models whose features and scores are sent once have the fingerprint that they had before there were others.
+        (model.fine, model.fine_features) = (None, None);
         assert_eq!(fingerprint(&model), "bc988acaa163dafac23ab11860af5879");
     }
 

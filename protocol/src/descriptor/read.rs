@@ -34,6 +34,7 @@ impl ModelDescriptor {
             parameter_set: fields.field("parameter_set", Json::text),
             inputs: fields.field_or("inputs", inputs, Inputs::uniform(0, 0.0, 0.0, 0)),
             input_step: fields.field("input_step", |step| step.whole(u64::MAX)),
+            fine_features: fields.optional("fine_features", Json::count),
             outputs: fields.field("outputs", |outputs| outputs.each(output)),
             fine: fields.optional("fine", Json::count),
             task: fields.field_or("task", named, Task::Regression),

@@ -82,20 +82,23 @@ fn query_len(model: &Model) -> usize {
 /// isn't this model's.
 fn parse(index: usize, blob: &[u8], rest: &[u8], model: &Model, key: KeyId) -> Result<Query, ApiError> {
     let descriptor = model.descriptor();
-    let query = Query::from_blob(blob, model.parameters().query_format(), descriptor.inputs.count).map_err(
-        |error| {
-            match (error, whole_query_of_another_form(rest)) {
-                (WireError::UnsupportedVersion(found), _) => ApiError::FormatUnsupported { found },
-                // A new version of a model may have another query length and other parameters.
-                (_, Some(header)) if header.model != descriptor.id => ApiError::ModelChanged {
-                    query: header.model,
-                    served: descriptor.id,
-                },
-                (WireError::WrongParameterSet(set), _) => ApiError::ParametersRetired(set),
-                (error, _) => malformed(index, error),
-            }
-        },
-    )?;
+    let query = Query::from_blob(
+        blob,
+        model.parameters().query_format(),
+        descriptor.sent_features(),
+    )
+    .map_err(|error| {
+        match (error, whole_query_of_another_form(rest)) {
+            (WireError::UnsupportedVersion(found), _) => ApiError::FormatUnsupported { found },
+            // A new version of a model may have another query length and other parameters.
+            (_, Some(header)) if header.model != descriptor.id => ApiError::ModelChanged {
+                query: header.model,
+                served: descriptor.id,
+            },
+            (WireError::WrongParameterSet(set), _) => ApiError::ParametersRetired(set),
+            (error, _) => malformed(index, error),
+        }
+    })?;
     if query.model != descriptor.id {
         return Err(ApiError::ModelChanged {
             query: query.model,

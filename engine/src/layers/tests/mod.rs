@@ -132,6 +132,7 @@ fn descriptor(network: &IntegerLayers) -> CheckedDescriptor {
                 half_range: 0.5,
             })
             .collect(),
+        fine_features: None,
         fine: None,
         task: Task::Regression,
         classes: None,

@@ -66,6 +66,7 @@ impl Fixture {
             classes: None,
             link: Link::Identity,
             members: Vec::new(),
+            fine_features: None,
             fine: None,
             sizes: Sizes::of(&ParameterSet::Linear(params), features, outputs.len()),
             score_error: 0.0,

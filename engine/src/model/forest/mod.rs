@@ -94,6 +94,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         classes: model.classes.clone(),
         link: model.link,
         members: Vec::new(),
+        fine_features: None,
         fine: None,
         sizes: Sizes::of(&set, features, scores),
         score_error: two_digits_up(score_error(&PARAMS, &cover)),

@@ -104,6 +104,7 @@ fn descriptor(network: &IntegerNetwork) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
+        fine_features: None,
         fine: None,
         sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
         score_error: 0.0,
