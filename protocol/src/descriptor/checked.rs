@@ -40,7 +40,7 @@ impl TryFrom<ModelDescriptor> for CheckedDescriptor {
         if let Some(fine) = descriptor.fine_features {
             check("fine_features", fine, &FINE)?;
             check(
-                "fine_features of input_step",
+                "rest of input_step by fine_features",
                 descriptor.input_step % u64::from(fine),
                 &(0..=0),
             )?;
@@ -118,5 +118,48 @@ impl CheckedDescriptor {
     pub fn queries_per_request(&self) -> usize {
         let by_size = self.blob_sizes().queries_per_request();
         self.batch.map_or(by_size, |batch| by_size.min(batch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::{FEATURES, example};
+
+    #[test]
+    fn factors_of_finer_features_and_scores_are_bounded() {
+        let refusal = |change: &dyn Fn(&mut ModelDescriptor)| {
+            let mut model = example::read(example::json());
+            model.parameter_set = ParameterSet::ALL[0].name().to_owned();
+            (model.classes, model.inputs.image) = (None, None);
+            change(&mut model);
+            CheckedDescriptor::try_from(model).map_err(|error| error.to_string())
+        };
+        refusal(&|_| {}).unwrap();
+        for (change, word) in [
+            (
+                &(|model: &mut ModelDescriptor| model.fine = Some(1)) as &dyn Fn(&mut ModelDescriptor),
+                "fine is 1",
+            ),
+            (&|model| model.fine_features = Some(0), "fine_features is 0"),
+            (
+                &|model| model.fine_features = Some(2_048),
+                "fine_features is 2048",
+            ),
+            (
+                &|model| model.input_step += 1,
+                "rest of input_step by fine_features is 1",
+            ),
+            (
+                &|model| {
+                    model.inputs.count = *FEATURES.end() / 2 + 1;
+                    model.inputs.features = None;
+                },
+                "features in a query is 16386",
+            ),
+        ] {
+            let error = refusal(change).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
     }
 }
