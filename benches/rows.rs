@@ -11,7 +11,7 @@ use blindscore_engine::{
     model::{ForestModel, LAYERS, LayersModel, Model, Salt},
 };
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, Task},
+    descriptor::{Answer, Inputs, Link, Task},
     encoding::{Column, ColumnKind, Encoding, Step},
     random::reproducible,
     wire::{EvaluationKey, Query},
@@ -121,7 +121,8 @@ fn layers() -> Model {
         bases: vec![0.0; SCORES],
         scales: vec![1.0; SCORES],
         fine_features: None,
-        fine: 4,
+        fine: Some(4),
+        answer: Answer::Scores,
         score_error: 0.1,
     };
     Model::from_safetensors(&model.to_safetensors().expect("few units")).expect("it can be served")

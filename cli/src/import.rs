@@ -3,7 +3,7 @@
 use blindscore_import::{Grid, Report, Request, Structure, TableOptions, defaults, import, limits};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
-    descriptor::{Link, Task},
+    descriptor::{Answer, Link, Task},
     name::ModelName,
 };
 use blindscore_remote::text::plain;
@@ -35,6 +35,8 @@ Examples:
     blindscore import forest.onnx --name forest --calibrate train.csv --structure public
   A neural network (MLPClassifier, or PyTorch's Linear layers and activations), with its training rows:
     blindscore import net.onnx --name churn --calibrate train.csv
+  The same, or a linear model, of which only the label leaves the server:
+    blindscore import churn.onnx --name churn-label --calibrate train.csv --answer label
   A projection network that models/net/fit_table.py trained, compared with itself in the clear on some rows:
     blindscore import net.safetensors --name churn-net --calibrate test.csv
 
@@ -66,6 +68,18 @@ pub(crate) struct ImportArgs {
     /// Fitted model: .onnx, .safetensors, .json (EBM, XGBoost, LightGBM, CatBoost), .ubj (XGBoost), .txt
     /// (LightGBM) or .csv (coefficients)
     file: PathBuf,
+
+    /// What of the answer leaves the server. scores (default): clients get scores, and probabilities if there
+    /// are any. label: only which class it is. The server compares the scores under encryption, which
+    /// takes a tenth of a second or more. For linear models and networks with hidden layers that decide
+    /// between classes
+    #[arg(
+        long,
+        value_name = "SCORES|LABEL",
+        default_value = "scores",
+        hide_default_value = true
+    )]
+    answer: Answer,
 
     /// Name in URLs: a-z, 0-9 and '-'
     #[arg(long)]
@@ -189,6 +203,7 @@ impl From<ImportArgs> for Request {
     fn from(args: ImportArgs) -> Self {
         Self {
             file: args.file,
+            answer: args.answer,
             name: args.name,
             title: args.title,
             models_dir: args.models_dir,

@@ -22,6 +22,8 @@ pub(crate) struct Writer<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
     task: Task,
+    /// Number of columns with scores: none if the server sends only the label.
+    scores: usize,
     outputs: usize,
     probabilities: usize,
     /// Whether some rows have a reason in place of scores.
@@ -111,6 +113,7 @@ impl Layout {
         let scores = Scores::new(model, vec![0.0; outputs]);
         Self {
             task: model.task,
+            scores: if model.answer.is_scores() { outputs } else { 0 },
             outputs,
             probabilities: scores.probabilities.len(),
             errors,
@@ -146,7 +149,7 @@ impl Layout {
             Task::Classification => vec!["label".to_owned()],
             Task::Multilabel | Task::Regression => prefixed("predicted", scored),
         };
-        if self.task != Task::Regression {
+        if self.task != Task::Regression && self.scores > 0 {
             header.extend(prefixed("score", scored));
         }
         if self.probabilities > 0 {
@@ -168,7 +171,8 @@ impl Layout {
         };
         let holds = |score: &f64| u8::from(*score > 0.0).to_string();
         let mut cells: Vec<String> = match self.task {
-            Task::Classification => scores.label().map(shown).into_iter().collect(),
+            // Empty if no class won.
+            Task::Classification => vec![scores.label().map(shown).unwrap_or_default()],
             Task::Multilabel => scores.scores.iter().map(holds).collect(),
             Task::Regression => Vec::new(),
         };
@@ -176,7 +180,7 @@ impl Layout {
             Task::Regression => &scores.values,
             Task::Classification | Task::Multilabel => &scores.scores,
         };
-        cells.extend(numbers.iter().map(f64::to_string));
+        cells.extend(numbers.iter().take(self.scores).map(f64::to_string));
         cells.extend(scores.probabilities.iter().map(f64::to_string));
         cells.extend(self.errors.then(String::new));
         cells
@@ -188,7 +192,7 @@ impl Layout {
             Task::Multilabel => self.outputs,
             Task::Regression => 0,
         };
-        let mut cells = vec![String::new(); decisions + self.outputs + self.probabilities];
+        let mut cells = vec![String::new(); decisions + self.scores + self.probabilities];
         cells.push(refusal.to_string());
         cells
     }

@@ -4,7 +4,7 @@ use crate::errors;
 use blindscore_import::{Grid, Imported, Report, Request, Structure, TableOptions, import};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
-    descriptor::Task,
+    descriptor::{Answer, Task},
     name::ModelName,
 };
 use blindscore_remote::text::plain;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Imports a fitted model from a file, as the command `blindscore import` does. Returns the path of
 /// the model file, and the report as lines and as JSON.
 #[pyfunction]
-#[pyo3(signature = (file, name, models_dir, *, title, calibrate, expect, has_header, labels, task, ranges, max_error, check_rows, structure, grid, max_seconds))]
+#[pyo3(signature = (file, name, models_dir, *, title, calibrate, expect, has_header, labels, task, ranges, max_error, check_rows, structure, grid, max_seconds, answer))]
 #[expect(
     clippy::too_many_arguments,
     reason = "keyword arguments, of which Python gives each"
@@ -36,6 +36,7 @@ pub(crate) fn import_model(
     structure: Option<&str>,
     grid: Option<&str>,
     max_seconds: Option<f64>,
+    answer: &str,
 ) -> PyResult<(PathBuf, Vec<String>, String)> {
     let name: ModelName = name
         .parse()
@@ -57,8 +58,12 @@ pub(crate) fn import_model(
         .map(str::parse)
         .transpose()
         .map_err(|why| errors::setting(py, format!("grid: it is {why}")))?;
+    let answer: Answer = answer
+        .parse()
+        .map_err(|why| errors::setting(py, format!("answer: it is {why}")))?;
     let request = Request {
         file,
+        answer,
         name,
         title,
         models_dir,

@@ -2,7 +2,7 @@
 
 use crate::{ClientError, ClientKey, Scores};
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, finer_phase},
+    descriptor::{Answer, CheckedDescriptor, finer_phase},
     polynomial::product_coefficient,
     wire::{QueryId, Response},
 };
@@ -55,7 +55,12 @@ impl ClientKey {
                 None => phase(c),
                 Some(fine) => finer_phase(phase(c), phase(count + c), f64::from(fine)),
             };
-            output.offset + 2.0 * output.half_range * phase
+            let score = output.offset + 2.0 * output.half_range * phase;
+            match model.answer {
+                Answer::Scores => score,
+                // A bit, with noise of a quarter of it.
+                Answer::Label => score.signum(),
+            }
         });
         Ok(Scores::new(model, scores.collect()))
     }

@@ -1,18 +1,20 @@
 //! What decrypted scores mean: probabilities, values, and a decision.
 
-use blindscore_protocol::descriptor::{Curve, Link, Member, ModelDescriptor, Task, pairs};
+use blindscore_protocol::descriptor::{Answer, Curve, Link, Member, ModelDescriptor, Task, pairs};
 
 /// Decrypted response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
-    /// Scores in the model's own units, one per output.
+    /// Scores in the model's own units, one per output. If the server sends only the label: 1 for the class
+    /// that it is and -1 for others, or the sign of the only score.
     pub scores: Vec<f64>,
     /// Probabilities from the model's link function: one per class, or one per output of a model
     /// without classes. Empty if the link gives none.
     pub probabilities: Vec<f64>,
     /// Values of a regression: the scores, or `exp` of them behind a log link. Empty for other tasks.
     pub values: Vec<f64>,
-    /// Class that the scores decide for; `None` if the model doesn't classify.
+    /// Class that the scores decide for; `None` if the model doesn't classify, or if the server sends only
+    /// the label and noise made three or more nearly equal classes win and lose in a circle.
     pub decision: Option<Decision>,
 }
 
@@ -41,6 +43,7 @@ impl Scores {
             (_, Link::OneVsOne, scores) => first_largest(&one_vs_one(scores, classes)),
             (_, Link::Votes, scores) => first_largest(&votes(scores, classes)),
             (_, _, [score]) if classes == 2 => Some(usize::from(*score > 0.0)),
+            (_, _, scores) if model.answer == Answer::Label => only(scores),
             (_, _, scores) => first_largest(scores),
         };
         let label = |index: usize| match &model.classes {
@@ -99,6 +102,12 @@ fn first_largest(numbers: &[f64]) -> Option<usize> {
     let numbered = numbers.iter().enumerate().rev();
     let best = numbered.max_by(|(_, a), (_, b)| a.total_cmp(b));
     best.map(|(index, _)| index)
+}
+
+/// Returns the position of the only number above 0, if there is one.
+fn only(bits: &[f64]) -> Option<usize> {
+    let mut set = (0..bits.len()).filter(|index| bits[*index] > 0.0);
+    set.next().filter(|_| set.next().is_none())
 }
 
 /// Returns the probabilities of a link function; the identity, `exp` and pairs give none.
@@ -214,6 +223,13 @@ mod tests {
         assert_eq!(apply(Link::OneVsRest, &[-1000.0; 4]), [0.25; 4]);
         assert_eq!(apply(Link::Probability, &[0.5, -0.25, 1.5]), [0.25, 0.0, 0.75]);
         assert_eq!(apply(Link::Probability, &[-0.1, 0.0]), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn one_bit_is_the_class() {
+        assert_eq!(only(&[-1.0, 1.0, -1.0]), Some(1));
+        assert_eq!(only(&[-1.0, -1.0]), None);
+        assert_eq!(only(&[1.0, -1.0, 1.0]), None);
     }
 
     #[test]

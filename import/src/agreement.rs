@@ -3,7 +3,10 @@
 use crate::{Calibration, ImportError, layers::FloatNetwork};
 use blindscore_client::{ClientKey, Scores, check_features};
 use blindscore_engine::{PreparedKey, model::Model};
-use blindscore_protocol::{descriptor::Task, wire::Query};
+use blindscore_protocol::{
+    descriptor::{ModelDescriptor, Task},
+    wire::Query,
+};
 use std::time::{Duration, Instant};
 
 /// Measured agreement of both models.
@@ -46,11 +49,11 @@ impl Agreement {
 }
 
 /// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key, and
-/// compares with the model in the clear, or with the fitted network if it is one. Ends after the first
+/// compares with the model in the clear, or with the fitted network if it is one (by its scores' description). Ends after the first
 /// row if that takes longer than `longest`.
 pub(crate) fn measure(
     model: &Model,
-    fitted: Option<&FloatNetwork>,
+    fitted: Option<(&FloatNetwork, &ModelDescriptor)>,
     data: Option<&Calibration>,
     limit: usize,
     longest: Duration,
@@ -90,11 +93,15 @@ pub(crate) fn measure(
         let response = model.engine().score(&query, &prepared)?;
         times.push(started.elapsed());
         let scores = key.decrypt(descriptor, query.id, &response.to_blob())?;
-        let plain = fitted.map_or_else(|| model.plain_scores(row), |fitted| fitted.scores(row));
+        let (plain, reference) = match fitted {
+            Some((fitted, reference)) => (fitted.scores(row), reference),
+            None => (model.plain_scores(row), &**descriptor),
+        };
         let errors = scores
             .scores
             .iter()
             .zip(&plain)
+            .filter(|_| descriptor.answer.is_scores())
             .map(|(score, plain)| (score - plain).abs());
         agreement.largest_error = errors.fold(agreement.largest_error, f64::max);
         agreement.deviation = model
@@ -102,7 +109,7 @@ pub(crate) fn measure(
             .into_iter()
             .fold(agreement.deviation, f64::max);
         agreement.rows += 1;
-        agreement.same_decision += usize::from(scores.decision == Scores::new(descriptor, plain).decision);
+        agreement.same_decision += usize::from(scores.decision == Scores::new(reference, plain).decision);
         if times[0] > longest {
             break;
         }

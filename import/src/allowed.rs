@@ -10,7 +10,9 @@ pub(super) const SINGLE: f64 = 1e-5;
 
 /// A model, and the errors that are stated for it.
 pub struct Stated<'m> {
-    pub(crate) model: &'m Model,
+    pub(crate) descriptor: &'m ModelDescriptor,
+    /// Scores of a row in the clear.
+    pub(crate) plain: Box<dyn Fn(&[f64]) -> Vec<f64> + 'm>,
     /// For each score, its largest error, and half of its range.
     scores: Vec<(f64, f64)>,
     /// Largest error of a probability, if there are any.
@@ -24,7 +26,8 @@ impl Choice {
     pub fn stated(&self) -> Stated<'_> {
         let scores = self.predicted.iter();
         Stated {
-            model: &self.model,
+            descriptor: self.model.descriptor(),
+            plain: Box::new(|row| self.model.plain_scores(row)),
             scores: scores.map(|output| (bound(output), output.half_range)).collect(),
             probability: self.probability_error(),
             smooth: self.smooth_error(),
@@ -35,29 +38,44 @@ impl Choice {
 impl<'m> Stated<'m> {
     /// Returns a model with the error of a score that its descriptor states.
     pub(crate) fn of_model(model: &'m Model) -> Self {
-        Self::of_error(model, BOUND * model.descriptor().score_error)
+        Self::of_error_of(model, BOUND * model.descriptor().score_error)
     }
 
     /// Returns a model as if it had no error.
     pub(crate) fn exact(model: &'m Model) -> Self {
-        Self::of_error(model, 0.0)
+        Self::of_error_of(model, 0.0)
     }
 
-    /// Returns a model with an error of its own for each score, six standard deviations.
-    pub(crate) fn of_errors(model: &'m Model, errors: &[f64]) -> Self {
-        let mut stated = Self::of_model(model);
+    /// Returns a model, by its scores in the clear, with an error of its own for each score, six standard
+    /// deviations.
+    pub(crate) fn of_errors(
+        descriptor: &'m ModelDescriptor,
+        plain: Box<dyn Fn(&[f64]) -> Vec<f64> + 'm>,
+        errors: &[f64],
+    ) -> Self {
+        let largest = errors.iter().copied().fold(0.0, f64::max);
+        let mut stated = Self::of_error(descriptor, plain, largest);
         for (score, error) in stated.scores.iter_mut().zip(errors) {
             score.0 = *error;
         }
         stated
     }
 
-    fn of_error(model: &'m Model, error: f64) -> Self {
-        let descriptor = model.descriptor();
+    fn of_error_of(model: &'m Model, error: f64) -> Self {
+        let plain = Box::new(|row: &[f64]| model.plain_scores(row));
+        Self::of_error(model.descriptor(), plain, error)
+    }
+
+    fn of_error(
+        descriptor: &'m ModelDescriptor,
+        plain: Box<dyn Fn(&[f64]) -> Vec<f64> + 'm>,
+        error: f64,
+    ) -> Self {
         let scores = descriptor.outputs.iter().map(|output| (error, output.half_range));
         let probability = slope(descriptor.link).map(|slope| slope * error);
         Self {
-            model,
+            descriptor,
+            plain,
             scores: scores.collect(),
             smooth: probability.unwrap_or(0.0),
             probability,
@@ -74,11 +92,17 @@ impl<'m> Stated<'m> {
         self.probability
     }
 
+    /// Returns whether a row's decision is another than that of the scores in the clear, which isn't close.
+    pub(crate) fn is_clearly_other(&self, row: &[f64], ours: &Scores) -> bool {
+        let theirs = Scores::new(self.descriptor, (self.plain)(row));
+        theirs.decision != ours.decision && !Allowed::new(self, 0.0).is_close(&theirs, self.descriptor)
+    }
+
     /// Returns how many of some rows are decided by less than the errors, and how many there are.
     pub(crate) fn undecided(&self, rows: &[Vec<f64>]) -> [usize; 2] {
-        let (descriptor, allowed) = (self.model.descriptor(), Allowed::new(self, 0.0));
+        let (descriptor, allowed) = (self.descriptor, Allowed::new(self, 0.0));
         let close = |row: &&Vec<f64>| {
-            let scores = Scores::new(descriptor, self.model.plain_scores(row));
+            let scores = Scores::new(descriptor, (self.plain)(row));
             descriptor.task == Task::Classification && allowed.is_close(&scores, descriptor)
         };
         [rows.iter().filter(close).count(), rows.len()]

@@ -44,7 +44,7 @@ pub fn compare(
         Ok(reference) => reference,
         Err(why) => return Ok(Err(why)),
     };
-    let inputs = &stated.model.descriptor().inputs;
+    let inputs = &stated.descriptor.inputs;
     let drawn: Vec<Vec<f64>>;
     let (records, rows): (Vec<Vec<Cell<'_>>>, Vec<&[f64]>) = match data {
         Some(data) => data
@@ -77,7 +77,7 @@ pub fn compare(
         Err(why) => return Ok(Err(why)),
     };
     let allowed = Allowed::new(stated, SINGLE);
-    let descriptor = stated.model.descriptor();
+    let descriptor = stated.descriptor;
     let mut compared = Compared {
         rows: rows.len(),
         largest: 0.0,
@@ -85,7 +85,7 @@ pub fn compare(
     };
     let mut differing = Vec::new();
     for (number, (row, answers)) in rows.iter().zip(&answers).enumerate() {
-        let scores = Scores::new(descriptor, stated.model.plain_scores(row));
+        let scores = Scores::new(descriptor, (stated.plain)(row));
         let close = descriptor.task == Task::Classification && allowed.is_close(&scores, descriptor);
         compared.close += usize::from(close);
         for (answer, elements) in fitted.answers.iter().zip(answers) {

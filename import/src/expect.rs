@@ -118,7 +118,7 @@ impl Expected {
                 "--expect has {theirs} rows{header}, --calibrate has {ours}: it must have one prediction for each of those rows, in the same order"
             )));
         }
-        let model = stated.model.descriptor();
+        let model = stated.descriptor;
         let allowed = Allowed::new(stated, SHARE);
         let mut compared = Compared {
             rows: ours,
@@ -128,7 +128,7 @@ impl Expected {
         let columns = self.resolved(&records, model);
         let mut differing = Vec::new();
         for (index, (row, record)) in rows.iter().zip(&records).enumerate() {
-            let scores = Scores::new(model, stated.model.plain_scores(row));
+            let scores = Scores::new(model, (stated.plain)(row));
             let close = model.task == Task::Classification && allowed.is_close(&scores, model);
             compared.close += usize::from(close);
             for (place, name, column) in &columns {

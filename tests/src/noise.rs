@@ -12,7 +12,7 @@ use blindscore_engine::{
     network::IntegerProjection,
 };
 use blindscore_protocol::{
-    descriptor::{self, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{self, Answer, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     noise::{NetworkNoise, ScoreNoise},
     params::ParameterSet,
@@ -329,6 +329,7 @@ impl Model {
             classes: None,
             link: Link::Identity,
             members: Vec::new(),
+            answer: Answer::Scores,
             fine_features: None,
             fine: None,
             sizes: Sizes::of(&set, FEATURES, outputs),

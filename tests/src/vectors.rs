@@ -10,7 +10,7 @@ use blindscore_engine::{
     network::IntegerProjection,
 };
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{Answer, CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     params::{NetworkParams, ParameterSet},
     random::{MaskSeed, SAMPLER_SEED_BYTES, reproducible},
@@ -217,7 +217,7 @@ fn model(set: &ParameterSet) -> (Engine, u64) {
             let network = layers(&params, weights);
             let step = network.input_step * u64::from(FINE);
             (
-                Engine::Layers(Box::new(LayersEngine::new(params, &network))),
+                Engine::Layers(Box::new(LayersEngine::new(params, &network, None))),
                 step,
             )
         }
@@ -308,6 +308,7 @@ fn descriptor(set: &ParameterSet, step: u64) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
+        answer: Answer::Scores,
         fine_features: twice.then_some(FINE),
         fine: twice.then_some(FINE),
         sizes: Sizes::default(),

@@ -104,7 +104,15 @@ impl ForestEngine {
             |unit| self.tables[unit].as_slice(),
             |first, rotated| self.sum(first, rotated),
         )?;
-        Ok(finish(&self.params, key, &mut sampler, query, &self.bases, sums))
+        Ok(finish(
+            &self.params,
+            key,
+            &mut sampler,
+            query,
+            &self.bases,
+            sums,
+            None,
+        ))
     }
 
     /// Adds up the rotated tables of units `first` and up.

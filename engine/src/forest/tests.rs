@@ -3,7 +3,7 @@
 use super::*;
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{Answer, CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     params::ParameterSet,
     random::reproducible,
@@ -358,6 +358,7 @@ fn descriptor(forest: &Forest, cover: &Cover) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
+        answer: Answer::Scores,
         fine_features: None,
         fine: None,
         sizes: Sizes::of(&SET, forest.bits(), cover.bases.len()),

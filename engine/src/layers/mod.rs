@@ -11,7 +11,8 @@
 //!    cancel out (`LweCiphertext::modulus_switch_part`).
 //! 3. A unit is read at several coefficients of each rotation. Whoever reads it divides its weight among
 //!    these (`slots`), so that the noise of reads averages out too.
-//! 4. Scores are integer sums of units, packed and sent as those of projection networks.
+//! 4. Scores are integer sums of units, packed and sent as those of projection networks. Of a model that tells
+//!    only the label, they are bits, which leave room for noise that drowns all else ([`FLOODING`]).
 //!
 //! Tables are functions on half of the torus, continued as in the ring: `f(phase + 1/2) = -f(phase)`.
 
@@ -31,7 +32,7 @@ use crate::{
 };
 use blindscore_protocol::{
     noise::NetworkNoise,
-    params::NetworkParams,
+    params::{NetworkParams, TUniformBound},
     random::{EntropyError, Sampler},
     wire::{Query, Response},
 };
@@ -41,8 +42,13 @@ pub use slots::SLOTS;
 use slots::{Read, divided};
 use std::ops::Range;
 
-/// Most layers of units.
-pub const MOST_LAYERS: usize = 4;
+/// Most layers of units: four of the model's own, and two that find the label.
+pub const MOST_LAYERS: usize = 6;
+/// Part of the torus that stands for a bit: plus or minus this.
+pub const BIT: f64 = 0.25;
+/// Noise that is added to bits: at most an eighth of the torus, half of the distance between a bit and the
+/// nearest sum that would be read as another.
+pub const FLOODING: TUniformBound = TUniformBound::new(61);
 /// Most units: four layers of 512, and one for each of the most scores.
 pub const MOST_UNITS: usize = 3_072;
 /// Most times that a unit is rotated.
@@ -93,6 +99,8 @@ pub struct LayersEngine {
     outputs: Vec<Vec<i32>>,
     /// For each output, the summand of its phase.
     biases: Vec<u64>,
+    /// Noise that is added to what is sent, if there is any.
+    flooding: Option<TUniformBound>,
 }
 
 struct Unit {
@@ -148,8 +156,9 @@ impl Unit {
 }
 
 impl LayersEngine {
-    /// Transforms weights and tables. [`IntegerLayers::check`] must hold.
-    pub fn new(params: NetworkParams, network: &IntegerLayers) -> Self {
+    /// Transforms weights and tables. [`IntegerLayers::check`] must hold. `flooding` is the noise that is added
+    /// to what is sent, if there is any.
+    pub fn new(params: NetworkParams, network: &IntegerLayers, flooding: Option<TUniformBound>) -> Self {
         let mut fft = FourierContext::new(params.input_polynomial_size);
         let units = network.units.iter();
         Self {
@@ -159,6 +168,7 @@ impl LayersEngine {
             layers: network.layers(),
             outputs: network.outputs.clone(),
             biases: network.biases.clone(),
+            flooding,
         }
     }
 
@@ -198,6 +208,7 @@ impl LayersEngine {
             query,
             &self.biases,
             vec![sums],
+            self.flooding,
         ))
     }
 

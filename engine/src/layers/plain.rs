@@ -6,6 +6,7 @@ use super::{
 };
 use crate::network::rounding_place;
 use blindscore_protocol::{noise::NetworkNoise, params::NetworkParams};
+use std::ops::Range;
 
 /// Torus elements of the whole torus.
 const TORUS: f64 = 18_446_744_073_709_551_616.0;
@@ -112,12 +113,43 @@ impl<'n> PlainLayers<'n> {
             .collect()
     }
 
+    /// Returns the phase of each unit on integer features, as a part of the torus from -1/2 to 1/2 if it
+    /// doesn't leave it.
+    pub fn phases(&self, features: &[i64]) -> Vec<f64> {
+        self.values(features).phases
+    }
+
     /// Returns, for each score, its derivatives with respect to each unit at a row.
     pub fn gradients(&self, params: &NetworkParams, features: &[i64]) -> Vec<Vec<Gradient>> {
+        self.gradients_of(params, features, self.network.outputs.iter())
+    }
+
+    /// Returns, for each unit of a range, the derivatives of its phase with respect to each unit of earlier
+    /// layers at a row.
+    pub fn phase_gradients(
+        &self,
+        params: &NetworkParams,
+        features: &[i64],
+        units: Range<usize>,
+    ) -> Vec<Vec<Gradient>> {
+        self.gradients_of(
+            params,
+            features,
+            self.network.units[units].iter().map(|unit| &unit.units),
+        )
+    }
+
+    /// Returns the derivatives of sums with these weights of units.
+    fn gradients_of<'w>(
+        &self,
+        params: &NetworkParams,
+        features: &[i64],
+        sums: impl Iterator<Item = &'w Vec<i32>>,
+    ) -> Vec<Vec<Gradient>> {
         let units = &self.network.units;
         // That of a single rotation: a table may bend within it.
         let step = NetworkNoise::modulus_switch(params).sqrt();
-        let phases = self.values(features).phases;
+        let phases = self.phases(features);
         let slopes = units
             .iter()
             .zip(phases)
@@ -141,7 +173,7 @@ impl<'n> PlainLayers<'n> {
             }
             gradients
         };
-        self.network.outputs.iter().map(gradients).collect()
+        sums.map(gradients).collect()
     }
 }
 

@@ -9,14 +9,15 @@
 //! - `offset` `[units]`: summands of the phases, in parts of the torus, in double precision;
 //! - `repeats` `[units]`: numbers of rotations, among whose slots weights are divided;
 //! - `table` `[units, N]`: functions on half of the torus, in 2^-32 of the torus;
-//! - `out` `[2 * scores, units]`: weights of the scores, and then of the same scores `fine` times finer;
-//! - `bias` `[2 * scores]`: summands of the scores' phases, like `offset`;
+//! - `out` `[sent scores, units]`: weights of the scores, and then of the same scores `fine` times finer, if
+//!   they are sent twice;
+//! - `bias` `[sent scores]`: summands of the scores' phases, like `offset`;
 //! - `base` and `scale` `[scores]`, in double precision: a score is `base + scale * phase`, with the
 //!   phase in parts of the torus.
 //!
 //! Metadata: as for linear models, and `input_step`, the torus element of one unit of a weighted
-//! feature (of the finer ones, if there are any), `score_error`, the standard deviation of a score, `fine`
-//! and, where features are sent twice, `fine_features`.
+//! feature (of the finer ones, if there are any), `score_error`, the standard deviation of a score,
+//! `fine` and `fine_features`, and `answer` (`label`) where only the label leaves the server.
 
 use super::{
     Model, ModelError, Plain, Salt,
@@ -27,10 +28,12 @@ use super::{
 };
 use crate::{
     Engine,
-    layers::{IntegerLayers, IntegerUnit, LayersEngine, MOST_UNITS},
+    layers::{FLOODING, IntegerLayers, IntegerUnit, LayersEngine, MOST_UNITS},
 };
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, FEATURES, Inputs, Link, ModelDescriptor, OUTPUTS, Output, Sizes, Task},
+    descriptor::{
+        Answer, CheckedDescriptor, FEATURES, Inputs, Link, ModelDescriptor, OUTPUTS, Output, Sizes, Task,
+    },
     ids::ModelId,
     name::ModelName,
     noise::NetworkNoise,
@@ -75,8 +78,11 @@ pub struct LayersModel {
     pub scales: Vec<f64>,
     /// How many times finer the second half of the network's features are, if they are sent twice.
     pub fine_features: Option<u32>,
-    /// How many times finer the second half of the network's scores are.
-    pub fine: u32,
+    /// How many times finer the second half of the network's scores are, if they are sent twice.
+    pub fine: Option<u32>,
+    /// What of the answer leaves the server. A label's scores are bits, `scale` times a quarter of the torus
+    /// for the class that it is, and as much below zero for others.
+    pub answer: Answer,
     /// Standard deviation of a score.
     pub score_error: f64,
 }
@@ -100,7 +106,11 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
             });
         }
     }
-    let engine = LayersEngine::new(LAYERS, network);
+    let flooding = match model.answer {
+        Answer::Scores => None,
+        Answer::Label => Some(FLOODING),
+    };
+    let engine = LayersEngine::new(LAYERS, network, flooding);
     let batch = batch(engine.rotations(), "repeats", "fit a smaller network")?;
     let coarse = u64::from(model.fine_features.unwrap_or(1));
     let input_step = network.input_step.checked_mul(coarse).ok_or_else(|| {
@@ -127,7 +137,8 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
                 half_range: scale / 2.0,
             })
             .collect(),
-        fine: Some(model.fine),
+        fine: model.fine,
+        answer: model.answer,
         task: model.task,
         classes: model.classes.clone(),
         link: model.link,
@@ -143,7 +154,8 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         network: Box::new(model.network),
         bases: model.bases,
         scales: model.scales,
-        fine: f64::from(model.fine),
+        fine: model.fine,
+        answer: model.answer,
     };
     Ok(Model::new(described, Engine::Layers(Box::new(engine)), plain))
 }
@@ -162,10 +174,29 @@ impl LayersModel {
         let tensors = tensors(file)?;
         let metadata = Metadata::read(file)?;
         let network = read(&tensors, &metadata)?;
-        if !network.outputs.len().is_multiple_of(2) {
+        let fine = metadata.optional("fine", Metadata::number)?;
+        let times = if fine.is_some() { 2 } else { 1 };
+        if !network.outputs.len().is_multiple_of(times) {
             return Err(ModelError::field("out", "has no weights for the finer scores"));
         }
-        let scores = network.outputs.len() / 2;
+        let scores = network.outputs.len() / times;
+        if !OUTPUTS.contains(&scores) {
+            return Err(ModelError::field(
+                "out",
+                format!("has weights for {scores} scores"),
+            ));
+        }
+        let answer =
+            match metadata.optional("answer", |metadata, name| metadata.get(name).map(str::to_owned))? {
+                None => Answer::Scores,
+                Some(answer) if answer == Answer::Label.name() => Answer::Label,
+                Some(answer) => {
+                    return Err(ModelError::field(
+                        "answer",
+                        format!("has {answer:?}, not \"label\""),
+                    ));
+                }
+            };
         let fine_features = metadata.optional("fine_features", Metadata::number)?;
         let copies = if fine_features.is_some() { 2 } else { 1 };
         if !network.features.is_multiple_of(copies) {
@@ -199,8 +230,13 @@ impl LayersModel {
             bases: vector(&tensors, "base", scores)?,
             scales,
             fine_features,
-            fine: metadata.number("fine")?,
-            score_error: positive("score_error", metadata.number("score_error")?)?,
+            fine,
+            answer,
+            score_error: match answer {
+                Answer::Scores => positive("score_error", metadata.number("score_error")?)?,
+                // Clients round bits.
+                Answer::Label => 0.0,
+            },
             network,
         })
     }
@@ -280,7 +316,12 @@ impl LayersModel {
         entries.extend(inputs_entries(&self.inputs));
         entries.push(("input_step", network.input_step.to_string()));
         entries.push(("score_error", self.score_error.to_string()));
-        entries.push(("fine", self.fine.to_string()));
+        if let Some(fine) = self.fine {
+            entries.push(("fine", fine.to_string()));
+        }
+        if !self.answer.is_scores() {
+            entries.push(("answer", self.answer.name().to_owned()));
+        }
         if let Some(fine) = self.fine_features {
             entries.push(("fine_features", fine.to_string()));
         }
@@ -336,10 +377,10 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerLayers,
         }
     };
     let (shape, out) = integers(tensors, "out")?;
-    if shape.len() != 2 || shape[1] != units || !OUTPUTS.contains(&(shape[0] / 2)) {
+    if shape.len() != 2 || shape[1] != units || shape[0] > 2 * OUTPUTS.end() {
         return Err(ModelError::field(
             "out",
-            format!("has shape {shape:?}, not [2 * scores, {units}]"),
+            format!("has shape {shape:?}, not [sent scores, {units}]"),
         ));
     }
     let elements = |name: &'static str, count: usize| -> Result<Vec<u64>, ModelError> {

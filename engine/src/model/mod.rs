@@ -18,7 +18,7 @@ pub use forest::ForestModel;
 pub use layers::{LAYERS, LayersModel};
 pub use linear::LinearModel;
 pub use metadata::{MOST_HEADER, Metadata, numbers, tensors};
-pub use quantise::{PredictedError, PredictedOutput, predict};
+pub use quantise::{PredictedError, PredictedOutput, bounds, predict};
 pub use registry::{NoModel, Registry};
 pub use rotations::MOST_ROTATIONS;
 pub use salt::Salt;
@@ -81,8 +81,10 @@ pub enum Plain {
         bases: Vec<f64>,
         /// Factor of each score's phase, in parts of the torus.
         scales: Vec<f64>,
-        /// How many times finer the second half of the network's scores are.
-        fine: f64,
+        /// How many times finer the second half of the network's scores are, if they are sent twice.
+        fine: Option<u32>,
+        /// What of the answer leaves the server.
+        answer: descriptor::Answer,
     },
     /// An ensemble of trees.
     Forest {
@@ -176,13 +178,19 @@ impl Model {
             Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
             Plain::Forest { forest, .. } => vec![self.described.score_error; forest.bases().len()],
             Plain::Layers {
+                answer: descriptor::Answer::Label,
+                scales,
+                ..
+            } => vec![0.0; scales.len()],
+            Plain::Layers {
                 network,
                 scales,
                 fine,
                 ..
             } => {
+                let fine = f64::from(fine.unwrap_or(1));
                 let variances = PlainLayers::new(network).spread(&LAYERS, &self.levels(features));
-                let finer = variances[scales.len()..].iter().zip(scales);
+                let finer = variances[variances.len() - scales.len()..].iter().zip(scales);
                 finer
                     .map(|(variance, scale)| scale / fine * (variance + layers::rest()).sqrt())
                     .collect()
@@ -215,15 +223,21 @@ impl Model {
                 bases,
                 scales,
                 fine,
+                answer,
             } => {
                 let phases = PlainLayers::new(network).scores(&self.levels(features));
                 let (coarse, finer) = phases.split_at(bases.len());
-                let pairs = coarse.iter().zip(finer).zip(bases.iter().zip(scales));
-                pairs
-                    .map(|((coarse, finer), (base, scale))| {
-                        base + scale * descriptor::finer_phase(*coarse, *finer, *fine)
-                    })
-                    .collect()
+                let score = |(place, (base, scale)): (usize, (&f64, &f64))| {
+                    let phase = match fine {
+                        Some(fine) => descriptor::finer_phase(coarse[place], finer[place], f64::from(*fine)),
+                        None => coarse[place],
+                    };
+                    match answer {
+                        descriptor::Answer::Scores => base + scale * phase,
+                        descriptor::Answer::Label => (base + scale * phase).signum(),
+                    }
+                };
+                bases.iter().zip(scales).enumerate().map(score).collect()
             }
             Plain::Network { network, logit_scale } => network
                 .logits(&self.levels(features))

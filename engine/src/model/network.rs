@@ -15,7 +15,7 @@ use crate::{
     network::{IntegerProjection, THRESHOLD_STEPS},
 };
 use blindscore_protocol::{
-    descriptor::{self, FEATURES, ModelDescriptor, OUTPUTS, Output, Sizes},
+    descriptor::{self, Answer, FEATURES, ModelDescriptor, OUTPUTS, Output, Sizes},
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
@@ -74,6 +74,7 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
         classes,
         link,
         members: metadata.members()?,
+        answer: Answer::Scores,
         fine_features: None,
         fine: None,
         sizes: Sizes::of(&set, features, network.biases.len()),

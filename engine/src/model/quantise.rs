@@ -3,7 +3,7 @@
 use super::{LinearModel, Model, ModelError, Plain, Salt};
 use crate::{Engine, IntegerOutput, LinearEngine};
 use blindscore_protocol::{
-    descriptor::{self, Inputs, ModelDescriptor, NormBound, Output, Sizes},
+    descriptor::{self, Answer, Inputs, ModelDescriptor, NormBound, Output, Sizes},
     encoding::{Encoding, OneHotGroup},
     ids::ModelId,
     noise::ScoreNoise,
@@ -104,6 +104,7 @@ pub(super) fn prepare(float: LinearModel) -> Result<Model, ModelError> {
         classes: float.classes.clone(),
         link: float.link,
         members: float.members.clone(),
+        answer: Answer::Scores,
         fine_features: None,
         fine: None,
         sizes: Sizes::of(&set, float.inputs.count, float.coef.len()),
@@ -224,6 +225,27 @@ impl Domain {
         moved
     }
 
+    /// Returns a score's weights by level, and its value at the centre: the score is
+    /// `base + sum_i weight_i * level_i = middle + sum_i weight_i * (level_i - centre)`.
+    fn by_level(&self, inputs: &Inputs, coef: &[f64], intercept: f64) -> (Vec<f64>, f64) {
+        let weights = coef.iter().enumerate().map(|(index, coef)| {
+            let (min, max) = inputs.range(index);
+            coef * ((max - min) / self.top)
+        });
+        let mut weights: Vec<f64> = weights.collect();
+        let at_min: f64 = match &inputs.features {
+            None => coef.iter().sum::<f64>() * inputs.min,
+            Some(features) => coef
+                .iter()
+                .zip(features)
+                .map(|(coef, feature)| coef * feature.min)
+                .sum(),
+        };
+        let base = intercept + at_min + self.centred(&mut weights);
+        let middle = base + self.centre as f64 * weights.iter().sum::<f64>();
+        (weights, middle)
+    }
+
     /// Returns the least and the largest value of `sum_i weights_i * (level_i - centre)`: in the
     /// box and the groups, and in the ball by Cauchy-Schwarz.
     fn interval(&self, weights: &[f64]) -> (f64, f64) {
@@ -252,6 +274,14 @@ impl Domain {
         let reach = self.radius * weights.iter().map(|w| w * w).sum::<f64>().sqrt();
         (low.max(-reach), high.min(reach))
     }
+}
+
+/// Returns the least and the largest value that a linear score has on any input.
+pub fn bounds(inputs: &Inputs, coef: &[f64], intercept: f64) -> (f64, f64) {
+    let domain = Domain::of(inputs);
+    let (weights, middle) = domain.by_level(inputs, coef, intercept);
+    let (low, high) = domain.interval(&weights);
+    (middle + low, middle + high)
 }
 
 /// Returns the range of a score for its descriptor, from its least and largest value: the middle,
@@ -302,24 +332,7 @@ impl QuantisedOutput {
         domain: &Domain,
         input_step_log2: u32,
     ) -> Result<Self, ModelError> {
-        let row = &float.coef[index];
-        // The score is base + sum_i weight_i * level_i = middle + sum_i weight_i * (level_i -
-        // centre).
-        let weights = row.iter().enumerate().map(|(index, coef)| {
-            let (min, max) = float.inputs.range(index);
-            coef * ((max - min) / domain.top)
-        });
-        let mut weights: Vec<f64> = weights.collect();
-        let at_min: f64 = match &float.inputs.features {
-            None => row.iter().sum::<f64>() * float.inputs.min,
-            Some(features) => row
-                .iter()
-                .zip(features)
-                .map(|(coef, feature)| coef * feature.min)
-                .sum(),
-        };
-        let base = float.intercept[index] + at_min + domain.centred(&mut weights);
-        let middle = base + domain.centre as f64 * weights.iter().sum::<f64>();
+        let (weights, middle) = domain.by_level(&float.inputs, &float.coef[index], float.intercept[index]);
         let (low, high) = domain.interval(&weights);
         let (lowest, highest) = (middle + low, middle + high);
         let (offset, half_range) = published_range(lowest, highest);

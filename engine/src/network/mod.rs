@@ -190,7 +190,7 @@ impl NetworkEngine {
             |first, rotated| self.output.sum(&self.params, first, rotated),
         )?;
         let biases = &self.output.biases;
-        Ok(finish(&self.params, key, &mut sampler, query, biases, sums))
+        Ok(finish(&self.params, key, &mut sampler, query, biases, sums, None))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     rounding::expected_loss,
 };
 use blindscore_protocol::{
-    params::NetworkParams,
+    params::{NetworkParams, TUniformBound},
     polynomial::product_coefficient,
     random::Sampler,
     wire::{Query, Response},
@@ -93,7 +93,7 @@ impl OutputLayer {
 }
 
 /// Adds up partial sums and biases, packs the scores, and adds a fresh encryption of zero to
-/// each ciphertext.
+/// each ciphertext, and to each score the noise of `flooding`, if there is any.
 pub(crate) fn finish(
     params: &NetworkParams,
     key: &NetworkKey,
@@ -101,6 +101,7 @@ pub(crate) fn finish(
     query: &Query,
     biases: &[u64],
     partials: Vec<Partial>,
+    flooding: Option<TUniformBound>,
 ) -> Response {
     let n = params.polynomial_size.0;
     let mask_len = params.output_lwe_dimension().0;
@@ -131,7 +132,11 @@ pub(crate) fn finish(
             }
         }
         masks.extend_from_slice(mask);
+        let start = bodies.len();
         bodies.extend(positions.iter().map(|&position| body[position]));
+        if let Some(flooding) = flooding {
+            sampler.add_noise(&mut bodies[start..], flooding);
+        }
     }
     Response {
         format,

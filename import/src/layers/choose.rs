@@ -3,6 +3,7 @@
 use super::{
     FloatNetwork,
     integers::{Rounded, Rounder},
+    labels::pairs,
     rewrite::Rewritten,
 };
 use crate::BOUND;
@@ -10,7 +11,10 @@ use blindscore_engine::{
     layers::{Gradient, IntegerLayers, MOST_REPEATS, PlainLayers},
     model::LAYERS,
 };
-use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
+use blindscore_protocol::{
+    descriptor::{Answer, Inputs},
+    noise::NetworkNoise,
+};
 use std::ops::RangeInclusive;
 
 /// Scores for which the last layer may have linear parts, whatever the number of units.
@@ -36,9 +40,10 @@ pub(crate) const ROTATIONS: usize = 300;
 /// A network to be served, with its predicted errors.
 pub(crate) struct Chosen {
     pub(crate) rounded: Rounded,
-    /// For each score, the standard deviation that noise causes, root mean square over the rows.
+    /// For each score, or each difference that is compared if only the label is sent, the standard deviation
+    /// that noise causes, root mean square over the rows.
     pub(crate) noise: Vec<f64>,
-    /// For each score, the difference from the fitted network without noise, likewise.
+    /// The difference from the fitted network without noise, likewise.
     pub(crate) rounding: Vec<f64>,
     /// Whether the scores always tell which of the finer ones is meant, by seven standard deviations.
     pub(crate) apart: bool,
@@ -58,10 +63,10 @@ impl Chosen {
         let mut largest = vec![0.0f64; self.noise.len()];
         let clear = PlainLayers::new(&self.rounded.network);
         for row in rows.iter().step_by(every) {
-            let phases = clear.scores(&self.rounded.levels(inputs, row));
-            for (score, fitted) in network.scores(row).into_iter().enumerate() {
-                let served = self.rounded.score(&phases, score);
-                largest[score] = largest[score].max((served - fitted).abs());
+            let levels = self.rounded.levels(inputs, row);
+            let off = self.rounded.differences(&clear, &levels, &network.scores(row));
+            for (largest, off) in largest.iter_mut().zip(off) {
+                *largest = largest.max(off.abs());
             }
         }
         let errors = self.errors();
@@ -127,14 +132,28 @@ pub(crate) fn choose(
     rows: &[&[f64]],
     wanted: &[f64],
     most: usize,
+    answer: Answer,
 ) -> Result<Chosen, usize> {
+    let wanted: &[f64] = &match answer {
+        Answer::Scores => wanted.to_vec(),
+        // Of differences of two scores.
+        Answer::Label => pairs(wanted.len())
+            .map(|(one, other)| wanted[one].hypot(other.map_or(0.0, |other| wanted[other])))
+            .collect(),
+    };
     // Each score takes a unit more for linear parts of the last layer.
     let few = network.outputs.len() <= network.units.len().max(FEW_SCORES);
-    let choices: &[bool] = if few { &[true, false] } else { &[false] };
+    let choices: &[bool] = match answer {
+        Answer::Scores if few => &[true, false],
+        Answer::Scores => &[false],
+        // Comparisons read features themselves.
+        Answer::Label => &[true],
+    };
     let mut best: Option<((bool, f64, usize), Chosen)> = None;
     for last in choices.iter().copied() {
-        let rewritten = Rewritten::of(network, rows, last)?;
-        let chosen = repeated(network, &rewritten, inputs, rows, wanted, most);
+        let rewritten = Rewritten::of(network, rows, last, answer)?;
+        let rounder = Rounder::new(&rewritten, inputs, rows, answer);
+        let chosen = repeated(network, &rounder, inputs, rows, wanted, most);
         let errors = chosen.errors();
         let relative = errors.iter().zip(wanted).map(|(error, wanted)| error / wanted);
         // What is precise enough may as well be fast.
@@ -153,14 +172,13 @@ pub(crate) fn choose(
 /// smallest.
 fn repeated(
     network: &FloatNetwork,
-    rewritten: &Rewritten,
+    rounder: &Rounder<'_>,
     inputs: &Inputs,
     rows: &[&[f64]],
     wanted: &[f64],
     most: usize,
 ) -> Chosen {
-    let units = rewritten.units.len();
-    let rounder = Rounder::new(rewritten, inputs, rows);
+    let units = rounder.rotated();
     let judged = judged_rows(rows, 2 * network.outputs.len() * units * units);
     let total = |chosen: &Chosen| {
         let relative = chosen.errors().into_iter().zip(wanted);
@@ -187,7 +205,13 @@ fn repeated(
                 (fine, size / STEP),
                 (fine / 2, size),
             ];
-            let near = near.into_iter().filter(|(fine, _)| FINE.contains(fine));
+            // Nothing is sent twice if only the label is sent.
+            let allowed = if best.rounded.comparisons.is_empty() {
+                FINE
+            } else {
+                fine..=fine
+            };
+            let near = near.into_iter().filter(|(fine, _)| allowed.contains(fine));
             let near = near
                 .map(|(fine, size)| tried(repeats, fine, size))
                 .filter(|next| next.apart);
@@ -254,30 +278,23 @@ fn judge(
     inputs: &Inputs,
     rows: &[&[f64]],
 ) -> Chosen {
-    let scores = rounded.bases.len();
-    let (mut noise, mut rounding) = (vec![0.0; scores], vec![0.0; scores]);
-    let rest = NetworkNoise::score(&LAYERS, 0.0);
-    let fine = f64::from(rounded.fine);
+    let (mut noise, mut rounding) = (Vec::new(), Vec::new());
     let mut apart = true;
     let clear = PlainLayers::new(&rounded.network);
     for row in rows {
         let levels = rounded.levels(inputs, row);
-        let gradients = clear.gradients(&LAYERS, &levels);
-        let phases = clear.scores(&levels);
-        for (score, fitted) in network.scores(row).into_iter().enumerate() {
-            let scale = rounded.scales[score] / fine;
-            let (coarse, finer) = (score, scores + score);
-            let served = rounded.score(&phases, score);
-            let variance = rounded.network.variance(&LAYERS, &gradients[finer]);
-            noise[score] += scale * scale * (variance + rest);
-            rounding[score] += (served - fitted).powi(2);
-            let deviation = (apart_noise(&rounded.network, &gradients[coarse], &gradients[finer], fine)
-                + rest * (1.0 + fine.powi(-2)))
-            .sqrt();
-            let turns = phases[coarse] * fine - phases[finer];
-            let between = (turns - turns.round()).abs() / fine;
-            apart &= between + 7.0 * deviation < 0.5 / fine;
-        }
+        let variances = if rounded.comparisons.is_empty() {
+            let (variances, is_apart) = of_scores(&rounded, &clear, &levels);
+            apart &= is_apart;
+            variances
+        } else {
+            of_comparisons(&rounded, &clear, &levels)
+        };
+        let off = rounded.differences(&clear, &levels, &network.scores(row));
+        noise.resize(variances.len(), 0.0);
+        rounding.resize(off.len(), 0.0);
+        add(&mut noise, variances.into_iter());
+        add(&mut rounding, off.into_iter().map(|off| off * off));
     }
     let root = |sums: Vec<f64>| {
         sums.into_iter()
@@ -293,6 +310,49 @@ fn judge(
     }
 }
 
+fn add(sums: &mut [f64], terms: impl Iterator<Item = f64>) {
+    sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+}
+
+/// Returns the variance of each score, and whether the scores tell which of the finer ones is meant.
+fn of_scores(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> (Vec<f64>, bool) {
+    let scores = rounded.bases.len();
+    let rest = NetworkNoise::score(&LAYERS, 0.0);
+    let fine = f64::from(rounded.fine);
+    let (gradients, phases) = (clear.gradients(&LAYERS, levels), clear.scores(levels));
+    let mut apart = true;
+    let variance = |score: usize| {
+        let scale = rounded.scales[score] / fine;
+        let (coarse, finer) = (&gradients[score], &gradients[scores + score]);
+        let between = apart_noise(&rounded.network, coarse, finer, fine);
+        let deviation = (between + rest * (1.0 + fine.powi(-2))).sqrt();
+        let turns = phases[score] * fine - phases[scores + score];
+        apart &= (turns - turns.round()).abs() / fine + 7.0 * deviation < 0.5 / fine;
+        scale * scale * (rounded.network.variance(&LAYERS, finer) + rest)
+    };
+    let variances = (0..scores).map(variance).collect();
+    (variances, apart)
+}
+
+/// Returns the variance of each difference that is compared. The rotations of a comparison disagree about
+/// differences that are small beside their errors, which cancel out: the sum of their signs is that of the
+/// average error.
+fn of_comparisons(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> Vec<f64> {
+    let network = &rounded.network;
+    let shared = network.shared_noise(&LAYERS);
+    let units = rounded.comparisons.iter().map(|compared| compared.unit);
+    let range = units.clone().min().unwrap_or(0)..units.max().map_or(0, |last| last + 1);
+    let gradients = clear.phase_gradients(&LAYERS, levels, range);
+    let each = rounded.comparisons.iter().zip(&gradients);
+    each.map(|(compared, gradients)| {
+        let repeats = network.units[compared.unit].repeats as f64;
+        let own = NetworkNoise::modulus_switch(&LAYERS) / repeats.powi(2);
+        let phase = network.variance(&LAYERS, gradients) + shared[compared.unit] + own;
+        compared.period.powi(2) * phase
+    })
+    .collect()
+}
+
 /// Returns the variance of the difference between a score's phase and the finer one, divided by `fine`:
 /// most of the noise of units is in both.
 fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient], fine: f64) -> f64 {
@@ -306,15 +366,30 @@ fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient],
     network.variance(&LAYERS, &between.collect::<Vec<Gradient>>())
 }
 
-/// Returns the part of the scores' variance, over what is wanted, that each unit's rotations cause.
+/// Returns the part of the variance of scores or of differences, over what is wanted, that each unit's
+/// rotations cause.
 fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) -> Vec<f64> {
-    let mut costs = vec![0.0; rounded.network.units.len()];
     let clear = PlainLayers::new(&rounded.network);
+    let mut costs = vec![0.0; rounded.network.units.len()];
+    let fine = f64::from(rounded.fine);
+    let scales: Vec<f64> = match rounded.comparisons.as_slice() {
+        [] => rounded.scales.iter().map(|scale| scale / fine).collect(),
+        comparisons => comparisons.iter().map(|compared| compared.period).collect(),
+    };
+    let switch = NetworkNoise::modulus_switch(&LAYERS);
+    for (compared, wanted) in rounded.comparisons.iter().zip(wanted) {
+        costs[compared.unit] += (compared.period / wanted).powi(2) * switch;
+    }
     for row in rows {
-        let gradients = clear.gradients(&LAYERS, &rounded.levels(inputs, row));
-        let finer = &gradients[rounded.scales.len()..];
-        for ((gradients, scale), wanted) in finer.iter().zip(&rounded.scales).zip(wanted) {
-            let scale = scale / f64::from(rounded.fine);
+        let levels = rounded.levels(inputs, row);
+        let gradients = match rounded.comparisons.as_slice() {
+            [] => clear.gradients(&LAYERS, &levels).split_off(rounded.scales.len()),
+            [first, ..] => {
+                let units = first.unit..first.unit + rounded.comparisons.len();
+                clear.phase_gradients(&LAYERS, &levels, units)
+            }
+        };
+        for ((gradients, scale), wanted) in gradients.iter().zip(&scales).zip(wanted) {
             let factor = (scale / wanted).powi(2) / rows.len() as f64;
             for (cost, gradient) in costs.iter_mut().zip(gradients) {
                 let switch = gradient.slope.powi(2) * gradient.switch(&LAYERS);
@@ -354,7 +429,7 @@ mod tests {
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let inputs = Inputs::uniform(2, 0.0, 1.0, 1 << 16);
         // An error that no number of rotations reaches.
-        let chosen = choose(&network, &inputs, &rows, &[1e-9], 1_000).unwrap();
+        let chosen = choose(&network, &inputs, &rows, &[1e-9], 1_000, Answer::Scores).unwrap();
         let network = &chosen.rounded.network;
         assert_eq!(network.check(&LAYERS), Ok(()));
         assert!(network.units.iter().any(|unit| unit.repeats > 16));
@@ -386,7 +461,7 @@ mod tests {
             .collect();
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let inputs = Inputs::uniform(6, 0.0, 1.0, 1 << 16);
-        let chosen = choose(&network, &inputs, &rows, &[1e-9; 3], 24).unwrap();
+        let chosen = choose(&network, &inputs, &rows, &[1e-9; 3], 24, Answer::Scores).unwrap();
         let (network, fine) = (&chosen.rounded.network, f64::from(chosen.rounded.fine));
         let clear = PlainLayers::new(network);
         for row in &rows {
@@ -431,7 +506,7 @@ mod tests {
             .collect();
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let inputs = Inputs::uniform(1, 0.0, 1.0, 1 << 16);
-        let chosen = choose(&network, &inputs, &rows, &[1.0], 1).unwrap();
+        let chosen = choose(&network, &inputs, &rows, &[1.0], 1, Answer::Scores).unwrap();
         let stated = chosen.stated(&network, &inputs, &rows)[0];
         let error = |row: &&[f64]| {
             let phases =

@@ -1,15 +1,16 @@
 //! Rounds a network of tables to integers.
 
 use super::{
+    labels::{self, Comparison},
     rewrite::{Form, Rewritten},
     rounding::{MOST_CORRELATED, Rounding},
 };
 use blindscore_engine::{
-    layers::{Division, IntegerLayers, IntegerUnit, SLOTS},
+    layers::{BIT, Division, IntegerLayers, IntegerUnit, PlainLayers, SLOTS},
     model::LAYERS,
 };
 use blindscore_protocol::{
-    descriptor::{Inputs, finer_phase, sent_levels},
+    descriptor::{Answer, Inputs, finer_phase, sent_levels},
     noise::NetworkNoise,
 };
 
@@ -35,14 +36,73 @@ pub(crate) struct Rounded {
     pub(crate) scales: Vec<f64>,
     /// How many times finer the second half of the features are, if they are sent twice.
     pub(crate) fine_features: Option<u32>,
-    /// How many times finer the second half of the scores are.
+    /// How many times finer the second half of the scores are, if they are sent.
     pub(crate) fine: u32,
+    /// Comparisons of scores, if only the label is sent.
+    pub(crate) comparisons: Vec<Compared>,
+}
+
+/// A unit that compares two scores, or one with zero.
+pub(crate) struct Compared {
+    /// Place of the unit.
+    pub(crate) unit: usize,
+    /// Difference that the torus stands for.
+    pub(crate) period: f64,
+    /// The score, and the one that is taken from it.
+    pub(crate) scores: (usize, Option<usize>),
+}
+
+impl Compared {
+    /// Returns the difference of the two scores.
+    pub(crate) fn difference(&self, scores: &[f64]) -> f64 {
+        let (one, other) = self.scores;
+        scores[one] - other.map_or(0.0, |other| scores[other])
+    }
 }
 
 impl Rounded {
     /// Returns the integer features of a row.
     pub(crate) fn levels(&self, inputs: &Inputs, row: &[f64]) -> Vec<i64> {
         sent_levels(&inputs.levels_of(row), self.fine_features)
+    }
+
+    /// Returns the errors of the scores from those of their differences, if only the label is sent: each of two
+    /// scores has half of the variance.
+    pub(crate) fn of_scores(&self, errors: Vec<f64>) -> Vec<f64> {
+        if self.comparisons.is_empty() {
+            return errors;
+        }
+        let mut of_scores = vec![0.0f64; self.bases.len()];
+        for (compared, error) in self.comparisons.iter().zip(errors) {
+            let (one, other) = compared.scores;
+            let each = if other.is_some() {
+                error / 2f64.sqrt()
+            } else {
+                error
+            };
+            for score in [Some(one), other].into_iter().flatten() {
+                of_scores[score] = of_scores[score].max(each);
+            }
+        }
+        of_scores
+    }
+
+    /// Returns by how much the scores of a row, or their differences if only the label is sent, are off in
+    /// the clear.
+    pub(crate) fn differences(&self, clear: &PlainLayers<'_>, levels: &[i64], fitted: &[f64]) -> Vec<f64> {
+        if self.comparisons.is_empty() {
+            let phases = clear.scores(levels);
+            let each = fitted.iter().enumerate();
+            return each
+                .map(|(score, fitted)| self.score(&phases, score) - fitted)
+                .collect();
+        }
+        let phases = clear.phases(levels);
+        let difference = |compared: &Compared| {
+            let phase = phases[compared.unit];
+            compared.period * (phase - phase.round()) - compared.difference(fitted)
+        };
+        self.comparisons.iter().map(difference).collect()
     }
 
     /// Returns a score from the phases of all that are sent.
@@ -159,15 +219,17 @@ pub(crate) struct Rounder<'r> {
     fine_features: Option<u32>,
     /// For each layer of units, and last for the scores, the tables of all earlier layers.
     tables: Vec<Numbers>,
-    /// For each unit, its phase by level of each feature, and for the level 0 of all.
+    /// For each unit and each comparison, its phase by level of each feature, and for the level 0 of all.
     phases: Vec<(Vec<f64>, f64)>,
     bases: Vec<f64>,
     scales: Vec<f64>,
+    /// Comparisons of scores, if only the label is sent.
+    comparisons: Vec<Comparison>,
 }
 
 impl<'r> Rounder<'r> {
     /// Prepares a network for features of these ranges and levels.
-    pub(crate) fn new(rewritten: &'r Rewritten, inputs: &'r Inputs, rows: &[&[f64]]) -> Self {
+    pub(crate) fn new(rewritten: &'r Rewritten, inputs: &'r Inputs, rows: &[&[f64]], answer: Answer) -> Self {
         let top = f64::from(inputs.levels - 1);
         let ranges: Vec<(f64, f64)> = (0..inputs.count).map(|feature| inputs.range(feature)).collect();
         let width = |(min, max): &(f64, f64)| (max - min) / top;
@@ -180,9 +242,8 @@ impl<'r> Rounder<'r> {
                     .collect()
             })
             .collect();
-        let phase = |unit: &super::rewrite::TableUnit| {
-            let period = unit.table.period;
-            let weights = unit.sum.features.iter().zip(&ranges);
+        let phase = |(form, period): (&Form, f64)| {
+            let weights = form.features.iter().zip(&ranges);
             let (by_level, at_zero): (Vec<f64>, Vec<f64>) = weights
                 .map(|(weight, range)| (weight * width(range) / period, weight * range.0 / period))
                 .unzip();
@@ -206,7 +267,15 @@ impl<'r> Rounder<'r> {
             (coarse(middle, half), 2.0 * coarse_up(HEADROOM * half))
         });
         let (bases, scales) = spans.unzip();
-        let mut phases: Vec<(Vec<f64>, f64)> = rewritten.units.iter().map(phase).collect();
+        let comparisons = match answer {
+            Answer::Scores => Vec::new(),
+            Answer::Label => Comparison::all(rewritten, inputs, rows),
+        };
+        let units = rewritten.units.iter().map(|unit| (&unit.sum, unit.table.period));
+        let compared = comparisons
+            .iter()
+            .map(|comparison| (&comparison.form, comparison.period));
+        let mut phases: Vec<(Vec<f64>, f64)> = units.chain(compared).map(phase).collect();
         let once = Numbers::of(&levels);
         let (largest, fine_features) = steps(&once, &phases);
         let mut steps = vec![largest; levels.len()];
@@ -229,66 +298,47 @@ impl<'r> Rounder<'r> {
             phases,
             bases,
             scales,
+            comparisons,
             rewritten,
         }
     }
 
-    /// Rounds the network, with so many rotations for each unit, and scores that are also sent `fine`
-    /// times finer. `amplitude` is the size of the tables as a multiple of the usual one.
+    /// Returns the number of units and comparisons, which may be rotated several times.
+    pub(crate) fn rotated(&self) -> usize {
+        self.rewritten.units.len() + self.comparisons.len()
+    }
+
+    /// Rounds the network, with so many rotations for each unit and each comparison, and scores that are also
+    /// sent `fine` times finer. `amplitude` is the size of the tables as a multiple of the usual one.
     pub(crate) fn rounded(&self, repeats: &[usize], fine: u32, amplitude: f64) -> Rounded {
-        let amplitudes = self.amplitudes(repeats, f64::from(fine), amplitude);
-        let slopes: Vec<f64> = amplitudes
-            .iter()
-            .zip(&self.rewritten.units)
-            .map(|(amplitude, unit)| amplitude.powi(2) * unit.steepness)
-            .collect();
-        let divisions: Vec<Division> = repeats
-            .iter()
-            .map(|count| Division::new(&LAYERS, *count))
-            .collect();
-        // Of a unit's rotations, for a weight that is divided among them.
-        let noise = |place: usize, weight: f64| {
-            let (division, weight) = (&divisions[place], weight as i32);
-            division.reads(weight) + slopes[place] * division.switch(weight)
-        };
-        let query = NetworkNoise::query(&LAYERS);
-        let of_query = |_: usize, weight: f64| query * weight * weight;
-        let shared = |place: usize| repeats[place] as f64;
-        let mut units: Vec<IntegerUnit> = Vec::with_capacity(self.rewritten.units.len());
+        let hidden = self.rewritten.units.len();
+        let weighing = Weighing::new(self, &repeats[..hidden], f64::from(fine), amplitude);
+        let mut units: Vec<IntegerUnit> = Vec::with_capacity(self.rotated());
         for (place, unit) in self.rewritten.units.iter().enumerate() {
             let table = &unit.table;
-            let (others, mut offset) =
-                self.weigh(&unit.sum, unit.layer, table.period, &amplitudes, &noise, &shared);
-            offset += (unit.sum.offset - table.middle) / table.period;
-            let (by_level, at_zero) = &self.phases[place];
-            let (own, lost) = self.features.round(by_level, &self.steps, &of_query, &|_| 1.0);
-            offset += at_zero + lost;
-            let entry = |value: &f64| (value * amplitudes[place] * f64::from(u32::MAX)).round() as i32;
+            let (others, own, offset) = self.phase(&weighing, place, &unit.sum, unit.layer, table.period);
+            let entry =
+                |value: &f64| (value * weighing.amplitudes[place] * f64::from(u32::MAX)).round() as i32;
             units.push(IntegerUnit {
                 layer: unit.layer,
-                features: some(own.into_iter().map(|weight| weight as i64).collect(), 0),
-                units: some(others, 0),
-                offset: on_torus(offset),
+                features: own,
+                units: others,
+                offset: on_torus(offset - table.middle / table.period),
                 repeats: repeats[place],
                 table: table.values.iter().map(entry).collect(),
             });
         }
-        let layers = self.tables.len() - 1;
-        let scores = [1.0, f64::from(fine)].into_iter().flat_map(|factor| {
-            let forms = self
-                .rewritten
-                .outputs
-                .iter()
-                .zip(self.scales.iter().zip(&self.bases));
-            forms.map(move |(form, (scale, base))| (form, scale / factor, *base))
-        });
-        let (outputs, biases) = scores
-            .map(|(form, scale, base)| {
-                let (weights, lost) = self.weigh(form, layers, scale, &amplitudes, &noise, &shared);
-                // The middle of the range is the phase 0.
-                (weights, on_torus(lost + (form.offset - base) / scale))
-            })
-            .unzip();
+        let sums = if self.comparisons.is_empty() {
+            self.scores(&weighing, fine)
+        } else {
+            self.bits(&weighing, repeats, &mut units)
+        };
+        let (outputs, biases) = sums.into_iter().unzip();
+        let compared = hidden..hidden + self.comparisons.len();
+        let bits = |numbers: &[f64], of_bits: f64| match self.comparisons.is_empty() {
+            true => numbers.to_vec(),
+            false => vec![of_bits; numbers.len()],
+        };
         Rounded {
             network: IntegerLayers {
                 features: self.steps.len(),
@@ -298,30 +348,106 @@ impl<'r> Rounder<'r> {
                 outputs,
                 biases,
             },
-            bases: self.bases.clone(),
-            scales: self.scales.clone(),
+            bases: bits(&self.bases, 0.0),
+            scales: bits(&self.scales, 1.0 / BIT),
             fine_features: self.fine_features,
             fine,
+            comparisons: compared
+                .zip(&self.comparisons)
+                .map(|(unit, comparison)| Compared {
+                    unit,
+                    period: comparison.period,
+                    scores: (comparison.one, comparison.other),
+                })
+                .collect(),
         }
+    }
+
+    /// Returns the weights of units and of features of a phase, and its summand. `place` is its place among
+    /// units and comparisons.
+    fn phase(
+        &self,
+        weighing: &Weighing,
+        place: usize,
+        form: &Form,
+        layer: usize,
+        period: f64,
+    ) -> (Vec<i32>, Vec<i64>, f64) {
+        let query = NetworkNoise::query(&LAYERS);
+        let (others, mut offset) = self.weigh(weighing, form, layer, period);
+        let (by_level, at_zero) = &self.phases[place];
+        let of_query = |_: usize, weight: f64| query * weight * weight;
+        let (own, lost) = self.features.round(by_level, &self.steps, &of_query, &|_| 1.0);
+        offset += form.offset / period + at_zero + lost;
+        let own = own.into_iter().map(|weight| weight as i64).collect();
+        (some(others, 0), some(own, 0), offset)
+    }
+
+    /// Returns the weights and the summand of each score, and of each once more, finer.
+    fn scores(&self, weighing: &Weighing, fine: u32) -> Vec<(Vec<i32>, u64)> {
+        let layers = self.tables.len() - 1;
+        let scores = [1.0, f64::from(fine)].into_iter().flat_map(|factor| {
+            let forms = self
+                .rewritten
+                .outputs
+                .iter()
+                .zip(self.scales.iter().zip(&self.bases));
+            forms.map(move |(form, (scale, base))| (form, scale / factor, *base))
+        });
+        scores
+            .map(|(form, scale, base)| {
+                let (weights, lost) = self.weigh(weighing, form, layers, scale);
+                // The middle of the range is the phase 0.
+                (weights, on_torus(lost + (form.offset - base) / scale))
+            })
+            .collect()
+    }
+
+    /// Adds units that compare scores, and units that make bits of their signs. Returns the weights and the
+    /// summand of each bit.
+    fn bits(
+        &self,
+        weighing: &Weighing,
+        repeats: &[usize],
+        units: &mut Vec<IntegerUnit>,
+    ) -> Vec<(Vec<i32>, u64)> {
+        let (layer, hidden) = (self.tables.len() - 1, units.len());
+        let classes = self.rewritten.outputs.len();
+        let repeats = &repeats[hidden..];
+        for (index, (comparison, &repeats)) in self.comparisons.iter().zip(repeats).enumerate() {
+            let (form, period) = (&comparison.form, comparison.period);
+            let (others, features, offset) = self.phase(weighing, hidden + index, form, layer, period);
+            units.push(IntegerUnit {
+                layer,
+                features,
+                units: others,
+                offset: on_torus(offset),
+                repeats,
+                table: labels::sign(classes, repeats),
+            });
+        }
+        let bit = |class| labels::bit(class, classes, &self.comparisons, repeats, layer + 1, hidden);
+        units.extend((0..classes).map(bit));
+        let first = hidden + self.comparisons.len();
+        let alone = |class| {
+            (0..first + classes)
+                .map(|unit| i32::from(unit == first + class))
+                .collect()
+        };
+        (0..classes).map(|class| (alone(class), 0)).collect()
     }
 
     /// Returns the weights of the tables of all layers before `layer`, for a phase of `period`, and the
     /// mean of what rounding loses of it.
-    fn weigh(
-        &self,
-        form: &Form,
-        layer: usize,
-        period: f64,
-        amplitudes: &[f64],
-        noise: &dyn Fn(usize, f64) -> f64,
-        shared: &dyn Fn(usize) -> f64,
-    ) -> (Vec<i32>, f64) {
+    fn weigh(&self, weighing: &Weighing, form: &Form, layer: usize, period: f64) -> (Vec<i32>, f64) {
         let numbers = &self.tables[layer];
         let count = numbers.means.len();
         let exact: Vec<f64> = (0..count)
             .map(|place| form.tables.get(place).copied().unwrap_or(0.0) / period)
             .collect();
-        let (rounded, lost) = numbers.round(&exact, &amplitudes[..count], noise, shared);
+        let noise = |place: usize, weight: f64| weighing.noise(place, weight as i32);
+        let shared = |place: usize| weighing.repeats[place] as f64;
+        let (rounded, lost) = numbers.round(&exact, &weighing.amplitudes[..count], &noise, &shared);
         (rounded.into_iter().map(|weight| weight as i32).collect(), lost)
     }
 
@@ -348,7 +474,12 @@ impl<'r> Rounder<'r> {
             add(&unit.sum, unit.table.period);
         }
         for (form, scale) in self.rewritten.outputs.iter().zip(&self.scales) {
-            add(form, scale / fine);
+            if self.comparisons.is_empty() {
+                add(form, scale / fine);
+            }
+        }
+        for comparison in &self.comparisons {
+            add(&comparison.form, comparison.period);
         }
         let amplitude = |place: usize| {
             let unit = &units[place];
@@ -366,6 +497,41 @@ impl<'r> Rounder<'r> {
             if best > 0.0 { best.min(most) } else { most }
         };
         (0..units.len()).map(amplitude).collect()
+    }
+}
+
+/// What rounding the weights of units goes by.
+struct Weighing {
+    /// Number of rotations of each unit.
+    repeats: Vec<usize>,
+    /// Torus element of each table's unit.
+    amplitudes: Vec<f64>,
+    /// Mean square of the derivative of what is read with respect to the phase.
+    slopes: Vec<f64>,
+    divisions: Vec<Division>,
+}
+
+impl Weighing {
+    fn new(rounder: &Rounder<'_>, repeats: &[usize], fine: f64, amplitude: f64) -> Self {
+        let amplitudes = rounder.amplitudes(repeats, fine, amplitude);
+        let each = amplitudes.iter().zip(&rounder.rewritten.units);
+        Self {
+            slopes: each
+                .map(|(amplitude, unit)| amplitude.powi(2) * unit.steepness)
+                .collect(),
+            divisions: repeats
+                .iter()
+                .map(|count| Division::new(&LAYERS, *count))
+                .collect(),
+            repeats: repeats.to_vec(),
+            amplitudes,
+        }
+    }
+
+    /// Returns the variance of the noise of a unit's rotations, for a weight that is divided among them.
+    fn noise(&self, place: usize, weight: i32) -> f64 {
+        let division = &self.divisions[place];
+        division.reads(weight) + self.slopes[place] * division.switch(weight)
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod choose;
 pub(crate) mod curve;
 mod integers;
+pub(crate) mod labels;
 mod rewrite;
 mod rounding;
 mod table;
@@ -39,6 +40,15 @@ pub(crate) struct HiddenUnit {
 }
 
 impl FloatNetwork {
+    /// Returns a linear model as a network without hidden units.
+    pub(crate) fn linear(fitted: Fitted) -> Self {
+        Self {
+            units: Vec::new(),
+            outputs: vec![Vec::new(); fitted.coef.len()],
+            fitted,
+        }
+    }
+
     /// Returns the scores of one row of features, computed in the clear.
     pub(crate) fn scores(&self, features: &[f64]) -> Vec<f64> {
         let (_, values) = self.activations(features);

@@ -3,7 +3,7 @@
 
 use super::{FloatNetwork, curve::Curve, table::FittedTable};
 use blindscore_engine::model::LAYERS;
-use blindscore_protocol::noise::NetworkNoise;
+use blindscore_protocol::{descriptor::Answer, noise::NetworkNoise};
 
 /// A linear function of features and of tables.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct TableUnit {
 pub(crate) struct Rewritten {
     /// Units, those of earlier layers first.
     pub(crate) units: Vec<TableUnit>,
-    /// Scores, which read no features.
+    /// Scores. If they are sent, they read no features, which are encrypted under another secret.
     pub(crate) outputs: Vec<Form>,
 }
 
@@ -50,7 +50,7 @@ impl Form {
     }
 
     /// Adds another form times a factor.
-    fn add(&mut self, other: &Self, factor: f64) {
+    pub(super) fn add(&mut self, other: &Self, factor: f64) {
         let sum = |to: &mut [f64], from: &[f64]| {
             to.iter_mut()
                 .zip(from)
@@ -68,7 +68,7 @@ impl Form {
     }
 
     /// Returns the value for each row.
-    fn values(&self, rows: &[&[f64]], units: &[TableUnit]) -> Vec<f64> {
+    pub(super) fn values(&self, rows: &[&[f64]], units: &[TableUnit]) -> Vec<f64> {
         let mut values: Vec<f64> = rows
             .iter()
             .map(|row| {
@@ -91,11 +91,17 @@ impl Form {
 
 impl Rewritten {
     /// Rewrites a network by its sums on some rows. `last` says whether units that only scores read may
-    /// have linear parts: each score then needs a unit of its own for what it reads of the features.
+    /// have linear parts: each score then needs a unit of its own for what it reads of the features, unless only
+    /// the label is sent.
     ///
     /// # Errors
     /// The place of a unit whose function has no finite value in the range of its sums.
-    pub(crate) fn of(network: &FloatNetwork, rows: &[&[f64]], last: bool) -> Result<Self, usize> {
+    pub(crate) fn of(
+        network: &FloatNetwork,
+        rows: &[&[f64]],
+        last: bool,
+        answer: Answer,
+    ) -> Result<Self, usize> {
         let features = network.fitted.count();
         let noise = NetworkNoise::modulus_switch(&LAYERS).sqrt();
         let size = LAYERS.polynomial_size.0;
@@ -145,7 +151,9 @@ impl Rewritten {
             outputs.push(score);
         }
         let mut rewritten = Self { units, outputs };
-        rewritten.read_features_through_units(rows, noise, size)?;
+        if answer.is_scores() {
+            rewritten.read_features_through_units(rows, noise, size)?;
+        }
         rewritten.sort();
         Ok(rewritten)
     }

@@ -2,30 +2,33 @@
 
 use super::{Imported, Kind, Request, ensure, prepared::Prepared};
 use crate::{
-    BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Stated, Suspects, agreement,
+    BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Settled, Stated, Suspects,
+    agreement,
     choice::slope,
     compare,
     layers::{
         FloatNetwork,
         choose::{FIT_ROWS, ROTATIONS, choose, undecided},
+        labels::MOST_CLASSES,
     },
     onnx::Graph,
     output,
 };
+use blindscore_client::{Scores, check_features};
 use blindscore_engine::{
     Engine,
     model::{LayersModel, Model, ModelError, Salt},
 };
-use blindscore_protocol::descriptor::{Inputs, Link, Task};
+use blindscore_protocol::descriptor::{Answer, Inputs, Link, ModelDescriptor, Task};
 use std::time::Duration;
 
 /// Default number of rows to score encrypted; each takes a tenth of a second or more.
 pub const CHECK_ROWS: usize = 50;
 /// Default limit on the time that a row takes, in seconds.
 pub const MAX_SECONDS: f64 = 10.0;
-/// Error of a probability, six standard deviations, up to which units are rotated several times.
-const PROBABILITY: f64 = 0.02;
-/// Share of rows that may be decided otherwise, up to which units are rotated several times.
+/// Errors of a probability, six standard deviations, between which the wanted one lies.
+const PROBABILITY: (f64, f64) = (0.02, 0.05);
+/// Share of rows that may be decided otherwise, which asks for one of them.
 const UNDECIDED: f64 = 0.001;
 /// Error of a value, six standard deviations, up to which units are rotated several times, as a share of
 /// the range of the values.
@@ -36,6 +39,8 @@ const MOST_ROTATIONS: usize = 2_048;
 const TELLING: f64 = 0.25;
 /// Least share of the measured rows that must be decided as by the fitted network.
 const DECIDED: f64 = 0.9;
+/// Most rows whose labels are checked in the clear.
+const LABELLED_ROWS: usize = 2_000;
 /// Fewest calibration rows: units have their ranges from them.
 const LEAST_ROWS: usize = 20;
 
@@ -69,17 +74,19 @@ pub struct LayersImport {
 pub(super) fn import(
     request: &Request,
     network: &FloatNetwork,
-    graph: &Graph,
+    graph: Option<&Graph>,
 ) -> Result<Imported, ImportError> {
     refuse_choices(request)?;
     check_link(network).map_err(ImportError::in_file(&request.file))?;
     let in_file = ImportError::in_file(&request.file);
     if request.calibrate.is_none() {
-        return Err(in_file(ImportError::Options(
-            "it is a network with hidden layers, whose units get their ranges from rows: give some with --calibrate, best those that it was \
-             trained with"
-                .into(),
-        )));
+        let what = match request.answer {
+            Answer::Scores => "it is a network with hidden layers, whose units get their ranges from rows",
+            Answer::Label => "--answer label compares scores, as precisely as rows need it",
+        };
+        return Err(in_file(ImportError::Options(format!(
+            "{what}: give some with --calibrate, best those that it was trained with"
+        ))));
     }
     let Prepared {
         settled,
@@ -95,6 +102,10 @@ pub(super) fn import(
             data.rows().len()
         )
     })?;
+    let is_label = request.answer == Answer::Label;
+    if is_label {
+        check_label(&settled).map_err(&in_file)?;
+    }
     let inputs = Inputs {
         encoding: settled.fitted.encoding.clone(),
         ..ranges.inputs(settled.fitted.feature_names(), MOST_LEVELS)
@@ -104,7 +115,7 @@ pub(super) fn import(
         .map(|row| data.rows()[row].as_slice())
         .collect();
     let (wanted, most) = wanted(request, network, &rows)?;
-    let chosen = choose(network, &inputs, &rows, &wanted, most).map_err(|unit| {
+    let chosen = choose(network, &inputs, &rows, &wanted, most, request.answer).map_err(|unit| {
         in_file(ImportError::Graph(format!(
             "hidden unit {unit} has no finite value for some sums near those of the calibration rows: train the network without such a function"
         )))
@@ -114,7 +125,12 @@ pub(super) fn import(
         .max_by(|one, other| errors[*one].total_cmp(&errors[*other]))
         .unwrap_or(0);
     let deviations = chosen.stated(network, &inputs, &rows);
-    let score_error = deviations.iter().copied().fold(0.0, f64::max);
+    let deviations = chosen.rounded.of_scores(deviations);
+    let score_error = if is_label {
+        0.0
+    } else {
+        deviations.iter().copied().fold(0.0, f64::max)
+    };
     ensure(chosen.apart, || {
         "the error of its scores is too large beside their range, whatever is tried: train it with weight decay, with scaled features, or with \
          fewer outputs"
@@ -130,23 +146,48 @@ pub(super) fn import(
         labels: settled.labels,
         task: settled.task,
         classes: settled.fitted.classes.clone(),
-        link: settled.fitted.link,
+        // Bits have no probabilities.
+        link: if is_label {
+            Link::Identity
+        } else {
+            settled.fitted.link
+        },
         accuracy: settled.fitted.accuracy,
         network: chosen.rounded.network,
         bases: chosen.rounded.bases,
         scales: chosen.rounded.scales,
         fine_features: chosen.rounded.fine_features,
-        fine: chosen.rounded.fine,
+        fine: (!is_label).then_some(chosen.rounded.fine),
+        answer: request.answer,
         score_error,
     }
     .to_safetensors()?;
     // Reads the content back: it is what will be served.
     let model = Model::from_safetensors(&content).map_err(|error| in_file(coarse(error)))?;
-    let stated = Stated::of_errors(&model, &each);
+    // What clients would get, if scores were sent.
+    let mut reference = ModelDescriptor::from(model.descriptor().clone());
+    if is_label {
+        (reference.answer, reference.link) = (Answer::Scores, settled.fitted.link);
+    }
+    let plain: Box<dyn Fn(&[f64]) -> Vec<f64>> = if is_label {
+        Box::new(|row| network.scores(row))
+    } else {
+        Box::new(|row| model.plain_scores(row))
+    };
+    let stated = Stated::of_errors(&reference, plain, &each);
+    if is_label {
+        check_labels(&model, &stated, data.rows())?;
+    }
     check_error(request, &deviations, &wanted, rotations(&model))?;
     check_values(network, &each, &widths(network, &rows))?;
-    let file = compare(graph, &network.fitted, &stated, Some(&data));
-    let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
+    let file = match graph {
+        Some(graph) => {
+            let file = compare(graph, &network.fitted, &stated, Some(&data));
+            let file = file.map_err(|error| in_file(on_edge.map_or(error, ImportError::Options)))?;
+            file.map_err(|why| why.to_string())
+        }
+        None => Err("the file can't be run".to_owned()),
+    };
     let expected = compare_with_expected(request, &network.fitted, &stated, &data).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     ensure(rows > 0, || {
@@ -157,7 +198,7 @@ pub(super) fn import(
         format!("--max-seconds is {limit}, not a time above 0")
     })?;
     let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
-    let agreement = agreement::measure(&model, Some(network), Some(&data), rows, longest)?;
+    let agreement = agreement::measure(&model, Some((network, &reference)), Some(&data), rows, longest)?;
     let rotations = rotations(&model);
     ensure(agreement.time <= longest, || {
         format!(
@@ -182,23 +223,25 @@ pub(super) fn import(
         )
     })?;
     let (stated_error, probability_error) = (stated.largest(), stated.probability());
+    // It borrows the model.
+    drop(stated);
     let path = output::write(&request.models_dir, &request.name, &content)?;
-    let last = network.units.last().map_or(0, |unit| unit.layer);
+    let layers = network.units.last().map_or(0, |unit| unit.layer + 1);
     let of_layer = |layer: usize| network.units.iter().filter(|unit| unit.layer == layer).count();
     Ok(Imported {
         path,
         agreement,
         calibration: Some(data),
         kind: Kind::Layers(Box::new(LayersImport {
-            layers: (0..=last).map(of_layer).collect(),
+            layers: (0..layers).map(of_layer).collect(),
             rotations,
             stated_error,
             probability_error,
             parts,
             errors: each,
-            mended: graph.mended().to_vec(),
+            mended: graph.map_or_else(Vec::new, |graph| graph.mended().to_vec()),
             unused: network.fitted.unused.clone(),
-            file: file.map_err(|why| why.to_string()),
+            file,
             expected,
             model,
         })),
@@ -217,6 +260,44 @@ fn widths(network: &FloatNetwork, rows: &[&[f64]]) -> Vec<f64> {
     widths
         .map(|(low, high)| (high - low).max(1e-6 * (1.0 + high.abs())))
         .collect()
+}
+
+/// Refuses a model that has no label of its own to send.
+fn check_label(settled: &Settled) -> Result<(), ImportError> {
+    let scores = settled.fitted.coef.len();
+    let problem = match settled.task {
+        Task::Regression => "its scores are values, not of classes".to_owned(),
+        Task::Multilabel => "it has labels that each hold or not, and no single one".to_owned(),
+        Task::Classification if scores > MOST_CLASSES => {
+            format!(
+                "each pair of its {scores} classes would be compared; up to {MOST_CLASSES} classes are served so"
+            )
+        }
+        Task::Classification => return Ok(()),
+    };
+    Err(ImportError::Options(format!(
+        "--answer label: {problem}. Without it, its scores are served"
+    )))
+}
+
+/// Refuses a model of which a row's label in integers isn't that of the fitted one, although it isn't close.
+fn check_labels(model: &Model, stated: &Stated<'_>, rows: &[Vec<f64>]) -> Result<(), ImportError> {
+    let every = rows.len().div_ceil(LABELLED_ROWS).max(1);
+    let checked = rows.iter().enumerate().step_by(every);
+    let differs = |(_, row): &(usize, &Vec<f64>)| {
+        let ours = Scores::new(model.descriptor(), model.plain_scores(row));
+        stated.is_clearly_other(row, &ours)
+    };
+    match checked
+        .filter(|(_, row)| check_features(&model.descriptor().inputs, row).is_ok())
+        .find(differs)
+    {
+        None => Ok(()),
+        Some((row, _)) => Err(ImportError::Options(format!(
+            "row {} would get another label than by the file's model, which isn't close: please report this as a bug",
+            row + 1
+        ))),
+    }
 }
 
 /// Refuses a network whose values would say little.
@@ -258,9 +339,11 @@ fn wanted(
             let scores: Vec<Vec<f64>> = rows.iter().map(|row| network.scores(row)).collect();
             let decided = match task {
                 Some(Task::Classification) => undecided(&scores, UNDECIDED),
-                _ => 0.0,
+                _ => f64::INFINITY,
             };
-            vec![decided.max(PROBABILITY / slope / BOUND); network.outputs.len()]
+            let (least, most) = PROBABILITY;
+            let [least, most] = [least, most].map(|error| error / slope / BOUND);
+            vec![decided.clamp(least, most); network.outputs.len()]
         }
     };
     Ok((wanted, ROTATIONS.max(network.units.len())))
@@ -336,7 +419,7 @@ fn compare_with_expected(
     let Some(path) = &request.expect else {
         return Ok(None);
     };
-    let expected = Expected::read(path, stated.model.descriptor()).map_err(ImportError::in_table(path))?;
+    let expected = Expected::read(path, stated.descriptor).map_err(ImportError::in_table(path))?;
     let suspects = Suspects::of(&request.file, fitted, data, request.labels.is_some());
     Ok(Some(expected.compare(data.rows(), stated, &suspects)?))
 }

@@ -1,15 +1,16 @@
 //! Import of linear models: chooses their ranges and rounding.
 
-use super::{Imported, Kind, Request, ensure, prepared::Prepared};
+use super::{Imported, Kind, Request, ensure, layers, prepared::Prepared};
 use crate::{
     Calibration, Choice, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Stated,
     Suspects, agreement, choose, coefficients, compare, isotonic,
+    layers::FloatNetwork,
     onnx::{Graph, Reading},
     output, read_json, read_safetensors, shared_or_own, xgboost,
 };
 use blindscore_engine::model::{LinearModel, Salt};
 use blindscore_protocol::{
-    descriptor::{Inputs, Link},
+    descriptor::{Answer, Inputs, Link},
     params::LinearParams,
 };
 use std::{path::Path, time::Duration};
@@ -63,6 +64,9 @@ pub(super) fn import_fitted(request: &Request, fitted: Fitted) -> Result<Importe
 }
 
 fn import_source(request: &Request, Source { fitted, graph }: Source) -> Result<Imported, ImportError> {
+    if request.answer == Answer::Label {
+        return layers::import(request, &FloatNetwork::linear(fitted), graph.as_ref());
+    }
     let max_error = request.max_error.unwrap_or(MAX_ERROR);
     ensure(max_error > 0.0 && max_error < 1.0, || {
         format!("--max-error is {max_error}, not a share between 0 and 1")

@@ -16,7 +16,7 @@ use blindscore_engine::{
     model::{MOST_FILE, Model, Registry},
 };
 use blindscore_protocol::{
-    descriptor::{Link, Task},
+    descriptor::{Answer, Link, Task},
     name::ModelName,
 };
 use std::{
@@ -40,6 +40,8 @@ pub mod defaults {
 pub struct Request {
     /// Fitted model: `.onnx`, `.safetensors`, `.json` or `.csv`.
     pub file: PathBuf,
+    /// What of the answer leaves the server.
+    pub answer: Answer,
     /// Name in addresses.
     pub name: ModelName,
     /// Human-readable title, one line; by default the name.
@@ -134,7 +136,9 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         .file
         .extension()
         .is_some_and(|found| found == "safetensors");
+    let is_label = request.answer == Answer::Label;
     if is_safetensors && Network::is_in(&bytes) {
+        ensure(!is_label, || label_only("a projection network"))?;
         request.refuse_others_options()?;
         return network::import(request, &bytes).map_err(in_file);
     }
@@ -142,9 +146,10 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         let folder = request.file.parent().unwrap_or(Path::new(""));
         let graph = Graph::decode(&bytes, folder).map_err(&in_file)?;
         if let Some(network) = graph.network().map_err(&in_file)? {
-            return layers::import(request, &network, &graph);
+            return layers::import(request, &network, Some(&graph));
         }
         return match graph.ensemble().map_err(&in_file)? {
+            Some(_) if is_label => Err(ImportError::Options(label_only("trees"))),
             Some(ensemble) => trees::import(request, ensemble, Some(&graph)),
             None => {
                 request.refuse_others_options()?;
@@ -153,6 +158,7 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         };
     }
     match crate::trees::read(&bytes).filter(|_| !is_safetensors) {
+        Some(_) if is_label => Err(ImportError::Options(label_only("trees"))),
         Some(ensemble) => trees::import(request, ensemble.map_err(in_file)?, None),
         None => {
             request.refuse_others_options()?;
@@ -169,8 +175,8 @@ impl Request {
             ("--grid", self.grid.is_some(), "trees"),
             (
                 "--max-seconds",
-                self.max_seconds.is_some(),
-                "trees and networks with hidden layers",
+                self.max_seconds.is_some() && self.answer.is_scores(),
+                "trees, networks with hidden layers and --answer label",
             ),
         ];
         options.into_iter().try_for_each(|(option, given, kinds)| {
@@ -198,6 +204,11 @@ impl Request {
     fn calibration(&self) -> Option<&Path> {
         self.calibrate.as_deref()
     }
+}
+
+/// Says that only the label of something isn't served.
+fn label_only(what: &str) -> String {
+    format!("--answer label is for linear models and networks with hidden layers, and the file holds {what}")
 }
 
 /// Returns an error if an option doesn't hold what it must.

@@ -177,6 +177,8 @@ fn import_private(
     check_time(agreement.time, longest, ensemble, &model).map_err(&in_file)?;
     agreement.check(stated.largest())?;
     let (stated_error, probability_error) = (stated.largest(), stated.probability());
+    // It borrows the model.
+    drop(stated);
     let path = output::write(&request.models_dir, &request.name, &content)?;
     let (margin, wrong) = match model.plain() {
         Plain::Forest { margin, wrong, .. } => (*margin, *wrong),

@@ -2,6 +2,7 @@
 
 use super::{Report, SHOWN, counted, summary};
 use crate::LayersImport;
+use blindscore_protocol::descriptor::Answer;
 use serde_json::json;
 
 impl Report {
@@ -17,40 +18,65 @@ impl Report {
             parts: [noise, rounding],
             ..
         } = network;
-        let sizes: Vec<String> = layers.iter().map(usize::to_string).collect();
-        self.row(
-            "network",
-            format!(
-                "{} of {} units: {}",
-                counted(layers.len(), "hidden layers"),
-                sizes.join(", "),
-                counted(*rotations, "blind rotations")
-            ),
-        );
-        if let Some(encoding) = &model.descriptor().inputs.encoding {
+        let rotations_in_words = counted(*rotations, "blind rotations");
+        let descriptor = model.descriptor();
+        let is_label = descriptor.answer == Answer::Label;
+        if layers.is_empty() {
+            self.row(
+                "network",
+                format!("a linear model and comparisons: {rotations_in_words}"),
+            );
+        } else {
+            let sizes: Vec<String> = layers.iter().map(usize::to_string).collect();
+            self.row(
+                "network",
+                format!(
+                    "{} of {} units{}: {rotations_in_words}",
+                    counted(layers.len(), "hidden layers"),
+                    sizes.join(", "),
+                    if is_label { " and comparisons" } else { "" }
+                ),
+            );
+        }
+        if let Some(encoding) = &descriptor.inputs.encoding {
             self.steps(encoding);
         }
         self.row(
             "private",
-            "weights and functions of the units: they stay on the server",
+            if layers.is_empty() {
+                "weights: they stay on the server"
+            } else {
+                "weights and functions of the units: they stay on the server"
+            },
         );
+        if is_label {
+            self.row(
+                "answer",
+                "only the label leaves the server: a bit for each class, and noise that drowns all else",
+            );
+        }
+        let of = if is_label {
+            "the scores that are compared"
+        } else {
+            "a score"
+        };
         self.row(
             "error",
             format!(
-                "at most {stated_error:.2e} of a score, for rows like those of --calibrate (six deviations, of {noise:.1e} by noise and {rounding:.1e} by \
+                "at most {stated_error:.2e} of {of}, for rows like those of --calibrate (six deviations, of {noise:.1e} by noise and {rounding:.1e} by \
                  rounding)"
             ),
         );
-        if let Some(error) = probability_error {
-            let words = if *error < 0.5 {
+        if let Some(error) = probability_error.filter(|_| !is_label) {
+            let words = if error < 0.5 {
                 format!("at most {error:.1e} of a probability, where it is near a half")
             } else {
                 "probabilities near a half may be any; --max-error asks for less".to_owned()
             };
             self.row("", words);
         }
-        let outputs = &model.descriptor().outputs;
-        if outputs.len() > 1 {
+        let outputs = &descriptor.outputs;
+        if outputs.len() > 1 && !is_label {
             self.table(format!("  {:<20}{:>26}{:>12}", "output", "range", "error"));
             for (output, error) in outputs.iter().zip(errors).take(SHOWN) {
                 let range = format!("{:.4} +- {:.4}", output.offset, output.half_range);
@@ -61,6 +87,7 @@ impl Report {
             }
         }
         self.entries(json!({
+            "answer": descriptor.answer.name(),
             "errors": errors,
             "layers": layers,
             "rotations": rotations,

@@ -86,7 +86,11 @@ impl Report {
             };
             measured.push(row(
                 "agreement",
-                format!("{decided}, largest error of a score {largest_error:.2e}"),
+                if descriptor.answer.is_scores() {
+                    format!("{decided}, largest error of a score {largest_error:.2e}")
+                } else {
+                    decided
+                },
             ));
         }
         if *refused > 0 {

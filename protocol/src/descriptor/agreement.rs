@@ -33,6 +33,7 @@ impl ModelDescriptor {
             fine_features,
             outputs,
             fine,
+            answer,
             task,
             classes,
             link,
@@ -87,6 +88,9 @@ impl ModelDescriptor {
                 format!("output {index}"),
                 format!("{}, {offset} +- {half_range}", quoted(label)),
             );
+        }
+        if !answer.is_scores() {
+            add("answer".into(), answer.name().into());
         }
         if let Some(fine) = fine_features {
             add("finer features".into(), format!("{fine} times"));
@@ -258,6 +262,7 @@ mod tests {
             ),
             ("/input_step", json!(1), "step of a level"),
             ("/parameter_set", json!("x"), "parameter set"),
+            ("/answer", json!("scores"), "answer: label before, nothing now"),
             ("/link", json!("identity"), "link: softmax before, identity now"),
             ("/task", json!("regression"), "task"),
             ("/classes", Value::Null, "classes"),

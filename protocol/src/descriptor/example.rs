@@ -14,7 +14,7 @@ pub(super) fn json() -> Value {
         },
         "input_step": 4096, "fine_features": 32,
         "outputs": [{ "label": "no", "offset": 0.5, "half_range": 3 }, { "label": "yes", "offset": 0, "half_range": 1 }],
-        "fine": 16, "link": "softmax", "task": "classification", "classes": ["a", "b"],
+        "fine": 16, "answer": "label", "link": "softmax", "task": "classification", "classes": ["a", "b"],
         "sizes": { "public_key": 1, "query": 1, "response": 1 }, "score_error": 0.1, "accuracy": 0.5, "batch": 3, "version": 1,
     })
 }

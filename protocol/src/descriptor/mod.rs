@@ -12,6 +12,7 @@ use serde::Serialize;
 use std::ops::RangeInclusive;
 
 mod agreement;
+mod answer;
 mod checked;
 mod curve;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod read;
 mod task;
 
 pub use crate::decimal::short;
+pub use answer::Answer;
 pub use checked::CheckedDescriptor;
 pub use curve::Curve;
 pub use fine::{finer_phase, sent_levels};
@@ -184,6 +186,9 @@ pub struct ModelDescriptor {
     /// several times. The first tells which of the values that the second may stand for is the score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fine: Option<u32>,
+    /// What of the answer leaves the server: the scores, unless it says `label`.
+    #[serde(skip_serializing_if = "Answer::is_scores")]
+    pub answer: Answer,
     /// Purpose of the scores.
     pub task: Task,
     /// Labels of the classes that the scores decide between, if not each class has one score: of the

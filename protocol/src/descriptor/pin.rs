@@ -96,7 +96,10 @@ impl ModelDescriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::example::{json, read, with};
+    use crate::descriptor::{
+        Answer,
+        example::{json, read, with},
+    };
     use serde_json::json;
 
     #[test]
@@ -104,8 +107,8 @@ mod tests {
         let fingerprint = |model: &ModelDescriptor| model.pin().to_string()[33..].to_owned();
         let mut model = read(json());
         assert_eq!(fingerprint(&model), "e9606f8483ed3fbeaee6fdf6b080099e");
-        // Models whose features and scores are sent once have the fingerprint that they had before there were others.
-        (model.fine, model.fine_features) = (None, None);
+        // Models whose features and scores are sent once, and whose scores are the answer, have the fingerprint that they had before there were others.
+        (model.fine, model.fine_features, model.answer) = (None, None, Answer::Scores);
         assert_eq!(fingerprint(&model), "bc988acaa163dafac23ab11860af5879");
     }
 

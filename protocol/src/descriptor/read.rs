@@ -37,6 +37,7 @@ impl ModelDescriptor {
             fine_features: fields.optional("fine_features", Json::count),
             outputs: fields.field("outputs", |outputs| outputs.each(output)),
             fine: fields.optional("fine", Json::count),
+            answer: fields.optional("answer", named).unwrap_or_default(),
             task: fields.field_or("task", named, Task::Regression),
             classes: fields.optional("classes", Json::texts),
             link: fields.field_or("link", named, Link::Identity),

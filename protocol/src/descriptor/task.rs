@@ -1,6 +1,6 @@
 //! Purpose of a model's scores.
 
-use super::{DescriptorError, Link, Member, ModelDescriptor, pairs_of};
+use super::{Answer, DescriptorError, Link, Member, ModelDescriptor, pairs_of};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -62,6 +62,12 @@ impl ModelDescriptor {
             })
         };
         let (scores, link) = (self.outputs.len(), self.link);
+        let plain = self.task == Task::Classification && link == Link::Identity && self.fine.is_none();
+        if self.answer == Answer::Label && !plain {
+            return refuse(
+                "has the answer label, which is for classification with the link identity, without finer scores",
+            );
+        }
         let mut seen = HashSet::new();
         let named = self.classes.iter().flatten();
         if named.clone().any(String::is_empty) || named.clone().any(|class| !seen.insert(class)) {

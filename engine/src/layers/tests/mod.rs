@@ -7,7 +7,7 @@ use crate::{
 };
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{Answer, CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
@@ -132,6 +132,7 @@ fn descriptor(network: &IntegerLayers) -> CheckedDescriptor {
                 half_range: 0.5,
             })
             .collect(),
+        answer: Answer::Scores,
         fine_features: None,
         fine: None,
         task: Task::Regression,
@@ -167,7 +168,7 @@ fn deviation(errors: &[f64]) -> f64 {
 fn scores_are_those_of_the_plain_network_with_the_predicted_noise() {
     let network = network();
     assert_eq!(network.check(&PARAMS), Ok(()));
-    let engine = LayersEngine::new(PARAMS, &network);
+    let engine = LayersEngine::new(PARAMS, &network, None);
     assert_eq!(engine.rotations(), 18);
     let clear = PlainLayers::new(&network);
     let mut relative = Vec::new();
@@ -206,7 +207,7 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
         biases: vec![1 << 60],
     };
     let network = one(wave.clone(), REPEATS);
-    let engine = LayersEngine::new(PARAMS, &network);
+    let engine = LayersEngine::new(PARAMS, &network, None);
     let row = features(0);
     let rows = 120;
     let mean = (0..rows).map(|_| scored(&network, &engine, &row)[0]).sum::<f64>() / rows as f64;

@@ -7,7 +7,7 @@ mod privacy;
 use super::{IntegerOutput, LinearEngine, LinearKey};
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{Answer, CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::{KeyId, ModelId},
     params::{LinearParams, ParameterSet},
     random::reproducible,
@@ -66,6 +66,7 @@ impl Fixture {
             classes: None,
             link: Link::Identity,
             members: Vec::new(),
+            answer: Answer::Scores,
             fine_features: None,
             fine: None,
             sizes: Sizes::of(&ParameterSet::Linear(params), features, outputs.len()),

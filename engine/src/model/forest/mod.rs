@@ -22,7 +22,9 @@ use crate::{
     forest::{Cover, Forest, ForestEngine, ForestNode, ForestTree, ForestVariable, score_error},
 };
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, FEATURES, Inputs, Link, ModelDescriptor, OUTPUTS, Output, Sizes, Task},
+    descriptor::{
+        Answer, CheckedDescriptor, FEATURES, Inputs, Link, ModelDescriptor, OUTPUTS, Output, Sizes, Task,
+    },
     encoding::Encoding,
     ids::ModelId,
     name::ModelName,
@@ -94,6 +96,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         classes: model.classes.clone(),
         link: model.link,
         members: Vec::new(),
+        answer: Answer::Scores,
         fine_features: None,
         fine: None,
         sizes: Sizes::of(&set, features, scores),

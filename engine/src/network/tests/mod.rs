@@ -12,7 +12,7 @@ use super::{
 use crate::fourier::FourierContext;
 use blindscore_client::ClientKey;
 use blindscore_protocol::{
-    descriptor::{CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
+    descriptor::{Answer, CheckedDescriptor, Inputs, Link, ModelDescriptor, Output, Sizes, Task},
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
@@ -104,6 +104,7 @@ fn descriptor(network: &IntegerNetwork) -> CheckedDescriptor {
         classes: None,
         link: Link::Identity,
         members: Vec::new(),
+        answer: Answer::Scores,
         fine_features: None,
         fine: None,
         sizes: Sizes::of(&SET, FEATURES, network.biases.len()),
@@ -318,7 +319,15 @@ fn output_layer_adds_reads_up() {
     let query = query(&descriptor(&network), &features(0));
     let mut sampler = blindscore_protocol::random::Sampler::new().unwrap();
     let sums = vec![layer.sum(&PARAMS, 0, &rotated)];
-    let response = finish(&PARAMS, &keys().key, &mut sampler, &query, &layer.biases, sums);
+    let response = finish(
+        &PARAMS,
+        &keys().key,
+        &mut sampler,
+        &query,
+        &layer.biases,
+        sums,
+        None,
+    );
     let scores = keys()
         .client
         .decrypt(&descriptor(&network), response.query, &response.to_blob())
