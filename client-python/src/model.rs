@@ -90,6 +90,12 @@ impl Model {
         }
     }
 
+    /// What of the answer leaves the server: `"scores"`, or only the `"label"`.
+    #[getter]
+    fn answer(&self) -> &'static str {
+        self.0.answer.name()
+    }
+
     /// Number of probabilities of a row; 0 if the model gives none.
     #[getter]
     fn n_probabilities(&self) -> usize {
@@ -101,7 +107,8 @@ impl Model {
     /// they are the decision function.
     #[getter]
     fn scores_decide(&self) -> bool {
-        !matches!(
+        let sent = self.0.answer.is_scores();
+        sent && !matches!(
             self.0.link,
             Link::Mean | Link::OneVsOne | Link::Votes | Link::Probability
         )

@@ -197,7 +197,8 @@ class Client:
             progress: Show a bar of tqdm; by default for 1,000 rows or more where tqdm is installed.
 
         Returns:
-            The classes ``(rows,)``, values ``(rows,)`` or ``(rows, outputs)``, or for independent
+            The classes ``(rows,)`` (``None`` where the server sends only the label, and noise made
+            three or more nearly equal classes win and lose in a circle), values ``(rows,)`` or ``(rows, outputs)``, or for independent
             labels ones and zeros ``(rows, outputs)``. An array, a masked array with
             ``on_error="mask"``, or a Series or frame with its index if ``X`` is a frame.
 
@@ -211,7 +212,7 @@ class Client:
         model = self.model
         if model.task == "classification":
             classes = self.classes_
-            return answers.shaped(classes[np.maximum(answers.classes, 0)], None)
+            return answers.shaped(answers.labels(classes), None)
         if model.task == "multilabel":
             return answers.shaped((answers.scores > 0).astype(np.int64), self.outputs_)
         return answers.shaped(answers.values[:, 0] if answers.values.shape[1] == 1 else answers.values, self.outputs_)
@@ -238,8 +239,10 @@ class Client:
 
         Raises:
             AttributeError: The model is a regression, or decides by several models or pairs of
-                classes; :meth:`scores` returns what it gives.
+                classes (:meth:`scores` returns what it gives), or the server sends only the label.
         """
+        if self.model.answer != "scores":
+            raise AttributeError("the server sends only the label of this model, and no scores")
         if self.model.task == "regression" or not self.model.scores_decide:
             raise AttributeError("this kind of model has no decision function; scores() returns its scores")
         return self.scores(X, on_error=on_error, progress=progress)
@@ -248,7 +251,12 @@ class Client:
         """Returns the scores in the model's own units, ``(rows,)`` or ``(rows, outputs)``.
 
         Arguments and exceptions are those of :meth:`predict`.
+
+        Raises:
+            AttributeError: The server sends only the label.
         """
+        if self.model.answer != "scores":
+            raise AttributeError("the server sends only the label of this model, and no scores")
         answers = self._score(X, on_error, progress)
         scores = answers.scores
         return answers.shaped(scores[:, 0] if scores.shape[1] == 1 else scores, self.outputs_)
@@ -357,6 +365,16 @@ class _Answers:
         for name, bytes_ in scored.items():
             target = getattr(self, name)[piece.start : stop]
             target[...] = np.frombuffer(bytes_, dtype=target.dtype).reshape(target.shape)
+
+    def labels(self, classes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Returns the class of each row, or ``None`` where no class won."""
+        labels = classes[np.maximum(self.classes, 0)]
+        without = self.classes < 0
+        without[self._refused] = False
+        if without.any():
+            labels = labels.astype(object)
+            labels[without] = None
+        return labels
 
     def shaped(self, array: np.ndarray[Any, Any], names: np.ndarray[Any, Any] | None) -> Any:
         """Returns answers in the form of the rows, with those of refused rows masked or missing."""

@@ -61,6 +61,7 @@ def save(
     structure: str | None = None,
     grid: str | None = None,
     max_seconds: float | None = None,
+    answer: str = "scores",
 ) -> Report:
     """Writes a fitted model as a model file, which a server serves.
 
@@ -90,7 +91,11 @@ def save(
             server).
         grid: Thresholds that clients know of trees with a private structure: ``"used"`` (the
             default), or ``"quantiles:N"`` to hide them among quantiles of ``X``.
-        max_seconds: Longest time that a row may take here, for trees with a private structure.
+        max_seconds: Longest time that a row may take here, for trees with a private structure and
+            networks with hidden layers.
+        answer: What of the answer leaves the server: ``"scores"`` (the default), or ``"label"``, only
+            which class it is, of linear models and networks with hidden layers. The server compares
+            the scores under encryption, which takes a tenth of a second or more.
 
     Returns:
         A report with the path of the file, its precision, and the measured agreement.
@@ -136,6 +141,7 @@ def save(
                 structure=structure,
                 grid=grid,
                 max_seconds=max_seconds,
+                answer=answer,
             )
         except ImportRefused as error:
             raise ImportRefused(_in_words_of_python(str(error), scratch)) from None

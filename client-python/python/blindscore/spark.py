@@ -203,6 +203,8 @@ def _added(client: Client, outputs: Sequence[Output]) -> list[_Added]:
     added: list[_Added] = []
     for output in outputs:
         if output == "scores":
+            if model.answer != "scores":
+                raise SettingError("output: the server sends only the label of this model, and no scores")
             added += [_Added(f"score_{name}", "Float64") for name in names]
         elif output == "probabilities":
             if model.n_probabilities == 0:
@@ -383,7 +385,7 @@ class PredictUdf:
             elif output == "probabilities":
                 columns += list(answers.probabilities.T)
             elif client.model.task == "classification":
-                columns.append(client.classes_[np.maximum(answers.classes, 0)])
+                columns.append(answers.labels(client.classes_))
             elif client.model.task == "multilabel":
                 columns += list((answers.scores > 0).astype(np.int64).T)
             else:

@@ -62,6 +62,8 @@ export interface ModelDescriptor {
    * half range `fine` times smaller.
    */
   fine?: number;
+  /** What of the answer leaves the server: the scores, unless it is `label`. */
+  answer?: "scores" | "label";
   /** Purpose of the scores: one of several classes, labels that each hold or not, or values. */
   task: "classification" | "multilabel" | "regression";
   /**
@@ -94,14 +96,20 @@ export interface ModelDescriptor {
 
 /** Decrypted answer. */
 export interface Scores {
-  /** Class that the scores decide for; `null` if the model doesn't classify. */
+  /**
+   * Class that the scores decide for; `null` if the model doesn't classify, or if the server sends only
+   * the label and noise made three or more nearly equal classes win and lose in a circle.
+   */
   label: string | null;
   /**
    * Position of that class. If one score decides between two classes: 1 if it is positive,
    * otherwise 0.
    */
   index: number | null;
-  /** Scores in the model's units, one per output. */
+  /**
+   * Scores in the model's units, one per output. If the server sends only the label: 1 for the class that
+   * it is and -1 for others, or the sign of the only score.
+   */
   scores: Float64Array;
   /**
    * Probabilities from the model's link function: one per class, or one per output of a model

@@ -33,6 +33,8 @@ const UNDECIDED: f64 = 0.001;
 /// Error of a value, six standard deviations, up to which units are rotated several times, as a share of
 /// the range of the values.
 const VALUE: f64 = 0.01;
+/// Least error of a score of which only decisions are sent, likewise.
+const LEAST_VALUE: f64 = 0.002;
 /// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
 const MOST_ROTATIONS: usize = 2_048;
 /// Largest error of a value, six standard deviations, as a share of the range of the values.
@@ -333,18 +335,28 @@ fn wanted(
             MOST_ROTATIONS,
         ));
     }
-    let wanted = match (network.fitted.task, slope(network.fitted.link)) {
-        (Some(Task::Regression), _) | (_, None) => widths.map(|width| VALUE * width / BOUND).collect(),
-        (task, Some(slope)) => {
-            let scores: Vec<Vec<f64>> = rows.iter().map(|row| network.scores(row)).collect();
-            let decided = match task {
-                Some(Task::Classification) => undecided(&scores, UNDECIDED),
-                _ => f64::INFINITY,
-            };
-            let (least, most) = PROBABILITY;
-            let [least, most] = [least, most].map(|error| error / slope / BOUND);
-            vec![decided.clamp(least, most); network.outputs.len()]
+    let decided = || {
+        let scores: Vec<Vec<f64>> = rows.iter().map(|row| network.scores(row)).collect();
+        undecided(&scores, UNDECIDED)
+    };
+    let slope = slope(network.fitted.link);
+    let of_probability = |error: f64| slope.map(|slope| error / slope / BOUND);
+    let (least, most) = PROBABILITY;
+    let wanted = match (request.answer, of_probability(least).zip(of_probability(most))) {
+        // Nothing but decisions depends on the scores.
+        (Answer::Label, bounds) => {
+            let (decided, least) = (decided(), bounds.map(|(least, _)| least));
+            widths
+                .map(|width| decided.max(least.unwrap_or(LEAST_VALUE * width / BOUND)))
+                .collect()
         }
+        (Answer::Scores, Some((least, most))) if network.fitted.task == Some(Task::Classification) => {
+            vec![decided().clamp(least, most); network.outputs.len()]
+        }
+        (Answer::Scores, Some((_, most))) if network.fitted.task != Some(Task::Regression) => {
+            vec![most; network.outputs.len()]
+        }
+        _ => widths.map(|width| VALUE * width / BOUND).collect(),
     };
     Ok((wanted, ROTATIONS.max(network.units.len())))
 }

@@ -4,6 +4,7 @@
 mod evaluation;
 mod faults;
 mod hostile;
+mod labels;
 mod networks;
 mod onnx;
 mod pipelines;

@@ -1,5 +1,7 @@
 //! Tests of each stage against the plain network.
 
+mod label;
+
 use super::{IntegerLayers, IntegerUnit, LayersEngine, PlainLayers, SLOTS, plain, slots::Read};
 use crate::{
     fourier::FourierContext,
