@@ -23,7 +23,10 @@ pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X_train, y)
 """
 
 
-@pytest.mark.parametrize(("page", "yours"), [("docs/python.md", ""), ("docs/trees.md", ""), ("docs/networks.md", ""), ("client-python/README.md", ""), ("README.md", YOURS)])
+PAGES = ["docs/python.md", "docs/trees.md", "docs/networks.md", "docs/labels.md", "client-python/README.md"]
+
+
+@pytest.mark.parametrize(("page", "yours"), [*((page, "") for page in PAGES), ("README.md", YOURS)])
 def test_examples_run(page, yours, tmp_path):
     examples = re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
     assert examples

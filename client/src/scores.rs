@@ -43,7 +43,7 @@ impl Scores {
             (_, Link::OneVsOne, scores) => first_largest(&one_vs_one(scores, classes)),
             (_, Link::Votes, scores) => first_largest(&votes(scores, classes)),
             (_, _, [score]) if classes == 2 => Some(usize::from(*score > 0.0)),
-            (_, _, scores) if model.answer == Answer::Label => only(scores),
+            (_, _, scores) if model.answer == Answer::Label => first_set(scores),
             (_, _, scores) => first_largest(scores),
         };
         let label = |index: usize| match &model.classes {
@@ -104,10 +104,10 @@ fn first_largest(numbers: &[f64]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
-/// Returns the position of the only number above 0, if there is one.
-fn only(bits: &[f64]) -> Option<usize> {
-    let mut set = (0..bits.len()).filter(|index| bits[*index] > 0.0);
-    set.next().filter(|_| set.next().is_none())
+/// Returns the position of the first number above 0, if there is one: classes that are equal up to noise may
+/// both have a bit.
+fn first_set(bits: &[f64]) -> Option<usize> {
+    bits.iter().position(|bit| *bit > 0.0)
 }
 
 /// Returns the probabilities of a link function; the identity, `exp` and pairs give none.
@@ -226,10 +226,10 @@ mod tests {
     }
 
     #[test]
-    fn one_bit_is_the_class() {
-        assert_eq!(only(&[-1.0, 1.0, -1.0]), Some(1));
-        assert_eq!(only(&[-1.0, -1.0]), None);
-        assert_eq!(only(&[1.0, -1.0, 1.0]), None);
+    fn the_first_bit_is_the_class() {
+        assert_eq!(first_set(&[-1.0, 1.0, -1.0]), Some(1));
+        assert_eq!(first_set(&[-1.0, 1.0, 1.0]), Some(1));
+        assert_eq!(first_set(&[-1.0, -1.0]), None);
     }
 
     #[test]

@@ -198,8 +198,9 @@ class Client:
 
         Returns:
             The classes ``(rows,)`` (``None`` where the server sends only the label, and noise made
-            three or more nearly equal classes win and lose in a circle), values ``(rows,)`` or ``(rows, outputs)``, or for independent
-            labels ones and zeros ``(rows, outputs)``. An array, a masked array with
+            three or more nearly equal classes win and lose in a circle), values ``(rows,)`` or
+            ``(rows, outputs)``, or for independent labels ones and zeros ``(rows, outputs)``. An
+            array, a masked array with
             ``on_error="mask"``, or a Series or frame with its index if ``X`` is a frame.
 
         Raises:

@@ -93,9 +93,9 @@ def save(
             default), or ``"quantiles:N"`` to hide them among quantiles of ``X``.
         max_seconds: Longest time that a row may take here, for trees with a private structure and
             networks with hidden layers.
-        answer: What of the answer leaves the server: ``"scores"`` (the default), or ``"label"``, only
-            which class it is, of linear models and networks with hidden layers. The server compares
-            the scores under encryption, which takes a tenth of a second or more.
+        answer: What of the answer leaves the server: ``"scores"`` (the default), or ``"label"``,
+            only which class it is, of linear models and networks with hidden layers. The server
+            compares the scores under encryption, which takes a tenth of a second or more.
 
     Returns:
         A report with the path of the file, its precision, and the measured agreement.

@@ -20,6 +20,9 @@ pub(crate) const MOST_CLASSES: usize = 16;
 const HEADROOM: f64 = 1.5;
 /// The same, where it is known: for rounding.
 const ROUNDING: f64 = 1.01;
+/// How far the threshold of a bit is below the middle between a class that wins and the next best one. If
+/// the rotations of a comparison disagree evenly, both have the sum in the middle, and both bits are set.
+const TIE: f64 = 0.25;
 /// Values of a table of the whole torus.
 const TABLE: f64 = 4_294_967_296.0;
 
@@ -102,8 +105,12 @@ pub(super) fn bit(
             _ => 0,
         }
     }));
-    // Of a class that wins all, and of the next best one.
-    let threshold = classes.max(2) as f64 - 2.0;
+    // Between the sum of a class that wins all, and that of the next best one.
+    let threshold = if classes == 1 {
+        0.0
+    } else {
+        classes as f64 - 2.0 - TIE
+    };
     IntegerUnit {
         layer,
         features: Vec::new(),
