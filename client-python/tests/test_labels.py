@@ -34,15 +34,15 @@ def test_labels_are_the_models_and_nothing_else_comes(server: blindscore.LocalSe
     rows = X[::4]
     shares = np.sort(MODEL.predict_proba(rows), axis=1)
     clear = shares[:, -1] - shares[:, -2] > 0.05
-    with blindscore.Client(server.url, model="flowers") as client:
-        assert client.model.answer == "label"
-        labels = client.predict(rows)
-        assert isinstance(labels, pd.Series)
-        assert (labels[clear] == MODEL.predict(rows)[clear]).all()
-        assert clear.sum() > 30
-        for method in (client.scores, client.decision_function, client.predict_proba):
-            with pytest.raises(AttributeError, match=r"only the label|no probabilities"):
-                method(rows)
+    client = blindscore.Client(server.url, model="flowers")
+    assert client.model.answer == "label"
+    labels = client.predict(rows)
+    assert isinstance(labels, pd.Series)
+    assert (labels[clear] == MODEL.predict(rows)[clear]).all()
+    assert clear.sum() > 30
+    for method in (client.scores, client.decision_function, client.predict_proba):
+        with pytest.raises(AttributeError, match=r"only the label|no probabilities"):
+            method(rows)
     estimator = BlindscoreClassifier(server.url, "flowers").fit(rows, MODEL.predict(rows))
     assert not hasattr(estimator, "decision_function")
     assert not hasattr(estimator, "predict_proba")
@@ -60,15 +60,15 @@ def test_values_have_no_label(tmp_path: Path) -> None:
 
 
 def test_a_row_without_a_winner_has_no_label(server: blindscore.LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with blindscore.Client(server.url, model="flowers") as client:
-        score = client._score
+    client = blindscore.Client(server.url, model="flowers")
+    score = client._score
 
-        def circular(*arguments: object) -> object:
-            answers = score(*arguments)  # type: ignore[arg-type]
-            answers.classes[1] = -1
-            return answers
+    def circular(*arguments: object) -> object:
+        answers = score(*arguments)  # type: ignore[arg-type]
+        answers.classes[1] = -1
+        return answers
 
-        monkeypatch.setattr(client, "_score", circular)
-        labels = client.predict(X[:3].to_numpy())
+    monkeypatch.setattr(client, "_score", circular)
+    labels = client.predict(X[:3].to_numpy())
     assert labels[1] is None
     assert labels[0] == "setosa"
