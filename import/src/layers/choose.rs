@@ -49,6 +49,8 @@ pub(crate) struct Chosen {
     pub(crate) apart: bool,
     /// Size of the tables, as a multiple of the usual one.
     amplitude: f64,
+    /// Number of units, and of those whose range no valid row can leave.
+    pub(crate) units: [usize; 2],
 }
 
 impl Chosen {
@@ -151,9 +153,11 @@ pub(crate) fn choose(
     };
     let mut best: Option<((bool, f64, usize), Chosen)> = None;
     for last in choices.iter().copied() {
-        let rewritten = Rewritten::of(network, rows, last, answer)?;
+        let rewritten = Rewritten::of(network, inputs, rows, last, answer)?;
         let rounder = Rounder::new(&rewritten, inputs, rows, answer);
-        let chosen = repeated(network, &rounder, inputs, rows, wanted, most);
+        let mut chosen = repeated(network, &rounder, inputs, rows, wanted, most);
+        let certain = rewritten.units.iter().filter(|unit| unit.table.certain).count();
+        chosen.units = [rewritten.units.len(), certain];
         let errors = chosen.errors();
         let relative = errors.iter().zip(wanted).map(|(error, wanted)| error / wanted);
         // What is precise enough may as well be fast.
@@ -306,6 +310,7 @@ fn judge(
         rounding: root(rounding),
         apart,
         amplitude,
+        units: [0; 2],
         rounded,
     }
 }

@@ -2,8 +2,11 @@
 //! comes from.
 
 use super::{FloatNetwork, curve::Curve, table::FittedTable};
-use blindscore_engine::model::LAYERS;
-use blindscore_protocol::{descriptor::Answer, noise::NetworkNoise};
+use blindscore_engine::model::{LAYERS, bounds};
+use blindscore_protocol::{
+    descriptor::{Answer, Inputs},
+    noise::NetworkNoise,
+};
 
 /// A linear function of features and of tables.
 #[derive(Clone, Debug)]
@@ -98,6 +101,7 @@ impl Rewritten {
     /// The place of a unit whose function has no finite value in the range of its sums.
     pub(crate) fn of(
         network: &FloatNetwork,
+        inputs: &Inputs,
         rows: &[&[f64]],
         last: bool,
         answer: Answer,
@@ -130,7 +134,9 @@ impl Rewritten {
             }
             let sums = sum.values(rows, &units);
             let sloped = last || read_by_units[place];
-            let table = FittedTable::of(&unit.curve, &sums, noise, size, sloped).ok_or(place)?;
+            let reads_features = sum.tables.iter().all(|weight| *weight == 0.0);
+            let range = reads_features.then(|| bounds(inputs, &sum.features, sum.offset));
+            let table = FittedTable::of(&unit.curve, &sums, noise, size, sloped, range).ok_or(place)?;
             units.push(TableUnit {
                 layer: unit.layer,
                 values: sums.iter().map(|z| table.value(*z)).collect(),
@@ -152,7 +158,7 @@ impl Rewritten {
         }
         let mut rewritten = Self { units, outputs };
         if answer.is_scores() {
-            rewritten.read_features_through_units(rows, noise, size)?;
+            rewritten.read_features_through_units(inputs, rows, noise, size)?;
         }
         rewritten.sort();
         Ok(rewritten)
@@ -160,7 +166,13 @@ impl Rewritten {
 
     /// Gives each score a unit for what it reads of the features, which are encrypted under another
     /// secret.
-    fn read_features_through_units(&mut self, rows: &[&[f64]], noise: f64, size: usize) -> Result<(), usize> {
+    fn read_features_through_units(
+        &mut self,
+        inputs: &Inputs,
+        rows: &[&[f64]],
+        noise: f64,
+        size: usize,
+    ) -> Result<(), usize> {
         for score in &mut self.outputs {
             if score.features.iter().all(|weight| *weight == 0.0) {
                 continue;
@@ -169,7 +181,8 @@ impl Rewritten {
             std::mem::swap(&mut sum.features, &mut score.features);
             let sums = sum.values(rows, &[]);
             let place = self.units.len();
-            let table = FittedTable::of(&Curve::number(), &sums, noise, size, false).ok_or(place)?;
+            let range = Some(bounds(inputs, &sum.features, 0.0));
+            let table = FittedTable::of(&Curve::number(), &sums, noise, size, false, range).ok_or(place)?;
             score.add_table(place, 1.0);
             score.offset += table.offset;
             self.units.push(TableUnit {

@@ -14,6 +14,8 @@ use super::Curve;
 
 /// Share of the range of the sums on the calibration rows by which it is widened on both sides.
 const WIDEN: f64 = 0.2;
+/// Largest range of all valid rows, over that of the calibration rows, for which a table is fitted.
+const MOST_WIDE: f64 = 2.5;
 /// Points of the range at which a fit is judged.
 const POINTS: usize = 1_024;
 /// Bins of half a period, for choosing the period.
@@ -36,6 +38,8 @@ pub(crate) struct FittedTable {
     pub(crate) slope: f64,
     /// Summand beside the table.
     pub(crate) offset: f64,
+    /// Whether no valid row can leave the range of the fit.
+    pub(crate) certain: bool,
     /// `T` at the phases `(i + 1/2) / 2N`, in the function's units.
     pub(crate) values: Vec<f64>,
 }
@@ -44,7 +48,7 @@ pub(crate) struct FittedTable {
 struct Point {
     z: f64,
     weight: f64,
-    /// Whether a row is at or near it.
+    /// Whether a row may be at or near it.
     seen: bool,
     f: f64,
     derivative: f64,
@@ -52,9 +56,16 @@ struct Point {
 
 impl FittedTable {
     /// Fits a function to the sums `seen` on the calibration rows. `noise` is the standard deviation of
-    /// a phase, `size` the number of values. `None` if the function has no finite value somewhere in
-    /// the range.
-    pub(crate) fn of(curve: &Curve, seen: &[f64], noise: f64, size: usize, sloped: bool) -> Option<Self> {
+    /// a phase, `size` the number of values, `bounds` the least and the largest sum of any row, if they are
+    /// known. `None` if the function has no finite value somewhere in the range.
+    pub(crate) fn of(
+        curve: &Curve,
+        seen: &[f64],
+        noise: f64,
+        size: usize,
+        sloped: bool,
+        bounds: Option<(f64, f64)>,
+    ) -> Option<Self> {
         let (low, high) = seen
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), z| {
@@ -62,8 +73,10 @@ impl FittedTable {
             });
         // A constant sum still needs a range.
         let width = (high - low).max(1e-6 * (1.0 + high.abs()));
-        let (low, high) = (low - WIDEN * width, high + WIDEN * width);
-        let points = points(curve, seen, low, high)?;
+        let bounds = bounds
+            .filter(|(least, most)| *least <= low && high <= *most && most - least <= MOST_WIDE * width);
+        let (low, high) = bounds.unwrap_or((low - WIDEN * width, high + WIDEN * width));
+        let points = points(curve, seen, low, high, bounds.is_some())?;
         let range = high - low;
         let (shortest, longest, count) = PERIODS;
         let periods = (0..count)
@@ -77,6 +90,7 @@ impl FittedTable {
             middle,
             slope: best.slope,
             offset: best.offset,
+            certain: bounds.is_some(),
             values: Vec::new(),
         };
         let weight = |z: f64| {
@@ -139,8 +153,9 @@ impl FittedTable {
     }
 }
 
-/// Returns points spread over the range, weighted by how many rows are near.
-fn points(curve: &Curve, seen: &[f64], low: f64, high: f64) -> Option<Vec<Point>> {
+/// Returns points spread over the range, weighted by how many rows are near. If the range is `certain`, rows
+/// may be anywhere.
+fn points(curve: &Curve, seen: &[f64], low: f64, high: f64, certain: bool) -> Option<Vec<Point>> {
     let step = (high - low) / POINTS as f64;
     let mut counts = vec![0.0; POINTS];
     for z in seen {
@@ -164,7 +179,7 @@ fn points(curve: &Curve, seen: &[f64], low: f64, high: f64) -> Option<Vec<Point>
         (f.is_finite() && derivative.is_finite()).then(|| Point {
             z,
             weight: smooth(place) + FLOOR / POINTS as f64,
-            seen: smooth(place) > 0.0,
+            seen: certain || smooth(place) > 0.0,
             f,
             derivative,
         })
@@ -310,7 +325,7 @@ mod tests {
     #[test]
     fn a_ramp_is_a_slope_and_a_triangle_of_the_whole_torus() {
         let seen = seen(0.0, 1.0);
-        let fitted = FittedTable::of(&relu(), &seen, NOISE, SIZE, true).unwrap();
+        let fitted = FittedTable::of(&relu(), &seen, NOISE, SIZE, true, None).unwrap();
         let width = seen.iter().copied().fold(0.0, f64::max) - seen.iter().copied().fold(0.0, f64::min);
         assert!(
             fitted.period < 1.6 * width,
@@ -319,7 +334,7 @@ mod tests {
         );
         assert!((fitted.slope - 0.5).abs() < 0.05, "{}", fitted.slope);
         let (fit, noise) = errors(&fitted, &relu(), &seen);
-        let plain = FittedTable::of(&relu(), &seen, NOISE, SIZE, false).unwrap();
+        let plain = FittedTable::of(&relu(), &seen, NOISE, SIZE, false, None).unwrap();
         let (_, without) = errors(&plain, &relu(), &seen);
         assert!(fit < 0.2 * noise, "{fit} and {noise}");
         assert!(2.0 * noise < without, "{noise}, and {without} without a slope");
@@ -348,7 +363,7 @@ mod tests {
                 ("relu", &relu()),
             ] {
                 for sloped in [false, true] {
-                    let fitted = FittedTable::of(curve, &seen, NOISE, SIZE, sloped).unwrap();
+                    let fitted = FittedTable::of(curve, &seen, NOISE, SIZE, sloped, None).unwrap();
                     let (fit, noise) = errors(&fitted, curve, &seen);
                     let least = 4.0 * deviation * NOISE * 0.05;
                     assert!(
@@ -361,11 +376,33 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_all_rows_is_fitted_where_none_was_seen() {
+        let tanh = Curve::number().then(Function::Tanh).unwrap();
+        let seen = seen(0.5, 0.4);
+        let width =
+            seen.iter().copied().fold(f64::MIN, f64::max) - seen.iter().copied().fold(f64::MAX, f64::min);
+        let worst = |bounds: (f64, f64)| {
+            let fitted = FittedTable::of(&tanh, &seen, NOISE, SIZE, true, Some(bounds)).unwrap();
+            let off = |step: i32| {
+                let z = bounds.0 + (bounds.1 - bounds.0) * f64::from(step) / 1_000.0;
+                (fitted.value(z) + fitted.slope * z + fitted.offset - tanh.value(z)).abs()
+            };
+            (fitted.certain, (2..999).map(off).fold(0.0, f64::max))
+        };
+        let wide = |factor: f64| (0.5 - factor * width / 2.0, 0.5 + factor * width / 2.0);
+        let (certain, off) = worst(wide(2.4));
+        assert!(certain && off < 0.03, "{off}");
+        // Too wide to be fitted as precisely.
+        let (certain, off) = worst(wide(4.0));
+        assert!(!certain && off > 0.1, "{off}");
+    }
+
+    #[test]
     fn a_rare_row_does_not_pay_for_the_others() {
         // One sum of 20,001 is far from the others.
         let mut seen = seen(0.0, 0.8).repeat(10);
         seen.push(12.0);
-        let fitted = FittedTable::of(&relu(), &seen, NOISE, SIZE, true).unwrap();
+        let fitted = FittedTable::of(&relu(), &seen, NOISE, SIZE, true, None).unwrap();
         let served = fitted.value(12.0) + fitted.slope * 12.0 + fitted.offset;
         assert!((served - 12.0).abs() < 0.3, "{served}");
     }
@@ -373,7 +410,7 @@ mod tests {
     #[test]
     fn what_has_no_value_in_the_range_is_refused() {
         let log = Curve::number().then(Function::Log).unwrap();
-        assert!(FittedTable::of(&log, &seen(0.0, 1.0), NOISE, SIZE, true).is_none());
-        assert!(FittedTable::of(&relu(), &[3.0, 3.0], NOISE, SIZE, true).is_some());
+        assert!(FittedTable::of(&log, &seen(0.0, 1.0), NOISE, SIZE, true, None).is_none());
+        assert!(FittedTable::of(&relu(), &[3.0, 3.0], NOISE, SIZE, true, None).is_some());
     }
 }

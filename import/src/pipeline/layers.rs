@@ -60,6 +60,8 @@ pub struct LayersImport {
     pub probability_error: Option<f64>,
     /// Largest error of each score.
     pub errors: Vec<f64>,
+    /// Number of units that are looked up, and of those whose range no valid row can leave.
+    pub units: [usize; 2],
     /// Parts of the standard deviation of the least precise score: noise, and rounding.
     pub parts: [f64; 2],
     /// What differs from the file, because its converter has known faults.
@@ -140,6 +142,7 @@ pub(super) fn import(
     })?;
     let each: Vec<f64> = deviations.iter().map(|deviation| BOUND * deviation).collect();
     let parts = [chosen.noise[worst], chosen.rounding[worst]];
+    let units = chosen.units;
     let content = LayersModel {
         salt: Salt::fresh()?,
         name: request.name.clone(),
@@ -240,6 +243,7 @@ pub(super) fn import(
             stated_error,
             probability_error,
             parts,
+            units,
             errors: each,
             mended: graph.map_or_else(Vec::new, |graph| graph.mended().to_vec()),
             unused: network.fitted.unused.clone(),

@@ -16,6 +16,7 @@ impl Report {
             probability_error,
             errors,
             parts: [noise, rounding],
+            units: [units, certain],
             ..
         } = network;
         let rotations_in_words = counted(*rotations, "blind rotations");
@@ -49,6 +50,17 @@ impl Report {
                 "weights and functions of the units: they stay on the server"
             },
         );
+        if certain < units {
+            self.row(
+                "ranges",
+                format!(
+                    "{certain} of {units} units have the range of all rows that clients accept, the others that of --calibrate and a fifth more: a \
+                     row outside gets a wrong answer"
+                ),
+            );
+        } else if *units > 0 {
+            self.row("ranges", "no row that clients accept leaves the range of a unit");
+        }
         if is_label {
             self.row(
                 "answer",
@@ -91,6 +103,8 @@ impl Report {
             "errors": errors,
             "layers": layers,
             "rotations": rotations,
+            "units": units,
+            "units_with_certain_ranges": certain,
             "stated_error": stated_error,
             "probability_error": probability_error,
             "noise": noise,
