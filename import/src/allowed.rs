@@ -8,11 +8,14 @@ use blindscore_protocol::descriptor::{Link, ModelDescriptor, Task, pairs};
 /// Tolerance for single precision, as a share of a score or its range.
 pub(super) const SINGLE: f64 = 1e-5;
 
+/// Gives the scores of a row in the clear.
+pub(crate) type PlainScores<'m> = Box<dyn Fn(&[f64]) -> Vec<f64> + 'm>;
+
 /// A model, and the errors that are stated for it.
 pub struct Stated<'m> {
     pub(crate) descriptor: &'m ModelDescriptor,
     /// Scores of a row in the clear.
-    pub(crate) plain: Box<dyn Fn(&[f64]) -> Vec<f64> + 'm>,
+    pub(crate) plain: PlainScores<'m>,
     /// For each score, its largest error, and half of its range.
     scores: Vec<(f64, f64)>,
     /// Largest error of a probability, if there are any.
@@ -48,11 +51,7 @@ impl<'m> Stated<'m> {
 
     /// Returns a model, by its scores in the clear, with an error of its own for each score, six standard
     /// deviations.
-    pub(crate) fn of_errors(
-        descriptor: &'m ModelDescriptor,
-        plain: Box<dyn Fn(&[f64]) -> Vec<f64> + 'm>,
-        errors: &[f64],
-    ) -> Self {
+    pub(crate) fn of_errors(descriptor: &'m ModelDescriptor, plain: PlainScores<'m>, errors: &[f64]) -> Self {
         let largest = errors.iter().copied().fold(0.0, f64::max);
         let mut stated = Self::of_error(descriptor, plain, largest);
         for (score, error) in stated.scores.iter_mut().zip(errors) {
@@ -66,11 +65,7 @@ impl<'m> Stated<'m> {
         Self::of_error(model.descriptor(), plain, error)
     }
 
-    fn of_error(
-        descriptor: &'m ModelDescriptor,
-        plain: Box<dyn Fn(&[f64]) -> Vec<f64> + 'm>,
-        error: f64,
-    ) -> Self {
+    fn of_error(descriptor: &'m ModelDescriptor, plain: PlainScores<'m>, error: f64) -> Self {
         let scores = descriptor.outputs.iter().map(|output| (error, output.half_range));
         let probability = slope(descriptor.link).map(|slope| slope * error);
         Self {

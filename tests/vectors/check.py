@@ -11,8 +11,8 @@ hexadecimal, blobs base64:
     secret_key  sampler_seed (32 bytes), blob
     public_key  mask_seed (16 bytes), sampler_seed, id (SHA-256 of the blob)
     query       mask_seed, sampler_seed, model (id), input_step, blob,
-                levels (an integer for each feature), and for some sets fine: the features are sent a
-                second time, with a step that many times finer
+                levels (an integer for each feature), and for some sets fine: the features are
+                sent a second time, with a step that many times finer
     response    blob, outputs (offset and half_range of each), scores, and for some sets fine: the
                 scores are sent a second time, that many times finer
 """

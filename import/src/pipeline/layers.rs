@@ -4,6 +4,7 @@ use super::{Imported, Kind, Request, ensure, prepared::Prepared};
 use crate::{
     BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Settled, Stated, Suspects,
     agreement,
+    allowed::PlainScores,
     choice::slope,
     compare,
     layers::{
@@ -174,7 +175,7 @@ pub(super) fn import(
     if is_label {
         (reference.answer, reference.link) = (Answer::Scores, settled.fitted.link);
     }
-    let plain: Box<dyn Fn(&[f64]) -> Vec<f64>> = if is_label {
+    let plain: PlainScores<'_> = if is_label {
         Box::new(|row| network.scores(row))
     } else {
         Box::new(|row| model.plain_scores(row))
