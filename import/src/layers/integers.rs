@@ -1,212 +1,27 @@
 //! Rounds a network of tables to integers.
 
 use super::{
+    TORUS,
     labels::{self, Comparison},
-    rewrite::{Form, Rewritten},
-    rounding::{MOST_CORRELATED, Rounding},
+    numbers::{Numbers, steps},
+    rewrite::{Form, Rewritten, TableUnit},
+    rounded::{Compared, Rounded},
+    weighing::Weighing,
 };
 use blindscore_engine::{
-    layers::{BIT, Division, IntegerLayers, IntegerUnit, PlainLayers, SLOTS},
+    layers::{BIT, IntegerLayers, IntegerUnit, SLOTS},
     model::LAYERS,
 };
 use blindscore_protocol::{
-    descriptor::{Answer, Inputs, finer_phase, sent_levels},
+    descriptor::{Answer, Inputs},
     noise::NetworkNoise,
 };
 
-/// Torus elements of the whole torus.
-const TORUS: f64 = 18_446_744_073_709_551_616.0;
 /// Largest entry of a table, as a part of the torus.
 const MOST_ENTRY: f64 = 0.49;
-/// Largest weight.
-const MOST_WEIGHT: f64 = (1u64 << 30) as f64;
-/// Largest factor of the finer features, as a base-2 logarithm.
-const MOST_FINE_FEATURES_LOG2: f64 = 10.0;
 /// Half of the range of a score, over half of that of the calibration rows: a score outside would come
 /// back in at the other end.
 const HEADROOM: f64 = 2.0;
-
-/// A network in integers, with what its scores mean.
-pub(crate) struct Rounded {
-    /// The network: its scores, and the same scores `fine` times finer.
-    pub(crate) network: IntegerLayers,
-    /// Summand of each score.
-    pub(crate) bases: Vec<f64>,
-    /// Factor of each score's phase.
-    pub(crate) scales: Vec<f64>,
-    /// How many times finer the second half of the features are, if they are sent twice.
-    pub(crate) fine_features: Option<u32>,
-    /// How many times finer the second half of the scores are, if they are sent.
-    pub(crate) fine: u32,
-    /// Comparisons of scores, if only the label is sent.
-    pub(crate) comparisons: Vec<Compared>,
-}
-
-/// A unit that compares two scores, or one with zero.
-pub(crate) struct Compared {
-    /// Place of the unit.
-    pub(crate) unit: usize,
-    /// Difference that the torus stands for.
-    pub(crate) period: f64,
-    /// The score, and the one that is taken from it.
-    pub(crate) scores: (usize, Option<usize>),
-}
-
-impl Compared {
-    /// Returns the difference of the two scores.
-    pub(crate) fn difference(&self, scores: &[f64]) -> f64 {
-        let (one, other) = self.scores;
-        scores[one] - other.map_or(0.0, |other| scores[other])
-    }
-}
-
-impl Rounded {
-    /// Returns the integer features of a row.
-    pub(crate) fn levels(&self, inputs: &Inputs, row: &[f64]) -> Vec<i64> {
-        sent_levels(&inputs.levels_of(row), self.fine_features)
-    }
-
-    /// Returns the errors of the scores from those of their differences, if only the label is sent: each of two
-    /// scores has half of the variance.
-    pub(crate) fn of_scores(&self, errors: Vec<f64>) -> Vec<f64> {
-        if self.comparisons.is_empty() {
-            return errors;
-        }
-        let mut of_scores = vec![0.0f64; self.bases.len()];
-        for (compared, error) in self.comparisons.iter().zip(errors) {
-            let (one, other) = compared.scores;
-            let each = if other.is_some() {
-                error / 2f64.sqrt()
-            } else {
-                error
-            };
-            for score in [Some(one), other].into_iter().flatten() {
-                of_scores[score] = of_scores[score].max(each);
-            }
-        }
-        of_scores
-    }
-
-    /// Returns by how much the scores of a row, or their differences if only the label is sent, are off in
-    /// the clear.
-    pub(crate) fn differences(&self, clear: &PlainLayers<'_>, levels: &[i64], fitted: &[f64]) -> Vec<f64> {
-        if self.comparisons.is_empty() {
-            let phases = clear.scores(levels);
-            let each = fitted.iter().enumerate();
-            return each
-                .map(|(score, fitted)| self.score(&phases, score) - fitted)
-                .collect();
-        }
-        let phases = clear.phases(levels);
-        let difference = |compared: &Compared| {
-            let phase = phases[compared.unit];
-            compared.period * (phase - phase.round()) - compared.difference(fitted)
-        };
-        self.comparisons.iter().map(difference).collect()
-    }
-
-    /// Returns a score from the phases of all that are sent.
-    pub(crate) fn score(&self, phases: &[f64], score: usize) -> f64 {
-        let finer = phases[self.bases.len() + score];
-        let phase = finer_phase(phases[score], finer, f64::from(self.fine));
-        self.bases[score] + self.scales[score] * phase
-    }
-}
-
-/// Numbers on the calibration rows, and how to round weights of them.
-struct Numbers {
-    means: Vec<f64>,
-    /// Variance of each that no others can stand in for.
-    variances: Vec<f64>,
-    rounding: Option<Rounding>,
-}
-
-impl Numbers {
-    /// Numbers by their values on some rows, one list per number.
-    fn of(values: &[Vec<f64>]) -> Self {
-        let rows = values.first().map_or(1, Vec::len).max(1) as f64;
-        let means: Vec<f64> = values
-            .iter()
-            .map(|values| values.iter().sum::<f64>() / rows)
-            .collect();
-        let rounding = Rounding::of(values);
-        let variances = match &rounding {
-            Some(rounding) => rounding.remaining().collect(),
-            None => {
-                let variance = |(values, mean): (&Vec<f64>, &f64)| {
-                    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / rows
-                };
-                values.iter().zip(&means).map(variance).collect()
-            }
-        };
-        Self {
-            means,
-            variances,
-            rounding,
-        }
-    }
-
-    /// Rounds weights to multiples of `steps`, and returns these and the mean of what is lost. `noise` is the
-    /// variance of each number's noise, by its multiple, and `shared` the number of slots or rotations that a
-    /// multiple is divided among.
-    fn round(
-        &self,
-        exact: &[f64],
-        steps: &[f64],
-        noise: &dyn Fn(usize, f64) -> f64,
-        shared: &dyn Fn(usize) -> f64,
-    ) -> (Vec<f64>, f64) {
-        let rounded: Vec<f64> = match &self.rounding {
-            Some(rounding) => rounding.round(exact, steps, noise, shared, MOST_WEIGHT),
-            None => {
-                let each = exact.iter().zip(steps);
-                each.map(|(exact, step)| (exact / step).round().clamp(-MOST_WEIGHT, MOST_WEIGHT))
-                    .collect()
-            }
-        };
-        let lost = exact.iter().zip(steps).zip(rounded.iter().zip(&self.means));
-        let lost = lost
-            .map(|((exact, step), (rounded, mean))| (exact - rounded * step) * mean)
-            .sum();
-        (rounded, lost)
-    }
-}
-
-/// Chooses the step of a weighted feature, as a part of the torus, and how many times finer features are sent
-/// a second time, if they are. Both are powers of two.
-///
-/// Sent once, a large step `s` keeps weights, and with them the query's noise, small; a small one their
-/// rounding errors. The variances, `noise |w|^2 / s^2` and `s^2 sum(var x) / 12`, are equal at the best step.
-///
-/// Sent twice, the second weights make up for what rounding the first ones loses. They are up to half of the
-/// factor `f`, and cause noise of `noise count f^2 / 12`; what is lost in the end is
-/// `s^2 sum(var x) / (12 f^2)`. These are equal at the best factor; with it, the derivative of the sum of all
-/// three is zero at the best step.
-fn steps(features: &Numbers, phases: &[(Vec<f64>, f64)]) -> (f64, Option<u32>) {
-    let squares = phases
-        .iter()
-        .map(|(weights, _)| weights.iter().map(|weight| weight * weight).sum());
-    let squares: Vec<f64> = squares.filter(|square| *square > 0.0).collect();
-    let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
-    let count = features.means.len() as f64;
-    let spread = features.variances.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-    let weights = phases.iter().flat_map(|(weights, _)| weights);
-    let largest = weights.fold(0.0, |most: f64, weight| most.max(weight.abs()));
-    // No weight may be too large.
-    let rounded = |step: f64| {
-        let step = step.max(largest / MOST_WEIGHT);
-        2f64.powf((64.0 + step.log2()).round().clamp(12.0, 62.0) - 64.0)
-    };
-    let query = NetworkNoise::query(&LAYERS);
-    let twice = (12.0 * query * mean / (query * count * spread).sqrt()).cbrt();
-    let factor = (twice * twice * spread / (query * count)).powf(0.25);
-    let factor = factor.log2().round().min(MOST_FINE_FEATURES_LOG2);
-    let fits = rounded(twice) * TORUS >= 2f64.powf(12.0 + factor);
-    if 2 * features.means.len() <= MOST_CORRELATED && factor >= 1.0 && fits {
-        return (rounded(twice), Some(1 << factor as u32));
-    }
-    (rounded((12.0 * query * mean / spread).powf(0.25)), None)
-}
 
 /// A network of tables, prepared for rounding it for different numbers of rotations.
 pub(crate) struct Rounder<'r> {
@@ -228,6 +43,11 @@ pub(crate) struct Rounder<'r> {
 }
 
 impl<'r> Rounder<'r> {
+    /// Returns the units.
+    pub(super) fn units(&self) -> &[TableUnit] {
+        &self.rewritten.units
+    }
+
     /// Prepares a network for features of these ranges and levels.
     pub(crate) fn new(rewritten: &'r Rewritten, inputs: &'r Inputs, rows: &[&[f64]], answer: Answer) -> Self {
         let top = f64::from(inputs.levels - 1);
@@ -454,7 +274,7 @@ impl<'r> Rounder<'r> {
     /// Chooses the torus element of each table's unit. A large one makes the noise of reads small, a
     /// small one the rounding errors of weights: their variances, `noise (w / a)^2 / (slots * repeats)` and
     /// `a^2 var(T) / 12`, are equal at the best.
-    fn amplitudes(&self, repeats: &[usize], fine: f64, usual: f64) -> Vec<f64> {
+    pub(super) fn amplitudes(&self, repeats: &[usize], fine: f64, usual: f64) -> Vec<f64> {
         // Of a slot, if all have the same weight.
         let slot = NetworkNoise::reads(&LAYERS, 1.0, SLOTS as f64);
         let units = &self.rewritten.units;
@@ -497,41 +317,6 @@ impl<'r> Rounder<'r> {
             if best > 0.0 { best.min(most) } else { most }
         };
         (0..units.len()).map(amplitude).collect()
-    }
-}
-
-/// What rounding the weights of units goes by.
-struct Weighing {
-    /// Number of rotations of each unit.
-    repeats: Vec<usize>,
-    /// Torus element of each table's unit.
-    amplitudes: Vec<f64>,
-    /// Mean square of the derivative of what is read with respect to the phase.
-    slopes: Vec<f64>,
-    divisions: Vec<Division>,
-}
-
-impl Weighing {
-    fn new(rounder: &Rounder<'_>, repeats: &[usize], fine: f64, amplitude: f64) -> Self {
-        let amplitudes = rounder.amplitudes(repeats, fine, amplitude);
-        let each = amplitudes.iter().zip(&rounder.rewritten.units);
-        Self {
-            slopes: each
-                .map(|(amplitude, unit)| amplitude.powi(2) * unit.steepness)
-                .collect(),
-            divisions: repeats
-                .iter()
-                .map(|count| Division::new(&LAYERS, *count))
-                .collect(),
-            repeats: repeats.to_vec(),
-            amplitudes,
-        }
-    }
-
-    /// Returns the variance of the noise of a unit's rotations, for a weight that is divided among them.
-    fn noise(&self, place: usize, weight: i32) -> f64 {
-        let division = &self.divisions[place];
-        division.reads(weight) + self.slopes[place] * division.switch(weight)
     }
 }
 

@@ -3,13 +3,22 @@
 pub(crate) mod choose;
 pub(crate) mod curve;
 mod integers;
+mod judge;
 pub(crate) mod labels;
+mod numbers;
 mod rewrite;
+mod rounded;
 mod rounding;
 mod table;
+mod weighing;
 
 use crate::Fitted;
 pub(crate) use curve::Curve;
+
+/// Torus elements of the whole torus.
+const TORUS: f64 = 18_446_744_073_709_551_616.0;
+/// Largest weight in a network of integers.
+const MOST_WEIGHT: f64 = (1u64 << 30) as f64;
 
 /// A network with hidden units, as fitted, in floating point.
 #[derive(Clone, Debug, PartialEq)]
