@@ -6,7 +6,7 @@ use blindscore_engine::{
     model::{Model, Plain, PredictedError},
 };
 use blindscore_protocol::{
-    descriptor::{Inputs, Link, ModelDescriptor, NormBound},
+    descriptor::{Answer, Inputs, Link, ModelDescriptor, NormBound},
     params::ParameterSet,
 };
 use blindscore_remote::text::plain;
@@ -218,7 +218,7 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
                 format!("{error:.2e}, from rotations and response"),
             );
         }
-        Plain::Layers { network, .. } => {
+        Plain::Layers { network, answer, .. } => {
             writeln!(out, "\nNetwork of several layers")?;
             let last = network.units.last().map_or(0, |unit| unit.layer);
             row(out, "layers of units", last + 1)?;
@@ -226,14 +226,21 @@ fn write_predictions(out: &mut impl Write, model: &Model) -> io::Result<()> {
             if let Engine::Layers(engine) = model.engine() {
                 row(out, "blind rotations", engine.rotations())?;
             }
-            return row(
-                out,
-                "score error",
-                format!(
-                    "{:.2e}, from rotations and response",
-                    model.descriptor().score_error
+            return match answer {
+                Answer::Scores => row(
+                    out,
+                    "score error",
+                    format!(
+                        "{:.2e}, from rotations and response",
+                        model.descriptor().score_error
+                    ),
                 ),
-            );
+                Answer::Label => row(
+                    out,
+                    "answer",
+                    "only the label: a bit for each class, and noise that drowns all else",
+                ),
+            };
         }
         Plain::Network { network, .. } => {
             writeln!(out, "\nNetwork")?;

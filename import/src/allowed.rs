@@ -1,9 +1,9 @@
 //! Errors that are stated for a model, and the differences between answers that they allow.
 
-use super::{BOUND, Choice, bound, choice::slope, isotonic};
+use super::{BOUND, Choice, bound, choice::slope, isotonic, layers::labels::pairs};
 use blindscore_client::{Scores, one_vs_one};
 use blindscore_engine::model::Model;
-use blindscore_protocol::descriptor::{Link, ModelDescriptor, Task, pairs};
+use blindscore_protocol::descriptor::{self, Link, ModelDescriptor, Task};
 
 /// Tolerance for single precision, as a share of a score or its range.
 pub(super) const SINGLE: f64 = 1e-5;
@@ -22,6 +22,8 @@ pub struct Stated<'m> {
     probability: Option<f64>,
     /// That without what isotonic calibration adds.
     smooth: f64,
+    /// If only the label is sent, the largest error of the difference of each pair of scores.
+    pairs: Vec<f64>,
 }
 
 impl Choice {
@@ -34,6 +36,7 @@ impl Choice {
             scores: scores.map(|output| (bound(output), output.half_range)).collect(),
             probability: self.probability_error(),
             smooth: self.smooth_error(),
+            pairs: Vec::new(),
         }
     }
 }
@@ -60,6 +63,33 @@ impl<'m> Stated<'m> {
         stated
     }
 
+    /// Returns a model of which only the label is sent: by its exact scores in the clear, with the errors of
+    /// their differences, six standard deviations.
+    pub(crate) fn of_label(descriptor: &'m ModelDescriptor, plain: PlainScores<'m>, pairs: &[f64]) -> Self {
+        Self {
+            pairs: pairs.to_vec(),
+            ..Self::of_error(descriptor, plain, 0.0)
+        }
+    }
+
+    /// Returns the largest error of a difference that decides about one of some rows.
+    pub(crate) fn decisive(&self, rows: &[Vec<f64>]) -> f64 {
+        let of_row = |row: &Vec<f64>| {
+            let scores = (self.plain)(row);
+            let mut order: Vec<usize> = (0..scores.len()).collect();
+            order.sort_by(|one, other| scores[*other].total_cmp(&scores[*one]));
+            let closest = |(one, other): (usize, Option<usize>)| {
+                let best = order.get(..2).unwrap_or(&order);
+                best.contains(&one) && other.is_none_or(|other| best.contains(&other))
+            };
+            let mut errors = pairs(scores.len()).zip(&self.pairs);
+            errors
+                .find(|(pair, _)| closest(*pair))
+                .map_or(0.0, |(_, error)| *error)
+        };
+        rows.iter().map(of_row).fold(0.0, f64::max)
+    }
+
     fn of_error_of(model: &'m Model, error: f64) -> Self {
         let plain = Box::new(|row: &[f64]| model.plain_scores(row));
         Self::of_error(model.descriptor(), plain, error)
@@ -74,6 +104,7 @@ impl<'m> Stated<'m> {
             scores: scores.collect(),
             smooth: probability.unwrap_or(0.0),
             probability,
+            pairs: Vec::new(),
         }
     }
 
@@ -107,6 +138,8 @@ impl<'m> Stated<'m> {
 /// Allowed differences between two answers.
 pub(super) struct Allowed {
     scores: Vec<f64>,
+    /// Those of the differences of pairs of scores, if only the label is sent.
+    pairs: Vec<f64>,
     /// That of a probability, without what isotonic calibration adds.
     probabilities: f64,
 }
@@ -122,6 +155,7 @@ impl Allowed {
     pub(super) fn new(stated: &Stated<'_>, share: f64) -> Self {
         let scores = stated.scores.iter();
         Self {
+            pairs: stated.pairs.clone(),
             probabilities: stated.smooth + share,
             scores: scores
                 .map(|(error, half_range)| error + share * half_range)
@@ -133,6 +167,9 @@ impl Allowed {
     pub(super) fn is_close(&self, answer: &Scores, model: &ModelDescriptor) -> bool {
         if self.may_vote_otherwise(&answer.scores, model) {
             return true;
+        }
+        if !self.pairs.is_empty() {
+            return self.is_close_pair(answer);
         }
         match (model.link, answer.scores.as_slice()) {
             // Sums of hard votes alone are exact.
@@ -149,6 +186,17 @@ impl Allowed {
             (_, [score]) => score.abs() <= self.score(0),
             (_, scores) => closest(scores) <= 2.0 * self.largest(),
         }
+    }
+
+    /// Returns whether the class that wins is closer to another than the allowed error of their difference.
+    fn is_close_pair(&self, answer: &Scores) -> bool {
+        let (scores, best) = (&answer.scores, answer.index());
+        let decides =
+            |(one, other): (usize, Option<usize>)| other.is_none() || best == Some(one) || best == other;
+        let difference =
+            |(one, other): (usize, Option<usize>)| scores[one] - other.map_or(0.0, |other| scores[other]);
+        let mut errors = pairs(scores.len()).zip(&self.pairs);
+        errors.any(|(pair, error)| decides(pair) && difference(pair).abs() <= *error)
     }
 
     /// Returns whether a hard vote, that of a model without probabilities or of a pair of classes, is
@@ -179,7 +227,7 @@ impl Allowed {
     /// `s / (3 (|s| + 1))` is at most a third.
     fn tie_break_errors(&self, classes: usize) -> Vec<f64> {
         let mut errors = vec![0.0; classes];
-        for ((first, second), error) in pairs(classes).zip(&self.scores) {
+        for ((first, second), error) in descriptor::pairs(classes).zip(&self.scores) {
             errors[first] += error / 3.0;
             errors[second] += error / 3.0;
         }
@@ -269,6 +317,7 @@ mod tests {
     fn close(choice: &Choice, several: &[&[f64]]) -> Vec<bool> {
         let model = choice.model.descriptor();
         let allowed = Allowed {
+            pairs: Vec::new(),
             scores: vec![0.1; model.outputs.len()],
             probabilities: 0.01,
         };

@@ -67,7 +67,9 @@ pub use expect::{Expected, same_label};
 pub use fitted::{Answer, Fitted};
 pub use json::read_json;
 pub use network::{Naming, Network};
-pub use pipeline::{Imported, Kind, LayersImport, LinearImport, Request, TreesImport, defaults, import};
+pub use pipeline::{
+    Imported, Kind, Label, LayersImport, LinearImport, Request, TreesImport, defaults, import,
+};
 pub use ranges::{RangeSource, Ranges};
 pub use reference::NotRun;
 pub use report::Report;

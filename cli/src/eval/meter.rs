@@ -13,10 +13,10 @@ const KEYS: usize = 5;
 /// Measurements. Times are medians in milliseconds.
 #[derive(Serialize)]
 pub(super) struct Measured {
-    /// Largest difference between a decrypted and a plain score.
-    max_score_error: f64,
+    /// Largest difference between a decrypted and a plain score; nothing if only the label is sent.
+    max_score_error: Option<f64>,
     /// Root mean square of these differences.
-    rms_score_error: f64,
+    rms_score_error: Option<f64>,
     keygen_ms: f64,
     encrypt_ms: f64,
     score_ms: f64,
@@ -89,10 +89,13 @@ impl<'m> Meter<'m> {
     /// Returns what was measured.
     pub(super) fn measured(self) -> Measured {
         let squares: f64 = self.errors.iter().map(|error| error * error).sum();
-        let sizes = self.model.descriptor().sizes;
+        let (sizes, sent) = (
+            self.model.descriptor().sizes,
+            self.model.descriptor().answer.is_scores(),
+        );
         Measured {
-            max_score_error: self.errors.iter().map(|error| error.abs()).fold(0.0, f64::max),
-            rms_score_error: (squares / self.errors.len() as f64).sqrt(),
+            max_score_error: sent.then(|| self.errors.iter().map(|error| error.abs()).fold(0.0, f64::max)),
+            rms_score_error: sent.then(|| (squares / self.errors.len() as f64).sqrt()),
             keygen_ms: median(self.keygen),
             encrypt_ms: median(self.encrypt),
             score_ms: median(self.score),
@@ -108,10 +111,9 @@ impl<'m> Meter<'m> {
 impl Measured {
     /// Prints the measurements, one per line.
     pub(super) fn print(&self) {
-        println!(
-            "score error         {:.2e} at most, {:.2e} rms",
-            self.max_score_error, self.rms_score_error
-        );
+        if let (Some(most), Some(rms)) = (self.max_score_error, self.rms_score_error) {
+            println!("score error         {most:.2e} at most, {rms:.2e} rms");
+        }
         println!(
             "keys                {:.2} ms, {} bytes to upload",
             self.keygen_ms, self.key_bytes

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     Engine,
-    layers::{FLOODING, IntegerLayers, IntegerUnit, LayersEngine, MOST_UNITS},
+    layers::{BIT, FLOODING, IntegerLayers, IntegerUnit, LayersEngine, MOST_UNITS},
 };
 use blindscore_protocol::{
     descriptor::{
@@ -41,6 +41,7 @@ use blindscore_protocol::{
     wire::FORMAT_VERSION,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::HashSet;
 
 /// Parameters of every network of several layers.
 pub const LAYERS: NetworkParams = NetworkParams::N832_K2;
@@ -110,6 +111,9 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
         Answer::Scores => None,
         Answer::Label => Some(FLOODING),
     };
+    if model.answer == Answer::Label {
+        model.check_bits()?;
+    }
     let engine = LayersEngine::new(LAYERS, network, flooding);
     let batch = batch(engine.rotations(), "repeats", "fit a smaller network")?;
     let coarse = u64::from(model.fine_features.unwrap_or(1));
@@ -166,6 +170,32 @@ pub(super) fn rest() -> f64 {
 }
 
 impl LayersModel {
+    /// Checks that what a label's model sends is bits: each a unit of its own, read once, whose table is
+    /// constant.
+    fn check_bits(&self) -> Result<(), ModelError> {
+        let network = &self.network;
+        let mut seen = HashSet::new();
+        let entry = (BIT * 2f64.powi(32)) as i32;
+        let is_bit = |weights: &Vec<i32>| {
+            let mut read = weights.iter().enumerate().filter(|(_, weight)| **weight != 0);
+            let (Some((place, &1)), None) = (read.next(), read.next()) else {
+                return false;
+            };
+            let unit = &network.units[place];
+            seen.insert(place) && unit.repeats == 1 && unit.table.iter().all(|value| *value == entry)
+        };
+        let scaled =
+            self.bases.iter().all(|base| *base == 0.0) && self.scales.iter().all(|scale| *scale == 1.0 / BIT);
+        let unbiased = network.biases.iter().all(|bias| *bias == 0);
+        if scaled && unbiased && network.outputs.iter().all(is_bit) {
+            return Ok(());
+        }
+        Err(ModelError::field(
+            "answer",
+            "is label, but what is sent isn't bits",
+        ))
+    }
+
     /// Parses a safetensors file.
     ///
     /// # Errors

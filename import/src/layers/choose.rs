@@ -39,6 +39,48 @@ pub(crate) fn undecided(scores: &[Vec<f64>], share: f64) -> f64 {
         }
     };
     let margins: Vec<f64> = scores.iter().map(margin).collect();
+    exceeded(&margins, share)
+}
+
+/// Returns for each pair of scores, or for the only one, the standard deviation of their difference with
+/// which so small a share of rows would be decided otherwise: by the differences on the rows for which one of
+/// the two decides. It is at least `least` times the width of the differences, and at most all of it.
+pub(crate) fn undecided_pairs(scores: &[Vec<f64>], share: f64, least: f64) -> Vec<f64> {
+    let count = scores.first().map_or(0, Vec::len);
+    let largest = |scores: &Vec<f64>| {
+        let numbered = scores.iter().enumerate();
+        numbered
+            .max_by(|one, other| one.1.total_cmp(other.1))
+            .map(|(place, _)| place)
+    };
+    let share = share / (count.max(2) - 1) as f64;
+    let of_pair = |(one, other): (usize, Option<usize>)| {
+        let difference = |scores: &Vec<f64>| scores[one] - other.map_or(0.0, |other| scores[other]);
+        let width = width(&scores.iter().map(difference).collect::<Vec<f64>>());
+        let decisive = scores.iter().filter(|scores| {
+            let best = largest(scores);
+            count == 1 || best == Some(one) || best == other
+        });
+        let margins: Vec<f64> = decisive.map(|scores| difference(scores).abs()).collect();
+        if margins.is_empty() {
+            return width;
+        }
+        exceeded(&margins, share).clamp(least * width, width)
+    };
+    pairs(count).map(of_pair).collect()
+}
+
+/// Returns the width of the range of numbers, or, if they are nearly equal, a small part of the largest.
+pub(crate) fn width(numbers: &[f64]) -> f64 {
+    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (most - least)
+        .max(1e-6 * most.abs().max(-least))
+        .max(f64::MIN_POSITIVE)
+}
+
+/// Returns the standard deviation of a normal error that exceeds so small a share of margins.
+fn exceeded(margins: &[f64], share: f64) -> f64 {
     // Of a normal error, the chance to exceed a margin.
     let otherwise = |deviation: f64| {
         let chance = |margin: &f64| libm::erfc(margin / deviation / 2f64.sqrt()) / 2.0;
@@ -64,8 +106,8 @@ pub(crate) fn undecided(scores: &[Vec<f64>], share: f64) -> f64 {
 }
 
 /// Chooses how to serve a network for features of these ranges and levels. Units are rotated several
-/// times until the standard deviations of the scores are at most `wanted`, or `most` rotations are
-/// reached.
+/// times until the standard deviations of the scores, or of the differences of each pair if only the label is
+/// sent, are at most `wanted`, or `most` rotations are reached.
 ///
 /// # Errors
 /// The place of a unit whose function has no finite value in the range of its sums.
@@ -77,13 +119,6 @@ pub(crate) fn choose(
     most: usize,
     answer: Answer,
 ) -> Result<Chosen, usize> {
-    let wanted: &[f64] = &match answer {
-        Answer::Scores => wanted.to_vec(),
-        // Of differences of two scores.
-        Answer::Label => pairs(wanted.len())
-            .map(|(one, other)| wanted[one].hypot(other.map_or(0.0, |other| wanted[other])))
-            .collect(),
-    };
     // Each score takes a unit more for linear parts of the last layer.
     let few = network.outputs.len() <= network.units.len().max(FEW_SCORES);
     let choices: &[bool] = match answer {
@@ -97,8 +132,7 @@ pub(crate) fn choose(
         let rewritten = Rewritten::of(network, inputs, rows, last, answer)?;
         let rounder = Rounder::new(&rewritten, inputs, rows, answer);
         let mut chosen = repeated(network, &rounder, inputs, rows, wanted, most);
-        let certain = rewritten.units.iter().filter(|unit| unit.table.certain).count();
-        chosen.units = [rewritten.units.len(), certain];
+        chosen.units = rounder.certain();
         let errors = chosen.errors();
         let relative = errors.iter().zip(wanted).map(|(error, wanted)| error / wanted);
         // What is precise enough may as well be fast.

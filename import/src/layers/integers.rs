@@ -123,6 +123,13 @@ impl<'r> Rounder<'r> {
         }
     }
 
+    /// Returns the number of units and comparisons, and of those whose range no valid row can leave.
+    pub(crate) fn certain(&self) -> [usize; 2] {
+        let units = self.units().iter().map(|unit| unit.table.certain);
+        let each = units.chain(self.comparisons.iter().map(|comparison| comparison.certain));
+        [self.rotated(), each.filter(|certain| *certain).count()]
+    }
+
     /// Returns the number of units and comparisons, which may be rotated several times.
     pub(crate) fn rotated(&self) -> usize {
         self.rewritten.units.len() + self.comparisons.len()
@@ -241,7 +248,7 @@ impl<'r> Rounder<'r> {
                 layer,
                 features,
                 units: others,
-                offset: on_torus(offset),
+                offset: on_torus(offset + labels::half_step(repeats)),
                 repeats,
                 table: labels::sign(classes, repeats),
             });

@@ -8,18 +8,22 @@
 
 use super::rewrite::{Form, Rewritten};
 use blindscore_engine::{
-    layers::{BIT, IntegerUnit, SLOTS},
+    layers::{BIT, IntegerUnit},
     model::{LAYERS, bounds},
 };
 use blindscore_protocol::descriptor::Inputs;
 
-/// Most classes: a comparison for each pair of them takes a rotation at least.
-pub(crate) const MOST_CLASSES: usize = 16;
-/// Largest difference that doesn't come back in at the other end, over the largest one on the calibration
+/// Most classes. With more, the sums of signs would be too close beside the noise of a rotation: with so
+/// many, the nearest one is seven standard deviations away from the threshold.
+pub(crate) const MOST_CLASSES: usize = 12;
+/// Largest difference before it comes back in at the other end, over the largest one on the calibration
 /// rows, where it isn't known for all rows.
 const HEADROOM: f64 = 1.5;
-/// The same, where it is known: for rounding.
-const ROUNDING: f64 = 1.01;
+/// The same, where it is known. What is left on both sides is nine standard deviations of a single rotation.
+const ROUNDING: f64 = 1.06;
+/// Largest difference of all rows, over that of the calibration rows, for which a network's comparison takes
+/// the former.
+const MOST_WIDE: f64 = 2.5;
 /// How far the threshold of a bit is below the middle between a class that wins and the next best one. If
 /// the rotations of a comparison disagree evenly, both have the sum in the middle, and both bits are set.
 const TIE: f64 = 0.25;
@@ -35,8 +39,10 @@ pub(crate) struct Comparison {
     pub(crate) other: Option<usize>,
     /// The difference.
     pub(crate) form: Form,
-    /// Difference that the torus stands for: twice the largest one.
+    /// Difference that the torus stands for: twice the largest one, and a little more.
     pub(crate) period: f64,
+    /// Whether no valid row has a larger one.
+    pub(crate) certain: bool,
 }
 
 impl Comparison {
@@ -48,12 +54,20 @@ impl Comparison {
             if let Some(other) = other {
                 form.add(&scores[other], -1.0);
             }
-            let largest = if form.tables.iter().all(|weight| *weight == 0.0) {
-                let (low, high) = bounds(inputs, &form.features, form.offset);
-                ROUNDING * high.max(-low)
+            let values = form.values(rows, &rewritten.units).into_iter();
+            let seen = values.map(f64::abs).fold(0.0, f64::max);
+            let (low, high) = bounds(inputs, &form.features, form.offset);
+            let tables = form.tables.iter().zip(&rewritten.units);
+            let tables: f64 = tables
+                .map(|(weight, unit)| weight.abs() * unit.table.largest())
+                .sum();
+            let bound = high.max(-low) + tables;
+            let is_linear = form.tables.iter().all(|weight| *weight == 0.0);
+            let certain = is_linear || bound <= MOST_WIDE * seen;
+            let largest = if certain {
+                ROUNDING * bound
             } else {
-                let values = form.values(rows, &rewritten.units).into_iter();
-                HEADROOM * values.map(f64::abs).fold(0.0, f64::max)
+                HEADROOM * seen
             };
             Self {
                 one,
@@ -61,6 +75,7 @@ impl Comparison {
                 form,
                 // Scores that don't vary still need a range.
                 period: 2.0 * largest.max(f64::MIN_POSITIVE),
+                certain,
             }
         };
         pairs(scores.len()).map(of).collect()
@@ -76,11 +91,18 @@ pub(crate) fn pairs(scores: usize) -> impl Iterator<Item = (usize, Option<usize>
 
 /// Returns the table of a comparison: its sign, in a size that fits the sum for a class.
 pub(super) fn sign(classes: usize, repeats: usize) -> Vec<i32> {
-    vec![entry(1.0 / (period(classes) * (SLOTS * repeats) as f64)); LAYERS.polynomial_size.0]
+    vec![entry(1.0 / (period(classes) * repeats as f64)); LAYERS.polynomial_size.0]
 }
 
-/// Returns the sum of signs that the torus stands for. A sum lies between that of a class that wins all
-/// comparisons, less the threshold, 1, and that of one that loses all, `3 - 2 * classes`.
+/// Returns what makes up for reading a comparison's rotations half a step before or after the middle: the
+/// first, third and so on before it, the others after it.
+pub(super) fn half_step(repeats: usize) -> f64 {
+    let more = repeats % 2;
+    0.5 * more as f64 / repeats.max(1) as f64 / (2 * LAYERS.polynomial_size.0) as f64
+}
+
+/// Returns the sum of signs that the torus stands for. Less the threshold, a sum lies between 1.25, that of a
+/// class that wins all comparisons, and `3.25 - 2 * classes`, that of one that loses all.
 fn period(classes: usize) -> f64 {
     4.0 * (classes.max(2) - 1) as f64
 }
@@ -97,8 +119,8 @@ pub(super) fn bit(
 ) -> IntegerUnit {
     let mut units = vec![0i32; first];
     units.extend(comparisons.iter().zip(repeats).map(|(comparison, repeats)| {
-        // All slots of all rotations once.
-        let weight = (SLOTS * repeats) as i32;
+        // One slot of each rotation: that is enough of so large a sign.
+        let weight = *repeats as i32;
         match (comparison.one == class, comparison.other == Some(class)) {
             (true, _) => weight,
             (_, true) => -weight,
@@ -128,6 +150,7 @@ fn entry(part: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindscore_protocol::noise::NetworkNoise;
 
     #[test]
     fn each_pair_is_compared_once() {
@@ -135,6 +158,35 @@ mod tests {
         assert_eq!(all(1), [(0, None)]);
         assert_eq!(all(2), [(0, Some(1))]);
         assert_eq!(all(3), [(0, Some(1)), (0, Some(2)), (1, Some(2))]);
-        assert_eq!(all(MOST_CLASSES).len(), 120);
+        assert_eq!(all(MOST_CLASSES).len(), 66);
+    }
+
+    #[test]
+    fn the_largest_difference_is_far_from_the_end_of_the_range() {
+        // A rotation of several has up to sqrt(2) times the error of a single one.
+        let switch = 2.0 * NetworkNoise::modulus_switch(&LAYERS);
+        let noise = (switch + NetworkNoise::input_rerandomisation(&LAYERS)).sqrt();
+        assert!(0.5 - 0.5 / ROUNDING > 9.0 * noise, "{noise}");
+    }
+
+    #[test]
+    fn sums_of_signs_are_far_from_the_threshold() {
+        for classes in 2..=MOST_CLASSES {
+            for repeats in [1, 8, 64] {
+                let switch = NetworkNoise::modulus_switch(&LAYERS) + NetworkNoise::key_switch(&LAYERS);
+                let signs = NetworkNoise::reads(&LAYERS, repeats as f64, repeats as f64);
+                let noise =
+                    switch + NetworkNoise::input_rerandomisation(&LAYERS) + (classes - 1) as f64 * signs;
+                let nearest = (1.0 - TIE) / period(classes);
+                assert!(
+                    nearest > 7.0 * noise.sqrt(),
+                    "{classes}, {repeats}: {nearest}, {}",
+                    noise.sqrt()
+                );
+                // The sum of a class that loses all doesn't come back in at the other end.
+                let least = (3.25 - 2.0 * classes as f64) / period(classes);
+                assert!(least - 7.0 * noise.sqrt() > -0.5, "{classes}: {least}");
+            }
+        }
     }
 }

@@ -43,27 +43,6 @@ impl Rounded {
         sent_levels(&inputs.levels_of(row), self.fine_features)
     }
 
-    /// Returns the errors of the scores from those of their differences, if only the label is sent: each of two
-    /// scores has half of the variance.
-    pub(crate) fn of_scores(&self, errors: Vec<f64>) -> Vec<f64> {
-        if self.comparisons.is_empty() {
-            return errors;
-        }
-        let mut of_scores = vec![0.0f64; self.bases.len()];
-        for (compared, error) in self.comparisons.iter().zip(errors) {
-            let (one, other) = compared.scores;
-            let each = if other.is_some() {
-                error / 2f64.sqrt()
-            } else {
-                error
-            };
-            for score in [Some(one), other].into_iter().flatten() {
-                of_scores[score] = of_scores[score].max(each);
-            }
-        }
-        of_scores
-    }
-
     /// Returns by how much the scores of a row, or their differences if only the label is sent, are off in
     /// the clear.
     pub(crate) fn differences(&self, clear: &PlainLayers<'_>, levels: &[i64], fitted: &[f64]) -> Vec<f64> {

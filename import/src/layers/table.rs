@@ -55,6 +55,13 @@ struct Point {
 }
 
 impl FittedTable {
+    /// Returns the largest value of the table.
+    pub(crate) fn largest(&self) -> f64 {
+        self.values
+            .iter()
+            .fold(0.0, |most: f64, value| most.max(value.abs()))
+    }
+
     /// Fits a function to the sums `seen` on the calibration rows. `noise` is the standard deviation of
     /// a phase, `size` the number of values, `bounds` the least and the largest sum of any row, if they are
     /// known. `None` if the function has no finite value somewhere in the range.

@@ -1,21 +1,21 @@
 //! Import of networks with hidden layers: fits their units to tables, and rounds them to integers.
 
-use super::{Imported, Kind, Request, ensure, prepared::Prepared};
+use super::{
+    Imported, Kind, Request, ensure,
+    label::{Label, check_label},
+    prepared::Prepared,
+};
 use crate::{
-    BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Settled, Stated, Suspects,
-    agreement,
-    allowed::PlainScores,
+    BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Stated, Suspects, agreement,
     choice::slope,
     compare,
     layers::{
         FloatNetwork,
-        choose::{FIT_ROWS, ROTATIONS, choose, undecided},
-        labels::MOST_CLASSES,
+        choose::{FIT_ROWS, ROTATIONS, choose, undecided, undecided_pairs},
     },
     onnx::Graph,
     output,
 };
-use blindscore_client::{Scores, check_features};
 use blindscore_engine::{
     Engine,
     model::{LayersModel, Model, ModelError, Salt},
@@ -42,8 +42,6 @@ const MOST_ROTATIONS: usize = 2_048;
 const TELLING: f64 = 0.25;
 /// Least share of the measured rows that must be decided as by the fitted network.
 const DECIDED: f64 = 0.9;
-/// Most rows whose labels are checked in the clear.
-const LABELLED_ROWS: usize = 2_000;
 /// Fewest calibration rows: units have their ranges from them.
 const LEAST_ROWS: usize = 20;
 
@@ -55,7 +53,9 @@ pub struct LayersImport {
     pub layers: Vec<usize>,
     /// Number of blind rotations of a query.
     pub rotations: usize,
-    /// Largest error of a score, six standard deviations.
+    /// How close decisions are, if only the label is sent.
+    pub label: Option<Label>,
+    /// Largest error of a score, six standard deviations; 0 if only the label is sent.
     pub stated_error: f64,
     /// The same for a probability, if there are any.
     pub probability_error: Option<f64>,
@@ -130,7 +130,6 @@ pub(super) fn import(
         .max_by(|one, other| errors[*one].total_cmp(&errors[*other]))
         .unwrap_or(0);
     let deviations = chosen.stated(network, &inputs, &rows);
-    let deviations = chosen.rounded.of_scores(deviations);
     let score_error = if is_label {
         0.0
     } else {
@@ -175,17 +174,18 @@ pub(super) fn import(
     if is_label {
         (reference.answer, reference.link) = (Answer::Scores, settled.fitted.link);
     }
-    let plain: PlainScores<'_> = if is_label {
-        Box::new(|row| network.scores(row))
+    let stated = if is_label {
+        Stated::of_label(&reference, Box::new(|row| network.scores(row)), &each)
     } else {
-        Box::new(|row| model.plain_scores(row))
+        Stated::of_errors(&reference, Box::new(|row| model.plain_scores(row)), &each)
     };
-    let stated = Stated::of_errors(&reference, plain, &each);
-    if is_label {
-        check_labels(&model, &stated, data.rows())?;
-    }
+    let label = is_label
+        .then(|| Label::of(&model, &stated, data.rows()))
+        .transpose()?;
     check_error(request, &deviations, &wanted, rotations(&model))?;
-    check_values(network, &each, &widths(network, &rows))?;
+    if !is_label {
+        check_values(network, &each, &widths(network, &rows))?;
+    }
     let file = match graph {
         Some(graph) => {
             let file = compare(graph, &network.fitted, &stated, Some(&data));
@@ -197,7 +197,7 @@ pub(super) fn import(
     let expected = compare_with_expected(request, &network.fitted, &stated, &data).map_err(&in_file)?;
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     ensure(rows > 0, || {
-        "--check-rows is 0: the time and the error of networks are measured".into()
+        "--check-rows is 0: what is scored by blind rotations is measured".into()
     })?;
     let limit = request.max_seconds.unwrap_or(MAX_SECONDS);
     ensure(limit > 0.0 && limit.is_finite(), || {
@@ -208,10 +208,14 @@ pub(super) fn import(
     let rotations = rotations(&model);
     ensure(agreement.time <= longest, || {
         format!(
-            "a row takes {:.1} s on {} cores here, and --max-seconds allows {limit} s: it takes {rotations} blind rotations. Train a smaller \
-             network, or allow more with --max-seconds",
+            "a row takes {:.1} s on {} cores here, and --max-seconds allows {limit} s: it takes {rotations} blind rotations. {}, or allow more with --max-seconds",
             agreement.time.as_secs_f64(),
             model.engine().threads(),
+            if network.units.is_empty() {
+                "Allow more error with --max-error"
+            } else {
+                "Train a smaller network"
+            },
         )
     })?;
     agreement.check(stated.largest())?;
@@ -220,12 +224,12 @@ pub(super) fn import(
     let decides = agreement.decides && agreement.rows >= LEAST_ROWS;
     ensure(!decides || share >= DECIDED, || {
         format!(
-            "of {} encrypted rows, {} were decided as by the network itself: its scores are too close for the error of encrypted ones, {:.1e}. \
-             Allow less error with --max-error, which takes more time, or train a network whose units have smaller sums (with weight decay, \
-             or with scaled features)",
+            "of {} encrypted rows, {} were decided as by the model itself: its scores are too close for the error of encrypted ones, {:.1e}. \
+             Allow less error with --max-error, which takes more time, or train a model with smaller weights (with weight decay, or with \
+             scaled features)",
             agreement.rows,
             agreement.same_decision,
-            stated.largest()
+            label.map_or(stated.largest(), |label| label.close)
         )
     })?;
     let (stated_error, probability_error) = (stated.largest(), stated.probability());
@@ -241,8 +245,9 @@ pub(super) fn import(
         kind: Kind::Layers(Box::new(LayersImport {
             layers: (0..layers).map(of_layer).collect(),
             rotations,
+            label,
             stated_error,
-            probability_error,
+            probability_error: probability_error.filter(|_| !is_label),
             parts,
             units,
             errors: each,
@@ -269,44 +274,6 @@ fn widths(network: &FloatNetwork, rows: &[&[f64]]) -> Vec<f64> {
         .collect()
 }
 
-/// Refuses a model that has no label of its own to send.
-fn check_label(settled: &Settled) -> Result<(), ImportError> {
-    let scores = settled.fitted.coef.len();
-    let problem = match settled.task {
-        Task::Regression => "its scores are values, not of classes".to_owned(),
-        Task::Multilabel => "it has labels that each hold or not, and no single one".to_owned(),
-        Task::Classification if scores > MOST_CLASSES => {
-            format!(
-                "each pair of its {scores} classes would be compared; up to {MOST_CLASSES} classes are served so"
-            )
-        }
-        Task::Classification => return Ok(()),
-    };
-    Err(ImportError::Options(format!(
-        "--answer label: {problem}. Without it, its scores are served"
-    )))
-}
-
-/// Refuses a model of which a row's label in integers isn't that of the fitted one, although it isn't close.
-fn check_labels(model: &Model, stated: &Stated<'_>, rows: &[Vec<f64>]) -> Result<(), ImportError> {
-    let every = rows.len().div_ceil(LABELLED_ROWS).max(1);
-    let checked = rows.iter().enumerate().step_by(every);
-    let differs = |(_, row): &(usize, &Vec<f64>)| {
-        let ours = Scores::new(model.descriptor(), model.plain_scores(row));
-        stated.is_clearly_other(row, &ours)
-    };
-    match checked
-        .filter(|(_, row)| check_features(&model.descriptor().inputs, row).is_ok())
-        .find(differs)
-    {
-        None => Ok(()),
-        Some((row, _)) => Err(ImportError::Options(format!(
-            "row {} would get another label than by the file's model, which isn't close: please report this as a bug",
-            row + 1
-        ))),
-    }
-}
-
 /// Refuses a network whose values would say little.
 fn check_values(network: &FloatNetwork, errors: &[f64], widths: &[f64]) -> Result<(), ImportError> {
     if network.fitted.task != Some(Task::Regression) {
@@ -330,40 +297,46 @@ fn wanted(
     network: &FloatNetwork,
     rows: &[&[f64]],
 ) -> Result<(Vec<f64>, usize), ImportError> {
-    let widths = widths(network, rows).into_iter();
     if let Some(share) = request.max_error {
         ensure(share > 0.0 && share < 1.0, || {
             format!("--max-error is {share}, not a share between 0 and 1")
         })?;
-        return Ok((
-            widths.map(|width| share * width / BOUND).collect(),
-            MOST_ROTATIONS,
-        ));
     }
-    let decided = || {
-        let scores: Vec<Vec<f64>> = rows.iter().map(|row| network.scores(row)).collect();
-        undecided(&scores, UNDECIDED)
-    };
-    let slope = slope(network.fitted.link);
-    let of_probability = |error: f64| slope.map(|slope| error / slope / BOUND);
-    let (least, most) = PROBABILITY;
-    let wanted = match (request.answer, of_probability(least).zip(of_probability(most))) {
+    let scores: Vec<Vec<f64>> = rows.iter().map(|row| network.scores(row)).collect();
+    let wanted = match (request.answer, request.max_error) {
+        (Answer::Label, Some(share)) => undecided_pairs(&scores, 0.0, share / BOUND),
         // Nothing but decisions depends on the scores.
-        (Answer::Label, bounds) => {
-            let (decided, least) = (decided(), bounds.map(|(least, _)| least));
-            widths
-                .map(|width| decided.max(least.unwrap_or(LEAST_VALUE * width / BOUND)))
-                .collect()
+        (Answer::Label, None) => undecided_pairs(&scores, UNDECIDED, LEAST_VALUE / BOUND),
+        (Answer::Scores, Some(share)) => {
+            let widths = widths(network, rows).into_iter();
+            widths.map(|width| share * width / BOUND).collect()
         }
-        (Answer::Scores, Some((least, most))) if network.fitted.task == Some(Task::Classification) => {
-            vec![decided().clamp(least, most); network.outputs.len()]
-        }
-        (Answer::Scores, Some((_, most))) if network.fitted.task != Some(Task::Regression) => {
-            vec![most; network.outputs.len()]
-        }
-        _ => widths.map(|width| VALUE * width / BOUND).collect(),
+        (Answer::Scores, None) => wanted_scores(network, rows, &scores),
     };
-    Ok((wanted, ROTATIONS.max(network.units.len())))
+    let most = match request.max_error {
+        Some(_) => MOST_ROTATIONS,
+        None => ROTATIONS.max(network.units.len()),
+    };
+    Ok((wanted, most))
+}
+
+/// Returns the standard deviations of scores that are wanted by default.
+fn wanted_scores(network: &FloatNetwork, rows: &[&[f64]], scores: &[Vec<f64>]) -> Vec<f64> {
+    let (least, most) = PROBABILITY;
+    match (network.fitted.task, slope(network.fitted.link)) {
+        (Some(Task::Regression), _) | (_, None) => {
+            let widths = widths(network, rows).into_iter();
+            widths.map(|width| VALUE * width / BOUND).collect()
+        }
+        (task, Some(slope)) => {
+            let [least, most] = [least, most].map(|error| error / slope / BOUND);
+            let wanted = match task {
+                Some(Task::Classification) => undecided(scores, UNDECIDED).clamp(least, most),
+                _ => most,
+            };
+            vec![wanted; network.outputs.len()]
+        }
+    }
 }
 
 /// Refuses a network whose error is larger than `--max-error` allows.
@@ -381,7 +354,7 @@ fn check_error(
     ensure(worst <= 1.0, || {
         format!(
             "--max-error {share} is out of reach: with {rotations} blind rotations, the best that was found, the error of a score is {:.1e} of its \
-             range. Allow more, or train the network with weight decay and scaled features",
+             range. Allow more, or train it with weight decay and scaled features",
             worst * share
         )
     })

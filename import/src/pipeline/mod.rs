@@ -1,11 +1,13 @@
 //! The whole import: from a fitted model's file to a model file that a server loads.
 
+mod label;
 mod layers;
 mod linear;
 mod network;
 mod prepared;
 mod trees;
 
+pub use label::Label;
 pub use layers::LayersImport;
 pub use linear::LinearImport;
 pub use trees::TreesImport;

@@ -1,7 +1,7 @@
 //! Rows about networks with hidden layers.
 
 use super::{Report, SHOWN, counted, summary};
-use crate::LayersImport;
+use crate::{Label, LayersImport};
 use blindscore_protocol::descriptor::Answer;
 use serde_json::json;
 
@@ -17,6 +17,7 @@ impl Report {
             errors,
             parts: [noise, rounding],
             units: [units, certain],
+            label,
             ..
         } = network;
         let rotations_in_words = counted(*rotations, "blind rotations");
@@ -54,8 +55,9 @@ impl Report {
             self.row(
                 "ranges",
                 format!(
-                    "{certain} of {units} units have the range of all rows that clients accept, the others that of --calibrate and a fifth more: a \
-                     row outside gets a wrong answer"
+                    "{certain} of {units} {} have the range of all rows that clients accept, the others that of --calibrate and a little more: a \
+                     row outside gets a wrong answer",
+                    if is_label { "units and comparisons" } else { "units" }
                 ),
             );
         } else if *units > 0 {
@@ -67,20 +69,31 @@ impl Report {
                 "only the label leaves the server: a bit for each class, and noise that drowns all else",
             );
         }
-        let of = if is_label {
-            "the scores that are compared"
-        } else {
-            "a score"
-        };
-        self.row(
-            "error",
-            format!(
-                "at most {stated_error:.2e} of {of}, for rows like those of --calibrate (six deviations, of {noise:.1e} by noise and {rounding:.1e} by \
-                 rounding)"
+        let parts = format!("six deviations, of {noise:.1e} by noise and {rounding:.1e} by rounding");
+        match label {
+            None => self.row(
+                "error",
+                format!(
+                    "at most {stated_error:.2e} of a score, for rows like those of --calibrate ({parts})"
+                ),
             ),
-        );
-        if let Some(error) = probability_error.filter(|_| !is_label) {
-            let words = if error < 0.5 {
+            Some(Label {
+                close,
+                rows: [near, of],
+            }) => {
+                let what = if descriptor.outputs.len() == 1 {
+                    "score is within"
+                } else {
+                    "two largest scores are within"
+                };
+                self.row(
+                    "close",
+                    format!("a row whose {what} {close:.1e} may get either label: {near} of {of} rows of --calibrate ({parts})"),
+                );
+            }
+        }
+        if let Some(error) = probability_error {
+            let words = if *error < 0.5 {
                 format!("at most {error:.1e} of a probability, where it is near a half")
             } else {
                 "probabilities near a half may be any; --max-error asks for less".to_owned()
@@ -105,7 +118,9 @@ impl Report {
             "rotations": rotations,
             "units": units,
             "units_with_certain_ranges": certain,
-            "stated_error": stated_error,
+            "close": label.map(|label| label.close),
+            "close_rows": label.map(|label| label.rows[0]),
+            "stated_error": label.is_none().then_some(stated_error),
             "probability_error": probability_error,
             "noise": noise,
             "rounding": rounding,

@@ -126,7 +126,7 @@ impl Report {
             "cores": cores,
             "rows": rows,
             "same_decision": same_decision,
-            "largest_error": largest_error,
+            "largest_error": descriptor.answer.is_scores().then_some(largest_error),
             "refused": refused,
         }));
         report

@@ -39,6 +39,6 @@ impl FromStr for Answer {
         let all = [Self::Scores, Self::Label];
         all.into_iter()
             .find(|answer| answer.name() == name)
-            .ok_or("neither scores nor label")
+            .ok_or("neither scores nor label, and there is nothing in between")
     }
 }
