@@ -14,7 +14,8 @@ pub struct Scores {
     /// Values of a regression: the scores, or `exp` of them behind a log link. Empty for other tasks.
     pub values: Vec<f64>,
     /// Class that the scores decide for; `None` if the model doesn't classify, or if the server sends only
-    /// the label and noise made three or more nearly equal classes win and lose in a circle.
+    /// the label and no bit is set: three or more classes are equal up to noise, or a row is outside the range
+    /// of a network's comparisons.
     pub decision: Option<Decision>,
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn undecided(scores: &[Vec<f64>], share: f64) -> f64 {
 
 /// Returns for each pair of scores, or for the only one, the standard deviation of their difference with
 /// which so small a share of rows would be decided otherwise: by the differences on the rows for which one of
-/// the two decides. It is at least `least` times the width of the differences, and at most all of it.
+/// the two decides. It is at least `least` times the largest difference, and at most all of it.
 pub(crate) fn undecided_pairs(scores: &[Vec<f64>], share: f64, least: f64) -> Vec<f64> {
     let count = scores.first().map_or(0, Vec::len);
     let largest = |scores: &Vec<f64>| {
@@ -56,7 +56,8 @@ pub(crate) fn undecided_pairs(scores: &[Vec<f64>], share: f64, least: f64) -> Ve
     let share = share / (count.max(2) - 1) as f64;
     let of_pair = |(one, other): (usize, Option<usize>)| {
         let difference = |scores: &Vec<f64>| scores[one] - other.map_or(0.0, |other| scores[other]);
-        let width = width(&scores.iter().map(difference).collect::<Vec<f64>>());
+        let largest_of_all = scores.iter().map(|scores| difference(scores).abs());
+        let width = largest_of_all.fold(f64::MIN_POSITIVE, f64::max);
         let decisive = scores.iter().filter(|scores| {
             let best = largest(scores);
             count == 1 || best == Some(one) || best == other
@@ -68,15 +69,6 @@ pub(crate) fn undecided_pairs(scores: &[Vec<f64>], share: f64, least: f64) -> Ve
         exceeded(&margins, share).clamp(least * width, width)
     };
     pairs(count).map(of_pair).collect()
-}
-
-/// Returns the width of the range of numbers, or, if they are nearly equal, a small part of the largest.
-pub(crate) fn width(numbers: &[f64]) -> f64 {
-    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (most - least)
-        .max(1e-6 * most.abs().max(-least))
-        .max(f64::MIN_POSITIVE)
 }
 
 /// Returns the standard deviation of a normal error that exceeds so small a share of margins.

@@ -88,7 +88,7 @@ impl Report {
                 };
                 self.row(
                     "close",
-                    format!("a row whose {what} {close:.1e} may get either label: {near} of {of} rows of --calibrate ({parts})"),
+                    format!("a row whose {what} {close:.1e} may get either label: {near} of {of} rows of --calibrate"),
                 );
             }
         }
