@@ -33,6 +33,8 @@ enum Expression {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
     Abs,
+    Atan,
+    Cos,
     /// The error function.
     Erf,
     Exp,
@@ -43,6 +45,7 @@ pub(crate) enum Function {
     /// A whole power.
     Power(i32),
     Sigmoid,
+    Sin,
     /// `ln(1 + e^x)`.
     Softplus,
     Sqrt,
@@ -71,12 +74,15 @@ impl Function {
     fn value(self, x: f64) -> f64 {
         match self {
             Self::Abs => x.abs(),
+            Self::Atan => x.atan(),
+            Self::Cos => x.cos(),
             Self::Erf => libm::erf(x),
             Self::Exp => x.exp(),
             Self::Log => x.ln(),
             Self::Positive => f64::from(u8::from(x > 0.0)),
             Self::Power(exponent) => x.powi(exponent),
             Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Sin => x.sin(),
             Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
             Self::Sqrt => x.sqrt(),
             Self::Tanh => x.tanh(),

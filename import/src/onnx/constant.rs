@@ -34,6 +34,13 @@ impl Constant {
         whole.filter(|numbers| numbers.len() == self.count())
     }
 
+    /// Returns the numbers as integers, if all of them are whole. The largest stand for all that are larger.
+    pub(super) fn saturated(&self) -> Option<Vec<i64>> {
+        let whole = |number: &f64| (number.fract() == 0.0).then_some(*number as i64);
+        let whole: Option<Vec<i64>> = self.numbers.iter().map(whole).collect();
+        whole.filter(|numbers| numbers.len() == self.count())
+    }
+
     /// Returns one number per column, as ONNX broadcasts to a matrix of rows. `None` if that would
     /// add columns or differ between rows.
     pub(super) fn broadcast(&self, columns: usize) -> Option<Vec<f64>> {

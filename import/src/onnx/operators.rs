@@ -172,6 +172,8 @@ const STANDARD: &[(&str, &[Attribute])] = &[
 const BETWEEN_LAYERS: &[(&str, &[Attribute])] = &[
     ("Celu", &[ALPHA]),
     ("Elu", &[ALPHA]),
+    ("Atan", &[]),
+    ("Cos", &[]),
     ("Erf", &[]),
     ("Gelu", &[("approximate", AttributeType::String)]),
     ("HardSigmoid", &[ALPHA, ("beta", AttributeType::Float)]),
@@ -185,6 +187,7 @@ const BETWEEN_LAYERS: &[(&str, &[Attribute])] = &[
         "Shrink",
         &[("bias", AttributeType::Float), ("lambd", AttributeType::Float)],
     ),
+    ("Sin", &[]),
     ("Softplus", &[]),
     ("Softsign", &[]),
     ("Swish", &[ALPHA]),

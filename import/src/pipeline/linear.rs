@@ -55,6 +55,8 @@ pub(super) fn import(request: &Request, bytes: Vec<u8>) -> Result<Imported, Impo
 
 fn import_as(request: &Request, bytes: &[u8], reading: Reading) -> Result<Imported, ImportError> {
     let source = read(request, bytes, reading).map_err(ImportError::in_file(&request.file))?;
+    // What can't be read is the more important thing to say.
+    request.refuse_others_options()?;
     import_source(request, source)
 }
 

@@ -153,19 +153,13 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         return match graph.ensemble().map_err(&in_file)? {
             Some(_) if is_label => Err(ImportError::Options(label_only("trees"))),
             Some(ensemble) => trees::import(request, ensemble, Some(&graph)),
-            None => {
-                request.refuse_others_options()?;
-                linear::import(request, bytes)
-            }
+            None => linear::import(request, bytes),
         };
     }
     match crate::trees::read(&bytes).filter(|_| !is_safetensors) {
         Some(_) if is_label => Err(ImportError::Options(label_only("trees"))),
         Some(ensemble) => trees::import(request, ensemble.map_err(in_file)?, None),
-        None => {
-            request.refuse_others_options()?;
-            linear::import(request, bytes)
-        }
+        None => linear::import(request, bytes),
     }
 }
 

@@ -68,7 +68,10 @@ pub(super) fn run(node: &NodeProto, tensor: &Tensor) -> Result<Option<Tensor>, N
                 }
             })
         }
+        "Atan" => map(&f64::atan),
+        "Cos" => map(&f64::cos),
         "Erf" => map(&libm::erf),
+        "Sin" => map(&f64::sin),
         _ => Ok(None),
     }
 }

@@ -28,6 +28,8 @@ impl Node<'_> {
                 let (least, most) = self.bounds()?;
                 clipped(&Curve::number(), least, most)
             }
+            "Atan" => plain(Function::Atan),
+            "Cos" => plain(Function::Cos),
             "Elu" => elu(alpha(1.0)),
             "Erf" => plain(Function::Erf),
             "Exp" => plain(Function::Exp),
@@ -52,6 +54,7 @@ impl Node<'_> {
                 .and_then(|curve| curve.scaled(number("gamma", 1.050_701_022_148_132_3))),
             "Shrink" => shrink(number("lambd", 0.5), number("bias", 0.0)),
             "Sigmoid" => plain(Function::Sigmoid),
+            "Sin" => plain(Function::Sin),
             "Softplus" => plain(Function::Softplus),
             "Softsign" => softsign(),
             "Sqrt" => plain(Function::Sqrt),

@@ -218,7 +218,11 @@ impl Node<'_> {
         let list =
             |name: &str, operand: usize| match (self.attributes().ints(name), self.operands.get(operand)) {
                 (Some(numbers), None) => Ok(Some(numbers.to_vec())),
-                (None, Some(Value::Constant(constant))) => self.integers(constant).map(Some),
+                // An open end is the largest integer.
+                (None, Some(Value::Constant(constant))) => match constant.saturated() {
+                    Some(numbers) => Ok(Some(numbers)),
+                    None => self.refuse(" by numbers that aren't whole"),
+                },
                 (None, None | Some(Value::Absent)) => Ok(None),
                 _ => self.refuse(" with bounds that aren't constant"),
             };

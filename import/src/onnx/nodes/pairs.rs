@@ -95,9 +95,18 @@ impl Node<'_> {
             ) if scores == same => Value::TieBreak(scores.clone()),
             ("Add", [Value::PairVotes(votes), Value::TieBreak(sums)]) => self.decided(votes, sums)?,
             ("Gather", [Value::Shape(_), Value::Constant(place)])
-                if place.shape == [1] && place.numbers == [0.0] && self.attributes().int("axis", 0) == 0 =>
+                if place.shape.len() < 2
+                    && place.numbers == [0.0]
+                    && self.attributes().int("axis", 0) == 0 =>
             {
                 Value::Rows
+            }
+            ("Unsqueeze", [Value::Rows, Value::Constant(axes)]) if axes.numbers == [0.0] => Value::Rows,
+            ("Concat", [Value::Rows]) if self.attributes().int("axis", 1) == 0 => self.rows_by(&[]),
+            ("Concat", [Value::Rows, Value::Constant(rest)])
+                if rest.shape == [1] && rest.numbers != [-1.0] && self.attributes().int("axis", 1) == 0 =>
+            {
+                self.rows_by(&self.integers(rest)?)
             }
             ("Concat", [Value::Rows, Value::Constant(rest)])
                 if rest.shape == [1] && rest.numbers == [-1.0] && self.attributes().int("axis", 1) == 0 =>
@@ -105,6 +114,9 @@ impl Node<'_> {
                 Value::RowsByAny
             }
             ("Reshape", [value @ Value::Scores(scores), Value::RowsByAny]) if !scores.vector => {
+                (*value).clone()
+            }
+            ("Reshape", [value @ Value::Features(columns), Value::RowsByAny]) if !columns.vector => {
                 (*value).clone()
             }
             ("ArrayFeatureExtractor", [Value::PairScores(pairs), _]) => {
@@ -116,6 +128,14 @@ impl Node<'_> {
             _ => return Ok(None),
         };
         Ok(Some(value))
+    }
+
+    /// Returns the shape of as many rows, and of these other axes.
+    fn rows_by(&self, rest: &[i64]) -> Value {
+        // Of a single axis, the rest are the rows; of more, the first stays as it is.
+        let first = if rest.is_empty() { -1 } else { 0 };
+        let shape: Vec<i64> = [first].into_iter().chain(rest.iter().copied()).collect();
+        Value::Constant(Constant::of_integers(vec![shape.len()], shape))
     }
 
     /// Returns the votes of some scores.

@@ -249,7 +249,10 @@ fn activations_have_the_values_of_their_operators() {
         node("Shrink", &["z"], &["h"])
             .float("bias", 0.2)
             .float("lambd", 0.4),
+        node("Atan", &["z"], &["h"]),
+        node("Cos", &["z"], &["h"]),
         node("Erf", &["z"], &["h"]),
+        node("Sin", &["z"], &["h"]),
         node("Clip", &["z"], &["h"]).float("min", 0.0).float("max", 0.8),
         node("Exp", &["z"], &["h"]),
         node("Abs", &["z"], &["h"]),
@@ -520,6 +523,61 @@ fn what_stands_before_the_layers_is_public() {
     let steps = network.fitted.encoding.unwrap().steps;
     assert_eq!(steps.len(), 1, "{steps:?}");
     assert_eq!(network.units[0].features.len(), 6);
+}
+
+#[test]
+fn towers_of_the_first_and_the_other_columns_are_read() {
+    let integers = |net: Net, name: &str, values: &[i64]| Net(net.0.ints(name, values), net.1);
+    let net = [("zero", 0), ("two", 2), ("all", i64::MAX), ("one", 1)];
+    let net = net
+        .into_iter()
+        .fold(Net::new(4), |net, (name, value)| integers(net, name, &[value]));
+    let network = net
+        .node("Slice", &["x", "zero", "two", "one"], "a")
+        .node("Slice", &["x", "two", "all", "one"], "b")
+        .layer("a", "c", [2, 3])
+        .layer("b", "d", [2, 3])
+        .node("Relu", &["c"], "e")
+        .node("Tanh", &["d"], "f")
+        .with(node("Concat", &["e", "f"], &["h"]).int("axis", 1))
+        .layer("h", "y", [6, 1])
+        .output("y")
+        .agreed();
+    assert_eq!(widths(&network), [6]);
+}
+
+#[test]
+fn rows_may_keep_their_number_in_a_reshape() {
+    // As PyTorch writes x.view(x.size(0), -1), and z.view(x.shape[0]) at the end.
+    let net = Net::new(4);
+    let net = Net(
+        net.0.ints("axes", &[0]).ints("rest", &[-1]).ints("all", &[4]),
+        net.1,
+    );
+    let rows = |net: Net, rest: &[&str], shape: &str| {
+        let inputs = [&["n"], rest].concat();
+        net.with(node("Concat", &inputs, &[shape]).int("axis", 0))
+    };
+    let net = net
+        .constant("first", &[], &[0.0])
+        .node("Shape", &["x"], "s")
+        .with(node("Gather", &["s", "first"], &["row"]).int("axis", 0))
+        .node("Unsqueeze", &["row", "axes"], "n");
+    let net = rows(
+        rows(rows(net, &["rest"], "flat"), &["all"], "same"),
+        &[],
+        "vector",
+    );
+    let network = net
+        .node("Reshape", &["x", "flat"], "a")
+        .node("Reshape", &["a", "same"], "b")
+        .layer("b", "z", [4, 3])
+        .node("Relu", &["z"], "h")
+        .layer("h", "u", [3, 1])
+        .node("Reshape", &["u", "vector"], "y")
+        .output("y")
+        .agreed();
+    assert_eq!(widths(&network), [3]);
 }
 
 #[test]
