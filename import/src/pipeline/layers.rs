@@ -34,6 +34,8 @@ const UNDECIDED: f64 = 0.001;
 /// Error of a value, six standard deviations, up to which units are rotated several times, as a share of
 /// the range of the values.
 const VALUE: f64 = 0.01;
+/// The same, if only the label is sent: nothing else tells that a row is close.
+const UNDECIDED_LABELS: f64 = 0.000_2;
 /// Least error of a score of which only decisions are sent, likewise.
 const LEAST_VALUE: f64 = 0.002;
 /// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
@@ -306,7 +308,7 @@ fn wanted(
     let wanted = match (request.answer, request.max_error) {
         (Answer::Label, Some(share)) => undecided_pairs(&scores, 0.0, share / BOUND),
         // Nothing but decisions depends on the scores.
-        (Answer::Label, None) => undecided_pairs(&scores, UNDECIDED, LEAST_VALUE / BOUND),
+        (Answer::Label, None) => undecided_pairs(&scores, UNDECIDED_LABELS, LEAST_VALUE / BOUND),
         (Answer::Scores, Some(share)) => {
             let widths = widths(network, rows).into_iter();
             widths.map(|width| share * width / BOUND).collect()
