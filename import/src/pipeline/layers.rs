@@ -105,7 +105,7 @@ pub(super) fn import(
     let data = data.ok_or(ImportError::NoRanges)?;
     ensure(data.rows().len() >= LEAST_ROWS, || {
         format!(
-            "--calibrate has {} rows, and the units of a network need at least {LEAST_ROWS} for their ranges: give the rows that it was trained with",
+            "--calibrate has {} rows, and at least {LEAST_ROWS} are needed for ranges and precision: give the rows that it was trained with",
             data.rows().len()
         )
     })?;

@@ -124,14 +124,14 @@ impl CheckedDescriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::{FEATURES, example};
+    use crate::descriptor::{Answer, FEATURES, Link, Task, example};
 
     #[test]
     fn factors_of_finer_features_and_scores_are_bounded() {
         let refusal = |change: &dyn Fn(&mut ModelDescriptor)| {
             let mut model = example::read(example::json());
             model.parameter_set = ParameterSet::ALL[0].name().to_owned();
-            (model.classes, model.inputs.image) = (None, None);
+            (model.classes, model.inputs.image, model.answer) = (None, None, Answer::Scores);
             change(&mut model);
             CheckedDescriptor::try_from(model).map_err(|error| error.to_string())
         };
@@ -161,5 +161,20 @@ mod tests {
             let error = refusal(change).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn a_label_has_no_link_and_no_finer_scores() {
+        let refused = |link: Link, fine: Option<u32>, task: Task| {
+            let mut model = example::read(example::json());
+            model.parameter_set = ParameterSet::ALL[0].name().to_owned();
+            (model.classes, model.inputs.image, model.answer) = (None, None, Answer::Label);
+            (model.link, model.fine, model.task) = (link, fine, task);
+            CheckedDescriptor::try_from(model).is_err()
+        };
+        assert!(!refused(Link::Identity, None, Task::Classification));
+        assert!(refused(Link::Softmax, None, Task::Classification));
+        assert!(refused(Link::Identity, Some(8), Task::Classification));
+        assert!(refused(Link::Identity, None, Task::Regression));
     }
 }
