@@ -485,6 +485,8 @@ def judge(name: str, blindscore: str, frames: bool, folder: Path) -> tuple[str, 
     """Returns `served`, `refused`, `not converted` or `WRONG`, and a message."""
     model, table, target = KINDS[name]
     frame, data, types = prepared(table, frames)
+    # Estimators without a random state of their own draw from this one.
+    np.random.seed(SEED)  # noqa: NPY002
     try:
         model.fit(data, getattr(T, target))
         last = model.steps[-1][1] if hasattr(model, "steps") else model
