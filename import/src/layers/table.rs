@@ -16,6 +16,9 @@ use super::Curve;
 const WIDEN: f64 = 0.2;
 /// Largest range of all valid rows, over that of the calibration rows, for which a table is fitted.
 const MOST_WIDE: f64 = 2.5;
+/// Share of such a range by which it is widened on both sides: a row may be at its end, and noise may not take
+/// it to the other one. It is ten standard deviations of a rotation's error.
+const EDGE: f64 = 0.04;
 /// Points of the range at which a fit is judged.
 const POINTS: usize = 1_024;
 /// Bins of half a period, for choosing the period.
@@ -81,7 +84,8 @@ impl FittedTable {
         // A constant sum still needs a range.
         let width = (high - low).max(1e-6 * (1.0 + high.abs()));
         let bounds = bounds
-            .filter(|(least, most)| *least <= low && high <= *most && most - least <= MOST_WIDE * width);
+            .filter(|(least, most)| *least <= low && high <= *most && most - least <= MOST_WIDE * width)
+            .map(|(least, most)| (least - EDGE * (most - least), most + EDGE * (most - least)));
         let (low, high) = bounds.unwrap_or((low - WIDEN * width, high + WIDEN * width));
         let points = points(curve, seen, low, high, bounds.is_some())?;
         let range = high - low;
@@ -402,6 +406,28 @@ mod tests {
         // Too wide to be fitted as precisely.
         let (certain, off) = worst(wide(4.0));
         assert!(!certain && off > 0.1, "{off}");
+    }
+
+    #[test]
+    fn noise_does_not_take_a_row_at_an_end_to_the_other_one() {
+        // Rows are at both ends of the range of all valid ones, as those of a flag are.
+        let seen: Vec<f64> = (0..200).map(|row| f64::from(row % 2)).collect();
+        // Nearly a step, whose sign changes after half of a period of the range.
+        let about_a_half = Curve::number().with_constant(Operation::Add, -0.5).unwrap();
+        let step = about_a_half.scaled(40.0).and_then(|z| z.then(Function::Tanh));
+        for curve in [step.unwrap(), Curve::number(), relu()] {
+            for sloped in [false, true] {
+                let fitted = FittedTable::of(&curve, &seen, NOISE, SIZE, sloped, Some((0.0, 1.0))).unwrap();
+                assert!(fitted.certain);
+                // A rotation of several has up to sqrt(2) times the error.
+                let by = 7.0 * 2f64.sqrt() * NOISE * fitted.period;
+                for (z, noise) in [(0.0, -by), (1.0, by)] {
+                    let served = fitted.value(z + noise) + fitted.slope * z + fitted.offset;
+                    let off = (served - curve.value(z)).abs();
+                    assert!(off < 2.0 * by, "{z}: {off} and {by}, {sloped}");
+                }
+            }
+        }
     }
 
     #[test]
