@@ -13,7 +13,7 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, LogisticRegressionCV, PoissonRegressor, Ridge, RidgeClassifier, SGDClassifier
@@ -30,6 +30,7 @@ from sklearn.preprocessing import (
     OrdinalEncoder,
     PolynomialFeatures,
     RobustScaler,
+    SplineTransformer,
     StandardScaler,
 )
 from sklearn.svm import SVC, SVR, LinearSVC
@@ -119,6 +120,55 @@ KINDS: dict[str, tuple[Any, Any, Any]] = {
     "counts": (make_pipeline(CountVectorizer(ngram_range=(1, 2)), LogisticRegression()), DATA["text"].to_numpy(), SENTIMENT),
     "texts": (make_pipeline(TfidfVectorizer(), LogisticRegression()), DATA["text"].tolist(), SENTIMENT),
     "svd": (make_pipeline(TfidfVectorizer(), TruncatedSVD(3, random_state=0), LogisticRegression()), DATA["text"].tolist(), SENTIMENT),
+    "hashed": (make_pipeline(HashingVectorizer(n_features=256), LogisticRegression(C=10)), DATA["text"], SENTIMENT),
+    "hashed-pairs": (
+        make_pipeline(
+            HashingVectorizer(n_features=64, ngram_range=(1, 2), norm=None, alternate_sign=False, stop_words=["never"]),
+            TfidfTransformer(),
+            LogisticRegression(C=10),
+        ),
+        DATA["text"].to_numpy(),
+        SENTIMENT,
+    ),
+    "hashed-letters": (
+        make_pipeline(HashingVectorizer(n_features=512, analyzer="char", ngram_range=(2, 3), binary=True, norm="l1"), LogisticRegression(C=100)),
+        DATA["text"].tolist(),
+        SENTIMENT,
+    ),
+    "hashed-column": (
+        make_pipeline(
+            ColumnTransformer([("numbers", StandardScaler(), NUMBERS), ("text", HashingVectorizer(n_features=32, lowercase=False), "text")]),
+            LogisticRegression(),
+        ),
+        DATA[[*NUMBERS, "text"]],
+        BINARY,
+    ),
+    "splines": (make_pipeline(StandardScaler(), SplineTransformer(), LogisticRegression()), FRAME, BINARY),
+    "splines-float32": (make_pipeline(StandardScaler(), SplineTransformer(degree=2, include_bias=False), LogisticRegression()), FLOATS, NAMED),
+    "splines-quantile": (
+        make_pipeline(SplineTransformer(n_knots=4, knots="quantile", extrapolation="linear"), Ridge()),
+        FRAME[["age", "income"]],
+        SCORES,
+    ),
+    "splines-continued": (make_pipeline(SplineTransformer(degree=1, extrapolation="continue"), Ridge()), FRAME[["age", "visits"]], SCORES),
+    "splines-periodic": (
+        make_pipeline(columns(SplineTransformer(n_knots=7, extrapolation="periodic")), LogisticRegression()),
+        MIXED,
+        NAMED,
+    ),
+    "splines-gaps": (make_pipeline(SplineTransformer(handle_missing="zeros"), Ridge()), WITH_GAPS, SCORES),
+    "splines-degree-0": (make_pipeline(SplineTransformer(degree=0, extrapolation="continue"), Ridge()), FRAME, SCORES),
+    "splines-lines": (make_pipeline(SplineTransformer(degree=1, extrapolation="linear"), Ridge()), FRAME, SCORES),
+    "splines-ties": (make_pipeline(SplineTransformer(n_knots=12, knots="quantile"), Ridge()), FRAME[["visits"]], SCORES),
+    "hashed-many": (make_pipeline(HashingVectorizer(), LogisticRegression()), DATA["text"], SENTIMENT),
+    "hashed-tokens": (
+        make_pipeline(HashingVectorizer(n_features=64, tokenizer=str.split, token_pattern=None), LogisticRegression()),
+        DATA["text"],
+        SENTIMENT,
+    ),
+    "hashed-pattern": (make_pipeline(HashingVectorizer(n_features=64, token_pattern="[a-z]+"), LogisticRegression()), DATA["text"], SENTIMENT),
+    "hashed-accents": (make_pipeline(HashingVectorizer(n_features=64, strip_accents="unicode"), LogisticRegression()), DATA["text"], SENTIMENT),
+    "hashed-edges": (make_pipeline(HashingVectorizer(n_features=64, analyzer="char_wb"), LogisticRegression()), DATA["text"], SENTIMENT),
     "bagging": (BaggingClassifier(make_pipeline(StandardScaler(), LogisticRegression()), 4, random_state=0), FLOATS, BINARY),
     "voting": (
         VotingClassifier([("a", make_pipeline(StandardScaler(), LogisticRegression())), ("b", make_pipeline(MinMaxScaler(), LogisticRegression()))]),
@@ -142,6 +192,14 @@ REFUSED = {
     "qda": "QuadraticDiscriminantAnalysis is not served",
     "log-target": "TransformedTargetRegressor",
     "function": "FunctionTransformer is not supported",
+    "splines-degree-0": "KBinsDiscretizer gives the same",
+    "splines-lines": "continues lines from the second knot",
+    "splines-ties": "knots that coincide",
+    "hashed-many": "n_features=2..14 or less",
+    "hashed-tokens": "leave tokenizer as it is",
+    "hashed-pattern": "Leave token_pattern as it is",
+    "hashed-accents": "leave strip_accents as it is",
+    "hashed-edges": '"word" and "char" are',
 }
 SERVED = [name for name in KINDS if name not in REFUSED]
 

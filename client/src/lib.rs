@@ -43,7 +43,7 @@ pub mod known_answers;
 mod negacyclic;
 mod scores;
 
-pub use encode::{Cell, ColumnProblem, Encoder, RecordError};
+pub use encode::{Cell, ColumnProblem, Encoder, RecordError, bucket};
 pub use encrypt::check_features;
 pub use error::{ClientError, FeatureName};
 pub use generation::EvaluationKeyGeneration;

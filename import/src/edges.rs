@@ -100,7 +100,8 @@ fn terms(encoding: &Encoding, slot: usize) -> Option<Vec<(usize, f64)>> {
         | Step::Leaves { .. }
         | Step::OneHot { .. }
         | Step::Lookup { .. }
-        | Step::Counts { .. } => None,
+        | Step::Counts { .. }
+        | Step::Hashed { .. } => None,
         Step::Affine { of, scale, offset }
             if scale.get(place) == Some(&1.0) && offset.get(place) == Some(&0.0) =>
         {
@@ -113,6 +114,7 @@ fn terms(encoding: &Encoding, slot: usize) -> Option<Vec<(usize, f64)>> {
         | Step::Power { .. }
         | Step::YeoJohnson { .. }
         | Step::Piecewise { .. }
+        | Step::Splines { .. }
         | Step::Normalise { .. } => Some(Vec::new()),
     }
 }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _boosted
+from . import _boosted, _converters
 from ._errors import ImportRefused, SettingError
 from ._rows import Rows
 
@@ -86,6 +86,7 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
         _boosted.drop_names(_parts(model, set()))
     model = _convertible(model)
     _write_whole_flags()
+    _converters.register()
     problems: list[str] = []
     for types in _types(rows):
         for options in _options(model):
@@ -93,6 +94,8 @@ def _sklearn(model: Any, rows: Rows, scratch: Path) -> Path:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     onnx: Any = to_onnx(model, initial_types=types, options=options, target_opset=_boosted.OPERATORS if boosted else None)
+            except ImportRefused:
+                raise
             except Exception as error:  # noqa: BLE001 - converters raise anything; the first problem is reported.
                 problems.append(f"{type(error).__name__}: {error}".strip().splitlines()[0])
                 continue

@@ -1,11 +1,14 @@
 //! From a record to the features that are encrypted: the public part of a model, run in the clear.
 
 mod cell;
+mod hash;
 mod letters;
 mod numbers;
+mod splines;
 mod vocabulary;
 
 pub use cell::Cell;
+pub use hash::bucket;
 
 use blindscore_protocol::{
     descriptor::{Inputs, short},

@@ -1,6 +1,6 @@
 //! The steps of an encoding, each on the numbers before it.
 
-use super::{Index, Slots, Tokens, listed, quoted};
+use super::{Index, Slots, Tokens, hash::bucket, listed, quoted, splines::splines};
 use blindscore_protocol::{
     descriptor::short,
     encoding::{Branch, Categories, Decision, Function, MISSING_CATEGORY, Norm, Side, Step, Unknown},
@@ -176,9 +176,51 @@ pub(super) fn run(step: &Step, index: Option<&Index>, slots: &mut Slots<'_>) -> 
             slots.numbers.resize(first + vocabulary.len(), 0.0);
             let counts = &mut slots.numbers[first..];
             if let Some(index) = index {
-                Tokens::new(&text, words).count(index, |place| {
-                    counts[place] = if *binary { 1.0 } else { counts[place] + 1.0 };
+                Tokens::new(&text, words).each(index, &mut |word| {
+                    if let Some(place) = index.text(word) {
+                        counts[place] = if *binary { 1.0 } else { counts[place] + 1.0 };
+                    }
                 });
+            }
+        }
+        Step::Hashed {
+            of,
+            words,
+            buckets,
+            signed,
+            binary,
+        } => {
+            let text = slots.texts[*of as usize].clone().unwrap_or(Cow::Borrowed(""));
+            slots.numbers.resize(first + *buckets as usize, 0.0);
+            let counts = &mut slots.numbers[first..];
+            if let Some(index) = index {
+                Tokens::new(&text, words).each(index, &mut |word| {
+                    let (place, negative) = bucket(word, *buckets);
+                    counts[place] = match (*binary, *signed && negative) {
+                        (true, _) => 1.0,
+                        (false, true) => counts[place] - 1.0,
+                        (false, false) => counts[place] + 1.0,
+                    };
+                });
+            }
+        }
+        Step::Splines {
+            of,
+            knots,
+            degree,
+            outside,
+            missing,
+        } => {
+            let number = slots.numbers[*of as usize];
+            slots.numbers.resize(first + step.results(), 0.0);
+            if !(number.is_nan() && *missing) {
+                splines(
+                    number,
+                    knots,
+                    *degree as usize,
+                    *outside,
+                    &mut slots.numbers[first..],
+                );
             }
         }
     }

@@ -32,6 +32,10 @@ impl Index {
                 vocabulary: places(vocabulary),
                 stop: places(&words.stop),
             }),
+            Step::Hashed { words, .. } => Some(Self::Words {
+                vocabulary: HashMap::new(),
+                stop: places(&words.stop),
+            }),
             _ => None,
         }
     }
@@ -75,9 +79,8 @@ impl<'t> Tokens<'t> {
         Self { text, words }
     }
 
-    /// Calls `visit` with the position in the vocabulary of each word, and of those that are joined.
-    pub(super) fn count(&self, index: &Index, mut visit: impl FnMut(usize)) {
-        let mut visit = |word: &str| index.text(word).into_iter().for_each(&mut visit);
+    /// Calls `visit` with each word that isn't left out, and with those that are joined.
+    pub(super) fn each(&self, index: &Index, visit: &mut dyn FnMut(&str)) {
         let tokens = self.tokens(index);
         let separator = match self.words.split {
             Split::Words(_) => " ",

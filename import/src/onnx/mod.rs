@@ -55,6 +55,7 @@ use std::{
     path::Path,
 };
 pub(crate) use transformers::OWN;
+use transformers::WRITTEN;
 use value::Value;
 use values::Values;
 
@@ -258,11 +259,17 @@ impl Graph {
     }
 }
 
-/// Refuses names that are too long for a message, and nodes of the domain of this crate.
+/// Refuses names that are too long for a message, and nodes of the domain of this crate but those
+/// that the Python package writes.
 fn check_names(graph: &GraphProto) -> Result<(), ImportError> {
-    if graph.node.iter().any(|node| node.domain == OWN) {
+    if let Some(node) = graph
+        .node
+        .iter()
+        .find(|node| node.domain == OWN && !WRITTEN.contains(&node.op_type.as_str()))
+    {
         return Err(ImportError::Graph(format!(
-            "it has nodes of the domain {OWN:?}, which no converter writes"
+            "it has a node {} of the domain {OWN:?}, which no converter writes",
+            quoted(&node.op_type)
         )));
     }
     let nodes = graph.node.iter().flat_map(|node| {

@@ -211,7 +211,9 @@ impl Plan {
                     };
                     vec![(least, 1.0); of.len()]
                 }
-                Step::Counts { .. } if own.is_none() => vec![(0.0, f64::INFINITY); step.results()],
+                Step::Counts { .. } | Step::Hashed { signed: false, .. } if own.is_none() => {
+                    vec![(0.0, f64::INFINITY); step.results()]
+                }
                 _ => vec![own.unwrap_or(ANY); step.results()],
             };
             intervals.extend(results);
@@ -254,7 +256,7 @@ impl Plan {
                 unused,
             };
         }
-        let is_count = |place: &usize| matches!(steps[*place], Step::Counts { .. });
+        let is_count = |place: &usize| matches!(steps[*place], Step::Counts { .. } | Step::Hashed { .. });
         let counts: Vec<usize> = (0..steps.len()).filter(is_count).collect();
         // New number of each slot that stays.
         let mut renumbered: HashMap<usize, usize> = columns.iter().copied().zip(0..).collect();
@@ -272,7 +274,7 @@ impl Plan {
             final_steps.push(step);
         }
         let text = |step: &Step| match step {
-            Step::Counts { of, .. } => Some(*of as usize),
+            Step::Counts { of, .. } | Step::Hashed { of, .. } => Some(*of as usize),
             _ => None,
         };
         let texts: Vec<usize> = final_steps.iter().filter_map(text).collect();
@@ -361,7 +363,9 @@ fn renumber(step: &mut Step, numbers: &HashMap<usize, usize>) {
         | Step::Thermometer { of, .. }
         | Step::OneHot { of, .. }
         | Step::Lookup { of, .. }
-        | Step::Counts { of, .. } => one(of),
+        | Step::Counts { of, .. }
+        | Step::Hashed { of, .. }
+        | Step::Splines { of, .. } => one(of),
         Step::Leaves { decisions } => decisions.iter_mut().for_each(|decision| one(&mut decision.of)),
     }
 }

@@ -258,6 +258,7 @@ impl<'a> Reference<'a> {
         let results = match node.domain.as_str() {
             "ai.onnx.ml" => learning::run(node, operands)?,
             "com.microsoft" => vec![text::tokenizer(node, operands)?],
+            OWN if node.op_type == "HashingVectorizer" => vec![text::hashing_vectorizer(node, operands)?],
             OWN => vec![transformers::run(node, operands)?],
             "" | "ai.onnx" => vec![standard::run(node, operands, self.graph.version())?],
             domain => return not_run(format!("its domain is {domain:?}")),

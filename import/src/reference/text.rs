@@ -6,6 +6,7 @@ use super::{
     tensor::{Elements, Tensor},
 };
 use crate::onnx::proto::{NodeProto, tensor_proto::DataType};
+use blindscore_client::bucket;
 use regex::Regex;
 use std::collections::HashMap;
 
@@ -49,8 +50,7 @@ pub(super) fn tokenizer(node: &NodeProto, operands: &[Option<&Tensor>]) -> Resul
         let word = |word: &Vec<u8>| String::from_utf8_lossy(word).into_owned();
         words.strings.iter().map(word).collect()
     });
-    // Python's \w.
-    let word = Regex::new(r"[\p{L}\p{N}_]+").map_err(|error| NotRun::new(error.to_string()))?;
+    let word = word()?;
     let split = |text: &String| -> Option<Vec<String>> {
         let least = match expression.as_str() {
             "." => return Some(characters(text)),
@@ -78,6 +78,70 @@ pub(super) fn tokenizer(node: &NodeProto, operands: &[Option<&Tensor>]) -> Resul
         words.extend(row);
     }
     Ok(Tensor::texts([tensor.shape(), &[width]].concat(), words))
+}
+
+/// Returns an expression of runs of Python's `\w`.
+fn word() -> Result<Regex, NotRun> {
+    Regex::new(r"[\p{L}\p{N}_]+").map_err(|error| NotRun::new(error.to_string()))
+}
+
+/// Counts the words that fall into each bucket of a hash, as `HashingVectorizer` does.
+pub(super) fn hashing_vectorizer(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Tensor, NotRun> {
+    let Some(tensor) = operands.first().copied().flatten() else {
+        return not_run("it has no operands");
+    };
+    let stop = attribute(node, "stop_words").map_or(&[][..], |words| words.strings.as_slice());
+    let is = |name: &str| int(node, name, 0) != 0;
+    let (Ok(buckets), &[least, most]) = (
+        u32::try_from(int(node, "n_features", 0)),
+        attribute(node, "ngram_range").map_or(&[][..], |range| range.ints.as_slice()),
+    ) else {
+        return not_run("without its number of features, or of words that are joined");
+    };
+    if !(1..=1 << 16).contains(&buckets) || least < 1 {
+        return not_run("with too many features, or none");
+    }
+    let word = word()?;
+    let least_letters = if text(node, "token_pattern").contains(r"\w\w+") {
+        2
+    } else {
+        1
+    };
+    let rows = texts(tensor)?;
+    let mut counts = vec![0.0; rows.len() * buckets as usize];
+    for (row, counts) in rows.iter().zip(counts.chunks_exact_mut(buckets as usize)) {
+        let row = if is("lowercase") {
+            row.to_lowercase()
+        } else {
+            row.clone()
+        };
+        let (tokens, separator) = match text(node, "analyzer").as_str() {
+            "char" => (characters(&row), ""),
+            _ => {
+                let runs = word.find_iter(&row).map(|found| found.as_str());
+                let runs = runs.filter(|run| run.chars().count() >= least_letters);
+                (runs.map(str::to_owned).collect(), " ")
+            }
+        };
+        let left = |token: &String| !stop.iter().any(|word| word == token.as_bytes());
+        let tokens: Vec<String> = tokens.into_iter().filter(left).collect();
+        for length in least..=most {
+            for gram in tokens.windows(usize::try_from(length).unwrap_or(1)) {
+                let (place, negative) = bucket(&gram.join(separator), buckets);
+                let sign = if negative && is("alternate_sign") {
+                    -1.0
+                } else {
+                    1.0
+                };
+                counts[place] = if is("binary") { 1.0 } else { counts[place] + sign };
+            }
+        }
+    }
+    Ok(Tensor::numbers(
+        vec![rows.len(), buckets as usize],
+        counts,
+        DataType::Float,
+    ))
 }
 
 /// Returns the characters, with one blank for several, as scikit-learn counts them.

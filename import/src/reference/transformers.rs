@@ -1,6 +1,12 @@
 //! Transformers of scikit-learn, as its source computes them.
 
-use super::{NotRun, learning::text, not_run, standard::attribute, tensor::Tensor};
+use super::{
+    NotRun,
+    learning::text,
+    not_run,
+    standard::{attribute, int},
+    tensor::Tensor,
+};
 use crate::onnx::proto::NodeProto;
 
 /// Magnitude of an exponent below which powers minus one have too few digits.
@@ -47,6 +53,33 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Tens
         let width = values.len() + flags;
         return Ok(Tensor::numbers(vec![rows, width], filled, first.kind()));
     }
+    if node.op_type == "SplineTransformer" {
+        let (degree, knots) = (int(node, "degree", 0), constant("knots")?);
+        let degree = usize::try_from(degree).unwrap_or_default().max(1);
+        let knots: Vec<&[f64]> = knots
+            .chunks_exact((knots.len() / columns.max(1)).max(1))
+            .collect();
+        if knots.len() != columns || knots.iter().any(|knots| knots.len() < 2 * degree + 2) {
+            return not_run("knots are missing");
+        }
+        let zeros = text(node, "handle_missing").as_deref() == Some("zeros");
+        let dropped = usize::from(int(node, "include_bias", 1) == 0);
+        let outside = text(node, "extrapolation").unwrap_or_default();
+        let mut values = Vec::new();
+        for row in numbers.chunks_exact(columns.max(1)) {
+            for (x, knots) in row.iter().zip(&knots) {
+                let mut splines = if x.is_nan() && zeros {
+                    vec![0.0; splines(0.0, knots, degree, &outside).len()]
+                } else {
+                    splines(*x, knots, degree, &outside)
+                };
+                splines.truncate(splines.len().saturating_sub(dropped));
+                values.extend(splines);
+            }
+        }
+        let width = values.len() / rows.max(1);
+        return Ok(Tensor::numbers(vec![rows, width], values, first.kind()));
+    }
     if node.op_type == "Normalizer" {
         for row in numbers.chunks_exact_mut(columns.max(1)) {
             let norm = match text(node, "norm").as_deref() {
@@ -88,6 +121,71 @@ pub(super) fn run(node: &NodeProto, operands: &[Option<&Tensor>]) -> Result<Tens
         }
     }
     Ok(Tensor::numbers(vec![rows, columns], numbers, first.kind()))
+}
+
+/// Returns the values of all B-splines of a degree at a number, as `SplineTransformer` has them.
+fn splines(x: f64, knots: &[f64], degree: usize, outside: &str) -> Vec<f64> {
+    let (first, last) = (degree, knots.len() - degree - 1);
+    let (low, high) = (knots[first], knots[last]);
+    let all = |x: f64, slope: bool| -> Vec<f64> {
+        let span = (first..last)
+            .rev()
+            .find(|&knot| knots[knot] <= x)
+            .unwrap_or(first);
+        let splines = 0..knots.len() - degree - 1;
+        splines
+            .map(|spline| {
+                if slope {
+                    spline_slope(x, knots, spline, degree, span)
+                } else {
+                    spline_value(x, knots, spline, degree, span)
+                }
+            })
+            .collect()
+    };
+    match outside {
+        "periodic" => {
+            let period = high - low;
+            let mut values = all(low + (x - low) - period * ((x - low) / period).floor(), false);
+            let wrapped = values.split_off(values.len() - degree);
+            values
+                .iter_mut()
+                .zip(wrapped)
+                .for_each(|(value, more)| *value += more);
+            values
+        }
+        "continue" => all(x, false),
+        "constant" => all(x.clamp(low, high), false),
+        "linear" if x < low || x > high => {
+            let nearest = x.clamp(low, high);
+            let (values, slopes) = (all(nearest, false), all(nearest, true));
+            let line = |(value, slope): (f64, f64)| value + (x - nearest) * slope;
+            values.into_iter().zip(slopes).map(line).collect()
+        }
+        _ if x < low || x > high => vec![f64::NAN; knots.len() - degree - 1],
+        _ => all(x, false),
+    }
+}
+
+/// Returns the value of one B-spline by its definition (de Boor, "A Practical Guide to Splines",
+/// chapter IX, equations 11 to 13), as the polynomial between the knots `span` and `span + 1`.
+fn spline_value(x: f64, knots: &[f64], spline: usize, degree: usize, span: usize) -> f64 {
+    if degree == 0 {
+        return f64::from(u8::from(spline == span));
+    }
+    let (left, right) = (knots[spline], knots[spline + degree + 1]);
+    let rise = (x - left) / (knots[spline + degree] - left);
+    let fall = (right - x) / (right - knots[spline + 1]);
+    rise * spline_value(x, knots, spline, degree - 1, span)
+        + fall * spline_value(x, knots, spline + 1, degree - 1, span)
+}
+
+/// Returns the slope of the same.
+fn spline_slope(x: f64, knots: &[f64], spline: usize, degree: usize, span: usize) -> f64 {
+    let part = |spline: usize| {
+        spline_value(x, knots, spline, degree - 1, span) / (knots[spline + degree] - knots[spline])
+    };
+    degree as f64 * (part(spline) - part(spline + 1))
 }
 
 fn box_cox(x: f64, lambda: f64) -> f64 {

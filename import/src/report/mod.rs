@@ -250,6 +250,9 @@ impl Report {
                 Step::Counts { vocabulary, .. } => {
                     format!("counts of {}", counted(vocabulary.len(), "words"))
                 }
+                Step::Hashed { buckets, .. } => {
+                    format!("counts of words in {}", counted(*buckets as usize, "buckets"))
+                }
                 Step::Thermometer { edges, .. } => format!("bits of {}", counted(edges.len(), "thresholds")),
                 Step::Bins { edges, .. } => format!("bins at {}", counted(edges.len(), "edges")),
                 step => format!("{} ({})", step.name(), counted(step.results(), "numbers")),

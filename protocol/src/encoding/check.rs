@@ -1,7 +1,7 @@
 //! Checks of an encoding from outside: every slot that a step reads is there and of its kind, every
 //! list has its length, and cost and size are bounded.
 
-use super::{Categories, Column, ENCODING_BYTES, Encoding, Slots, Step, Unknown, Words, tree};
+use super::{Categories, Column, ENCODING_BYTES, Encoding, Outside, Slots, Step, Unknown, Words, tree};
 use crate::{
     decimal::short,
     descriptor::{FEATURES, TEXT_BYTES},
@@ -18,6 +18,8 @@ const READS: usize = 1 << 20;
 const NGRAM: u32 = 8;
 /// Maximum number of passes over texts, one for each length of joined words of each step.
 const TEXT_PASSES: usize = 32;
+/// Maximum degree of splines.
+const DEGREE: u32 = 16;
 /// Maximum number of words that are left out.
 const STOP: usize = 2_000;
 /// Allowed numbers: their products and sums stay finite often enough to be of use.
@@ -101,7 +103,7 @@ impl Encoding {
             if let Some(problem) = problem {
                 return Err(refuse(problem));
             }
-            if let Step::Counts { words, .. } = step {
+            if let Step::Counts { words, .. } | Step::Hashed { words, .. } = step {
                 let [least, most] = words.ngrams;
                 // Both are between 1 and NGRAM, and in order: that has been checked.
                 passes += (most - least) as usize + 1;
@@ -177,12 +179,14 @@ impl Step {
             | Self::Thermometer { .. }
             | Self::OneHot { .. }
             | Self::Lookup { .. }
-            | Self::Counts { .. } => 1,
+            | Self::Counts { .. }
+            | Self::Hashed { .. }
+            | Self::Splines { .. } => 1,
         }
     }
 
     /// Describes what is wrong with the step's own lists and numbers.
-    fn problem(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let lengths = |of: &Slots, lists: &[&Vec<f64>]| {
             let wrong = lists.iter().find(|list| list.len() != of.len());
             wrong.map(|list| format!("has {} numbers for {} slots", list.len(), of.len()))
@@ -223,6 +227,31 @@ impl Step {
             Self::Counts {
                 words, vocabulary, ..
             } => repeated(vocabulary.iter().map(String::as_str)).or_else(|| words.problem()),
+            Self::Hashed { words, buckets, .. } => (*buckets == 0)
+                .then(|| "has no buckets".to_owned())
+                .or_else(|| words.problem()),
+            Self::Splines {
+                knots,
+                degree,
+                outside,
+                ..
+            } => {
+                let rising = knots.windows(2).all(|pair| pair[0] < pair[1]);
+                let wanted = match outside {
+                    // As many splines as are joined to those at the other end.
+                    Outside::Periodic => 3 * *degree as usize + 1,
+                    _ => 2 * *degree as usize + 2,
+                };
+                if !(1..=DEGREE).contains(degree) {
+                    Some(format!("has degree {degree}; 1 to {DEGREE} are allowed"))
+                } else if !rising {
+                    Some("has knots that don't rise".to_owned())
+                } else if knots.len() < wanted {
+                    Some(format!("has {} knots; at least {wanted} are needed", knots.len()))
+                } else {
+                    None
+                }
+            }
             Self::Missing { .. } | Self::Apply { .. } | Self::Normalise { .. } => None,
         };
         mismatch.or_else(|| {
@@ -256,6 +285,7 @@ impl Step {
             Self::Piecewise { x, y, .. } => x.iter().chain(y).copied().collect(),
             Self::Bins { edges, missing, .. } => edges.iter().chain(missing).copied().collect(),
             Self::Thermometer { edges, .. } => edges.clone(),
+            Self::Splines { knots, .. } => knots.clone(),
             Self::Leaves { decisions } => decisions.iter().map(|decision| decision.threshold).collect(),
             Self::OneHot {
                 categories: known,
@@ -276,7 +306,8 @@ impl Step {
             | Self::Products { .. }
             | Self::Apply { .. }
             | Self::Normalise { .. }
-            | Self::Counts { .. } => Vec::new(),
+            | Self::Counts { .. }
+            | Self::Hashed { .. } => Vec::new(),
         };
         numbers.into_iter().for_each(visit);
     }
@@ -295,6 +326,7 @@ impl Step {
             Self::Counts {
                 words, vocabulary, ..
             } => vocabulary.iter().chain(&words.stop).for_each(visit),
+            Self::Hashed { words, .. } => words.stop.iter().for_each(visit),
             _ => {}
         }
     }

@@ -102,6 +102,8 @@ impl Encoding {
                     .map_or_else(String::new, |word| short_text(word));
                 format!("{word} in {}", one(*of))
             }
+            Step::Hashed { of, .. } => format!("words in bucket {} of {}", place + 1, one(*of)),
+            Step::Splines { of, .. } => format!("spline {} of {}", place + 1, one(*of)),
         }
     }
 

@@ -21,7 +21,7 @@ mod tree;
 mod words;
 
 pub use check::EncodingError;
-pub use numbers::{Function, Norm, Side};
+pub use numbers::{Function, Norm, Outside, Side};
 pub(crate) use read::encoding;
 pub use slots::Slots;
 pub use step::{Categories, MISSING_CATEGORY, Step, Unknown};

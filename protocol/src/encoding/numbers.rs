@@ -65,6 +65,46 @@ impl Norm {
     }
 }
 
+/// What becomes of a number outside the knots of splines that are in use.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outside {
+    /// The row is refused.
+    Refuse,
+    /// The values at the nearest knot in use.
+    Constant,
+    /// The values at the nearest knot in use, and from there on straight lines.
+    Linear,
+    /// The polynomials between the nearest two knots in use.
+    Continue,
+    /// The values at the number moved by whole periods: the distance from the first to the last knot
+    /// in use.
+    Periodic,
+}
+
+impl Outside {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Refuse,
+        Self::Constant,
+        Self::Linear,
+        Self::Continue,
+        Self::Periodic,
+    ];
+
+    /// Returns the name in descriptors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+            Self::Continue => "continue",
+            Self::Periodic => "periodic",
+        }
+    }
+}
+
 /// Bin that a number equal to an edge belongs to.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

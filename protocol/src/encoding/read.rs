@@ -1,8 +1,8 @@
 //! Reading of encodings from JSON.
 
 use super::{
-    Branch, Categories, Column, ColumnKind, Decision, Encoding, Function, Norm, Side, Slots, Split, Step,
-    Unknown, Words,
+    Branch, Categories, Column, ColumnKind, Decision, Encoding, Function, Norm, Outside, Side, Slots, Split,
+    Step, Unknown, Words,
 };
 use crate::json::{Fields, Json, shown};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -185,24 +185,44 @@ fn of_name(name: &str, fields: &mut Fields) -> Step {
         },
         "counts" => Step::Counts {
             of: from(fields),
-            words: fields.field_or(
-                "words",
-                words,
-                Words {
-                    lowercase: false,
-                    split: Split::Characters,
-                    ngrams: [1, 1],
-                    stop: Vec::new(),
-                },
-            ),
+            words: counted(fields),
             vocabulary: fields.field("vocabulary", Json::texts),
             binary: fields.flag("binary"),
+        },
+        "hashed" => Step::Hashed {
+            of: from(fields),
+            words: counted(fields),
+            buckets: fields.field("buckets", Json::count),
+            signed: fields.flag("signed"),
+            binary: fields.flag("binary"),
+        },
+        "splines" => Step::Splines {
+            of: from(fields),
+            knots: numbers(fields, "knots"),
+            degree: fields.field("degree", Json::count),
+            outside: fields.field_or("outside", outside, Outside::Refuse),
+            missing: fields.flag("missing"),
         },
         _ => {
             fields.refuse("there is no such step".to_owned());
             Step::Missing { of: Slots::default() }
         }
     }
+}
+
+/// Reads what a step counts as a word.
+fn counted(fields: &mut Fields) -> Words {
+    let none = Words {
+        lowercase: false,
+        split: Split::Characters,
+        ngrams: [1, 1],
+        stop: Vec::new(),
+    };
+    fields.field_or("words", words, none)
+}
+
+fn outside(json: Json) -> Result<Outside, String> {
+    named(json, &Outside::ALL, |outside| outside.name())
 }
 
 fn decision(json: Json) -> Result<Decision, String> {
@@ -278,6 +298,10 @@ mod tests {
                 "from": 0, "words": { "lowercase": true, "split": { "words": 2 }, "ngrams": [1, 2], "stop": ["a"] },
                 "vocabulary": ["b"], "binary": true,
             } }),
+            json!({ "hashed": {
+                "from": 0, "words": { "split": "characters", "ngrams": [1, 2] }, "buckets": 8, "signed": true, "binary": true,
+            } }),
+            json!({ "splines": { "from": 0, "knots": [0.5, 1.5, 2.5], "degree": 1, "outside": "linear", "missing": true } }),
         ]
     }
 
@@ -317,6 +341,10 @@ mod tests {
                 .iter()
                 .map(|side| json!({ "bins": { "from": 0, "edges": [], "equal": side } })),
         );
+        let outside = ["refuse", "constant", "linear", "continue", "periodic"];
+        steps.extend(outside.iter().map(
+            |outside| json!({ "splines": { "from": 0, "knots": [], "degree": 1, "outside": outside } }),
+        ));
         steps.push(json!({ "counts": { "from": 0, "words": { "split": "characters", "ngrams": [1, 1] }, "vocabulary": [] } }));
         let json = json!({ "columns": columns, "steps": steps, "features": [[0, 2]] });
         let encoding: Encoding = serde_json::from_value(json.clone()).unwrap();
@@ -342,7 +370,7 @@ mod tests {
                 let read = read(json!({ name: fewer }));
                 assert_eq!(
                     read.is_ok(),
-                    ["missing", "binary"].contains(&field.as_str()),
+                    ["missing", "binary", "signed"].contains(&field.as_str()),
                     "{name} without {field}"
                 );
             }

@@ -1,6 +1,6 @@
 //! Steps of an encoding.
 
-use super::{Decision, Function, Norm, Side, Slots, Words};
+use super::{Decision, Function, Norm, Outside, Side, Slots, Words};
 use serde::Serialize;
 
 /// Values that a cell is compared with: all texts, or all numbers.
@@ -211,6 +211,54 @@ pub enum Step {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         binary: bool,
     },
+    /// How often words fall into each bucket of a hash: the words of a vocabulary that nobody has to
+    /// list ("Feature Hashing for Large Scale Multitask Learning", Weinberger et al., ICML 2009). The hash
+    /// is MurmurHash3 (x86, 32 bits, seed 0) of a word's UTF-8, a signed number; the bucket is its
+    /// magnitude modulo the number of buckets.
+    Hashed {
+        /// A text.
+        #[serde(rename = "from")]
+        of: u32,
+        /// What counts as a word.
+        words: Words,
+        /// Number of buckets.
+        buckets: u32,
+        /// Whether words with a negative hash count as minus one, which makes collisions cancel out on
+        /// average.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        signed: bool,
+        /// Whether a bucket with a word in it counts once, and without a sign.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        binary: bool,
+    },
+    /// The values of B-splines at a number, which add up to one between the first and the last knot
+    /// in use (de Boor, "A Practical Guide to Splines", chapter IX). With `K` knots and degree `d` there
+    /// are `K - d - 1` of them, and the knots in use are those from `d` to `K - d - 1`, counted from
+    /// 0. Periodic splines are `d` fewer: the last `d` are the first ones again.
+    Splines {
+        /// A number.
+        #[serde(rename = "from")]
+        of: u32,
+        /// Knots, rising.
+        knots: Vec<f64>,
+        /// Degree of the polynomials.
+        degree: u32,
+        /// What becomes of a number outside the knots in use.
+        outside: Outside,
+        /// Whether all splines of a missing number are 0, rather than without a result.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        missing: bool,
+    },
+}
+
+/// Returns the number of splines of a degree over some knots; 0 if there are too few knots.
+fn splines(knots: &[f64], degree: u32, outside: Outside) -> usize {
+    let degree = degree as usize;
+    let all = knots.len().saturating_sub(degree.saturating_add(1));
+    match outside {
+        Outside::Periodic => all.saturating_sub(degree),
+        _ => all,
+    }
 }
 
 impl Step {
@@ -234,6 +282,8 @@ impl Step {
             Self::Leaves { .. } => "leaves",
             Self::Normalise { .. } => "normalise",
             Self::Counts { .. } => "counts",
+            Self::Hashed { .. } => "hashed",
+            Self::Splines { .. } => "splines",
         }
     }
 
@@ -255,6 +305,13 @@ impl Step {
             Self::Leaves { decisions } => decisions.len() + 1,
             Self::OneHot { categories, .. } => categories.len(),
             Self::Counts { vocabulary, .. } => vocabulary.len(),
+            Self::Hashed { buckets, .. } => *buckets as usize,
+            Self::Splines {
+                knots,
+                degree,
+                outside,
+                ..
+            } => splines(knots, *degree, *outside),
         }
     }
 
@@ -263,7 +320,7 @@ impl Step {
         match self {
             Self::Impute { .. } | Self::Missing { .. } | Self::Leaves { .. } => true,
             Self::Bins { missing, .. } => missing.is_some(),
-            Self::Thermometer { missing, .. } => *missing,
+            Self::Thermometer { missing, .. } | Self::Splines { missing, .. } => *missing,
             Self::OneHot {
                 unknown, categories, ..
             }
@@ -282,7 +339,11 @@ impl Step {
                 Unknown::Value(value) => Some((value.min(0.0), value.max(1.0))),
                 Unknown::Refuse => Some((0.0, 1.0)),
             },
-            Self::Counts { binary: true, .. } => Some((0.0, 1.0)),
+            Self::Counts { binary: true, .. } | Self::Hashed { binary: true, .. } => Some((0.0, 1.0)),
+            Self::Splines { outside, .. } => match outside {
+                Outside::Refuse | Outside::Constant | Outside::Periodic => Some((0.0, 1.0)),
+                Outside::Linear | Outside::Continue => None,
+            },
             Self::Normalise { .. } => Some((-1.0, 1.0)),
             Self::Clip { min, max, .. } => Some((*min, *max)),
             Self::Bins { edges, missing, .. } => {
@@ -318,9 +379,10 @@ impl Step {
                 .iter()
                 .flat_map(Slots::iter)
                 .for_each(|slot| visit(slot, false)),
-            Self::Piecewise { of, .. } | Self::Bins { of, .. } | Self::Thermometer { of, .. } => {
-                visit(*of as usize, false);
-            }
+            Self::Piecewise { of, .. }
+            | Self::Bins { of, .. }
+            | Self::Thermometer { of, .. }
+            | Self::Splines { of, .. } => visit(*of as usize, false),
             Self::OneHot { of, categories, .. } | Self::Lookup { of, categories, .. } => {
                 visit(*of as usize, matches!(categories, Categories::Texts(_)));
             }
@@ -329,7 +391,7 @@ impl Step {
                     .iter()
                     .for_each(|decision| visit(decision.of as usize, false));
             }
-            Self::Counts { of, .. } => visit(*of as usize, true),
+            Self::Counts { of, .. } | Self::Hashed { of, .. } => visit(*of as usize, true),
         }
     }
 }

@@ -136,6 +136,10 @@ impl Node<'_> {
                 [value] => vec![node.tokenizer(value)?],
                 _ => return node.refuse(node.what_it_gets()),
             },
+            (OWN, "HashingVectorizer") => match node.operands.as_slice() {
+                [Value::Texts(texts)] => vec![node.hashing_vectorizer(texts)?],
+                _ => return node.refuse(node.what_it_gets()),
+            },
             (OWN, "IsotonicRegression") => vec![node.isotonic_regression()?],
             (OWN, "Normalizer") => match node.operands.as_slice() {
                 [Value::Scores(scores @ Scores { link: Some(_), .. })] => vec![node.normalised(scores)?],
@@ -145,6 +149,7 @@ impl Node<'_> {
             (OWN, "PowerTransformer") => vec![node.power_transformer()?],
             (OWN, "QuantileTransformer") => vec![node.quantile_transformer()?],
             (OWN, "SimpleImputer") => vec![node.simple_imputer()?],
+            (OWN, "SplineTransformer") => vec![node.spline_transformer()?],
             ("" | "ai.onnx", "Split") => node.split()?,
             (_, operator) => vec![node.standard(operator)?],
         };

@@ -85,6 +85,14 @@ impl Node<'_> {
         self.context.plan.add(step)
     }
 
+    /// Adds a step whose lists and numbers are a file's own.
+    pub(super) fn checked_step(&self, step: Step) -> Result<Vec<usize>, ImportError> {
+        match step.problem() {
+            None => self.step(step),
+            Some(problem) => self.refuse(format!(", whose step in the public part {problem}")),
+        }
+    }
+
     /// Returns results of steps as a matrix of floats.
     pub(super) fn results(slots: Vec<usize>) -> Value {
         Value::Features(Columns::plain(slots, false).into())

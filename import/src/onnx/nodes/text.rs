@@ -5,7 +5,10 @@ use crate::{
     ImportError,
     onnx::value::{Document, Texts, Value},
 };
-use blindscore_protocol::encoding::{Split, Step, Words};
+use blindscore_protocol::{
+    descriptor::FEATURES,
+    encoding::{Split, Step, Words},
+};
 
 /// What skl2onnx writes for the tokens of a vectorizer whose `token_pattern` it can't express: a
 /// stand-in for scikit-learn's default, `(?u)\b\w\w+\b`, that differs from it in letters outside
@@ -104,6 +107,56 @@ impl Node<'_> {
             split: true,
             ..document
         }))
+    }
+
+    /// Counts the words that fall into each bucket of a hash (HashingVectorizer).
+    pub(super) fn hashing_vectorizer(&self, texts: &Texts) -> Result<Value, ImportError> {
+        let &[slot] = texts.slots.as_slice() else {
+            return self.refuse(format!(" of {} columns of text", texts.slots.len()));
+        };
+        let attributes = self.attributes();
+        let pattern = attributes.text("token_pattern", "");
+        let split = match attributes.text("analyzer", "").as_str() {
+            "char" => Split::Characters,
+            "word" if DEFAULT.contains(&pattern.as_str()) => Split::Words(2),
+            "word" if ANY.contains(&pattern.as_str()) => Split::Words(1),
+            "word" => {
+                return self.refuse(format!(
+                    " with token_pattern={pattern:?}. Leave token_pattern as it is, or use r\"(?u)\\b\\w+\\b\" for words of one letter too"
+                ));
+            }
+            other => {
+                return self.refuse(format!(
+                    " with analyzer={other:?}: \"word\" and \"char\" are supported"
+                ));
+            }
+        };
+        let count = |name| u32::try_from(attributes.int(name, 0)).unwrap_or_default();
+        let buckets = count("n_features");
+        if !FEATURES.contains(&(buckets as usize)) {
+            return self.refuse(format!(
+                " with n_features={buckets}: a model takes at most {} features. Fit it with n_features=2**14 or less",
+                FEATURES.end()
+            ));
+        }
+        let ngrams = attributes.ints("ngram_range").unwrap_or_default();
+        let whole = |count: &i64| u32::try_from(*count).ok();
+        let &[Some(least), Some(most)] = ngrams.iter().map(whole).collect::<Vec<_>>().as_slice() else {
+            return self.refuse(" without a range of words that are joined");
+        };
+        let results = self.checked_step(Step::Hashed {
+            of: slot as u32,
+            words: Words {
+                lowercase: attributes.int("lowercase", 0) != 0,
+                split,
+                ngrams: [least, most],
+                stop: attributes.strings("stop_words").unwrap_or_default(),
+            },
+            buckets,
+            signed: attributes.int("alternate_sign", 0) != 0,
+            binary: attributes.int("binary", 0) != 0,
+        })?;
+        Ok(Self::results(results))
     }
 
     /// Counts the words of a vocabulary.

@@ -11,7 +11,7 @@ use crate::{
         value::Value,
     },
 };
-use blindscore_protocol::encoding::{Function, Step};
+use blindscore_protocol::encoding::{Function, Outside, Step};
 
 /// Least magnitude of an exponent that is told from 0. A power minus one has few digits below it,
 /// and the logarithm is as near.
@@ -141,6 +141,64 @@ impl Node<'_> {
             })?);
         }
         Ok(Self::results(results))
+    }
+
+    /// Replaces numbers by the values of B-splines (SplineTransformer).
+    pub(super) fn spline_transformer(&self) -> Result<Value, ImportError> {
+        let attributes = self.attributes();
+        let knots = self.numbers_of("knots")?;
+        let degree = attributes.int("degree", 0);
+        let extrapolation = attributes.text("extrapolation", "");
+        let outside = match extrapolation.as_str() {
+            "error" => Outside::Refuse,
+            "constant" => Outside::Constant,
+            "linear" => Outside::Linear,
+            "continue" => Outside::Continue,
+            "periodic" => Outside::Periodic,
+            other => return self.refuse(format!(" with extrapolation={other:?}")),
+        };
+        if degree < 1 {
+            return self.refuse(format!(
+                " of degree {degree}. KBinsDiscretizer gives the same as splines of degree 0, and is supported"
+            ));
+        }
+        if degree == 1 && outside == Outside::Linear {
+            return self.refuse(
+                " of degree 1 with extrapolation=\"linear\": for all columns but the first, scikit-learn continues lines from the second knot \
+                 rather than the last. Use extrapolation=\"continue\", which is the same for one column, or a higher degree",
+            );
+        }
+        let missing = match attributes.text("handle_missing", "error").as_str() {
+            "error" => false,
+            "zeros" => true,
+            other => return self.refuse(format!(" with handle_missing={other:?}")),
+        };
+        let dropped = usize::from(attributes.int("include_bias", 1) == 0);
+        let (count, width) = match knots.shape.as_slice() {
+            &[count, width] if width > 0 => (count, width),
+            _ => return self.refuse(" without knots for each column"),
+        };
+        let mut kept = Vec::new();
+        for (slot, knots) in self
+            .transformed(count)?
+            .into_iter()
+            .zip(knots.numbers.chunks_exact(width))
+        {
+            if knots.windows(2).any(|pair| pair[0] >= pair[1]) {
+                return self.refuse(
+                    " with knots that coincide, as knots=\"quantile\" gives for a column with few values. Use fewer knots, or knots=\"uniform\"",
+                );
+            }
+            let results = self.checked_step(Step::Splines {
+                of: slot as u32,
+                knots: knots.to_vec(),
+                degree: u32::try_from(degree).unwrap_or(u32::MAX),
+                outside,
+                missing,
+            })?;
+            kept.extend(&results[..results.len().saturating_sub(dropped)]);
+        }
+        Ok(Self::results(kept))
     }
 
     /// Returns a slot whose numbers are those that a function was fitted on, to the last bit if it

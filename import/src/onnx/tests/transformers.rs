@@ -2,7 +2,7 @@
 
 use super::read;
 use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto};
-use blindscore_protocol::encoding::{Encoding, Step};
+use blindscore_protocol::encoding::{Encoding, Outside, Step};
 use prost::Message;
 use std::collections::HashSet;
 
@@ -11,6 +11,9 @@ const YEO_JOHNSON: &[u8] =
 const BOX_COX: &[u8] = include_bytes!("../../../../tests/fixtures/pipelines/box-cox-ridge/model.onnx");
 const QUANTILE: &[u8] =
     include_bytes!("../../../../tests/fixtures/pipelines/quantile-frame-ridge/model.onnx");
+
+const SPLINES: &[u8] = include_bytes!("../../../../tests/fixtures/pipelines/splines-frame-ridge/model.onnx");
+const HASHED: &[u8] = include_bytes!("../../../../tests/fixtures/pipelines/hashed-text-logistic/model.onnx");
 
 fn steps(model: &[u8]) -> Result<Vec<Step>, String> {
     let fitted = read(model).map_err(|error| error.to_string())?;
@@ -150,4 +153,137 @@ fn nodes_of_this_crate_are_not_read_from_files() {
         graph.node[last].domain = "blindscore".into();
     });
     assert!(steps(&own).unwrap_err().contains("no converter writes"));
+}
+
+/// Returns the model with an attribute of its first node of this crate's domain changed.
+fn with_attribute(model: &[u8], name: &str, change: impl FnOnce(&mut AttributeProto)) -> Vec<u8> {
+    changed(model, |graph| {
+        let node = graph
+            .node
+            .iter_mut()
+            .find(|node| node.domain == "blindscore")
+            .unwrap();
+        change(
+            node.attribute
+                .iter_mut()
+                .find(|attribute| attribute.name == name)
+                .unwrap(),
+        );
+    })
+}
+
+#[test]
+fn splines_and_hashed_words_are_steps_of_their_own() {
+    let found = steps(SPLINES).unwrap();
+    assert_eq!(found.len(), 4);
+    for step in &found {
+        let Step::Splines {
+            knots,
+            degree,
+            outside,
+            missing,
+            ..
+        } = step
+        else {
+            panic!("{step:?}");
+        };
+        assert_eq!(
+            (knots.len(), *degree, *outside, *missing),
+            (10, 3, Outside::Linear, false)
+        );
+    }
+    let found = steps(HASHED).unwrap();
+    let [
+        Step::Hashed {
+            words,
+            buckets: 128,
+            signed: true,
+            binary: false,
+            ..
+        },
+        Step::Normalise { .. },
+    ] = found.as_slice()
+    else {
+        panic!("{found:?}");
+    };
+    assert_eq!(
+        (words.ngrams, words.stop.as_slice()),
+        ([1, 2], &["again".to_owned()][..])
+    );
+}
+
+#[test]
+fn files_with_splines_that_have_no_values_are_refused() {
+    let splines = |name: &str, change: fn(&mut AttributeProto)| {
+        steps(&with_attribute(SPLINES, name, change)).unwrap_err()
+    };
+    let knots = |change: fn(&mut Vec<f64>)| {
+        let model = with_attribute(SPLINES, "knots", |knots| {
+            let tensor = knots.t.as_mut().unwrap();
+            change(&mut tensor.double_data);
+            tensor.dims = vec![4, (tensor.double_data.len() / 4) as i64];
+        });
+        steps(&model).unwrap_err()
+    };
+    for (problem, words) in [
+        (splines("degree", |degree| degree.i = 0), "of degree 0"),
+        (splines("degree", |degree| degree.i = -3), "of degree -3"),
+        (splines("degree", |degree| degree.i = 1), "second knot"),
+        (
+            splines("degree", |degree| degree.i = i64::MAX),
+            "1 to 16 are allowed",
+        ),
+        (splines("degree", |degree| degree.i = 5), "at least 12 are needed"),
+        (
+            splines("extrapolation", |outside| outside.s = b"zero".to_vec()),
+            "extrapolation=\"zero\"",
+        ),
+        (
+            splines("handle_missing", |missing| missing.s = b"mean".to_vec()),
+            "handle_missing=\"mean\"",
+        ),
+        (knots(|knots| knots[1] = knots[0]), "coincide"),
+        (knots(|knots| knots[1] = f64::NAN), "without its knots"),
+        (knots(|knots| knots[0] = -1e301), "has the number"),
+        (knots(|knots| knots.clear()), "without"),
+    ] {
+        assert!(problem.contains(words), "{problem:?}, not {words:?}");
+    }
+}
+
+#[test]
+fn hashes_that_are_not_scikit_learns_are_refused() {
+    let hashed = |name: &str, change: fn(&mut AttributeProto)| {
+        steps(&with_attribute(HASHED, name, change)).unwrap_err()
+    };
+    for (problem, words) in [
+        (hashed("n_features", |count| count.i = 0), "n_features=0"),
+        (
+            hashed("n_features", |count| count.i = 1 << 20),
+            "n_features=1048576",
+        ),
+        (hashed("n_features", |count| count.i = -1), "n_features=0"),
+        (
+            hashed("analyzer", |analyzer| analyzer.s = b"char_wb".to_vec()),
+            "analyzer=\"char_wb\"",
+        ),
+        (
+            hashed("token_pattern", |pattern| pattern.s = b"[a-z]+".to_vec()),
+            "token_pattern=\"[a-z]+\"",
+        ),
+        (
+            hashed("ngram_range", |range| range.ints = vec![1, 2, 3]),
+            "range of words",
+        ),
+        (
+            hashed("ngram_range", |range| range.ints = vec![2, 1]),
+            "joins 2 to 1 words",
+        ),
+        (
+            hashed("ngram_range", |range| range.ints = vec![1, 99]),
+            "joins 1 to 99 words",
+        ),
+    ] {
+        assert!(problem.contains(words), "{problem:?}, not {words:?}");
+    }
 }

@@ -16,8 +16,12 @@ use crate::onnx::proto::{
     tensor_proto::DataType,
 };
 
-/// Domain of the nodes that stand for transformers. Files have none.
+/// Domain of the nodes that stand for transformers.
 pub(crate) const OWN: &str = "blindscore";
+
+/// Transformers that skl2onnx has no operators for. The Python package writes them as such nodes; files
+/// have no others.
+pub(super) const WRITTEN: [&str; 2] = ["HashingVectorizer", "SplineTransformer"];
 
 /// Nodes that stand for transformers of scikit-learn, with their attributes.
 pub(super) const OPERATORS: &[(&str, &[Attribute])] = &[
@@ -26,6 +30,19 @@ pub(super) const OPERATORS: &[(&str, &[Attribute])] = &[
         &[
             ("probabilities", AttributeType::Tensor),
             ("thresholds", AttributeType::Tensor),
+        ],
+    ),
+    (
+        "HashingVectorizer",
+        &[
+            ("alternate_sign", AttributeType::Int),
+            ("analyzer", AttributeType::String),
+            ("binary", AttributeType::Int),
+            ("lowercase", AttributeType::Int),
+            ("n_features", AttributeType::Int),
+            ("ngram_range", AttributeType::Ints),
+            ("stop_words", AttributeType::Strings),
+            ("token_pattern", AttributeType::String),
         ],
     ),
     ("Normalizer", &[("norm", AttributeType::String)]),
@@ -49,6 +66,16 @@ pub(super) const OPERATORS: &[(&str, &[Attribute])] = &[
             ("indicated", AttributeType::Ints),
             ("kept", AttributeType::Ints),
             ("values", AttributeType::Tensor),
+        ],
+    ),
+    (
+        "SplineTransformer",
+        &[
+            ("degree", AttributeType::Int),
+            ("extrapolation", AttributeType::String),
+            ("handle_missing", AttributeType::String),
+            ("include_bias", AttributeType::Int),
+            ("knots", AttributeType::Tensor),
         ],
     ),
 ];
