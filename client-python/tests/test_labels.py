@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from xgboost import XGBClassifier
 
 import blindscore
 from blindscore.sklearn import BlindscoreClassifier
@@ -49,6 +50,20 @@ def test_labels_are_the_models_and_nothing_else_comes(server: blindscore.LocalSe
     assert (np.asarray(estimator.predict(rows))[clear] == MODEL.predict(rows)[clear]).all()
     with pytest.raises(blindscore.SettingError, match="only the label"):
         predict_udf(server.url, "flowers", output="scores")
+
+
+def test_trees_may_send_only_the_label(tmp_path: Path) -> None:
+    rows, classes = load_breast_cancer(return_X_y=True, as_frame=True)
+    model = XGBClassifier(n_estimators=20, max_depth=3).fit(rows, classes)
+    report = blindscore.save(model, rows, tmp_path / "tumours.safetensors", answer="label", check_rows=20)
+    assert report.details["answer"] == "label"
+    assert report.details["rotations"] < 100
+    asked = rows[::15]
+    clear = np.abs(model.predict(asked, output_margin=True)) > report.details["close"]
+    with blindscore.LocalServer(tmp_path) as server:
+        labels = blindscore.Client(server.url, model="tumours").predict(asked)
+    assert clear.sum() > 25
+    assert (np.asarray(labels)[clear] == model.predict(asked)[clear]).all()
 
 
 def test_values_have_no_label(tmp_path: Path) -> None:

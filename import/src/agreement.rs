@@ -1,6 +1,6 @@
 //! Measures how well the encrypted model agrees with the plain one on real rows.
 
-use crate::{Calibration, ImportError, layers::FloatNetwork};
+use crate::{Calibration, ImportError};
 use blindscore_client::{ClientKey, Scores, check_features};
 use blindscore_engine::{PreparedKey, model::Model};
 use blindscore_protocol::{
@@ -49,11 +49,11 @@ impl Agreement {
 }
 
 /// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key, and
-/// compares with the model in the clear, or with the fitted network if it is one (by its scores' description). Ends after the first
-/// row if that takes longer than `longest`.
+/// compares with the model in the clear, or with the scores of the fitted model, by their description. Ends after the first row
+/// if that takes longer than `longest`.
 pub(crate) fn measure(
     model: &Model,
-    fitted: Option<(&FloatNetwork, &ModelDescriptor)>,
+    fitted: Option<(&dyn Fn(&[f64]) -> Vec<f64>, &ModelDescriptor)>,
     data: Option<&Calibration>,
     limit: usize,
     longest: Duration,
@@ -94,7 +94,7 @@ pub(crate) fn measure(
         times.push(started.elapsed());
         let scores = key.decrypt(descriptor, query.id, &response.to_blob())?;
         let (plain, reference) = match fitted {
-            Some((fitted, reference)) => (fitted.scores(row), reference),
+            Some((fitted, reference)) => (fitted(row), reference),
             None => (model.plain_scores(row), &**descriptor),
         };
         let errors = scores

@@ -44,12 +44,8 @@ impl Choice {
 impl<'m> Stated<'m> {
     /// Returns a model with the error of a score that its descriptor states.
     pub(crate) fn of_model(model: &'m Model) -> Self {
-        Self::of_error_of(model, BOUND * model.descriptor().score_error)
-    }
-
-    /// Returns a model as if it had no error.
-    pub(crate) fn exact(model: &'m Model) -> Self {
-        Self::of_error_of(model, 0.0)
+        let plain = Box::new(|row: &[f64]| model.plain_scores(row));
+        Self::of_error(model.descriptor(), plain, BOUND * model.descriptor().score_error)
     }
 
     /// Returns a model, by its scores in the clear, with an error of its own for each score, six standard
@@ -88,11 +84,6 @@ impl<'m> Stated<'m> {
                 .map_or(0.0, |(_, error)| *error)
         };
         rows.iter().map(of_row).fold(0.0, f64::max)
-    }
-
-    fn of_error_of(model: &'m Model, error: f64) -> Self {
-        let plain = Box::new(|row: &[f64]| model.plain_scores(row));
-        Self::of_error(model.descriptor(), plain, error)
     }
 
     fn of_error(descriptor: &'m ModelDescriptor, plain: PlainScores<'m>, error: f64) -> Self {

@@ -105,9 +105,10 @@ impl Cover {
         (SCORE_SPAN * 2f64.powi(64) / self.half_range).floor()
     }
 
-    /// Returns the smallest margin of a unit, in standard deviations of its noise.
-    pub fn least_margin(&self, params: &NetworkParams) -> f64 {
-        let margins = self.units.iter().map(|unit| unit.margin(params));
+    /// Returns the smallest margin of a unit, in standard deviations of its noise, if values are read `aside`
+    /// from the middle, a share of the torus.
+    pub fn least_margin(&self, params: &NetworkParams, aside: f64) -> f64 {
+        let margins = self.units.iter().map(|unit| unit.margin(params, aside));
         margins.fold(f64::INFINITY, f64::min)
     }
 
@@ -115,10 +116,13 @@ impl Cover {
     /// units of what lies beyond their margins in a normal distribution, of which
     /// `2 phi(x) / x` is an upper bound (Feller, "An Introduction to Probability Theory and Its
     /// Applications", volume 1, VII.1).
-    pub fn chance_of_a_wrong_leaf(&self, params: &NetworkParams) -> f64 {
+    pub fn chance_of_a_wrong_leaf(&self, params: &NetworkParams, aside: f64) -> f64 {
         let beyond =
             |margin: f64| 2.0 * (-margin * margin / 2.0).exp() / (margin * std::f64::consts::TAU.sqrt());
-        self.units.iter().map(|unit| beyond(unit.margin(params))).sum()
+        self.units
+            .iter()
+            .map(|unit| beyond(unit.margin(params, aside)))
+            .sum()
     }
 
     /// Evaluates the units on bits: what the engine computes, without noise.

@@ -151,6 +151,31 @@ fn units_are_the_trees() {
     }
 }
 
+#[test]
+fn values_hold_for_half_of_the_way_to_the_next_level() {
+    const N: usize = 1024;
+    let forest = forest(9, 12, 4, 3, true);
+    let cover = Cover::of(&PARAMS, &forest).unwrap();
+    let mut random = Random::new(90);
+    for _ in 0..50 {
+        let bits = random.bits(forest.variables());
+        for unit in &cover.units {
+            let (weights, offset) = unit.phase();
+            let sum: i64 = weights.map(|(bit, weight)| weight * bits[bit]).sum();
+            let position = offset.wrapping_add((sum as u64).wrapping_mul(ForestEngine::input_step()));
+            let (values, expected) = (unit.values(N), unit.table[unit.level(&bits) as usize]);
+            // Entry `i` is the value at `i + 1/2`, and a level is where two entries meet.
+            let place = (position / ((1 << 63) / N as u64)) as usize;
+            let half = N / (2 * unit.table.len().next_power_of_two().max(1));
+            assert!(half >= N / 32, "{half}");
+            for away in 0..half {
+                assert_eq!(values[place + away], expected, "{unit:?}, {away} above");
+                assert_eq!(values[place - 1 - away], expected, "{unit:?}, {away} below");
+            }
+        }
+    }
+}
+
 /// Returns a tree of depth 3 whose decisions are about seven variables, and its forest.
 fn all_different() -> Forest {
     let split = |variable, branches| ForestNode::Split {

@@ -29,16 +29,17 @@ impl Unit {
         self.spacing() as f64 / (4 * LEVELS) as f64
     }
 
-    /// Returns how many standard deviations of the noise a level is away from the next decision.
-    pub fn margin(&self, params: &NetworkParams) -> f64 {
+    /// Returns how many standard deviations of the noise a level is away from the next decision, if its value
+    /// is read `aside` from the middle, a share of the torus.
+    pub fn margin(&self, params: &NetworkParams, aside: f64) -> f64 {
         let weight = |(_, weight): &(usize, i64)| ((weight * self.spacing()) as f64).powi(2);
         let norm = self.weights.iter().map(weight).sum();
-        self.half_spacing() / NetworkNoise::projection(params, norm).sqrt()
+        (self.half_spacing() - aside) / NetworkNoise::projection(params, norm).sqrt()
     }
 
     /// Returns whether its levels are far enough apart, and not too many.
     pub(super) fn is_safe(&self, params: &NetworkParams) -> bool {
-        self.table.len() as i64 <= LEVELS && self.margin(params) >= LEAST_MARGIN
+        self.table.len() as i64 <= LEVELS && self.margin(params, 0.0) >= LEAST_MARGIN
     }
 
     /// Returns the level of a row.
@@ -55,29 +56,52 @@ impl Unit {
         (LEVELS as u64 - taken) * (unit / 2) + self.spacing() as u64 * (unit / 2)
     }
 
+    /// Returns the value of the level that a position on half of the torus is nearest to.
+    fn nearest(&self, position: u64) -> f64 {
+        let width = self.spacing() as u64 * ((1u64 << 63) / LEVELS as u64);
+        let first = self.start() - width / 2;
+        let level = position.saturating_sub(first) / width;
+        self.table[(level as usize).min(self.table.len() - 1)]
+    }
+
     /// Returns the test polynomial of degree `n`: the value of the level that each phase is nearest
     /// to.
     pub(super) fn test_polynomial(&self, n: usize, amplitude: f64) -> Vec<u64> {
         let step = (1u64 << 63) / n as u64;
-        let width = self.spacing() as u64 * ((1u64 << 63) / LEVELS as u64);
-        let first = self.start() - width / 2;
-        let value = |index: u64| {
-            let level = (index * step).saturating_sub(first) / width;
-            let value = self.table[(level as usize).min(self.table.len() - 1)];
-            (value * amplitude).round() as i64 as u64
-        };
+        let value = |index: u64| (self.nearest(index * step) * amplitude).round() as i64 as u64;
         (0..n as u64).map(value).collect()
+    }
+
+    /// Returns the values on half of the torus: of `n`, entry `i` is that at the phase `(i + 1/2) / 2n`.
+    pub fn values(&self, n: usize) -> Vec<f64> {
+        let step = (1u64 << 63) / n as u64;
+        (0..n as u64)
+            .map(|index| self.nearest(index * step + step / 2))
+            .collect()
+    }
+
+    /// Returns the level's phase as a linear function of the bits: weights, in units of
+    /// [`ForestEngine::input_step`](super::ForestEngine::input_step), and the summand, a torus element.
+    pub fn phase(&self) -> (impl Iterator<Item = (usize, i64)> + '_, u64) {
+        let spacing = self.spacing();
+        let bias = self.bias.wrapping_mul(spacing) as u64;
+        let offset = self
+            .start()
+            .wrapping_add(bias.wrapping_mul((1u64 << 63) / LEVELS as u64));
+        let weights = self.weights.iter();
+        (
+            weights.map(move |&(bit, weight)| (bit, weight.wrapping_mul(spacing))),
+            offset,
+        )
     }
 
     /// Returns the LWE ciphertext of the level's position under the input secret, exactly as the
     /// query's noise has it.
     pub(super) fn apply(&self, params: &NetworkParams, query: &QueryMasks, bodies: &[u64]) -> LweCiphertext {
-        let bias = self.bias.wrapping_mul(self.spacing()) as u64;
-        let step = (1u64 << 63) / LEVELS as u64;
         let mut mask = vec![0u64; params.input_lwe_dimension().0];
-        let mut body = self.start().wrapping_add(bias.wrapping_mul(step));
-        for &(bit, weight) in &self.weights {
-            let weight = weight.wrapping_mul(self.spacing()) as u64;
+        let (weights, mut body) = self.phase();
+        for (bit, weight) in weights {
+            let weight = weight as u64;
             body = body.wrapping_add(bodies[bit].wrapping_mul(weight));
             query.add_extracted(bit, weight, &mut mask);
         }

@@ -62,23 +62,34 @@ impl Comparison {
                 .map(|(weight, unit)| weight.abs() * unit.table.largest())
                 .sum();
             let bound = high.max(-low) + tables;
-            let is_linear = form.tables.iter().all(|weight| *weight == 0.0);
-            let certain = is_linear || bound <= MOST_WIDE * seen;
-            let largest = if certain {
-                ROUNDING * bound
-            } else {
-                HEADROOM * seen
-            };
-            Self {
-                one,
-                other,
-                form,
-                // Scores that don't vary still need a range.
-                period: 2.0 * largest.max(f64::MIN_POSITIVE),
-                certain,
-            }
+            comparison((one, other), bound, seen, form)
         };
         pairs(scores.len()).map(of).collect()
+    }
+}
+
+/// Returns the comparison of a pair of scores. No row has a larger difference than `bound`, and no
+/// calibration row one than `seen`.
+pub(super) fn comparison(
+    (one, other): (usize, Option<usize>),
+    bound: f64,
+    seen: f64,
+    form: Form,
+) -> Comparison {
+    let is_linear = form.tables.iter().all(|weight| *weight == 0.0);
+    let certain = is_linear || bound <= MOST_WIDE * seen;
+    let largest = if certain {
+        ROUNDING * bound
+    } else {
+        HEADROOM * seen
+    };
+    Comparison {
+        one,
+        other,
+        form,
+        // Scores that don't vary still need a range.
+        period: 2.0 * largest.max(f64::MIN_POSITIVE),
+        certain,
     }
 }
 

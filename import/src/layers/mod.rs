@@ -2,6 +2,7 @@
 
 pub(crate) mod choose;
 pub(crate) mod curve;
+pub(crate) mod forest;
 mod integers;
 mod judge;
 pub(crate) mod labels;

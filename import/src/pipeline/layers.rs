@@ -35,9 +35,9 @@ const UNDECIDED: f64 = 0.001;
 /// the range of the values.
 const VALUE: f64 = 0.01;
 /// The same, if only the label is sent: nothing else tells that a row is close.
-const UNDECIDED_LABELS: f64 = 0.000_2;
+pub(super) const UNDECIDED_LABELS: f64 = 0.000_2;
 /// Least error of a score of which only decisions are sent, likewise.
-const LEAST_VALUE: f64 = 0.002;
+pub(super) const LEAST_VALUE: f64 = 0.002;
 /// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
 const MOST_ROTATIONS: usize = 2_048;
 /// Largest error of a value, six standard deviations, as a share of the range of the values.
@@ -206,7 +206,13 @@ pub(super) fn import(
         format!("--max-seconds is {limit}, not a time above 0")
     })?;
     let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
-    let agreement = agreement::measure(&model, Some((network, &reference)), Some(&data), rows, longest)?;
+    let agreement = agreement::measure(
+        &model,
+        Some((&|row| network.scores(row), &reference)),
+        Some(&data),
+        rows,
+        longest,
+    )?;
     let rotations = rotations(&model);
     ensure(agreement.time <= longest, || {
         format!(

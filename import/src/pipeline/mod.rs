@@ -138,9 +138,10 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         .file
         .extension()
         .is_some_and(|found| found == "safetensors");
-    let is_label = request.answer == Answer::Label;
     if is_safetensors && Network::is_in(&bytes) {
-        ensure(!is_label, || label_only("a projection network"))?;
+        ensure(request.answer.is_scores(), || {
+            "--answer label is for linear models, trees and networks with hidden layers, and the file holds a projection network".into()
+        })?;
         request.refuse_others_options()?;
         return network::import(request, &bytes).map_err(in_file);
     }
@@ -151,13 +152,11 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
             return layers::import(request, &network, Some(&graph));
         }
         return match graph.ensemble().map_err(&in_file)? {
-            Some(_) if is_label => Err(ImportError::Options(label_only("trees"))),
             Some(ensemble) => trees::import(request, ensemble, Some(&graph)),
             None => linear::import(request, bytes),
         };
     }
     match crate::trees::read(&bytes).filter(|_| !is_safetensors) {
-        Some(_) if is_label => Err(ImportError::Options(label_only("trees"))),
         Some(ensemble) => trees::import(request, ensemble.map_err(in_file)?, None),
         None => linear::import(request, bytes),
     }
@@ -200,11 +199,6 @@ impl Request {
     fn calibration(&self) -> Option<&Path> {
         self.calibrate.as_deref()
     }
-}
-
-/// Says that only the label of something isn't served.
-fn label_only(what: &str) -> String {
-    format!("--answer label is for linear models and networks with hidden layers, and the file holds {what}")
 }
 
 /// Returns an error if an option doesn't hold what it must.

@@ -1,9 +1,18 @@
 //! Import of ensembles of trees, whose structure stays on the server.
 
-use super::{Imported, Kind, Request, ensure, linear};
+use super::{
+    Imported, Kind, Request, ensure,
+    label::{Label, check_label},
+    layers::{LEAST_VALUE, UNDECIDED_LABELS},
+    linear,
+};
 use crate::{
-    Calibration, Compared, Expected, Fitted, ImportError, Settled, Stated, Suspects, Wanted, agreement,
-    compare, edges,
+    BOUND, Calibration, Compared, Expected, Fitted, ImportError, Settled, Stated, Suspects, Wanted,
+    agreement, compare, edges,
+    layers::{
+        choose::{FIT_ROWS, undecided_pairs},
+        forest::{ASIDE, ForestLabel},
+    },
     onnx::Graph,
     output, settle,
     trees::{Bits, Ensemble, Grid, Structure},
@@ -11,7 +20,12 @@ use crate::{
 use blindscore_client::Encoder;
 use blindscore_engine::{
     Engine,
-    model::{ForestModel, Model, Plain, Salt},
+    forest::{Cover, Forest},
+    model::{ForestModel, LAYERS, LayersModel, Model, ModelError, Plain, Salt},
+};
+use blindscore_protocol::{
+    descriptor::{Answer, Inputs, Link, ModelDescriptor, Task},
+    encoding::Encoding,
 };
 use std::time::Duration;
 
@@ -36,7 +50,9 @@ pub struct TreesImport {
     pub wrong: f64,
     /// Thresholds, categories and missing values that trees tell apart, and all of the public grid.
     pub grid: [usize; 2],
-    /// Largest error of a score, six standard deviations.
+    /// How close decisions are, if only the label is sent.
+    pub label: Option<Label>,
+    /// Largest error of a score, six standard deviations; 0 if only the label is sent.
     pub stated_error: f64,
     /// The same for a probability, if there are any.
     pub probability_error: Option<f64>,
@@ -139,30 +155,62 @@ fn import_private(
             column.name = Some(name.clone());
         }
     }
-    let content = ForestModel {
-        salt: Salt::fresh()?,
-        name: request.name.clone(),
-        title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
-        encoding,
-        labels,
-        task,
-        classes: fitted.classes.clone(),
-        link: fitted.link,
-        forest,
-    }
-    .to_safetensors()?;
-    // Reads the content back: it is what will be served.
-    let model = Model::from_safetensors(&content).map_err(|error| in_file(error.into()))?;
-    let walked = data.map_or(Ok(0), |data| walk(ensemble, &model, data))?;
-    let stated = Stated::of_model(&model);
+    let is_label = request.answer == Answer::Label;
+    let served = if is_label {
+        check_label(&Settled {
+            fitted: fitted.clone(),
+            task,
+            labels: labels.clone(),
+        })
+        .map_err(&in_file)?;
+        let data = data.ok_or_else(|| {
+            in_file(ImportError::Options(
+                "--answer label compares scores, as precisely as rows need it: give some with --calibrate, best those that it was trained with"
+                    .into(),
+            ))
+        })?;
+        of_label(request, (encoding, forest), &fitted, (task, labels), data).map_err(&in_file)?
+    } else {
+        let file = ForestModel {
+            salt: Salt::fresh()?,
+            name: request.name.clone(),
+            title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
+            encoding,
+            labels,
+            task,
+            classes: fitted.classes.clone(),
+            link: fitted.link,
+            forest,
+        };
+        Served::of(file.to_safetensors()?).map_err(&in_file)?
+    };
+    let Served {
+        content,
+        model,
+        reference,
+        trees,
+        errors,
+        ..
+    } = &served;
+    let plain = |row: &[f64]| served.scores(row);
+    let walked = data.map_or(Ok(0), |data| walk(ensemble, &served, data))?;
+    let stated = if is_label {
+        Stated::of_label(reference, Box::new(plain), errors)
+    } else {
+        Stated::of_model(model)
+    };
+    // The trees are exact before they are encrypted: what differs is another leaf.
+    let exact = Stated::of_errors(reference, Box::new(plain), &vec![0.0; reference.outputs.len()]);
     let file = graph
-        .map(|graph| compare_with_file(request, graph, &fitted, &model, data))
+        .map(|graph| compare_with_file(request, graph, &fitted, &exact, data))
         .transpose()
         .map_err(&in_file)?;
-    let expected = compare_with_expected(request, ensemble, &model, data).map_err(&in_file)?;
-    if let Some(data) = data {
-        linear::check_decided(stated.undecided(data.rows()), &stated)?;
-    }
+    let expected = compare_with_expected(request, ensemble, &exact, data).map_err(&in_file)?;
+    let label = match data {
+        Some(data) if is_label => Some(Label::of(model, &stated, data.rows())?),
+        Some(data) => linear::check_decided(stated.undecided(data.rows()), &stated).map(|()| None)?,
+        None => None,
+    };
     let rows = request.check_rows.unwrap_or(CHECK_ROWS);
     ensure(rows > 0, || {
         "--check-rows is 0: the time and the error of trees are measured".into()
@@ -173,36 +221,134 @@ fn import_private(
     })?;
     // Nobody waits for more rows of a model that is refused.
     let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
-    let agreement = agreement::measure(&model, None, data, rows, longest)?;
-    check_time(agreement.time, longest, ensemble, &model).map_err(&in_file)?;
+    let fitted_scores: Option<(&dyn Fn(&[f64]) -> Vec<f64>, _)> =
+        is_label.then_some((&plain as &dyn Fn(&[f64]) -> Vec<f64>, reference));
+    let agreement = agreement::measure(model, fitted_scores, data, rows, longest)?;
+    check_time(agreement.time, longest, ensemble, model).map_err(&in_file)?;
     agreement.check(stated.largest())?;
     let (stated_error, probability_error) = (stated.largest(), stated.probability());
-    // It borrows the model.
-    drop(stated);
-    let path = output::write(&request.models_dir, &request.name, &content)?;
-    let (margin, wrong) = match model.plain() {
-        Plain::Forest { margin, wrong, .. } => (*margin, *wrong),
+    let path = output::write(&request.models_dir, &request.name, content)?;
+    let (margin, wrong) = match (model.plain(), trees) {
+        (Plain::Forest { margin, wrong, .. }, _) => (*margin, *wrong),
+        (_, Some((_, cover))) => (
+            cover.least_margin(&LAYERS, ASIDE),
+            cover.chance_of_a_wrong_leaf(&LAYERS, ASIDE),
+        ),
         _ => (0.0, 1.0),
     };
+    // They borrow the model.
+    drop((stated, exact));
     Ok(Imported {
         path,
         agreement,
         calibration: data.cloned(),
         kind: Kind::Trees(Box::new(TreesImport {
             trees: ensemble.size(),
-            rotations: rotations(&model),
+            rotations: rotations(model),
             margin,
             wrong,
             grid,
+            label,
             stated_error,
-            probability_error,
+            probability_error: probability_error.filter(|_| !is_label),
             walked,
             mended: graph.map_or_else(Vec::new, |graph| graph.mended().to_vec()),
             unused: ensemble.unused.clone(),
             file,
             expected,
-            model,
+            model: served.model,
         })),
+    })
+}
+
+/// A model as it will be served, and what clients would get if scores were sent.
+struct Served {
+    content: Vec<u8>,
+    model: Model,
+    /// Descriptor of the scores.
+    reference: ModelDescriptor,
+    /// The trees over bits and their units, if only the label is sent.
+    trees: Option<(Forest, Cover)>,
+    /// Errors of the differences of scores, six standard deviations, if only the label is sent.
+    errors: Vec<f64>,
+}
+
+impl Served {
+    /// Reads a model file back: it is what will be served.
+    fn of(content: Vec<u8>) -> Result<Self, ImportError> {
+        let model = Model::from_safetensors(&content)?;
+        Ok(Self {
+            reference: model.descriptor().clone().into(),
+            content,
+            model,
+            trees: None,
+            errors: Vec::new(),
+        })
+    }
+
+    /// Returns the scores of a row of bits, in the clear.
+    fn scores(&self, row: &[f64]) -> Vec<f64> {
+        match &self.trees {
+            Some((forest, _)) => forest.scores(&whole(row)),
+            None => self.model.plain_scores(row),
+        }
+    }
+}
+
+/// Returns bits as whole numbers.
+fn whole(row: &[f64]) -> Vec<i64> {
+    row.iter().map(|bit| *bit as i64).collect()
+}
+
+/// Makes a model of which only the label is sent.
+fn of_label(
+    request: &Request,
+    (encoding, forest): (Encoding, Forest),
+    fitted: &Fitted,
+    (task, labels): (Task, Vec<String>),
+    data: &Calibration,
+) -> Result<Served, ImportError> {
+    let cover = Cover::of(&LAYERS, &forest).map_err(|error| ImportError::from(ModelError::from(error)))?;
+    let bits = forest.bits();
+    let scores: Vec<Vec<f64>> = data
+        .sample(FIT_ROWS)
+        .map(|row| forest.scores(&whole(&data.rows()[row])))
+        .collect();
+    // Nothing but decisions depends on the scores.
+    let wanted = undecided_pairs(&scores, UNDECIDED_LABELS, LEAST_VALUE / BOUND);
+    let ForestLabel {
+        network,
+        scales,
+        errors,
+    } = ForestLabel::of(&cover, bits, &wanted);
+    let file = LayersModel {
+        salt: Salt::fresh()?,
+        name: request.name.clone(),
+        title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
+        inputs: Inputs {
+            encoding: Some(encoding),
+            ..Inputs::uniform(bits, 0.0, 1.0, 2)
+        },
+        labels,
+        task,
+        classes: fitted.classes.clone(),
+        // Bits have no probabilities.
+        link: Link::Identity,
+        accuracy: None,
+        bases: vec![0.0; scales.len()],
+        scales,
+        network,
+        fine_features: None,
+        fine: None,
+        answer: Answer::Label,
+        score_error: 0.0,
+    };
+    let mut served = Served::of(file.to_safetensors()?)?;
+    (served.reference.answer, served.reference.link) = (Answer::Scores, fitted.link);
+    Ok(Served {
+        trees: Some((forest, cover)),
+        errors: errors.into_iter().map(|error| BOUND * error).collect(),
+        ..served
     })
 }
 
@@ -242,12 +388,17 @@ fn decoys(
 }
 
 /// Compares the trees over bits with those of the file, on all calibration rows.
-fn walk(ensemble: &Ensemble, model: &Model, data: &Calibration) -> Result<usize, ImportError> {
+fn walk(ensemble: &Ensemble, served: &Served, data: &Calibration) -> Result<usize, ImportError> {
     let inputs = ensemble.inputs(data);
     for (row, (input, bits)) in inputs.iter().zip(data.rows()).enumerate() {
-        let (theirs, ours) = (ensemble.raw_scores(input), model.plain_scores(bits));
+        let (theirs, ours) = (ensemble.raw_scores(input), served.scores(bits));
         for (theirs, ours) in theirs.iter().zip(ours) {
-            let largest = model.descriptor().outputs.iter().map(|output| output.half_range);
+            let largest = served
+                .model
+                .descriptor()
+                .outputs
+                .iter()
+                .map(|output| output.half_range);
             let size = largest.fold(theirs.abs(), f64::max);
             ensure((theirs - ours).abs() <= ROUNDING * size, || {
                 format!(
@@ -266,10 +417,10 @@ fn compare_with_file(
     request: &Request,
     graph: &Graph,
     fitted: &Fitted,
-    model: &Model,
+    exact: &Stated<'_>,
     data: Option<&Calibration>,
 ) -> Result<Result<Compared, String>, ImportError> {
-    match compare(graph, fitted, &Stated::exact(model), data) {
+    match compare(graph, fitted, exact, data) {
         Ok(compared) => Ok(compared.map_err(|why| why.to_string())),
         Err(differs) if request.expect.is_some() => Ok(Err(format!(
             "it decides otherwise than --expect, which is right: {differs}"
@@ -282,20 +433,15 @@ fn compare_with_file(
 fn compare_with_expected(
     request: &Request,
     ensemble: &Ensemble,
-    model: &Model,
+    exact: &Stated<'_>,
     data: Option<&Calibration>,
 ) -> Result<Option<Compared>, ImportError> {
     let (Some(path), Some(data)) = (&request.expect, data) else {
         return Ok(None);
     };
-    let expected = Expected::read(path, model.descriptor()).map_err(ImportError::in_table(path))?;
+    let expected = Expected::read(path, exact.descriptor).map_err(ImportError::in_table(path))?;
     let suspects = Suspects::of_trees(&request.file, ensemble, data, request.labels.is_some());
-    // The trees are exact before they are encrypted: what differs is another leaf.
-    Ok(Some(expected.compare(
-        data.rows(),
-        &Stated::exact(model),
-        &suspects,
-    )?))
+    Ok(Some(expected.compare(data.rows(), exact, &suspects)?))
 }
 
 /// Refuses trees of which a row takes too long.
@@ -322,6 +468,7 @@ fn check_time(
 fn rotations(model: &Model) -> usize {
     match model.engine() {
         Engine::Forest(forest) => forest.rotations(),
+        Engine::Layers(layers) => layers.rotations(),
         _ => 0,
     }
 }

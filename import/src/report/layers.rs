@@ -63,12 +63,6 @@ impl Report {
         } else if *units > 0 {
             self.row("ranges", "no row that clients accept leaves the range of a unit");
         }
-        if is_label {
-            self.row(
-                "answer",
-                "only the label leaves the server: a bit for each class, and noise that drowns all else",
-            );
-        }
         let parts = format!("six deviations, of {noise:.1e} by noise and {rounding:.1e} by rounding");
         match label {
             None => self.row(
@@ -77,20 +71,7 @@ impl Report {
                     "at most {stated_error:.2e} of a score, for rows like those of --calibrate ({parts})"
                 ),
             ),
-            Some(Label {
-                close,
-                rows: [near, of],
-            }) => {
-                let what = if descriptor.outputs.len() == 1 {
-                    "score is within"
-                } else {
-                    "two largest scores are within"
-                };
-                self.row(
-                    "close",
-                    format!("a row whose {what} {close:.1e} may get either label: {near} of {of} rows of --calibrate"),
-                );
-            }
+            Some(label) => self.label(label, descriptor.outputs.len()),
         }
         if let Some(error) = probability_error {
             let words = if *error < 0.5 {
@@ -118,13 +99,35 @@ impl Report {
             "rotations": rotations,
             "units": units,
             "units_with_certain_ranges": certain,
-            "close": label.map(|label| label.close),
-            "close_rows": label.map(|label| label.rows[0]),
             "stated_error": label.is_none().then_some(stated_error),
             "probability_error": probability_error,
             "noise": noise,
             "rounding": rounding,
         }));
+    }
+
+    /// Adds rows about a model of which only the label is sent.
+    pub(super) fn label(&mut self, label: &Label, scores: usize) {
+        self.row(
+            "answer",
+            "only the label leaves the server: a bit for each class, and noise that drowns all else",
+        );
+        let Label {
+            close,
+            rows: [near, of],
+        } = label;
+        let what = if scores == 1 {
+            "score is within"
+        } else {
+            "two largest scores are within"
+        };
+        self.row(
+            "close",
+            format!(
+                "a row whose {what} {close:.1e} may get either label: {near} of {of} rows of --calibrate"
+            ),
+        );
+        self.entries(json!({ "close": close, "close_rows": near }));
     }
 
     /// Adds rows about the comparisons of a network.

@@ -13,6 +13,7 @@ impl Report {
             margin,
             wrong,
             grid: [used, all],
+            label,
             stated_error,
             probability_error,
             ..
@@ -40,10 +41,13 @@ impl Report {
             "private",
             "which tree uses which threshold, in which order, and what the leaves hold: they stay on the server",
         );
-        self.row(
-            "error",
-            format!("at most {stated_error:.2e} of a score (six deviations)"),
-        );
+        match label {
+            Some(label) => self.label(label, trees.model.descriptor().outputs.len()),
+            None => self.row(
+                "error",
+                format!("at most {stated_error:.2e} of a score (six deviations)"),
+            ),
+        }
         if let Some(error) = probability_error {
             self.row("", format!("at most {error:.1e} of a probability"));
         }
@@ -55,6 +59,7 @@ impl Report {
             ),
         );
         self.entries(json!({
+            "answer": trees.model.descriptor().answer.name(),
             "trees": count,
             "leaves": leaves,
             "depth": depth,
@@ -62,7 +67,7 @@ impl Report {
             "structure": "private",
             "grid": all,
             "grid_used": used,
-            "stated_error": stated_error,
+            "stated_error": label.is_none().then_some(stated_error),
             "probability_error": probability_error,
             "margin_deviations": margin,
             "wrong_leaf_chance": wrong,

@@ -128,6 +128,91 @@ fn questions(from: &Path, into: &Path, name: &str) -> Result<(String, Vec<String
 }
 
 #[test]
+fn only_the_label_of_trees_is_sent_and_it_is_the_librarys() -> Result<()> {
+    let models = TempDir::new()?;
+    let cases = [("xgboost-missing", "model.ubj"), ("sklearn-forest", "model.onnx")];
+    let mut close = Vec::new();
+    for (name, file) in cases {
+        let from = folder("trees").join(name);
+        let rows = from.join("rows.csv");
+        let options = [
+            "--calibrate",
+            text(&rows)?,
+            "--answer",
+            "label",
+            "--check-rows",
+            "20",
+        ];
+        let report = imported(&from.join(file), name, models.path(), &options)?;
+        assert_eq!(
+            (&report["answer"], &report["structure"]),
+            (&"label".into(), &"private".into()),
+            "{report}"
+        );
+        assert!(report["stated_error"].is_null(), "{report}");
+        let (same, of) = (&report["same_decision"], &report["rows"]);
+        ensure!(
+            same.as_u64() >= of.as_u64().map(|of| of - 1),
+            "{same} of {of} rows"
+        );
+        close.push(report["close"].as_f64().context("close")?);
+    }
+    let server = Server::start_with(&["--models-dir", text(models.path())?]);
+    let (program, api) = (Program::new(server.url()), server.api());
+    for ((name, _), close) in cases.iter().zip(close) {
+        let model = api.model(name);
+        assert_eq!((model.answer, model.link), (Answer::Label, Link::Identity));
+        assert_eq!(model.parameter_set, "network-n832-k2-v3");
+        let from = folder("trees").join(name);
+        let table = fs::read_to_string(from.join("rows.csv"))?;
+        let (header, rows) = table.split_once('\n').context("rows")?;
+        let scores = fs::read_to_string(from.join("scores.csv"))?;
+        // The classes of rows that aren't close, by the library's scores.
+        let (mut asked, mut expected) = (vec![header], Vec::new());
+        for (row, scores) in rows.lines().zip(scores.lines()).step_by(3) {
+            let scores: Vec<f64> = scores.split(',').map(str::parse).collect::<Result<_, _>>()?;
+            let (class, margin) = match scores.as_slice() {
+                [score] => (usize::from(*score > 0.0), score.abs()),
+                scores => {
+                    let mut order: Vec<usize> = (0..scores.len()).collect();
+                    order.sort_by(|one, other| scores[*other].total_cmp(&scores[*one]));
+                    (order[0], scores[order[0]] - scores[order[1]])
+                }
+            };
+            if margin > close && expected.len() < 12 {
+                asked.push(row);
+                expected.push(class);
+            }
+        }
+        ensure!(expected.len() > 8, "{name}: {} rows", expected.len());
+        fs::write(program.home().join("rows.csv"), asked.join("\n"))?;
+        let key = format!("{name}.key");
+        let of_model = ["--model", name, "--key", &key];
+        program
+            .run(&[&["keygen"], &of_model[..]].concat())
+            .expect_success();
+        let files = ["--csv", "rows.csv", "--out", "labels.csv"];
+        program
+            .run(&[&["predict"], &of_model[..], &files].concat())
+            .expect_success();
+        let labels = match &model.classes {
+            Some(classes) => classes.clone(),
+            None => model.outputs.iter().map(|output| output.label.clone()).collect(),
+        };
+        let mut reader = csv::Reader::from_path(program.home().join("labels.csv"))?;
+        let place = reader.headers()?.iter().position(|name| name == "label");
+        let place = place.context("a column of labels")?;
+        let found: Vec<String> = reader
+            .records()
+            .map(|record| Ok(record?[place].to_owned()))
+            .collect::<Result<_>>()?;
+        let expected: Vec<String> = expected.iter().map(|class| labels[*class].clone()).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_has_no_label_of_its_own_is_refused() -> Result<()> {
     for (from, file, words) in [
         (
@@ -145,7 +230,6 @@ fn what_has_no_label_of_its_own_is_refused() -> Result<()> {
             "model.onnx",
             "labels that each hold or not",
         ),
-        ("models/trees", "model.json", "the file holds trees"),
         (
             "models/digits-net",
             "model.safetensors",

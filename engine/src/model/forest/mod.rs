@@ -109,8 +109,8 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
     let engine = ForestEngine::new(PARAMS, features, &cover);
     let plain = Plain::Forest {
         forest: Box::new(model.forest),
-        margin: cover.least_margin(&PARAMS),
-        wrong: cover.chance_of_a_wrong_leaf(&PARAMS),
+        margin: cover.least_margin(&PARAMS, 0.0),
+        wrong: cover.chance_of_a_wrong_leaf(&PARAMS, 0.0),
     };
     Ok(Model::new(described, Engine::Forest(Box::new(engine)), plain))
 }
