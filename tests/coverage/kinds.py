@@ -60,6 +60,8 @@ from sklearn.preprocessing import StandardScaler
 
 warnings.filterwarnings("ignore")
 ROWS, SEED = 400, 7
+#: Kinds that skl2onnx doesn't convert and the Python package does: client-python/tests/test_pipelines.py has them.
+SAVED = {"SplineTransformer", "HashingVectorizer"}
 
 
 class Tables:
@@ -543,6 +545,8 @@ def written(found: dict[str, list[tuple[str, str]]]) -> str:
         text = words[0].replace("|", "\\|") if words else ""
         if outcomes[0][0] == "not converted":
             text = "skl2onnx doesn't convert it"
+            if name in SAVED:
+                text += "; `blindscore.save` does, and serves it"
         kinds = ["**served**" if kind == "served" else kind for kind, _ in outcomes]
         lines.append(f"| {name} | {kinds[0]} | {kinds[1]} | {text[:400]} |")
     return "\n".join(lines) + "\n"
