@@ -60,7 +60,7 @@ from sklearn.preprocessing import StandardScaler
 
 warnings.filterwarnings("ignore")
 ROWS, SEED = 400, 7
-#: Kinds that skl2onnx doesn't convert and the Python package does: client-python/tests/test_pipelines.py has them.
+#: Kinds that skl2onnx doesn't convert and the Python package does, as its own tests show.
 SAVED = {"SplineTransformer", "HashingVectorizer"}
 
 
