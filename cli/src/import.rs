@@ -171,7 +171,7 @@ pub(crate) struct ImportArgs {
         "Rows of the calibration data to score encrypted [default: {}; for projection networks {}, for trees and networks with hidden layers {}]",
         defaults::CHECK_ROWS,
         defaults::NETWORK_CHECK_ROWS,
-        defaults::TREES_CHECK_ROWS
+        defaults::ROTATED_CHECK_ROWS
     ))]
     check_rows: Option<usize>,
 
@@ -188,8 +188,8 @@ pub(crate) struct ImportArgs {
     grid: Option<Grid>,
 
     #[arg(long, value_name = "SECONDS", help = format!(
-        "Longest time that a row may take here, for trees with a private structure and networks with hidden \
-         layers [default: {}]",
+        "Longest time that a row may take here, for trees with a private structure, networks with hidden \
+         layers and --answer label [default: {}]",
         defaults::MAX_SECONDS
     ))]
     max_seconds: Option<f64>,

@@ -21,12 +21,7 @@ use blindscore_engine::{
     model::{LayersModel, Model, ModelError, Salt},
 };
 use blindscore_protocol::descriptor::{Answer, Inputs, Link, ModelDescriptor, Task};
-use std::time::Duration;
 
-/// Default number of rows to score encrypted; each takes a tenth of a second or more.
-pub const CHECK_ROWS: usize = 50;
-/// Default limit on the time that a row takes, in seconds.
-pub const MAX_SECONDS: f64 = 10.0;
 /// Errors of a probability, six standard deviations, between which the wanted one lies.
 const PROBABILITY: (f64, f64) = (0.02, 0.05);
 /// Share of rows that may be decided otherwise, which asks for one of them.
@@ -148,7 +143,7 @@ pub(super) fn import(
     let content = LayersModel {
         salt: Salt::fresh()?,
         name: request.name.clone(),
-        title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
+        title: request.title(),
         inputs,
         labels: settled.labels,
         task: settled.task,
@@ -197,28 +192,21 @@ pub(super) fn import(
         None => Err("the file can't be run".to_owned()),
     };
     let expected = compare_with_expected(request, &network.fitted, &stated, &data).map_err(&in_file)?;
-    let rows = request.check_rows.unwrap_or(CHECK_ROWS);
-    ensure(rows > 0, || {
-        "--check-rows is 0: what is scored by blind rotations is measured".into()
-    })?;
-    let limit = request.max_seconds.unwrap_or(MAX_SECONDS);
-    ensure(limit > 0.0 && limit.is_finite(), || {
-        format!("--max-seconds is {limit}, not a time above 0")
-    })?;
-    let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
+    let longest = request.longest()?;
     let agreement = agreement::measure(
         &model,
         Some((&|row| network.scores(row), &reference)),
         Some(&data),
-        rows,
+        request.rows_to_check()?,
         longest,
     )?;
     let rotations = rotations(&model);
     ensure(agreement.time <= longest, || {
         format!(
-            "a row takes {:.1} s on {} cores here, and --max-seconds allows {limit} s: it takes {rotations} blind rotations. {}, or allow more with --max-seconds",
+            "a row takes {:.1} s on {} cores here, and --max-seconds allows {} s: it takes {rotations} blind rotations. {}, or allow more with --max-seconds",
             agreement.time.as_secs_f64(),
             model.engine().threads(),
+            longest.as_secs_f64(),
             if network.units.is_empty() {
                 "Allow more error with --max-error"
             } else {

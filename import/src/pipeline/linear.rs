@@ -279,7 +279,7 @@ fn linear(request: &Request, settled: Settled, ranges: &Ranges) -> Result<Linear
         params: LinearParams::N2048,
         salt: Salt::fresh()?,
         name: request.name.clone(),
-        title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
+        title: request.title(),
         inputs: Inputs {
             encoding: fitted.encoding.clone(),
             ..ranges.inputs(fitted.feature_names(), MOST_LEVELS)

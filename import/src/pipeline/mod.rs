@@ -5,6 +5,7 @@ mod layers;
 mod linear;
 mod network;
 mod prepared;
+mod served;
 mod trees;
 
 pub use label::Label;
@@ -24,17 +25,22 @@ use blindscore_protocol::{
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Choices where a [`Request`] leaves them open.
 pub mod defaults {
     pub use super::{
-        layers::{CHECK_ROWS as LAYERS_CHECK_ROWS, MAX_SECONDS as LAYERS_MAX_SECONDS},
         linear::{CHECK_ROWS, MAX_ERROR, WIDEN},
         network::CHECK_ROWS as NETWORK_CHECK_ROWS,
-        trees::{CHECK_ROWS as TREES_CHECK_ROWS, MAX_SECONDS},
     };
     pub use crate::choice::PROBABILITY as MAX_PROBABILITY_ERROR;
+
+    /// Number of rows of trees and of networks with hidden layers to score encrypted; each takes a tenth of
+    /// a second or more.
+    pub const ROTATED_CHECK_ROWS: usize = 50;
+    /// Limit on the time that such a row takes, in seconds.
+    pub const MAX_SECONDS: f64 = 10.0;
 }
 
 /// Input of an import, and the caller's choices.
@@ -179,6 +185,29 @@ impl Request {
                 format!("{option} is for {kinds}, and the file holds none")
             })
         })
+    }
+
+    /// Returns the title, or the name if none is given.
+    fn title(&self) -> String {
+        self.title.clone().unwrap_or_else(|| self.name.to_string())
+    }
+
+    /// Returns how many rows to score encrypted, of a model that is scored by blind rotations.
+    fn rows_to_check(&self) -> Result<usize, ImportError> {
+        let rows = self.check_rows.unwrap_or(defaults::ROTATED_CHECK_ROWS);
+        ensure(rows > 0, || {
+            "--check-rows is 0: what is scored by blind rotations is measured".into()
+        })?;
+        Ok(rows)
+    }
+
+    /// Returns the longest time that a row may take, of a model that is scored by blind rotations.
+    fn longest(&self) -> Result<Duration, ImportError> {
+        let limit = self.max_seconds.unwrap_or(defaults::MAX_SECONDS);
+        ensure(limit > 0.0 && limit.is_finite(), || {
+            format!("--max-seconds is {limit}, not a time above 0")
+        })?;
+        Ok(Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX))
     }
 
     fn check_labels(&self) -> Result<(), ImportError> {

@@ -1,38 +1,18 @@
 //! Import of ensembles of trees, whose structure stays on the server.
 
-use super::{
-    Imported, Kind, Request, ensure,
-    label::{Label, check_label},
-    layers::{LEAST_VALUE, UNDECIDED_LABELS},
-    linear,
-};
+use super::{Imported, Kind, Request, ensure, label::Label, linear, served::Served};
 use crate::{
-    BOUND, Calibration, Compared, Expected, Fitted, ImportError, Settled, Stated, Suspects, Wanted,
-    agreement, compare, edges,
-    layers::{
-        choose::{FIT_ROWS, undecided_pairs},
-        forest::{ASIDE, ForestLabel},
-    },
+    Calibration, Compared, Expected, Fitted, ImportError, Stated, Suspects, Wanted, agreement, compare,
+    edges,
     onnx::Graph,
     output, settle,
     trees::{Bits, Ensemble, Grid, Structure},
 };
 use blindscore_client::Encoder;
-use blindscore_engine::{
-    Engine,
-    forest::{Cover, Forest},
-    model::{ForestModel, LAYERS, LayersModel, Model, ModelError, Plain, Salt},
-};
-use blindscore_protocol::{
-    descriptor::{Answer, Inputs, Link, ModelDescriptor, Task},
-    encoding::Encoding,
-};
+use blindscore_engine::{Engine, model::Model};
+use blindscore_protocol::descriptor::Answer;
 use std::time::Duration;
 
-/// Default number of rows to score encrypted; each takes a tenth of a second or more.
-pub const CHECK_ROWS: usize = 50;
-/// Default limit on the time that a row takes.
-pub const MAX_SECONDS: f64 = 10.0;
 /// Largest difference between sums of the same leaves in another order, as a share of the scores.
 const ROUNDING: f64 = 1e-9;
 
@@ -148,8 +128,7 @@ fn import_private(
             ensemble.base.clone(),
         )
     };
-    let Settled { fitted, task, labels } =
-        settle(described, request.labels.as_deref(), request.task).map_err(&in_file)?;
+    let settled = settle(described, request.labels.as_deref(), request.task).map_err(&in_file)?;
     if let Some(names) = data.and_then(Calibration::names) {
         for (column, name) in encoding.columns.iter_mut().zip(names) {
             column.name = Some(name.clone());
@@ -157,52 +136,23 @@ fn import_private(
     }
     let is_label = request.answer == Answer::Label;
     let served = if is_label {
-        check_label(&Settled {
-            fitted: fitted.clone(),
-            task,
-            labels: labels.clone(),
-        })
-        .map_err(&in_file)?;
-        let data = data.ok_or_else(|| {
-            in_file(ImportError::Options(
-                "--answer label compares scores, as precisely as rows need it: give some with --calibrate, best those that it was trained with"
-                    .into(),
-            ))
-        })?;
-        of_label(request, (encoding, forest), &fitted, (task, labels), data).map_err(&in_file)?
+        Served::label(request, encoding, forest, &settled, data)
     } else {
-        let file = ForestModel {
-            salt: Salt::fresh()?,
-            name: request.name.clone(),
-            title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
-            encoding,
-            labels,
-            task,
-            classes: fitted.classes.clone(),
-            link: fitted.link,
-            forest,
-        };
-        Served::of(file.to_safetensors()?).map_err(&in_file)?
+        Served::scores(request, encoding, forest, &settled)
     };
-    let Served {
-        content,
-        model,
-        reference,
-        trees,
-        errors,
-        ..
-    } = &served;
-    let plain = |row: &[f64]| served.scores(row);
+    let served = served.map_err(&in_file)?;
+    let (model, reference) = (&served.model, &served.reference);
+    let plain = |row: &[f64]| served.plain_scores(row);
     let walked = data.map_or(Ok(0), |data| walk(ensemble, &served, data))?;
     let stated = if is_label {
-        Stated::of_label(reference, Box::new(plain), errors)
+        Stated::of_label(reference, Box::new(plain), &served.errors)
     } else {
         Stated::of_model(model)
     };
     // The trees are exact before they are encrypted: what differs is another leaf.
     let exact = Stated::of_errors(reference, Box::new(plain), &vec![0.0; reference.outputs.len()]);
     let file = graph
-        .map(|graph| compare_with_file(request, graph, &fitted, &exact, data))
+        .map(|graph| compare_with_file(request, graph, &settled.fitted, &exact, data))
         .transpose()
         .map_err(&in_file)?;
     let expected = compare_with_expected(request, ensemble, &exact, data).map_err(&in_file)?;
@@ -211,31 +161,15 @@ fn import_private(
         Some(data) => linear::check_decided(stated.undecided(data.rows()), &stated).map(|()| None)?,
         None => None,
     };
-    let rows = request.check_rows.unwrap_or(CHECK_ROWS);
-    ensure(rows > 0, || {
-        "--check-rows is 0: the time and the error of trees are measured".into()
-    })?;
-    let limit = request.max_seconds.unwrap_or(MAX_SECONDS);
-    ensure(limit > 0.0 && limit.is_finite(), || {
-        format!("--max-seconds is {limit}, not a time above 0")
-    })?;
     // Nobody waits for more rows of a model that is refused.
-    let longest = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
-    let fitted_scores: Option<(&dyn Fn(&[f64]) -> Vec<f64>, _)> =
-        is_label.then_some((&plain as &dyn Fn(&[f64]) -> Vec<f64>, reference));
-    let agreement = agreement::measure(model, fitted_scores, data, rows, longest)?;
+    let longest = request.longest()?;
+    let sent: Option<(&dyn Fn(&[f64]) -> Vec<f64>, _)> = is_label.then_some((&plain, reference));
+    let agreement = agreement::measure(model, sent, data, request.rows_to_check()?, longest)?;
     check_time(agreement.time, longest, ensemble, model).map_err(&in_file)?;
     agreement.check(stated.largest())?;
     let (stated_error, probability_error) = (stated.largest(), stated.probability());
-    let path = output::write(&request.models_dir, &request.name, content)?;
-    let (margin, wrong) = match (model.plain(), trees) {
-        (Plain::Forest { margin, wrong, .. }, _) => (*margin, *wrong),
-        (_, Some((_, cover))) => (
-            cover.least_margin(&LAYERS, ASIDE),
-            cover.chance_of_a_wrong_leaf(&LAYERS, ASIDE),
-        ),
-        _ => (0.0, 1.0),
-    };
+    let path = output::write(&request.models_dir, &request.name, &served.content)?;
+    let (margin, wrong) = served.decisions();
     // They borrow the model.
     drop((stated, exact));
     Ok(Imported {
@@ -258,97 +192,6 @@ fn import_private(
             expected,
             model: served.model,
         })),
-    })
-}
-
-/// A model as it will be served, and what clients would get if scores were sent.
-struct Served {
-    content: Vec<u8>,
-    model: Model,
-    /// Descriptor of the scores.
-    reference: ModelDescriptor,
-    /// The trees over bits and their units, if only the label is sent.
-    trees: Option<(Forest, Cover)>,
-    /// Errors of the differences of scores, six standard deviations, if only the label is sent.
-    errors: Vec<f64>,
-}
-
-impl Served {
-    /// Reads a model file back: it is what will be served.
-    fn of(content: Vec<u8>) -> Result<Self, ImportError> {
-        let model = Model::from_safetensors(&content)?;
-        Ok(Self {
-            reference: model.descriptor().clone().into(),
-            content,
-            model,
-            trees: None,
-            errors: Vec::new(),
-        })
-    }
-
-    /// Returns the scores of a row of bits, in the clear.
-    fn scores(&self, row: &[f64]) -> Vec<f64> {
-        match &self.trees {
-            Some((forest, _)) => forest.scores(&whole(row)),
-            None => self.model.plain_scores(row),
-        }
-    }
-}
-
-/// Returns bits as whole numbers.
-fn whole(row: &[f64]) -> Vec<i64> {
-    row.iter().map(|bit| *bit as i64).collect()
-}
-
-/// Makes a model of which only the label is sent.
-fn of_label(
-    request: &Request,
-    (encoding, forest): (Encoding, Forest),
-    fitted: &Fitted,
-    (task, labels): (Task, Vec<String>),
-    data: &Calibration,
-) -> Result<Served, ImportError> {
-    let cover = Cover::of(&LAYERS, &forest).map_err(|error| ImportError::from(ModelError::from(error)))?;
-    let bits = forest.bits();
-    let scores: Vec<Vec<f64>> = data
-        .sample(FIT_ROWS)
-        .map(|row| forest.scores(&whole(&data.rows()[row])))
-        .collect();
-    // Nothing but decisions depends on the scores.
-    let wanted = undecided_pairs(&scores, UNDECIDED_LABELS, LEAST_VALUE / BOUND);
-    let ForestLabel {
-        network,
-        scales,
-        errors,
-    } = ForestLabel::of(&cover, bits, &wanted);
-    let file = LayersModel {
-        salt: Salt::fresh()?,
-        name: request.name.clone(),
-        title: request.title.clone().unwrap_or_else(|| request.name.to_string()),
-        inputs: Inputs {
-            encoding: Some(encoding),
-            ..Inputs::uniform(bits, 0.0, 1.0, 2)
-        },
-        labels,
-        task,
-        classes: fitted.classes.clone(),
-        // Bits have no probabilities.
-        link: Link::Identity,
-        accuracy: None,
-        bases: vec![0.0; scales.len()],
-        scales,
-        network,
-        fine_features: None,
-        fine: None,
-        answer: Answer::Label,
-        score_error: 0.0,
-    };
-    let mut served = Served::of(file.to_safetensors()?)?;
-    (served.reference.answer, served.reference.link) = (Answer::Scores, fitted.link);
-    Ok(Served {
-        trees: Some((forest, cover)),
-        errors: errors.into_iter().map(|error| BOUND * error).collect(),
-        ..served
     })
 }
 
@@ -391,7 +234,7 @@ fn decoys(
 fn walk(ensemble: &Ensemble, served: &Served, data: &Calibration) -> Result<usize, ImportError> {
     let inputs = ensemble.inputs(data);
     for (row, (input, bits)) in inputs.iter().zip(data.rows()).enumerate() {
-        let (theirs, ours) = (ensemble.raw_scores(input), served.scores(bits));
+        let (theirs, ours) = (ensemble.raw_scores(input), served.plain_scores(bits));
         for (theirs, ours) in theirs.iter().zip(ours) {
             let largest = served
                 .model
