@@ -31,6 +31,15 @@ pub struct Agreement {
     pub threads: usize,
 }
 
+/// Scores of the fitted model in the clear, for a model that is served in integers, or that doesn't send
+/// its scores.
+pub(crate) struct Reference<'r> {
+    /// Scores of a row of features.
+    pub(crate) scores: &'r dyn Fn(&[f64]) -> Vec<f64>,
+    /// What the scores mean.
+    pub(crate) descriptor: &'r ModelDescriptor,
+}
+
 /// Limit on measured errors, as a multiple of the stated error: seven deviations, where six are
 /// stated. No score exceeds it by chance.
 const MISSED: f64 = 7.0 / 6.0;
@@ -49,11 +58,11 @@ impl Agreement {
 }
 
 /// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key, and
-/// compares with the model in the clear, or with the scores of the fitted model, by their description. Ends after the first row
+/// compares with the model in the clear, or with the reference. Ends after the first row
 /// if that takes longer than `longest`.
 pub(crate) fn measure(
     model: &Model,
-    fitted: Option<(&dyn Fn(&[f64]) -> Vec<f64>, &ModelDescriptor)>,
+    reference: Option<Reference<'_>>,
     data: Option<&Calibration>,
     limit: usize,
     longest: Duration,
@@ -93,8 +102,8 @@ pub(crate) fn measure(
         let response = model.engine().score(&query, &prepared)?;
         times.push(started.elapsed());
         let scores = key.decrypt(descriptor, query.id, &response.to_blob())?;
-        let (plain, reference) = match fitted {
-            Some((fitted, reference)) => (fitted(row), reference),
+        let (plain, described) = match &reference {
+            Some(reference) => ((reference.scores)(row), reference.descriptor),
             None => (model.plain_scores(row), &**descriptor),
         };
         let errors = scores
@@ -109,7 +118,7 @@ pub(crate) fn measure(
             .into_iter()
             .fold(agreement.deviation, f64::max);
         agreement.rows += 1;
-        agreement.same_decision += usize::from(scores.decision == Scores::new(reference, plain).decision);
+        agreement.same_decision += usize::from(scores.decision == Scores::new(described, plain).decision);
         if times[0] > longest {
             break;
         }

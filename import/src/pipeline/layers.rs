@@ -6,7 +6,8 @@ use super::{
     prepared::Prepared,
 };
 use crate::{
-    BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Stated, Suspects, agreement,
+    BOUND, Calibration, Compared, Expected, Fitted, ImportError, MOST_LEVELS, Stated, Suspects,
+    agreement::{self, Reference},
     choice::slope,
     compare,
     layers::{
@@ -195,7 +196,10 @@ pub(super) fn import(
     let longest = request.longest()?;
     let agreement = agreement::measure(
         &model,
-        Some((&|row| network.scores(row), &reference)),
+        Some(Reference {
+            scores: &|row| network.scores(row),
+            descriptor: &reference,
+        }),
         Some(&data),
         request.rows_to_check()?,
         longest,

@@ -2,8 +2,9 @@
 
 use super::{Imported, Kind, Request, ensure, label::Label, linear, served::Served};
 use crate::{
-    Calibration, Compared, Expected, Fitted, ImportError, Stated, Suspects, Wanted, agreement, compare,
-    edges,
+    Calibration, Compared, Expected, Fitted, ImportError, Stated, Suspects, Wanted,
+    agreement::{self, Reference},
+    compare, edges,
     onnx::Graph,
     output, settle,
     trees::{Bits, Ensemble, Grid, Structure},
@@ -163,8 +164,11 @@ fn import_private(
     };
     // Nobody waits for more rows of a model that is refused.
     let longest = request.longest()?;
-    let sent: Option<(&dyn Fn(&[f64]) -> Vec<f64>, _)> = is_label.then_some((&plain, reference));
-    let agreement = agreement::measure(model, sent, data, request.rows_to_check()?, longest)?;
+    let in_the_clear = is_label.then_some(Reference {
+        scores: &plain,
+        descriptor: reference,
+    });
+    let agreement = agreement::measure(model, in_the_clear, data, request.rows_to_check()?, longest)?;
     check_time(agreement.time, longest, ensemble, model).map_err(&in_file)?;
     agreement.check(stated.largest())?;
     let (stated_error, probability_error) = (stated.largest(), stated.probability());
