@@ -52,10 +52,15 @@ def test_labels_are_the_models_and_nothing_else_comes(server: blindscore.LocalSe
         predict_udf(server.url, "flowers", output="scores")
 
 
-def test_trees_may_send_only_the_label(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("depth", "options"),
+    [(3, {}), (3, {"structure": "public"}), (1, {"grid": "quantiles:5"})],
+    ids=["private", "public", "additive"],
+)
+def test_trees_may_send_only_the_label(tmp_path: Path, depth: int, options: dict[str, str]) -> None:
     rows, classes = load_breast_cancer(return_X_y=True, as_frame=True)
-    model = XGBClassifier(n_estimators=20, max_depth=3).fit(rows, classes)
-    report = blindscore.save(model, rows, tmp_path / "tumours.safetensors", answer="label", check_rows=20)
+    model = XGBClassifier(n_estimators=20, max_depth=depth).fit(rows, classes)
+    report = blindscore.save(model, rows, tmp_path / "tumours.safetensors", answer="label", check_rows=20, **options)
     assert report.details["answer"] == "label"
     assert report.details["rotations"] < 100
     asked = rows[::15]

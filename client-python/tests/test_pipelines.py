@@ -156,6 +156,19 @@ KINDS: dict[str, tuple[Any, Any, Any]] = {
         MIXED,
         NAMED,
     ),
+    "splines-error": (make_pipeline(StandardScaler(), SplineTransformer(extrapolation="error"), Ridge()), FRAME, SCORES),
+    "splines-flag": (
+        make_pipeline(ColumnTransformer([("flag", SplineTransformer(n_knots=3), ["old"])], remainder="passthrough"), Ridge()),
+        FRAME.assign(old=DATA["age"] > 50),
+        SCORES,
+    ),
+    "hashed-sublinear": (
+        make_pipeline(
+            HashingVectorizer(n_features=64, norm=None, alternate_sign=False), TfidfTransformer(sublinear_tf=True), LogisticRegression(C=10)
+        ),
+        DATA["text"],
+        SENTIMENT,
+    ),
     "splines-gaps": (make_pipeline(SplineTransformer(handle_missing="zeros"), Ridge()), WITH_GAPS, SCORES),
     "splines-degree-0": (make_pipeline(SplineTransformer(degree=0, extrapolation="continue"), Ridge()), FRAME, SCORES),
     "splines-lines": (make_pipeline(SplineTransformer(degree=1, extrapolation="linear"), Ridge()), FRAME, SCORES),

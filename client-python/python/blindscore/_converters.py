@@ -47,7 +47,8 @@ def _spline(scope: Any, operator: Any, container: Any) -> None:
     inputs = list(operator.inputs)
     types = {type(variable.type).__name__ for variable in inputs}
     if not types <= {"FloatTensorType", "DoubleTensorType", "Int64TensorType"}:
-        raise ImportRefused(f"SplineTransformer of {', '.join(sorted(types))} is not served: give it numbers")
+        # Flags are tried as whole numbers next.
+        raise TypeError(f"SplineTransformer of {', '.join(sorted(types))}: give it numbers")
     container.add_node(
         "SplineTransformer",
         [variable.full_name for variable in inputs],

@@ -92,10 +92,10 @@ def save(
         grid: Thresholds that clients know of trees with a private structure: ``"used"`` (the
             default), or ``"quantiles:N"`` to hide them among quantiles of ``X``.
         max_seconds: Longest time that a row may take here, for trees with a private structure and
-            networks with hidden layers.
+            networks with hidden layers, and with ``answer="label"``.
         answer: What of the answer leaves the server: ``"scores"`` (the default), or ``"label"``,
-            only which class it is, of linear models and networks with hidden layers. The server
-            compares the scores under encryption, which takes a tenth of a second or more.
+            only which class it is, of linear models, trees and networks with hidden layers. The
+            server compares the scores under encryption, which takes a tenth of a second or more.
 
     Returns:
         A report with the path of the file, its precision, and the measured agreement.

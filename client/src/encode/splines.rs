@@ -2,6 +2,10 @@
 
 use blindscore_protocol::encoding::Outside;
 
+/// Distance from the knots in use that isn't outside, where that is refused, relative to their size: some
+/// roundings to single precision.
+const NEAR: f64 = 4.0 * f32::EPSILON as f64;
+
 /// Writes the values of all splines at a number into `values`, one for each spline, which hold zeros.
 /// The knots rise, and there are enough of them: that was checked with the encoding. A number outside
 /// the knots in use has no values where that is refused: they become NaN.
@@ -10,14 +14,15 @@ pub(super) fn splines(x: f64, knots: &[f64], degree: usize, outside: Outside, va
     let (first, last) = (degree, knots.len() - degree - 1);
     let (low, high) = (knots[first], knots[last]);
     let is_outside = x < low || x > high;
+    // Scaled by the original in single precision, the least number of the rows is the lowest knot; here it may
+    // be a last digit below it.
+    let near = NEAR * (high - low + low.abs().max(high.abs()));
     let (at, beyond) = match outside {
-        Outside::Refuse if is_outside => (f64::NAN, 0.0),
+        Outside::Refuse if x < low - near || x > high + near => (f64::NAN, 0.0),
+        Outside::Refuse if is_outside => (if x < low { low } else { high }, 0.0),
         Outside::Refuse | Outside::Continue => (x, 0.0),
-        Outside::Periodic => {
-            // `rem_euclid` would bring a long division of floats into the WebAssembly.
-            let periods = ((x - low) / (high - low)).floor();
-            (x - periods * (high - low), 0.0)
-        }
+        // As Python's remainder, exact for all numbers.
+        Outside::Periodic => (low + (x - low).rem_euclid(high - low), 0.0),
         Outside::Constant | Outside::Linear => {
             let nearest = if x < low { low } else { high };
             let at = if is_outside { nearest } else { x };
@@ -117,7 +122,15 @@ mod tests {
                 assert!((value - expected).abs() < 1e-11, "{outside:?} at {x}: {values:?}");
             }
         }
-        for x in [-1e-9, 4.000001, f64::NAN] {
+        for (x, expected) in [
+            (-1e-7, [0.5, 0.5, 0.0, 0.0, 0.0]),
+            (4.000001, [0.0, 0.0, 0.0, 0.5, 0.5]),
+        ] {
+            let mut values = [0.0; 5];
+            splines(x, &knots, 2, Outside::Refuse, &mut values);
+            assert_eq!(values, expected, "{x}");
+        }
+        for x in [-1e-5, 4.00001, f64::NAN] {
             let mut values = [0.0; 5];
             splines(x, &knots, 2, Outside::Refuse, &mut values);
             assert!(values.iter().all(|value| value.is_nan()), "{x}: {values:?}");

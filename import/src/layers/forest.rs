@@ -20,8 +20,6 @@ const ROTATIONS: usize = 300;
 /// How far from the middle of a table a unit is read, as a part of the torus: half a step, by a weight of up
 /// to two slots.
 pub(crate) const ASIDE: f64 = 0.25 / LAYERS.polynomial_size.0 as f64;
-/// Values of a table of the whole torus.
-const TABLE: f64 = 4_294_967_296.0;
 
 /// An ensemble of trees as a network whose scores are bits.
 pub(crate) struct ForestLabel {
@@ -119,14 +117,17 @@ fn network(
         let (weights, offset) = unit.phase();
         let mut features = vec![0; bits];
         weights.for_each(|(bit, weight)| features[bit] = weight);
-        let entry = |value: f64| (value / period * TABLE).round() as i32;
         IntegerUnit {
             layer: 0,
             features,
             units: Vec::new(),
             offset,
             repeats: 1,
-            table: unit.values(size).into_iter().map(entry).collect(),
+            table: unit
+                .values(size)
+                .into_iter()
+                .map(|value| labels::entry(value / period))
+                .collect(),
         }
     };
     let classes = cover.bases.len();

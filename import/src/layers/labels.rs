@@ -24,9 +24,11 @@ const ROUNDING: f64 = 1.06;
 /// Largest difference of all rows, over that of the calibration rows, for which a network's comparison takes
 /// the former.
 const MOST_WIDE: f64 = 2.5;
-/// How far the threshold of a bit is below the middle between a class that wins and the next best one. If
-/// the rotations of a comparison disagree evenly, both have the sum in the middle, and both bits are set.
-const TIE: f64 = 0.25;
+/// How far the threshold of a bit is below the middle between a class that wins and the next best one, as a
+/// part of the torus: more than two standard deviations of the sum of signs. If the rotations of a comparison
+/// disagree evenly, both have the sum in the middle, and both bits are set. Clients then take the first one,
+/// so that a larger distance would favour the first of two classes for more rows.
+const TIE: f64 = 1.0 / 176.0;
 /// Values of a table of the whole torus.
 const TABLE: f64 = 4_294_967_296.0;
 
@@ -112,8 +114,9 @@ pub(super) fn half_step(repeats: usize) -> f64 {
     0.5 * more as f64 / repeats.max(1) as f64 / (2 * LAYERS.polynomial_size.0) as f64
 }
 
-/// Returns the sum of signs that the torus stands for. Less the threshold, a sum lies between 1.25, that of a
-/// class that wins all comparisons, and `3.25 - 2 * classes`, that of one that loses all.
+/// Returns the sum of signs that the torus stands for. Less the middle between a class that wins all
+/// comparisons and the next best one, a sum lies between 1, that of the former, and `3 - 2 * classes`, that
+/// of one that loses all.
 fn period(classes: usize) -> f64 {
     4.0 * (classes.max(2) - 1) as f64
 }
@@ -142,19 +145,20 @@ pub(super) fn bit(
     let threshold = if classes == 1 {
         0.0
     } else {
-        classes as f64 - 2.0 - TIE
+        (classes as f64 - 2.0) / period(classes) - TIE
     };
     IntegerUnit {
         layer,
         features: Vec::new(),
         units,
-        offset: (-threshold / period(classes) * 2f64.powi(64)) as i64 as u64,
+        offset: (-threshold * 2f64.powi(64)) as i64 as u64,
         repeats: 1,
         table: vec![entry(BIT); LAYERS.polynomial_size.0],
     }
 }
 
-fn entry(part: f64) -> i32 {
+/// Returns the entry of a table that stands for a part of the torus.
+pub(super) fn entry(part: f64) -> i32 {
     (part * TABLE).round() as i32
 }
 
@@ -188,14 +192,16 @@ mod tests {
                 let signs = NetworkNoise::reads(&LAYERS, repeats as f64, repeats as f64);
                 let noise =
                     switch + NetworkNoise::input_rerandomisation(&LAYERS) + (classes - 1) as f64 * signs;
-                let nearest = (1.0 - TIE) / period(classes);
+                let nearest = 1.0 / period(classes) - TIE;
                 assert!(
                     nearest > 7.0 * noise.sqrt(),
                     "{classes}, {repeats}: {nearest}, {}",
                     noise.sqrt()
                 );
+                // Of a class that ties with the winner, the bit is set.
+                assert!(TIE > 2.0 * noise.sqrt(), "{classes}, {repeats}: {}", noise.sqrt());
                 // The sum of a class that loses all doesn't come back in at the other end.
-                let least = (3.25 - 2.0 * classes as f64) / period(classes);
+                let least = (3.0 - 2.0 * classes as f64) / period(classes) + TIE;
                 assert!(least - 7.0 * noise.sqrt() > -0.5, "{classes}: {least}");
             }
         }

@@ -63,7 +63,8 @@ impl Label {
         ensure(close as f64 <= UNDECIDED * of as f64, || {
             format!(
                 "--answer label: {close} of {of} rows are decided by less than the error of the comparison, {:.1e}: clients would get other \
-                 labels. Scale the features before the model, or leave out outliers of --calibrate",
+                 labels. Serve its scores; or make them further apart beside their largest difference: with scaled features, without outliers in --calibrate, \
+                 or with more or deeper trees",
                 label.close
             )
         })?;

@@ -58,17 +58,31 @@ pub(super) fn import(
     refuse_choices(request)?;
     match request.structure {
         Some(Structure::Public) => {
-            ensure(request.grid.is_none() && request.max_seconds.is_none(), || {
-                "--grid and --max-seconds are for --structure private: clients walk public trees themselves"
-                    .into()
+            ensure(request.grid.is_none(), || {
+                "--grid is for --structure private: clients walk public trees themselves".into()
             })?;
-            linear::import_fitted(
+            ensure(
+                request.max_seconds.is_none() || !request.answer.is_scores(),
+                || "--max-seconds is for --structure private: clients walk public trees themselves".into(),
+            )?;
+            import_linear(
                 request,
                 ensemble.leaves().map_err(ImportError::in_file(&request.file))?,
             )
         }
         Some(Structure::Private) | None => import_private(request, &ensemble, graph),
     }
+}
+
+/// Imports trees that are a linear model of what clients make of a row.
+fn import_linear(request: &Request, fitted: Fitted) -> Result<Imported, ImportError> {
+    // They have done what they are for.
+    let request = Request {
+        structure: None,
+        grid: None,
+        ..request.clone()
+    };
+    linear::import_fitted(&request, fitted)
 }
 
 fn import_private(
@@ -102,7 +116,7 @@ fn import_private(
     let decoys = decoys(request.grid, ensemble, data.as_ref())?;
     let bits = Bits::of(ensemble, &decoys).map_err(&in_file)?;
     if let Some(fitted) = bits.additive(ensemble) {
-        return linear::import_fitted(request, fitted);
+        return import_linear(request, fitted);
     }
     // Rows have bits for all of the grid.
     let data = if decoys.is_empty() { data } else { read(&bits)? };
@@ -209,7 +223,11 @@ fn refuse_choices(request: &Request) -> Result<(), ImportError> {
         (
             "--max-error",
             request.max_error.is_some() && !public,
-            "their error follows from the number of trees; --structure public is exact",
+            if request.answer.is_scores() {
+                "their error follows from the number of trees; --structure public is exact"
+            } else {
+                "the rows of --calibrate say how close decisions are"
+            },
         ),
         ("--link", request.link.is_some(), "their file states it"),
     ];
@@ -300,11 +318,16 @@ fn check_time(
 ) -> Result<(), ImportError> {
     let [trees, leaves, _] = ensemble.size();
     let rotations = rotations(model);
+    let public = if model.descriptor().answer.is_scores() {
+        "or take --structure public, where clients walk the trees themselves and a row takes milliseconds: it tells them all of the trees but what \
+         the leaves hold; "
+    } else {
+        ""
+    };
     ensure(time <= longest, || {
         format!(
             "a row takes {:.1} s on {} cores here, and --max-seconds allows {} s: its {trees} trees have {leaves} leaves, which take {rotations} blind \
-             rotations. Fit fewer trees, or trees with fewer leaves; or take --structure public, where clients walk the trees themselves and a row \
-             takes milliseconds: it tells them all of the trees but what the leaves hold; or allow more with --max-seconds",
+             rotations. Fit fewer trees, or trees with fewer leaves; {public}or allow more with --max-seconds",
             time.as_secs_f64(),
             model.engine().threads(),
             longest.as_secs_f64()

@@ -146,7 +146,7 @@ fn splines(x: f64, knots: &[f64], degree: usize, outside: &str) -> Vec<f64> {
     match outside {
         "periodic" => {
             let period = high - low;
-            let mut values = all(low + (x - low) - period * ((x - low) / period).floor(), false);
+            let mut values = all(low + (x - low).rem_euclid(period), false);
             let wrapped = values.split_off(values.len() - degree);
             values
                 .iter_mut()
@@ -162,8 +162,11 @@ fn splines(x: f64, knots: &[f64], degree: usize, outside: &str) -> Vec<f64> {
             let line = |(value, slope): (f64, f64)| value + (x - nearest) * slope;
             values.into_iter().zip(slopes).map(line).collect()
         }
-        _ if x < low || x > high => vec![f64::NAN; knots.len() - degree - 1],
-        _ => all(x, false),
+        // What was scaled may be a last digit outside.
+        _ if x.clamp(low, high) != x && (x - x.clamp(low, high)).abs() > 1e-6 * (high - low + x.abs()) => {
+            vec![f64::NAN; knots.len() - degree - 1]
+        }
+        _ => all(x.clamp(low, high), false),
     }
 }
 

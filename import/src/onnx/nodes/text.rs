@@ -135,7 +135,9 @@ impl Node<'_> {
         let buckets = count("n_features");
         if !FEATURES.contains(&(buckets as usize)) {
             return self.refuse(format!(
-                " with n_features={buckets}: a model takes at most {} features. Fit it with n_features=2**14 or less",
+                " with n_features={}: a model takes {} to {} features. Fit it with n_features=2**14 or less",
+                attributes.int("n_features", 0),
+                FEATURES.start(),
                 FEATURES.end()
             ));
         }

@@ -186,7 +186,8 @@ impl Node<'_> {
         {
             if knots.windows(2).any(|pair| pair[0] >= pair[1]) {
                 return self.refuse(
-                    " with knots that coincide, as knots=\"quantile\" gives for a column with few values. Use fewer knots, or knots=\"uniform\"",
+                    " with knots that coincide: of a column with one value only, which can be left out, or with knots=\"quantile\" of one with few \
+                     values, for which there are n_knots=2 and knots=\"uniform\"",
                 );
             }
             let results = self.checked_step(Step::Splines {

@@ -222,7 +222,7 @@ fn mend_sublinear(graph: &mut GraphProto) -> bool {
     let counts: Vec<String> = graph
         .node
         .iter()
-        .filter(|node| node.op_type == "TfIdfVectorizer")
+        .filter(|node| ["TfIdfVectorizer", "HashingVectorizer"].contains(&node.op_type.as_str()))
         .flat_map(|node| node.output.clone())
         .collect();
     let sums: Vec<(String, String)> = graph

@@ -262,7 +262,7 @@ fn hashes_that_are_not_scikit_learns_are_refused() {
             hashed("n_features", |count| count.i = 1 << 20),
             "n_features=1048576",
         ),
-        (hashed("n_features", |count| count.i = -1), "n_features=0"),
+        (hashed("n_features", |count| count.i = -1), "n_features=-1"),
         (
             hashed("analyzer", |analyzer| analyzer.s = b"char_wb".to_vec()),
             "analyzer=\"char_wb\"",

@@ -98,8 +98,9 @@ impl Model {
         let own = self.own.get_mut(column);
         let own = own.ok_or_else(|| FORMAT.malformed("split_feature"))?;
         let threshold = if threshold >= LARGEST {
-            // The last bin has no upper end, so that only missing numbers take the other branch.
-            f64::MAX
+            // The last bin has no upper end, so that only missing numbers take the other branch. LightGBM writes
+            // such a threshold and larger ones as this one (`Common::AvoidInf`).
+            LARGEST
         } else if threshold.abs() > ZERO {
             threshold
         } else if threshold < 0.0 {
