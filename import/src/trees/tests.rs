@@ -3,7 +3,10 @@
 use super::*;
 use crate::onnx::Graph;
 use blindscore_client::{Cell, Encoder};
-use blindscore_protocol::descriptor::{Link, Task};
+use blindscore_protocol::{
+    descriptor::{Link, Task},
+    encoding::Step,
+};
 use std::path::Path;
 
 /// A model, rows for it and the library's raw scores.
@@ -271,6 +274,23 @@ fn early_stopping_keeps_the_best_iterations() {
     let early = read(early.as_bytes()).unwrap().unwrap();
     let all = ensemble(&KNOWN[1]).unwrap();
     assert_eq!(early.trees, all.trees[..6]);
+}
+
+#[test]
+fn a_threshold_without_end_is_one_that_an_encoding_may_have() {
+    let known = text(&KNOWN[2]);
+    for endless in ["1.7976931348623157e+308", "1e+300"] {
+        let endless = known.replacen("45.500000000000007", endless, 1);
+        assert_ne!(endless, known);
+        let endless = read(endless.as_bytes()).unwrap().unwrap();
+        let steps = Bits::of(&endless, &[]).unwrap().encoding.steps;
+        assert!(steps.iter().all(|step| step.problem().is_none()), "{steps:?}");
+        let edges = steps.iter().filter_map(|step| match step {
+            Step::Thermometer { edges, .. } => Some(edges),
+            _ => None,
+        });
+        assert!(edges.flatten().any(|edge| *edge == 1e300));
+    }
 }
 
 #[test]
