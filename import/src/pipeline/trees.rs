@@ -58,12 +58,19 @@ pub(super) fn import(
     refuse_choices(request)?;
     match request.structure {
         Some(Structure::Public) => {
-            ensure(request.grid.is_none(), || {
-                "--grid is for --structure private: clients walk public trees themselves".into()
-            })?;
+            let scores = request.answer.is_scores();
             ensure(
-                request.max_seconds.is_none() || !request.answer.is_scores(),
-                || "--max-seconds is for --structure private: clients walk public trees themselves".into(),
+                request.grid.is_none() && !(scores && request.max_seconds.is_some()),
+                || {
+                    format!(
+                        "{} for --structure private: clients walk public trees themselves",
+                        if scores {
+                            "--grid and --max-seconds are"
+                        } else {
+                            "--grid is"
+                        }
+                    )
+                },
             )?;
             import_linear(
                 request,
