@@ -60,7 +60,7 @@ def _spline(scope: Any, operator: Any, container: Any) -> None:
         extrapolation=str(model.extrapolation),
         handle_missing=str(getattr(model, "handle_missing", "error")),
         include_bias=int(bool(model.include_bias)),
-        # ONNX's number of double precision.
+        # 11 is ONNX's code for double precision.
         knots=make_tensor("knots", 11, knots.shape, knots.ravel().tolist()),
     )
 

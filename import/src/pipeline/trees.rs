@@ -83,7 +83,7 @@ pub(super) fn import(
 
 /// Imports trees that are a linear model of what clients make of a row.
 fn import_linear(request: &Request, fitted: Fitted) -> Result<Imported, ImportError> {
-    // They have done what they are for.
+    // Both options are for trees, and what is left is a linear model.
     let request = Request {
         structure: None,
         grid: None,

@@ -162,7 +162,7 @@ fn splines(x: f64, knots: &[f64], degree: usize, outside: &str) -> Vec<f64> {
             let line = |(value, slope): (f64, f64)| value + (x - nearest) * slope;
             values.into_iter().zip(slopes).map(line).collect()
         }
-        // What was scaled may be a last digit outside.
+        // What was scaled may be outside by a last digit, and clients take it for the end.
         _ if x.clamp(low, high) != x && (x - x.clamp(low, high)).abs() > 1e-6 * (high - low + x.abs()) => {
             vec![f64::NAN; knots.len() - degree - 1]
         }
@@ -183,7 +183,7 @@ fn spline_value(x: f64, knots: &[f64], spline: usize, degree: usize, span: usize
         + fall * spline_value(x, knots, spline + 1, degree - 1, span)
 }
 
-/// Returns the slope of the same.
+/// Returns the slope of one B-spline, as the polynomial between the same knots.
 fn spline_slope(x: f64, knots: &[f64], spline: usize, degree: usize, span: usize) -> f64 {
     let part = |spline: usize| {
         spline_value(x, knots, spline, degree - 1, span) / (knots[spline + degree] - knots[spline])

@@ -70,7 +70,8 @@ impl Norm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outside {
-    /// The row is refused.
+    /// The row is refused. What is outside by a few roundings to single precision has the values at the
+    /// nearest knot in use: the original may have computed it with fewer digits.
     Refuse,
     /// The values at the nearest knot in use.
     Constant,
