@@ -4,6 +4,7 @@
 //! - [`network`]: projection networks, with one programmable bootstrapping per projection;
 //! - [`forest`]: ensembles of decision trees, likewise;
 //! - [`layers`]: networks of several layers of units, each a table of any function;
+//! - [`bits`]: what responses hold where only the label leaves the server;
 //! - [`model`]: model files, quantisation, and the registry of a server's models;
 //! - [`files`]: reading files of unknown origin.
 //!
@@ -36,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod bits;
 mod exact;
 pub mod files;
 pub mod forest;

@@ -3,7 +3,10 @@
 
 use super::ImportError;
 use blindscore_engine::model::{Model, ModelError, Salt, is_network, tensors};
-use blindscore_protocol::name::ModelName;
+use blindscore_protocol::{
+    descriptor::{Answer, Link, Task},
+    name::ModelName,
+};
 use safetensors::SafeTensors;
 use serde_json::{Map, Value};
 
@@ -25,6 +28,9 @@ pub struct Naming<'a> {
     pub labels: Option<&'a [String]>,
     /// Salt of the id.
     pub salt: &'a Salt,
+    /// Largest difference of two logits, or the largest one if there is only one, of a network of which only
+    /// the label is sent.
+    pub label: Option<f64>,
 }
 
 impl Network {
@@ -71,6 +77,16 @@ fn renamed(bytes: &[u8], naming: &Naming<'_>) -> Result<Vec<u8>, ModelError> {
         if let Some(labels) = naming.labels {
             strings.insert("labels".into(), Value::from(labels.to_vec()).to_string().into());
         }
+        if let Some(difference) = naming.label {
+            let entries = [
+                ("answer", Answer::Label.name().to_owned()),
+                ("max_difference", difference.to_string()),
+                ("task", Task::Classification.name().to_owned()),
+                // Bits have no probabilities.
+                ("link", Link::Identity.name().to_owned()),
+            ];
+            strings.extend(entries.map(|(name, text)| (name.to_owned(), text.into())));
+        }
     }
     let mut header = Value::from(header).to_string().into_bytes();
     // Tensors start at a multiple of eight bytes.
@@ -97,6 +113,7 @@ mod tests {
             title: None,
             labels: None,
             salt: &NONE,
+            label: None,
         }
     }
 

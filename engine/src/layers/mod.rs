@@ -12,7 +12,7 @@
 //! 3. A unit is read at several coefficients of each rotation. Whoever reads it divides its weight among
 //!    these (`slots`), so that the noise of reads averages out too.
 //! 4. Scores are integer sums of units, packed and sent as those of projection networks. Of a model that tells
-//!    only the label, they are bits, which leave room for noise that drowns all else ([`FLOODING`]).
+//!    only the label, they are bits, which leave room for noise that drowns all else ([`crate::bits`]).
 //!
 //! Tables are functions on half of the torus, continued as in the ring: `f(phase + 1/2) = -f(phase)`.
 
@@ -44,11 +44,6 @@ use std::ops::Range;
 
 /// Most layers of units: four of the model's own, and two that find the label.
 pub const MOST_LAYERS: usize = 6;
-/// Part of the torus that stands for a bit: plus or minus this.
-pub const BIT: f64 = 0.25;
-/// Noise that is added to bits: at most an eighth of the torus, half of the distance between a bit and the
-/// nearest sum that would be read as another.
-pub const FLOODING: TUniformBound = TUniformBound::new(61);
 /// Most units: four layers of 512, and one for each of the most scores.
 pub const MOST_UNITS: usize = 3_072;
 /// Most times that a unit is rotated.

@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     Engine,
-    layers::{BIT, FLOODING, IntegerLayers, IntegerUnit, LayersEngine, MOST_UNITS},
+    bits::{BIT, FLOODING},
+    layers::{IntegerLayers, IntegerUnit, LayersEngine, MOST_UNITS},
 };
 use blindscore_protocol::{
     descriptor::{
@@ -216,17 +217,7 @@ impl LayersModel {
                 format!("has weights for {scores} scores"),
             ));
         }
-        let answer =
-            match metadata.optional("answer", |metadata, name| metadata.get(name).map(str::to_owned))? {
-                None => Answer::Scores,
-                Some(answer) if answer == Answer::Label.name() => Answer::Label,
-                Some(answer) => {
-                    return Err(ModelError::field(
-                        "answer",
-                        format!("has {answer:?}, not \"label\""),
-                    ));
-                }
-            };
+        let answer = metadata.answer()?;
         let fine_features = metadata.optional("fine_features", Metadata::number)?;
         let copies = if fine_features.is_some() { 2 } else { 1 };
         if !network.features.is_multiple_of(copies) {

@@ -2,7 +2,7 @@
 
 use super::{ModelError, Salt};
 use blindscore_protocol::{
-    descriptor::{Feature, ImageShape, Inputs, Link, Member, NormBound, Task},
+    descriptor::{Answer, Feature, ImageShape, Inputs, Link, Member, NormBound, Task},
     encoding::Encoding,
     name::ModelName,
     params::{LinearParams, ParameterSet},
@@ -306,6 +306,20 @@ impl Metadata {
     /// Returns the labels of the classes, if not each has one output.
     pub(super) fn classes(&self) -> Result<Option<Vec<String>>, ModelError> {
         self.optional_json("classes")
+    }
+
+    /// Returns what of the answer leaves the server.
+    pub(super) fn answer(&self) -> Result<Answer, ModelError> {
+        if !self.has("answer") {
+            return Ok(Answer::Scores);
+        }
+        match self.get("answer")? {
+            answer if answer == Answer::Label.name() => Ok(Answer::Label),
+            answer => Err(ModelError::field(
+                "answer",
+                format!("has {answer:?}, not \"label\""),
+            )),
+        }
     }
 
     /// Returns the models whose probabilities are averaged.

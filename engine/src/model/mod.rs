@@ -72,6 +72,8 @@ pub enum Plain {
         network: IntegerNetwork,
         /// Score of a logit of 1.
         logit_scale: f64,
+        /// What of the answer leaves the server.
+        answer: descriptor::Answer,
     },
     /// A network of several layers in integers.
     Layers {
@@ -177,11 +179,7 @@ impl Model {
         match &self.scoring.plain {
             Plain::Linear { predicted, .. } => predicted.iter().map(PredictedError::std_dev).collect(),
             Plain::Forest { forest, .. } => vec![self.described.score_error; forest.bases().len()],
-            Plain::Layers {
-                answer: descriptor::Answer::Label,
-                scales,
-                ..
-            } => vec![0.0; scales.len()],
+            _ if !self.described.answer.is_scores() => vec![0.0; self.described.outputs.len()],
             Plain::Layers {
                 network,
                 scales,
@@ -195,7 +193,9 @@ impl Model {
                     .map(|(variance, scale)| scale / fine * (variance + layers::rest()).sqrt())
                     .collect()
             }
-            Plain::Network { network, logit_scale } => {
+            Plain::Network {
+                network, logit_scale, ..
+            } => {
                 let rest = self.described.score_error;
                 let variances = network.spread(&self.levels(features), |projection| {
                     network::projection_noise(&network::PARAMS, projection)
@@ -205,6 +205,19 @@ impl Model {
                     .map(|variance| rest.hypot(variance.sqrt() * logit_scale))
                     .collect()
             }
+        }
+    }
+
+    /// Returns the predicted standard deviation of a comparison, in units of a logit, of a projection network
+    /// of which only the label is sent; `None` for all other models.
+    pub fn comparison_deviation(&self) -> Option<f64> {
+        match &self.scoring.plain {
+            Plain::Network {
+                network,
+                answer: descriptor::Answer::Label,
+                ..
+            } => Some(network::comparison_noise(network)),
+            _ => None,
         }
     }
 
@@ -239,13 +252,31 @@ impl Model {
                 };
                 bases.iter().zip(scales).enumerate().map(score).collect()
             }
-            Plain::Network { network, logit_scale } => network
-                .logits(&self.levels(features))
-                .iter()
-                .map(|logit| logit * logit_scale)
-                .collect(),
+            Plain::Network {
+                network,
+                logit_scale,
+                answer,
+            } => {
+                let logits = network.logits(&self.levels(features));
+                match answer {
+                    descriptor::Answer::Scores => logits.iter().map(|logit| logit * logit_scale).collect(),
+                    descriptor::Answer::Label => signs(&logits),
+                }
+            }
         }
     }
+}
+
+/// Returns the scores of a model of which only the label is sent: 1 for the class that it is, and -1 for the
+/// others. The only score, if there is one, is compared with zero.
+fn signs(logits: &[f64]) -> Vec<f64> {
+    if let [only] = logits {
+        return vec![only.signum()];
+    }
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let label = logits.iter().position(|logit| *logit == largest);
+    let sign = |place| if Some(place) == label { 1.0 } else { -1.0 };
+    (0..logits.len()).map(sign).collect()
 }
 
 /// Reason why a model can't be served.

@@ -3,7 +3,9 @@
 //!
 //! Tensors: `w` `[projections, features]`, `b` `[projections]`, `width` `[projections]`,
 //! `threshold` `[projections, reads]` in units of 1/256, `v` `[outputs, projections, reads]`,
-//! `bias` `[outputs]`. Metadata: as for linear models, plus `range`, `max_logit` and `logit_scale`.
+//! `bias` `[outputs]`. Metadata: as for linear models, plus `range`, `max_logit` and `logit_scale`. Where
+//! only the label leaves the server, also `answer` (`label`) and `max_difference`, the largest difference
+//! of two logits on the rows that it was measured with (the largest logit, if there is only one).
 
 use super::{
     Model, ModelError, Plain,
@@ -12,10 +14,11 @@ use super::{
 };
 use crate::{
     Engine, IntegerNetwork, NetworkEngine,
-    network::{IntegerProjection, THRESHOLD_STEPS},
+    bits::BIT,
+    network::{IntegerProjection, MOST_CLASSES, THRESHOLD_STEPS, compared},
 };
 use blindscore_protocol::{
-    descriptor::{self, Answer, FEATURES, ModelDescriptor, OUTPUTS, Output, Sizes},
+    descriptor::{self, Answer, FEATURES, Link, ModelDescriptor, OUTPUTS, Output, Sizes, Task},
     ids::ModelId,
     noise::NetworkNoise,
     params::{NetworkParams, ParameterSet},
@@ -23,8 +26,10 @@ use blindscore_protocol::{
 };
 use safetensors::SafeTensors;
 
-/// Parameters of every network.
+/// Parameters of networks whose scores are sent.
 pub(super) const PARAMS: NetworkParams = NetworkParams::N704_K4;
+/// Parameters of networks of which only the label is sent: projections are the same.
+const LABEL_PARAMS: NetworkParams = NetworkParams::N704_K4_SWITCH;
 /// Allowed numbers of projections.
 const PROJECTIONS: std::ops::RangeInclusive<usize> = 1..=1_024;
 /// Allowed numbers of reads per projection.
@@ -33,14 +38,19 @@ const READS: std::ops::RangeInclusive<usize> = 1..=64;
 const LARGEST: f64 = 2_147_483_648.0;
 /// Largest standard deviation of the noise on a projection, whose range is from -1 to 1.
 const PROJECTION_NOISE: f64 = 0.04;
-/// Largest standard deviation of the noise on a logit, as a share of the largest logit.
+/// Largest standard deviation of the noise on a logit, as a share of the largest logit, and on the
+/// difference of two, as a share of the largest difference.
 const LOGIT_NOISE: f64 = 0.05;
 
 /// Parses, checks and prepares a network.
 pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, ModelError> {
-    let params = PARAMS;
-    let set = ParameterSet::Network(params);
     let metadata = Metadata::read(file)?;
+    let answer = metadata.answer()?;
+    let params = match answer {
+        Answer::Scores => PARAMS,
+        Answer::Label => LABEL_PARAMS,
+    };
+    let set = ParameterSet::Network(params);
     let network = read(tensors, &metadata)?;
     let logit_scale = positive(&metadata, "logit_scale")?;
     let noise = check(&params, &network)?;
@@ -51,7 +61,18 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
     let labels = metadata.labels(network.biases.len())?;
     let (link, classes) = (metadata.link()?, metadata.classes()?);
     metadata.salt()?;
-    let half_range = logit_scale * 2f64.powi(63) / network.amplitude();
+    let task = metadata.task(link, network.biases.len(), classes.is_some())?;
+    let (half_range, score_error) = match answer {
+        Answer::Scores => (
+            logit_scale * 2f64.powi(63) / network.amplitude(),
+            two_digits_up(logit_scale * noise),
+        ),
+        // Clients round bits.
+        Answer::Label => (0.5 / BIT, 0.0),
+    };
+    if answer == Answer::Label {
+        check_label(task, link, network.biases.len())?;
+    }
     let descriptor = ModelDescriptor {
         name: metadata.name()?.to_string(),
         // The file holds everything that responses depend on except the code, and a salt if it was
@@ -70,22 +91,26 @@ pub(super) fn prepare(tensors: &SafeTensors<'_>, file: &[u8]) -> Result<Model, M
                 half_range,
             })
             .collect(),
-        task: metadata.task(link, network.biases.len(), classes.is_some())?,
+        task,
         classes,
         link,
         members: metadata.members()?,
-        answer: Answer::Scores,
+        answer,
         fine_features: None,
         fine: None,
         sizes: Sizes::of(&set, features, network.biases.len()),
-        score_error: two_digits_up(logit_scale * noise),
+        score_error,
         accuracy: metadata.accuracy()?,
         batch: None,
         version: None,
     };
     let described = descriptor::CheckedDescriptor::try_from(descriptor)?;
     let engine = Engine::Network(Box::new(NetworkEngine::new(params, &network)));
-    let plain = Plain::Network { network, logit_scale };
+    let plain = Plain::Network {
+        network,
+        logit_scale,
+        answer,
+    };
     Ok(Model::new(described, engine, plain))
 }
 
@@ -143,7 +168,29 @@ fn read(tensors: &SafeTensors<'_>, metadata: &Metadata) -> Result<IntegerNetwork
         biases: shaped("bias", numbers(tensors, "bias")?, &[outputs])?,
         range: positive(metadata, "range")?,
         max_logit: positive(metadata, "max_logit")?,
+        max_difference: match metadata.answer()? {
+            Answer::Scores => None,
+            Answer::Label => Some(positive(metadata, "max_difference")?),
+        },
     })
+}
+
+/// Refuses a model that has no label to send, or whose bits would be read as something else.
+fn check_label(task: Task, link: Link, outputs: usize) -> Result<(), ModelError> {
+    let problem = match (task, link) {
+        (Task::Classification, Link::Identity) if outputs <= MOST_CLASSES => return Ok(()),
+        (Task::Classification, Link::Identity) => {
+            format!("is label, for {outputs} classes; at most {MOST_CLASSES} can be compared")
+        }
+        (Task::Classification, _) => {
+            format!(
+                "is label, and bits have no {} (`link` has to be identity)",
+                link.name()
+            )
+        }
+        _ => format!("is label, for a model of {}", task.name()),
+    };
+    Err(ModelError::field("answer", problem))
 }
 
 /// Returns a tensor's values if it has the expected shape.
@@ -195,8 +242,14 @@ pub(super) fn projection_noise(params: &NetworkParams, projection: &IntegerProje
     NetworkNoise::projection(params, squared_norm(&projection.weights)).sqrt() * 4.0
 }
 
+/// Returns the standard deviation of the noise on a difference of logits that is compared.
+pub(super) fn comparison_noise(network: &IntegerNetwork) -> f64 {
+    // Differences have twice the scale of logits.
+    compared(&LABEL_PARAMS, network).sqrt() * 2f64.powi(63) / network.amplitude()
+}
+
 /// Refuses a network that the parameters are not precise enough for. Returns the standard deviation
-/// of a logit's noise.
+/// of a logit's noise, or of a difference of logits where only the label is sent.
 fn check(params: &NetworkParams, network: &IntegerNetwork) -> Result<f64, ModelError> {
     for (h, projection) in network.projections.iter().enumerate() {
         let noise = projection_noise(params, projection);
@@ -208,13 +261,20 @@ fn check(params: &NetworkParams, network: &IntegerNetwork) -> Result<f64, ModelE
         }
     }
     let logit_noise = |output: usize| {
-        let reads = network
-            .projections
-            .iter()
-            .map(|projection| squared_norm(&projection.reads[output]))
-            .sum();
-        NetworkNoise::score(params, reads).sqrt() * 2f64.powi(64) / network.amplitude()
+        NetworkNoise::score(params, network.squared_norm(output)).sqrt() * 2f64.powi(64) / network.amplitude()
     };
+    if let Some(largest) = network.max_difference {
+        let noise = comparison_noise(network);
+        if noise > LOGIT_NOISE * largest {
+            return Err(ModelError::Precision {
+                place: "answer".into(),
+                problem: format!(
+                    "is label, and comparisons have noise of {noise:.1} on differences of at most {largest:.1}"
+                ),
+            });
+        }
+        return Ok(noise);
+    }
     let noise = (0..network.biases.len()).map(logit_noise).fold(0.0, f64::max);
     if noise > LOGIT_NOISE * network.max_logit {
         return Err(ModelError::Precision {

@@ -10,10 +10,12 @@
 //!    `K` thresholds of a projection cost no further rotations.
 //! 3. The output layer sums the reads, weighted by small integers, in the Fourier domain
 //!    (`output`), packs the scores (`packing`), adds a fresh encryption of zero, and rounds.
+//!    If only the label is sent, further rotations find it first, and bits are packed (`label`).
 
 mod fresh;
 mod key;
 mod key_switch;
+mod label;
 pub(crate) mod output;
 mod packing;
 mod projection;
@@ -22,13 +24,15 @@ mod rotation;
 mod tests;
 mod transform;
 
-use super::fourier::FourierContext;
+use super::{bits::FLOODING, fourier::FourierContext};
 use blindscore_protocol::{
     params::NetworkParams,
     random::{EntropyError, Sampler},
     wire::{Query, Response},
 };
 pub use key::NetworkKey;
+use label::{Bits, Largest};
+pub use label::{MOST_CLASSES, compared};
 use output::{OutputLayer, finish};
 use projection::Projection;
 pub(crate) use projection::{LweCiphertext, extracted, query_spectra, rounding_place};
@@ -46,6 +50,9 @@ pub struct IntegerNetwork {
     pub range: f64,
     /// Largest absolute value of a logit without its bias. It sets the share of the torus per unit.
     pub max_logit: f64,
+    /// Largest difference of two logits that was seen, or the largest logit if there is only one. It sets
+    /// the share of the torus where only the label is sent; `None` where scores are.
+    pub max_difference: Option<f64>,
 }
 
 /// One projection and its reads.
@@ -122,7 +129,25 @@ impl IntegerNetwork {
 
     /// Returns the torus element of one unit of a logit.
     pub fn amplitude(&self) -> f64 {
-        (LOGIT_SPAN * 2f64.powi(64) / self.max_logit).floor()
+        match self.max_difference {
+            Some(difference) => label::amplitude(difference),
+            None => (LOGIT_SPAN * 2f64.powi(64) / self.max_logit).floor(),
+        }
+    }
+
+    /// Returns the sum of the squares of the weights of an output's reads.
+    pub fn squared_norm(&self, output: usize) -> f64 {
+        let reads = self
+            .projections
+            .iter()
+            .flat_map(|projection| &projection.reads[output]);
+        reads.map(|weight| (*weight as f64).powi(2)).sum()
+    }
+
+    /// Returns the number of blind rotations that a query takes.
+    pub fn rotations(&self) -> usize {
+        let compared = self.max_difference.map(|_| Largest::rotations(self.biases.len()));
+        self.projections.len() + compared.unwrap_or(0)
     }
 }
 
@@ -145,6 +170,8 @@ pub struct NetworkEngine {
     features: usize,
     projections: Vec<Projection>,
     output: OutputLayer,
+    /// Finds the label, if only that is sent.
+    largest: Option<Largest>,
 }
 
 impl NetworkEngine {
@@ -165,6 +192,9 @@ impl NetworkEngine {
                 .map(|projection| Projection::new(&params, &mut fft, projection, step, amplitude))
                 .collect(),
             output: OutputLayer::new(&params, network, amplitude),
+            largest: network
+                .max_difference
+                .map(|_| Largest::new(params, network.biases.len())),
         }
     }
 
@@ -189,8 +219,21 @@ impl NetworkEngine {
             |unit| self.projections[unit].test_polynomial.as_slice(),
             |first, rotated| self.output.sum(&self.params, first, rotated),
         )?;
-        let biases = &self.output.biases;
-        Ok(finish(&self.params, key, &mut sampler, query, biases, sums, None))
+        let Some(largest) = &self.largest else {
+            let biases = &self.output.biases;
+            return Ok(finish(&self.params, key, &mut sampler, query, biases, sums, None));
+        };
+        let Bits { ciphertexts, offsets } = largest.bits(key, &self.output, sums)?;
+        let bits = vec![ciphertexts];
+        Ok(finish(
+            &self.params,
+            key,
+            &mut sampler,
+            query,
+            &offsets,
+            bits,
+            Some(FLOODING),
+        ))
     }
 }
 

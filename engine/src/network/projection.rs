@@ -9,6 +9,7 @@ use blindscore_protocol::{
     params::{KeptBits, MODULUS_BITS, NetworkParams},
     wire::Query,
 };
+use std::ops::{Add, Sub};
 
 /// One projection, transformed for scoring.
 pub(super) struct Projection {
@@ -90,6 +91,22 @@ pub(crate) fn rounding_place(part: usize, parts: usize) -> usize {
     part * step.unwrap_or(1) % parts
 }
 
+impl Add<&Self> for LweCiphertext {
+    type Output = Self;
+
+    fn add(self, other: &Self) -> Self {
+        self.combine(other, u64::wrapping_add)
+    }
+}
+
+impl Sub<&Self> for LweCiphertext {
+    type Output = Self;
+
+    fn sub(self, other: &Self) -> Self {
+        self.combine(other, u64::wrapping_sub)
+    }
+}
+
 /// LWE ciphertext of a unit, before the modulus switch.
 #[derive(Clone)]
 pub(crate) struct LweCiphertext {
@@ -98,6 +115,33 @@ pub(crate) struct LweCiphertext {
 }
 
 impl LweCiphertext {
+    pub(super) fn new(mask: Vec<u64>, body: u64) -> Self {
+        Self { mask, body }
+    }
+
+    /// Extracts coefficient 0 of a GLWE ciphertext under the output secret.
+    pub(super) fn extract(params: &NetworkParams, ciphertext: &[u64]) -> Self {
+        let (mask, body) = ciphertext.split_at(params.output_lwe_dimension().0);
+        let polynomials = mask.chunks_exact(params.polynomial_size.0);
+        Self::new(polynomials.flat_map(extracted).collect(), body[0])
+    }
+
+    /// Multiplies the phase by an integer.
+    pub(super) fn scaled(mut self, by: i64) -> Self {
+        let scale = |x: &mut u64| *x = x.wrapping_mul(by as u64);
+        self.mask.iter_mut().for_each(scale);
+        scale(&mut self.body);
+        self
+    }
+
+    fn combine(mut self, other: &Self, with: impl Fn(u64, u64) -> u64) -> Self {
+        for (own, other) in self.mask.iter_mut().zip(&other.mask) {
+            *own = with(*own, *other);
+        }
+        self.body = with(self.body, other.body);
+        self
+    }
+
     /// Switches the modulus to `2N`, centred: a secret bit is 1/2 on average, so the body absorbs
     /// half of the mask's rounding errors.
     pub(super) fn modulus_switch(&self, params: &NetworkParams) -> ModSwitchedLwe {

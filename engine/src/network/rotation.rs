@@ -20,6 +20,7 @@ const GROUP: usize = 4;
 const PADDING: usize = 4;
 
 /// A mod-switched LWE ciphertext: coefficients modulo `2N`.
+#[derive(Clone)]
 pub struct ModSwitchedLwe {
     /// Mask, one coefficient per bit of the input secret.
     pub mask: Vec<usize>,

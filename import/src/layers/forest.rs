@@ -7,8 +7,9 @@ use super::{
     rewrite::Form,
 };
 use blindscore_engine::{
+    bits::BIT,
     forest::{Cover, ForestEngine, Unit},
-    layers::{BIT, Division, IntegerLayers, IntegerUnit},
+    layers::{Division, IntegerLayers, IntegerUnit},
     model::LAYERS,
 };
 use blindscore_protocol::noise::NetworkNoise;

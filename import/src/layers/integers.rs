@@ -9,7 +9,8 @@ use super::{
     weighing::Weighing,
 };
 use blindscore_engine::{
-    layers::{BIT, IntegerLayers, IntegerUnit, SLOTS},
+    bits::BIT,
+    layers::{IntegerLayers, IntegerUnit, SLOTS},
     model::LAYERS,
 };
 use blindscore_protocol::{

@@ -8,7 +8,8 @@
 
 use super::rewrite::{Form, Rewritten};
 use blindscore_engine::{
-    layers::{BIT, IntegerUnit},
+    bits::BIT,
+    layers::IntegerUnit,
     model::{LAYERS, bounds},
 };
 use blindscore_protocol::descriptor::Inputs;

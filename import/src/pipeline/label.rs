@@ -13,8 +13,12 @@ const MOST_ROWS: usize = 2_000;
 
 /// Refuses a model that has no label of its own to send.
 pub(super) fn check_label(settled: &Settled) -> Result<(), ImportError> {
-    let scores = settled.fitted.coef.len();
-    let problem = match settled.task {
+    check_task(settled.task, settled.fitted.coef.len())
+}
+
+/// Refuses a task that has no label of its own, or too many scores.
+pub(super) fn check_task(task: Task, scores: usize) -> Result<(), ImportError> {
+    let problem = match task {
         Task::Regression => "its scores are values, not of classes".to_owned(),
         Task::Multilabel => "it has labels that each hold or not, and no single one".to_owned(),
         Task::Classification if scores > MOST_CLASSES => {
@@ -55,10 +59,12 @@ impl Label {
                 row + 1
             )));
         }
-        let label = Self {
-            close: stated.decisive(rows),
-            rows: stated.undecided(rows),
-        };
+        Self::checked(stated.decisive(rows), stated.undecided(rows))
+    }
+
+    /// Refuses a model most of whose decisions are close.
+    pub(super) fn checked(close: f64, rows: [usize; 2]) -> Result<Self, ImportError> {
+        let label = Self { close, rows };
         let [close, of] = label.rows;
         ensure(close as f64 <= UNDECIDED * of as f64, || {
             format!(

@@ -108,8 +108,11 @@ pub enum Kind {
     Network {
         /// Model as a server loads it.
         model: Box<Model>,
-        /// Largest predicted error of a score of the measured rows, six standard deviations.
+        /// Largest predicted error of a score of the measured rows, six standard deviations; 0 if only the
+        /// label is sent.
         stated_error: f64,
+        /// How close decisions are, if only the label is sent.
+        label: Option<Label>,
     },
 }
 
@@ -145,9 +148,6 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         .extension()
         .is_some_and(|found| found == "safetensors");
     if is_safetensors && Network::is_in(&bytes) {
-        ensure(request.answer.is_scores(), || {
-            "--answer label is for linear models, trees and networks with hidden layers, and the file holds a projection network".into()
-        })?;
         request.refuse_others_options()?;
         return network::import(request, &bytes).map_err(in_file);
     }

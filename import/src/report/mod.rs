@@ -3,7 +3,7 @@
 mod layers;
 mod trees;
 
-use crate::{Agreement, Calibration, Compared, Imported, Kind, LinearImport, bound};
+use crate::{Agreement, Calibration, Compared, Imported, Kind, Label, LinearImport, bound};
 use blindscore_protocol::encoding::{Encoding, Step};
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
@@ -37,7 +37,9 @@ impl Report {
             Kind::Linear(linear) => report.comparisons(linear),
             Kind::Layers(network) => report.layers(network),
             Kind::Trees(trees) => report.trees(trees, imported),
-            Kind::Network { stated_error, .. } => report.network(imported, *stated_error),
+            Kind::Network {
+                stated_error, label, ..
+            } => report.network(imported, *stated_error, label.as_ref()),
         }
         report
     }
@@ -314,9 +316,12 @@ impl Report {
     }
 
     /// Adds rows about a network.
-    fn network(&mut self, imported: &Imported, stated_error: f64) {
-        let levels = imported.model().descriptor().inputs.levels;
-        self.row("inputs", format!("{levels} levels"));
+    fn network(&mut self, imported: &Imported, stated_error: f64, label: Option<&Label>) {
+        let descriptor = imported.model().descriptor();
+        self.row("inputs", format!("{} levels", descriptor.inputs.levels));
+        if let Some(label) = label {
+            return self.label(label, descriptor.outputs.len());
+        }
         let rows = match imported.agreement.rows {
             1 => "one row".to_owned(),
             rows => format!("any of {rows} rows"),

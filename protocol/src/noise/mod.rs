@@ -145,9 +145,7 @@ impl NetworkNoise {
             return 0.0;
         };
         let dimension = params.output_lwe_dimension().0 as f64;
-        // Digits are uniform from -base/2 to base/2, with both ends half as likely as the others.
-        let base_squared = 4f64.powi(switch.base_log.0 as i32);
-        let digits = dimension * switch.level_count.0 as f64 * (base_squared + 2.0) / 12.0;
+        let digits = dimension * switch.level_count.0 as f64 * switch.mean_square();
         let kept = KeptBits((switch.base_log.0 * switch.level_count.0) as u32);
         digits * (variance(params.input_noise) + rounding(switch.bits)) + dimension / 4.0 * rounding(kept)
     }

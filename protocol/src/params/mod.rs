@@ -132,12 +132,13 @@ pub enum ParameterSet {
 
 impl ParameterSet {
     /// Every set that this version supports.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Linear(LinearParams::N2048),
         Self::Linear(LinearParams::N2048_FINE),
         Self::Network(NetworkParams::N704_K4),
         Self::Network(NetworkParams::N704_K2),
         Self::Network(NetworkParams::N832_K2),
+        Self::Network(NetworkParams::N704_K4_SWITCH),
     ];
 
     /// Returns the set with this identifier.

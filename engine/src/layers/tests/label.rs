@@ -2,7 +2,8 @@
 
 use super::{FEATURES, PARAMS, TORUS, descriptor, features, keys, secrets};
 use crate::{
-    layers::{BIT, FLOODING, IntegerLayers, IntegerUnit, LayersEngine, SLOTS},
+    bits::{BIT, FLOODING},
+    layers::{IntegerLayers, IntegerUnit, LayersEngine, SLOTS},
     rounding::expected_loss,
 };
 use blindscore_protocol::{

@@ -1,5 +1,6 @@
 //! Tests of each stage against plaintext integers.
 
+mod label;
 mod oracle;
 mod packing;
 mod privacy;
@@ -72,6 +73,7 @@ fn network() -> IntegerNetwork {
         biases: vec![1.5, -2.0],
         range: 150.0,
         max_logit: 80.0,
+        max_difference: None,
     }
 }
 
