@@ -51,6 +51,11 @@ fn network_blobs_carry_the_stated_noise() {
 }
 
 #[test]
+fn blobs_for_labels_of_networks_carry_the_stated_noise() {
+    check(ParameterSet::Network(NetworkParams::N704_K4_SWITCH));
+}
+
+#[test]
 fn blobs_for_layers_carry_the_stated_noise() {
     check(ParameterSet::Network(NetworkParams::N832_K2));
 }

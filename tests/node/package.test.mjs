@@ -40,7 +40,7 @@ test("the models of a server are listed, and each of them can be connected to", 
   const models = await Blindscore.models(ORIGIN, { fetch: record });
   assert.deepEqual(
     models.map(({ name }) => name),
-    ["mnist-linear", "loan-trees", "mnist-net", "mnist-net-small"],
+    ["mnist-linear", "loan-trees", "mnist-net", "mnist-net-label", "mnist-net-small"],
   );
   assert.deepEqual(
     requests.map(({ method, address }) => [method, address]),

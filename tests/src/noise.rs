@@ -442,5 +442,6 @@ fn flat_network(weight: &mut impl FnMut(u32) -> i64) -> IntegerNetwork {
         biases: vec![0.0; NETWORK.1],
         range: RANGE as f64,
         max_logit: 40.0,
+        max_difference: None,
     }
 }

@@ -234,6 +234,7 @@ fn model(set: &ParameterSet) -> (Engine, u64) {
                 biases: vec![0.0; OUTPUTS],
                 range: 400.0,
                 max_logit: 6.0,
+                max_difference: None,
             };
             let step = network.input_step();
             (

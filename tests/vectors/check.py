@@ -91,6 +91,7 @@ SETS = {
     "linear-n2048-fine-v3": Set(6, LINEAR, LINEAR, 48, 22, 2),
     "network-n704-k4-v3": Set(7, INPUT, OUTPUT, 18, 16, 16, linear=False),
     "network-n704-k2-v3": Set(8, INPUT, Ring(2, 1024, 17), 18, 16, 16, linear=False),
+    "network-n704-k4-switch-v3": Set(10, INPUT, OUTPUT, 18, 16, 16, linear=False, key_switch=(13, 1)),
     "network-n832-k2-v3": Set(9, Ring(13, 64, 47), Ring(2, 1024, 17), 21, 16, 16, linear=False, zero_bits=23, key_switch=(8, 2)),
 }
 

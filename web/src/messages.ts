@@ -18,6 +18,8 @@ export interface ModelFacts {
   title: string;
   labels: string[];
   accuracy: number | null;
+  /** Whether only the label leaves the server. */
+  labelOnly: boolean;
   publicKeyBytes: number;
   /** Name of the parameter set; models with the same one share a key. */
   parameterSet: string;
@@ -52,8 +54,9 @@ export interface Sent {
 }
 
 export interface Answer {
-  label: string;
-  index: number;
+  /** Null if only the label leaves the server, and the decision is so close that no class was found. */
+  label: string | null;
+  index: number | null;
   scores: Float64Array;
   probabilities: Float64Array;
   timings: { encryptMs: number; requestMs: number; serverMs: number | null; decryptMs: number };

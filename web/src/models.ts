@@ -10,6 +10,11 @@ export function usable(all: ModelDescriptor[]): ModelFacts[] {
   return [...digits, ...loans];
 }
 
+/** Returns the model that differs from this one only in that just its label leaves the server, if there is one. */
+export function labelOnly(models: ModelFacts[], { name, demo }: ModelFacts): ModelFacts | undefined {
+  return models.find((other) => other.labelOnly && other.demo === demo && other.name === `${name}-label`);
+}
+
 /** Returns a model's name, or that of the first digit model; throws if the demo's model is missing. */
 export function found(models: ModelFacts[], model: string | null): string {
   const name = model ?? models.find(({ demo }) => demo === "digit")?.name;
@@ -33,13 +38,14 @@ function readsApplications({ name, inputs, classes }: ModelDescriptor): boolean 
 }
 
 function facts(demo: ModelFacts["demo"], model: ModelDescriptor): ModelFacts {
-  const { name, title, outputs, accuracy, sizes, parameter_set, score_error, inputs } = model;
+  const { name, title, outputs, accuracy, answer, sizes, parameter_set, score_error, inputs } = model;
   return {
     name,
     demo,
     title,
     labels: outputs.map((output) => output.label),
     accuracy: accuracy ?? null,
+    labelOnly: answer === "label",
     publicKeyBytes: sizes.public_key,
     parameterSet: parameter_set,
     scoreError: score_error,

@@ -65,7 +65,9 @@ async function score(id: number, model: string | null, input: Input) {
     const values: ModelInput = "application" in input ? input.application : Float64Array.from(normalized!, (value) => value / 255);
     const { trace, label, index, ...prediction } = await to.predict(values, signal);
     if (signal.aborted) return;
-    if (label === null || index === null) throw new BlindscoreError("unsupported_model", "the model decides for no class");
+    const all = await models();
+    const facts = all.find(({ name }) => name === found(all, model));
+    if (label === null && !facts?.labelOnly) throw new BlindscoreError("unsupported_model", "the model decides for no class");
     const { query, response } = trace ?? { query: new Uint8Array(), response: new Uint8Array() };
     say({ type: "answer", id, answer: { ...prediction, label, index, normalized: normalized ?? null, query, response } });
   } catch (error) {

@@ -251,6 +251,7 @@ mod tests {
                 "loan-trees",
                 "mnist-linear",
                 "mnist-net",
+                "mnist-net-label",
                 "mnist-net-small"
             ]
         );

@@ -125,7 +125,9 @@ fn a_bad_file_is_refused_before_anything_is_sent() {
         .run(&[
             "predict", "--model", "none", "--csv", "rows.csv", "--out", "out.csv",
         ])
-        .expect_failure("the server has mnist-linear, loan-trees, mnist-net, mnist-net-small, toy");
+        .expect_failure(
+            "the server has mnist-linear, loan-trees, mnist-net, mnist-net-label, mnist-net-small, toy",
+        );
     program
         .run(&[
             "predict",

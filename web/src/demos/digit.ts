@@ -1,12 +1,13 @@
 // Demo of digits: a sheet to draw on, the models that read it, their ten scores.
 import { byId } from "../dom";
-import { percent } from "../format";
+import { percent, size } from "../format";
+import { labelOnly } from "../models";
 import type { Answer, Input, ModelFacts, Phase } from "../messages";
 import { DrawingSheet } from "../panels/drawing";
 import { type Example, Examples } from "../panels/examples";
 import { ModelChoice, short } from "../panels/models";
 import { KeyboardPen } from "../panels/pen";
-import { Scores } from "../panels/scores";
+import { confidence, Scores } from "../panels/scores";
 import type { Demo, Page } from "./demo";
 
 /**
@@ -23,6 +24,9 @@ export class DigitDemo implements Demo {
   #scores = new Scores([..."0123456789"]);
   #undo = byId<HTMLButtonElement>("undo");
   #choice: ModelChoice;
+  #all: ModelFacts[] = [];
+  /** Switch between all scores and only the digit. */
+  #only = byId<HTMLInputElement>("only-label");
   #sheet: DrawingSheet;
   #model: string | null;
   /** Whether the page may change to a better model on its own. */
@@ -40,13 +44,18 @@ export class DigitDemo implements Demo {
     this.#choice = new ModelChoice({
       chosen: (model) => {
         this.#mayChange = false;
-        this.#use(model);
+        this.#use(this.#served(model));
       },
       stopped: () => {
         this.#mayChange = false;
         page.session.cool();
         page.status.announce("Stopped. Choose the model to make its key.");
       },
+    });
+    this.#only.addEventListener("change", () => {
+      this.#mayChange = false;
+      const card = this.#card();
+      if (card) this.#use(this.#served(card.name));
     });
     const canvas = byId<HTMLCanvasElement>("drawing");
     this.#sheet = new DrawingSheet(canvas, {
@@ -63,7 +72,7 @@ export class DigitDemo implements Demo {
       },
     });
     new KeyboardPen(canvas, byId("pen"), this.#sheet, { clear: () => this.#clearSheet(), undo: () => this.#takeBack() });
-    const title = (model: string) => short(this.#choice.of(model)?.title ?? model);
+    const title = (model: string) => short(this.#all.find(({ name }) => name === model)?.title ?? model);
     new Examples(byId("examples"), byId<HTMLButtonElement>("try-example"), title, (image, chosen) => {
       this.#sheet.show(image);
       this.#example = chosen;
@@ -83,8 +92,12 @@ export class DigitDemo implements Demo {
 
   models(all: ModelFacts[]) {
     const digits = all.filter(({ demo }) => demo === "digit");
+    this.#all = digits;
     this.#model ??= digits[0]?.name ?? null;
-    this.#choice.show(digits, this.#model);
+    const others = new Set(digits.map((model) => labelOnly(digits, model)?.name));
+    const cards = digits.filter(({ name }) => !others.has(name));
+    this.#only.checked = others.has(this.#model ?? "");
+    this.#choice.show(cards, this.#card()?.name ?? this.#model);
     this.#describe();
   }
 
@@ -99,8 +112,8 @@ export class DigitDemo implements Demo {
   answer(answer: Answer): string {
     const verdict = this.#example === null ? "" : judge(answer.label, this.#example.label);
     this.#scores.show(answer, verdict);
-    const probability = percent(answer.probabilities[answer.index] ?? 0);
-    return [`Read as ${answer.label}, probability ${probability}`, verdict].filter(Boolean).join(". ");
+    const reading = answer.label === null ? "No digit" : `Read as ${answer.label}`;
+    return [`${reading}, ${confidence(answer)}`, verdict].filter(Boolean).join(". ");
   }
 
   clear() {
@@ -147,6 +160,19 @@ export class DigitDemo implements Demo {
     this.#choice.took(model, ms);
   }
 
+  /** Returns the card of the model in use: its own, or that of the model whose scores it doesn't send. */
+  #card(): ModelFacts | undefined {
+    const used = this.#all.find(({ name }) => name === this.#model);
+    return used?.labelOnly ? (this.#all.find((model) => labelOnly(this.#all, model) === used) ?? used) : used;
+  }
+
+  /** Returns the model to ask if a card is chosen, as the switch says. */
+  #served(card: string): string {
+    const facts = this.#all.find(({ name }) => name === card);
+    const only = facts && this.#only.checked ? labelOnly(this.#all, facts) : undefined;
+    return only?.name ?? card;
+  }
+
   #use(model: string) {
     this.#model = model;
     this.#describe();
@@ -177,9 +203,16 @@ export class DigitDemo implements Demo {
 
   /** Shows facts about the model in use. */
   #describe() {
-    const model = this.#choice.of(this.#model);
-    if (!model) return;
+    const model = this.#all.find(({ name }) => name === this.#model);
+    const card = this.#card();
+    if (!model || !card) return;
     this.#scores.label(model.labels);
+    const only = labelOnly(this.#all, card);
+    byId("only").hidden = !only;
+    if (only) byId("only-note").textContent = `no scores, nor how sure it is; with a ${size(only.publicKeyBytes)} key of its own`;
+    for (const element of document.querySelectorAll<HTMLElement>("[data-answer]")) {
+      element.hidden = (element.dataset.answer === "label") !== model.labelOnly;
+    }
     const line = byId("accuracy");
     line.hidden = model.accuracy === null;
     if (model.accuracy !== null) {
@@ -222,6 +255,6 @@ export class DigitDemo implements Demo {
 }
 
 /** Compares an answer with the example's label. */
-function judge(answer: string, label: string): string {
+function judge(answer: string | null, label: string): string {
   return answer === label ? `Right: MNIST calls it a ${label}` : `Wrong: MNIST calls it a ${label}`;
 }

@@ -45,11 +45,15 @@ export class Scores {
 
   /** Shows an answer, with a verdict if the right one is known. */
   show(answer: Answer, verdict: string) {
-    this.#answer.textContent = answer.label;
+    this.#answer.textContent = answer.label ?? "?";
     this.#verdict.textContent = verdict;
     this.#verdict.hidden = verdict === "";
-    this.#confidence.textContent = `probability ${percent(answer.probabilities[answer.index] ?? 0)}`;
+    this.#confidence.textContent = confidence(answer);
     this.#bars.forEach((bar, i) => {
+      if (answer.probabilities.length === 0) {
+        this.#bit(bar, i === answer.index);
+        return;
+      }
       const probability = answer.probabilities[i] ?? 0;
       const score = answer.scores[i] ?? 0;
       bar.row.classList.toggle("best", i === answer.index);
@@ -59,6 +63,16 @@ export class Scores {
       bar.probability.textContent = percent(probability);
       bar.score.textContent = signed(score);
     });
+  }
+
+  /** Shows a bit in place of a score. */
+  #bit({ row, fill, probability, score }: Bar, isSet: boolean) {
+    row.classList.toggle("best", isSet);
+    row.setAttribute("aria-valuenow", isSet ? "100" : "0");
+    row.setAttribute("aria-valuetext", isSet ? "this digit" : "not this digit");
+    fill.style.width = isSet ? "100%" : "0";
+    probability.textContent = isSet ? "yes" : "no";
+    score.textContent = "";
   }
 
   clear() {
@@ -73,4 +87,11 @@ export class Scores {
       bar.probability.textContent = bar.score.textContent = "";
     }
   }
+}
+
+/** Returns how sure an answer is, in words. */
+export function confidence({ label, index, probabilities }: Answer): string {
+  if (label === null || index === null) return "too close to tell";
+  if (probabilities.length === 0) return "only the digit left the server";
+  return `probability ${percent(probabilities[index] ?? 0)}`;
 }
