@@ -170,9 +170,12 @@ def main():
     parser.add_argument("mnist", type=Path, help="folder with MNIST's idx files")
     parser.add_argument("model", type=Path)
     parser.add_argument("--train", action="store_true", help="the training images instead of the test images")
+    parser.add_argument("--rows", type=Path, help="CSV file to write the images to, as clients encode them, for blindscore import --calibrate")
     args = parser.parse_args()
     tensors, metadata = read(args.model)
     x, labels = mnist(args.mnist, "train" if args.train else "t10k", metadata.get("deskew") == "true")
+    if args.rows:
+        np.savetxt(args.rows, x / 3, fmt="%.4g", delimiter=",")
     for name, value in report(tensors, int(metadata["range"]), x, labels).items():
         print(f"{name:36} {value:.4f}" if isinstance(value, float) else f"{name:36} {value}")
 
