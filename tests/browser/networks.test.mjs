@@ -96,6 +96,52 @@ test("both networks use one key, and a reload neither makes nor uploads another"
   await visitor.close();
 });
 
+test("a switch lets only the digit leave the server", async () => {
+  const visitor = await Visitor.open(browser, { model: "mnist-net" });
+  const { page } = visitor;
+  const keyId = await visitor.ready();
+  assert.equal(await visitor.askExample(0), "7");
+  assert.match(await visitor.text("#confidence"), /^probability 9/);
+  assert.equal(await page.isVisible('[data-answer="label"]'), false);
+
+  await page.check("#only-label");
+  await visitor.state("answered");
+  // The drawing on the sheet is scored again, with another key.
+  await page.waitForFunction(() => document.querySelector("#confidence").textContent === "only the digit left the server");
+  assert.equal(await visitor.text("#answer"), "7");
+  assert.notEqual(await visitor.text("#key-id"), keyId);
+  assert.equal(await page.isChecked('#models input[value="mnist-net"]'), true);
+  assert.equal(await page.isVisible('[data-answer="scores"]'), false);
+  const bars = await page.$$eval("#bars .bar", (all) => all.map((bar) => [bar.getAttribute("aria-valuetext"), bar.textContent]));
+  assert.deepEqual(
+    bars,
+    [..."0123456789"].map((digit) => (digit === "7" ? ["this digit", "7yes"] : ["not this digit", `${digit}no`])),
+  );
+  assert.match(visitor.requests.at(-1).url(), /mnist-net-label\/score$/);
+
+  // A model without such a switch doesn't have it, and keeps it for the next one that does.
+  await page.check('#models input[value="mnist-net-small"]');
+  await visitor.state("answered");
+  assert.equal(await page.isVisible("#only-label"), false);
+  await page.check('#models input[value="mnist-net"]');
+  await page.waitForFunction(() => document.querySelector("#confidence").textContent === "only the digit left the server");
+  await page.uncheck("#only-label");
+  await page.waitForFunction(() => document.querySelector("#confidence").textContent.startsWith("probability"));
+  visitor.assertClean();
+  await visitor.close();
+});
+
+test("a page that is asked for the model of which only the digit leaves starts with the switch on", async () => {
+  const visitor = await Visitor.open(browser, { model: "mnist-net-label" });
+  await visitor.ready();
+  assert.equal(await visitor.page.isChecked("#only-label"), true);
+  assert.equal(await visitor.page.isChecked('#models input[value="mnist-net"]'), true);
+  assert.equal(await visitor.page.locator("#models input").count(), 3);
+  assert.equal(await visitor.askExample(0), "7");
+  visitor.assertClean();
+  await visitor.close();
+});
+
 test("'Forget me' deletes the keys of all models, in the storage and on the server", async () => {
   const visitor = await Visitor.open(browser, { model: null });
   const { page } = visitor;

@@ -4,7 +4,10 @@
 use anyhow::{Context, Result, ensure};
 use blindscore_client::{ClientError, ClientKey};
 use blindscore_engine::model::Model;
-use blindscore_protocol::{descriptor, wire::QueryId};
+use blindscore_protocol::{
+    descriptor::{self, Answer, Link},
+    wire::QueryId,
+};
 use blindscore_tests::{Server, blindscore};
 use serde::Deserialize;
 use serde_json::Value;
@@ -148,6 +151,85 @@ fn an_imported_network_decides_as_its_reference_does() -> Result<()> {
         .encrypt(&model, &vec![1e3; 64])
         .expect_err("no pixel is as dark");
     assert!(matches!(error, ClientError::FeatureRange { .. }), "{error}");
+    Ok(())
+}
+
+#[test]
+fn only_the_label_of_a_network_is_sent() -> Result<()> {
+    let models = TempDir::new()?;
+    let expected = expected()?;
+    let table = models.path().join("test.csv");
+    write_table(&table, &expected)?;
+    let table = table.to_str().context("a path in UTF-8")?;
+    let output = import(
+        &fixture("model.safetensors"),
+        models.path(),
+        &["--calibrate", table, "--check-rows", "4", "--answer", "label"],
+    );
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(
+        (
+            &report["answer"],
+            &report["largest_error"],
+            &report["same_decision"]
+        ),
+        (&"label".into(), &Value::Null, &4.into()),
+        "{report}"
+    );
+    let close = report["close"].as_f64().context("a margin")?;
+
+    let folder = models.path().to_str().context("a path in UTF-8")?;
+    let server = Server::start_with(&["--models-dir", folder]);
+    let api = server.api();
+    let model = api.model("digits-net");
+    assert_eq!((model.answer, model.link), (Answer::Label, Link::Identity));
+    assert_eq!(
+        (model.parameters().name(), model.score_error),
+        ("network-n704-k4-switch-v3", 0.0)
+    );
+    let (key, public) = ClientKey::generate(model.parameters())?;
+    let (blob, id) = public.to_blob();
+    api.put_key(id, &blob).expect_status(201);
+    let id = id.to_string();
+    let headers = [
+        ("content-type", "application/octet-stream"),
+        ("blindscore-key", &*id),
+    ];
+    let mut told = 0;
+    for (row, wanted) in expected.rows.iter().zip(&expected.scores).take(SCORED) {
+        let query = key.encrypt(&model, row)?;
+        let reply = api
+            .send("POST", "/v1/models/digits-net/score", &headers, &query)
+            .expect_status(200);
+        let answer = key.decrypt(&model, QueryId::of(&query)?, &reply.body)?;
+        let mut sorted = wanted.clone();
+        sorted.sort_by(|one, other| other.total_cmp(one));
+        if sorted[0] - sorted[1] > close {
+            let decision = wanted.iter().position(|score| *score == sorted[0]);
+            assert_eq!(answer.index(), decision, "{wanted:?}");
+            let signs = (0..wanted.len()).map(|class| if Some(class) == decision { 1.0 } else { -1.0 });
+            assert!(answer.scores.iter().copied().eq(signs), "{:?}", answer.scores);
+            told += 1;
+        }
+        assert!(answer.probabilities.is_empty());
+    }
+    assert!(told * 2 > SCORED, "only {told} rows aren't close");
+
+    let without = import(
+        &fixture("model.safetensors"),
+        models.path(),
+        &["--answer", "label"],
+    );
+    let words = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(
+        !without.status.success() && words.contains("give some with --calibrate"),
+        "{words}"
+    );
     Ok(())
 }
 
