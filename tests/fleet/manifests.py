@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Checks the manifests of `deploy/kubernetes` without a cluster.
+"""Checks the manifests of `deploy/kubernetes` without a cluster, and `deploy/envoy.yaml`.
 
     python3 tests/fleet/manifests.py
 
 Renders each overlay with `kubectl kustomize`, validates every object against the schemas of the
 three newest versions of Kubernetes that `kubernetes-validate` has, runs checkov on it, and lets the
-server read the environment of its container. Also checks what has to agree between files. Exits
-with 1 if anything is wrong.
+server read the environment of its container. Also checks what has to agree between files, and reads
+the configuration of Envoy with the types of its API. Exits with 1 if anything is wrong.
 """
 
 import argparse
+import importlib
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from typing import Any
 
 import kubernetes_validate
 import yaml
+from envoy_data_plane.envoy.config.bootstrap.v3 import Bootstrap
 
 ROOT = Path(__file__).parents[2]
 #: Checks of checkov that are left out, and why.
@@ -29,7 +31,11 @@ _LEFT_OUT = {
     "CKV_K8S_43": "the digest of an image is known when it is pulled, not here: docs/deployment.md says how to pin it",
     "CKV_K8S_15": "the tag is that of a release, which never changes, and a restart must not need the registry",
 }
+#: Modules of the messages that the configuration of Envoy packs.
+_EXTENSIONS = ["filters.network.http_connection_manager", "filters.http.router", "transport_sockets.tls"]
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+#: Schemes of object stores, which the server only checks when it opens one.
+_STORES = {"az", "s3", "gs"}
 #: What a server needs beside the cache and bodies (docs/operations.md).
 _REST = 200 * 10**6
 
@@ -98,6 +104,9 @@ def server_accepts(objects: list[Manifest], server: Path) -> Iterator[str]:
     shown = subprocess.run([server, *container["args"], "--print-config"], env=known | environment, capture_output=True, text=True)
     if shown.returncode != 0:
         yield f"the server refuses its environment: {shown.stderr}"
+        return
+    if environment["BLINDSCORE_STORE"].split("://")[0] not in _STORES:
+        yield f"the server knows no store {environment['BLINDSCORE_STORE']}"
     cache, bodies = (int(environment[f"BLINDSCORE_{name}_MIB"]) << 20 for name in ("KEY_CACHE", "UPLOAD"))
     if cache + bodies + _REST > bytes_of(container["resources"]["limits"]["memory"]):
         yield "the limit of memory is below what the server may take"
@@ -126,11 +135,21 @@ def agree(objects: list[Manifest]) -> Iterator[str]:
         yield f"the adapter doesn't serve {metric}"
 
 
+def envoy() -> Iterator[str]:
+    """Yields what Envoy's API doesn't know: a field, a value."""
+    for name in _EXTENSIONS:
+        importlib.import_module(f"envoy_data_plane.envoy.extensions.{name}.v3")
+    try:
+        Bootstrap.from_dict(yaml.safe_load((ROOT / "deploy/envoy.yaml").read_text()))
+    except (KeyError, TypeError, ValueError) as error:
+        yield f"envoy.yaml: {error}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", type=Path, default=ROOT / "target/release/blindscore-server")
     server = parser.parse_args().server.resolve()
-    problems = 0
+    problems = list(envoy())
     with tempfile.TemporaryDirectory(prefix="blindscore-manifests-") as folder:
         copy = Path(folder) / "kubernetes"
         shutil.copytree(ROOT / "deploy/kubernetes", copy, ignore=shutil.ignore_patterns("tokens.json"))
@@ -143,11 +162,11 @@ def main() -> int:
                 checks = [against_schemas(objects), lint(overlay.with_suffix(".yaml"))]
                 checks += [server_accepts(objects, server), agree(objects)]
                 found = [problem for check in checks for problem in check]
-            for problem in found:
-                print(f"{overlay.name}: {problem}")
-            problems += len(found)
+            problems += [f"{overlay.name}: {problem}" for problem in found]
             print(f"{overlay.name}: {len(objects)} objects, Kubernetes {', '.join(versions())}, {len(found)} problems")
-    return int(problems > 0 or not overlays)
+    for problem in problems:
+        print(problem)
+    return int(bool(problems) or not overlays)
 
 
 if __name__ == "__main__":
