@@ -4,10 +4,10 @@
     python3 deploy/capacity.py
     python3 deploy/capacity.py --users 50000 --core-hour 0.05 --gb-month 0.02 --egress-gb 0.08
 
-Users ask in sessions: a key is prepared when a session starts, and stays in memory until it ends.
-With S = users * answers / session / 86,400 * peak sessions a second:
+Users ask in visits: a key is prepared when a visit starts, and stays in memory until it ends.
+With S = users * answers / visit / 86,400 * peak visits a second:
 
-    answers a second   A = S * session
+    answers a second   A = S * visit
     keys in memory     K = S * minutes * 60, at most one for each user
     cores, keys kept   (A * score + S * prepare) / load
     cores, none kept   A * (score + prepare) / load
@@ -62,10 +62,10 @@ def number(value: float) -> str:
 def row(model: Model, users: int, given: argparse.Namespace) -> list[str]:
     """Returns what some users of a model need."""
     answers_a_month = users * given.answers * 30
-    sessions = users * given.answers / given.session / 86_400 * given.peak
-    answers = sessions * given.session
-    kept = min(users, sessions * given.minutes * 60)
-    cores = (answers * model.score_seconds + sessions * model.prepare_seconds) / given.load
+    visits = users * given.answers / given.visit / 86_400 * given.peak
+    answers = visits * given.visit
+    kept = min(users, visits * given.minutes * 60)
+    cores = (answers * model.score_seconds + visits * model.prepare_seconds) / given.load
     stored, egress = users * model.key_bytes, answers_a_month * model.response_bytes
     cells = [
         f"`{model.name}`",
@@ -96,8 +96,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, nargs="+", default=[10**3, 10**5, 10**7])
     parser.add_argument("--answers", type=positive, default=10, help="answers a user asks for in a day (10)")
-    parser.add_argument("--session", type=positive, default=5, help="answers in a session (5)")
-    parser.add_argument("--minutes", type=positive, default=10, help="length of a session (10)")
+    parser.add_argument("--visit", type=positive, default=5, help="answers in a visit (5)")
+    parser.add_argument("--minutes", type=positive, default=10, help="length of a visit (10)")
     parser.add_argument("--peak", type=positive, default=4, help="the busiest time, in means (4)")
     parser.add_argument("--load", type=positive, default=0.6, help="share of the cores that is used at the peak (0.6)")
     parser.add_argument("--core-hour", type=positive, help="price of a core for an hour")
