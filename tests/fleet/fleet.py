@@ -168,7 +168,7 @@ def affinity(fleet: Fleet, load: Load, table: Table, record: Record) -> None:
     table.add("times a key is prepared, with affinity", f"{prepared:.2f}", "<= 1.05", prepared <= 1.05)
     fleet.apply(affinity=False)
     hits, prepared = measure_hits(fleet, load, requests, record)
-    table.add("keys found, at random", f"{hits:.1%} of {requests}", "about a third", hits <= 0.55)
+    table.add("keys found, at random", f"{hits:.1%} of {requests}", "about a third", hits <= 0.6)
     table.add("times a key is prepared, at random", f"{prepared:.2f}")
     fleet.apply()
 
@@ -299,7 +299,7 @@ def main() -> int:
     parser.add_argument("--moto", type=Path, default=ROOT / "target/test-python/servers/bin/moto_server")
     arguments = parser.parse_args()
     long = arguments.minutes > 0
-    arguments.keys, arguments.requests, arguments.ids = (6, 300, 3000) if long else (3, 120, 1500)
+    arguments.keys, arguments.requests, arguments.ids = (6, 300, 3000) if long else (3, 80, 1500)
     arguments.pause = 5.0 if long else 2.0
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="blindscore-fleet-") as folder:
