@@ -391,3 +391,48 @@ fn flooding_is_more_than_a_thousand_times_what_it_drowns() {
     // The worst of ten deviations, each known to 11 %.
     assert!(margin > 10.0, "{margin}");
 }
+
+/// Guesses the model as a client that knows all but one weight: it scores its query with each guess and picks
+/// the one whose response is closest to the one that it got.
+#[test]
+fn a_label_does_not_tell_a_model_from_one_with_another_weight_as_scores_do() {
+    const RESPONSES: usize = 24;
+    const CANDIDATES: usize = 15;
+    let label = of_classes(3);
+    let scores = IntegerNetwork {
+        max_difference: None,
+        ..label.clone()
+    };
+    let model = descriptor(&label);
+    let found = |network: &IntegerNetwork| {
+        let changed = |feature: usize| {
+            let mut candidate = network.clone();
+            candidate.projections[0].weights[feature] += 12;
+            NetworkEngine::new(PARAMS, &candidate)
+        };
+        let right = NetworkEngine::new(PARAMS, network);
+        let candidates: Vec<NetworkEngine> = (0..CANDIDATES).map(changed).collect();
+        let guess = |index: usize| {
+            // All features count.
+            let x: Vec<i64> = features(index as u8).iter().map(|x| (*x).max(1)).collect();
+            let query = query(&model, &x);
+            let phases = |engine: &NetworkEngine| exact(&engine.score(&query, &keys().key).unwrap());
+            let response = phases(&right);
+            let off = |engine: &NetworkEngine| {
+                let pairs = phases(engine).into_iter().zip(&response);
+                pairs.map(|(one, other)| (one - other).powi(2)).sum::<f64>()
+            };
+            let closest = candidates.iter().map(off).fold(f64::INFINITY, f64::min);
+            off(&right) < closest
+        };
+        (0..RESPONSES).filter(|index| guess(*index)).count()
+    };
+    let (by_scores, by_label) = (found(&scores), found(&label));
+    println!("found in {by_scores} of {RESPONSES} responses with scores, and in {by_label} with labels");
+    assert!(by_scores > RESPONSES / 2, "{by_scores}");
+    // 1.5 by chance; more than 8 in one of a hundred thousand runs.
+    assert!(
+        by_label <= 8,
+        "the model was found by {by_label} of {RESPONSES} responses"
+    );
+}
