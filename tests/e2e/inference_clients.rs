@@ -1,0 +1,74 @@
+//! Clients of the Open Inference Protocol, Triton's and KServe's, and KServe's own classes for what
+//! is deployed there.
+
+use anyhow::Result;
+use blindscore_tests::{Server, User, blindscore_server, python, servers, token};
+use std::{fs, path::Path, process::Command, sync::Arc};
+use tempfile::TempDir;
+
+/// Forms of requests and responses that the script tries, by client.
+const FORMS: [&str; 8] = [
+    "triton-binary",
+    "triton-column",
+    "triton-json",
+    "triton-mixed",
+    "triton-text",
+    "triton-header",
+    "kserve-json",
+    "kserve-binary",
+];
+const QUERIES: usize = 3;
+
+/// Runs a script with the packages of `tests/servers/requirements.txt`, and returns its output.
+fn script(name: &str, arguments: &[&str]) -> String {
+    let output = Command::new(python("python"))
+        .arg(servers().join(name))
+        .args(arguments)
+        .output()
+        .expect("Python runs");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {words}");
+    String::from_utf8(output.stdout).expect("a script prints text")
+}
+
+#[test]
+fn tritons_and_kserves_clients_score() -> Result<()> {
+    let data = Arc::new(TempDir::new()?);
+    let token = token(data.path(), "clinic")?;
+    let server = Server::on(data, &[]);
+    let user = User::enrolled(&server.api().with_token(&token));
+    let blobs = TempDir::new()?;
+    for shape in 0..QUERIES {
+        fs::write(blobs.path().join(format!("{shape}.query")), user.query(shape))?;
+    }
+    let folder = blobs.path().to_string_lossy();
+    let id = user.id().to_string();
+    script(
+        "open_inference.py",
+        &[server.url(), &token, "mnist-linear", &id, &folder],
+    );
+    for form in FORMS {
+        for shape in 0..QUERIES {
+            let file = blobs.path().join(format!("{form}-{shape}.response"));
+            user.check(shape, &fs::read(file)?);
+        }
+    }
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+    Ok(())
+}
+
+#[test]
+fn the_serving_runtime_is_one_and_its_options_are_the_servers() -> Result<()> {
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kserve/cluster-serving-runtime.yaml");
+    let arguments = script("serving_runtime.py", &[&runtime.to_string_lossy()]);
+    let printed = blindscore_server()
+        .args(arguments.lines())
+        .arg("--print-config")
+        .output()?;
+    assert!(printed.status.success(), "{printed:?}");
+    let config = String::from_utf8(printed.stdout)?;
+    for words in ["0.0.0.0:8080", "/mnt/models", "/etc/blindscore/tokens.json"] {
+        assert!(config.contains(words), "{words}: {config}");
+    }
+    Ok(())
+}
