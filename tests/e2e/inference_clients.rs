@@ -1,7 +1,7 @@
 //! Clients of the Open Inference Protocol, Triton's and KServe's, and KServe's own classes for what
 //! is deployed there.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use blindscore_tests::{Server, User, blindscore_server, python, servers, token};
 use std::{fs, path::Path, process::Command, sync::Arc};
 use tempfile::TempDir;
@@ -54,6 +54,28 @@ fn tritons_and_kserves_clients_score() -> Result<()> {
         }
     }
     assert!(!server.log().contains("panicked"), "{}", server.log());
+    Ok(())
+}
+
+#[test]
+fn the_example_in_the_documentation_scores() -> Result<()> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md"))?;
+    let example = page
+        .split_once("```python\n")
+        .and_then(|(_, rest)| rest.split_once("```"));
+    let (example, _) = example.context("http.md has an example in Python")?;
+    let server = Server::start();
+    let user = User::enrolled(&server.api());
+    let folder = TempDir::new()?;
+    fs::write(folder.path().join("query.blob"), user.query(2))?;
+    fs::write(folder.path().join("key.id"), user.id().to_string())?;
+    let address = server.url().trim_start_matches("http://");
+    let ended = Command::new(python("python"))
+        .args(["-c", &example.replace("127.0.0.1:8080", address)])
+        .current_dir(folder.path())
+        .output()?;
+    assert!(ended.status.success(), "{ended:?}");
+    user.check(2, &fs::read(folder.path().join("response.blob"))?);
     Ok(())
 }
 

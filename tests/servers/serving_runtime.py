@@ -17,10 +17,10 @@ BASIC = {"str": str, "int": int, "bool": bool, "object": object, "float": (int, 
 
 def read(value, kind, place):
     """Checks `value` against `kind`, the name of a class or of a type as the classes write it."""
-    if found := re.fullmatch(r"list\[(.*)\]", kind):
+    if found := re.fullmatch(r"[Ll]ist\[(.*)\]", kind):
         assert isinstance(value, list), f"{place} is no list"
         return [read(element, found[1], f"{place}[{index}]") for index, element in enumerate(value)]
-    if found := re.fullmatch(r"dict\(str, (.*)\)", kind):
+    if found := re.fullmatch(r"[Dd]ict[\[(]str, (.*)[\])]", kind):
         assert isinstance(value, dict), f"{place} is no mapping"
         return {key: read(element, found[1], f"{place}.{key}") for key, element in value.items()}
     if kind in BASIC:
