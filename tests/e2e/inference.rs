@@ -472,7 +472,7 @@ fn what_is_not_served_is_refused_in_words() {
 
 #[test]
 fn lying_binary_data_is_refused_and_takes_no_memory() {
-    let server = Server::start();
+    let server = Server::with_one_heap();
     let api = server.api();
     let user = User::enrolled(&api);
     let query = user.query(0);
@@ -482,7 +482,8 @@ fn lying_binary_data_is_refused_and_takes_no_memory() {
     // What the allocator keeps for later requests is there by now.
     let longest = json!({ "inputs": "x".repeat(400_000) }).to_string();
     refused(&api.post_json(INFER, &longest), MalformedRequest, "invalid type");
-    let before = server.memory("VmHWM");
+    let memory = || ["VmHWM", "VmPeak"].map(|field| server.memory(field));
+    let before = memory();
 
     let huge = [&[0xff; 4][..], &query].concat();
     let short = [&(query.len() as u32 - 1).to_le_bytes()[..], &query].concat();
@@ -576,8 +577,15 @@ fn lying_binary_data_is_refused_and_takes_no_memory() {
     );
     assert!(api.raw(announced.as_bytes()).starts_with("HTTP/1.1 413 "));
 
-    let grown = server.memory("VmHWM").saturating_sub(before);
+    let after = memory();
+    let [grown, addresses] = [0, 1].map(|field| after[field].saturating_sub(before[field]));
     assert!(grown < 16 << 20, "{} kB more", grown >> 10);
+    // Threads that start in the meantime have stacks of their own.
+    assert!(
+        addresses < 450_000_000,
+        "{} MB of addresses",
+        addresses / 1_000_000
+    );
     user.assert_scores(&api, 1);
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
