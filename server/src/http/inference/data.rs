@@ -1,6 +1,6 @@
 //! Contents of a tensor of blobs: strings in the JSON, or binary data after it.
 
-use super::{PREFIX_BYTES, request::BadInference};
+use super::{PREFIX_BYTES, bad::BadInference};
 use blindscore_protocol::descriptor::MAX_QUERIES;
 use serde::{
     Deserialize, Deserializer,

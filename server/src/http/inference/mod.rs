@@ -4,17 +4,21 @@
 //! Limits, tenants, budgets and scoring are those of `/v1/models/{model}/score`; only requests and
 //! responses look different.
 
+mod bad;
 mod data;
 mod errors;
 mod request;
 mod response;
+mod wire;
 
 pub(super) use errors::{Failure, InferFailure, NotReady, owns, with_error};
-pub(super) use request::{WireRequest, json_length};
+pub(super) use request::json_length;
 pub(super) use response::{Answering, WireResponse};
+pub(super) use wire::WireRequest;
 
+pub use bad::BadInference;
 pub use data::Blobs;
-pub use request::{BadInference, InferRequest};
+pub use request::InferRequest;
 
 /// Name of the only input.
 pub(super) const INPUT: &str = "query";

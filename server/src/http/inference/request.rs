@@ -2,18 +2,13 @@
 
 use super::{
     CONTENT_TYPE, DATATYPE, INPUT, LENGTH_HEADER, OUTPUT,
-    data::{Blobs, Data, elements},
+    bad::{BadInference, ID_BYTES},
+    data::{Blobs, elements},
+    wire::{Input, Output, WireRequest},
 };
 use crate::http::error::ApiError;
 use actix_web::http::header::HeaderMap;
-use blindscore_protocol::{descriptor::MAX_QUERIES, ids::KeyId};
-use serde::Deserialize;
-use utoipa::ToSchema;
-
-/// Longest `id` of a request, in bytes. It is sent back.
-const ID_BYTES: usize = 1000;
-/// Longest message about a request, in characters: serde's messages repeat what they refuse.
-const MESSAGE_CHARS: usize = 500;
+use blindscore_protocol::descriptor::MAX_QUERIES;
 
 /// A checked request.
 #[derive(Debug)]
@@ -32,198 +27,6 @@ pub struct InferRequest<'a> {
     pub blobs: Blobs<'a>,
     /// Whether the response should have binary data.
     pub binary: bool,
-}
-
-/// Reason why a body is no inference request for a model of ours.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadInference {
-    /// The header is longer than the body.
-    #[error("{LENGTH_HEADER} is {declared}, but the body has {body} bytes")]
-    LengthHeader {
-        /// Length in the header.
-        declared: usize,
-        /// Length of the body.
-        body: usize,
-    },
-    /// No JSON, or JSON of another shape.
-    #[error("the JSON is no inference request that is served here: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The id is too long.
-    #[error("id has {0} bytes, {ID_BYTES} are allowed")]
-    Id(usize),
-    /// No input, or several.
-    #[error("a request has one input, {INPUT}, not {0}")]
-    Inputs(usize),
-    /// The input has another name.
-    #[error("the model has the input {INPUT}, none named {0:?}")]
-    NoInput(String),
-    /// The model has no such output.
-    #[error("the model has the output {OUTPUT}, none named {0:?}")]
-    NoOutput(String),
-    /// The output is requested more than once.
-    #[error("the output {OUTPUT} is requested {0} times")]
-    Outputs(usize),
-    /// The input has another datatype.
-    #[error("{INPUT} has the datatype {DATATYPE}, not {0:?}")]
-    Datatype(String),
-    /// The shape isn't that of a list.
-    #[error("{INPUT} has the shape [n] or [n, 1], not {0:?}")]
-    Shape(Vec<u64>),
-    /// The shape has no elements.
-    #[error("the shape of {INPUT} says that it is empty: there is nothing to score")]
-    Empty,
-    /// There are too many queries.
-    #[error("one request may carry at most {limit} queries, not {found}")]
-    TooMany {
-        /// Largest accepted number.
-        limit: usize,
-        /// Number of queries in the request.
-        found: usize,
-    },
-    /// Shape and data differ.
-    #[error("the shape of {INPUT} says {shape} elements, its data has {found}")]
-    Count {
-        /// Elements by the shape.
-        shape: usize,
-        /// Elements in the data.
-        found: usize,
-    },
-    /// Rows in the data don't follow the shape.
-    #[error("the data of {INPUT} is nested in another way than its shape says")]
-    Nesting,
-    /// The input has no data or two kinds of it.
-    #[error("{INPUT} has either data or the parameter binary_data_size, not {0}")]
-    Sources(&'static str),
-    /// The strings are said to be something else than base64.
-    #[error("strings in data are {CONTENT_TYPE}, and binary data are the blobs: no content_type {0:?}")]
-    ContentType(String),
-    /// Binary data without the header that says where they begin.
-    #[error("{INPUT} has binary data: the header {LENGTH_HEADER} has to say where the JSON ends")]
-    NoLengthHeader,
-    /// The binary data have another length.
-    #[error("binary_data_size of {INPUT} is {declared}, but {found} bytes follow the JSON")]
-    BinarySize {
-        /// Length in the JSON.
-        declared: u64,
-        /// Number of bytes after the JSON.
-        found: usize,
-    },
-    /// Bytes follow the JSON that belong to no input.
-    #[error("{0} bytes follow the JSON, but no input has binary data")]
-    Trailing(usize),
-    /// The binary data end before an element.
-    #[error("the binary data end before element {index} of {count}")]
-    NoElement {
-        /// Position of the element, from 0.
-        index: usize,
-        /// Number of elements.
-        count: usize,
-    },
-    /// An element is longer than the rest of the binary data.
-    #[error("element {index} declares {declared} bytes, but {left} are left")]
-    ElementTooLong {
-        /// Position of the element, from 0.
-        index: usize,
-        /// Length in front of the element.
-        declared: u32,
-        /// Bytes left after it.
-        left: usize,
-    },
-    /// The binary data go on after the last element.
-    #[error("{left} bytes follow the {count} elements of the binary data")]
-    AfterElements {
-        /// Number of elements.
-        count: usize,
-        /// Number of bytes after them.
-        left: usize,
-    },
-}
-
-impl From<BadInference> for ApiError {
-    fn from(error: BadInference) -> Self {
-        match error {
-            BadInference::TooMany { limit, found } => Self::TooMany { limit, found },
-            error => Self::Malformed(error.to_string().chars().take(MESSAGE_CHARS).collect()),
-        }
-    }
-}
-
-/// Inference request of the Open Inference Protocol. Binary data may follow the JSON.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = InferenceRequest)]
-pub(in crate::http) struct WireRequest<'a> {
-    /// Identifier, which the response repeats.
-    #[schema(max_length = 1000)]
-    id: Option<String>,
-    /// The model in the path.
-    model_name: Option<String>,
-    /// The version that is served.
-    model_version: Option<String>,
-    #[schema(inline)]
-    parameters: Option<RequestParameters>,
-    /// The only input, `query`.
-    #[serde(borrow)]
-    #[schema(inline, min_items = 1, max_items = 1)]
-    inputs: Vec<Input<'a>>,
-    /// The only output, `response`; it is also returned without being requested.
-    #[schema(inline, max_items = 1)]
-    outputs: Option<Vec<Output>>,
-}
-
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct RequestParameters {
-    /// Key that the queries were encrypted for; the header `Blindscore-Key` is as good.
-    #[schema(value_type = Option<KeyId>)]
-    key_id: Option<String>,
-    /// Whether outputs are binary unless they say otherwise.
-    binary_data_output: Option<bool>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Input<'a> {
-    #[schema(pattern = "^query$")]
-    name: String,
-    /// `[n]` or `[n, 1]`.
-    #[schema(min_items = 1, max_items = 2)]
-    shape: Vec<u64>,
-    #[schema(pattern = "^BYTES$")]
-    datatype: String,
-    #[schema(inline)]
-    parameters: Option<InputParameters>,
-    /// Query blobs in base64; absent if they follow the JSON.
-    #[serde(borrow)]
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 64)]
-    data: Option<Data<'a>>,
-}
-
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct InputParameters {
-    /// Length of the binary data after the JSON: each blob behind its length in four bytes, the
-    /// lowest first.
-    binary_data_size: Option<u64>,
-    #[schema(pattern = "^base64$")]
-    content_type: Option<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Output {
-    #[schema(pattern = "^response$")]
-    name: String,
-    #[schema(inline)]
-    parameters: Option<OutputParameters>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct OutputParameters {
-    /// Whether the response blobs follow the JSON instead of standing in it as base64.
-    binary_data: Option<bool>,
 }
 
 /// Returns the length of the JSON by the request's headers, if binary data may follow it.
@@ -364,7 +167,7 @@ impl<'a> Input<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::data::Data, *};
 
     const MOST: usize = 3;
 
