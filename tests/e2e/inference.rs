@@ -458,6 +458,9 @@ fn what_is_not_served_is_refused_in_words() {
         };
         refused(&api.send("POST", INFER, headers, good.as_bytes()), code, words);
     }
+    let twice = [json_type, (LENGTH, "5"), (LENGTH, "6")];
+    let reply = api.send("POST", INFER, &twice, good.as_bytes());
+    refused(&reply, MalformedRequest, "is there twice");
     let by_stranger = in_json(&stranger, &[stranger.query(0)]).to_string();
     refused(&api.post_json(INFER, by_stranger), KeyNotFound, "is not stored");
     let foreign =

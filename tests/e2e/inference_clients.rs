@@ -3,7 +3,12 @@
 
 use anyhow::{Context, Result};
 use blindscore_tests::{Server, User, blindscore_server, python, servers, token};
-use std::{fs, path::Path, process::Command, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
 use tempfile::TempDir;
 
 /// Forms of requests and responses that the script tries, by client.
@@ -29,6 +34,20 @@ fn script(name: &str, arguments: &[&str]) -> String {
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {words}");
     String::from_utf8(output.stdout).expect("a script prints text")
+}
+
+/// Returns the first example in a language in `docs/http.md`.
+fn example(language: &str) -> Result<String> {
+    let page = fs::read_to_string(repository().join("docs/http.md"))?;
+    let (_, rest) = page
+        .split_once(&format!("```{language}\n"))
+        .context("http.md has an example")?;
+    let (example, _) = rest.split_once("```").context("the example ends")?;
+    Ok(example.to_owned())
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 #[test]
@@ -80,9 +99,13 @@ fn the_example_in_the_documentation_scores() -> Result<()> {
 }
 
 #[test]
-fn the_serving_runtime_is_one_and_its_options_are_the_servers() -> Result<()> {
-    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kserve/cluster-serving-runtime.yaml");
-    let arguments = script("serving_runtime.py", &[&runtime.to_string_lossy()]);
+fn the_serving_runtime_is_what_kserve_reads_and_the_server_takes() -> Result<()> {
+    let runtime = repository().join("deploy/kserve/cluster-serving-runtime.yaml");
+    let folder = TempDir::new()?;
+    let service = folder.path().join("service.yaml");
+    fs::write(&service, example("yaml")?)?;
+    let files = [&*runtime.to_string_lossy(), &*service.to_string_lossy()];
+    let arguments = script("serving_runtime.py", &files);
     let printed = blindscore_server()
         .args(arguments.lines())
         .arg("--print-config")

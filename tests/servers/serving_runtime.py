@@ -1,12 +1,14 @@
-"""Reads KServe's custom resources in a YAML file as KServe's own classes.
+"""Reads a serving runtime and an inference service from YAML files as KServe's own classes.
 
-    serving_runtime.py FILE
+    serving_runtime.py RUNTIME SERVICE
 
-Ends with an error if a field is unknown, missing, or of another type.
+Prints the arguments of the runtime's container. Ends with an error if a field is unknown, missing,
+or of another type, or if the service doesn't get the runtime.
 """
 
 import re
 import sys
+from pathlib import Path
 
 import kserve
 import kubernetes.client
@@ -35,12 +37,18 @@ def read(value, kind, place):
     return model(**fields)
 
 
-with open(sys.argv[1]) as file:
-    documents = list(yaml.safe_load_all(file))
-for document in documents:
-    assert document["apiVersion"] == "serving.kserve.io/v1alpha1", document["apiVersion"]
-    runtime = read(document, "V1alpha1" + document["kind"], document["kind"])
-    assert runtime.spec.supported_model_formats[0].name == "blindscore"
-    assert runtime.spec.protocol_versions == ["v2"]
-    assert runtime.spec.containers[0].name == "kserve-container", "KServe looks for this name"
-    print(*runtime.spec.containers[0].args, sep="\n")
+def resource(document):
+    """Returns a resource as an object of its class."""
+    group, version = document["apiVersion"].split("/")
+    assert group == "serving.kserve.io", group
+    return read(document, version.capitalize() + document["kind"], document["kind"])
+
+
+runtime, service = (resource(yaml.safe_load(Path(file).read_text())) for file in sys.argv[1:])
+served = runtime.spec.supported_model_formats[0]
+assert served.name == "blindscore" and served.auto_select
+assert runtime.spec.protocol_versions == ["v2"]
+assert runtime.spec.containers[0].name == "kserve-container", "KServe looks for this name"
+wanted = service.spec.predictor.model
+assert wanted.model_format.name == served.name and wanted.protocol_version == "v2"
+print(*runtime.spec.containers[0].args, sep="\n")

@@ -31,9 +31,15 @@ pub struct InferRequest<'a> {
 
 /// Returns the length of the JSON by the request's headers, if binary data may follow it.
 pub(in crate::http) fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ApiError> {
-    let Some(value) = headers.get(LENGTH_HEADER) else {
+    let mut values = headers.get_all(LENGTH_HEADER);
+    let Some(value) = values.next() else {
         return Ok(None);
     };
+    if values.next().is_some() {
+        return Err(ApiError::Malformed(format!(
+            "the header {LENGTH_HEADER} is there twice"
+        )));
+    }
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let length = value
         .to_str()
