@@ -10,6 +10,7 @@ mod blobs;
 mod descriptor;
 mod edit;
 mod http;
+mod inference;
 mod model;
 mod onnx;
 mod program;
@@ -93,6 +94,12 @@ pub const TARGETS: &[Target] = &[
         prepare: || {},
         run: settings::config,
     },
+    Target {
+        name: "inference",
+        memory: 16 * MIB,
+        prepare: || {},
+        run: inference::run,
+    },
     // Memory that the documentation promises for a server with the options of `cargo xtask fuzz`.
     Target {
         name: "http",
@@ -123,7 +130,16 @@ mod tests {
     #[test]
     fn seeds_break_nothing() {
         let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds");
-        for name in ["blobs", "descriptor", "onnx", "model", "trees", "table", "tokens"] {
+        for name in [
+            "blobs",
+            "descriptor",
+            "onnx",
+            "model",
+            "trees",
+            "table",
+            "tokens",
+            "inference",
+        ] {
             let target = TARGETS.iter().find(|target| target.name == name).unwrap();
             for entry in fs::read_dir(format!("{seeds}/{name}")).unwrap() {
                 (target.run)(&fs::read(entry.unwrap().path()).unwrap());

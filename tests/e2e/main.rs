@@ -11,6 +11,9 @@ mod configuration;
 mod conformance;
 mod hostile;
 mod import;
+mod inference;
+#[cfg(feature = "servers")]
+mod inference_clients;
 mod lifecycle;
 mod network;
 mod noise;

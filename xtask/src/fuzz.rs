@@ -54,7 +54,7 @@ struct Target {
     fixtures: Option<&'static str>,
 }
 
-const TARGETS: [Target; 13] = [
+const TARGETS: [Target; 14] = [
     target("blobs", None, 256, None),
     target("descriptor", Some("json"), 8192, None),
     target("onnx", Some("onnx"), 16_384, Some("onnx")),
@@ -64,6 +64,7 @@ const TARGETS: [Target; 13] = [
     target("tokens", Some("json"), 4096, None),
     target("counts", Some("json"), 4096, None),
     target("config", Some("toml"), 4096, None),
+    target("inference", Some("inference"), 4096, None),
     target("http", Some("http"), 4096, None),
     target("rows", Some("csv"), 4096, None),
     target("answers", None, 256, None),

@@ -8,8 +8,8 @@ use crate::{
 use clap::Args;
 use std::path::PathBuf;
 
-/// Installs what the tests with object stores and against the API's description need: Azurite, moto
-/// and schemathesis. Returns the folder of Python's environment.
+/// Installs what the tests with object stores, against the API's description and with other clients
+/// need: Azurite, moto, schemathesis, Triton's client and KServe's. Returns the folder of Python's environment.
 pub(crate) fn install() -> anyhow::Result<PathBuf> {
     workspace::install(Packages::All)?;
     python("servers")

@@ -160,6 +160,13 @@ impl Registry {
         }
     }
 
+    /// Returns the versions of a name that are served, oldest first.
+    pub fn versions(&self, name: &str) -> impl Iterator<Item = u32> {
+        let bound = |version| (name.to_owned(), version);
+        let versions = self.pinned.range(bound(0)..=bound(u32::MAX));
+        versions.map(|((_, version), _)| *version)
+    }
+
     /// Returns the default model.
     pub fn default_model(&self) -> &Arc<Model> {
         &self.default
@@ -235,6 +242,9 @@ mod tests {
         assert_eq!(new.version, Some(2));
         assert_ne!(old.id, new.id);
         assert_eq!(second.find("b").unwrap().descriptor().version, None);
+        for (name, versions) in [("a", vec![1, 2]), ("a@1", vec![]), ("b", vec![]), ("c", vec![])] {
+            assert_eq!(second.versions(name).collect::<Vec<_>>(), versions, "{name}");
+        }
         assert!(Arc::ptr_eq(
             first.loaded.values().next().unwrap(),
             second.loaded.values().next().unwrap()

@@ -5,6 +5,7 @@ use super::{
     connection::Watch,
     drain::PIECE_BYTES,
     error::ApiError,
+    inference::PREFIX_BYTES,
     pace::Pace,
     room::{Holder, Place, Room, State},
 };
@@ -16,6 +17,7 @@ use actix_web::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     io,
     pin::Pin,
@@ -76,19 +78,21 @@ impl Answers {
         self.0.taken()
     }
 
-    /// Reserves memory for the response to a request: `bytes` bytes of blobs, encoded as `form`.
+    /// Reserves memory for the response to a request: `count` blobs of `len` bytes, each encoded.
     pub(super) async fn reserve(
         &self,
         tenant: &Tenant,
         request: &HttpRequest,
-        form: Form,
-        bytes: usize,
+        encoding: Encoding,
+        count: usize,
+        len: usize,
     ) -> Result<Reserved, ApiError> {
+        let bytes = count * encoding.len(len);
         let reader = Arc::new(Reader {
             connection: request.conn_data::<Arc<Watch>>().cloned(),
             written: AtomicBool::new(false),
         });
-        let place = self.0.take(tenant, form.encoded(bytes), reader.clone()).await;
+        let place = self.0.take(tenant, bytes, reader.clone()).await;
         let place = place.ok_or(ApiError::Busy {
             what: "too many answers wait to be read",
             retry_after: IDLE_AFTER,
@@ -97,39 +101,66 @@ impl Answers {
     }
 }
 
-/// Encoding of response blobs in a body.
+/// Encoding of a response blob in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Raw blobs, concatenated.
+pub(super) enum Encoding {
+    /// The blob.
     Raw,
-    /// A JSON array of base64 strings.
-    Array,
-    /// A JSON object with that array as `data`.
-    Object,
+    /// The blob behind its length in four bytes, the lowest first.
+    Prefixed,
+    /// Base64.
+    Base64,
+}
+
+impl Encoding {
+    /// Returns the encoded length of a blob of `len` bytes.
+    fn len(self, len: usize) -> usize {
+        match self {
+            Self::Raw => len,
+            Self::Prefixed => PREFIX_BYTES + len,
+            Self::Base64 => len.div_ceil(3) * 4,
+        }
+    }
+}
+
+/// Response blobs in a body, and the text around them.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// Encoding of each blob.
+    pub(super) encoding: Encoding,
+    /// Text before the first blob.
+    pub(super) before: Cow<'static, str>,
+    /// Text between two blobs.
+    pub(super) between: &'static str,
+    /// Text after the last blob.
+    pub(super) after: &'static str,
 }
 
 impl Form {
-    /// Returns the text before, between and after the blobs.
-    fn around(self) -> [&'static str; 3] {
-        match self {
-            Self::Raw => ["", "", ""],
-            Self::Array => ["[\"", "\",\"", "\"]"],
-            Self::Object => ["{\"data\":[\"", "\",\"", "\"]}"],
+    /// Raw blobs, concatenated.
+    pub(super) const RAW: Self = Self::new(Encoding::Raw, "", "", "");
+    /// A JSON array of base64 strings.
+    pub(super) const ARRAY: Self = Self::new(Encoding::Base64, "[\"", "\",\"", "\"]");
+    /// A JSON object with that array as `data`.
+    pub(super) const OBJECT: Self = Self::new(Encoding::Base64, "{\"data\":[\"", "\",\"", "\"]}");
+
+    const fn new(
+        encoding: Encoding,
+        before: &'static str,
+        between: &'static str,
+        after: &'static str,
+    ) -> Self {
+        Self {
+            encoding,
+            before: Cow::Borrowed(before),
+            between,
+            after,
         }
     }
 
-    /// Returns the encoded length of a blob of `len` bytes.
-    fn encoded(self, len: usize) -> usize {
-        match self {
-            Self::Raw => len,
-            Self::Array | Self::Object => len.div_ceil(3) * 4,
-        }
-    }
-
-    fn len(self, blobs: &VecDeque<Vec<u8>>) -> usize {
-        let [before, between, after] = self.around();
-        let text: usize = blobs.iter().map(|blob| self.encoded(blob.len())).sum();
-        before.len() + text + between.len() * (blobs.len() - 1) + after.len()
+    fn len(&self, blobs: &VecDeque<Vec<u8>>) -> usize {
+        let text: usize = blobs.iter().map(|blob| self.encoding.len(blob.len())).sum();
+        self.before.len() + text + self.between.len() * blobs.len().saturating_sub(1) + self.after.len()
     }
 }
 
@@ -151,8 +182,8 @@ impl Answer {
     pub(super) fn new(form: Form, blobs: Vec<Vec<u8>>, reserved: Reserved) -> Self {
         let blobs = VecDeque::from(blobs);
         Self {
-            form,
             size: form.len(&blobs),
+            form,
             blobs,
             first: true,
             current: Bytes::new(),
@@ -167,7 +198,7 @@ impl Answer {
         }
         let piece = self.current.split_to(PIECE_BYTES.min(self.current.len()));
         if self.current.is_empty() {
-            let left = self.blobs.iter().map(|blob| self.form.encoded(blob.len()));
+            let left = self.blobs.iter().map(|blob| self.form.encoding.len(blob.len()));
             self.reserved.place.shrink_to(left.sum::<usize>() + piece.len());
         }
         Some(piece)
@@ -176,20 +207,34 @@ impl Answer {
     /// Returns the next blob, encoded, with the text around it.
     fn next_blob(&mut self) -> Option<Bytes> {
         let blob = self.blobs.pop_front()?;
-        let [before, between, after] = self.form.around();
-        let start = if self.first { before } else { between };
+        let Form {
+            encoding,
+            before,
+            between,
+            after,
+        } = &self.form;
+        let start = if self.first { &**before } else { between };
         let end = if self.blobs.is_empty() { after } else { "" };
         self.first = false;
-        Some(match self.form {
-            Form::Raw => blob.into(),
-            Form::Array | Form::Object => {
-                let mut text = String::with_capacity(start.len() + self.form.encoded(blob.len()) + end.len());
-                text.push_str(start);
-                STANDARD.encode_string(&blob, &mut text);
-                text.push_str(end);
-                text.into()
-            }
-        })
+        if *encoding == Encoding::Raw && start.is_empty() && end.is_empty() {
+            return Some(blob.into());
+        }
+        let mut body = String::with_capacity(start.len() + encoding.len(blob.len()) + end.len());
+        body.push_str(start);
+        if *encoding == Encoding::Base64 {
+            STANDARD.encode_string(&blob, &mut body);
+            body.push_str(end);
+            return Some(body.into());
+        }
+        let mut body = body.into_bytes();
+        if *encoding == Encoding::Prefixed {
+            // Blobs of 4 GiB and more are far beyond what a response may have.
+            let len = u32::try_from(blob.len()).unwrap_or(u32::MAX);
+            body.extend_from_slice(&len.to_le_bytes());
+        }
+        body.extend_from_slice(&blob);
+        body.extend_from_slice(end.as_bytes());
+        Some(body.into())
     }
 }
 

@@ -54,6 +54,11 @@ pub(crate) enum ApiError {
     /// No model has this name.
     #[error("no model of this name is served; GET /v1/models lists those that are")]
     ModelNotFound,
+    /// The model exists, but never had this version.
+    #[error(
+        "the model has no such version; GET /v2/models/{{model}} lists those that are served, if it has any"
+    )]
+    VersionNotFound,
     /// The model exists, but this version of it is no longer served.
     #[error("this version is no longer served; the current version is {newest}")]
     ModelRetired {
@@ -190,7 +195,7 @@ impl ApiError {
             Self::Forbidden(_) => ProblemCode::Forbidden,
             Self::HostNotAllowed(_) => ProblemCode::HostNotAllowed,
             Self::NotFound => ProblemCode::NotFound,
-            Self::ModelNotFound => ProblemCode::ModelNotFound,
+            Self::ModelNotFound | Self::VersionNotFound => ProblemCode::ModelNotFound,
             Self::KeyNotFound(_) => ProblemCode::KeyNotFound,
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
             Self::KeyHashMismatch { .. } => ProblemCode::KeyHashMismatch,
@@ -262,7 +267,11 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.retry_after() {
             response.insert_header((RETRY_AFTER, seconds));
         }
-        response.json(Problem::new(self.code(), self.to_string()))
+        let problem = Problem::new(self.code(), self.to_string());
+        let mut response = response.json(&problem);
+        // For paths whose protocol has a form of its own for errors.
+        response.extensions_mut().insert(problem);
+        response
     }
 }
 

@@ -1,7 +1,10 @@
 //! Middleware for every response: security headers, a request id, a log line, and a problem
 //! document in place of the framework's bare errors.
 
-use super::error::{ApiError, PROBLEM_JSON};
+use super::{
+    error::{ApiError, PROBLEM_JSON},
+    inference,
+};
 use crate::{telemetry, tenants::Tenant};
 use actix_web::{
     Error, HttpMessage, ResponseError,
@@ -49,6 +52,9 @@ pub(super) async fn wrap(
         Ok(response) => with_problem(response.map_into_boxed_body()),
         Err(error) => return Err(ApiError::Framework(error.as_response_error().status_code()).into()),
     };
+    if inference::owns(response.request().path()) {
+        response = inference::with_error(response);
+    }
     // The pattern instead of the path, since a path may contain a key id.
     let route = response
         .request()

@@ -11,6 +11,7 @@ mod drain;
 mod error;
 mod handlers;
 mod hosts;
+mod inference;
 mod methods;
 mod middleware;
 mod openapi;
@@ -24,4 +25,5 @@ mod state;
 
 pub use connection::TlsFiles;
 pub use hosts::{AllowedHosts, Host};
+pub use inference::{BadInference, Blobs, InferRequest};
 pub use server::{DailyQueries, Settings, run};

@@ -1,7 +1,11 @@
 //! OpenAPI description, generated from the handlers.
 
 use super::{
-    handlers::{health, keys, metrics, models, score},
+    handlers::{
+        health,
+        inference::{infer, metadata},
+        keys, metrics, models, score,
+    },
     methods::{get, only},
 };
 use crate::tenants::Access;
@@ -34,6 +38,15 @@ use utoipa::{
         health::alive,
         health::ready,
         metrics::metrics,
+        metadata::server,
+        metadata::live,
+        metadata::ready,
+        metadata::model,
+        metadata::model_version,
+        metadata::model_ready,
+        metadata::version_ready,
+        infer::infer,
+        infer::infer_version,
     ),
     components(schemas(Problem)),
     modifiers(&Tokens)

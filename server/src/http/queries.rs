@@ -1,6 +1,9 @@
 //! Parsing of request bodies into queries that can be scored.
 
-use super::error::{ApiError, CiphertextError};
+use super::{
+    error::{ApiError, CiphertextError},
+    inference::PREFIX_BYTES,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use blindscore_engine::model::Model;
 use blindscore_protocol::{
@@ -15,6 +18,9 @@ const JSON_PER_QUERY: usize = 32;
 /// JSON bytes besides the queries: key id, names and braces.
 const JSON_ENVELOPE: usize = 1024;
 
+/// JSON bytes of an inference request besides its queries, with every character of its id escaped.
+const INFERENCE_ENVELOPE: usize = 8 << 10;
+
 /// Scoring request as JSON.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct JsonRequest {
@@ -27,7 +33,7 @@ pub(super) struct JsonRequest {
 }
 
 /// Returns the largest number of queries in a request to `model`.
-fn most(model: &Model) -> usize {
+pub(super) fn most(model: &Model) -> usize {
     model.descriptor().queries_per_request()
 }
 
@@ -52,8 +58,18 @@ pub(super) fn from_raw(body: &[u8], model: &Model, key: KeyId) -> Result<Vec<Que
         .collect()
 }
 
+/// Checks each of the queries that `blobs` are.
+pub(super) fn from_blobs(blobs: &[&[u8]], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
+    let parse = |(index, blob): (usize, &&[u8])| parse(index, blob, blob, model, key);
+    blobs.iter().enumerate().map(parse).collect()
+}
+
 /// Decodes the queries of a JSON request and checks each of them.
-pub(super) fn from_base64(data: &[String], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
+pub(super) fn from_base64(
+    data: &[impl AsRef<str>],
+    model: &Model,
+    key: KeyId,
+) -> Result<Vec<Query>, ApiError> {
     if data.is_empty() {
         return Err(ApiError::Malformed(
             "data is empty: there is nothing to score".into(),
@@ -68,10 +84,23 @@ pub(super) fn from_base64(data: &[String], model: &Model, key: KeyId) -> Result<
     data.iter()
         .enumerate()
         .map(|(index, text)| {
-            let blob = STANDARD.decode(text).map_err(|error| malformed(index, error))?;
+            let blob = STANDARD
+                .decode(text.as_ref())
+                .map_err(|error| malformed(index, error))?;
             parse(index, &blob, &blob, model, key)
         })
         .collect()
+}
+
+/// Returns the length of the longest valid inference request, whose JSON may have a long id.
+/// `binary` says whether the queries follow the JSON.
+pub(super) fn inference_limit(model: &Model, binary: bool) -> usize {
+    let queries = if binary {
+        raw_limit(model) + most(model) * PREFIX_BYTES
+    } else {
+        json_limit(model)
+    };
+    INFERENCE_ENVELOPE + queries
 }
 
 fn query_len(model: &Model) -> usize {

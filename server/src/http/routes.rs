@@ -1,7 +1,11 @@
 //! Routes of the HTTP service.
 
 use super::{
-    handlers::{health, keys, metrics, models, score, site},
+    handlers::{
+        health,
+        inference::{infer, metadata},
+        keys, metrics, models, score, site,
+    },
     methods::{get, only},
     openapi,
 };
@@ -53,9 +57,35 @@ pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>)
             .route(get().to(metrics::metrics))
             .default_service(only("GET, HEAD")),
     );
-    config.configure(openapi::routes);
+    config.configure(open_inference).configure(openapi::routes);
     match web_dir {
         Some(directory) => site::from_directory(config, directory),
         None => site::built_in(config),
+    }
+}
+
+/// Registers the paths of the Open Inference Protocol.
+fn open_inference(config: &mut ServiceConfig) {
+    // The specification has both spellings.
+    let server = web::resource(["/v2", "/v2/"]).route(get().to(metadata::server));
+    let gets = [
+        server,
+        web::resource("/v2/health/live").route(get().to(metadata::live)),
+        web::resource("/v2/health/ready").route(get().to(metadata::ready)),
+        web::resource("/v2/models/{model}").route(get().to(metadata::model)),
+        web::resource("/v2/models/{model}/ready").route(get().to(metadata::model_ready)),
+        web::resource("/v2/models/{model}/versions/{version}").route(get().to(metadata::model_version)),
+        web::resource("/v2/models/{model}/versions/{version}/ready").route(get().to(metadata::version_ready)),
+    ];
+    for resource in gets {
+        config.service(resource.default_service(only("GET, HEAD")));
+    }
+    let posts = [
+        web::resource("/v2/models/{model}/infer").route(web::post().to(infer::infer)),
+        web::resource("/v2/models/{model}/versions/{version}/infer")
+            .route(web::post().to(infer::infer_version)),
+    ];
+    for resource in posts {
+        config.service(resource.default_service(only("POST")));
     }
 }

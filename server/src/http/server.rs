@@ -8,6 +8,7 @@ use super::{
     drain,
     error::ApiError,
     hosts::{self, AllowedHosts},
+    inference::LENGTH_HEADER,
     middleware, routes,
     state::{AppState, Served},
 };
@@ -237,8 +238,15 @@ fn cors(origins: &[String]) -> Cors {
         header::CONTENT_TYPE.as_str(),
         header::IF_NONE_MATCH.as_str(),
         &key_header,
+        LENGTH_HEADER,
     ];
-    let read = ["etag", "retry-after", "server-timing", "x-request-id"];
+    let read = [
+        "etag",
+        LENGTH_HEADER,
+        "retry-after",
+        "server-timing",
+        "x-request-id",
+    ];
     let cors = Cors::default()
         .allowed_methods(methods)
         .allowed_headers(sent)

@@ -47,11 +47,19 @@ impl Served {
         Ok(Self { registry, documents })
     }
 
-    /// Returns the model that the request's path names.
+    /// Returns the model that the request's path names, in the version that it names if it does.
     pub(super) fn named(&self, request: &HttpRequest) -> Result<&Arc<Model>, ApiError> {
-        let address = request.match_info().get("model").unwrap_or_default();
-        self.registry.find(address).map_err(|why| match why {
+        let path = request.match_info();
+        let address = path.get("model").unwrap_or_default();
+        let found = match path.get("version") {
+            None => self.registry.find(address),
+            Some(version) => self.registry.find(&format!("{address}@{version}")),
+        };
+        found.map_err(|why| match why {
             NoModel::Retired { newest } => ApiError::ModelRetired { newest },
+            _ if path.get("version").is_some() && self.registry.find(address).is_ok() => {
+                ApiError::VersionNotFound
+            }
             _ => ApiError::ModelNotFound,
         })
     }

@@ -17,6 +17,13 @@ pub(crate) async fn alive() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
+/// Checks that the tokens can be read, and the key store be read and written.
+pub(super) async fn check(state: &AppState, access: &Access) -> Result<(), ApiError> {
+    access.check()?;
+    state.scorer.keys().check().await?;
+    Ok(())
+}
+
 /// Reports whether the key store can be read and written, and the tokens can be read.
 #[utoipa::path(
     get,
@@ -28,7 +35,6 @@ pub(crate) async fn alive() -> HttpResponse {
     )
 )]
 pub(crate) async fn ready(state: Data<AppState>, access: Data<Access>) -> Result<HttpResponse, ApiError> {
-    access.check()?;
-    state.scorer.keys().check().await?;
+    check(&state, &access).await?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
 }

@@ -1,6 +1,7 @@
 //! Handlers of the HTTP API, and the page.
 
 pub(super) mod health;
+pub(super) mod inference;
 pub(super) mod keys;
 pub(super) mod metrics;
 pub(super) mod models;

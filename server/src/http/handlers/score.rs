@@ -3,7 +3,7 @@
 use super::parse_key_id;
 use crate::{
     http::{
-        answer::{Answer, Form, Reserved},
+        answer::{Answer, Encoding, Form, Reserved},
         body::MediaType,
         error::ApiError,
         queries::{self, JsonRequest},
@@ -20,18 +20,18 @@ use blindscore_protocol::{KEY_HEADER, OCTET_STREAM, ids::KeyId, wire::Query};
 use std::{sync::Arc, time::Duration};
 use utoipa::ToSchema;
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// JSON response of `POST /v1/models/{model}/score`.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "documents what [`Form::Object`] writes")]
+#[allow(dead_code, reason = "documents what [`Form::OBJECT`] writes")]
 pub(crate) struct JsonResponse {
     /// Response blobs in base64, in the order of the queries.
     data: Vec<String>,
 }
 
 /// Scores, and the memory reserved for them.
-struct Answered {
+pub(super) struct Answered {
     scored: Scored,
     reserved: Reserved,
 }
@@ -75,12 +75,13 @@ pub(crate) async fn score(
                 .queries
                 .read(&caller.tenant, &request, payload, limit, |_| ());
             let queries = queries::from_raw(&body.await?.bytes, model, key)?;
-            let answered = answer(&state, &request, Form::Raw, model, key_of(caller, key), queries).await?;
-            Ok(answered.respond(OCTET_STREAM, Form::Raw))
+            let key = key_of(caller, key);
+            let answered = answer(&state, &request, Encoding::Raw, model, key, queries).await?;
+            Ok(answered.respond(OCTET_STREAM, Form::RAW))
         }
         Some(MediaType::Json) => {
             let answered = answer_json(&state, caller, model, &request, payload).await?;
-            Ok(answered.respond(JSON, Form::Object))
+            Ok(answered.respond(JSON, Form::OBJECT))
         }
         None => Err(ApiError::UnsupportedMediaType(
             "application/octet-stream or application/json",
@@ -114,7 +115,7 @@ pub(crate) async fn score_default(
     }
     let model = &state.models().registry.default_model().clone();
     let answered = answer_json(&state, caller, model, &request, payload).await?;
-    Ok(answered.respond(JSON, Form::Array))
+    Ok(answered.respond(JSON, Form::ARRAY))
 }
 
 async fn answer_json(
@@ -134,11 +135,19 @@ async fn answer_json(
     let key = parse_key_id(&key_id, "key_id")?;
     let queries = queries::from_base64(&data, model, key)?;
     drop((body, data));
-    // The two JSON forms differ by a few bytes only.
-    answer(state, request, Form::Object, model, key_of(caller, key), queries).await
+    answer(
+        state,
+        request,
+        Encoding::Base64,
+        model,
+        key_of(caller, key),
+        queries,
+    )
+    .await
 }
 
-fn key_of(caller: Caller, id: KeyId) -> KeyName {
+/// Returns the name of a caller's key.
+pub(super) fn key_of(caller: Caller, id: KeyId) -> KeyName {
     KeyName {
         tenant: caller.tenant,
         id,
@@ -146,10 +155,10 @@ fn key_of(caller: Caller, id: KeyId) -> KeyName {
 }
 
 /// Scores checked queries.
-async fn answer(
+pub(super) async fn answer(
     state: &AppState,
     request: &HttpRequest,
-    form: Form,
+    encoding: Encoding,
     model: &Arc<Model>,
     key: KeyName,
     queries: Vec<Query>,
@@ -157,8 +166,9 @@ async fn answer(
     let (count, tenant) = (queries.len(), key.tenant.clone());
     state.rate.check(&tenant, count)?;
     let admitted = state.scorer.admit(model, key, count)?;
-    let bytes = count * model.descriptor().sizes.response;
-    let reserved = state.answers.reserve(&tenant, request, form, bytes).await?;
+    let len = model.descriptor().sizes.response;
+    let answers = &state.answers;
+    let reserved = answers.reserve(&tenant, request, encoding, count, len).await?;
     let ready = admitted.load_key().await?;
     let counted = match &state.budget {
         Some(budget) => Some(budget.take(&tenant, &model.descriptor().name, count).await?),
@@ -172,8 +182,13 @@ async fn answer(
 }
 
 impl Answered {
+    /// Returns the response blobs, in the order of the queries.
+    pub(super) fn blobs(&self) -> &[Vec<u8>] {
+        &self.scored.blobs
+    }
+
     /// Responds with 200 and the times in milliseconds in `Server-Timing`.
-    fn respond(self, content_type: &'static str, form: Form) -> HttpResponse {
+    pub(super) fn respond(self, content_type: &'static str, form: Form) -> HttpResponse {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timing = format!(
             "queue;dur={:.3}, key;dur={:.3}, score;dur={:.3}",
@@ -188,7 +203,8 @@ impl Answered {
     }
 }
 
-fn named_key(request: &HttpRequest) -> Result<KeyId, ApiError> {
+/// Returns the key that the header names.
+pub(super) fn named_key(request: &HttpRequest) -> Result<KeyId, ApiError> {
     let value = request
         .headers()
         .get(KEY_HEADER)
