@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod docs;
 mod encode;
+mod fleet;
 mod fuzz;
 #[path = "../../tests/src/launch.rs"]
 mod launch;
@@ -15,6 +16,7 @@ mod mnist;
 mod npm;
 mod package;
 mod paths;
+mod programs;
 mod python;
 mod server;
 mod servers;
@@ -36,6 +38,8 @@ enum Xtask {
     Test,
     /// Measure a server under load, floods and failures
     Soak(servers::SoakArgs),
+    /// Check manifests and monitoring, and put load on three servers behind nginx and HAProxy
+    Fleet(fleet::FleetArgs),
     /// Look for inputs that break something
     Fuzz(fuzz::FuzzArgs),
     /// Check formatting and lints
@@ -68,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Demo(args) => demo::run(&args),
         Xtask::Test => test::run(),
         Xtask::Soak(args) => servers::soak(&args),
+        Xtask::Fleet(args) => fleet::fleet(&args),
         Xtask::Fuzz(args) => fuzz::run(&args),
         Xtask::Lint => lint::run_all(),
         Xtask::Npm => npm::build(),

@@ -3,7 +3,7 @@
 use crate::{
     browser,
     command::{cargo, cargo_with, check_node, say},
-    docs, fuzz, mnist, npm, paths,
+    docs, fleet, fuzz, mnist, npm, paths,
     python::{check_python, python},
     server::{self, Running},
     servers, web, wheel,
@@ -28,6 +28,7 @@ fn prerequisites() -> anyhow::Result<Browsers> {
     check_python()?;
     wheel::check_java()?;
     fuzz::check_compiler()?;
+    fleet::prerequisites()?;
     let firefox = browser::firefox()?;
     workspace::install(Packages::All)?;
     let chromium = browser::chromium()?;
@@ -63,6 +64,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         ],
         |cargo| cargo.env("TEST_PYTHON", python_of_servers),
     )?;
+    fleet::check()?;
     known_answers()?;
     let server = Running::start()?;
     node_tests(

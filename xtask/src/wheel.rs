@@ -111,18 +111,24 @@ fn only_file(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-/// Builds the wheel, installs it in an environment of its own, and tests what is installed.
-pub(crate) fn test() -> anyhow::Result<()> {
+/// Builds the wheel and installs it in an environment. Returns its path.
+pub(crate) fn install(environment: &Path) -> anyhow::Result<PathBuf> {
     let wheel = pack()?;
-    let environment = python("python")?;
-    let tool = |name: &str| Command::new(environment.join("bin").join(name));
     run(
         "Installing the wheel",
-        tool("pip")
+        Command::new(environment.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
             .args(["--force-reinstall", "--no-deps"])
             .arg(&wheel),
     )?;
+    Ok(wheel)
+}
+
+/// Builds the wheel, installs it in an environment of its own, and tests what is installed.
+pub(crate) fn test() -> anyhow::Result<()> {
+    let environment = python("python")?;
+    let wheel = install(&environment)?;
+    let tool = |name: &str| Command::new(environment.join("bin").join(name));
     let package = paths::root()?.join("client-python");
     run(
         "Checking the size of the client in the wheel",
