@@ -149,9 +149,7 @@ def network(model):
     for node in products:
         if node not in chain and node not in before:
             names = " and ".join(sorted(other.op_type for other in readers(model.graph, chain[-1])))
-            raise BadNetwork(
-                f"{names or 'An output'} read {chain[-1].output[0]!r}: only chains of layers are trained, without branches such as SiLU's or a shortcut's"
-            )
+            raise BadNetwork(f"{names or 'An output'} read {chain[-1].output[0]!r}: only chains of layers are trained, without branches")
     if not active:
         raise BadNetwork("the network has no hidden layer: no activation stands between two layers. A linear model needs no such training")
     start = max(place for place in ends if place < active[0])
