@@ -37,6 +37,7 @@ from torch.nn import functional as F
 
 import evaluate
 import table
+from arguments import bounded
 from model import ProjectionNet, table_start
 from training import descend, edge, keep_memory
 
@@ -130,19 +131,6 @@ def run(args):
             print(f"{int((~inside).sum())} of {len(inside)} test rows are out of range: clients refuse them (--widen)")
     write(args, data, inputs, tensors, size, factor, accuracy)
     print(f"wrote {args.out}")
-
-
-def bounded(kind, low, high):
-    """Returns a parser of a bounded number on the command line."""
-
-    def parse(text):
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not within {low} to {high}")
-        return value
-
-    parse.__name__ = kind.__name__
-    return parse
 
 
 def main():

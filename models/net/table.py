@@ -25,11 +25,22 @@ class Table:
     y_test: np.ndarray | None
     features: list | None
     labels: list
+    # The values of `y` in the file, in the order of the labels.
+    classes: list
 
 
-def read(path):
-    """Reads a table from an .npz file with the arrays X and y, and optionally X_test and y_test,
-    features, and labels."""
+@dataclass
+class Values:
+    """Rows `x` [n, features], and the finite numbers `y` [n, targets] of each."""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray | None
+    y_test: np.ndarray | None
+
+
+def opened(path):
+    """Returns the arrays of an .npz file, with X and y and, in pairs, X_test and y_test."""
     if not Path(path).is_file():
         raise BadTable(f"there is no file {path}")
     if not zipfile.is_zipfile(path):
@@ -46,6 +57,38 @@ def read(path):
             raise BadTable(f"{path} has no array {name!r}; np.savez(path, X=X, y=y) writes one that has")
     if ("X_test" in arrays) != ("y_test" in arrays):
         raise BadTable("X_test and y_test only make sense together")
+    return arrays
+
+
+def read_values(path):
+    """Reads a table from an .npz file with the arrays X and y, and optionally X_test and y_test,
+    where y are numbers to estimate."""
+    arrays = opened(path)
+    x = rows(arrays["X"], "X")
+    y = values(arrays["y"], "y", len(x))
+    x_test = y_test = None
+    if "X_test" in arrays:
+        x_test = rows(arrays["X_test"], "X_test", x.shape[1])
+        y_test = values(arrays["y_test"], "y_test", len(x_test))
+        if y_test.shape[1] != y.shape[1]:
+            raise BadTable(f"y_test has {y_test.shape[1]} numbers for each row, y has {y.shape[1]}")
+    return Values(x, y, x_test, y_test)
+
+
+def values(array, name, count):
+    if array.ndim not in (1, 2) or len(array) != count or array.dtype.kind not in "fiu":
+        raise BadTable(f"{name} has shape {array.shape} and type {array.dtype}; {count} numbers, or {count} rows of numbers, are needed")
+    array = array.astype(np.float64).reshape(count, -1)
+    if not np.isfinite(array).all():
+        row = np.argwhere(~np.isfinite(array))[0][0]
+        raise BadTable(f"{name}[{row}] is not a finite number")
+    return array
+
+
+def read(path):
+    """Reads a table from an .npz file with the arrays X and y, and optionally X_test and y_test,
+    features, and labels, where y are classes."""
+    arrays = opened(path)
     x = rows(arrays["X"], "X")
     classes = np.unique(targets(arrays["y"], "y", len(x)))
     if not 2 <= len(classes) <= CLASSES:
@@ -64,6 +107,7 @@ def read(path):
         y_test,
         names(arrays.get("features"), "features", x.shape[1]),
         names(arrays.get("labels"), "labels", len(classes)) or [label(value) for value in classes],
+        [label(value) for value in classes],
     )
 
 
