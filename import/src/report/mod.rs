@@ -319,6 +319,7 @@ impl Report {
     fn network(&mut self, imported: &Imported, stated_error: f64, label: Option<&Label>) {
         let descriptor = imported.model().descriptor();
         self.row("inputs", format!("{} levels", descriptor.inputs.levels));
+        self.entries(json!({ "answer": descriptor.answer.name() }));
         if let Some(label) = label {
             return self.label(label, descriptor.outputs.len());
         }
