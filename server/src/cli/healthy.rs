@@ -64,7 +64,11 @@ pub(super) fn run(args: &HealthyArgs, serve: &ServeArgs) -> anyhow::Result<()> {
     let (status, answer) = runtime
         .block_on(ask(&url, args.seconds.0))
         .with_context(|| format!("no answer from {url}"))?;
-    ensure!(status == StatusCode::OK, "{url} answers {status}: {}", answer.trim());
+    ensure!(
+        status == StatusCode::OK,
+        "{url} answers {status}: {}",
+        answer.trim()
+    );
     println!("ready");
     Ok(())
 }
