@@ -3,8 +3,9 @@
 use anyhow::Result;
 use blindscore_client::ClientKey;
 use blindscore_protocol::{KEY_HEADER, descriptor::CheckedDescriptor, problem::ProblemCode};
-use blindscore_tests::{Api, Server, User, digit};
+use blindscore_tests::{Api, Server, Tls, User, blindscore_server, digit};
 use std::{
+    fs,
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     thread,
@@ -99,6 +100,44 @@ fn a_full_disk_is_said_to_be_full_and_nothing_is_lost() -> Result<()> {
     api.delete(&format!("/v1/keys/{}", last.id())).expect_status(204);
     wait_until(|| api.get("/readyz").status == 200);
     assert!(metric(&api, r#"blindscore_store_errors_total{kind="full"}"#) >= 1.0);
+    Ok(())
+}
+
+/// Runs `healthy` with a server's variables, and returns what it says if the server is ready, else
+/// the error.
+fn healthy(server: &Server, variables: &[(&str, String)]) -> Result<String, String> {
+    let (_, address) = server.url().split_once("://").expect("a URL");
+    let ended = blindscore_server()
+        .arg("healthy")
+        .env("BLINDSCORE_BIND", address)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .output()
+        .expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("words");
+    match ended.status.code() {
+        Some(0) => Ok(text(ended.stdout)),
+        Some(1) => Err(text(ended.stderr)),
+        other => panic!("healthy ended with {other:?}"),
+    }
+}
+
+#[test]
+fn healthy_says_whether_a_server_is_ready() -> Result<()> {
+    let mut server = Server::start();
+    let ready = Ok("ready\n".to_owned());
+    assert_eq!(healthy(&server, &[]), ready);
+
+    fs::rename(server.keys_dir(), server.keys_dir().with_extension("moved"))?;
+    fs::write(server.keys_dir(), "a file where the directory was")?;
+    wait_until(|| healthy(&server, &[]).is_err_and(|words| words.contains("store_unavailable")));
+    server.terminate();
+    assert!(healthy(&server, &[]).is_err_and(|words| words.contains("no answer from http://127.0.0.1:")));
+
+    let tls = Tls::new()?;
+    let server = Server::start_with(&tls.options().each_ref().map(String::as_str));
+    let certificate = tls.certificate().to_string_lossy().into_owned();
+    assert_eq!(healthy(&server, &[("BLINDSCORE_TLS_CERT", certificate)]), ready);
+    assert!(healthy(&server, &[]).is_err());
     Ok(())
 }
 

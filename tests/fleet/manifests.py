@@ -133,6 +133,16 @@ def agree(objects: list[Manifest]) -> Iterator[str]:
         yield f"the server has no metric {metric}"
     if metric not in (ROOT / "deploy/monitoring/adapter.yaml").read_text():
         yield f"the adapter doesn't serve {metric}"
+    image = dict(line.split(" ", 1) for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith(("USER ", "VOLUME ", "EXPOSE ")))
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    user = f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
+    if image["USER"] != user or pod["securityContext"]["fsGroup"] != pod["securityContext"]["runAsGroup"]:
+        yield f"the image runs as {image['USER']}, the pod as {user}"
+    if image["VOLUME"] not in {mount["mountPath"] for mount in container["volumeMounts"]}:
+        yield f"the pod has no volume at {image['VOLUME']}, the image's data directory"
+    if image["EXPOSE"] not in {str(port["containerPort"]) for port in container["ports"]}:
+        yield f"the pod doesn't have the image's port {image['EXPOSE']}"
 
 
 def envoy() -> Iterator[str]:

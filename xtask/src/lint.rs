@@ -4,6 +4,7 @@ use crate::{
     command::{cargo, run},
     docs, npm, paths,
     python::python,
+    targets,
     workspace::{self, Packages, node_modules},
 };
 use std::{fs, process::Command};
@@ -61,7 +62,7 @@ fn clippy() -> anyhow::Result<()> {
         "Checking the lints of Rust without features",
         &["--release", "--workspace", "--all-targets"],
     )?;
-    npm::install_target()?;
+    targets::install(npm::TARGET)?;
     rust(
         "Checking the lints of the WebAssembly's bindings",
         // The profile that it ships with: macros are then compiled once for lints and package.

@@ -8,6 +8,7 @@ mod docs;
 mod encode;
 mod fleet;
 mod fuzz;
+mod image;
 #[path = "../../tests/src/launch.rs"]
 mod launch;
 mod lighthouse;
@@ -21,6 +22,7 @@ mod python;
 mod server;
 mod servers;
 mod size;
+mod targets;
 mod test;
 mod web;
 mod wheel;
@@ -56,6 +58,8 @@ enum Xtask {
     Web,
     /// Build the server with the page inside: target/release/blindscore-server
     Server,
+    /// Build the server's container image: target/image/blindscore-server-VERSION-ARCH.tar
+    Image(image::ImageArgs),
     /// Measure the page with Lighthouse, in Chromium
     Lighthouse,
     /// Measure how long a record takes to encode and encrypt, in Chromium
@@ -81,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Docs => docs::build(),
         Xtask::Web => web::build(),
         Xtask::Server => web::build().and_then(|()| server::build()),
+        Xtask::Image(args) => image::run(&args),
         Xtask::Lighthouse => lighthouse::measure(),
         Xtask::Encode => encode::measure(),
         Xtask::Mnist => mnist::fetch().map(drop),

@@ -2,7 +2,7 @@
 
 use crate::{
     command::{cargo, npm, output, run, say},
-    paths, size,
+    paths, size, targets,
     workspace::{self, Packages, node_modules},
 };
 use anyhow::{Context, ensure};
@@ -21,7 +21,7 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 /// Builds the package and its tarball.
 pub(crate) fn build() -> anyhow::Result<()> {
     workspace::install(Packages::Page)?;
-    install_target()?;
+    targets::install(TARGET)?;
     let source = source()?;
     let out = paths::target()?.join("npm");
     let (bindings, dist) = (out.join("bindings"), source.join("dist"));
@@ -159,17 +159,4 @@ fn write_integrity(wasm: &[u8], folder: &Path) -> anyhow::Result<()> {
         "/** Hash of `blindscore_bg.wasm`, as `fetch` takes it. */\nexport const WASM_INTEGRITY: string;\n";
     fs::write(folder.join("integrity.d.ts"), types)?;
     Ok(())
-}
-
-/// Adds Rust's WebAssembly target if it is missing.
-pub(crate) fn install_target() -> anyhow::Result<()> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let libraries = output(rustc, &["--print", "target-libdir", "--target", TARGET])?;
-    if fs::read_dir(&libraries).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Ok(());
-    }
-    run(
-        "Adding Rust's WebAssembly target",
-        Command::new("rustup").args(["target", "add", TARGET]),
-    )
 }

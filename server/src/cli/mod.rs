@@ -1,6 +1,7 @@
 //! Command line of the server.
 
 mod config;
+mod healthy;
 mod serve;
 mod token;
 mod values;
@@ -30,6 +31,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::ServeArgs>),
     Token(token::TokenArgs),
+    Healthy(healthy::HealthyArgs),
 }
 
 /// Runs the subcommand given on the command line.
@@ -48,6 +50,10 @@ pub fn run() -> anyhow::Result<()> {
             let (_, matches) = configuration(args.as_for_serve())?;
             let file = serve::ServeArgs::from_arg_matches(&matches)?.tokens();
             token::run(args, &file)
+        }
+        Command::Healthy(args) => {
+            let (_, matches) = configuration(args.as_for_serve())?;
+            healthy::run(&args, &serve::ServeArgs::from_arg_matches(&matches)?)
         }
     }
 }

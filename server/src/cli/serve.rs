@@ -65,11 +65,11 @@ pub(super) struct ServeArgs {
         value_name = "ADDRESS",
         default_value = "127.0.0.1:8080"
     )]
-    bind: SocketAddr,
+    pub(super) bind: SocketAddr,
 
     /// Certificate chain, PEM; with --tls-key the server speaks https
     #[arg(long, env = "BLINDSCORE_TLS_CERT", value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
+    pub(super) tls_cert: Option<PathBuf>,
 
     /// Private key of the certificate, PEM
     #[arg(long, env = "BLINDSCORE_TLS_KEY", value_name = "FILE")]
