@@ -71,8 +71,8 @@ pub(crate) struct ImportArgs {
 
     /// What of the answer leaves the server. scores (default): clients get scores, and probabilities if there
     /// are any. label: only which class it is. The server compares the scores under encryption, which
-    /// takes a tenth of a second or more. For linear models, trees and networks with hidden layers that
-    /// decide between classes
+    /// takes a tenth of a second or more. For linear models, trees and networks that decide between
+    /// classes
     #[arg(
         long,
         value_name = "SCORES|LABEL",

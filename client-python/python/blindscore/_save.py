@@ -94,7 +94,7 @@ def save(
         max_seconds: Longest time that a row may take here, for trees with a private structure and
             networks with hidden layers, and with ``answer="label"``.
         answer: What of the answer leaves the server: ``"scores"`` (the default), or ``"label"``,
-            only which class it is, of linear models, trees and networks with hidden layers. The
+            only which class it is, of linear models, trees and networks. The
             server compares the scores under encryption, which takes a tenth of a second or more.
 
     Returns:
