@@ -5,7 +5,8 @@
 Does what the benchmark's harness does, without PyTorch: takes test images of MNIST at random,
 writes them as its text files, calls the stages one after the other, and compares the digits with
 the labels. Each run has keys and images of its own. A time is that of a stage's whole process. The
-server's own times are those that it reports: preparing model and key, scoring, files.
+server's own times are those that it reports: preparing model and key, scoring, files. The time of
+the processor is that of all threads; it hardly depends on what else the machine does.
 
 Sizes are those of the files, and those of the folders as `du -sb` and so the harness counts them.
 
@@ -20,6 +21,7 @@ import itertools
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -73,20 +75,26 @@ def write_input(folder: Path, mnist: Path, count: int, seed: int) -> list[str]:
     return [str(labels[index][0]) for index in chosen]
 
 
-def stage(args: argparse.Namespace, root: Path, name: str, size: str, model: str, straighten: str) -> float:
-    """Runs a stage, and returns how many seconds it takes."""
+def processor_seconds() -> float:
+    """Returns how long the processor has worked for all stages so far."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def stage(args: argparse.Namespace, root: Path, name: str, size: str, model: str, straighten: str) -> dict[str, float]:
+    """Runs a stage, and returns the seconds that it takes, and those of the processor."""
     command = [args.program, name]
     command += ["--model", model] if name.startswith("server") else ["--descriptor", root / "model.json"]
     if name == "client_preprocess_input":
         command += ["--straighten", straighten]
     if name != "server_preprocess_model":
         command += ["--root", root, str(SIZES[size][0])]
-    start = time.perf_counter()
+    start, used = time.perf_counter(), processor_seconds()
     done = subprocess.run(command, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode != 0:
         sys.exit(f"{name} failed: {done.stderr.strip()}")
-    return seconds
+    return {"seconds": seconds, "processor": processor_seconds() - used}
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -102,7 +110,7 @@ def run(args: argparse.Namespace, size: str, model: str, straighten: str, seed: 
         labels = write_input(Path(root) / "datasets" / size / "intermediate", args.mnist, SIZES[size][1], seed)
         subprocess.run([args.program, "publish_model", "--model", model, Path(root) / "model.json"], check=True)
         before = os.getloadavg()[0]
-        seconds = {name: stage(args, Path(root), name, size, model, straighten) for name in STAGES}
+        stages = {name: stage(args, Path(root), name, size, model, straighten) for name in STAGES}
         digits = (io / "encrypted_model_predictions.txt").read_text().splitlines()
         if len(digits) != len(labels):
             sys.exit(f"{len(digits)} digits for {len(labels)} images")
@@ -113,7 +121,7 @@ def run(args: argparse.Namespace, size: str, model: str, straighten: str, seed: 
             "seed": seed,
             "images": len(labels),
             "right": sum(digit == label for digit, label in zip(digits, labels, strict=True)),
-            "seconds": seconds,
+            "stages": stages,
             "server": json.loads((io / "server_reported_steps.json").read_text()),
             "bytes": {what: sizes(io / folder) for what, folder in FOLDERS.items()},
             "load_before": before,
@@ -135,12 +143,13 @@ def times(runs: list[dict[str, Any]], *path: str) -> str:
 def table(runs: list[dict[str, Any]]) -> str:
     """Returns what the runs of one case took, as a table."""
     first = runs[0]
-    rows = [(name, times(runs, "seconds", name)) for name in STAGES]
+    rows = [(name, times(runs, "stages", name, "seconds")) for name in STAGES]
+    rows.append(("server_encrypted_compute, processor", times(runs, "stages", "server_encrypted_compute", "processor")))
     rows += [(f"server: {name}", times(runs, "server", name)) for name in first["server"]]
     rows += [(f"{what}: files, folder", f"{counted['files']:,}, {counted['folder']:,} bytes") for what, counted in first["bytes"].items()]
     rows.append(("right", ", ".join(f"{one['right']} of {one['images']}" for one in runs)))
     title = f"{first['model']}, {first['size']}, straightened: {first['straighten']}, {len(runs)} runs"
-    return "\n".join([title] + [f"  {name:32} {value}" for name, value in rows])
+    return "\n".join([title] + [f"  {name:36} {value}" for name, value in rows])
 
 
 def main() -> None:
