@@ -136,8 +136,8 @@ def times(runs: list[dict[str, Any]], *path: str) -> str:
         for key in path:
             value = value[key]
         values.append(value)
-    shown = f"{statistics.median(values):.3g} s"
-    return shown if len(values) == 1 else f"{shown} ({min(values):.3g} to {max(values):.3g})"
+    median, least, most = (f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} s" if len(values) == 1 else f"{median} s ({least} to {most})"
 
 
 def table(runs: list[dict[str, Any]]) -> str:
