@@ -149,7 +149,7 @@ const DOCUMENTED: [&str; 4] = [
 fn units() -> anyhow::Result<()> {
     let tested: Vec<&str> = LIBRARIES
         .into_iter()
-        .chain(["blindscore-cli", "blindscore-fuzz"])
+        .chain(["blindscore-cli", "blindscore-fuzz", "blindscore-fhe-benchmark"])
         .collect();
     let checks: Vec<String> = tested
         .iter()
