@@ -24,6 +24,7 @@ pub(crate) fn run(data: &[u8]) {
         title: None,
         labels: None,
         salt: &salt,
+        label: None,
     };
     if Network::is_in(data)
         && let Ok(network) = Network::read(data, &naming)

@@ -144,6 +144,7 @@ fn network() -> Model {
         title: None,
         labels: None,
         salt: &Salt::none(),
+        label: None,
     };
     Network::read(NETWORK, &naming).expect("a good network").model
 }
