@@ -129,7 +129,8 @@ fn healthy_says_whether_a_server_is_ready() -> Result<()> {
 
     fs::rename(server.keys_dir(), server.keys_dir().with_extension("moved"))?;
     fs::write(server.keys_dir(), "a file where the directory was")?;
-    wait_until(|| healthy(&server, &[]).is_err_and(|words| words.contains("store_unavailable")));
+    wait_until(|| server.api().get("/readyz").status == 503);
+    assert!(healthy(&server, &[]).is_err_and(|words| words.contains("store_unavailable")));
     server.terminate();
     assert!(healthy(&server, &[]).is_err_and(|words| words.contains("no answer from http://127.0.0.1:")));
 
