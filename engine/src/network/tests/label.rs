@@ -407,7 +407,7 @@ fn a_label_does_not_tell_a_model_from_one_with_another_weight_as_scores_do() {
     let found = |network: &IntegerNetwork| {
         let changed = |feature: usize| {
             let mut candidate = network.clone();
-            candidate.projections[0].weights[feature] += 12;
+            candidate.projections[0].weights[feature] += 40;
             NetworkEngine::new(PARAMS, &candidate)
         };
         let right = NetworkEngine::new(PARAMS, network);
