@@ -42,6 +42,8 @@ pub(crate) fn usual() -> &'static Sample {
 const NETWORK: &[u8] = include_bytes!("../../tests/fixtures/models/digits-net/model.safetensors");
 /// Two layers of a unit each, for two features.
 const LAYERS: &[u8] = include_bytes!("../seeds/model/layers.safetensors");
+/// Largest difference of the network's logits, about as large as on its rows.
+const LARGEST_DIFFERENCE: f64 = 100.0;
 const TREES: &[u8] = include_bytes!("../../models/loans/loan-trees.safetensors");
 
 impl Sample {
@@ -50,7 +52,10 @@ impl Sample {
             ParameterSet::Linear(params) => linear(params),
             ParameterSet::Network(params) if params == NetworkParams::N704_K2 => (trees(), Vec::new()),
             ParameterSet::Network(params) if params == NetworkParams::N832_K2 => (layers(), Vec::new()),
-            ParameterSet::Network(_) => (network(), Vec::new()),
+            ParameterSet::Network(params) if params == NetworkParams::N704_K4_SWITCH => {
+                (network(Some(LARGEST_DIFFERENCE)), Vec::new())
+            }
+            ParameterSet::Network(_) => (network(None), Vec::new()),
         };
         let (key, public) = ClientKey::generate(set).expect("randomness");
         let descriptor = model.descriptor();
@@ -138,13 +143,14 @@ fn layers() -> Model {
     Model::from_safetensors(LAYERS).expect("a good network of several layers")
 }
 
-fn network() -> Model {
+/// Returns a network, of which only the label is sent if this is the largest difference of its logits.
+fn network(label: Option<f64>) -> Model {
     let naming = Naming {
         name: &"net".parse().expect("a name"),
         title: None,
         labels: None,
         salt: &Salt::none(),
-        label: None,
+        label,
     };
     Network::read(NETWORK, &naming).expect("a good network").model
 }
