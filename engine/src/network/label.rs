@@ -30,7 +30,7 @@ use blindscore_protocol::{
 };
 use rayon::prelude::*;
 
-/// Most classes: the nearest sum of signs is then five standard deviations from a threshold.
+/// Most classes: the nearest sum of signs is then four standard deviations from a threshold.
 pub const MOST_CLASSES: usize = 12;
 /// Largest difference that fits, over the largest one that was seen. A larger one comes back in at the
 /// other end.

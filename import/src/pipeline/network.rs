@@ -122,7 +122,8 @@ fn labelled(
             ..*naming
         },
     )?;
-    let own = scale * labelled.model.comparison_deviation().unwrap_or(0.0);
+    let own = labelled.model.comparison_deviation();
+    let own = scale * own.ok_or_else(|| ImportError::Options("the file's label isn't compared".into()))?;
     let error = BOUND * own.hypot(2f64.sqrt() * deviation);
     let plain = |row: &[f64]| scored.plain_scores(row);
     let errors = vec![error; pairs(descriptor.outputs.len()).count()];
