@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -94,6 +95,19 @@ def ask(port: int, path: str, **parameters: str) -> Any:
         return json.load(response)["data"]
 
 
+def await_ready(port: int) -> None:
+    """Waits until Prometheus answers queries: its port is open before it has opened its storage."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready"):
+                return
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() > end:
+                raise FleetError(f"Prometheus isn't ready: {error}") from error
+        time.sleep(0.1)
+
+
 def await_alert(port: int, name: str) -> bool:
     """Waits until Prometheus fires an alert."""
     end = time.monotonic() + _PATIENCE
@@ -125,6 +139,7 @@ def really(program: Path, folder: Path) -> Iterator[str]:
         prometheus = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=output, stderr=output)
     try:
         await_port(port, prometheus, log)
+        await_ready(port)
         end = time.monotonic() + _PATIENCE
         while not ask(port, "query", query='up{job="blindscore"} == 1')["result"]:
             if time.monotonic() > end:
