@@ -1,7 +1,7 @@
 //! Output files of imports.
 
 use crate::ImportError;
-use blindscore_engine::model::{FileName, Folder};
+use blindscore_engine::model::{FileName, Listing};
 use blindscore_protocol::name::ModelName;
 use std::{
     fs::{self, File},
@@ -26,7 +26,7 @@ pub(crate) fn write(folder: &Path, name: &ModelName, content: &[u8]) -> Result<P
     file.write_all(content).map_err(failed(file.path()))?;
     file.as_file().sync_all().map_err(failed(file.path()))?;
     loop {
-        let version = Folder::read(folder)?.newest(name).unwrap_or(0).checked_add(1);
+        let version = Listing::of_folder(folder)?.newest(name).unwrap_or(0).checked_add(1);
         let version =
             version.ok_or_else(|| ImportError::Options(format!("there are too many versions of {name}")))?;
         let file_name = FileName {

@@ -1,10 +1,10 @@
 //! Models: files, quantisation, and the registry of a server.
 
 mod file_name;
-mod folder;
 mod forest;
 mod layers;
 mod linear;
+mod listing;
 mod metadata;
 mod network;
 mod quantise;
@@ -13,10 +13,10 @@ mod rotations;
 mod salt;
 
 pub use file_name::FileName;
-pub use folder::Folder;
 pub use forest::ForestModel;
 pub use layers::{LAYERS, LayersModel};
 pub use linear::LinearModel;
+pub use listing::{Listing, ModelFile};
 pub use metadata::{MOST_HEADER, Metadata, numbers, tensors};
 pub use quantise::{PredictedError, PredictedOutput, bounds, predict};
 pub use registry::{NoModel, Registry};
@@ -50,6 +50,13 @@ pub struct Model {
 struct Scoring {
     engine: Engine,
     plain: Plain,
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    files::read(path, MOST_FILE).map_err(|cause| ModelError::Io {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// Returns whether a model file holds a projection network.
@@ -122,11 +129,7 @@ impl Model {
 
     /// Reads, checks and prepares a model file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = files::read(path, MOST_FILE).map_err(|cause| ModelError::Io {
-            path: path.to_owned(),
-            cause,
-        })?;
-        Self::from_safetensors(&bytes)
+        Self::from_safetensors(&read(path)?)
     }
 
     fn new(described: descriptor::CheckedDescriptor, engine: Engine, plain: Plain) -> Self {

@@ -1,21 +1,14 @@
 //! Registry of the models that a server offers, by name and version.
 
-use super::{
-    Metadata, Model, ModelError,
-    folder::{Folder, ModelFile},
-};
+use super::{Listing, Metadata, Model, ModelError, ModelFile};
 use blindscore_models::BUNDLED;
 use blindscore_protocol::{
     ids::ModelId,
     name::{ModelAddress, ModelName},
 };
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// All models of a server, by name. Immutable once loaded: a changed folder gives a new registry.
+/// All models of a server, by name. Immutable: when model files change, there is a new registry.
 pub struct Registry {
     /// Newest version of each name, served under the plain name.
     newest: BTreeMap<String, Arc<Model>>,
@@ -23,8 +16,7 @@ pub struct Registry {
     pinned: BTreeMap<(String, u32), Arc<Model>>,
     default: Arc<Model>,
     bundled: Vec<Arc<Model>>,
-    folder: Option<(PathBuf, Folder)>,
-    /// Models loaded from the folder, by file.
+    /// Models loaded from files.
     loaded: BTreeMap<ModelFile, Arc<Model>>,
 }
 
@@ -50,14 +42,23 @@ impl Registry {
     /// # Errors
     /// If one of them can't be served: a server does not start with only some of its models.
     pub fn load(models_dir: Option<&Path>) -> Result<Self, ModelError> {
+        let bundled = Self::bundled()?;
+        match models_dir {
+            Some(folder) => bundled.with(&Listing::of_folder(folder)?, ModelFile::load),
+            None => Ok(bundled),
+        }
+    }
+
+    /// Loads the bundled models.
+    ///
+    /// # Errors
+    /// If one of them can't be served.
+    pub fn bundled() -> Result<Self, ModelError> {
         let bundled = BUNDLED
             .into_iter()
             .map(|bytes| Model::from_safetensors(bytes).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let folder = models_dir
-            .map(|path| Ok::<_, ModelError>((path.to_owned(), Folder::read(path)?)))
-            .transpose()?;
-        Self::build(bundled, folder, &BTreeMap::new())
+        Self::build(bundled)
     }
 
     /// Returns whether a bundled model has this name.
@@ -66,53 +67,21 @@ impl Registry {
         BUNDLED.iter().any(|file| named(file).unwrap_or(false))
     }
 
-    /// Returns a registry of the folder as it is now, which shares the models of unchanged files,
-    /// or `None` if no file has changed since `seen`.
+    /// Returns a registry of the bundled models and the listed files, which shares the models of
+    /// files that this one has. The others come from `load`.
     ///
     /// # Errors
-    /// If one of the models can't be served. This registry remains valid.
-    pub fn reloaded(&self, seen: &mut Folder) -> Result<Option<Self>, ModelError> {
-        let Some((path, _)) = &self.folder else {
-            return Ok(None);
-        };
-        let now = Folder::read(path)?;
-        if now == *seen {
-            return Ok(None);
-        }
-        seen.clone_from(&now);
-        Self::build(self.bundled.clone(), Some((path.clone(), now)), &self.loaded).map(Some)
-    }
-
-    /// Returns the folder's files as loaded.
-    pub fn folder(&self) -> Folder {
-        self.folder
-            .as_ref()
-            .map(|(_, folder)| folder.clone())
-            .unwrap_or_default()
-    }
-
-    fn build(
-        bundled: Vec<Arc<Model>>,
-        folder: Option<(PathBuf, Folder)>,
-        known: &BTreeMap<ModelFile, Arc<Model>>,
-    ) -> Result<Self, ModelError> {
-        let default = bundled.first().cloned();
-        let default = default.ok_or_else(|| ModelError::field("name", "no model is bundled"))?;
-        let mut registry = Self {
-            newest: BTreeMap::new(),
-            pinned: BTreeMap::new(),
-            default,
-            bundled: bundled.clone(),
-            folder: None,
-            loaded: BTreeMap::new(),
-        };
-        for model in bundled {
-            registry.serve(model)?;
-        }
-        for (file, is_newest) in folder.iter().flat_map(|(_, folder)| folder.served()) {
-            let model = match known.get(file) {
+    /// If one of the models can't be loaded or served. This registry remains valid.
+    pub fn with<E: From<ModelError>>(
+        &self,
+        files: &Listing,
+        mut load: impl FnMut(&ModelFile) -> Result<Model, E>,
+    ) -> Result<Self, E> {
+        let mut registry = Self::build(self.bundled.clone())?;
+        for (file, is_newest) in files.served() {
+            let model = match self.loaded.get(file) {
                 Some(model) => model.clone(),
-                None => Arc::new(file.load()?),
+                None => Arc::new(load(file)?),
             };
             registry.loaded.insert(file.clone(), model.clone());
             if let Some(version) = model.descriptor().version {
@@ -124,7 +93,31 @@ impl Registry {
                 registry.serve(model)?;
             }
         }
-        registry.folder = folder;
+        Ok(registry)
+    }
+
+    /// Returns the files whose models have this name.
+    pub fn files<'r>(&'r self, name: &'r ModelName) -> impl Iterator<Item = &'r ModelFile> {
+        let named = self
+            .loaded
+            .iter()
+            .filter(move |(_, model)| model.descriptor().name == name.as_str());
+        named.map(|(file, _)| file)
+    }
+
+    fn build(bundled: Vec<Arc<Model>>) -> Result<Self, ModelError> {
+        let default = bundled.first().cloned();
+        let default = default.ok_or_else(|| ModelError::field("name", "no model is bundled"))?;
+        let mut registry = Self {
+            newest: BTreeMap::new(),
+            pinned: BTreeMap::new(),
+            default,
+            bundled: bundled.clone(),
+            loaded: BTreeMap::new(),
+        };
+        for model in bundled {
+            registry.serve(model)?;
+        }
         Ok(registry)
     }
 
@@ -222,21 +215,23 @@ mod tests {
         fs::rename(unfinished, folder.join(file)).unwrap();
     }
 
+    fn reloaded(registry: &Registry, folder: &Path) -> Result<Registry, ModelError> {
+        registry.with(&Listing::of_folder(folder)?, ModelFile::load)
+    }
+
     #[test]
     fn versions_come_and_go() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         write(path, "a", 1, 0.0);
         let first = Registry::load(Some(path)).unwrap();
-        let mut seen = first.folder();
-        assert!(first.reloaded(&mut seen).unwrap().is_none());
         assert_eq!(first.find("a").unwrap().descriptor().version, Some(1));
         assert_eq!(first.find("a@1").unwrap().descriptor().name, "a@1");
         assert_eq!(first.find("a@2").err(), Some(NoModel::Unknown));
 
         write(path, "a", 2, 1.0);
         write(path, "b", 0, 1.0);
-        let second = first.reloaded(&mut seen).unwrap().unwrap();
+        let second = reloaded(&first, path).unwrap();
         let [old, new] = ["a@1", "a"].map(|address| second.find(address).unwrap().descriptor().clone());
         assert_eq!(&old.id, &first.find("a").unwrap().descriptor().id);
         assert_eq!(new.version, Some(2));
@@ -266,8 +261,11 @@ mod tests {
             ]
         );
 
+        let a: ModelName = "a".parse().unwrap();
+        assert_eq!(second.files(&a).count(), 2);
+
         fs::remove_file(path.join("a@1.safetensors")).unwrap();
-        let third = second.reloaded(&mut seen).unwrap().unwrap();
+        let third = reloaded(&second, path).unwrap();
         assert_eq!(third.find("a@1").err(), Some(NoModel::Retired { newest: 2 }));
         for unknown in ["a@3", "a@02", "c", "mnist-linear@1", "a@", ""] {
             assert_eq!(third.find(unknown).err(), Some(NoModel::Unknown), "{unknown}");
@@ -275,18 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_file_is_an_error_once_and_changes_nothing() {
+    fn a_bad_file_is_an_error_and_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::load(Some(folder.path())).unwrap();
-        let mut seen = registry.folder();
         let whole = linear("a", 0.0);
         let file = folder.path().join("a@1.safetensors");
         fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-        let error = registry.reloaded(&mut seen).err().unwrap().to_string();
+        let error = reloaded(&registry, folder.path()).err().unwrap().to_string();
         assert!(error.contains("a@1.safetensors"), "{error}");
-        assert!(registry.reloaded(&mut seen).unwrap().is_none());
         fs::write(&file, &whole).unwrap();
-        assert!(registry.reloaded(&mut seen).unwrap().unwrap().find("a@1").is_ok());
+        assert!(reloaded(&registry, folder.path()).unwrap().find("a@1").is_ok());
     }
 
     #[test]

@@ -1,36 +1,32 @@
-//! A folder of model files.
+//! Model files of a place: a folder, or a store of another kind.
 
 use super::{FileName, Model, ModelError};
 use blindscore_protocol::name::ModelName;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::UNIX_EPOCH,
 };
 
-/// A model file as found when the folder was read. Files are replaced by renaming, so the same
-/// inode and times mean the same content.
+/// A model file as found when its place was listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ModelFile {
+pub struct ModelFile {
     path: PathBuf,
     name: FileName,
-    length: u64,
-    modified: SystemTime,
-    /// Inode, which differs for a replaced file whatever its times say; 0 where the system has
-    /// none.
-    inode: u64,
-    /// Time of the last change to the file or its metadata, in nanoseconds. Unlike `modified`, it
-    /// can't be set.
-    changed: i128,
+    /// Differs whenever the content does.
+    stamp: String,
 }
 
-/// Model files of a folder.
+/// Model files of a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Folder(Vec<ModelFile>);
+pub struct Listing(Vec<ModelFile>);
 
-impl Folder {
-    /// Lists the files. Files deleted meanwhile are skipped.
-    pub fn read(path: &Path) -> Result<Self, ModelError> {
+impl Listing {
+    /// Lists the files of a folder. Files deleted meanwhile are skipped.
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub fn of_folder(path: &Path) -> Result<Self, ModelError> {
         let io = |cause| ModelError::Io {
             path: path.to_owned(),
             cause,
@@ -38,24 +34,12 @@ impl Folder {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(path).map_err(io)? {
             let path = entry.map_err(io)?.path();
-            let Some(name) = FileName::of(&path) else {
-                continue;
-            };
             let Ok(metadata) = std::fs::metadata(&path) else {
                 continue;
             };
-            let (inode, changed) = identity(&metadata);
-            files.push(ModelFile {
-                name,
-                length: metadata.len(),
-                modified: metadata.modified().map_err(io)?,
-                inode,
-                changed,
-                path,
-            });
+            files.extend(ModelFile::new(path, stamp(&metadata)));
         }
-        files.sort();
-        Ok(Self(files))
+        Ok(files.into_iter().collect())
     }
 
     /// Returns the newest version of a model; `None` if no file of its name has a version.
@@ -79,6 +63,17 @@ impl Folder {
     }
 }
 
+/// Returns what tells the content of a file in a folder from every other. Files are replaced by
+/// renaming, so a replaced file has another inode, whatever its times say; and unlike the time of
+/// modification, that of the last change can't be set.
+fn stamp(metadata: &std::fs::Metadata) -> String {
+    let modified = metadata.modified().ok();
+    let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let (inode, changed) = identity(metadata);
+    let modified = modified.unwrap_or_default().as_nanos();
+    format!("{}-{modified}-{inode}-{changed}", metadata.len())
+}
+
 #[cfg(unix)]
 fn identity(metadata: &std::fs::Metadata) -> (u64, i128) {
     use std::os::unix::fs::MetadataExt;
@@ -91,25 +86,61 @@ fn identity(_: &std::fs::Metadata) -> (u64, i128) {
     (0, 0)
 }
 
+impl FromIterator<ModelFile> for Listing {
+    fn from_iter<I: IntoIterator<Item = ModelFile>>(files: I) -> Self {
+        let mut files: Vec<_> = files.into_iter().collect();
+        files.sort();
+        Self(files)
+    }
+}
+
 impl ModelFile {
-    /// Reads, checks and prepares the model.
+    /// Describes a file by its path, which messages show, and a stamp that differs whenever the
+    /// content does. Returns `None` if its name isn't that of a model file.
+    pub fn new(path: PathBuf, stamp: String) -> Option<Self> {
+        let name = FileName::of(&path)?;
+        Some(Self { path, name, stamp })
+    }
+
+    /// Returns the path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &FileName {
+        &self.name
+    }
+
+    /// Reads, checks and prepares the model of a file in a folder.
+    ///
+    /// # Errors
+    /// If the file can't be read, or [`parse`](Self::parse) fails.
+    pub fn load(&self) -> Result<Model, ModelError> {
+        self.parse(&super::read(&self.path)?)
+    }
+
+    /// Checks and prepares the model that the file's bytes describe.
     ///
     /// # Errors
     /// If the model can't be served, or a versioned file holds a model of another name.
-    pub(super) fn load(&self) -> Result<Model, ModelError> {
-        let in_file = |cause| ModelError::InFile {
+    pub fn parse(&self, bytes: &[u8]) -> Result<Model, ModelError> {
+        self.named(bytes).map_err(|cause| ModelError::InFile {
             path: self.path.clone(),
             cause: Box::new(cause),
+        })
+    }
+
+    fn named(&self, bytes: &[u8]) -> Result<Model, ModelError> {
+        let model = Model::from_safetensors(bytes)?;
+        let Some(version) = self.name.version else {
+            return Ok(model);
         };
-        let model = Model::load(&self.path).map_err(in_file)?;
-        if let Some(version) = self.name.version {
-            if model.descriptor().name != self.name.stem {
-                let problem = format!("is {:?} in a file named {}", model.descriptor().name, self.name);
-                return Err(in_file(ModelError::field("name", problem)));
-            }
-            return Ok(model.with_version(version));
+        if model.descriptor().name != self.name.stem {
+            let problem = format!("is {:?} in a file named {}", model.descriptor().name, self.name);
+            return Err(ModelError::field("name", problem));
         }
-        Ok(model)
+        Ok(model.with_version(version))
     }
 }
 
@@ -123,8 +154,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a@1.safetensors");
         std::fs::write(&path, "old").unwrap();
-        let before = Folder::read(folder.path()).unwrap();
-        assert_eq!(before, Folder::read(folder.path()).unwrap());
+        let before = Listing::of_folder(folder.path()).unwrap();
+        assert_eq!(before, Listing::of_folder(folder.path()).unwrap());
         let time = std::fs::metadata(&path).unwrap().modified().unwrap();
         let new = folder.path().join("new");
         std::fs::write(&new, "new").unwrap();
@@ -135,7 +166,7 @@ mod tests {
             .set_modified(time)
             .unwrap();
         std::fs::rename(&new, &path).unwrap();
-        assert_ne!(before, Folder::read(folder.path()).unwrap());
+        assert_ne!(before, Listing::of_folder(folder.path()).unwrap());
     }
 
     #[test]
@@ -147,8 +178,8 @@ mod tests {
         for name in ["a@11.unfinished", "a@x.safetensors", "notes.txt"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        let folder = Folder::read(folder.path()).unwrap();
-        let mut served: Vec<_> = folder
+        let listing = Listing::of_folder(folder.path()).unwrap();
+        let mut served: Vec<_> = listing
             .served()
             .map(|(file, newest)| (file.name.to_string(), newest))
             .collect();
