@@ -1,6 +1,12 @@
 //! Command-line arguments.
 
-use crate::{eval::EvalArgs, import::ImportArgs, inspect::InspectArgs, types::TypesArgs};
+use crate::{
+    eval::EvalArgs,
+    import::ImportArgs,
+    inspect::InspectArgs,
+    publish::{PublishArgs, UnpublishArgs},
+    types::TypesArgs,
+};
 use blindscore_protocol::{
     columns::{Delimiter, HeaderChoice},
     descriptor::ModelPin,
@@ -26,6 +32,9 @@ All steps, with the server's address given once:
 Make a model file of your own, for the folder that `blindscore-server serve --models-dir` serves:
   blindscore import churn.onnx --name churn --calibrate train.csv --models-dir models
   blindscore inspect churn --models-dir models
+
+Or publish it on a server, with an operator's token:
+  blindscore publish models/churn@1.safetensors --url https://scores.example
 
 `blindscore COMMAND --help` has more examples.";
 
@@ -135,6 +144,8 @@ pub(crate) enum Command {
     Forget(ModelArgs),
     Import(Box<ImportArgs>),
     Inspect(InspectArgs),
+    Publish(PublishArgs),
+    Unpublish(UnpublishArgs),
     Eval(Box<EvalArgs>),
     Types(TypesArgs),
 }

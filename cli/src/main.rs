@@ -11,6 +11,7 @@ mod inspect;
 mod key;
 mod label;
 mod predict;
+mod publish;
 mod screen;
 mod source;
 mod table;
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(*args).map(fine),
         Command::Inspect(args) => inspect::run(&args).map(fine),
         Command::Eval(args) => eval::run(&args).map(fine),
+        Command::Publish(args) => publish::publish(&args).map(fine),
+        Command::Unpublish(args) => publish::unpublish(&args).map(fine),
         Command::Types(args) => types::run(args).map(fine),
     };
     done.unwrap_or_else(|error| {

@@ -26,7 +26,10 @@ pub(crate) fn write(folder: &Path, name: &ModelName, content: &[u8]) -> Result<P
     file.write_all(content).map_err(failed(file.path()))?;
     file.as_file().sync_all().map_err(failed(file.path()))?;
     loop {
-        let version = Listing::of_folder(folder)?.newest(name).unwrap_or(0).checked_add(1);
+        let version = Listing::of_folder(folder)?
+            .newest(name)
+            .unwrap_or(0)
+            .checked_add(1);
         let version =
             version.ok_or_else(|| ImportError::Options(format!("there are too many versions of {name}")))?;
         let file_name = FileName {

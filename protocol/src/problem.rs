@@ -90,6 +90,8 @@ problem_codes! {
     RequestTimeout = "request_timeout", 408, Retry, "The request took too long to arrive";
     /// The uploaded bytes don't hash to the key id in the path.
     KeyHashMismatch = "key_hash_mismatch", 409, UploadKey, "The key's hash is not its id";
+    /// Another model of this name and version is served.
+    ModelExists = "model_exists", 409, None, "This version is another model";
     /// The key or query belongs to parameters that are no longer served.
     ParametersRetired = "parameters_retired", 410, RefreshModel, "The parameters are no longer served";
     /// The blob is in a version of the wire format that is not served.
@@ -104,6 +106,8 @@ problem_codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, None, "The media type is not supported";
     /// The query blob is incomplete, or of another kind, version or length.
     MalformedCiphertext = "malformed_ciphertext", 422, None, "The ciphertext is malformed";
+    /// The model file is malformed, or the server can't serve it.
+    ModelRefused = "model_refused", 422, None, "The model can't be served";
     /// The query was encrypted with another key than the one named.
     KeyMismatch = "key_mismatch", 422, None, "The query was encrypted for another key";
     /// The tenant has exceeded its rate limit.
@@ -116,6 +120,8 @@ problem_codes! {
     StoreUnavailable = "store_unavailable", 503, Retry, "The key store is unavailable";
     /// The key store answers, but has no room for another key.
     StoreFull = "store_full", 503, Retry, "The key store is full";
+    /// The place of the models can't be reached, or holds a file that can't be served.
+    ModelsUnavailable = "models_unavailable", 503, Retry, "The models can't be changed";
     /// The queue is too long.
     Overloaded = "overloaded", 503, Retry, "The server is busy";
 }

@@ -1,14 +1,14 @@
 //! Calls of the HTTP API.
 
 use crate::{
-    Cancel, Connection, HttpError, Progress, RemoteError,
+    Cancel, Connection, HttpError, Progress, RemoteError, Stage,
     cache::Cache,
     http::{Answer, Call, Http},
     text::one_line,
 };
 use blindscore_protocol::{
     descriptor::{CheckedDescriptor, DESCRIPTOR_BYTES, ModelDescriptor, ModelPin},
-    ids::KeyId,
+    ids::{KeyId, ModelId},
     name::ModelAddress,
     problem::Recovery,
 };
@@ -41,6 +41,15 @@ pub struct ServedModel {
 pub struct Receipt {
     /// Time when the server will delete the key (RFC 3339).
     pub expires_at: Option<String>,
+}
+
+/// A model that an operator has published.
+#[derive(Deserialize)]
+pub struct PublishedModel {
+    /// Version under which the server serves it.
+    pub version: u32,
+    /// Id, the first half of the one that clients pin.
+    pub id: ModelId,
 }
 
 #[derive(Deserialize)]
@@ -220,6 +229,44 @@ impl Api {
             return Err(HttpError::nonsense(&path, problem));
         }
         Ok(body.chunks_exact(size).map(<[u8]>::to_vec).collect())
+    }
+
+    /// Publishes a model file, as an operator: as the version in the address, or as the next one.
+    /// Publishing the same file again changes nothing.
+    ///
+    /// # Errors
+    /// If the server refuses the model or the token, or can't be reached.
+    pub fn publish(&self, address: &ModelAddress, file: &[u8]) -> Result<PublishedModel, HttpError> {
+        let _uploading = self.progress().begin(Stage::UploadingModel);
+        self.json(Call {
+            method: Method::PUT,
+            path: &format!("/v1/models/{address}"),
+            key: None,
+            body: file,
+            limit: RECEIPT_LIMIT,
+            cancel: &Cancel::default(),
+            known: None,
+        })
+    }
+
+    /// Removes a version of a model, or all of them, as an operator. Returns whether there was one.
+    ///
+    /// # Errors
+    /// If the server refuses the token, or can't be reached.
+    pub fn unpublish(&self, address: &ModelAddress) -> Result<bool, HttpError> {
+        let call = Call {
+            method: Method::DELETE,
+            path: &format!("/v1/models/{address}"),
+            key: None,
+            body: &[],
+            limit: RECEIPT_LIMIT,
+            cancel: &Cancel::default(),
+            known: None,
+        };
+        match self.http.send(&call) {
+            Err(error) if error.recovery == Recovery::RefreshModel => Ok(false),
+            answer => answer.map(|_| true),
+        }
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, limit: usize) -> Result<T, HttpError> {

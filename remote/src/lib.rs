@@ -39,7 +39,7 @@ mod roots;
 mod session;
 pub mod text;
 
-pub use api::{Api, Receipt, ServedModel};
+pub use api::{Api, PublishedModel, Receipt, ServedModel};
 pub use cancel::Cancel;
 pub use connection::{Connection, Naming, ServerUrl, UrlError};
 pub use error::{HttpError, RemoteError};

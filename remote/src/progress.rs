@@ -17,6 +17,8 @@ pub enum Stage {
     MakingKey,
     /// Uploading an evaluation key.
     UploadingKey,
+    /// Uploading a model file.
+    UploadingModel,
 }
 
 /// A stage of work that was begun.
@@ -31,6 +33,7 @@ impl Stage {
         match self {
             Self::MakingKey => "making the public key",
             Self::UploadingKey => "uploading the public key",
+            Self::UploadingModel => "uploading the model",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Blindscore's server: scores models on data that it can't read.
 //!
 //! - [`keystore`]: clients' evaluation keys;
+//! - [`objects`]: where keys and models are stored;
+//! - `library`: the models besides the bundled ones;
 //! - [`tenants`]: who may use the server, and how much;
 //! - `scoring`: keys in use, scoring threads, and admission by expected time;
 //! - `telemetry`: metrics for Prometheus;
@@ -13,6 +15,8 @@
 pub mod cli;
 pub mod http;
 pub mod keystore;
+mod library;
+pub mod objects;
 mod scoring;
 mod telemetry;
 pub mod tenants;

@@ -1,14 +1,17 @@
 //! Keys in real object stores: Azurite (Azure Blob) and moto (S3, and what Google Cloud Storage has
 //! in common with it).
 
+use crate::publishing;
 use anyhow::Result;
 use blindscore_protocol::{ids::KeyId, problem::ProblemCode};
 use blindscore_server::{
-    keystore::{KeyName, KeyStore, Location, Policy, StoreError, Stored},
+    keystore::{KeyName, KeyStore, Policy, Stored},
+    objects::{Location, StoreError},
     tenants::Tenant,
 };
-use blindscore_tests::{Fault, Faults, ObjectStoreServer, Server, User};
-use std::{num::NonZeroU64, thread, time::Duration};
+use blindscore_tests::{Fault, Faults, ObjectStoreServer, Server, User, operator_token};
+use std::{num::NonZeroU64, sync::Arc, thread, time::Duration};
+use tempfile::TempDir;
 
 fn flags(store: &ObjectStoreServer, base: &str) -> Vec<String> {
     let options = store.options(base).into_iter();
@@ -83,6 +86,62 @@ fn survives_faults(store: &ObjectStoreServer) {
         assert!([200, 201].contains(&reply.status), "{fault:?}: {reply:?}");
         user.assert_scores(&api, 2);
     }
+}
+
+/// Checks that servers with one place of models serve what any of them publishes, and no longer serve
+/// what any of them removes; that none publishes over another; and what a failing place leads to.
+fn serves_models(store: &ObjectStoreServer) -> Result<()> {
+    let faults = Faults::before(store.address());
+    let mut flags = flags(store, faults.url());
+    flags.extend(["--models".to_owned(), format!("{}/models", store.url())]);
+    flags.extend(["--store-seconds".to_owned(), "1".to_owned()]);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let data = Arc::new(TempDir::new()?);
+    let operator = operator_token(data.path())?;
+    let servers = [(); 2].map(|()| Server::on(data.clone(), &flags));
+    let apis = servers
+        .each_ref()
+        .map(|server| server.api().with_token(&operator));
+    let [one, other] = &apis;
+    let file = |threshold| publishing::model("churn", threshold);
+    publishing::put(one, "churn", &file(1.0)?).expect_status(201);
+    assert_eq!(one.model("churn").version, Some(1));
+    wait_until(|| other.get("/v1/models/churn").status == 200);
+    assert_eq!(other.model("churn").id, one.model("churn").id);
+    publishing::put(other, "churn", &file(1.0)?).expect_status(200);
+    publishing::put(other, "churn@1", &file(2.0)?).expect_problem(ProblemCode::ModelExists, "another model");
+    // All at the same time, each gets a version of its own.
+    thread::scope(|scope| {
+        for place in 2..8 {
+            let (api, file) = (&apis[place % 2], file(place as f64));
+            scope.spawn(move || publishing::put(api, "churn", &file.expect("a model")).expect_status(201));
+        }
+    });
+    for api in &apis {
+        wait_until(|| api.model("churn").version == Some(7));
+    }
+    publishing::delete(other, "churn@7").expect_status(204);
+    assert_eq!(other.model("churn").version, Some(6));
+    wait_until(|| one.model("churn").version == Some(6));
+    one.get("/v1/models/churn@1").expect_status(200);
+
+    for fault in [Fault::Hang, Fault::Refuse, Fault::Fail] {
+        faults.set(fault);
+        publishing::put(one, "churn", &file(9.0)?)
+            .expect_problem(ProblemCode::ModelsUnavailable, format!("{fault:?}, publishing"));
+        publishing::delete(one, "churn")
+            .expect_problem(ProblemCode::ModelsUnavailable, format!("{fault:?}, removing"));
+        assert_eq!(one.model("churn").version, Some(6), "{fault:?}");
+    }
+    faults.set(Fault::None);
+    publishing::delete(one, "churn").expect_status(204);
+    wait_until(|| other.get("/v1/models/churn").status == 404);
+    publishing::put(one, "churn", &file(9.0)?).expect_status(201);
+    let [first, second] = servers;
+    drop((first, second));
+    let again = Server::on(data, &flags);
+    assert_eq!(again.api().with_token(&operator).model("churn").version, Some(1));
+    Ok(())
 }
 
 /// Checks the promises of `object_store` that Azurite and moto have to keep: conditions, listings,
@@ -172,6 +231,11 @@ macro_rules! with_each_store {
             #[test]
             fn survives_faults() {
                 super::survives_faults(&$start);
+            }
+
+            #[test]
+            fn serves_models() -> Result<()> {
+                super::serves_models(&$start)
             }
 
             #[test]

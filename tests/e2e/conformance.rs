@@ -1,6 +1,6 @@
 //! The running server against its own OpenAPI description, tested by schemathesis.
 
-use blindscore_tests::{Server, blindscore_server, python, servers};
+use blindscore_tests::{Server, operator_token, python, servers};
 use std::{process::Command, sync::Arc};
 use tempfile::TempDir;
 
@@ -10,13 +10,9 @@ const EXAMPLES: &str = "40";
 #[test]
 fn the_server_does_what_its_description_says() {
     let data = Arc::new(TempDir::new().expect("a temporary directory"));
-    let created = blindscore_server()
-        .args(["token", "create", "operator", "--operator", "--data-dir"])
-        .arg(data.path())
-        .output()
-        .expect("the server runs");
-    let token = String::from_utf8(created.stdout).expect("a token is text");
-    let server = Server::on(data, &[]);
+    let token = operator_token(data.path()).expect("a token");
+    let models = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::on(data, &["--models-dir", &models.path().to_string_lossy()]);
     for path in ["/openapi.json", "/swagger.json"] {
         let schemathesis = Command::new(python("schemathesis"))
             .current_dir(tempfile::tempdir().expect("a temporary directory").path())
@@ -24,7 +20,7 @@ fn the_server_does_what_its_description_says() {
             .arg(servers().join("schemathesis.toml"))
             .args(["run", &format!("{}{path}", server.url()), "--seed", "1"])
             .args(["--max-examples", EXAMPLES])
-            .args(["--header", &format!("Authorization: Bearer {}", token.trim())])
+            .args(["--header", &format!("Authorization: Bearer {}", token)])
             .output()
             .expect("schemathesis runs");
         let words = String::from_utf8_lossy(&schemathesis.stdout);
@@ -34,7 +30,7 @@ fn the_server_does_what_its_description_says() {
             String::from_utf8_lossy(&schemathesis.stderr)
         );
         assert!(
-            words.contains("Operations:       20 selected / 20 total"),
+            words.contains("Operations:       22 selected / 22 total"),
             "{words}"
         );
     }

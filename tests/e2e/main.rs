@@ -20,6 +20,7 @@ mod noise;
 mod operations;
 mod own_network;
 mod privacy;
+mod publishing;
 mod storage;
 mod tenants;
 mod vectors;

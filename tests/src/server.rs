@@ -203,8 +203,22 @@ pub fn blindscore_server() -> Command {
 /// # Errors
 /// Fails if the server program doesn't create one.
 pub fn token(data: &Path, tenant: &str) -> anyhow::Result<String> {
+    create_token(data, &[tenant])
+}
+
+/// Creates an operator's token, for servers on this data directory.
+///
+/// # Errors
+/// Fails if the server program doesn't create one.
+pub fn operator_token(data: &Path) -> anyhow::Result<String> {
+    create_token(data, &["operator", "--operator"])
+}
+
+fn create_token(data: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = blindscore_server()
-        .args(["token", "create", tenant, "--data-dir"])
+        .args(["token", "create"])
+        .args(arguments)
+        .arg("--data-dir")
         .arg(data)
         .output()?;
     anyhow::ensure!(output.status.success(), "{output:?}");

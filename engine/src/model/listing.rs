@@ -44,8 +44,13 @@ impl Listing {
 
     /// Returns the newest version of a model; `None` if no file of its name has a version.
     pub fn newest(&self, model: &ModelName) -> Option<u32> {
-        let versions = self.0.iter().filter(|file| file.name.stem == model.as_str());
-        versions.filter_map(|file| file.name.version).max()
+        self.named(model.as_str()).filter_map(|name| name.version).max()
+    }
+
+    /// Returns the names of the files with this part before the version.
+    pub fn named(&self, stem: &str) -> impl Iterator<Item = &FileName> {
+        let named = self.0.iter().filter(move |file| file.name.stem == stem);
+        named.map(|file| &file.name)
     }
 
     /// Returns the files to serve, and whether each is the newest of its name. A file without a
@@ -137,8 +142,7 @@ impl ModelFile {
             return Ok(model);
         };
         if model.descriptor().name != self.name.stem {
-            let problem = format!("is {:?} in a file named {}", model.descriptor().name, self.name);
-            return Err(ModelError::field("name", problem));
+            return Err(ModelError::other_name(&model.descriptor().name, &self.name.stem));
         }
         Ok(model.with_version(version))
     }

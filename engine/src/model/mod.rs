@@ -340,6 +340,14 @@ impl From<safetensors::SafeTensorError> for ModelError {
 }
 
 impl ModelError {
+    /// Refuses a model called `found` where one called `expected` was to be.
+    pub fn other_name(found: &str, expected: &str) -> Self {
+        Self::field(
+            "name",
+            format!("is {found:?} in the file, and {expected:?} is needed"),
+        )
+    }
+
     fn field(name: &'static str, problem: impl Into<String>) -> Self {
         Self::Field {
             name,

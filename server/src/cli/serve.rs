@@ -3,7 +3,8 @@
 use super::values::{Origin, Seconds, Setting, store_options};
 use crate::{
     http::{self, AllowedHosts, DailyQueries, Host, Settings, TlsFiles},
-    keystore::{Location, Policy},
+    keystore::Policy,
+    objects::Location,
     tenants::{Rate, TokenFile},
 };
 use anyhow::{Context, bail};
@@ -38,8 +39,8 @@ Examples:
     blindscore-server token create clinic --data-dir /var/lib/blindscore
     blindscore-server serve --bind 0.0.0.0:8443 --data-dir /var/lib/blindscore --tls-cert cert.pem --tls-key key.pem
 
-  With keys in an object store, which reads AWS_*, AZURE_* or GOOGLE_* as well:
-    AWS_REGION=eu-central-1 blindscore-server serve --store s3://bucket/keys --log-format json
+  With keys and models in an object store, which reads AWS_*, AZURE_* or GOOGLE_* as well:
+    AWS_REGION=eu-central-1 blindscore-server serve --store s3://bucket/keys --models s3://bucket/models
 
 When it is ready it prints `listening on http://ADDRESS` to standard output; the log goes to standard error.
 SIGTERM or ctrl-c stops it after the requests in progress.";
@@ -92,6 +93,16 @@ pub(super) struct ServeArgs {
     /// Folder with models to serve besides the bundled ones
     #[arg(long, env = "BLINDSCORE_MODELS_DIR", value_name = "DIR")]
     models_dir: Option<PathBuf>,
+
+    /// Location of models to serve besides the bundled ones, instead of a folder: a URL like that of
+    /// --store, with another prefix
+    #[arg(
+        long,
+        env = "BLINDSCORE_MODELS",
+        value_name = "URL",
+        conflicts_with = "models_dir"
+    )]
+    models: Option<Url>,
 
     /// Folder with the built page to serve at /
     #[arg(long, env = "BLINDSCORE_WEB_DIR", value_name = "DIR")]
@@ -147,7 +158,7 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_STORE", value_name = "URL")]
     store: Option<Url>,
 
-    /// Settings of the object store, as in aws_region=eu-central-1; AWS_*, AZURE_* and GOOGLE_*
+    /// Settings of the object stores, as in aws_region=eu-central-1; AWS_*, AZURE_* and GOOGLE_*
     /// variables apply too
     #[arg(
         long,
@@ -158,7 +169,7 @@ pub(super) struct ServeArgs {
     )]
     store_options: Vec<Setting>,
 
-    /// Timeout of one operation of the store
+    /// Timeout of one operation of a store
     #[arg(
         long,
         env = "BLINDSCORE_STORE_SECONDS",
@@ -271,10 +282,17 @@ impl ServeArgs {
             (None, None) => None,
             _ => bail!("--tls-cert and --tls-key go together"),
         };
+        let options = store_options(&self.store_options)?;
+        if !options.is_empty() && self.store.is_none() && self.models.is_none() {
+            bail!("--store-options are for stores that --store or --models names");
+        }
         let store = match self.store {
-            Some(url) => Location::new(url, store_options(&self.store_options)?).context("--store")?,
-            None if self.store_options.is_empty() => Location::Directory(self.data_dir.join("keys")),
-            None => bail!("--store-options are for a store that --store names"),
+            Some(url) => Location::new(url, options.clone()).context("--store")?,
+            None => Location::Directory(self.data_dir.join("keys")),
+        };
+        let models = match (self.models, self.models_dir) {
+            (Some(url), _) => Some(Location::new(url, options).context("--models")?),
+            (None, folder) => folder.map(Location::Directory),
         };
         let burst = NonZeroU32::new(self.tenant_burst).context("--tenant-burst is 0")?;
         Ok(Settings {
@@ -290,7 +308,7 @@ impl ServeArgs {
             tokens,
             allow_unauthenticated: self.allow_unauthenticated,
             allowed_hosts: AllowedHosts::new(self.allowed_hosts, self.bind),
-            models_dir: self.models_dir,
+            models,
             web_dir: self.web_dir,
             workers,
             queue: self.queue,

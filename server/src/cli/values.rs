@@ -1,6 +1,6 @@
 //! Types for option values that have no type of their own elsewhere.
 
-use crate::keystore::StoreOption;
+use crate::objects::StoreOption;
 use anyhow::anyhow;
 use secrecy::{ExposeSecret, SecretString};
 use std::{convert::Infallible, str::FromStr, time::Duration};

@@ -1,20 +1,18 @@
 //! Periodic background tasks.
 
-use super::state::{AppState, Served};
+use super::state::AppState;
 use crate::{telemetry, tenants::Access};
 use actix_web::{rt, web};
 use blindscore_protocol::wire::{HEADER_BYTES, Header};
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{sync::Arc, time::Duration};
+use tokio::time::MissedTickBehavior;
 
 /// How often expired keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// How often the token file is read: a revoked token works for this long at most.
 const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the folder of models is checked: a new version is served after this time plus its
-/// loading time.
-const MODELS_INTERVAL: Duration = Duration::from_secs(2);
 /// How often measurements are moved into histograms.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -78,35 +76,21 @@ async fn reload_tokens(access: Arc<Access>) {
     }
 }
 
-/// Reloads the folder of models when it changes. A folder with an invalid model changes nothing,
-/// and is tried again when a file changes.
+/// Reloads the models when their files change. A file that can't be served changes nothing, and is
+/// tried again when a file changes.
 async fn reload_models(state: Arc<AppState>) {
-    let mut interval = tokio::time::interval(MODELS_INTERVAL);
-    let mut seen = state.models().registry.folder();
+    let Some(library) = &state.library else {
+        return;
+    };
+    let period = library.lock().await.interval();
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let (models, mut now) = (state.models(), seen.clone());
-        let reloaded = web::block(move || {
-            let reloaded = models.registry.reloaded(&mut now).map_err(anyhow::Error::from);
-            let served = reloaded.and_then(|models| Ok(models.map(Served::new).transpose()?));
-            (served, now)
-        })
-        .await;
-        let Ok((reloaded, now)) = reloaded else {
-            tracing::error!("checking the models folder failed");
-            continue;
-        };
-        seen = now;
-        match reloaded {
-            Ok(None) => {}
-            Ok(Some(models)) => {
-                tracing::info!(models = ?models.registry.names(), "models reloaded");
-                state.replace_models(models);
-            }
-            Err(error) => {
-                counter!(telemetry::MODEL_ERRORS).increment(1);
-                tracing::error!(%error, "the models folder has changed and can't be served; the previous models stay in use");
-            }
+        let mut library = library.lock().await;
+        if let Err(error) = state.refresh_models(&mut library).await {
+            counter!(telemetry::MODEL_ERRORS).increment(1);
+            tracing::error!(%error, "the models have changed and can't be served; the previous models stay in use");
         }
     }
 }

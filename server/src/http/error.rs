@@ -1,7 +1,7 @@
 //! Errors of the HTTP API, and the problem documents that clients get for them.
 
 use crate::{
-    keystore::StoreError,
+    objects::StoreError,
     scoring::{NotRun, NotScored, PrepareError},
     tenants::{BudgetError, Denied, RateError},
 };
@@ -12,9 +12,10 @@ use actix_web::{
         header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
-use blindscore_engine::ScoreError;
+use blindscore_engine::{ScoreError, model::ModelError};
 use blindscore_protocol::{
     ids::{KeyId, ModelId},
+    name::ModelAddress,
     params::ParameterSetId,
     problem::{Problem, ProblemCode},
     wire::{FORMAT_VERSION, WireError},
@@ -65,6 +66,15 @@ pub(crate) enum ApiError {
         /// Version served under the plain name.
         newest: u32,
     },
+    /// Another model of this name and version is served.
+    #[error("{0} is another model: publish this one without a version, and it gets the next")]
+    ModelExists(ModelAddress),
+    /// The uploaded model can't be served.
+    #[error("{0}")]
+    ModelRefused(ModelError),
+    /// The models can't be changed or loaded.
+    #[error("{0}")]
+    Models(String),
     /// The key was never uploaded, was removed or has expired.
     #[error("key {0} is not stored: it was never uploaded, was removed or has expired")]
     KeyNotFound(KeyId),
@@ -203,6 +213,9 @@ impl ApiError {
             Self::FormatUnsupported { .. } => ProblemCode::FormatUnsupported,
             Self::ModelRetired { .. } => ProblemCode::ModelRetired,
             Self::ModelChanged { .. } => ProblemCode::ModelChanged,
+            Self::ModelExists(_) => ProblemCode::ModelExists,
+            Self::ModelRefused(_) => ProblemCode::ModelRefused,
+            Self::Models(_) => ProblemCode::ModelsUnavailable,
             Self::TooLong { .. } | Self::TooMany { .. } => ProblemCode::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => ProblemCode::UnsupportedMediaType,
             Self::MalformedCiphertext { .. } => ProblemCode::MalformedCiphertext,
@@ -233,6 +246,7 @@ impl ApiError {
             Self::NotRun(cause) => tracing::error!(%cause, "a request failed"),
             Self::Score(cause) => tracing::error!(%cause, "a request failed"),
             Self::Internal(cause) => tracing::error!(cause, "a request failed"),
+            Self::Models(cause) => tracing::error!(cause, "the models can't be changed"),
             _ => {}
         }
     }

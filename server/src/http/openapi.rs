@@ -4,7 +4,7 @@ use super::{
     handlers::{
         health,
         inference::{infer, metadata},
-        keys, metrics, models, score,
+        keys, metrics, models, publishing, score,
     },
     methods::{get, only},
 };
@@ -29,6 +29,8 @@ use utoipa::{
     paths(
         models::list,
         models::get,
+        publishing::put,
+        publishing::delete,
         keys::put,
         keys::get,
         keys::head,

@@ -66,6 +66,27 @@ pub(super) enum ModelRefusal {
     Retired(Problem),
 }
 
+/// Error responses to operators who publish or remove a model.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum PublishRefusal {
+    /// Not an operator's token, a bundled model, or a server without a place for models.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// No such model.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+    /// This version is another model.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Exists(Problem),
+    /// The model can't be served.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Refused(Problem),
+    /// The tenant exceeded a limit: `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    RateLimited(Problem),
+}
+
 /// Error responses about a key in the path.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]

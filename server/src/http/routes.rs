@@ -4,7 +4,7 @@ use super::{
     handlers::{
         health,
         inference::{infer, metadata},
-        keys, metrics, models, score, site,
+        keys, metrics, models, publishing, score, site,
     },
     methods::{get, only},
     openapi,
@@ -22,7 +22,9 @@ pub(super) fn all(config: &mut ServiceConfig, web_dir: Option<&std::path::Path>)
         .service(
             web::resource("/v1/models/{model}")
                 .route(get().to(models::get))
-                .default_service(only("GET, HEAD")),
+                .route(web::put().to(publishing::put))
+                .route(web::delete().to(publishing::delete))
+                .default_service(only(publishing::METHODS)),
         )
         .service(
             web::resource("/v1/models/{model}/score")

@@ -13,7 +13,9 @@ use super::{
     state::{AppState, Served},
 };
 use crate::{
-    keystore::{KeyStore, Location, Policy},
+    keystore::{KeyStore, Policy},
+    library::Library,
+    objects::Location,
     scoring::{KeyCache, Scorer, ScoringPool},
     telemetry,
     tenants::{Access, DailyBudget, Rate, RateLimit, TokenFile},
@@ -27,8 +29,11 @@ use actix_web::{
     web::{self, Data},
 };
 use anyhow::{Context, ensure};
-use blindscore_engine::{PreparedKey, model::Registry};
-use blindscore_protocol::KEY_HEADER;
+use blindscore_engine::{
+    PreparedKey,
+    model::{MOST_FILE, Registry},
+};
+use blindscore_protocol::{KEY_HEADER, params::ParameterSet};
 use std::{
     io::Write,
     net::{SocketAddr, TcpListener},
@@ -38,7 +43,10 @@ use std::{
     thread::available_parallelism,
     time::Duration,
 };
-use tokio::{signal, sync::Semaphore};
+use tokio::{
+    signal,
+    sync::{Mutex, Semaphore},
+};
 
 /// Connections are kept open long, since scoring clients come back often.
 const TIMEOUTS: Timeouts = Timeouts {
@@ -49,6 +57,8 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// Bytes of `--upload-mib` per connection that may stall, of each of two kinds. One holds up to
 /// 0.2 MB.
 const BODY_BYTES_PER_STALLED: usize = 512 << 10;
+/// Memory for models that are being published: one of any size, or several small ones.
+const PUBLISHING_BYTES: usize = MOST_FILE as usize / 7 * 8 + 8;
 /// File descriptors needed besides those of connections.
 const OTHER_FILES: u64 = 1024;
 
@@ -71,8 +81,8 @@ pub struct Settings {
     pub allow_unauthenticated: bool,
     /// Host names under which the server may be reached.
     pub allowed_hosts: AllowedHosts,
-    /// Folder with models besides the bundled ones.
-    pub models_dir: Option<PathBuf>,
+    /// Place of models besides the bundled ones.
+    pub models: Option<Location>,
     /// Folder with the demo page's files.
     pub web_dir: Option<PathBuf>,
     /// Number of scoring threads.
@@ -184,18 +194,17 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 /// Builds the state shared by all requests: loads the models, opens the stores and starts the
 /// threads.
 async fn state(settings: &Settings) -> anyhow::Result<AppState> {
-    let models = Registry::load(settings.models_dir.as_deref()).context("loading the models")?;
+    let (models, library) = models(settings).await.context("loading the models")?;
     tracing::info!(models = ?models.names(), "models loaded");
     let keys = KeyStore::open(&settings.store, settings.policy)
         .await
         .context("opening the key store")?;
-    let largest = models
-        .iter()
-        .map(|model| PreparedKey::memory_bytes(model.parameters()));
+    // Of any model that may come while the server runs.
+    let largest = ParameterSet::ALL.into_iter().map(PreparedKey::memory_bytes);
     let largest = largest.max().unwrap_or_default() as u64;
     ensure!(
         settings.key_cache_bytes >= 2 * largest,
-        "--key-cache-mib has to be at least {} for these models",
+        "--key-cache-mib has to be at least {}",
         (2 * largest).div_ceil(1 << 20)
     );
     // Half of the deadline, since some work takes longer than estimated.
@@ -209,6 +218,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     );
     Ok(AppState {
         models: RwLock::new(Arc::new(Served::new(models).context("describing the models")?)),
+        library: library.map(Mutex::new),
         scorer: Scorer::new(keys, cache, pool, settings.deadline),
         rate: RateLimit::new(settings.rate),
         budget: settings
@@ -217,11 +227,23 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
             .map(DailyQueries::open)
             .transpose()?,
         uploads: Bodies::new(settings.body_bytes / 8 * 5, "too many uploads are in progress"),
+        publishing: Bodies::new(PUBLISHING_BYTES, "other models are being published"),
         queries: Bodies::new(settings.body_bytes / 8, "too many queries are arriving"),
         answers: Answers::new(settings.body_bytes / 4),
         metrics: telemetry::install().context("starting the metrics")?,
         checks: Semaphore::new(settings.workers),
     })
+}
+
+/// Loads the models, and opens the place of those that aren't bundled.
+async fn models(settings: &Settings) -> anyhow::Result<(Arc<Registry>, Option<Library>)> {
+    let bundled = Arc::new(Registry::bundled()?);
+    let Some(location) = &settings.models else {
+        return Ok((bundled, None));
+    };
+    let mut library = Library::open(location, settings.policy.patience)?;
+    let models = library.changed(bundled.clone()).await?;
+    Ok((models.map_or(bundled, Arc::new), Some(library)))
 }
 
 fn cors(origins: &[String]) -> Cors {

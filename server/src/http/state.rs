@@ -2,6 +2,7 @@
 
 use super::{answer::Answers, body::Bodies, documents::Documents, error::ApiError};
 use crate::{
+    library::{Library, LibraryError},
     scoring::Scorer,
     tenants::{DailyBudget, RateLimit},
 };
@@ -10,12 +11,14 @@ use blindscore_engine::model::{Model, NoModel, Registry};
 use blindscore_protocol::params::ParameterSetId;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 /// State shared by all request handlers.
 pub(super) struct AppState {
-    /// Models as they are now; a changed folder gives another registry.
+    /// Models as they are now; changed files give another registry.
     pub(super) models: RwLock<Arc<Served>>,
+    /// Where models besides the bundled ones are, if anywhere. Locked while they change.
+    pub(super) library: Option<Mutex<Library>>,
     /// Keys, and the threads that score.
     pub(super) scorer: Scorer,
     /// Rate limit per tenant.
@@ -24,6 +27,8 @@ pub(super) struct AppState {
     pub(super) budget: Option<Arc<DailyBudget>>,
     /// Memory for keys that are being uploaded.
     pub(super) uploads: Bodies,
+    /// Memory for models that are being published.
+    pub(super) publishing: Bodies,
     /// Memory for queries that are arriving.
     pub(super) queries: Bodies,
     /// Memory for responses that are being read.
@@ -34,15 +39,26 @@ pub(super) struct AppState {
     pub(super) checks: Semaphore,
 }
 
+/// Why changed models aren't served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RefreshError {
+    /// They can't be loaded.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// A descriptor has no JSON form.
+    #[error("a model can't be described: {0}")]
+    Descriptor(#[from] serde_json::Error),
+}
+
 /// Models and the serialized responses about them.
 pub(super) struct Served {
-    pub(super) registry: Registry,
+    pub(super) registry: Arc<Registry>,
     pub(super) documents: Documents,
 }
 
 impl Served {
     /// Serializes the descriptors of `registry`.
-    pub(super) fn new(registry: Registry) -> serde_json::Result<Self> {
+    pub(super) fn new(registry: Arc<Registry>) -> serde_json::Result<Self> {
         let documents = Documents::of(&registry)?;
         Ok(Self { registry, documents })
     }
@@ -71,10 +87,17 @@ impl AppState {
         self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the models. Requests in progress finish with the ones they started with.
-    pub(super) fn replace_models(&self, models: Served) {
+    /// Serves the models as they are in the library now. Requests in progress finish with the ones
+    /// they started with. If the models can't be served, nothing changes.
+    pub(super) async fn refresh_models(&self, library: &mut Library) -> Result<(), RefreshError> {
+        let Some(registry) = library.changed(self.models().registry.clone()).await? else {
+            return Ok(());
+        };
+        let models = Served::new(Arc::new(registry))?;
+        tracing::info!(models = ?models.registry.names(), "models loaded");
         self.scorer.keep_costs(&models.registry);
         *self.models.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(models);
+        Ok(())
     }
 
     /// Returns the size in bytes of the largest key that any model needs, the limit for uploads.

@@ -1,6 +1,6 @@
 //! Directory as a key store: locking, sweeping and timestamps, which other stores don't offer.
 
-use super::error::OpenError;
+use crate::objects::OpenError;
 use crate::tenants::{STORE_LOCK, STORE_PROBE, TenantName};
 use blindscore_protocol::ids::KeyId;
 use std::{

@@ -1,7 +1,6 @@
 //! Limit on the number of keys per tenant.
 
-use super::StoreError;
-use crate::tenants::Tenant;
+use crate::{objects::StoreError, tenants::Tenant};
 use std::{
     collections::HashMap,
     num::NonZeroU64,

@@ -11,7 +11,8 @@ pub(crate) use key_cache::{KeyCache, PrepareError};
 pub(crate) use pool::{NotRun, QueueFull, ScoringPool};
 
 use crate::{
-    keystore::{KeyName, KeyStore, StoreError},
+    keystore::{KeyName, KeyStore},
+    objects::StoreError,
     telemetry,
 };
 use blindscore_engine::{

@@ -26,6 +26,7 @@ pub(crate) async fn metrics(state: Data<AppState>, caller: Caller) -> Result<Htt
     gauge!(telemetry::KEY_MEMORY).set(state.scorer.key_bytes() as f64);
     for (what, bytes) in [
         ("upload", state.uploads.held()),
+        ("model", state.publishing.held()),
         ("query", state.queries.held()),
         ("answer", state.answers.held()),
     ] {

@@ -5,6 +5,7 @@ pub(super) mod inference;
 pub(super) mod keys;
 pub(super) mod metrics;
 pub(super) mod models;
+pub(super) mod publishing;
 pub(super) mod score;
 pub(super) mod site;
 

@@ -2,13 +2,9 @@
 
 mod probe;
 
-use super::{
-    error::{OpenError, StoreError},
-    local::Directory,
-    location::Location,
-    quota::Quota,
-};
+use super::{local::Directory, quota::Quota};
 use crate::{
+    objects::{Location, OpenError, StoreError, bounded, found, holds},
     telemetry,
     tenants::{Tenant, TenantName},
 };
@@ -170,18 +166,7 @@ impl KeyStore {
             return Ok(false);
         }
         let path = path(name);
-        // Piece by piece, since a second copy of a long key would be unaccounted memory.
-        let compared = async {
-            let mut pieces = self.objects.get(&path).await?.into_stream();
-            let mut rest = &blob[..];
-            while let Some(piece) = pieces.try_next().await? {
-                match rest.strip_prefix(&piece[..]) {
-                    Some(more) => rest = more,
-                    None => return Ok(false),
-                }
-            }
-            Ok(rest.is_empty())
-        };
+        let compared = holds(&*self.objects, &path, blob);
         Ok(found(self.bounded(compared).await)?.unwrap_or(false))
     }
 
@@ -414,15 +399,11 @@ impl KeyStore {
         &self,
         operation: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        let error = match tokio::time::timeout(self.policy.patience, operation).await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => StoreError::from(error),
-            Err(_) => StoreError::Slow(self.policy.patience),
-        };
-        if let Some(kind) = error.failure() {
+        let done = bounded(self.policy.patience, operation).await;
+        if let Some(kind) = done.as_ref().err().and_then(StoreError::failure) {
             metrics::counter!(telemetry::STORE_ERRORS, "kind" => kind).increment(1);
         }
-        Err(error)
+        done
     }
 }
 
@@ -447,15 +428,6 @@ fn io_error(source: std::io::Error) -> object_store::Error {
     object_store::Error::Generic {
         store: "directory",
         source: Box::new(source),
-    }
-}
-
-/// Maps "not found" to `None`.
-fn found<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(StoreError::Object(object_store::Error::NotFound { .. })) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether the store can be written and read.
 
 use super::KeyStore;
-use crate::keystore::{error::StoreError, local::PROBE};
+use crate::{keystore::local::PROBE, objects::StoreError};
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutPayload, path::Path};
 use std::{

@@ -5,7 +5,8 @@ use super::{
     pool::{NotRun, ScoringPool, Width},
 };
 use crate::{
-    keystore::{KeyName, KeyRecord, KeyStore, StoreError},
+    keystore::{KeyName, KeyRecord, KeyStore},
+    objects::StoreError,
     telemetry,
 };
 use blindscore_engine::PreparedKey;

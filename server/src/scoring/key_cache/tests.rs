@@ -1,10 +1,7 @@
 //! Tests of the key cache.
 
 use super::*;
-use crate::{
-    keystore::{Location, Policy},
-    tenants::Tenant,
-};
+use crate::{keystore::Policy, objects::Location, tenants::Tenant};
 use blindscore_client::ClientKey;
 use blindscore_protocol::params::LinearParams;
 use chrono::TimeDelta;

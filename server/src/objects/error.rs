@@ -1,4 +1,4 @@
-//! Errors of the key store.
+//! Errors of object stores.
 
 use std::{error::Error, io, path::PathBuf, time::Duration};
 
@@ -55,7 +55,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Returns the kind of failure, or `None` for errors that a working store may return too.
-    pub(super) fn failure(&self) -> Option<&'static str> {
+    pub(crate) fn failure(&self) -> Option<&'static str> {
         match self {
             Self::Full(_) => Some("full"),
             Self::Slow(_) => Some("slow"),

@@ -1,4 +1,4 @@
-//! Location of the key store: a directory, memory, or cloud storage named by a URL.
+//! Location of a store: a directory, memory, or cloud storage named by a URL.
 
 use super::error::OpenError;
 use object_store::{
@@ -18,7 +18,7 @@ use url::Url;
 /// Retries of a failed request to cloud storage.
 const RETRIES: usize = 3;
 
-/// Location of the key store.
+/// Location of a store of keys or models.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// A directory on this machine.
@@ -73,7 +73,7 @@ impl Location {
     }
 
     /// Opens the store. Requests to cloud storage are abandoned after `patience`.
-    pub(super) fn objects(&self, patience: Duration) -> Result<Arc<dyn ObjectStore>, OpenError> {
+    pub(crate) fn objects(&self, patience: Duration) -> Result<Arc<dyn ObjectStore>, OpenError> {
         let (url, options) = match self {
             Self::Directory(path) => {
                 return Ok(Arc::new(LocalFileSystem::new_with_prefix(path)?.with_fsync(true)));
