@@ -24,8 +24,8 @@ Examples:
 The server needs a place for models (`blindscore-server serve --models` or --models-dir), and you a
 token that `blindscore-server token create TENANT --operator` has made. The model is checked here
 and there before it is stored, and is served when the command ends; other servers with the same
-place of models serve it some seconds later. Publishing the newest version again changes nothing. A
-version is never replaced by another model.";
+place of models serve it some seconds later. Publishing the file of the newest version again changes
+nothing. A version is never replaced by another model.";
 
 const UNPUBLISH: &str = "\
 Examples:

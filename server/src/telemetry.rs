@@ -19,7 +19,7 @@ pub(crate) const KEY_LOAD_SECONDS: &str = "blindscore_key_load_seconds";
 pub(crate) const KEY_CACHE: &str = "blindscore_key_cache_requests_total";
 /// Failed operations of the key store, by `kind`.
 pub(crate) const STORE_ERRORS: &str = "blindscore_store_errors_total";
-/// Number of times that the changed folder of models could not be served.
+/// Number of times that changed models could not be read or served.
 pub(crate) const MODEL_ERRORS: &str = "blindscore_model_errors_total";
 /// Queries that are waiting or being scored.
 pub(crate) const QUEUED: &str = "blindscore_queued_queries";
@@ -56,7 +56,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(STORE_ERRORS, "Operations of the key store that failed");
     describe_counter!(
         MODEL_ERRORS,
-        "Changes of the models' folder that could not be served"
+        "Times that changed models could not be read or served"
     );
     describe_counter!(TOKEN_ERRORS, "Times that the tokens could not be read");
     describe_gauge!(QUEUED, "Queries that wait or are scored");

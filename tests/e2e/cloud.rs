@@ -104,11 +104,12 @@ fn serves_models(store: &ObjectStoreServer) -> Result<()> {
         .map(|server| server.api().with_token(&operator));
     let [one, other] = &apis;
     let file = |threshold| publishing::model("churn", threshold);
-    publishing::put(one, "churn", &file(1.0)?).expect_status(201);
+    let first = file(1.0)?;
+    publishing::put(one, "churn", &first).expect_status(201);
     assert_eq!(one.model("churn").version, Some(1));
     wait_until(|| other.get("/v1/models/churn").status == 200);
     assert_eq!(other.model("churn").id, one.model("churn").id);
-    publishing::put(other, "churn", &file(1.0)?).expect_status(200);
+    publishing::put(other, "churn", &first).expect_status(200);
     publishing::put(other, "churn@1", &file(2.0)?).expect_problem(ProblemCode::ModelExists, "another model");
     // All at the same time, each gets a version of its own.
     thread::scope(|scope| {
@@ -137,8 +138,7 @@ fn serves_models(store: &ObjectStoreServer) -> Result<()> {
     publishing::delete(one, "churn").expect_status(204);
     wait_until(|| other.get("/v1/models/churn").status == 404);
     publishing::put(one, "churn", &file(9.0)?).expect_status(201);
-    let [first, second] = servers;
-    drop((first, second));
+    drop(servers);
     let again = Server::on(data, &flags);
     assert_eq!(again.api().with_token(&operator).model("churn").version, Some(1));
     Ok(())
