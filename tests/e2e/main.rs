@@ -22,4 +22,5 @@ mod own_network;
 mod privacy;
 mod storage;
 mod tenants;
+mod traces;
 mod vectors;

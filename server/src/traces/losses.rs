@@ -27,7 +27,7 @@ pub(super) enum Loss {
     #[error("the collector answers {0}")]
     Refused(StatusCode),
     /// The collector took some spans only, and said why.
-    #[error("the collector takes only a part: {0:?}")]
+    #[error("the collector takes only a part: {0}")]
     Rejected(String),
     /// The process ends.
     #[error("the server stopped before the collector had taken them")]

@@ -26,7 +26,7 @@ use opentelemetry::{
 use opentelemetry_sdk::{
     Resource,
     resource::EnvResourceDetector,
-    trace::{IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider},
+    trace::{IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider, SpanLimits},
 };
 use queue::Queue;
 use reqwest::header::HeaderMap;
@@ -81,6 +81,8 @@ pub(crate) fn start(settings: &TraceSettings, everywhere: Vec<KeyValue>) -> anyh
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
             settings.share,
         ))))
+        // Otherwise the environment has a say.
+        .with_span_limits(SpanLimits::default())
         .with_span_processor(queue::bounded(collector, queue.clone(), losses.clone()))
         .with_resource(resource())
         .build();
