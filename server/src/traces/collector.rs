@@ -32,6 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::runtime::{self, Runtime};
+use tracing::{Dispatch, dispatcher};
 use url::Url;
 
 /// Longest time for which one batch of spans is tried.
@@ -172,7 +173,11 @@ impl SpanExporter for Collector {
         let count = batch.len();
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
         let message = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-        match self.runtime.block_on(self.deliver(&message.into())) {
+        // Libraries would log every try that fails; `losses` says it once.
+        let delivered = dispatcher::with_default(&Dispatch::none(), || {
+            self.runtime.block_on(self.deliver(&message.into()))
+        });
+        match delivered {
             Ok(answer) => {
                 let part = answer.partial_success.unwrap_or_default();
                 let rejected = usize::try_from(part.rejected_spans).unwrap_or(0);
