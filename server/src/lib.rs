@@ -6,6 +6,7 @@
 //! - [`tenants`]: who may use the server, and how much;
 //! - `scoring`: keys in use, scoring threads, and admission by expected time;
 //! - `telemetry`: metrics for Prometheus;
+//! - `traces`: traces for OpenTelemetry;
 //! - [`http`]: the HTTP service;
 //! - [`cli`]: the command line.
 //!
@@ -21,3 +22,4 @@ mod scoring;
 mod telemetry;
 pub mod tenants;
 mod time;
+mod traces;

@@ -29,6 +29,8 @@ pub(crate) const QUEUED_SECONDS: &str = "blindscore_queued_seconds";
 pub(crate) const KEY_MEMORY: &str = "blindscore_key_memory_bytes";
 /// Number of times that the token file could not be read.
 pub(crate) const TOKEN_ERRORS: &str = "blindscore_token_errors_total";
+/// Spans of traces that the collector never got, by `kind` of the cause.
+pub(crate) const LOST_SPANS: &str = "blindscore_lost_spans_total";
 /// Memory held by uploads, queries and responses.
 pub(crate) const BODY_MEMORY: &str = "blindscore_body_memory_bytes";
 
@@ -59,6 +61,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
         "Times that changed models could not be read or served"
     );
     describe_counter!(TOKEN_ERRORS, "Times that the tokens could not be read");
+    describe_counter!(LOST_SPANS, "Spans of traces that the collector never got");
     describe_gauge!(QUEUED, "Queries that wait or are scored");
     describe_gauge!(QUEUED_SECONDS, Unit::Seconds, "Expected time of what is queued");
     describe_gauge!(KEY_MEMORY, Unit::Bytes, "Memory of ready keys");

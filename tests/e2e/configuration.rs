@@ -83,7 +83,8 @@ fn unknown_names_and_bad_values_are_refused_with_their_place() -> Result<()> {
         ("print-config = true", "there is no option \"print-config\""),
         ("queue = 63", "63 is not in 64..=1000000"),
         ("queue = \"many\"", "invalid value 'many'"),
-        ("queue = 1.5", "a float can't be the value"),
+        ("queue = 1.5", "invalid value '1.5'"),
+        ("queue = 2026-01-01", "a datetime can't be the value"),
         ("[queue]\nlen = 1", "a table can't be the value"),
         ("queue = ", "is not TOML"),
     ] {

@@ -23,4 +23,5 @@ mod privacy;
 mod publishing;
 mod storage;
 mod tenants;
+mod traces;
 mod vectors;

@@ -259,7 +259,7 @@ fn other_origins_are_answered_only_if_listed() {
         ("access-control-request-method", "PUT"),
         (
             "access-control-request-headers",
-            "authorization,blindscore-key,content-type",
+            "authorization,blindscore-key,content-type,traceparent,tracestate",
         ),
     ];
     let path = "/v1/models/mnist-linear/score";

@@ -60,6 +60,14 @@ impl Server {
         Self::launch_as(command, data, &[])
     }
 
+    /// Starts a server with a variable in its environment, and these arguments.
+    pub fn start_among((name, value): (&str, &str), arguments: &[&str]) -> Self {
+        let data = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut command = blindscore_server();
+        command.env(name, value);
+        Self::launch_as(command, data, arguments)
+    }
+
     /// Starts a server whose data directory is a file system of its own with `bytes` bytes of
     /// space. Needs Linux, where users may mount file systems for themselves.
     pub fn on_small_disk(bytes: usize) -> Self {

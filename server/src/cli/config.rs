@@ -159,7 +159,7 @@ fn is_list(arg: &Arg) -> bool {
 fn texts(value: &toml::Value) -> anyhow::Result<Vec<String>> {
     Ok(match value {
         toml::Value::String(text) => vec![text.clone()],
-        toml::Value::Integer(_) | toml::Value::Boolean(_) => vec![value.to_string()],
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => vec![value.to_string()],
         toml::Value::Array(values) => {
             let texts: Result<Vec<_>, _> = values.iter().map(texts).collect();
             texts?.concat()
@@ -180,11 +180,11 @@ fn literal(text: &str) -> String {
 /// Returns an option's value with secrets redacted.
 fn redacted(name: &str, value: &str) -> String {
     match name {
-        "store-options" => match value.split_once('=') {
+        "store-options" | "otlp-headers" => match value.split_once('=') {
             Some((key, _)) => format!("{key}={REDACTED}"),
             None => REDACTED.to_owned(),
         },
-        "store" => match url::Url::parse(value) {
+        "store" | "otlp-endpoint" => match url::Url::parse(value) {
             Ok(mut url) => {
                 // These fail only for URLs without a host, which have neither a user name nor a
                 // password.

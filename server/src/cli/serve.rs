@@ -1,8 +1,8 @@
 //! `serve`: options of the server.
 
-use super::values::{Origin, Seconds, Setting, store_options};
+use super::values::{Origin, Seconds, Setting, Share, headers, store_options, traces_url};
 use crate::{
-    http::{self, AllowedHosts, DailyQueries, Host, Settings, TlsFiles},
+    http::{self, AllowedHosts, DailyQueries, Host, Settings, TlsFiles, TraceSettings},
     keystore::Policy,
     objects::Location,
     tenants::{Rate, TokenFile},
@@ -232,6 +232,31 @@ pub(super) struct ServeArgs {
     )]
     shutdown_seconds: Seconds,
 
+    /// URL of an OpenTelemetry collector that takes OTLP over HTTP, as in http://127.0.0.1:4318;
+    /// the server sends traces to its /v1/traces, or makes none if not given
+    #[arg(long, env = "BLINDSCORE_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<Url>,
+
+    /// Headers of requests to the collector, as in authorization=Bearer TOKEN
+    #[arg(
+        long,
+        env = "BLINDSCORE_OTLP_HEADERS",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    otlp_headers: Vec<Setting>,
+
+    /// Share of the requests that are traced, from 0 to 1; a client that sends `traceparent`
+    /// decides for its own requests
+    #[arg(
+        long,
+        env = "BLINDSCORE_OTLP_SAMPLE",
+        value_name = "SHARE",
+        default_value = "1"
+    )]
+    otlp_sample: Share,
+
     /// Format of log lines
     #[arg(
         long,
@@ -294,6 +319,15 @@ impl ServeArgs {
             (Some(url), _) => Some(Location::new(url, options).context("--models")?),
             (None, folder) => folder.map(Location::Directory),
         };
+        let traces = match self.otlp_endpoint {
+            Some(base) => Some(TraceSettings {
+                url: traces_url(&base).context("--otlp-endpoint")?,
+                headers: headers(&self.otlp_headers)?,
+                share: self.otlp_sample.0,
+            }),
+            None if self.otlp_headers.is_empty() => None,
+            None => bail!("--otlp-headers are for a collector that --otlp-endpoint names"),
+        };
         let burst = NonZeroU32::new(self.tenant_burst).context("--tenant-burst is 0")?;
         Ok(Settings {
             bind: self.bind,
@@ -323,6 +357,7 @@ impl ServeArgs {
             body_bytes: self.upload_mib << 20,
             max_connections: self.max_connections,
             shutdown: self.shutdown_seconds.0,
+            traces,
         })
     }
 }

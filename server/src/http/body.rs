@@ -6,7 +6,7 @@ use super::{
     pace::Pace,
     room::{Holder, Place, Room, State},
 };
-use crate::{scoring::Estimate, tenants::Tenant};
+use crate::{scoring::Estimate, tenants::Tenant, traces};
 use actix_web::{
     HttpMessage, HttpRequest,
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -163,6 +163,19 @@ impl Bodies {
         }
         // A body of unknown length may be as long as the limit.
         let longest = declared.map_or(limit, |declared| declared as usize);
+        let body = self.arrive(tenant, payload, limit, longest, on_piece);
+        traces::span("read body", body).await
+    }
+
+    /// Reads a body that should have at most `longest` bytes.
+    async fn arrive(
+        &self,
+        tenant: &Tenant,
+        payload: web::Payload,
+        limit: usize,
+        longest: usize,
+        on_piece: impl FnMut(&[u8]),
+    ) -> Result<Body, ApiError> {
         let arriving = Arc::new(Arriving::start());
         let place = self.room.take(tenant, longest, arriving.clone()).await;
         let place = place.ok_or_else(|| self.full())?;

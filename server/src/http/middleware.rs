@@ -4,6 +4,8 @@
 use super::{
     error::{ApiError, PROBLEM_JSON},
     inference,
+    methods::known,
+    trace,
 };
 use crate::{telemetry, tenants::Tenant};
 use actix_web::{
@@ -17,6 +19,7 @@ use actix_web::{
     middleware::Next,
 };
 use metrics::{counter, histogram};
+use opentelemetry::{context::FutureExt, trace::TraceContextExt};
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
@@ -25,7 +28,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 const SECURITY_HEADERS: [(&str, &str); 5] = [
     (
@@ -47,10 +50,26 @@ pub(super) async fn wrap(
     let started = Instant::now();
     let id = request_id();
     let method = request.method().clone();
-    let span = tracing::info_span!("request", id);
-    let mut response = match next.call(request).instrument(span.clone()).await {
+    let span = tracing::info_span!("request", id, trace_id = Empty);
+    let traced = trace::begin(&request, &id);
+    let answer = next.call(request).instrument(span.clone());
+    let answer = match &traced {
+        None => answer.await,
+        Some(context) => {
+            let trace_id = context.span().span_context().trace_id();
+            span.record("trace_id", tracing::field::display(trace_id));
+            answer.with_context(context.clone()).await
+        }
+    };
+    let mut response = match answer {
         Ok(response) => with_problem(response.map_into_boxed_body()),
-        Err(error) => return Err(ApiError::Framework(error.as_response_error().status_code()).into()),
+        Err(error) => {
+            let status = error.as_response_error().status_code();
+            if let Some(context) = &traced {
+                trace::answered(context, status, None);
+            }
+            return Err(ApiError::Framework(status).into());
+        }
     };
     if inference::owns(response.request().path()) {
         response = inference::with_error(response);
@@ -77,18 +96,16 @@ pub(super) async fn wrap(
         "answered"
     );
     add_headers(response.headers_mut(), &id);
+    if let Some(context) = traced {
+        trace::answered(&context, response.status(), tenant.as_deref());
+        response = trace::sending(context, response);
+    }
     Ok(response)
 }
 
-/// Counts a request. Only methods that some route has become labels, since clients can send any
-/// text as a method.
+/// Counts a request. Only methods that some route has become labels.
 fn count(method: &Method, route: &str, status: StatusCode, took: Duration) {
-    let method = match *method {
-        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE | Method::OPTIONS => {
-            method.as_str().to_owned()
-        }
-        _ => "other".to_owned(),
-    };
+    let method = known(method).unwrap_or("other").to_owned();
     let status = status.as_str().to_owned();
     counter!(telemetry::REQUESTS, "route" => route.to_owned(), "method" => method, "status" => status)
         .increment(1);

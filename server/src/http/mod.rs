@@ -22,7 +22,9 @@ mod room;
 mod routes;
 mod server;
 mod state;
+mod trace;
 
+pub use crate::traces::TraceSettings;
 pub use connection::TlsFiles;
 pub use hosts::{AllowedHosts, Host};
 pub use inference::{BadInference, Blobs, InferRequest};

@@ -11,6 +11,7 @@ use super::{
     inference::LENGTH_HEADER,
     middleware, routes,
     state::{AppState, Served},
+    trace,
 };
 use crate::{
     keystore::{KeyStore, Policy},
@@ -19,6 +20,7 @@ use crate::{
     scoring::{KeyCache, Scorer, ScoringPool},
     telemetry,
     tenants::{Access, DailyBudget, Rate, RateLimit, TokenFile},
+    traces::{self, TraceSettings},
 };
 use actix_cors::Cors;
 use actix_server::ServerBuilder;
@@ -39,9 +41,9 @@ use std::{
     net::{SocketAddr, TcpListener},
     num::NonZeroU64,
     path::PathBuf,
-    sync::{Arc, RwLock},
+    sync::{Arc, OnceLock, RwLock},
     thread::available_parallelism,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     signal,
@@ -59,6 +61,8 @@ const TIMEOUTS: Timeouts = Timeouts {
 const BODY_BYTES_PER_STALLED: usize = 512 << 10;
 /// Memory for models that are being published: one of any size, or several small ones.
 const PUBLISHING_BYTES: usize = MOST_FILE as usize / 7 * 8 + 8;
+/// Longest time to send the traces that are left when the server stops.
+const TRACES_TIMEOUT: Duration = Duration::from_secs(5);
 /// File descriptors needed besides those of connections.
 const OTHER_FILES: u64 = 1024;
 
@@ -106,6 +110,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// How long requests in progress may take to finish once the server is told to stop.
     pub shutdown: Duration,
+    /// Where traces go; without, there are none.
+    pub traces: Option<TraceSettings>,
 }
 
 /// Query budget for each tenant, model and day.
@@ -168,13 +174,17 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
             .wrap(from_fn(middleware::wrap))
             .wrap(from_fn(drain::wrap))
     };
+    let told = Arc::new(OnceLock::new());
     let server = ServerBuilder::new()
         .workers(threads)
         .max_concurrent_connections(settings.max_connections.div_ceil(threads))
         .shutdown_timeout(settings.shutdown.as_secs())
-        .shutdown_signal(shutdown_signal());
+        .shutdown_signal(noting_the_time(shutdown_signal(), told.clone()));
     let stalled = settings.body_bytes / BODY_BYTES_PER_STALLED;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let traces = settings.traces.as_ref();
+    let traces = traces.map(|settings| traces::start(settings, trace::everywhere(scheme, address)));
+    let traces = traces.transpose().context("--otlp-endpoint")?;
     let server = connection::listen(server, listener, tls, TIMEOUTS, stalled, app)?.run();
 
     let budget = state.budget.clone();
@@ -184,11 +194,23 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     std::io::stdout().flush()?;
     tracing::info!(%address, scheme, "listening");
     server.await?;
-    if let Some(budget) = budget {
-        budget.close().await.context("writing the counts of queries")?;
+    let counted = match budget {
+        Some(budget) => budget.close().await.context("writing the counts of queries"),
+        None => Ok(()),
+    };
+    if let Some(traces) = traces {
+        let stopping = told.get().map_or(Duration::ZERO, Instant::elapsed);
+        traces.stop(settings.shutdown.saturating_sub(stopping).min(TRACES_TIMEOUT));
     }
+    counted?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits for `signal`, and notes when it came.
+async fn noting_the_time(signal: impl Future<Output = ()>, told: Arc<OnceLock<Instant>>) {
+    signal.await;
+    told.get_or_init(Instant::now);
 }
 
 /// Builds the state shared by all requests: loads the models, opens the stores and starts the
@@ -261,6 +283,8 @@ fn cors(origins: &[String]) -> Cors {
         header::IF_NONE_MATCH.as_str(),
         &key_header,
         LENGTH_HEADER,
+        "traceparent",
+        "tracestate",
     ];
     let read = [
         "etag",

@@ -13,7 +13,7 @@ pub(crate) use pool::{NotRun, QueueFull, ScoringPool};
 use crate::{
     keystore::{KeyName, KeyStore},
     objects::StoreError,
-    telemetry,
+    telemetry, traces,
 };
 use blindscore_engine::{
     ScoreError,
@@ -170,6 +170,7 @@ impl<'a> Admitted<'a> {
         let scorer = self.scorer;
         let deadline = self.arrived + scorer.deadline;
         let key = scorer.cache.get(&self.key, &scorer.keys, &scorer.pool);
+        let key = traces::span("load key", key);
         let key = match tokio::time::timeout_at(deadline.into(), key).await {
             Ok(Ok(key)) => key,
             Ok(Err(error)) if matches!(*error, PrepareError::Absent) => {
@@ -228,11 +229,17 @@ impl Ready<'_> {
                     .collect::<Result<Vec<_>, ScoreError>>()
             }
         });
+        let queued = Instant::now();
         let done = match done.await {
             Ok(done) => done,
-            Err(NotRun::Late) => return Err(scorer.late()),
+            Err(NotRun::Late) => {
+                traces::past("wait for turn", queued, queued.elapsed());
+                return Err(scorer.late());
+            }
             Err(error) => return Err(NotScored::NotRun(error)),
         };
+        traces::past("wait for turn", done.began - done.waited, done.waited);
+        traces::past("score", done.began, done.ran);
         let cost = scorer.costs.of(&model);
         scorer.pool.learn(&cost, width, done.ran, count);
         let name = model.descriptor().name.clone();

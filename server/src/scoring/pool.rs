@@ -69,6 +69,8 @@ impl Drop for Admission {
 pub(crate) struct Done<T> {
     /// Return value of the work.
     pub(crate) value: T,
+    /// When it left the queue.
+    pub(crate) began: Instant,
     /// Time spent in the queue.
     pub(crate) waited: Duration,
     /// Running time.
@@ -175,11 +177,12 @@ impl ScoringPool {
             if answer.is_closed() {
                 return;
             }
-            let started = Instant::now();
+            let began = Instant::now();
             let done = Done {
                 value: work(),
-                waited: started - queued,
-                ran: started.elapsed(),
+                began,
+                waited: began - queued,
+                ran: began.elapsed(),
             };
             // Fails if the caller disconnected; then nobody needs the result.
             let _ = answer.send(done);

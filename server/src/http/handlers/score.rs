@@ -13,6 +13,7 @@ use crate::{
     keystore::KeyName,
     scoring::Scored,
     tenants::Caller,
+    traces,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use blindscore_engine::model::Model;
@@ -164,6 +165,8 @@ pub(super) async fn answer(
     queries: Vec<Query>,
 ) -> Result<Answered, ApiError> {
     let (count, tenant) = (queries.len(), key.tenant.clone());
+    traces::note("blindscore.model", || model.descriptor().name.clone());
+    traces::note("blindscore.queries", || count as i64);
     state.rate.check(&tenant, count)?;
     let admitted = state.scorer.admit(model, key, count)?;
     let len = model.descriptor().sizes.response;

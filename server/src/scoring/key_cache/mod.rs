@@ -7,7 +7,7 @@ use super::{
 use crate::{
     keystore::{KeyName, KeyRecord, KeyStore},
     objects::StoreError,
-    telemetry,
+    telemetry, traces,
 };
 use blindscore_engine::PreparedKey;
 use blindscore_protocol::{
@@ -143,6 +143,7 @@ impl KeyCache {
         let removals = self.removals.load(Ordering::Acquire);
         let found = self.ready.contains_key(name);
         counter!(telemetry::KEY_CACHE, "found" => if found { "true" } else { "false" }).increment(1);
+        traces::note("blindscore.key.found", || found);
         let ready = self
             .ready
             .try_get_with_by_ref(name, self.load(name, store, pool))
@@ -203,14 +204,14 @@ impl KeyCache {
     ) -> Result<Arc<ReadyKey>, PrepareError> {
         let _few = self.preparing.acquire().await.map_err(|_| NotRun::Stopped)?;
         let at = Instant::now();
-        let (record, blob) = store.read(name).await?.ok_or(PrepareError::Absent)?;
+        let read = traces::span("read key", store.read(name)).await?;
+        let (record, blob) = read.ok_or(PrepareError::Absent)?;
         let key = match parameters(&blob) {
             Ok(set) => {
                 let memory = self.make_room(PreparedKey::memory_bytes(set) as u64).await?;
                 let deadline = Instant::now() + PREPARE_TIMEOUT;
-                let done = pool
-                    .run(Width::One, deadline, move || prepare(record, &blob))
-                    .await?;
+                let done = pool.run(Width::One, deadline, move || prepare(record, &blob));
+                let done = traces::span("prepare key", done).await?;
                 pool.learn(&self.taking, Width::One, done.ran, 1);
                 done.value.map(|prepared| (prepared, memory))
             }
