@@ -4,7 +4,7 @@ use crate::{args::ConnectionArgs, screen::Screen};
 use anyhow::{Context, anyhow, ensure};
 use blindscore_engine::{
     files,
-    model::{FileName, MOST_FILE, Model},
+    model::{MOST_FILE, Model, ModelError},
 };
 use blindscore_protocol::name::{ModelAddress, ModelName};
 use blindscore_remote::{Api, ServerUrl};
@@ -21,15 +21,15 @@ Examples:
   As a version that you choose:
     blindscore publish models/churn@7.safetensors --version 7 --url https://scores.example
 
-The server needs a place for models (`blindscore-server serve --models` or --models-dir), and you a
-token that `blindscore-server token create TENANT --operator` has made. The model is checked here
-and there before it is stored, and is served when the command ends; other servers with the same
-place of models serve it some seconds later. Publishing the file of the newest version again changes
-nothing. A version is never replaced by another model.";
+The server needs a place for models (`blindscore-server serve --models` or --models-dir), and you
+need an operator's token, which `blindscore-server token create TENANT --operator` makes. The model is
+checked here and there before it is stored, and is served when the command ends; other servers with
+the same place of models serve it some seconds later. Publishing the newest version's file again
+changes nothing. Publishing never replaces a version by another model.";
 
 const UNPUBLISH: &str = "\
 Examples:
-  Remove one version; who asks for it is told that it is gone:
+  Remove one version. If it is the newest, the one before it takes its place:
     blindscore unpublish churn@2 --url https://scores.example
 
   Remove the model with all its versions:
@@ -94,9 +94,9 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<()> {
     let shown = args.file.display();
     let content = files::read(&args.file, MOST_FILE).with_context(|| format!("can't read {shown}"))?;
     let model = Model::from_safetensors(&content).map_err(|error| {
-        let hint = match FileName::of(&args.file) {
-            Some(_) => "",
-            None => "; `blindscore import` makes model files of those of other tools",
+        let hint = match error {
+            ModelError::Safetensors(_) => "; `blindscore import` makes model files of those of other tools",
+            _ => "",
         };
         anyhow!("{shown} can't be served: {error}{hint}")
     })?;
@@ -105,7 +105,14 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<()> {
         name,
         version: args.version.map(NonZeroU32::get),
     };
-    let published = args.server.api()?.publish(&address, &content)?;
+    let published = args.server.api()?.publish(&address, &content).map_err(|error| {
+        let hint = match error.status {
+            Some(405) => "; this server may be older than publishing",
+            Some(413) => "; a proxy before the server may limit what is uploaded",
+            _ => "",
+        };
+        anyhow!("{error}{hint}")
+    })?;
     ensure!(
         published.id == model.descriptor().id,
         "the server says that it has published another model, {}",

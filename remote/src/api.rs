@@ -126,7 +126,7 @@ impl Api {
 
     /// Fetches a model's descriptor, unless the server still has the one that was fetched before.
     fn descriptor(&self, name: &ModelAddress) -> Result<ModelDescriptor, HttpError> {
-        let path = format!("/v1/models/{name}");
+        let path = model_path(name);
         let parsed = |json: &[u8]| {
             serde_json::from_slice::<ModelDescriptor>(json).map_err(|error| HttpError::nonsense(&path, error))
         };
@@ -238,15 +238,24 @@ impl Api {
     /// If the server refuses the model or the token, or can't be reached.
     pub fn publish(&self, address: &ModelAddress, file: &[u8]) -> Result<PublishedModel, HttpError> {
         let _uploading = self.progress().begin(Stage::UploadingModel);
-        self.json(Call {
+        let path = model_path(address);
+        let published: PublishedModel = self.json(Call {
             method: Method::PUT,
-            path: &format!("/v1/models/{address}"),
+            path: &path,
             key: None,
             body: file,
             limit: RECEIPT_LIMIT,
             cancel: &Cancel::default(),
             known: None,
-        })
+        })?;
+        if address
+            .version
+            .is_some_and(|version| version != published.version)
+        {
+            let problem = format!("it names version {}", published.version);
+            return Err(HttpError::nonsense(&path, problem));
+        }
+        Ok(published)
     }
 
     /// Removes a version of a model, or all of them, as an operator. Returns whether there was one.
@@ -254,9 +263,10 @@ impl Api {
     /// # Errors
     /// If the server refuses the token, or can't be reached.
     pub fn unpublish(&self, address: &ModelAddress) -> Result<bool, HttpError> {
+        let path = model_path(address);
         let call = Call {
             method: Method::DELETE,
-            path: &format!("/v1/models/{address}"),
+            path: &path,
             key: None,
             body: &[],
             limit: RECEIPT_LIMIT,
@@ -264,8 +274,11 @@ impl Api {
             known: None,
         };
         match self.http.send(&call) {
-            Err(error) if error.recovery == Recovery::RefreshModel => Ok(false),
-            answer => answer.map(|_| true),
+            // If an earlier try had no answer, it may be the one that removed the model.
+            Err(error) if error.recovery == Recovery::RefreshModel => Ok(error.repeated),
+            Err(error) => Err(error),
+            Ok(body) if body.is_empty() => Ok(true),
+            Ok(_) => Err(HttpError::nonsense(&path, "it should be empty")),
         }
     }
 
@@ -285,6 +298,10 @@ impl Api {
         let body = self.http.send(&call)?;
         serde_json::from_slice(&body).map_err(|error| HttpError::nonsense(call.path, error))
     }
+}
+
+fn model_path(address: &ModelAddress) -> String {
+    format!("/v1/models/{address}")
 }
 
 fn key_path(id: KeyId) -> String {

@@ -114,6 +114,9 @@ pub struct HttpError {
     pub recovery: Recovery,
     /// Time that the server asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the request was sent more than once, so that an earlier try may have succeeded
+    /// without an answer.
+    pub repeated: bool,
 }
 
 impl HttpError {
@@ -124,6 +127,7 @@ impl HttpError {
             status: None,
             recovery: Recovery::None,
             retry_after: None,
+            repeated: false,
         }
     }
 
@@ -175,6 +179,7 @@ impl HttpError {
                 .get("retry-after")
                 .and_then(|value| value.to_str().ok())
                 .and_then(|value| retry_after(value, now)),
+            repeated: false,
         }
     }
 

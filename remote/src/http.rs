@@ -107,7 +107,11 @@ impl Http {
         let left = || self.connection.max_wait.saturating_sub(started.elapsed());
         let mut retries = 0;
         loop {
-            let error = match self.send_once(call, left()) {
+            let answer = self.send_once(call, left()).map_err(|mut error| {
+                error.repeated = retries > 0;
+                error
+            });
+            let error = match answer {
                 Err(error) if error.recovery == Recovery::Retry => error,
                 other => return other,
             };

@@ -21,6 +21,8 @@ pub(crate) const KEY_CACHE: &str = "blindscore_key_cache_requests_total";
 pub(crate) const STORE_ERRORS: &str = "blindscore_store_errors_total";
 /// Number of times that changed models could not be read or served.
 pub(crate) const MODEL_ERRORS: &str = "blindscore_model_errors_total";
+/// 1 while the models in their place can't be read or served, and 0 otherwise.
+pub(crate) const MODELS_BROKEN: &str = "blindscore_models_broken";
 /// Queries that are waiting or being scored.
 pub(crate) const QUEUED: &str = "blindscore_queued_queries";
 /// Expected time to score all admitted queries.
@@ -60,6 +62,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
         MODEL_ERRORS,
         "Times that changed models could not be read or served"
     );
+    describe_gauge!(MODELS_BROKEN, "Whether models can't be read or served");
     describe_counter!(TOKEN_ERRORS, "Times that the tokens could not be read");
     describe_counter!(LOST_SPANS, "Spans of traces that the collector never got");
     describe_gauge!(QUEUED, "Queries that wait or are scored");

@@ -193,6 +193,7 @@ fn only_operators_change_models_and_only_good_ones_are_served() -> Result<()> {
         ("churn@0", &file, ProblemCode::MalformedRequest),
         ("Churn", &file, ProblemCode::MalformedRequest),
         ("%2e%2e%2fchurn", &file, ProblemCode::MalformedRequest),
+        (&"a".repeat(201), &file, ProblemCode::MalformedRequest),
         ("other", &file, ProblemCode::ModelRefused),
         ("churn", &file[..file.len() - 1], ProblemCode::ModelRefused),
         ("churn", b"", ProblemCode::ModelRefused),
@@ -205,6 +206,12 @@ fn only_operators_change_models_and_only_good_ones_are_served() -> Result<()> {
     for (address, content, code) in refused {
         put(&api, address, content).expect_problem(code, address);
     }
+    let condition = [
+        ("content-type", "application/octet-stream"),
+        ("if-none-match", "*"),
+    ];
+    api.send("PUT", "/v1/models/churn", &condition, &file)
+        .expect_problem(ProblemCode::MalformedRequest, "a condition");
     let json = [("content-type", "application/json")];
     api.send("PUT", "/v1/models/churn", &json, b"{}")
         .expect_problem(ProblemCode::UnsupportedMediaType, "JSON");
@@ -228,6 +235,33 @@ fn only_operators_change_models_and_only_good_ones_are_served() -> Result<()> {
 }
 
 #[test]
+fn what_would_break_the_folder_is_not_stored() -> Result<()> {
+    let service = Service::new()?;
+    fs::write(
+        service.models.path().join("called otherwise.safetensors"),
+        model("churn", 1.0)?,
+    )?;
+    let server = service.start();
+    let api = service.api(&server);
+    for address in ["churn", "churn@3"] {
+        let problem =
+            put(&api, address, &model("churn", 2.0)?).expect_problem(ProblemCode::ModelRefused, address);
+        assert!(problem.detail.contains("two models"), "{}", problem.detail);
+    }
+    assert_eq!(service.files()?, ["called otherwise.safetensors"]);
+    put(&api, "other", &model("other", 1.0)?).expect_status(201);
+    // One of the same name as its model gives way.
+    fs::write(
+        service.models.path().join("third.safetensors"),
+        model("third", 1.0)?,
+    )?;
+    wait_until(|| get(&api, "third").status == 200);
+    put(&api, "third", &model("third", 2.0)?).expect_status(201);
+    assert_eq!(api.model("third").version, Some(1));
+    Ok(())
+}
+
+#[test]
 fn a_broken_file_is_named_and_can_be_removed() -> Result<()> {
     let service = Service::new()?;
     let server = service.start();
@@ -235,10 +269,34 @@ fn a_broken_file_is_named_and_can_be_removed() -> Result<()> {
     put(&api, "churn", &model("churn", 1.0)?).expect_status(201);
     fs::write(service.models.path().join("bad@2.safetensors"), "bad")?;
     let file = model("churn", 2.0)?;
-    let problem = put(&api, "churn", &file).expect_problem(ProblemCode::ModelsUnavailable, "a broken file");
-    assert!(problem.detail.contains("bad@2.safetensors"), "{}", problem.detail);
+    for _ in 0..2 {
+        let problem = put(&api, "churn", &file).expect_problem(ProblemCode::ModelsBroken, "a broken file");
+        assert!(problem.detail.contains("bad@2.safetensors"), "{}", problem.detail);
+    }
     assert_eq!(api.model("churn").version, Some(1));
+    let metrics = String::from_utf8(api.get("/metrics").expect_status(200).body)?;
+    assert!(metrics.contains("blindscore_models_broken 1"), "{metrics}");
     delete(&api, "bad@2").expect_status(204);
+    // So can one that has the name of a bundled model.
+    fs::write(
+        service.models.path().join("mnist-linear@3.safetensors"),
+        model("mnist-linear", 1.0)?,
+    )?;
+    let problem = put(&api, "churn", &file).expect_problem(ProblemCode::ModelsBroken, "a bundled name");
+    assert!(
+        problem.detail.contains("mnist-linear@3.safetensors"),
+        "{}",
+        problem.detail
+    );
+    delete(&api, "mnist-linear@3").expect_status(204);
+    // Until all are gone, a removed model is still served, and a repeated request says so again.
+    fs::write(service.models.path().join("bad@2.safetensors"), "bad")?;
+    for _ in 0..2 {
+        delete(&api, "churn@1").expect_problem(ProblemCode::ModelsBroken, "another broken file");
+    }
+    delete(&api, "bad@2").expect_status(204);
+    get(&api, "churn").expect_problem(ProblemCode::ModelNotFound, "a removed model");
+    put(&api, "churn", &model("churn", 3.0)?).expect_status(201);
     put(&api, "churn", &file).expect_status(201);
     assert_eq!(api.model("churn").version, Some(2));
     Ok(())

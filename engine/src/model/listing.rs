@@ -44,13 +44,19 @@ impl Listing {
 
     /// Returns the newest version of a model; `None` if no file of its name has a version.
     pub fn newest(&self, model: &ModelName) -> Option<u32> {
-        self.named(model.as_str()).filter_map(|name| name.version).max()
+        self.named(model.as_str())
+            .filter_map(|file| file.name.version)
+            .max()
     }
 
-    /// Returns the names of the files with this part before the version.
-    pub fn named(&self, stem: &str) -> impl Iterator<Item = &FileName> {
-        let named = self.0.iter().filter(move |file| file.name.stem == stem);
-        named.map(|file| &file.name)
+    /// Returns the files with this part before the version.
+    pub fn named(&self, stem: &str) -> impl Iterator<Item = &ModelFile> {
+        self.0.iter().filter(move |file| file.name.stem == stem)
+    }
+
+    /// Returns the listing with a file added.
+    pub fn with(&self, file: ModelFile) -> Self {
+        self.0.iter().cloned().chain([file]).collect()
     }
 
     /// Returns the files to serve, and whether each is the newest of its name. A file without a
@@ -130,10 +136,15 @@ impl ModelFile {
     /// # Errors
     /// If the model can't be served, or a versioned file holds a model of another name.
     pub fn parse(&self, bytes: &[u8]) -> Result<Model, ModelError> {
-        self.named(bytes).map_err(|cause| ModelError::InFile {
+        self.named(bytes).map_err(|cause| self.refused(cause))
+    }
+
+    /// Returns an error that names the file.
+    pub(super) fn refused(&self, cause: ModelError) -> ModelError {
+        ModelError::InFile {
             path: self.path.clone(),
             cause: Box::new(cause),
-        })
+        }
     }
 
     fn named(&self, bytes: &[u8]) -> Result<Model, ModelError> {

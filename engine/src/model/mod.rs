@@ -141,7 +141,7 @@ impl Model {
 
     /// Returns the model as a version of its name. The id stays, because it depends on the content
     /// only.
-    fn with_version(mut self, version: u32) -> Self {
+    pub fn with_version(mut self, version: u32) -> Self {
         self.described = self.described.with_version(version);
         self
     }

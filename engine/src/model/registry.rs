@@ -90,7 +90,7 @@ impl Registry {
                 registry.pinned.insert((name, version), Arc::new(pinned));
             }
             if is_newest {
-                registry.serve(model)?;
+                registry.serve(model).map_err(|cause| file.refused(cause))?;
             }
         }
         Ok(registry)
@@ -289,10 +289,11 @@ mod tests {
     fn names_belong_to_one_model() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x.safetensors"), linear("mnist-net", 0.0)).unwrap();
-        assert!(matches!(
-            Registry::load(Some(folder.path())),
-            Err(ModelError::Duplicate(_))
-        ));
+        let error = Registry::load(Some(folder.path())).err().unwrap().to_string();
+        assert!(
+            error.contains("x.safetensors") && error.contains("two models"),
+            "{error}"
+        );
         fs::rename(
             folder.path().join("x.safetensors"),
             folder.path().join("x@1.safetensors"),

@@ -307,16 +307,28 @@ impl ServeArgs {
             (None, None) => None,
             _ => bail!("--tls-cert and --tls-key go together"),
         };
-        let options = store_options(&self.store_options)?;
-        if !options.is_empty() && self.store.is_none() && self.models.is_none() {
-            bail!("--store-options are for stores that --store or --models names");
+        if self.store.is_some() && self.store == self.models {
+            bail!("--store and --models are the same place: give each a prefix of its own");
         }
+        let options = store_options(&self.store_options)?;
+        let taken = self.store.iter().chain(&self.models).any(Location::takes_options);
+        if !options.is_empty() && !taken {
+            bail!("--store-options are for object stores that --store or --models names");
+        }
+        let location = |url: Url| {
+            let taken = if Location::takes_options(&url) {
+                options.clone()
+            } else {
+                Vec::new()
+            };
+            Location::new(url, taken)
+        };
         let store = match self.store {
-            Some(url) => Location::new(url, options.clone()).context("--store")?,
+            Some(url) => location(url).context("--store")?,
             None => Location::Directory(self.data_dir.join("keys")),
         };
         let models = match (self.models, self.models_dir) {
-            (Some(url), _) => Some(Location::new(url, options).context("--models")?),
+            (Some(url), _) => Some(location(url).context("--models")?),
             (None, folder) => folder.map(Location::Directory),
         };
         let traces = match self.otlp_endpoint {

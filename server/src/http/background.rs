@@ -89,7 +89,6 @@ async fn reload_models(state: Arc<AppState>) {
         interval.tick().await;
         let mut library = library.lock().await;
         if let Err(error) = state.refresh_models(&mut library).await {
-            counter!(telemetry::MODEL_ERRORS).increment(1);
             tracing::error!(%error, "the models have changed and can't be served; the previous models stay in use");
         }
     }

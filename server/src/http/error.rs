@@ -72,9 +72,12 @@ pub(crate) enum ApiError {
     /// The uploaded model can't be served.
     #[error("{0}")]
     ModelRefused(ModelError),
-    /// The models can't be changed or loaded.
+    /// The place of the models fails.
     #[error("{0}")]
     Models(String),
+    /// A file in the place of the models can't be served.
+    #[error("{0}")]
+    ModelsBroken(String),
     /// The key was never uploaded, was removed or has expired.
     #[error("key {0} is not stored: it was never uploaded, was removed or has expired")]
     KeyNotFound(KeyId),
@@ -216,6 +219,7 @@ impl ApiError {
             Self::ModelExists(_) => ProblemCode::ModelExists,
             Self::ModelRefused(_) => ProblemCode::ModelRefused,
             Self::Models(_) => ProblemCode::ModelsUnavailable,
+            Self::ModelsBroken(_) => ProblemCode::ModelsBroken,
             Self::TooLong { .. } | Self::TooMany { .. } => ProblemCode::PayloadTooLarge,
             Self::UnsupportedMediaType(_) => ProblemCode::UnsupportedMediaType,
             Self::MalformedCiphertext { .. } => ProblemCode::MalformedCiphertext,
@@ -246,7 +250,9 @@ impl ApiError {
             Self::NotRun(cause) => tracing::error!(%cause, "a request failed"),
             Self::Score(cause) => tracing::error!(%cause, "a request failed"),
             Self::Internal(cause) => tracing::error!(cause, "a request failed"),
-            Self::Models(cause) => tracing::error!(cause, "the models can't be changed"),
+            Self::Models(cause) | Self::ModelsBroken(cause) => {
+                tracing::error!(cause, "the models can't be changed")
+            }
             _ => {}
         }
     }

@@ -66,22 +66,34 @@ pub(super) enum ModelRefusal {
     Retired(Problem),
 }
 
-/// Error responses to operators who publish or remove a model.
+/// Error responses to operators who publish a model.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum PublishRefusal {
     /// Not an operator's token, a bundled model, or a server without a place for models.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
-    /// No such model.
-    #[response(status = 404, content_type = "application/problem+json")]
-    Missing(Problem),
-    /// This version is another model.
+    /// This version is another model, or a model that can't be served has to be removed first.
     #[response(status = 409, content_type = "application/problem+json")]
-    Exists(Problem),
+    Conflict(Problem),
     /// The model can't be served.
     #[response(status = 422, content_type = "application/problem+json")]
     Refused(Problem),
+}
+
+/// Error responses to operators who remove a model.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) enum RemovalRefusal {
+    /// Not an operator's token, a bundled model, or a server without a place for models.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// No such model.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+    /// The model is removed, but another one that can't be served has to be removed, too.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
     /// The tenant exceeded a limit: `Retry-After` says when to try again.
     #[response(status = 429, content_type = "application/problem+json")]
     RateLimited(Problem),

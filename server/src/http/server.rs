@@ -253,7 +253,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
         queries: Bodies::new(settings.body_bytes / 8, "too many queries are arriving"),
         answers: Answers::new(settings.body_bytes / 4),
         metrics: telemetry::install().context("starting the metrics")?,
-        checks: Semaphore::new(settings.workers),
+        checks: Arc::new(Semaphore::new(settings.workers)),
     })
 }
 
@@ -289,6 +289,7 @@ fn cors(origins: &[String]) -> Cors {
     let read = [
         "etag",
         LENGTH_HEADER,
+        "location",
         "retry-after",
         "server-timing",
         "x-request-id",

@@ -4,11 +4,13 @@ use super::{answer::Answers, body::Bodies, documents::Documents, error::ApiError
 use crate::{
     library::{Library, LibraryError},
     scoring::Scorer,
+    telemetry,
     tenants::{DailyBudget, RateLimit},
 };
 use actix_web::HttpRequest;
 use blindscore_engine::model::{Model, NoModel, Registry};
 use blindscore_protocol::params::ParameterSetId;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Mutex, Semaphore};
@@ -36,7 +38,7 @@ pub(super) struct AppState {
     /// Metrics of this process.
     pub(super) metrics: PrometheusHandle,
     /// Limits uploaded keys that are checked at once, off the HTTP threads.
-    pub(super) checks: Semaphore,
+    pub(super) checks: Arc<Semaphore>,
 }
 
 /// Why changed models aren't served.
@@ -90,6 +92,16 @@ impl AppState {
     /// Serves the models as they are in the library now. Requests in progress finish with the ones
     /// they started with. If the models can't be served, nothing changes.
     pub(super) async fn refresh_models(&self, library: &mut Library) -> Result<(), RefreshError> {
+        let refreshed = self.replace_models(library).await;
+        if refreshed.is_err() {
+            counter!(telemetry::MODEL_ERRORS).increment(1);
+        }
+        let broken = refreshed.is_err() || library.problem().is_some();
+        gauge!(telemetry::MODELS_BROKEN).set(f64::from(u8::from(broken)));
+        refreshed
+    }
+
+    async fn replace_models(&self, library: &mut Library) -> Result<(), RefreshError> {
         let Some(registry) = library.changed(self.models().registry.clone()).await? else {
             return Ok(());
         };

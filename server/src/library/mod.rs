@@ -1,8 +1,10 @@
 //! The models besides the bundled ones: files in a folder or an object store.
 
+mod folder;
+
 use crate::objects::{Location, OpenError, StoreError, bounded, found, holds};
 use blindscore_engine::model::{FileName, Listing, MOST_FILE, Model, ModelError, ModelFile, Registry};
-use blindscore_protocol::name::ModelName;
+use blindscore_protocol::name::ModelAddress;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
@@ -43,9 +45,9 @@ pub(crate) enum Published {
 /// Why the models can't be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LibraryError {
-    /// The place can't be read. A later try may succeed.
-    #[error("the models can't be read: {0}")]
-    Store(#[from] StoreError),
+    /// The place can't be read or written. A later try may succeed.
+    #[error("the place of the models fails: {0}")]
+    Store(StoreError),
     /// A file can't be served.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -54,11 +56,25 @@ pub(crate) enum LibraryError {
     Failed,
 }
 
+// The message already has all details; as a source they would be printed twice.
+impl From<StoreError> for LibraryError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl Library {
     /// Opens the place of the models, which has to exist. Its operations may take `patience` each.
+    /// Removes what killed processes have left of unfinished publications in a folder.
     pub(crate) fn open(location: &Location, patience: Duration) -> Result<Self, OpenError> {
         let folder = match location {
-            Location::Directory(path) => Some(path.clone()),
+            Location::Directory(path) => {
+                folder::sweep(path).map_err(|source| OpenError::Directory {
+                    path: path.clone(),
+                    source,
+                })?;
+                Some(path.clone())
+            }
             _ => None,
         };
         Ok(Self {
@@ -119,6 +135,36 @@ impl Library {
         Ok(files.collect())
     }
 
+    /// Checks that `model`, in a file of this name, can be served beside all others that are there.
+    /// These have to be `current`, as after [`changed`](Self::changed).
+    pub(crate) async fn admits(
+        &self,
+        name: &FileName,
+        model: Model,
+        current: Arc<Registry>,
+    ) -> Result<(), LibraryError> {
+        let listed = self.list().await?;
+        let is_there = listed.named(&name.stem).any(|file| file.name() == name);
+        let file = ModelFile::new(PathBuf::from(name.to_string()), String::new());
+        let Some(file) = file.filter(|_| !is_there) else {
+            return Ok(());
+        };
+        let model = match name.version {
+            Some(version) => model.with_version(version),
+            None => model,
+        };
+        let (files, mut model) = (listed.with(file.clone()), Some(model));
+        let admitted = spawn_blocking(move || {
+            // All others are known, unless someone has just added one.
+            let load = |found: &ModelFile| {
+                let model = model.take().filter(|_| *found == file);
+                model.ok_or(LibraryError::Failed)
+            };
+            current.with(&files, load).map(drop)
+        });
+        admitted.await.map_err(|_| LibraryError::Failed)?
+    }
+
     /// Writes a file unless there is one of this name. Once this returns, the file is durable.
     pub(crate) async fn publish(&self, name: &FileName, content: Bytes) -> Result<Published, StoreError> {
         let path = Path::from(name.to_string());
@@ -146,10 +192,19 @@ impl Library {
         Ok(found(bounded(self.patience + TRANSFER, same).await)?.unwrap_or(false))
     }
 
-    /// Removes a file. Does nothing if it isn't there.
-    pub(crate) async fn remove(&self, name: &FileName) -> Result<(), StoreError> {
-        let path = Path::from(name.to_string());
-        found(bounded(self.patience, self.objects.delete(&path)).await).map(drop)
+    /// Removes a listed file. Does nothing if it isn't there any more.
+    pub(crate) async fn remove(&self, file: &ModelFile) -> Result<(), LibraryError> {
+        if self.folder.is_some() {
+            // By its own name: `object_store` doesn't take every name that a folder does.
+            let path = file.path().to_owned();
+            let removed = spawn_blocking(move || folder::remove(&path)).await;
+            return removed
+                .map_err(|_| LibraryError::Failed)?
+                .map_err(|cause| unreadable(file, cause));
+        }
+        let path = location(file)?;
+        found(bounded(self.patience, self.objects.delete(&path)).await)?;
+        Ok(())
     }
 
     fn loader(&self) -> Loader {
@@ -162,15 +217,31 @@ impl Library {
     }
 }
 
-/// Returns the names of the files to remove so that no model of this name is served any more, in an
-/// order in which no older version is served meanwhile.
-pub(crate) fn all_of(name: &ModelName, listed: &Listing, served: &Registry) -> Vec<FileName> {
-    let mut names: Vec<_> = listed.named(name.as_str()).cloned().collect();
+/// Returns the files to remove so that nothing is served at this address any more, in an order in
+/// which no older version is served meanwhile.
+pub(crate) fn files_of(address: &ModelAddress, listed: &Listing, served: &Registry) -> Vec<ModelFile> {
     // A file without a version may be called something else than its model.
-    names.extend(served.files(name).map(|file| file.name().clone()));
-    names.sort_by(|one, other| (one.version, &one.stem).cmp(&(other.version, &other.stem)));
-    names.dedup();
-    names
+    let files = listed
+        .named(address.name.as_str())
+        .chain(served.files(&address.name));
+    let wanted = |file: &&ModelFile| address.version.is_none() || file.name().version == address.version;
+    let mut files: Vec<_> = files.filter(wanted).cloned().collect();
+    files.sort_by_key(|file| (file.name().version, file.path().to_owned()));
+    files.dedup();
+    files
+}
+
+/// Returns the location of an object that was listed. Its path is encoded as it is in the store.
+fn location(file: &ModelFile) -> Result<Path, StoreError> {
+    let path = Path::parse(file.path().to_string_lossy());
+    path.map_err(|error| StoreError::from(object_store::Error::from(error)))
+}
+
+fn unreadable(file: &ModelFile, cause: std::io::Error) -> LibraryError {
+    LibraryError::Model(ModelError::Io {
+        path: file.path().to_owned(),
+        cause,
+    })
 }
 
 /// Reads the files of a library, from threads on which it may block.
@@ -191,18 +262,12 @@ impl Loader {
     }
 
     async fn fetch(&self, file: &ModelFile) -> Result<Vec<u8>, LibraryError> {
-        let too_large = || ModelError::Io {
-            path: file.path().to_owned(),
-            cause: std::io::Error::other(format!(
-                "it has more than {} MB, the limit",
-                MOST_FILE / 1_000_000
-            )),
-        };
-        let path = Path::from(file.name().to_string());
+        let path = location(file)?;
         let object = bounded(self.patience, self.objects.get(&path)).await?;
         let length = object.meta.size;
         if length > MOST_FILE {
-            return Err(too_large().into());
+            let limit = format!("it has more than {} MB, the limit", MOST_FILE / 1_000_000);
+            return Err(unreadable(file, std::io::Error::other(limit)));
         }
         let mut content = Vec::with_capacity(length as usize);
         let mut pieces = object.into_stream();

@@ -72,6 +72,11 @@ impl Location {
         }
     }
 
+    /// Returns whether a store at this URL takes options.
+    pub fn takes_options(url: &Url) -> bool {
+        matches!(url.scheme(), "s3" | "az" | "gs")
+    }
+
     /// Opens the store. Requests to cloud storage are abandoned after `patience`.
     pub(crate) fn objects(&self, patience: Duration) -> Result<Arc<dyn ObjectStore>, OpenError> {
         let (url, options) = match self {

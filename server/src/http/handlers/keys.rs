@@ -3,7 +3,7 @@
 use super::parse_key_id;
 use crate::{
     http::{
-        body::MediaType,
+        body::{Body, MediaType},
         error::ApiError,
         refusal::{BodyRefusal, KeyRefusal, Refusal, UploadRefusal},
         state::AppState,
@@ -18,7 +18,6 @@ use blindscore_protocol::{
     ids::KeyId,
     wire::{EvaluationKey, Header, Kind, WireError},
 };
-use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -89,7 +88,7 @@ pub(crate) async fn put(
     if !state.uses(set) {
         return Err(ApiError::ParametersRetired(set));
     }
-    check(&state, body.bytes.clone()).await?;
+    let body = check(&state, body).await?;
     let (mut response, record) = match state.scorer.keys().put(&key, body.bytes.clone()).await? {
         Stored::New(record) => (HttpResponse::Created(), record),
         Stored::Already(record) => (HttpResponse::Ok(), record),
@@ -100,14 +99,20 @@ pub(crate) async fn put(
     }))
 }
 
-/// Validates an uploaded key. Long keys take a while, so few are validated at once.
-async fn check(state: &AppState, blob: Bytes) -> Result<(), ApiError> {
-    let _few = state
+/// Validates an uploaded key. Long keys take a while, so few are validated at once. Permit and body
+/// stay with the thread that does it: if the client disconnects, it goes on all the same.
+async fn check(state: &AppState, body: Body) -> Result<Body, ApiError> {
+    let permit = state
         .checks
-        .acquire()
+        .clone()
+        .acquire_owned()
         .await
         .map_err(|_| ApiError::Internal("the server is stopping"))?;
-    let checked = web::block(move || EvaluationKey::from_blob(&blob).map(drop)).await;
+    let checked = web::block(move || {
+        let _permit = permit;
+        EvaluationKey::from_blob(&body.bytes).map(|_| body)
+    })
+    .await;
     checked
         .map_err(|_| ApiError::Internal("checking a key panicked"))?
         .map_err(ApiError::MalformedKey)

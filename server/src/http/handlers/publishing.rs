@@ -2,17 +2,21 @@
 
 use crate::{
     http::{
-        body::MediaType,
+        body::{Body, MediaType},
         error::ApiError,
-        refusal::{BodyRefusal, PublishRefusal, Refusal},
+        refusal::{BodyRefusal, PublishRefusal, Refusal, RemovalRefusal},
         state::AppState,
     },
-    library::{Library, LibraryError, Published, all_of},
+    library::{Library, LibraryError, Published, files_of},
     objects::StoreError,
     tenants::{Caller, Tenant},
 };
-use actix_web::{HttpRequest, HttpResponse, http::header::LOCATION, web};
-use blindscore_engine::model::{FileName, Listing, MOST_FILE, Model, ModelError, Registry};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, LOCATION},
+    rt, web,
+};
+use blindscore_engine::model::{FileName, MOST_FILE, Model, ModelError, Registry};
 use blindscore_protocol::{
     OCTET_STREAM,
     ids::ModelId,
@@ -20,11 +24,18 @@ use blindscore_protocol::{
 };
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
 use utoipa::ToSchema;
 
 /// HTTP methods of a model's path.
 pub(crate) const METHODS: &str = "GET, HEAD, PUT, DELETE";
+/// How long a request waits until other changes of the models are finished.
+const TURN_TIMEOUT: Duration = Duration::from_secs(15);
+/// When a request that waited in vain may come again.
+const TURN_RETRY: Duration = Duration::from_secs(5);
+/// Longest name of a published model in bytes: with a version, it has to be the name of a file.
+const MOST_NAME: usize = 200;
 
 /// Response to a publication.
 #[derive(Serialize, ToSchema)]
@@ -35,7 +46,7 @@ pub(crate) struct PublishedModel {
     id: ModelId,
 }
 
-/// Publishes a model: 201 if it is new, 200 if the same model was already published.
+/// Publishes a model: 201 if it is new, 200 if the same file was already published.
 ///
 /// `PUT /v1/models/churn@3` publishes version 3, and `PUT /v1/models/churn` the next version. The
 /// model is checked before it is stored, and is served when the response is sent.
@@ -60,7 +71,12 @@ pub(crate) async fn put(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (library, address) = editable(&state, &caller, &request)?;
+    let address = editable(&state, &caller, &request)?;
+    if Registry::is_bundled(&address.name) {
+        return Err(ApiError::Forbidden(
+            "this model is part of the server: give yours another name",
+        ));
+    }
     if MediaType::of(&request) != Some(MediaType::OctetStream) {
         return Err(ApiError::UnsupportedMediaType(OCTET_STREAM));
     }
@@ -68,25 +84,83 @@ pub(crate) async fn put(
     let body = state
         .publishing
         .read(&caller.tenant, &request, payload, limit, |_| ());
-    let content = body.await?;
-    check(&state, &address.name, content.bytes.clone()).await?;
+    let body = body.await?;
+    finished(publish(state, address, body)).await
+}
 
-    let mut library = library.lock().await;
+/// Removes a version of a model, or all versions if the path names none.
+#[utoipa::path(
+    delete,
+    path = "/v1/models/{model}",
+    tag = "models",
+    security(("token" = [])),
+    params(("model" = String, Path, description = "Its name, or `name@version`", example = "churn@3")),
+    responses(
+        (status = 204, description = "Removed"),
+        RemovalRefusal,
+        Refusal,
+    )
+)]
+pub(crate) async fn delete(
+    state: web::Data<AppState>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let address = editable(&state, &caller, &request)?;
+    finished(remove(state, address)).await
+}
+
+/// Waits for a change, which goes on if the client disconnects: half of it would surprise whoever
+/// comes next, and its memory is accounted for until it is done.
+async fn finished(
+    change: impl Future<Output = Result<HttpResponse, ApiError>> + 'static,
+) -> Result<HttpResponse, ApiError> {
+    let done = rt::spawn(change).await;
+    done.unwrap_or(Err(ApiError::Internal("changing the models panicked")))
+}
+
+async fn publish(
+    state: web::Data<AppState>,
+    address: ModelAddress,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    // One at a time: a model takes several times the memory of its file while it is checked.
+    let mut library = turn(library(&state)?).await?;
+    let model = checked(&address.name, body.bytes.clone()).await?;
+    let id = model.descriptor().id;
     refresh(&state, &mut library, "nothing was published").await?;
-    let (published, version) = store(&library, &address, &content.bytes).await?;
+    let newest = library.list().await.map_err(unavailable)?.newest(&address.name);
+    let next = newest.unwrap_or(0).saturating_add(1);
+    let file = FileName {
+        stem: address.name.to_string(),
+        version: Some(address.version.unwrap_or(next)),
+    };
+    let served = state.models().registry.clone();
+    // Refused before it is stored: a place with two models of one name can't be served at all.
+    library
+        .admits(&file, model, served)
+        .await
+        .map_err(|error| match error {
+            LibraryError::Model(error) => ApiError::ModelRefused(error),
+            error => unavailable(error),
+        })?;
+    let (published, version) = store(&library, &address, &body.bytes).await?;
     refresh(&state, &mut library, "the model is stored but not served yet").await?;
     let served = ModelAddress {
         version: Some(version),
         ..address
     };
-    let id = match state.models().registry.find(&served.to_string()) {
-        Ok(model) => model.descriptor().id,
-        Err(_) => {
-            return Err(ApiError::Models(format!(
-                "{served} was stored, and removed by someone else"
-            )));
-        }
-    };
+    let models = state.models();
+    if models
+        .registry
+        .find(&served.to_string())
+        .map(|model| model.descriptor().id)
+        != Ok(id)
+    {
+        return Err(ApiError::Models(format!(
+            "{served} was stored, and removed by someone else"
+        )));
+    }
     let mut response = match published {
         Published::New => HttpResponse::Created(),
         Published::Already | Published::Taken => HttpResponse::Ok(),
@@ -100,48 +174,26 @@ pub(crate) async fn put(
     }))
 }
 
-/// Removes a version of a model, or all versions if the path names none.
-#[utoipa::path(
-    delete,
-    path = "/v1/models/{model}",
-    tag = "models",
-    security(("token" = [])),
-    params(("model" = String, Path, description = "Its name, or `name@version`", example = "churn@3")),
-    responses(
-        (status = 204, description = "Removed"),
-        PublishRefusal,
-        Refusal,
-    )
-)]
-pub(crate) async fn delete(
-    state: web::Data<AppState>,
-    caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
-    let (library, address) = editable(&state, &caller, &request)?;
-    let mut library = library.lock().await;
+async fn remove(state: web::Data<AppState>, address: ModelAddress) -> Result<HttpResponse, ApiError> {
+    let mut library = turn(library(&state)?).await?;
     let listed = library.list().await.map_err(unavailable)?;
-    let files = files(&address, &listed, &state.models().registry);
+    let files = files_of(&address, &listed, &state.models().registry);
     if files.is_empty() {
-        return Err(ApiError::ModelNotFound);
+        return Err(match Registry::is_bundled(&address.name) {
+            true => ApiError::Forbidden("this model is part of the server and can't be removed"),
+            false => ApiError::ModelNotFound,
+        });
     }
     for file in &files {
-        library
-            .remove(file)
-            .await
-            .map_err(|error| unavailable(error.into()))?;
+        library.remove(file).await.map_err(unavailable)?;
     }
     tracing::info!(model = %address, "model removed");
     refresh(&state, &mut library, "the model is removed but still served").await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Returns the library and the address in the path if the caller may change the model there.
-fn editable<'s>(
-    state: &'s AppState,
-    caller: &Caller,
-    request: &HttpRequest,
-) -> Result<(&'s Mutex<Library>, ModelAddress), ApiError> {
+/// Returns the address in the path if the caller may change models.
+fn editable(state: &AppState, caller: &Caller, request: &HttpRequest) -> Result<ModelAddress, ApiError> {
     if caller.tenant == Tenant::Anonymous {
         return Err(ApiError::Forbidden(
             "models are changed with an operator's token, and this server has no tokens: `blindscore-server token create TENANT --operator` makes one",
@@ -149,29 +201,46 @@ fn editable<'s>(
     }
     caller.must_operate()?;
     state.rate.check(&caller.tenant, 1)?;
+    let conditions = [
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+    ];
+    if conditions.iter().any(|name| request.headers().contains_key(name)) {
+        return Err(ApiError::Malformed(
+            "changes of models can't have conditions: leave If-Match and the like out".into(),
+        ));
+    }
+    library(state)?;
     let text = request.match_info().get("model").unwrap_or_default();
     let address: ModelAddress = text
         .parse()
         .map_err(|error| ApiError::Malformed(format!("the path's last part is {error}")))?;
-    if Registry::is_bundled(&address.name) {
-        return Err(ApiError::Forbidden(
-            "this model is part of the server and can't be changed: give yours another name",
-        ));
+    if address.name.as_str().len() > MOST_NAME {
+        return Err(ApiError::Malformed(format!(
+            "the model's name may have at most {MOST_NAME} characters"
+        )));
     }
-    let library = state.library.as_ref().ok_or(ApiError::Forbidden(
-        "this server has no place for models: its operator starts it with --models or --models-dir",
-    ))?;
-    Ok((library, address))
+    Ok(address)
 }
 
-/// Checks that the server can serve an uploaded model, and that it has this name.
-async fn check(state: &AppState, name: &ModelName, content: Bytes) -> Result<(), ApiError> {
-    // As for uploaded keys: few at once.
-    let _few = state
-        .checks
-        .acquire()
-        .await
-        .map_err(|_| ApiError::Internal("the server is stopping"))?;
+fn library(state: &AppState) -> Result<&Mutex<Library>, ApiError> {
+    state.library.as_ref().ok_or(ApiError::Forbidden(
+        "this server has no place for models: its operator starts it with --models or --models-dir",
+    ))
+}
+
+/// Waits until no other change of the models is in progress.
+async fn turn(library: &Mutex<Library>) -> Result<MutexGuard<'_, Library>, ApiError> {
+    let turn = tokio::time::timeout(TURN_TIMEOUT, library.lock()).await;
+    turn.map_err(|_| ApiError::Busy {
+        what: "other changes of the models are in progress",
+        retry_after: TURN_RETRY,
+    })
+}
+
+/// Returns an uploaded model, which the server can serve and which has this name.
+async fn checked(name: &ModelName, content: Bytes) -> Result<Model, ApiError> {
     let model = web::block(move || Model::from_safetensors(&content)).await;
     let model = model
         .map_err(|_| ApiError::Internal("checking a model panicked"))?
@@ -183,7 +252,7 @@ async fn check(state: &AppState, name: &ModelName, content: Bytes) -> Result<(),
             name.as_str(),
         )));
     }
-    Ok(())
+    Ok(model)
 }
 
 /// Stores a checked model, and returns its version. Without one in the address, that is the newest
@@ -208,14 +277,17 @@ async fn store(
             published => Ok((published, version)),
         };
     }
-    let newest = library.list().await.map_err(unavailable)?.newest(&address.name);
-    if let Some(newest) = newest
-        && library.holds(&file(newest), content).await.map_err(failed)?
-    {
+    let newest = library
+        .list()
+        .await
+        .map_err(unavailable)?
+        .newest(&address.name)
+        .unwrap_or(0);
+    if newest > 0 && library.holds(&file(newest), content).await.map_err(failed)? {
         return Ok((Published::Already, newest));
     }
     // Another server may take the number at the same time.
-    for version in newest.unwrap_or(0).saturating_add(1)..=u32::MAX {
+    for version in newest.saturating_add(1)..=u32::MAX {
         match library
             .publish(&file(version), content.clone())
             .await
@@ -225,37 +297,21 @@ async fn store(
             published => return Ok((published, version)),
         }
     }
-    Err(ApiError::Models(format!(
-        "there are too many versions of {}",
-        address.name
-    )))
-}
-
-/// Returns the files to remove for an address.
-fn files(address: &ModelAddress, listed: &Listing, served: &Registry) -> Vec<FileName> {
-    match address.version {
-        None => all_of(&address.name, listed, served),
-        Some(_) => {
-            let of_name = listed.named(address.name.as_str());
-            of_name
-                .filter(|file| file.version == address.version)
-                .cloned()
-                .collect()
-        }
-    }
+    Err(ApiError::ModelExists(ModelAddress {
+        name: address.name.clone(),
+        version: Some(newest),
+    }))
 }
 
 /// Serves the library as it is now. If that is impossible, the error says so after `done`, what has
 /// happened until then.
 async fn refresh(state: &AppState, library: &mut Library, done: &str) -> Result<(), ApiError> {
     let refreshed = state.refresh_models(library).await;
-    let problem = match (refreshed, library.problem()) {
-        (Ok(()), None) => return Ok(()),
-        // An earlier look at the same files has found it.
-        (Ok(()), Some(problem)) => problem.to_owned(),
-        (Err(error), _) => error.to_string(),
-    };
-    Err(ApiError::Models(format!("{done}: {problem}")))
+    match (refreshed, library.problem()) {
+        (Ok(()), None) => Ok(()),
+        (_, Some(problem)) => Err(ApiError::ModelsBroken(format!("{done}: {problem}"))),
+        (Err(error), None) => Err(ApiError::Models(format!("{done}: {error}"))),
+    }
 }
 
 fn unavailable(error: LibraryError) -> ApiError {
