@@ -9,7 +9,7 @@ import { fulcioHandler, initializeCA, initializeCTLog, initializeTLog, rekorHand
 
 const [folder, version] = process.argv.slice(2);
 const ISSUER = "https://token.actions.githubusercontent.com";
-const WORKFLOW = "https://github.com/blindscore/blindscore/.github/workflows/release.yml";
+const WORKFLOW = "blindscore/blindscore/.github/workflows/release.yml";
 /** Seconds that a token is valid for. */
 const VALID = 600;
 
@@ -88,7 +88,8 @@ writeFileSync(join(folder, "trust.json"), JSON.stringify(trust));
 function token(ref) {
   const now = Math.floor(Date.now() / 1000);
   const workflow = `${WORKFLOW}@${ref}`;
-  const claims = { iss: ISSUER, aud: "sigstore", sub: workflow, job_workflow_ref: workflow, iat: now, exp: now + VALID };
+  // The handler takes the name for certificates from `sub`; Fulcio makes it of the workflow.
+  const claims = { iss: ISSUER, aud: "sigstore", sub: `https://github.com/${workflow}`, job_workflow_ref: workflow, iat: now, exp: now + VALID };
   const encoded = [{ alg: "none", typ: "JWT" }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"));
   return [...encoded, "none"].join(".");
 }

@@ -6,7 +6,10 @@ mod program;
 mod running;
 mod test;
 
-use crate::{command::say, paths};
+use crate::{
+    command::{output, say},
+    paths,
+};
 use anyhow::ensure;
 use builder::Builder;
 use clap::Args;
@@ -79,7 +82,9 @@ pub(crate) struct Image {
 /// Fails with an explanation if this machine can't build and start the image.
 pub(crate) fn check_tools() -> anyhow::Result<()> {
     program::tools(Arch::host()?)?;
-    builder::Buildah::find().map(drop)
+    builder::Buildah::find()?;
+    ensure!(output("id", &["-u"])? == "0", "only root can start the image");
+    Ok(())
 }
 
 /// Builds the image for this machine with buildah, starts it, and scores against it with the program

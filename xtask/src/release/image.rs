@@ -20,7 +20,7 @@ pub(super) fn make(release: &mut Release) -> anyhow::Result<()> {
             name: "blindscore-server",
             version: VERSION,
             purl: format!(
-                "pkg:docker/blindscore/blindscore-server@{VERSION}?arch={}",
+                "pkg:docker/blindscore/blindscore-server@{VERSION}?arch={}&repository_url=ghcr.io",
                 built.arch
             ),
         },

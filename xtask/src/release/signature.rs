@@ -12,9 +12,10 @@ use crate::{
 use anyhow::{Context, bail, ensure};
 use std::{
     env,
-    ffi::OsString,
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
+    iter,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -23,10 +24,16 @@ use std::{
 const DOCUMENT: &str = "docs/operations.md";
 const HEADING: &str = "## Verify a release";
 
+/// Variables with the client of Sigstore that is started for a dry run, and what it trusts.
+const PROGRAM: &str = "DRY_RUN_SIGSTORE";
+const TRUST: &str = "DRY_RUN_TRUST";
+
 /// A Sigstore, and the program that asks it.
 pub(super) struct Sigstore {
-    /// Folders that programs are taken from before those of `PATH`: they have `sigstore`.
-    programs: Vec<PathBuf>,
+    /// Folder with the program `sigstore`.
+    programs: PathBuf,
+    /// The client that it starts, if it isn't that itself.
+    client: PathBuf,
     /// The private one of a dry run.
     private: Option<Private>,
 }
@@ -46,8 +53,10 @@ impl Sigstore {
                  permission id-token: write; cargo xtask release --dry-run signs with one of its own"
             );
         }
+        let programs = python("signing")?.join("bin");
         Ok(Self {
-            programs: vec![python("signing")?.join("bin")],
+            client: programs.join("sigstore"),
+            programs,
             private: None,
         })
     }
@@ -62,18 +71,15 @@ impl Sigstore {
         let programs = private.folder.join("bin");
         fs::create_dir(&programs)?;
         let program = programs.join("sigstore");
-        let script = format!(
-            "#!/bin/sh\nexec '{}' --trust-config '{}' \"$@\"\n",
-            sigstore.join("sigstore").display(),
-            private.trust().display()
-        );
+        let script = format!("#!/bin/sh\nexec \"${PROGRAM}\" --trust-config \"${TRUST}\" \"$@\"\n");
         fs::write(&program, script)?;
         run(
             "Making it a program",
             Command::new("chmod").arg("+x").arg(&program),
         )?;
         Ok(Self {
-            programs: vec![programs],
+            programs,
+            client: sigstore.join("sigstore"),
             private: Some(private),
         })
     }
@@ -85,7 +91,7 @@ impl Sigstore {
 
     /// Signs as an identity of the private Sigstore. The public one gives the workflow its own.
     fn sign_as(&self, folder: &Path, identity: &str) -> anyhow::Result<()> {
-        let mut command = self.command("sigstore")?;
+        let mut command = self.command(self.programs.join("sigstore"))?;
         command
             .current_dir(folder)
             .args(["sign", "--overwrite", "--bundle", sums::SIGNATURE, sums::NAME]);
@@ -145,18 +151,14 @@ impl Sigstore {
     }
 
     /// Returns a command that finds `sigstore`.
-    fn command(&self, program: &str) -> anyhow::Result<Command> {
+    fn command(&self, program: impl AsRef<OsStr>) -> anyhow::Result<Command> {
         let others = env::var_os("PATH").unwrap_or_default();
-        let paths = self.programs.iter().cloned().chain(env::split_paths(&others));
-        let path: OsString = env::join_paths(paths)?;
-        // The program that starts another looks for it in its own `PATH`.
-        let found = self.programs.iter().map(|folder| folder.join(program));
-        let program = found
-            .into_iter()
-            .find(|path| path.is_file())
-            .unwrap_or_else(|| program.into());
+        let folders = iter::once(self.programs.clone()).chain(env::split_paths(&others));
         let mut command = Command::new(program);
-        command.env("PATH", path);
+        command.env("PATH", env::join_paths(folders)?);
+        if let Some(private) = &self.private {
+            command.env(PROGRAM, &self.client).env(TRUST, private.trust());
+        }
         Ok(command)
     }
 }
@@ -218,7 +220,8 @@ mod tests {
 
     #[test]
     fn the_commands_below_a_heading_are_found_and_no_others() {
-        let text = "## One\n\n```sh\nfirst\n```\n\n## Two\n\nText\n\n```sh\nsecond \\\n  more\n```\n\n```sh\nthird\n```\n\
+        let text = "## One\n\n```sh\nfirst\n```\n\n## Two\n\nText\n\n```sh\nsecond \\\n  more\n```\n\n\
+            ```sh\nthird\n```\n\
             ## Three\n\n## Four\n\n```sh\nfourth\n```\n";
         assert_eq!(block(text, "## Two").as_deref(), Some("second \\\n  more"));
         assert_eq!(block(text, "## Three"), None);

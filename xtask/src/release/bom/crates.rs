@@ -162,7 +162,8 @@ checksum = "bb"
 
     #[test]
     fn the_tree_of_cargo_becomes_a_list_with_hashes_licences_and_edges() {
-        let tree = "0\tours v0.1.0 (/home/me/ours)\tMIT\n1\ta v1.0.0\tMIT/Apache-2.0\n2\tb v2.0.0+x\tISC AND MIT\n\
+        let tree = "0\tours v0.1.0 (/home/me/ours)\tMIT\n1\ta v1.0.0\tMIT/Apache-2.0\n\
+            2\tb v2.0.0+x\tISC AND MIT\n\
             1\tb v2.0.0+x\tISC AND MIT\n\n0\ta v1.0.0\tMIT/Apache-2.0 (*)\n";
         let [a, b, ours] = <[Component; 3]>::try_from(parsed(tree).expect("a list")).expect("three");
         assert_eq!(

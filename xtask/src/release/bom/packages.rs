@@ -113,13 +113,27 @@ mod tests {
     use super::*;
 
     const LOCK: &str = r#"{ "packages": {
-        "web": { "name": "our-web", "dependencies": { "ours": "1", "a": "1" }, "devDependencies": { "tool": "1" } },
+        "web": {
+            "name": "our-web",
+            "dependencies": { "ours": "1", "a": "1" },
+            "devDependencies": { "tool": "1" }
+        },
         "npm/ours": { "name": "ours", "version": "1.0.0", "dependencies": { "@s/c": "1" } },
         "node_modules/ours": { "resolved": "npm/ours", "link": true },
-        "node_modules/a": { "version": "1.0.0", "license": "MIT", "integrity": "sha512-AAE=", "dependencies": { "b": "2" } },
-        "node_modules/a/node_modules/b": { "version": "2.0.0", "license": "ISC", "integrity": "sha512-AAE=", "dependencies": { "a": "1" } },
+        "node_modules/a": {
+            "version": "1.0.0", "license": "MIT", "integrity": "sha512-AAE=",
+            "dependencies": { "b": "2", "d": "1" }
+        },
+        "node_modules/a/node_modules/b": {
+            "version": "2.0.0", "license": "ISC", "integrity": "sha512-AAE=",
+            "dependencies": { "a": "1" }
+        },
         "node_modules/b": { "version": "1.0.0", "license": "MIT", "integrity": "sha512-AAE=" },
-        "node_modules/@s/c": { "version": "1.0.0", "license": "0BSD", "integrity": "sha512-AAE=" },
+        "node_modules/@s/c": {
+            "version": "1.0.0", "license": "0BSD", "integrity": "sha512-AAE=",
+            "dependencies": { "d": "1" }
+        },
+        "node_modules/d": { "version": "1.0.0", "license": "MIT", "integrity": "sha512-AAE=" },
         "node_modules/tool": { "version": "1.0.0", "dev": true }
     } }"#;
 
@@ -138,9 +152,14 @@ mod tests {
         assert_eq!(
             list,
             [
-                ("pkg:npm/%40s/c@1.0.0".to_owned(), true, set(&[])),
-                ("pkg:npm/a@1.0.0".to_owned(), true, set(&["pkg:npm/b@2.0.0"])),
+                ("pkg:npm/%40s/c@1.0.0".to_owned(), true, set(&["pkg:npm/d@1.0.0"])),
+                (
+                    "pkg:npm/a@1.0.0".to_owned(),
+                    true,
+                    set(&["pkg:npm/b@2.0.0", "pkg:npm/d@1.0.0"])
+                ),
                 ("pkg:npm/b@2.0.0".to_owned(), false, set(&["pkg:npm/a@1.0.0"])),
+                ("pkg:npm/d@1.0.0".to_owned(), false, set(&[])),
             ]
         );
         assert_eq!(components[0].hash, Some(("SHA-512", "0001".to_owned())));
@@ -152,7 +171,7 @@ mod tests {
         for (from, to) in [
             ("sha512-AAE=", "sha1-AAE="),
             ("\"license\": \"0BSD\", ", ""),
-            ("@s/c\": {", "d\": {"),
+            ("@s/c\": {", "e\": {"),
         ] {
             components(&LOCK.replace(from, to), &["web"]).expect_err(from);
         }
