@@ -1,4 +1,4 @@
-"""Has drawings scored with the installed Python package: score.py --version VERSION DRAWINGS.csv MODEL..."""
+"""Has drawings scored with what is installed: score.py --version VERSION DRAWINGS.csv MODEL..."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-// A Sigstore for a dry run: it gives out certificates and logs signatures as the public one does, with keys that
-// end with this process. Writes into a folder what its clients have to trust, and tokens of two workflows.
+// A Sigstore for a dry run: it gives out certificates and logs signatures as the public one does,
+// with keys that end with this process. Writes into a folder what its clients have to trust, and
+// tokens of two workflows.
 // node sigstore.mjs FOLDER VERSION
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-//! What has to work wherever Blindscore was just installed: the server has the page, and clients have
-//! drawings scored. The same drawings and answers for every kind of client.
+//! What has to work wherever Blindscore was just installed: the server has the page, and clients
+//! have drawings scored. The same drawings and answers for every kind of client.
 
 use crate::{command::run, launch::without_options};
 use anyhow::{Context, ensure};
@@ -33,8 +33,8 @@ pub(crate) fn serves_the_page(address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For each model, makes a key with the program `blindscore`, uploads it, and has the drawings scored.
-/// Files go into a folder below `scratch`.
+/// For each model, makes a key with the program `blindscore`, uploads it, and has the drawings
+/// scored. Files go into a folder below `scratch`.
 pub(crate) fn scores(client: &Path, url: &str, scratch: &Path) -> anyhow::Result<()> {
     let home = scratch.join("client");
     if home.exists() {
@@ -74,9 +74,9 @@ pub(crate) fn scores(client: &Path, url: &str, scratch: &Path) -> anyhow::Result
     Ok(())
 }
 
-/// Runs a program that has the drawings scored in another language, and compares what it prints: a line
-/// for each model, with its name and the labels. The program gets the drawings and the models' names as
-/// its last arguments.
+/// Runs a program that has the drawings scored in another language, and compares what it prints: a
+/// line for each model, with its name and the labels. The program gets the drawings and the models'
+/// names as its last arguments.
 pub(crate) fn prints_scores(what: &str, command: &mut Command, scratch: &Path) -> anyhow::Result<()> {
     crate::command::say(what);
     let drawings = write_drawings(scratch)?;

@@ -87,8 +87,8 @@ pub(crate) fn check_tools() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds the image for this machine with buildah, starts it, and scores against it with the program
-/// `blindscore`, which is built if there is none.
+/// Builds the image for this machine with buildah, starts it, and scores against it with the
+/// program `blindscore`, which is built if there is none.
 pub(crate) fn build_and_test(client: Option<&Path>) -> anyhow::Result<Image> {
     let buildah = builder::Buildah::find()?;
     let builder = Builder::Buildah(buildah.clone());

@@ -15,8 +15,8 @@ pub(super) struct Entry<'a> {
     pub(super) runs: bool,
 }
 
-/// Packs files into one folder of a tarball, sorted by name, as root's, with one time in seconds since
-/// 1970.
+/// Packs files into one folder of a tarball, sorted by name, as root's, with one time in seconds
+/// since 1970.
 pub(super) fn pack(archive: &Path, folder: &str, mut entries: Vec<Entry>, time: u64) -> anyhow::Result<()> {
     entries.sort_by_key(|entry| entry.name);
     let file = fs::File::create(archive).with_context(|| format!("creating {}", archive.display()))?;

@@ -1,5 +1,5 @@
-//! `release`: makes what a release consists of, and checks each part as its users install it. The workflow
-//! that releases, `.github/workflows/release.yml`, runs the same steps on every platform.
+//! `release`: makes what a release consists of, and checks each part as its users install it. The
+//! workflow that releases, `.github/workflows/release.yml`, runs the same steps on every platform.
 
 mod archive;
 mod bom;
@@ -30,8 +30,8 @@ use version::VERSION;
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ReleaseArgs {
-    /// Make every part for this machine's platform into target/dist, check each as its users install
-    /// it, sign with keys that are thrown away, and publish nothing
+    /// Make every part for this machine's platform into target/dist, check each as its users
+    /// install it, sign with keys that are thrown away, and publish nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -56,7 +56,8 @@ enum Step {
         #[arg(value_enum, required = true)]
         parts: Vec<Part>,
     },
-    /// Write SHA256SUMS of the files in a folder, sign it as the workflow that runs this, and verify that
+    /// Write SHA256SUMS of the files in a folder, sign it as the workflow that runs this, and
+    /// verify that
     Sign { folder: PathBuf },
 }
 

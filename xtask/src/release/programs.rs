@@ -31,7 +31,8 @@ const FILES: [&str; 5] = [
     "NOTICE",
     "README.md",
 ];
-/// Whether debug info can be put into files of its own here. On macOS, it stays where the compiler put it.
+/// Whether debug info can be put into files of its own here. On macOS, it stays where the compiler
+/// put it.
 const APART: bool = cfg!(target_os = "linux");
 
 /// The programs as they are released.
@@ -103,7 +104,8 @@ fn debug_name(program: &str) -> String {
     format!("{program}.debug")
 }
 
-/// Moves the debug info of a program into a file beside it, whose name and checksum the program keeps.
+/// Moves the debug info of a program into a file beside it, whose name and checksum the program
+/// keeps.
 fn put_debug_info_apart(folder: &Path, name: &str) -> anyhow::Result<()> {
     check_tools()?;
     let debug = debug_name(name);

@@ -56,7 +56,8 @@ pub(super) fn make_wheel(release: &mut Release) -> anyhow::Result<()> {
     )
 }
 
-/// Packs the sources, builds what was packed, and scores with the result. It has no server of its own.
+/// Packs the sources, builds what was packed, and scores with the result. It has no server of its
+/// own.
 pub(super) fn make_sdist(release: &mut Release) -> anyhow::Result<()> {
     let programs = release.programs()?;
     let sources = wheel::package()?;

@@ -1,6 +1,6 @@
-//! The signature of `SHA256SUMS` by Sigstore: with a key that exists for one signature, and a certificate
-//! that says which workflow had it. In a dry run, certificates come from a Sigstore on this machine; all
-//! else is the same.
+//! The signature of `SHA256SUMS` by Sigstore: with a key that exists for one signature, and a
+//! certificate that says which workflow had it. In a dry run, certificates come from a Sigstore on
+//! this machine; all else is the same.
 
 use super::{VERSION, scratch, sums};
 use crate::{
@@ -66,8 +66,8 @@ impl Sigstore {
         workspace::install(Packages::All)?;
         let sigstore = python("signing")?.join("bin");
         let private = Private::start()?;
-        // The documented commands name no Sigstore, so that they ask the public one: in between is a program
-        // that names this one.
+        // The documented commands name no Sigstore, so that they ask the public one: in between is
+        // a program that names this one.
         let programs = private.folder.join("bin");
         fs::create_dir(&programs)?;
         let program = programs.join("sigstore");
@@ -117,7 +117,8 @@ impl Sigstore {
         Ok(command)
     }
 
-    /// Fails unless the documented commands refuse a file, hashes and a signer other than the release's.
+    /// Fails unless the documented commands refuse a file, hashes and a signer other than the
+    /// release's.
     pub(super) fn refuses_changes(&self, folder: &Path) -> anyhow::Result<()> {
         let files = sums::files(folder)?;
         let file = files.first().context("there is no file to change")?;

@@ -8,8 +8,8 @@ use std::fs;
 /// Version of the workspace, which xtask is a part of.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Fails unless every file names the same version. With a tag, it has to be `v` and that version, and the
-/// changelog has to describe it; without one, the changelog may still call it "Unreleased".
+/// Fails unless every file names the same version. With a tag, it has to be `v` and that version,
+/// and the changelog has to describe it; without one, the changelog may still call it "Unreleased".
 pub(super) fn check(tag: Option<&str>) -> anyhow::Result<()> {
     let read = |name: &str| -> anyhow::Result<String> {
         fs::read_to_string(paths::root()?.join(name)).with_context(|| format!("reading {name}"))
@@ -117,8 +117,8 @@ fn agree(version: &str, places: &[Place]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns whether the changelog has a heading for a version, such as `## [0.1.0] - 2026-11-27`. Fails
-/// if it has one without a date, or neither that nor "Unreleased".
+/// Returns whether the changelog has a heading for a version, such as `## [0.1.0] - 2026-11-27`.
+/// Fails if it has one without a date, or neither that nor "Unreleased".
 fn describes(changelog: &str, version: &str) -> anyhow::Result<bool> {
     let headings: Vec<&str> = changelog
         .lines()

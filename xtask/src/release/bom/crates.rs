@@ -60,8 +60,8 @@ fn checksums(lock: &str) -> anyhow::Result<BTreeMap<Package, Option<String>>> {
     Ok(checksums)
 }
 
-/// Reads the lines of `cargo tree`: depth, package and licence. A package that was there before has no
-/// lines of what it uses.
+/// Reads the lines of `cargo tree`: depth, package and licence. A package that was there before has
+/// no lines of what it uses.
 fn parse(tree: &str, checksums: &BTreeMap<Package, Option<String>>) -> anyhow::Result<Vec<Component>> {
     let mut found: BTreeMap<String, Component> = BTreeMap::new();
     // Those that the next line may be used by, the outermost first.

@@ -1,5 +1,5 @@
-//! Crates whose code is in a program, by the paths of sources in it: a check of the list that doesn't ask
-//! cargo. Messages of panics have such paths, and debug info has those of every crate.
+//! Crates whose code is in a program, by the paths of sources in it: a check of the list that
+//! doesn't ask cargo. Messages of panics have such paths, and debug info has those of every crate.
 
 use super::Component;
 use anyhow::{Context, ensure};

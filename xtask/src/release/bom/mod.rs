@@ -1,4 +1,5 @@
-//! Bills of materials (SBOM): what others have written that is inside of what is released, as CycloneDX.
+//! Bills of materials (SBOM): what others have written that is inside of what is released, as
+//! CycloneDX.
 
 mod crates;
 mod linked;
@@ -61,8 +62,8 @@ fn purl(registry: &str, name: &str, version: &str) -> String {
     format!("pkg:{registry}/{name}@{version}")
 }
 
-/// Writes what is in the crates of builds and in the npm packages of folders. Checks the file against
-/// CycloneDX's schema, and that no crate that has code in `linked` is missing.
+/// Writes what is in the crates of builds and in the npm packages of folders. Checks the file
+/// against CycloneDX's schema, and that no crate that has code in `linked` is missing.
 pub(super) fn write(
     file: &Path,
     subject: &Subject,

@@ -1,5 +1,5 @@
-//! Npm packages that ours ship: those that they name as dependencies, and what these need in turn, as the
-//! lock file has them. What only builds or tests them is not inside.
+//! Npm packages that ours ship: those that they name as dependencies, and what these need in turn,
+//! as the lock file has them. What only builds or tests them is not inside.
 
 use super::Component;
 use anyhow::{Context, bail};
