@@ -135,7 +135,8 @@ fn prerequisites(parts: &[Part]) -> anyhow::Result<()> {
     check_node()?;
     check_python()?;
     if parts.contains(&Part::Image) {
-        crate::image::check_tools().context("to leave the image out, say --without image")?;
+        crate::image::check_tools()
+            .context("the image can't be made and checked here; --without image leaves it out")?;
     }
     if parts.iter().any(|part| *part != Part::Image) {
         programs::check_tools()?;
