@@ -9,6 +9,7 @@ mod encode;
 mod fleet;
 mod fuzz;
 mod image;
+mod installed;
 #[path = "../../tests/src/launch.rs"]
 mod launch;
 mod lighthouse;
@@ -19,6 +20,7 @@ mod package;
 mod paths;
 mod programs;
 mod python;
+mod release;
 mod server;
 mod servers;
 mod size;
@@ -60,6 +62,8 @@ enum Xtask {
     Server,
     /// Build the server's container image: target/image/blindscore-server-VERSION-ARCH.tar
     Image(image::ImageArgs),
+    /// Make and check what a release consists of
+    Release(release::ReleaseArgs),
     /// Measure the page with Lighthouse, in Chromium
     Lighthouse,
     /// Measure how long a record takes to encode and encrypt, in Chromium
@@ -86,6 +90,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Web => web::build(),
         Xtask::Server => web::build().and_then(|()| server::build()),
         Xtask::Image(args) => image::run(&args),
+        Xtask::Release(args) => release::run(&args),
         Xtask::Lighthouse => lighthouse::measure(),
         Xtask::Encode => encode::measure(),
         Xtask::Mnist => mnist::fetch().map(drop),

@@ -21,5 +21,5 @@ pub(crate) fn package() -> anyhow::Result<()> {
         arguments.extend(["--package", name]);
     }
     cargo("Packing the crates", &arguments)?;
-    wheel::package()
+    wheel::package().map(drop)
 }

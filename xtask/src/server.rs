@@ -8,6 +8,7 @@ use crate::{
 use anyhow::Context;
 use std::{
     fs,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -29,21 +30,23 @@ pub(crate) fn build() -> anyhow::Result<()> {
     )
 }
 
+/// Packages of the programs.
+pub(crate) const PROGRAMS: [&str; 2] = ["blindscore-server", "blindscore-cli"];
+
 /// Builds the server with the page, and the program `blindscore`: `cargo test` builds neither for
 /// tests of another crate.
 pub(crate) fn build_with_cli() -> anyhow::Result<()> {
+    build_with_cli_and(&[])
+}
+
+/// Builds the programs like [`build_with_cli`], with more arguments.
+pub(crate) fn build_with_cli_and(more: &[&str]) -> anyhow::Result<()> {
+    let mut arguments = vec!["build", "--release", "--features", PAGE];
+    arguments.extend(PROGRAMS.iter().flat_map(|name| ["--package", name]));
+    arguments.extend(more);
     cargo(
         "Building the programs blindscore-server and blindscore",
-        &[
-            "build",
-            "--release",
-            "--package",
-            "blindscore-server",
-            "--package",
-            "blindscore-cli",
-            "--features",
-            PAGE,
-        ],
+        &arguments,
     )
 }
 
@@ -55,14 +58,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts the server that was built last.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let data = paths::target()?.join("test-data");
+        Self::start_program(&paths::server()?, &paths::target()?.join("test-data"))
+    }
+
+    /// Starts a server with a data directory, which is emptied first.
+    pub(crate) fn start_program(program: &Path, data: &Path) -> anyhow::Result<Self> {
         if data.exists() {
-            fs::remove_dir_all(&data)?;
+            fs::remove_dir_all(data)?;
         }
-        let mut child = without_options(Command::new(paths::server()?))
+        let mut child = without_options(Command::new(program))
             .args(["serve", "--bind", "127.0.0.1:0", "--data-dir"])
-            .arg(&data)
+            .arg(data)
             .stdout(Stdio::piped())
             .spawn()
             .context("can't start the server")?;

@@ -166,6 +166,11 @@ fn units() -> anyhow::Result<()> {
     cargo(
         "Testing units in Rust, with debug assertions and checks for overflow",
         &arguments,
+    )?;
+    // With the profile that it was built with, so that nothing but xtask is compiled again.
+    cargo(
+        "Testing units of xtask",
+        &["test", "--package", "xtask", "--profile", "xtask"],
     )
 }
 

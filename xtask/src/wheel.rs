@@ -29,18 +29,17 @@ pub(crate) fn check_java() -> anyhow::Result<()> {
 pub(crate) fn build() -> anyhow::Result<()> {
     crate::web::build()?;
     server::build_with_cli()?;
-    pack().map(drop)
+    pack(&paths::server()?).map(drop)
 }
 
-/// Builds the wheel, with the server that was built before, and returns its path.
-fn pack() -> anyhow::Result<PathBuf> {
+/// Builds the wheel with a server inside, and returns its path.
+pub(crate) fn pack(server: &Path) -> anyhow::Result<PathBuf> {
     let root = paths::root()?;
     let package = root.join("client-python");
     let programs = package.join("python").join("blindscore").join("bin");
     fs::create_dir_all(&programs)?;
-    let server = paths::server()?;
     let name = server.file_name().context("the server has no name")?;
-    fs::copy(&server, programs.join(name)).with_context(|| format!("copying {}", server.display()))?;
+    fs::copy(server, programs.join(name)).with_context(|| format!("copying {}", server.display()))?;
     copy_licences(&package)?;
     let wheels = paths::target()?.join("wheels");
     if wheels.exists() {
@@ -64,9 +63,15 @@ fn pack() -> anyhow::Result<PathBuf> {
     Ok(wheel)
 }
 
+/// Sources that were packed, and the wheel that was built from them.
+pub(crate) struct Sources {
+    pub(crate) packed: PathBuf,
+    pub(crate) built: PathBuf,
+}
+
 /// Packs the sources of the package, without the server, and builds them from what was packed, as
 /// `pip` does where there is no wheel.
-pub(crate) fn package() -> anyhow::Result<()> {
+pub(crate) fn package() -> anyhow::Result<Sources> {
     let package = paths::root()?.join("client-python");
     copy_licences(&package)?;
     let sources = paths::target()?.join("sdist");
@@ -82,15 +87,18 @@ pub(crate) fn package() -> anyhow::Result<()> {
             .arg("--out")
             .arg(&sources),
     )?;
+    let (packed, built) = (only_file(&sources)?, sources.join("built"));
     run(
         "Building the Python package from what was packed",
         Command::new(tools.join("bin/pip"))
             .args(["wheel", "--quiet", "--disable-pip-version-check", "--no-deps"])
             .arg("--wheel-dir")
-            .arg(sources.join("built"))
-            .arg(only_file(&sources)?)
+            .arg(&built)
+            .arg(&packed)
             .env("CARGO_TARGET_DIR", paths::target()?),
-    )
+    )?;
+    let built = only_file(&built)?;
+    Ok(Sources { packed, built })
 }
 
 /// Copies the licences into the package, which can't name files outside its folder.
@@ -113,7 +121,7 @@ fn only_file(folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Builds the wheel and installs it in an environment. Returns its path.
 pub(crate) fn install(environment: &Path) -> anyhow::Result<PathBuf> {
-    let wheel = pack()?;
+    let wheel = pack(&paths::server()?)?;
     run(
         "Installing the wheel",
         Command::new(environment.join("bin/pip"))

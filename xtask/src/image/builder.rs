@@ -93,6 +93,7 @@ fn succeeds(program: &str, args: &[&str]) -> bool {
 
 /// Buildah with a store of its own, whatever the machine's is set to, and plain folders as layers:
 /// they work inside containers too.
+#[derive(Clone)]
 pub(super) struct Buildah {
     store: PathBuf,
 }

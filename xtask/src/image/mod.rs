@@ -6,12 +6,18 @@ mod program;
 mod running;
 mod test;
 
-use crate::{command::say, paths};
+use crate::{
+    command::{output, say},
+    paths,
+};
 use anyhow::ensure;
 use builder::Builder;
 use clap::Args;
 use program::Arch;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Name of the image, which `deploy/` has too.
 const NAME: &str = concat!("blindscore/blindscore-server:", env!("CARGO_PKG_VERSION"));
@@ -56,13 +62,43 @@ pub(crate) fn run(args: &ImageArgs) -> anyhow::Result<()> {
     };
     build(&builder, arch)?;
     match builder {
-        Builder::Buildah(buildah) if args.test => test::test(&buildah),
+        Builder::Buildah(buildah) if args.test => test::test(&buildah, None),
         _ => Ok(()),
     }
 }
 
+/// An image that was built here.
+pub(crate) struct Image {
+    /// The file that `docker load` takes.
+    pub(crate) archive: PathBuf,
+    /// The server inside.
+    pub(crate) program: PathBuf,
+    /// Name of its architecture in images.
+    pub(crate) arch: &'static str,
+    /// Rust's target for it.
+    pub(crate) target: String,
+}
+
+/// Fails with an explanation if this machine can't build and start the image.
+pub(crate) fn check_tools() -> anyhow::Result<()> {
+    program::tools(Arch::host()?)?;
+    builder::Buildah::find()?;
+    ensure!(output("id", &["-u"])? == "0", "only root can start the image");
+    Ok(())
+}
+
+/// Builds the image for this machine with buildah, starts it, and scores against it with the
+/// program `blindscore`, which is built if there is none.
+pub(crate) fn build_and_test(client: Option<&Path>) -> anyhow::Result<Image> {
+    let buildah = builder::Buildah::find()?;
+    let builder = Builder::Buildah(buildah.clone());
+    let image = build(&builder, Arch::host()?)?;
+    test::test(&buildah, client)?;
+    Ok(image)
+}
+
 /// Builds the programs, the files and the image, and checks its size.
-fn build(builder: &Builder, arch: Arch) -> anyhow::Result<()> {
+fn build(builder: &Builder, arch: Arch) -> anyhow::Result<Image> {
     let program = program::build(arch)?;
     let out = folder()?;
     let files = out.join(format!("files-{}", arch.name()));
@@ -85,7 +121,12 @@ fn build(builder: &Builder, arch: Arch) -> anyhow::Result<()> {
         bytes <= MOST,
         "the image has {bytes} bytes, and may have {MOST} at most"
     );
-    Ok(())
+    Ok(Image {
+        archive,
+        program,
+        arch: arch.name(),
+        target: arch.target(),
+    })
 }
 
 /// Returns the folder of what is built here.

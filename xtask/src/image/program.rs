@@ -48,7 +48,7 @@ impl Arch {
     }
 
     /// Returns Rust's target.
-    fn target(self) -> String {
+    pub(super) fn target(self) -> String {
         format!("{}-unknown-linux-musl", self.rust())
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn build(arch: Arch) -> anyhow::Result<PathBuf> {
 }
 
 /// Returns the variables that name the C compiler and the linker, unless the environment has them.
-fn tools(arch: Arch) -> anyhow::Result<Vec<(String, OsString)>> {
+pub(super) fn tools(arch: Arch) -> anyhow::Result<Vec<(String, OsString)>> {
     let native = arch == Arch::host()?;
     let (compiler, package) = if native {
         ("musl-gcc".to_owned(), "musl-tools".to_owned())
