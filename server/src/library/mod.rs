@@ -4,7 +4,7 @@ mod folder;
 
 use crate::objects::{Location, OpenError, StoreError, bounded, found, holds};
 use blindscore_engine::model::{FileName, Listing, MOST_FILE, Model, ModelError, ModelFile, Registry};
-use blindscore_protocol::name::ModelAddress;
+use blindscore_protocol::name::{ModelAddress, ModelName};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
@@ -135,31 +135,32 @@ impl Library {
         Ok(files.collect())
     }
 
-    /// Checks that `model`, in a file of this name, can be served beside all others that are there.
-    /// These have to be `current`, as after [`changed`](Self::changed).
+    /// Checks that a model can be served beside those that were last seen, which `current` has: as
+    /// this version, or as the next one.
     pub(crate) async fn admits(
         &self,
-        name: &FileName,
+        name: &ModelName,
+        version: Option<u32>,
         model: Model,
         current: Arc<Registry>,
     ) -> Result<(), LibraryError> {
-        let listed = self.list().await?;
-        let is_there = listed.named(&name.stem).any(|file| file.name() == name);
-        let file = ModelFile::new(PathBuf::from(name.to_string()), String::new());
-        let Some(file) = file.filter(|_| !is_there) else {
+        let next = || self.seen.newest(name).unwrap_or(0).saturating_add(1);
+        let version = version.unwrap_or_else(next);
+        let file = FileName {
+            stem: name.to_string(),
+            version: Some(version),
+        };
+        if self.seen.named(&file.stem).any(|known| *known.name() == file) {
             return Ok(());
+        }
+        let Some(file) = ModelFile::new(PathBuf::from(file.to_string()), String::new()) else {
+            return Err(LibraryError::Failed);
         };
-        let model = match name.version {
-            Some(version) => model.with_version(version),
-            None => model,
-        };
-        let (files, mut model) = (listed.with(file.clone()), Some(model));
+        let files = self.seen.with(file);
+        let mut model = Some(model.with_version(version));
         let admitted = spawn_blocking(move || {
-            // All others are known, unless someone has just added one.
-            let load = |found: &ModelFile| {
-                let model = model.take().filter(|_| *found == file);
-                model.ok_or(LibraryError::Failed)
-            };
+            // All others are known.
+            let load = |_: &ModelFile| model.take().ok_or(LibraryError::Failed);
             current.with(&files, load).map(drop)
         });
         admitted.await.map_err(|_| LibraryError::Failed)?

@@ -129,16 +129,10 @@ async fn publish(
     let model = checked(&address.name, body.bytes.clone()).await?;
     let id = model.descriptor().id;
     refresh(&state, &mut library, "nothing was published").await?;
-    let newest = library.list().await.map_err(unavailable)?.newest(&address.name);
-    let next = newest.unwrap_or(0).saturating_add(1);
-    let file = FileName {
-        stem: address.name.to_string(),
-        version: Some(address.version.unwrap_or(next)),
-    };
     let served = state.models().registry.clone();
     // Refused before it is stored: a place with two models of one name can't be served at all.
     library
-        .admits(&file, model, served)
+        .admits(&address.name, address.version, model, served)
         .await
         .map_err(|error| match error {
             LibraryError::Model(error) => ApiError::ModelRefused(error),
