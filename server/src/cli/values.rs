@@ -3,7 +3,7 @@
 use crate::keystore::StoreOption;
 use anyhow::anyhow;
 use secrecy::{ExposeSecret, SecretString};
-use std::{convert::Infallible, str::FromStr, time::Duration};
+use std::{convert::Infallible, ffi::OsString, str::FromStr, time::Duration};
 use url::Url;
 
 /// Duration of 1 s to one day.
@@ -50,6 +50,13 @@ impl FromStr for Setting {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self(text.into()))
+    }
+}
+
+impl Setting {
+    /// Returns the setting as an argument for another parser.
+    pub(super) fn as_argument(&self) -> OsString {
+        self.0.expose_secret().into()
     }
 }
 

@@ -26,4 +26,4 @@ mod state;
 pub use connection::TlsFiles;
 pub use hosts::{AllowedHosts, Host};
 pub use inference::{BadInference, Blobs, InferRequest};
-pub use server::{DailyQueries, Settings, run};
+pub use server::{DailyQueries, Settings, SharedCounts, run};

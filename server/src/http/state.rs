@@ -3,7 +3,7 @@
 use super::{answer::Answers, body::Bodies, documents::Documents, error::ApiError};
 use crate::{
     scoring::Scorer,
-    tenants::{DailyBudget, RateLimit},
+    tenants::{DailyBudget, RateLimit, Share},
 };
 use actix_web::HttpRequest;
 use blindscore_engine::model::{Model, NoModel, Registry};
@@ -22,6 +22,8 @@ pub(super) struct AppState {
     pub(super) rate: RateLimit,
     /// Daily query budget per tenant and model.
     pub(super) budget: Option<Arc<DailyBudget>>,
+    /// Counts shared with other servers.
+    pub(super) share: Option<Arc<Share>>,
     /// Memory for keys that are being uploaded.
     pub(super) uploads: Bodies,
     /// Memory for queries that are arriving.

@@ -73,7 +73,7 @@ impl Location {
     }
 
     /// Opens the store. Requests to cloud storage are abandoned after `patience`.
-    pub(super) fn objects(&self, patience: Duration) -> Result<Arc<dyn ObjectStore>, OpenError> {
+    pub(crate) fn objects(&self, patience: Duration) -> Result<Arc<dyn ObjectStore>, OpenError> {
         let (url, options) = match self {
             Self::Directory(path) => {
                 return Ok(Arc::new(LocalFileSystem::new_with_prefix(path)?.with_fsync(true)));
