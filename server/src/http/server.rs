@@ -133,7 +133,7 @@ impl SharedCounts {
             return Ok(None);
         };
         if settings.rate.is_none() && settings.daily_queries.is_none() {
-            tracing::warn!("--share is not used: neither --tenant-rate nor --tenant-daily-queries is set");
+            tracing::info!("--share is not used: neither --tenant-rate nor --tenant-daily-queries is set");
             return Ok(None);
         }
         let share = Share::open(location, *every, settings.policy.patience).await;
