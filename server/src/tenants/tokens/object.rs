@@ -137,17 +137,27 @@ impl TokenObject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object_store::{ObjectStoreExt, memory::InMemory};
+    use object_store::{
+        ObjectStore, ObjectStoreExt,
+        memory::InMemory,
+        throttle::{ThrottleConfig, ThrottledStore},
+    };
     use std::sync::Arc;
 
-    fn on(store: &Arc<InMemory>) -> TokenObject {
-        let objects = Objects::on(store.clone(), Duration::from_secs(1));
+    fn on<S: ObjectStore>(store: &Arc<S>) -> TokenObject {
+        let objects = Objects::on(store.clone(), Duration::from_secs(10));
         TokenObject::new(objects, Path::from("tokens.json"), "s3://b/tokens.json".into())
     }
 
     #[tokio::test]
     async fn operators_at_once_lose_nothing() {
-        let store = Arc::new(InMemory::new());
+        // So slow that each reads before the others have written.
+        let slow = ThrottleConfig {
+            wait_get_per_call: Duration::from_millis(5),
+            wait_put_per_call: Duration::from_millis(5),
+            ..ThrottleConfig::default()
+        };
+        let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
         let operators: Vec<_> = std::iter::repeat_with(|| on(&store)).take(8).collect();
         let create = |operator: &'static str| operator.parse().unwrap();
         let created = operators.iter().map(|tokens| tokens.create(create("a"), false));
