@@ -171,7 +171,8 @@ fn budgets_hold(shared: &Shared) -> Result<()> {
 
     // Neither a kill nor a new server gives queries back.
     drop(servers.pop());
-    let new = shared.server(&limits).api().with_token(&token);
+    let new = shared.server(&limits);
+    let new = new.api().with_token(&token);
     for api in [&apis[0], &new] {
         let status = api.score(user.id(), &user.query(0)).status;
         assert!([429, 503].contains(&status), "{status}");

@@ -309,10 +309,11 @@ impl ServeArgs {
         let Some(url) = &self.share else {
             return Ok(None);
         };
+        let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         ensure!(
-            self.store.as_ref() != Some(url),
+            self.store.as_ref().map(place) != Some(place(url)),
             "--share needs a place of its own, as in {}/_counts",
-            url.as_str().trim_end_matches('/')
+            place(url)
         );
         Ok(Some(SharedCounts {
             location: self.location(url.clone()).context("--share")?,
