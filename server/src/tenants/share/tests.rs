@@ -97,7 +97,7 @@ async fn a_budget_is_exceeded_by_what_others_take_between_two_exchanges_at_most(
         for tick in 0.. {
             let mut spent = 0;
             for (index, server) in servers.iter().enumerate() {
-                if (tick + offsets[index]) % 20 == 0 {
+                if (tick + offsets[index]).is_multiple_of(20) {
                     server.exchange().await;
                 }
                 // What no longer fits is tried one by one, to the last query.
@@ -346,7 +346,7 @@ async fn servers_together_keep_to_the_rate_and_one_alone_gets_all_of_it() {
         let mut admitted = 0;
         for tick in 0..seconds * 4 {
             for (index, server) in servers.iter().enumerate() {
-                if (tick + 7 * index) % 20 == 0 {
+                if (tick + 7 * index).is_multiple_of(20) {
                     server.exchange().await;
                 }
                 while index < busy && server.rate.check(&clinic(), 1).is_ok() {

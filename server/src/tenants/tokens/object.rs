@@ -177,7 +177,8 @@ mod tests {
         assert_eq!(tokens.read().await.unwrap(), None);
         let (_, grant) = tokens.create("clinic".parse().unwrap(), true).await.unwrap();
         for _ in 0..2 {
-            assert_eq!(tokens.read().await.unwrap().unwrap(), [grant.clone()]);
+            let read = tokens.read().await.unwrap().unwrap();
+            assert_eq!(read, std::slice::from_ref(&grant));
         }
         assert_eq!(tokens.revoke(&grant.id).await.unwrap(), grant);
         assert_eq!(tokens.read().await.unwrap().unwrap(), []);
