@@ -89,6 +89,12 @@ pub const TARGETS: &[Target] = &[
         run: settings::counts,
     },
     Target {
+        name: "shared",
+        memory: 16 * MIB,
+        prepare: settings::prepare_counts,
+        run: settings::shared,
+    },
+    Target {
         name: "config",
         memory: 16 * MIB,
         prepare: || {},

@@ -29,10 +29,13 @@ pub(crate) const QUEUED: &str = "blindscore_queued_queries";
 pub(crate) const QUEUED_SECONDS: &str = "blindscore_queued_seconds";
 /// Memory held by prepared keys.
 pub(crate) const KEY_MEMORY: &str = "blindscore_key_memory_bytes";
-/// Number of times that the token file could not be read.
+/// Number of times that the tokens could not be read.
 pub(crate) const TOKEN_ERRORS: &str = "blindscore_token_errors_total";
 /// Spans of traces that the collector never got, by `kind` of the cause.
 pub(crate) const LOST_SPANS: &str = "blindscore_lost_spans_total";
+/// Failed exchanges of counts with other servers by `kind` (`write` or `read`), and at each
+/// exchange, the objects of other servers that can't be read (`object`).
+pub(crate) const SHARE_ERRORS: &str = "blindscore_share_errors_total";
 /// Memory held by uploads, queries and responses.
 pub(crate) const BODY_MEMORY: &str = "blindscore_body_memory_bytes";
 
@@ -65,6 +68,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(MODELS_BROKEN, "Whether models can't be read or served");
     describe_counter!(TOKEN_ERRORS, "Times that the tokens could not be read");
     describe_counter!(LOST_SPANS, "Spans of traces that the collector never got");
+    describe_counter!(SHARE_ERRORS, "Exchanges of counts with other servers that failed");
     describe_gauge!(QUEUED, "Queries that wait or are scored");
     describe_gauge!(QUEUED_SECONDS, Unit::Seconds, "Expected time of what is queued");
     describe_gauge!(KEY_MEMORY, Unit::Bytes, "Memory of ready keys");

@@ -76,6 +76,27 @@ fn what_is_shown_can_be_loaded() -> Result<()> {
 }
 
 #[test]
+fn secrets_are_not_shown() -> Result<()> {
+    let url = "s3://user:hunter2@bucket/counts?key=hunter3";
+    let text = shown(
+        &[],
+        &[
+            "--store",
+            url,
+            "--share",
+            url,
+            "--tokens",
+            url,
+            "--store-options",
+            "aws_secret_access_key=hunter4",
+        ],
+    )?;
+    assert!(!text.contains("hunter"), "{text}");
+    assert_eq!(text.matches("@bucket/counts").count(), 3, "{text}");
+    Ok(())
+}
+
+#[test]
 fn unknown_names_and_bad_values_are_refused_with_their_place() -> Result<()> {
     let folder = TempDir::new()?;
     for (text, words) in [

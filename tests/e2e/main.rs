@@ -9,6 +9,7 @@ mod compatibility;
 mod configuration;
 #[cfg(feature = "servers")]
 mod conformance;
+mod fleet;
 mod hostile;
 mod import;
 mod inference;

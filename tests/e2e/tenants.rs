@@ -112,6 +112,46 @@ fn tokens_are_listed_and_revoked_while_the_server_runs() -> Result<()> {
     Ok(())
 }
 
+/// A Kubernetes Secret is a folder whose files are links into `..data`, itself a link to the folder
+/// with the present content, which kubelet replaces all at once.
+#[cfg(unix)]
+#[test]
+fn tokens_in_a_mounted_secret_follow_its_updates() -> Result<()> {
+    use std::os::unix::fs::symlink;
+    let (made, secret) = (TempDir::new()?, TempDir::new()?);
+    let mount = secret.path();
+    let update = |version: &str| -> Result<()> {
+        fs::create_dir(mount.join(version))?;
+        fs::copy(
+            made.path().join("tokens.json"),
+            mount.join(version).join("tokens.json"),
+        )?;
+        symlink(version, mount.join("..data_tmp"))?;
+        fs::rename(mount.join("..data_tmp"), mount.join("..data"))?;
+        Ok(())
+    };
+    let clinic = token(&made, &["create", "clinic"])?;
+    update("..2100_01_01_00_00_00.1")?;
+    symlink("..data/tokens.json", mount.join("tokens.json"))?;
+    let path = mount.join("tokens.json");
+    let server = Server::start_with(&["--tokens", &path.to_string_lossy()]);
+    server
+        .api()
+        .with_token(&clinic)
+        .get("/v1/models")
+        .expect_status(200);
+
+    let lab = token(&made, &["create", "lab"])?;
+    let listed = token(&made, &["list"])?;
+    token(&made, &["revoke", listed.split(' ').next().unwrap_or_default()])?;
+    update("..2100_01_01_00_00_01.2")?;
+    fs::remove_dir_all(mount.join("..2100_01_01_00_00_00.1"))?;
+    wait_until(|| server.api().with_token(&clinic).get("/v1/models").status == 401);
+    server.api().with_token(&lab).get("/v1/models").expect_status(200);
+    server.api().get("/readyz").expect_status(200);
+    Ok(())
+}
+
 #[test]
 fn knowing_a_key_id_of_another_tenant_gives_nothing() -> Result<()> {
     let (data, tokens) = data(&["clinic", "lab"])?;

@@ -54,7 +54,7 @@ struct Target {
     fixtures: Option<&'static str>,
 }
 
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 15] = [
     target("blobs", None, 256, None),
     target("descriptor", Some("json"), 8192, None),
     target("onnx", Some("onnx"), 16_384, Some("onnx")),
@@ -63,6 +63,7 @@ const TARGETS: [Target; 14] = [
     target("table", Some("csv"), 4096, None),
     target("tokens", Some("json"), 4096, None),
     target("counts", Some("json"), 4096, None),
+    target("shared", Some("json"), 4096, None),
     target("config", Some("toml"), 4096, None),
     target("inference", Some("inference"), 4096, None),
     target("http", Some("http"), 4096, None),
@@ -256,7 +257,7 @@ impl Target {
         }
         // Code in child processes isn't counted, so libFuzzer would drop the seed. It can't choose
         // between several such seeds.
-        if ["counts", "config"].contains(&self.name) {
+        if ["counts", "shared", "config"].contains(&self.name) {
             arguments.extend(["-keep_seed=1", "-len_control=0"].map(str::to_owned));
         }
         match input {

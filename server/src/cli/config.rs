@@ -184,7 +184,7 @@ fn redacted(name: &str, value: &str) -> String {
             Some((key, _)) => format!("{key}={REDACTED}"),
             None => REDACTED.to_owned(),
         },
-        "store" | "otlp-endpoint" => match url::Url::parse(value) {
+        "store" | "models" | "tokens" | "share" | "otlp-endpoint" => match url::Url::parse(value) {
             Ok(mut url) => {
                 // These fail only for URLs without a host, which have neither a user name nor a
                 // password.

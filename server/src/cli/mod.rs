@@ -48,8 +48,7 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::Token(args) => {
             let (_, matches) = configuration(args.as_for_serve())?;
-            let file = serve::ServeArgs::from_arg_matches(&matches)?.tokens();
-            token::run(args, &file)
+            token::run(args, &serve::ServeArgs::from_arg_matches(&matches)?)
         }
         Command::Healthy(args) => {
             let (_, matches) = configuration(args.as_for_serve())?;

@@ -2,12 +2,12 @@
 
 use super::values::{Origin, Seconds, Setting, Share, headers, store_options, traces_url};
 use crate::{
-    http::{self, AllowedHosts, DailyQueries, Host, Settings, TlsFiles, TraceSettings},
+    http::{self, AllowedHosts, DailyQueries, Host, Settings, SharedCounts, TlsFiles, TraceSettings},
     keystore::Policy,
     objects::Location,
-    tenants::{Rate, TokenFile},
+    tenants::{Rate, TokenFile, Tokens, TokensAt},
 };
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use blindscore_protocol::descriptor::MAX_QUERIES;
 use chrono::TimeDelta;
 use clap::{ArgAction, Args, ValueEnum, builder::RangedU64ValueParser};
@@ -17,6 +17,7 @@ use std::{
     num::{NonZeroU32, NonZeroU64},
     path::PathBuf,
     thread::available_parallelism,
+    time::Duration,
 };
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -41,6 +42,10 @@ Examples:
 
   With keys and models in an object store, which reads AWS_*, AZURE_* or GOOGLE_* as well:
     AWS_REGION=eu-central-1 blindscore-server serve --store s3://bucket/keys --models s3://bucket/models
+
+  One of several replicas, which share tokens, rates and budgets:
+    blindscore-server serve --store s3://bucket/keys --tokens s3://bucket/tokens.json --share s3://bucket/_counts \
+      --tenant-rate 50 --tenant-daily-queries 10000
 
 When it is ready it prints `listening on http://ADDRESS` to standard output; the log goes to standard error.
 SIGTERM or ctrl-c stops it after the requests in progress.";
@@ -108,9 +113,9 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_WEB_DIR", value_name = "DIR")]
     web_dir: Option<PathBuf>,
 
-    /// File with the hashes of tenants' tokens; tokens.json in the data directory if not given.
-    /// Once the file exists, every request needs a token
-    #[arg(long, env = "BLINDSCORE_TOKENS", value_name = "FILE")]
+    /// File or object with the hashes of tenants' tokens, as in s3://BUCKET/PREFIX/tokens.json;
+    /// tokens.json in the data directory if not given. Once it exists, every request needs a token
+    #[arg(long, env = "BLINDSCORE_TOKENS", value_name = "FILE|URL")]
     tokens: Option<PathBuf>,
 
     /// Serve anyone who reaches the address, although there are no tokens
@@ -140,7 +145,7 @@ pub(super) struct ServeArgs {
 
     /// Queries that each tenant may send to each model per day (UTC); no limit if 0. Scores reveal
     /// the model: docs/operations.md says how many queries recover one. Counted in the data
-    /// directory, by each server separately
+    /// directory, by each server separately, or together with --share
     #[arg(
         long,
         env = "BLINDSCORE_TENANT_DAILY_QUERIES",
@@ -148,6 +153,16 @@ pub(super) struct ServeArgs {
         default_value_t = 0
     )]
     tenant_daily_queries: u64,
+
+    /// Location in which replicas share what they count of --tenant-rate and
+    /// --tenant-daily-queries, with nothing else in it: file:///DIR, s3://BUCKET/PREFIX,
+    /// az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Each server counts for itself if not given
+    #[arg(long, env = "BLINDSCORE_SHARE", value_name = "URL")]
+    share: Option<Url>,
+
+    /// Time after which shared counts are exchanged again
+    #[arg(long, env = "BLINDSCORE_SHARE_SECONDS", value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=20))]
+    share_seconds: u64,
 
     /// Keys that each tenant may store; no limit if 0
     #[arg(long, env = "BLINDSCORE_TENANT_KEYS", value_name = "N", default_value_t = 0)]
@@ -158,8 +173,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_STORE", value_name = "URL")]
     store: Option<Url>,
 
-    /// Settings of the object stores, as in aws_region=eu-central-1; AWS_*, AZURE_* and GOOGLE_*
-    /// variables apply too
+    /// Settings of the object stores that --store, --models, --tokens and --share name, as in
+    /// aws_region=eu-central-1; AWS_*, AZURE_* and GOOGLE_* variables apply too
     #[arg(
         long,
         env = "BLINDSCORE_STORE_OPTIONS",
@@ -285,17 +300,86 @@ enum LogFormat {
 }
 
 impl ServeArgs {
-    /// Returns the file with the hashes of tokens.
-    pub(super) fn tokens(&self) -> TokenFile {
-        match &self.tokens {
-            Some(path) => TokenFile::at(path),
-            None => TokenFile::at(&self.data_dir.join("tokens.json")),
+    /// Opens the list of tokens.
+    pub(super) fn open_tokens(&self) -> anyhow::Result<Tokens> {
+        Ok(self.tokens()?.open(self.store_seconds.0)?)
+    }
+
+    /// Returns the file or object with the hashes of tokens.
+    fn tokens(&self) -> anyhow::Result<TokensAt> {
+        let Some(path) = &self.tokens else {
+            return Ok(TokensAt::File(TokenFile::at(&self.data_dir.join("tokens.json"))));
+        };
+        match self.tokens_url()? {
+            Some(url) => TokensAt::url(url, |url| self.location(url)).context("--tokens"),
+            None => Ok(TokensAt::File(TokenFile::at(path))),
         }
+    }
+
+    /// Returns the URL of the tokens, if they aren't given as a path.
+    fn tokens_url(&self) -> anyhow::Result<Option<Url>> {
+        let text = self.tokens.as_ref().and_then(|path| path.to_str());
+        let url = text.filter(|text| text.contains("://")).map(Url::parse);
+        url.transpose().context("--tokens is not a URL")
+    }
+
+    /// Returns the location that a URL names. Options are for object stores, if there are any.
+    fn location(&self, url: Url) -> anyhow::Result<Location> {
+        let is_used = in_object_store(&url) || !self.uses_object_store()?;
+        let options = if is_used {
+            store_options(&self.store_options)?
+        } else {
+            Vec::new()
+        };
+        Ok(Location::new(url, options)?)
+    }
+
+    fn uses_object_store(&self) -> anyhow::Result<bool> {
+        let tokens = self.tokens_url()?;
+        let urls = [&self.store, &self.models, &self.share, &tokens];
+        Ok(urls.into_iter().flatten().any(in_object_store))
+    }
+
+    /// Returns where counts are shared.
+    fn shared_counts(&self) -> anyhow::Result<Option<SharedCounts>> {
+        let Some(url) = &self.share else {
+            return Ok(None);
+        };
+        let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        ensure!(
+            self.store.as_ref().map(place) != Some(place(url)),
+            "--share needs a place of its own, as in {}/_counts",
+            place(url)
+        );
+        Ok(Some(SharedCounts {
+            location: self.location(url.clone()).context("--share")?,
+            every: Duration::from_secs(self.share_seconds),
+        }))
     }
 
     /// Converts the options to the server's settings.
     fn settings(self) -> anyhow::Result<Settings> {
-        let tokens = self.tokens();
+        let (tokens, share) = (self.tokens()?, self.shared_counts()?);
+        let store = match &self.store {
+            Some(url) => self.location(url.clone()).context("--store")?,
+            None if self.store_options.is_empty() || self.uses_object_store()? => {
+                Location::Directory(self.data_dir.join("keys"))
+            }
+            None => {
+                bail!(
+                    "--store-options are for an object store, which --store, --models, --tokens or --share names"
+                )
+            }
+        };
+        let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        ensure!(
+            self.store.is_none() || self.store.as_ref().map(place) != self.models.as_ref().map(place),
+            "--models needs a place of its own, not that of --store"
+        );
+        let models = match (&self.models, self.models_dir.clone()) {
+            (Some(url), _) => Some(self.location(url.clone()).context("--models")?),
+            (None, folder) => folder.map(Location::Directory),
+        };
         let workers = match self.workers {
             Some(workers) => workers,
             None => available_parallelism()
@@ -306,30 +390,6 @@ impl ServeArgs {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
             _ => bail!("--tls-cert and --tls-key go together"),
-        };
-        if self.store.is_some() && self.store == self.models {
-            bail!("--store and --models are the same place: give each a prefix of its own");
-        }
-        let options = store_options(&self.store_options)?;
-        let taken = self.store.iter().chain(&self.models).any(Location::takes_options);
-        if !options.is_empty() && !taken {
-            bail!("--store-options are for object stores that --store or --models names");
-        }
-        let location = |url: Url| {
-            let taken = if Location::takes_options(&url) {
-                options.clone()
-            } else {
-                Vec::new()
-            };
-            Location::new(url, taken)
-        };
-        let store = match self.store {
-            Some(url) => location(url).context("--store")?,
-            None => Location::Directory(self.data_dir.join("keys")),
-        };
-        let models = match (self.models, self.models_dir) {
-            (Some(url), _) => Some(location(url).context("--models")?),
-            (None, folder) => folder.map(Location::Directory),
         };
         let traces = match self.otlp_endpoint {
             Some(base) => Some(TraceSettings {
@@ -364,6 +424,7 @@ impl ServeArgs {
                 limit,
                 folder: self.data_dir,
             }),
+            share,
             key_cache_bytes: self.key_cache_mib << 20,
             key_check: self.key_check_seconds.0,
             body_bytes: self.upload_mib << 20,
@@ -372,6 +433,11 @@ impl ServeArgs {
             traces,
         })
     }
+}
+
+/// Checks whether a URL names a place in an object store.
+fn in_object_store(url: &Url) -> bool {
+    ["s3", "az", "gs"].contains(&url.scheme())
 }
 
 /// Starts logging and serves.

@@ -1,8 +1,10 @@
 //! `token`: creates, lists and revokes the tokens of tenants.
 
-use crate::tenants::{Grant, TenantName, TokenFile};
+use super::{serve::ServeArgs, values::Setting};
+use crate::tenants::{Grant, TenantName, Tokens};
+use anyhow::Context;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,7 +15,10 @@ Examples:
     blindscore-server token list
     blindscore-server token revoke 5f0c1d2e3a4b
 
-A running server picks up the change within 2 s. A server started before the first token existed must be restarted.";
+  Make one for the replicas that have their tokens in an object store:
+    AWS_REGION=eu-central-1 blindscore-server token create clinic --tokens s3://bucket/tokens.json
+
+A running server picks up the change within 2 s, or 5 s from an object store. A server started before the first token existed must be restarted.";
 
 /// Make, list and revoke the tokens (API keys) of tenants
 #[derive(Args)]
@@ -30,9 +35,13 @@ pub(super) struct TokenArgs {
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// File with the tokens' hashes, as for `serve`
-    #[arg(long, global = true, value_name = "FILE")]
+    /// File or object with the tokens' hashes, as for `serve`
+    #[arg(long, global = true, value_name = "FILE|URL")]
     tokens: Option<PathBuf>,
+
+    /// Settings of the object store, as for `serve`
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_delimiter = ',')]
+    store_options: Vec<Setting>,
 }
 
 #[derive(Subcommand)]
@@ -55,8 +64,8 @@ enum Action {
 }
 
 impl TokenArgs {
-    /// Returns the arguments that make `serve` use the same file.
-    pub(super) fn as_for_serve(&self) -> Vec<std::ffi::OsString> {
+    /// Returns the arguments that make `serve` use the same tokens.
+    pub(super) fn as_for_serve(&self) -> Vec<OsString> {
         let given = [
             ("--config", &self.config),
             ("--data-dir", &self.data_dir),
@@ -65,17 +74,28 @@ impl TokenArgs {
         let flags = given
             .into_iter()
             .filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
-        flags
-            .flat_map(|(flag, value)| [flag.into(), value.into()])
-            .collect()
+        let flags = flags.flat_map(|(flag, value)| [flag.into(), value.into()]);
+        let options = self.store_options.iter();
+        let options = options.flat_map(|option| ["--store-options".into(), option.as_argument()]);
+        flags.chain(options).collect()
     }
 }
 
-/// Runs the subcommand.
-pub(super) fn run(args: TokenArgs, file: &TokenFile) -> anyhow::Result<()> {
-    match args.action {
+/// Runs the subcommand on the tokens of a server with these options.
+pub(super) fn run(args: TokenArgs, serve: &ServeArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start a runtime")?;
+    // For connections to object stores. Fails if there is a provider already, which is then used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    runtime.block_on(change(args.action, &serve.open_tokens()?))
+}
+
+async fn change(action: Action, tokens: &Tokens) -> anyhow::Result<()> {
+    match action {
         Action::Create { tenant, operator } => {
-            let (token, grant) = file.create(tenant, operator)?;
+            let (token, grant) = tokens.create(tenant, operator).await?;
             println!("{}", token.reveal());
             eprintln!("token {} of {}; it is not shown again", grant.id, grant.tenant);
         }
@@ -86,14 +106,14 @@ pub(super) fn run(args: TokenArgs, file: &TokenFile) -> anyhow::Result<()> {
                 operator,
                 created_at,
                 ..
-            } in file.read()?.unwrap_or_default()
+            } in tokens.read().await?.unwrap_or_default()
             {
                 let operator = if operator { " operator" } else { "" };
                 println!("{id} {tenant} {created_at}{operator}");
             }
         }
         Action::Revoke { id } => {
-            let grant = file.revoke(&id)?;
+            let grant = tokens.revoke(&id).await?;
             eprintln!("token {} of {} is no longer valid", grant.id, grant.tenant);
         }
     }

@@ -6,7 +6,7 @@ use reqwest::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::{convert::Infallible, str::FromStr, time::Duration};
+use std::{convert::Infallible, ffi::OsString, str::FromStr, time::Duration};
 use url::Url;
 
 /// Duration of 1 s to one day.
@@ -68,6 +68,13 @@ impl FromStr for Setting {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self(text.into()))
+    }
+}
+
+impl Setting {
+    /// Returns the setting as an argument for another parser.
+    pub(super) fn as_argument(&self) -> OsString {
+        self.0.expose_secret().into()
     }
 }
 

@@ -1,8 +1,11 @@
 //! Periodic background tasks.
 
 use super::state::AppState;
-use crate::{telemetry, tenants::Access};
-use actix_web::{rt, web};
+use crate::{
+    telemetry,
+    tenants::{Access, Share},
+};
+use actix_web::rt;
 use blindscore_protocol::wire::{HEADER_BYTES, Header};
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -11,8 +14,6 @@ use tokio::time::MissedTickBehavior;
 
 /// How often expired keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// How often the token file is read: a revoked token works for this long at most.
-const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
 /// How often measurements are moved into histograms.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -21,6 +22,9 @@ pub(super) fn start(state: &Arc<AppState>, access: &Arc<Access>) {
     rt::spawn(sweep(state.clone()));
     rt::spawn(keep_metrics(state.metrics.clone()));
     rt::spawn(reload_tokens(access.clone()));
+    if let Some(share) = &state.share {
+        rt::spawn(share_counts(state.clone(), share.clone()));
+    }
     rt::spawn(reload_models(state.clone()));
 }
 
@@ -58,21 +62,31 @@ async fn keep_metrics(metrics: PrometheusHandle) {
     }
 }
 
-/// Reloads the token file periodically. While it can't be read, the known tokens stay valid for the
+/// Reloads the tokens periodically. While they can't be read, the known ones stay valid for the
 /// time that `Access` allows.
 async fn reload_tokens(access: Arc<Access>) {
-    let mut interval = tokio::time::interval(TOKENS_INTERVAL);
+    let Some(interval) = access.interval() else {
+        return;
+    };
+    let mut interval = tokio::time::interval(interval);
+    // A read that takes long is not made up for.
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let access = access.clone();
-        match web::block(move || access.reload()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                counter!(telemetry::TOKEN_ERRORS).increment(1);
-                tracing::error!(%error, "the tokens can't be read; those known stay valid for five minutes");
-            }
-            Err(error) => tracing::error!(%error, "reading the tokens failed"),
+        if let Err(error) = access.reload().await {
+            counter!(telemetry::TOKEN_ERRORS).increment(1);
+            tracing::error!(%error, "the tokens can't be read; those known stay valid for five minutes");
         }
+    }
+}
+
+/// Exchanges counts with other servers periodically.
+async fn share_counts(state: Arc<AppState>, share: Arc<Share>) {
+    let mut interval = tokio::time::interval(share.every());
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        share.exchange(state.budget.as_deref(), &state.rate).await;
     }
 }
 

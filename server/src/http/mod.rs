@@ -28,4 +28,4 @@ pub use crate::traces::TraceSettings;
 pub use connection::TlsFiles;
 pub use hosts::{AllowedHosts, Host};
 pub use inference::{BadInference, Blobs, InferRequest};
-pub use server::{DailyQueries, Settings, run};
+pub use server::{DailyQueries, Settings, SharedCounts, run};

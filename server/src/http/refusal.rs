@@ -136,7 +136,7 @@ pub(super) enum OperatorRefusal {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum NotReady {
-    /// The key store or the tokens are unavailable.
+    /// The key store, the tokens or the counts of queries are unavailable.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),
 }

@@ -19,7 +19,7 @@ use crate::{
     objects::Location,
     scoring::{KeyCache, Scorer, ScoringPool},
     telemetry,
-    tenants::{Access, DailyBudget, Rate, RateLimit, TokenFile},
+    tenants::{Access, DailyBudget, Rate, RateLimit, Share, TokensAt},
     traces::{self, TraceSettings},
 };
 use actix_cors::Cors;
@@ -79,8 +79,8 @@ pub struct Settings {
     pub store: Location,
     /// Retention and quota of stored keys.
     pub policy: Policy,
-    /// File with the tenants' tokens.
-    pub tokens: TokenFile,
+    /// Place of the tenants' tokens.
+    pub tokens: TokensAt,
     /// Whether anyone on the network may use the service if there are no tokens.
     pub allow_unauthenticated: bool,
     /// Host names under which the server may be reached.
@@ -100,6 +100,8 @@ pub struct Settings {
     pub rate: Option<Rate>,
     /// Daily query budget of each tenant and model.
     pub daily_queries: Option<DailyQueries>,
+    /// Where replicas share what they count.
+    pub share: Option<SharedCounts>,
     /// Memory for keys in use, in bytes.
     pub key_cache_bytes: u64,
     /// How long a key is used before the store is asked whether it is still there.
@@ -124,8 +126,34 @@ pub struct DailyQueries {
 }
 
 impl DailyQueries {
-    fn open(&self) -> anyhow::Result<Arc<DailyBudget>> {
-        Ok(Arc::new(DailyBudget::open(self.limit, &self.folder)?))
+    fn open(&self, share: Option<&Arc<Share>>) -> anyhow::Result<Arc<DailyBudget>> {
+        Ok(Arc::new(match share {
+            Some(share) => DailyBudget::shared(self.limit, share.clone()),
+            None => DailyBudget::open(self.limit, &self.folder)?,
+        }))
+    }
+}
+
+/// Place where replicas share what they count.
+#[derive(Clone, Debug)]
+pub struct SharedCounts {
+    /// Location of a store for nothing else.
+    pub location: Location,
+    /// How often counts are exchanged.
+    pub every: Duration,
+}
+
+impl SharedCounts {
+    async fn open(settings: &Settings) -> anyhow::Result<Option<Arc<Share>>> {
+        let Some(Self { location, every }) = &settings.share else {
+            return Ok(None);
+        };
+        if settings.rate.is_none() && settings.daily_queries.is_none() {
+            tracing::info!("--share is not used: neither --tenant-rate nor --tenant-daily-queries is set");
+            return Ok(None);
+        }
+        let share = Share::open(location, *every, settings.policy.patience).await;
+        Ok(Some(Arc::new(share.context("--share")?)))
     }
 }
 
@@ -140,11 +168,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     // provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let tls = settings.tls.as_ref().map(TlsFiles::load).transpose()?;
-    let access = Data::new(Access::new(
-        settings.tokens.clone(),
-        settings.bind,
-        settings.allow_unauthenticated,
-    )?);
+    let tokens = settings.tokens.open(settings.policy.patience)?;
+    let access = Access::new(tokens, settings.bind, settings.allow_unauthenticated);
+    let access = Data::new(access.await?);
     let state = Data::new(state(&settings).await?);
     if let Some(directory) = &settings.web_dir {
         let index = directory.join("index.html");
@@ -187,16 +213,17 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let traces = traces.transpose().context("--otlp-endpoint")?;
     let server = connection::listen(server, listener, tls, TIMEOUTS, stalled, app)?.run();
 
-    let budget = state.budget.clone();
+    let (budget, share) = (state.budget.clone(), state.share.clone());
     background::start(&state.into_inner(), &access.into_inner());
     // Scripts that start the server wait for this line.
     println!("listening on {scheme}://{address}");
     std::io::stdout().flush()?;
     tracing::info!(%address, scheme, "listening");
     server.await?;
-    let counted = match budget {
-        Some(budget) => budget.close().await.context("writing the counts of queries"),
-        None => Ok(()),
+    let counted = match (budget, share) {
+        (Some(budget), _) => budget.close().await.context("writing the counts of queries"),
+        (None, Some(share)) => share.end().await.context("writing the counts of rates"),
+        (None, None) => Ok(()),
     };
     if let Some(traces) = traces {
         let stopping = told.get().map_or(Duration::ZERO, Instant::elapsed);
@@ -238,16 +265,18 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
         settings.workers,
         settings.key_check,
     );
+    let share = SharedCounts::open(settings).await?;
     Ok(AppState {
         models: RwLock::new(Arc::new(Served::new(models).context("describing the models")?)),
         library: library.map(Mutex::new),
         scorer: Scorer::new(keys, cache, pool, settings.deadline),
-        rate: RateLimit::new(settings.rate),
+        rate: RateLimit::new(settings.rate, share.clone()),
         budget: settings
             .daily_queries
             .as_ref()
-            .map(DailyQueries::open)
+            .map(|queries| queries.open(share.as_ref()))
             .transpose()?,
+        share,
         uploads: Bodies::new(settings.body_bytes / 8 * 5, "too many uploads are in progress"),
         publishing: Bodies::new(PUBLISHING_BYTES, "other models are being published"),
         queries: Bodies::new(settings.body_bytes / 8, "too many queries are arriving"),

@@ -5,7 +5,7 @@ use crate::{
     library::{Library, LibraryError},
     scoring::Scorer,
     telemetry,
-    tenants::{DailyBudget, RateLimit},
+    tenants::{DailyBudget, RateLimit, Share},
 };
 use actix_web::HttpRequest;
 use blindscore_engine::model::{Model, NoModel, Registry};
@@ -27,6 +27,8 @@ pub(super) struct AppState {
     pub(super) rate: RateLimit,
     /// Daily query budget per tenant and model.
     pub(super) budget: Option<Arc<DailyBudget>>,
+    /// Counts shared with other servers.
+    pub(super) share: Option<Arc<Share>>,
     /// Memory for keys that are being uploaded.
     pub(super) uploads: Bodies,
     /// Memory for models that are being published.

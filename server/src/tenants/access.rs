@@ -3,7 +3,7 @@
 use super::{
     tenant::Tenant,
     token::TokenHash,
-    token_file::{Grant, TokenFile, TokenFileError},
+    tokens::{Grant, Tokens, TokensError},
 };
 use std::{
     net::SocketAddr,
@@ -12,7 +12,7 @@ use std::{
 };
 use subtle::{Choice, ConditionallySelectable};
 
-/// How long tokens stay valid after their file has become unreadable. After that every request is
+/// How long tokens stay valid after their list has become unreadable. After that every request is
 /// refused, since a token may have been revoked in the meantime.
 const TRUST_TOKENS_FOR: Duration = Duration::from_secs(300);
 
@@ -23,7 +23,7 @@ pub(crate) enum Access {
     /// Each token names its tenant.
     Tokens {
         /// Reloaded periodically: tokens can be added and revoked while the server runs.
-        file: TokenFile,
+        list: Tokens,
         /// Grants from the last successful read.
         grants: RwLock<Arc<[Grant]>>,
         /// Time of the first failed read, or `None` if the last read succeeded.
@@ -41,18 +41,18 @@ pub(crate) enum AccessError {
          `blindscore-server token create TENANT`, or pass --allow-unauthenticated"
     )]
     Public(SocketAddr),
-    /// The token file can't be read.
+    /// The tokens can't be read.
     #[error(transparent)]
-    File(#[from] TokenFileError),
+    Tokens(#[from] TokensError),
 }
 
 impl Access {
-    /// Requires tokens if the file exists, even if all of them were revoked. Without a file, allows
+    /// Requires tokens if their list exists, even if all of them were revoked. Without a list, allows
     /// anyone if `bind` is a loopback address or `allowed` is set, and fails otherwise.
-    pub(crate) fn new(file: TokenFile, bind: SocketAddr, allowed: bool) -> Result<Self, AccessError> {
-        match file.read()? {
+    pub(crate) async fn new(list: Tokens, bind: SocketAddr, allowed: bool) -> Result<Self, AccessError> {
+        match list.read().await? {
             Some(grants) => Ok(Self::Tokens {
-                file,
+                list,
                 grants: RwLock::new(grants.into()),
                 unread: RwLock::default(),
             }),
@@ -61,21 +61,29 @@ impl Access {
         }
     }
 
-    /// Reads the token file again.
-    pub(crate) fn reload(&self) -> Result<(), TokenFileError> {
-        if let Self::Tokens { file, grants, unread } = self {
-            let read = file.read();
+    /// Returns how often the tokens should be read, or `None` if there are none.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        match self {
+            Self::Anyone => None,
+            Self::Tokens { list, .. } => Some(list.interval()),
+        }
+    }
+
+    /// Reads the tokens again.
+    pub(crate) async fn reload(&self) -> Result<(), TokensError> {
+        if let Self::Tokens { list, grants, unread } = self {
+            let read = list.read().await;
             let mut unread = unread.write().unwrap_or_else(PoisonError::into_inner);
             match read {
                 Ok(Some(read)) => {
                     *grants.write().unwrap_or_else(PoisonError::into_inner) = read.into();
                     *unread = None;
                 }
-                // The file is gone, perhaps with its disk: refuse everyone, and report it.
+                // The list is gone, perhaps with its disk: refuse everyone, and report it.
                 Ok(None) => {
                     *grants.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
                     unread.get_or_insert_with(Instant::now);
-                    return Err(TokenFileError::Gone(file.path().to_owned()));
+                    return Err(TokensError::Gone(list.place()));
                 }
                 Err(error) => {
                     unread.get_or_insert_with(Instant::now);
@@ -86,7 +94,7 @@ impl Access {
         Ok(())
     }
 
-    /// Fails while the file can't be read, since revoked tokens would go unnoticed.
+    /// Fails while the tokens can't be read, since revoked tokens would go unnoticed.
     pub(crate) fn check(&self) -> Result<(), Denied> {
         match self.unread_for() {
             Some(_) => Err(Denied::TokensUnreadable),
@@ -167,20 +175,22 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tenants::TokenFile;
 
-    #[test]
-    fn an_unreadable_file_is_reported_at_once_and_closes_later() {
+    #[tokio::test]
+    async fn an_unreadable_file_is_reported_at_once_and_closes_later() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.json");
         let file = TokenFile::at(&path);
         let (token, _) = file.create("a".parse().unwrap(), false).unwrap();
-        let access = Access::new(file, "127.0.0.1:80".parse().unwrap(), false).unwrap();
+        let access = Access::new(Tokens::File(file), "127.0.0.1:80".parse().unwrap(), false);
+        let access = access.await.unwrap();
         let token = Some(token.reveal());
         assert!(access.check().is_ok() && access.caller(token).is_ok());
 
         let content = std::fs::read(&path).unwrap();
         std::fs::write(&path, "{").unwrap();
-        assert!(access.reload().is_err());
+        assert!(access.reload().await.is_err());
         assert!(access.check().is_err() && access.caller(token).is_ok());
         let Access::Tokens { unread, .. } = &access else {
             panic!("there are tokens");
@@ -189,11 +199,11 @@ mod tests {
         assert!(matches!(access.caller(token), Err(Denied::TokensUnreadable)));
 
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(access.reload(), Err(TokenFileError::Gone(_))));
+        assert!(matches!(access.reload().await, Err(TokensError::Gone(_))));
         assert!(access.check().is_err() && access.caller(token).is_err());
 
         std::fs::write(&path, content).unwrap();
-        access.reload().unwrap();
+        access.reload().await.unwrap();
         assert!(access.check().is_ok() && access.caller(token).is_ok());
     }
 }

@@ -1,20 +1,24 @@
 //! Tenants: who may use the server, and how much.
 //!
-//! A tenant has tokens, of which a file holds the hashes; the tokens themselves are shown once and
-//! never stored. Its keys, its rate and its daily queries are its own.
+//! A tenant has tokens, of which a file or an object holds the hashes; the tokens themselves are
+//! shown once and never stored. Its keys, its rate and its daily queries are its own. Replicas may
+//! share what they count of them.
 
 mod access;
 mod budget;
+mod objects;
 mod rate;
+mod share;
 mod tenant;
 mod token;
-mod token_file;
+mod tokens;
 
 pub(crate) use access::{Access, Caller, Denied};
 pub(crate) use budget::{BudgetError, DailyBudget};
 pub use rate::Rate;
 pub(crate) use rate::{RateError, RateLimit};
+pub(crate) use share::Share;
 pub use tenant::{BadTenantName, Tenant, TenantName};
 pub(crate) use tenant::{STORE_LOCK, STORE_PROBE};
 pub use token::{Token, TokenHash};
-pub use token_file::{Grant, TokenFile, TokenFileError};
+pub use tokens::{BadTokensUrl, Grant, ObjectError, TokenFile, TokenObject, Tokens, TokensAt, TokensError};

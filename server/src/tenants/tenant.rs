@@ -73,6 +73,22 @@ impl TenantName {
     }
 }
 
+impl Tenant {
+    /// Returns the name of a tenant that has one.
+    pub(super) fn name(&self) -> Option<TenantName> {
+        match self {
+            Self::Anonymous => None,
+            Self::Named(name) => Some(name.clone()),
+        }
+    }
+}
+
+impl From<Option<TenantName>> for Tenant {
+    fn from(name: Option<TenantName>) -> Self {
+        name.map_or(Self::Anonymous, Self::Named)
+    }
+}
+
 impl fmt::Display for TenantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

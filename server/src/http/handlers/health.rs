@@ -17,14 +17,18 @@ pub(crate) async fn alive() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// Checks that the tokens can be read, and the key store be read and written.
+/// Checks that the tokens can be read, queries be counted, and the key store be read and written.
 pub(super) async fn check(state: &AppState, access: &Access) -> Result<(), ApiError> {
     access.check()?;
+    if let Some(budget) = &state.budget {
+        budget.check()?;
+    }
     state.scorer.keys().check().await?;
     Ok(())
 }
 
-/// Reports whether the key store can be read and written, and the tokens can be read.
+/// Reports whether the key store can be read and written, the tokens can be read, and queries can be
+/// counted.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -1,35 +1,36 @@
 //! Daily query budget of each tenant and model. Scores reveal the model: with enough of them it can
 //! be reconstructed.
 
-use super::tenant::{Tenant, TenantName};
+mod place;
+
+pub(crate) use self::place::PlaceError;
+use self::place::{Line, Place, Snapshot};
+use super::{
+    share::Share,
+    tenant::{Tenant, TenantName},
+};
 use crate::time::rfc3339;
-use anyhow::{Context, ensure};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
-use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    fs::{self, File},
-    io::{self, ErrorKind, Write},
     num::NonZeroU64,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
 
-/// Name of the file of counts in the data directory.
-const FILE: &str = "query-counts.json";
-/// Size limit of that file in bytes: room for more than 100,000 tenants.
-const LONGEST: u64 = 16 << 20;
-/// Counts are written to disk ahead of use, in steps of 1/`STEPS` of the budget, so that few
-/// queries wait for the disk. After a crash, the rest of a step counts as sent.
+/// Counts are kept ahead of use, in steps of 1/`STEPS` of the budget, so that few queries wait for
+/// the disk or the object store. After a crash, the rest of a step counts as sent.
 const STEPS: u64 = 32;
 
 /// Query budget whose counts survive a restart.
 pub(crate) struct DailyBudget {
     limit: NonZeroU64,
     counts: Mutex<Counts>,
-    /// Path of the file of counts, locked while it is written.
-    file: tokio::sync::Mutex<PathBuf>,
+    place: Place,
+    /// Locked while counts are written. Has the start of the last write if it failed.
+    failed: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// Why queries may not be scored.
@@ -56,7 +57,7 @@ pub(crate) enum BudgetError {
 }
 
 /// Tenant and model that queries are charged to. All versions of a model share an account.
-type Account = (Option<TenantName>, String);
+pub(super) type Account = (Option<TenantName>, String);
 
 /// Queries of one day.
 struct Counts {
@@ -68,25 +69,8 @@ struct Counts {
 struct Count {
     /// Queries that were scored or are being scored.
     used: u64,
-    /// Count in the file, at least `used` whenever a query is scored.
+    /// Count in the place, at least `used` whenever a query is scored.
     kept: u64,
-}
-
-/// Content of the file of counts.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    day: NaiveDate,
-    counts: Vec<KeptCount>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeptCount {
-    /// `None` on servers without tokens.
-    tenant: Option<TenantName>,
-    model: String,
-    queries: u64,
 }
 
 impl DailyBudget {
@@ -95,43 +79,31 @@ impl DailyBudget {
     /// # Errors
     /// Fails if the file of counts exists but can't be read.
     pub(crate) fn open(limit: NonZeroU64, folder: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-        let path = folder.join(FILE);
-        let accounts = match read(&path) {
-            Ok(Some(kept)) => Some(kept),
-            Ok(None) => None,
-            Err(error) => {
-                let advice = format!(
-                    "{} can't be read; remove it to count today's queries from zero",
-                    path.display()
-                );
-                return Err(error.context(advice));
-            }
-        };
-        let today = Utc::now().date_naive();
-        let counts = match accounts {
-            Some(kept) => {
-                // A difference of one day may come from the clocks of two machines.
-                ensure!(
-                    today
-                        .checked_add_days(Days::new(1))
-                        .is_none_or(|tomorrow| kept.day <= tomorrow),
-                    "{} counts the queries of {}, and today is {today}: set the clock, or remove the file to count from zero",
-                    path.display(),
-                    kept.day
-                );
-                Counts::from(kept)
-            }
-            None => Counts {
-                day: today,
-                accounts: HashMap::new(),
-            },
-        };
-        Ok(Self {
+        let (place, counts) = Place::file(folder, Utc::now().date_naive())?;
+        Ok(Self::new(limit, place, counts))
+    }
+
+    /// Counts together with other servers.
+    pub(crate) fn shared(limit: NonZeroU64, share: Arc<Share>) -> Self {
+        let counts = Counts::new(Utc::now().date_naive());
+        Self::new(limit, Place::Share(share), counts)
+    }
+
+    fn new(limit: NonZeroU64, place: Place, counts: Counts) -> Self {
+        Self {
             limit,
             counts: Mutex::new(counts),
-            file: tokio::sync::Mutex::new(path),
-        })
+            place,
+            failed: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Fails while other servers' counts aren't known, and no query is scored.
+    pub(crate) fn check(&self) -> Result<(), BudgetError> {
+        match &self.place {
+            Place::Share(share) if !share.is_fresh(Instant::now()) => Err(BudgetError::Uncounted),
+            _ => Ok(()),
+        }
     }
 
     /// Counts queries that are about to be scored. Once this returns, they stay counted even if the
@@ -153,26 +125,29 @@ impl DailyBudget {
         queries: usize,
     ) -> Result<Taken, BudgetError> {
         let queries = queries as u64;
-        let tenant = match tenant {
-            Tenant::Anonymous => None,
-            Tenant::Named(name) => Some(name.clone()),
-        };
         // All versions share a budget: a model hardly changes from one version to the next.
         let model = model.split('@').next().unwrap_or(model).to_owned();
-        let account = (tenant, model);
+        let account = (tenant.name(), model);
         let day = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             counts.turn_to(now.date_naive());
             let day = counts.day;
+            let elsewhere = self.place.elsewhere(day, &account)?;
             let count = counts.accounts.entry(account.clone()).or_default();
             // `used` may exceed the limit if the limit was lowered.
-            if count.used.saturating_add(queries) > self.limit.get() {
+            let used = count.used.saturating_add(elsewhere.sure);
+            if used.saturating_add(queries) > self.limit.get() {
                 return Err(BudgetError::Spent {
                     limit: self.limit.get(),
-                    left: self.limit.get().saturating_sub(count.used),
+                    left: self.limit.get().saturating_sub(used),
                     again: midnight_after(day),
                     wait: (midnight_after(day) - now).to_std().unwrap_or_default(),
                 });
+            }
+            // Soon it will be known whether the other server has ended.
+            let possible = count.used.saturating_add(elsewhere.possible);
+            if possible.saturating_add(queries) > self.limit.get() {
+                return Err(BudgetError::Uncounted);
             }
             count.used += queries;
             day
@@ -184,30 +159,53 @@ impl DailyBudget {
             queries,
         };
         self.keep(&taken.account).await.map_err(|cause| {
-            tracing::error!(%cause, "the counts of queries can't be written");
+            // One line for each attempt is enough.
+            if !matches!(cause, PlaceError::Waited) {
+                tracing::error!(%cause, "the counts of queries can't be written");
+            }
             BudgetError::Uncounted
         })?;
         Ok(taken)
     }
 
-    /// Makes sure that the count in the file is at least the queries used.
-    async fn keep(&self, account: &Account) -> io::Result<()> {
+    /// Makes sure that the kept count is at least the queries used.
+    async fn keep(&self, account: &Account) -> Result<(), PlaceError> {
         if self.is_kept(account) {
             return Ok(());
         }
-        let path = self.file.lock().await;
+        let asked = Instant::now();
+        let mut failed = self.failed.lock().await;
         // The previous holder of the lock may have written this count too.
         if self.is_kept(account) {
             return Ok(());
         }
-        let (kept, ahead) = self.ahead();
-        let target = path.clone();
-        tokio::task::spawn_blocking(move || write(&target, &kept))
-            .await
-            .map_err(io::Error::other)??;
+        // Or it has tried to, and failed: if each who waited tried again, the last would wait long.
+        if failed.is_some_and(|started| started >= asked) {
+            return Err(PlaceError::Waited);
+        }
+        self.write(&mut failed).await
+    }
+
+    /// Shows other servers the counts as they are.
+    pub(super) async fn publish(&self) -> Result<(), PlaceError> {
+        let mut failed = self.failed.lock().await;
+        let today = Utc::now().date_naive();
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .turn_to(today);
+        self.write(&mut failed).await
+    }
+
+    async fn write(&self, failed: &mut Option<Instant>) -> Result<(), PlaceError> {
+        let started = Instant::now();
+        let ahead = self.ahead();
+        let written = self.place.write(ahead.clone()).await;
+        *failed = written.is_err().then_some(started);
+        written?;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.day == ahead.0 {
-            for (account, kept) in ahead.1 {
+        if counts.day == ahead.day {
+            for Line { account, kept, .. } in ahead.lines {
                 counts.accounts.entry(account).or_default().kept = kept;
             }
         }
@@ -222,54 +220,36 @@ impl DailyBudget {
             .is_none_or(|count| count.used <= count.kept)
     }
 
-    /// Returns the counts to write now, each rounded up to whole steps.
-    fn ahead(&self) -> (Kept, (NaiveDate, Vec<(Account, u64)>)) {
-        let step = self.limit.get().div_ceil(STEPS);
+    /// Returns the counts to write now, with the kept ones rounded up to whole steps.
+    fn ahead(&self) -> Snapshot {
+        let limit = self.limit.get();
+        let step = limit.div_ceil(STEPS);
+        self.snapshot(|count| {
+            let rounded = count.used.div_ceil(step) * step;
+            rounded.min(limit).max(count.kept).max(count.used)
+        })
+    }
+
+    fn snapshot(&self, kept: impl Fn(&Count) -> u64) -> Snapshot {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let ahead = counts
-            .accounts
-            .iter()
-            .filter(|(_, count)| count.used > 0 || count.kept > 0);
-        let ahead: Vec<(Account, u64)> = ahead
-            .map(|(account, count)| {
-                let rounded = count.used.div_ceil(step) * step;
-                (
-                    account.clone(),
-                    rounded.min(self.limit.get()).max(count.kept).max(count.used),
-                )
-            })
-            .collect();
-        let kept = ahead.iter().map(|((tenant, model), queries)| KeptCount {
-            tenant: tenant.clone(),
-            model: model.clone(),
-            queries: *queries,
+        let lines = counts.accounts.iter().map(|(account, count)| Line {
+            account: account.clone(),
+            used: count.used,
+            kept: kept(count),
         });
-        let kept = Kept {
+        let mut lines: Vec<Line> = lines.filter(|line| line.kept > 0).collect();
+        // Equal counts are equal texts, which needn't be written again.
+        lines.sort_unstable_by(|one, other| one.account.cmp(&other.account));
+        Snapshot {
             day: counts.day,
-            counts: kept.collect(),
-        };
-        (kept, (counts.day, ahead))
+            lines,
+        }
     }
 
     /// Writes the exact counts when the server stops.
-    pub(crate) async fn close(&self) -> io::Result<()> {
-        let path = self.file.lock().await;
-        let kept = {
-            let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            let exact = counts.accounts.iter().map(|((tenant, model), count)| KeptCount {
-                tenant: tenant.clone(),
-                model: model.clone(),
-                queries: count.used,
-            });
-            Kept {
-                day: counts.day,
-                counts: exact.collect(),
-            }
-        };
-        let target = path.clone();
-        tokio::task::spawn_blocking(move || write(&target, &kept))
-            .await
-            .map_err(io::Error::other)?
+    pub(crate) async fn close(&self) -> Result<(), PlaceError> {
+        let _one_at_a_time = self.failed.lock().await;
+        self.place.close(self.snapshot(|count| count.used)).await
     }
 
     fn give_back(&self, taken: &Taken) {
@@ -307,6 +287,13 @@ impl Drop for Taken {
 }
 
 impl Counts {
+    fn new(day: NaiveDate) -> Self {
+        Self {
+            day,
+            accounts: HashMap::new(),
+        }
+    }
+
     /// Starts a new day. Does nothing if the clock was set back.
     fn turn_to(&mut self, day: NaiveDate) {
         if day > self.day {
@@ -316,46 +303,9 @@ impl Counts {
     }
 }
 
-impl From<Kept> for Counts {
-    fn from(kept: Kept) -> Self {
-        let mut accounts: HashMap<Account, Count> = HashMap::new();
-        for count in kept.counts {
-            let known = accounts.entry((count.tenant, count.model)).or_default();
-            known.used = known.used.max(count.queries);
-            known.kept = known.used;
-        }
-        Self {
-            day: kept.day,
-            accounts,
-        }
-    }
-}
-
 fn midnight_after(day: NaiveDate) -> DateTime<Utc> {
     let next = day.checked_add_days(Days::new(1)).unwrap_or(day);
     next.and_time(NaiveTime::MIN).and_utc()
-}
-
-fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
-    let length = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    ensure!(length <= LONGEST, "it has {length} bytes");
-    Ok(Some(serde_json::from_slice(&fs::read(path)?)?))
-}
-
-/// Replaces the file atomically.
-fn write(path: &Path, kept: &Kept) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&serde_json::to_vec(kept)?)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
 }
 
 #[cfg(test)]

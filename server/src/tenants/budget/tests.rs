@@ -1,6 +1,8 @@
 //! Tests of the daily budget.
 
-use super::*;
+use super::{place::FILE, *};
+use anyhow::Context;
+use std::fs;
 
 fn budget(folder: &Path, limit: u64) -> anyhow::Result<Arc<DailyBudget>> {
     let limit = NonZeroU64::new(limit).context("a limit")?;

@@ -1,16 +1,14 @@
 //! File of token hashes, shared by servers and the `token` command.
 
 use super::{
-    tenant::TenantName,
-    token::{Token, TokenHash},
+    TokensError,
+    grants::{Grant, Grants},
 };
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use crate::tenants::{tenant::TenantName, token::Token};
 use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 use tempfile::NamedTempFile;
 
@@ -20,66 +18,6 @@ use tempfile::NamedTempFile;
 /// version.
 #[derive(Clone, Debug)]
 pub struct TokenFile(PathBuf);
-
-/// A token's tenant and permissions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grant {
-    /// Public id of the token.
-    pub id: String,
-    /// Tenant whose keys the token gives access to.
-    pub tenant: TenantName,
-    /// Whether the token may read the metrics, which cover all tenants.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub operator: bool,
-    /// Creation time, RFC 3339.
-    pub created_at: String,
-    /// SHA-256 of the token.
-    pub sha256: TokenHash,
-}
-
-/// Why a token file can't be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenFileError {
-    /// The file system failed.
-    #[error("{path:?}: {source}")]
-    Io {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error from the system.
-        source: io::Error,
-    },
-    /// The content isn't a list of tokens.
-    #[error("{path:?} is not a list of tokens: {source}")]
-    Malformed {
-        /// Path of the file.
-        path: PathBuf,
-        /// Position and cause of the error.
-        source: serde_json::Error,
-    },
-    /// The file existed earlier and is gone now.
-    #[error("{0:?} is gone: no token is accepted without it")]
-    Gone(PathBuf),
-    /// No token has this id.
-    #[error("no token has the id {0}")]
-    Unknown(String),
-    /// The name is reserved: the tenant's folder would take the place of a file of the key store.
-    #[error("a tenant can't be called {0}: the key store has a file of that name")]
-    Reserved(TenantName),
-    /// The path of the lock holds something other than a plain file.
-    #[error("{0:?} is not a plain file, so it can't be the lock of the tokens; remove it")]
-    Lock(PathBuf),
-    /// The platform provides no randomness.
-    #[error("no randomness: {0}")]
-    Entropy(#[from] getrandom::Error),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
-    tokens: Vec<Grant>,
-}
 
 impl TokenFile {
     /// Names the file at a path, which need not exist yet.
@@ -94,55 +32,39 @@ impl TokenFile {
 
     /// Returns all grants, or `None` if there is no file, which means that no token was ever
     /// created.
-    pub fn read(&self) -> Result<Option<Vec<Grant>>, TokenFileError> {
+    pub fn read(&self) -> Result<Option<Vec<Grant>>, TokensError> {
         let text = match fs::read(&self.0) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failed(error)),
         };
-        let content: Content = serde_json::from_slice(&text).map_err(|source| TokenFileError::Malformed {
-            path: self.0.clone(),
-            source,
-        })?;
-        Ok(Some(content.tokens))
+        let grants = Grants::parse(&text, || format!("{:?}", self.0))?;
+        Ok(Some(grants.tokens))
     }
 
     /// Creates a token and stores its hash.
-    pub fn create(&self, tenant: TenantName, operator: bool) -> Result<(Token, Grant), TokenFileError> {
-        if tenant.is_reserved() {
-            return Err(TokenFileError::Reserved(tenant));
-        }
-        let token = Token::generate()?;
-        let sha256 = TokenHash::of(token.reveal());
-        let grant = Grant {
-            id: sha256.short(),
-            tenant,
-            operator,
-            created_at: DateTime::<Utc>::from(SystemTime::now())
-                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-            sha256,
-        };
-        let added = grant.clone();
+    pub fn create(&self, tenant: TenantName, operator: bool) -> Result<(Token, Grant), TokensError> {
+        let (token, grant) = Grant::generate(tenant, operator)?;
         self.change(|grants| {
-            grants.push(added);
+            grants.add(&grant);
             Ok(())
         })?;
         Ok((token, grant))
     }
 
     /// Revokes a token.
-    pub fn revoke(&self, id: &str) -> Result<Grant, TokenFileError> {
+    pub fn revoke(&self, id: &str) -> Result<Grant, TokensError> {
         self.change(|grants| {
-            let found = grants.iter().position(|grant| grant.id == id);
-            let index = found.ok_or_else(|| TokenFileError::Unknown(id.to_owned()))?;
-            Ok(grants.remove(index))
+            grants
+                .remove(id)
+                .ok_or_else(|| TokensError::Unknown(id.to_owned()))
         })
     }
 
     fn change<T>(
         &self,
-        change: impl FnOnce(&mut Vec<Grant>) -> Result<T, TokenFileError>,
-    ) -> Result<T, TokenFileError> {
+        change: impl FnOnce(&mut Grants) -> Result<T, TokensError>,
+    ) -> Result<T, TokensError> {
         let folder = match self.0.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
@@ -151,20 +73,22 @@ impl TokenFile {
         // Serializes changes. The lock is a separate file, because this one is replaced.
         let lock = self.lock_file()?;
         lock.lock().map_err(|error| self.failed(error))?;
-        let mut tokens = self.read()?.unwrap_or_default();
-        let result = change(&mut tokens)?;
-        self.replace(folder, &Content { tokens })
+        let mut grants = Grants {
+            tokens: self.read()?.unwrap_or_default(),
+        };
+        let result = change(&mut grants)?;
+        self.replace(folder, &grants)
             .map_err(|error| self.failed(error))?;
         Ok(result)
     }
 
     /// Opens `NAME.lock` beside the file, without following or changing anything else at that path.
-    fn lock_file(&self) -> Result<File, TokenFileError> {
+    fn lock_file(&self) -> Result<File, TokensError> {
         let mut path = self.0.clone().into_os_string();
         path.push(".lock");
         let path = PathBuf::from(path);
         if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-            return Err(TokenFileError::Lock(path));
+            return Err(TokensError::Lock(path));
         }
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
@@ -193,16 +117,15 @@ impl TokenFile {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&path),
             Err(error) => Err(error),
         };
-        lock.map_err(|source| TokenFileError::Io { path, source })
+        lock.map_err(|source| TokensError::Io { path, source })
     }
 
-    fn replace(&self, folder: &Path, content: &Content) -> io::Result<()> {
+    fn replace(&self, folder: &Path, grants: &Grants) -> io::Result<()> {
         // Temporary files are readable by their owner only.
         let mut file = NamedTempFile::new_in(folder)?;
         #[cfg(unix)]
         keep_owner(&self.0, folder, file.as_file())?;
-        serde_json::to_writer_pretty(&mut file, content)?;
-        file.write_all(b"\n")?;
+        file.write_all(&grants.text()?)?;
         file.as_file().sync_all()?;
         file.persist(&self.0)?;
         #[cfg(unix)]
@@ -210,11 +133,26 @@ impl TokenFile {
         Ok(())
     }
 
-    fn failed(&self, source: io::Error) -> TokenFileError {
-        TokenFileError::Io {
+    fn failed(&self, source: io::Error) -> TokensError {
+        TokensError::Io {
             path: self.0.clone(),
             source,
         }
+    }
+}
+
+/// Uses the file on a thread that may wait for the disk.
+pub(super) async fn blocking<T: Send + 'static>(
+    file: &TokenFile,
+    used: impl FnOnce(&TokenFile) -> Result<T, TokensError> + Send + 'static,
+) -> Result<T, TokensError> {
+    let (path, file) = (file.0.clone(), file.clone());
+    match tokio::task::spawn_blocking(move || used(&file)).await {
+        Ok(result) => result,
+        Err(error) => Err(TokensError::Io {
+            path,
+            source: io::Error::other(error),
+        }),
     }
 }
 
@@ -287,7 +225,7 @@ mod tests {
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, folder.path().join("y.lock")).unwrap();
         let refused = TokenFile::at(&folder.path().join("y")).create("a".parse().unwrap(), false);
-        assert!(matches!(refused, Err(TokenFileError::Lock(_))));
+        assert!(matches!(refused, Err(TokensError::Lock(_))));
         assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
     }
 
@@ -297,7 +235,7 @@ mod tests {
         let file = TokenFile::at(&folder.path().join("tokens.json"));
         for name in ["probe", "lock"] {
             let refused = file.create(name.parse().unwrap(), false);
-            assert!(matches!(refused, Err(TokenFileError::Reserved(_))));
+            assert!(matches!(refused, Err(TokensError::Reserved(_))));
         }
     }
 
@@ -313,7 +251,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(token.reveal()) && !text.contains("bsk_"));
         assert_eq!(file.revoke(&one.id).unwrap(), one);
-        assert!(matches!(file.revoke(&one.id), Err(TokenFileError::Unknown(_))));
+        assert!(matches!(file.revoke(&one.id), Err(TokensError::Unknown(_))));
         assert_eq!(file.read().unwrap().unwrap(), [two]);
     }
 
@@ -342,7 +280,7 @@ mod tests {
             fs::write(&path, text).unwrap();
             assert!(matches!(
                 TokenFile::at(&path).read(),
-                Err(TokenFileError::Malformed { .. })
+                Err(TokensError::Malformed { .. })
             ));
         }
     }

@@ -1,0 +1,405 @@
+//! Counts that servers share: each writes an object with its own, and reads the others'.
+//!
+//! A server writes only its own object, so that no two ever write the same one. A query is only
+//! scored once the server's object says that it may have been, so that a kill forgets none.
+
+mod object;
+mod others;
+
+pub(super) use self::object::Queries;
+pub(crate) use self::others::Elsewhere;
+use self::{
+    object::{BadObject, Counted, ServerName},
+    others::{Growth, Others, Version},
+};
+use super::{
+    DailyBudget, RateLimit,
+    budget::{Account, PlaceError},
+    objects::{LONGEST, ObjectError, Objects, Read},
+    tenant::{Tenant, TenantName},
+};
+use crate::{
+    objects::{Location, OpenError},
+    telemetry,
+};
+use bytes::Bytes;
+use chrono::{Days, NaiveDate, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use governor::clock::Clock;
+use metrics::counter;
+use object::Units;
+use object_store::{ObjectMeta, PutMode};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Age from which shared counts aren't trusted. A server whose object hasn't changed for this long
+/// counts as ended, and one that couldn't write its own and read the others' for this long scores
+/// no query that a budget limits.
+pub(super) const STALE_AFTER: Duration = Duration::from_secs(60);
+/// A server writes its object at least this often, so that others see it live.
+const BEAT: Duration = Duration::from_secs(20);
+/// Size limit of all objects together in bytes.
+const MOST_BYTES: u64 = 4 * LONGEST;
+/// Number of objects read at a time.
+const AT_A_TIME: usize = 8;
+/// Age from which a file can't belong to a write in progress.
+const LEFT_AFTER: Duration = Duration::from_secs(3600);
+/// How often a failure that lasts is logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// Another server's object.
+type Listed = (ServerName, Version);
+
+/// Counts of this server and others.
+pub(crate) struct Share {
+    objects: Objects,
+    name: ServerName,
+    every: Duration,
+    /// Units charged to each tenant's rate since the start.
+    units: Mutex<BTreeMap<Option<TenantName>, u64>>,
+    written: tokio::sync::Mutex<Written>,
+    others: RwLock<Others>,
+    exchanges: Mutex<Exchanges>,
+}
+
+/// The last write.
+#[derive(Default)]
+struct Written {
+    /// Content and time of the last write, unless it failed.
+    last: Option<(Counted, Instant)>,
+    beat: u64,
+    /// Whether the counts have been closed, after which none is added.
+    closed: bool,
+}
+
+/// Exchanges of counts so far.
+struct Exchanges {
+    /// Time of the last one that succeeded.
+    succeeded: Instant,
+    /// Time at which a failure was last logged, since the last success.
+    logged: Option<Instant>,
+}
+
+/// Why counts can't be shared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShareError {
+    /// The store can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Memory can't be shared.
+    #[error("memory:// is of one process, so counts can't be shared in it")]
+    Memory,
+    /// The store failed.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The counts have no JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The server's own object has disappeared.
+    #[error("this server's own counts are gone: was the place emptied, or another put in its place?")]
+    Gone,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Closed,
+    /// The platform provides no randomness.
+    #[error("no randomness: {0}")]
+    Entropy(#[from] getrandom::Error),
+}
+
+impl Share {
+    /// Opens the place, reads what others have counted and writes an object of its own. Requests to
+    /// an object store are abandoned after `patience`.
+    pub(crate) async fn open(
+        location: &Location,
+        every: Duration,
+        patience: Duration,
+    ) -> Result<Self, ShareError> {
+        if let Location::Memory = location {
+            return Err(ShareError::Memory);
+        }
+        let objects = Objects::open(location, patience)?;
+        if let Location::Directory(path) = location {
+            remove_leftovers(path);
+        }
+        Self::on(objects, every).await
+    }
+
+    async fn on(objects: Objects, every: Duration) -> Result<Self, ShareError> {
+        let share = Self {
+            objects,
+            name: ServerName::random()?,
+            every,
+            units: Mutex::default(),
+            written: tokio::sync::Mutex::default(),
+            others: RwLock::default(),
+            exchanges: Mutex::new(Exchanges {
+                succeeded: Instant::now(),
+                logged: None,
+            }),
+        };
+        share.read().await?;
+        share.put(Utc::now().date_naive(), Vec::new()).await?;
+        Ok(share)
+    }
+
+    /// Returns how often counts should be exchanged.
+    pub(crate) fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// Counts units that a tenant's rate was charged, for other servers.
+    pub(super) fn count_units(&self, tenant: &Tenant, units: u64) {
+        let mut counts = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(tenant.name()).or_default();
+        *count = count.saturating_add(units);
+    }
+
+    /// Returns the queries that other servers have charged an account on a day, or `None` if that
+    /// isn't known.
+    pub(super) fn elsewhere(&self, day: NaiveDate, account: &Account) -> Option<Elsewhere> {
+        let now = Instant::now();
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        self.is_fresh(now).then(|| others.queries(day, account, now))
+    }
+
+    /// Checks whether counts have been exchanged lately.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        let exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        now.duration_since(exchanges.succeeded) <= STALE_AFTER
+    }
+
+    /// Writes this server's object if it would change, or to show that the server lives.
+    pub(super) async fn put(&self, day: NaiveDate, queries: Vec<Queries>) -> Result<(), ShareError> {
+        let mut written = self.written.lock().await;
+        if written.closed {
+            return Err(ShareError::Closed);
+        }
+        let mut counted = Counted {
+            beat: written.beat,
+            day,
+            queries,
+            units: self.units(),
+        };
+        if let Some((last, at)) = &written.last
+            && at.elapsed() < BEAT
+            && *last == counted
+        {
+            return Ok(());
+        }
+        // A write that fails may arrive all the same, so no two have the same number.
+        written.beat += 1;
+        counted.beat = written.beat;
+        written.last = None;
+        let content = serde_json::to_vec(&counted)?;
+        let path = self.name.object();
+        self.objects.put(&path, content, PutMode::Overwrite).await?;
+        written.last = Some((counted, Instant::now()));
+        Ok(())
+    }
+
+    /// Writes the last counts when the server stops. An object without any is removed.
+    pub(super) async fn close(&self, day: NaiveDate, queries: Vec<Queries>) -> Result<(), ShareError> {
+        if queries.is_empty() && self.units().is_empty() {
+            self.written.lock().await.closed = true;
+            return Ok(self.objects.remove(&self.name.object()).await?);
+        }
+        self.put(day, queries).await?;
+        self.written.lock().await.closed = true;
+        Ok(())
+    }
+
+    /// Writes the last counts of a server without daily budgets when it stops.
+    pub(crate) async fn end(&self) -> Result<(), ShareError> {
+        self.close(Utc::now().date_naive(), Vec::new()).await
+    }
+
+    /// Writes this server's counts, reads the others', and charges their units to the rates.
+    pub(crate) async fn exchange<C: Clock + Clone>(&self, budget: Option<&DailyBudget>, rate: &RateLimit<C>) {
+        let put = match budget {
+            Some(budget) => budget.publish().await,
+            None => {
+                let put = self.put(Utc::now().date_naive(), Vec::new()).await;
+                put.map_err(PlaceError::from)
+            }
+        };
+        let read = self.read().await;
+        for growth in read.as_deref().unwrap_or_default() {
+            rate.charge(&Tenant::from(growth.tenant.clone()), growth.units);
+        }
+        self.report(match (put, read) {
+            (Err(error), _) => Err(("write", error.to_string())),
+            (_, Err(error)) => Err(("read", error.to_string())),
+            (Ok(()), Ok(_)) => Ok(()),
+        });
+    }
+
+    /// Records, counts and logs the result of an exchange.
+    fn report(&self, result: Result<(), (&'static str, String)>) {
+        let (now, bad) = (Instant::now(), self.lock_others().bad());
+        if bad > 0 {
+            counter!(telemetry::SHARE_ERRORS, "kind" => "object").increment(bad as u64);
+        }
+        let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) => {
+                exchanges.succeeded = now;
+                if exchanges.logged.take().is_some() {
+                    tracing::info!("counts are shared again");
+                }
+            }
+            Err((kind, error)) => {
+                counter!(telemetry::SHARE_ERRORS, "kind" => kind).increment(1);
+                if exchanges
+                    .logged
+                    .is_none_or(|at| now.duration_since(at) >= LOG_EVERY)
+                {
+                    exchanges.logged = Some(now);
+                    tracing::error!(
+                        error,
+                        kind,
+                        "counts can't be shared; after a minute, no query that a budget limits is scored"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Reads the objects that have changed, and returns the units that others have charged since.
+    /// Removes objects of past days.
+    async fn read(&self) -> Result<Vec<Growth>, ShareError> {
+        let today = Utc::now().date_naive();
+        let (listed, own) = self.list().await?;
+        let (changed, too_long) = self.changed(&listed);
+        for object in too_long {
+            self.refuse(object, &BadObject::TooLong);
+        }
+        let contents: Vec<_> = stream::iter(changed)
+            .map(|object| self.content(object))
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await?;
+        let mut growth = Vec::new();
+        for (object, content) in contents.into_iter().flatten() {
+            match content.and_then(|content| Counted::parse(&content, today)) {
+                Ok(counted) => {
+                    growth.extend(self.lock_others().learn(object, counted, Instant::now()));
+                }
+                Err(error) => self.refuse(object, &error),
+            }
+        }
+        // A difference of one day may come from the clocks of two machines.
+        let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
+        let names = listed.into_iter().map(|(name, _)| name).collect();
+        let past = self.lock_others().settle(&names, yesterday);
+        for name in past {
+            self.objects.remove(&name.object()).await?;
+        }
+        let mut written = self.written.lock().await;
+        if !own && written.last.is_some() && !written.closed {
+            written.last = None;
+            return Err(ShareError::Gone);
+        }
+        Ok(growth)
+    }
+
+    /// Lists the other servers' objects, and says whether this server's own is there.
+    async fn list(&self) -> Result<(Vec<Listed>, bool), ShareError> {
+        let listed = self.objects.list().await?;
+        let servers = listed.iter().filter_map(|object: &ObjectMeta| {
+            let name = ServerName::of_object(object.location.filename()?)?;
+            Some((name, Version::from(object)))
+        });
+        let (own, others): (Vec<_>, Vec<_>) = servers.partition(|(name, _)| *name == self.name);
+        Ok((others, !own.is_empty()))
+    }
+
+    /// Returns the objects that have to be read, and those that are too long.
+    fn changed(&self, listed: &[Listed]) -> (Vec<Listed>, Vec<Listed>) {
+        let others = self.lock_others();
+        let mut total: u64 = 0;
+        let (mut changed, mut too_long) = (Vec::new(), Vec::new());
+        for (name, version) in listed {
+            total = total.saturating_add(version.bytes());
+            if others.knows(name, version) {
+                continue;
+            }
+            let objects = if version.bytes() > LONGEST || total > MOST_BYTES {
+                &mut too_long
+            } else {
+                &mut changed
+            };
+            objects.push((name.clone(), version.clone()));
+        }
+        (changed, too_long)
+    }
+
+    /// Reads an object, which may have been removed since it was listed.
+    async fn content(
+        &self,
+        object: Listed,
+    ) -> Result<Option<(Listed, Result<Bytes, BadObject>)>, ShareError> {
+        let content = match self.objects.read(&object.0.object(), None).await {
+            Ok(Read::Found(content, _)) => Ok(content),
+            Ok(Read::Absent | Read::Unchanged) => return Ok(None),
+            Err(ObjectError::TooLong) => Err(BadObject::TooLong),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some((object, content)))
+    }
+
+    fn refuse(&self, object: Listed, error: &BadObject) {
+        let name = object.0.object();
+        tracing::error!(object = %name, %error, "another server's counts can't be read, and don't count");
+        self.lock_others().refuse(object);
+    }
+
+    fn lock_others(&self) -> std::sync::RwLockWriteGuard<'_, Others> {
+        self.others.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn units(&self) -> Vec<Units> {
+        let counts = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        let units = counts.iter().map(|(tenant, units)| Units {
+            tenant: tenant.clone(),
+            units: *units,
+        });
+        units.collect()
+    }
+}
+
+/// Removes files that killed servers left in the midst of a write, and that are an hour old.
+fn remove_leftovers(folder: &Path) {
+    let removed = || -> std::io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            // `object_store` writes `NAME#NUMBER` and renames it.
+            let staged = name.to_str().and_then(|name| name.rsplit_once('#'));
+            let ours = staged.is_some_and(|(object, number)| {
+                ServerName::of_object(object).is_some() && number.parse::<u32>().is_ok()
+            });
+            if ours
+                && entry
+                    .metadata()?
+                    .modified()?
+                    .elapsed()
+                    .is_ok_and(|age| age > LEFT_AFTER)
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = removed() {
+        tracing::warn!(%error, folder = %folder.display(), "files of unfinished writes can't be removed");
+    }
+}
+
+#[cfg(test)]
+mod tests;
