@@ -1,7 +1,10 @@
 //! The real server, in this process, so that libFuzzer sees its coverage.
 
 use crate::samples::{self, Sample, usual};
-use blindscore_server::{cli, tenants::TokenFile};
+use blindscore_server::{
+    cli,
+    tenants::{Role, TokenFile},
+};
 use std::{
     env, fs,
     io::{Read, Write},
@@ -13,7 +16,7 @@ use std::{
 };
 
 /// Limit on its allocations in bytes: `--key-cache-mib`, `--upload-mib` and 200 MB.
-pub(crate) const MEMORY: usize = (160 + 64 + 200) << 20;
+pub(crate) const MEMORY: usize = (192 + 64 + 200) << 20;
 /// Time limit for honest requests, whatever else is going on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,7 +43,7 @@ pub(crate) fn prepare() {
     fs::write(Path::new(&models).join("toy@1.safetensors"), file).expect("written");
     let tokens = TokenFile::at(Path::new(&argument("--tokens")));
     let (token, _) = tokens
-        .create("fuzz".parse().expect("a name"), true)
+        .create("fuzz".parse().expect("a name"), Role::Operator)
         .expect("a token");
     let server = Server {
         address,

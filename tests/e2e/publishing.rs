@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use blindscore_engine::model::Model;
 use blindscore_protocol::problem::ProblemCode;
-use blindscore_tests::{Api, Program, Reply, Server, operator_token, token};
+use blindscore_tests::{Api, Program, Reply, Server, monitor_token, operator_token, token};
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use serde_json::Value;
 use std::{collections::HashMap, fs, path::Path, sync::Arc, thread, time::Duration};
@@ -178,16 +178,23 @@ fn a_model_goes_with_all_its_files() -> Result<()> {
 fn only_operators_change_models_and_only_good_ones_are_served() -> Result<()> {
     let service = Service::new()?;
     let tenant = token(service.data.path(), "clinic")?;
+    let monitor = monitor_token(service.data.path())?;
     let server = service.start();
-    let (api, tenant) = (service.api(&server), server.api().with_token(&tenant));
+    let [tenant, monitor] = [tenant, monitor].map(|token| server.api().with_token(&token));
+    let api = service.api(&server);
     let file = model("churn", 1.0)?;
     for (who, code) in [
         (&server.api(), ProblemCode::Unauthorized),
         (&tenant, ProblemCode::Forbidden),
+        (&monitor, ProblemCode::Forbidden),
     ] {
         put(who, "churn", &file).expect_problem(code, "not an operator");
         delete(who, "churn").expect_problem(code, "not an operator");
     }
+    monitor.get("/metrics").expect_status(200);
+    tenant
+        .get("/metrics")
+        .expect_problem(ProblemCode::Forbidden, "a tenant's token");
     let refused = [
         ("mnist-linear", &file[..], ProblemCode::Forbidden),
         ("churn@0", &file, ProblemCode::MalformedRequest),

@@ -124,7 +124,7 @@ def really(program: Path, folder: Path) -> Iterator[str]:
     tokens, models = folder / "tokens.json", folder / "models"
     models.mkdir()
     created = subprocess.run(
-        [program, "token", "create", "watch", "--operator", "--tokens", tokens],
+        [program, "token", "create", "watch", "--monitor", "--tokens", tokens],
         check=True,
         capture_output=True,
         text=True,

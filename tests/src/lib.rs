@@ -19,7 +19,7 @@ pub use api::{Api, Reply};
 pub use oracle::{Oracle, answered};
 pub use program::{Ended, Program, blindscore};
 pub use proxy::{Fault, Faults, Gate, Passage, Proxy, Recorder};
-pub use server::{Server, blindscore_server, operator_token, token};
+pub use server::{Server, blindscore_server, monitor_token, operator_token, token};
 pub use stores::{ObjectStoreServer, python, servers};
 pub use tls::Tls;
 pub use user::{User, digit};

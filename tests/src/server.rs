@@ -222,6 +222,14 @@ pub fn operator_token(data: &Path) -> anyhow::Result<String> {
     create_token(data, &["operator", "--operator"])
 }
 
+/// Creates a token for monitoring, for servers on this data directory.
+///
+/// # Errors
+/// Fails if the server program doesn't create one.
+pub fn monitor_token(data: &Path) -> anyhow::Result<String> {
+    create_token(data, &["prometheus", "--monitor"])
+}
+
 fn create_token(data: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = blindscore_server()
         .args(["token", "create"])

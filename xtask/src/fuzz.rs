@@ -291,7 +291,7 @@ impl Target {
             .arg(data.join("models"))
             .arg("--tokens")
             .arg(data.join("tokens.json"))
-            .args(["--key-cache-mib", "160", "--upload-mib", "64", "--log", "error"]);
+            .args(["--key-cache-mib", "192", "--upload-mib", "64", "--log", "error"]);
         // Targets write thousands of small files.
         let memory = Path::new("/dev/shm");
         if memory.is_dir() {

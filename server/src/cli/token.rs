@@ -1,7 +1,7 @@
 //! `token`: creates, lists and revokes the tokens of tenants.
 
 use super::{serve::ServeArgs, values::Setting};
-use crate::tenants::{Grant, TenantName, Tokens};
+use crate::tenants::{Grant, Role, TenantName, Tokens};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::{ffi::OsString, path::PathBuf};
@@ -50,9 +50,12 @@ enum Action {
     Create {
         /// Tenant whose keys it gives access to: lowercase letters, digits, hyphens
         tenant: TenantName,
-        /// Allow it to read /metrics too
+        /// Allow it to publish and remove models, and to read /metrics
         #[arg(long)]
         operator: bool,
+        /// Allow it to read /metrics, as for Prometheus
+        #[arg(long, conflicts_with = "operator")]
+        monitor: bool,
     },
     /// List tokens: id, tenant and date, not the tokens themselves
     List,
@@ -94,8 +97,17 @@ pub(super) fn run(args: TokenArgs, serve: &ServeArgs) -> anyhow::Result<()> {
 
 async fn change(action: Action, tokens: &Tokens) -> anyhow::Result<()> {
     match action {
-        Action::Create { tenant, operator } => {
-            let (token, grant) = tokens.create(tenant, operator).await?;
+        Action::Create {
+            tenant,
+            operator,
+            monitor,
+        } => {
+            let role = match (operator, monitor) {
+                (true, _) => Role::Operator,
+                (false, true) => Role::Monitor,
+                (false, false) => Role::Client,
+            };
+            let (token, grant) = tokens.create(tenant, role).await?;
             println!("{}", token.reveal());
             eprintln!("token {} of {}; it is not shown again", grant.id, grant.tenant);
         }
@@ -104,12 +116,17 @@ async fn change(action: Action, tokens: &Tokens) -> anyhow::Result<()> {
                 id,
                 tenant,
                 operator,
+                monitor,
                 created_at,
                 ..
             } in tokens.read().await?.unwrap_or_default()
             {
-                let operator = if operator { " operator" } else { "" };
-                println!("{id} {tenant} {created_at}{operator}");
+                let role = match (operator, monitor) {
+                    (true, _) => " operator",
+                    (false, true) => " monitor",
+                    (false, false) => "",
+                };
+                println!("{id} {tenant} {created_at}{role}");
             }
         }
         Action::Revoke { id } => {

@@ -300,6 +300,7 @@ impl From<Denied> for ApiError {
         match denied {
             Denied::NoToken => Self::Unauthorized,
             Denied::NotOperator => Self::Forbidden("an operator's token is needed"),
+            Denied::NotMonitor => Self::Forbidden("a token for monitoring or an operator's is needed"),
             Denied::TokensUnreadable => Self::TokensUnreadable,
         }
     }

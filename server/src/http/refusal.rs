@@ -120,14 +120,14 @@ pub(super) enum UploadRefusal {
     HashMismatch(Problem),
 }
 
-/// Error responses to callers who don't operate the server.
+/// Error responses to callers who may not see data of all tenants.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
-pub(super) enum OperatorRefusal {
+pub(super) enum MonitorRefusal {
     /// A valid token is needed.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
-    /// An operator's token is needed.
+    /// A token for monitoring or an operator's is needed.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
 }

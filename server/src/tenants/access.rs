@@ -1,9 +1,9 @@
-//! Access control: tokens, tenants and the operator role.
+//! Access control: tokens, tenants and roles.
 
 use super::{
     tenant::Tenant,
     token::TokenHash,
-    tokens::{Grant, Tokens, TokensError},
+    tokens::{Grant, Role, Tokens, TokensError},
 };
 use std::{
     net::SocketAddr,
@@ -118,7 +118,7 @@ impl Access {
             Self::Anyone => {
                 return Ok(Caller {
                     tenant: Tenant::Anonymous,
-                    operator: true,
+                    role: Role::Operator,
                 });
             }
             Self::Tokens { grants, .. } => grants.read().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -137,7 +137,11 @@ impl Access {
         let grant = grants.get(index).ok_or(Denied::NoToken)?;
         Ok(Caller {
             tenant: Tenant::Named(grant.tenant.clone()),
-            operator: grant.operator,
+            role: match grant {
+                Grant { operator: true, .. } => Role::Operator,
+                Grant { monitor: true, .. } => Role::Monitor,
+                _ => Role::Client,
+            },
         })
     }
 }
@@ -149,6 +153,8 @@ pub(crate) enum Denied {
     NoToken,
     /// The token is valid, but not an operator's.
     NotOperator,
+    /// The token is valid, but neither for monitoring nor an operator's.
+    NotMonitor,
     /// The valid tokens aren't known.
     TokensUnreadable,
 }
@@ -158,16 +164,23 @@ pub(crate) enum Denied {
 pub(crate) struct Caller {
     /// Tenant whose keys the request is about.
     pub(crate) tenant: Tenant,
-    operator: bool,
+    role: Role,
 }
 
 impl Caller {
-    /// Fails unless the caller may see data of all tenants.
+    /// Fails unless the caller may change what all tenants use.
     pub(crate) fn must_operate(&self) -> Result<(), Denied> {
-        if self.operator {
-            Ok(())
-        } else {
-            Err(Denied::NotOperator)
+        match self.role {
+            Role::Operator => Ok(()),
+            Role::Monitor | Role::Client => Err(Denied::NotOperator),
+        }
+    }
+
+    /// Fails unless the caller may see data of all tenants.
+    pub(crate) fn must_monitor(&self) -> Result<(), Denied> {
+        match self.role {
+            Role::Operator | Role::Monitor => Ok(()),
+            Role::Client => Err(Denied::NotMonitor),
         }
     }
 }
@@ -182,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.json");
         let file = TokenFile::at(&path);
-        let (token, _) = file.create("a".parse().unwrap(), false).unwrap();
+        let (token, _) = file.create("a".parse().unwrap(), Role::Client).unwrap();
         let access = Access::new(Tokens::File(file), "127.0.0.1:80".parse().unwrap(), false);
         let access = access.await.unwrap();
         let token = Some(token.reveal());

@@ -21,4 +21,6 @@ pub(crate) use share::Share;
 pub use tenant::{BadTenantName, Tenant, TenantName};
 pub(crate) use tenant::{STORE_LOCK, STORE_PROBE};
 pub use token::{Token, TokenHash};
-pub use tokens::{BadTokensUrl, Grant, ObjectError, TokenFile, TokenObject, Tokens, TokensAt, TokensError};
+pub use tokens::{
+    BadTokensUrl, Grant, ObjectError, Role, TokenFile, TokenObject, Tokens, TokensAt, TokensError,
+};

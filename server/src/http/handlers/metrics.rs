@@ -1,7 +1,7 @@
 //! `/metrics`: the process's metrics for Prometheus.
 
 use crate::{
-    http::{error::ApiError, refusal::OperatorRefusal, state::AppState},
+    http::{error::ApiError, refusal::MonitorRefusal, state::AppState},
     telemetry,
     tenants::Caller,
 };
@@ -16,11 +16,11 @@ use metrics::gauge;
     security(("token" = [])),
     responses(
         (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
-        OperatorRefusal,
+        MonitorRefusal,
     )
 )]
 pub(crate) async fn metrics(state: Data<AppState>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.must_operate()?;
+    caller.must_monitor()?;
     gauge!(telemetry::QUEUED).set(state.scorer.queued() as f64);
     gauge!(telemetry::QUEUED_SECONDS).set(state.scorer.ahead().as_secs_f64());
     gauge!(telemetry::KEY_MEMORY).set(state.scorer.key_bytes() as f64);

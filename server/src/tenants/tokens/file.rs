@@ -2,7 +2,7 @@
 
 use super::{
     TokensError,
-    grants::{Grant, Grants},
+    grants::{Grant, Grants, Role},
 };
 use crate::tenants::{tenant::TenantName, token::Token};
 use std::{
@@ -43,8 +43,8 @@ impl TokenFile {
     }
 
     /// Creates a token and stores its hash.
-    pub fn create(&self, tenant: TenantName, operator: bool) -> Result<(Token, Grant), TokensError> {
-        let (token, grant) = Grant::generate(tenant, operator)?;
+    pub fn create(&self, tenant: TenantName, role: Role) -> Result<(Token, Grant), TokensError> {
+        let (token, grant) = Grant::generate(tenant, role)?;
         self.change(|grants| {
             grants.add(&grant);
             Ok(())
@@ -201,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.json");
         let file = TokenFile::at(&path);
-        let (_, grant) = file.create("clinic".parse().unwrap(), false).unwrap();
+        let (_, grant) = file.create("clinic".parse().unwrap(), Role::Client).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         // Only root may change the owner; without root, the test only checks the mode.
         let given = chown(&path, Some(65534), Some(65534)).is_ok();
@@ -218,13 +218,13 @@ mod tests {
         // A token file whose own name ends in `.lock`.
         let path = folder.path().join("x.lock");
         let file = TokenFile::at(&path);
-        file.create("a".parse().unwrap(), false).unwrap();
-        file.create("b".parse().unwrap(), false).unwrap();
+        file.create("a".parse().unwrap(), Role::Client).unwrap();
+        file.create("b".parse().unwrap(), Role::Client).unwrap();
         assert_eq!(file.read().unwrap().unwrap().len(), 2);
         let victim = folder.path().join("victim");
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, folder.path().join("y.lock")).unwrap();
-        let refused = TokenFile::at(&folder.path().join("y")).create("a".parse().unwrap(), false);
+        let refused = TokenFile::at(&folder.path().join("y")).create("a".parse().unwrap(), Role::Client);
         assert!(matches!(refused, Err(TokensError::Lock(_))));
         assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
     }
@@ -234,7 +234,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = TokenFile::at(&folder.path().join("tokens.json"));
         for name in ["probe", "lock"] {
-            let refused = file.create(name.parse().unwrap(), false);
+            let refused = file.create(name.parse().unwrap(), Role::Client);
             assert!(matches!(refused, Err(TokensError::Reserved(_))));
         }
     }
@@ -245,8 +245,8 @@ mod tests {
         let path = folder.path().join("data/tokens.json");
         let file = TokenFile::at(&path);
         assert_eq!(file.read().unwrap(), None);
-        let (token, one) = file.create("clinic".parse().unwrap(), false).unwrap();
-        let (_, two) = file.create("lab".parse().unwrap(), true).unwrap();
+        let (token, one) = file.create("clinic".parse().unwrap(), Role::Client).unwrap();
+        let (_, two) = file.create("lab".parse().unwrap(), Role::Operator).unwrap();
         assert_eq!(file.read().unwrap().unwrap(), [one.clone(), two.clone()]);
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(token.reveal()) && !text.contains("bsk_"));
@@ -261,7 +261,7 @@ mod tests {
         let file = TokenFile::at(&folder.path().join("tokens.json"));
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| file.create("a".parse().unwrap(), false).unwrap());
+                scope.spawn(|| file.create("a".parse().unwrap(), Role::Client).unwrap());
             }
         });
         assert_eq!(file.read().unwrap().unwrap().len(), 8);

@@ -17,13 +17,27 @@ pub struct Grant {
     pub id: String,
     /// Tenant whose keys the token gives access to.
     pub tenant: TenantName,
-    /// Whether the token may read the metrics, which cover all tenants.
+    /// Whether the token may publish models, and read the metrics.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub operator: bool,
+    /// Whether the token may read the metrics, which cover all tenants.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub monitor: bool,
     /// Creation time, RFC 3339.
     pub created_at: String,
     /// SHA-256 of the token.
     pub sha256: TokenHash,
+}
+
+/// What a token allows besides the use of its tenant's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    Client,
+    /// Reading the metrics.
+    Monitor,
+    /// Publishing models, and reading the metrics.
+    Operator,
 }
 
 /// List of tokens.
@@ -35,7 +49,7 @@ pub(super) struct Grants {
 
 impl Grant {
     /// Generates a token for a tenant.
-    pub(super) fn generate(tenant: TenantName, operator: bool) -> Result<(Token, Self), TokensError> {
+    pub(super) fn generate(tenant: TenantName, role: Role) -> Result<(Token, Self), TokensError> {
         if tenant.is_reserved() {
             return Err(TokensError::Reserved(tenant));
         }
@@ -44,7 +58,8 @@ impl Grant {
         let grant = Self {
             id: sha256.short(),
             tenant,
-            operator,
+            operator: role == Role::Operator,
+            monitor: role == Role::Monitor,
             created_at: DateTime::<Utc>::from(SystemTime::now())
                 .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             sha256,

@@ -9,7 +9,7 @@ use super::{objects::Objects, tenant::TenantName, token::Token};
 use crate::objects::Location;
 pub use file::TokenFile;
 use file::blocking;
-pub use grants::Grant;
+pub use grants::{Grant, Role};
 pub use object::TokenObject;
 use object_store::path::Path;
 use std::{io, path::PathBuf, time::Duration};
@@ -175,10 +175,10 @@ impl Tokens {
     ///
     /// # Errors
     /// Fails if the list can't be changed, or the tenant may have no token.
-    pub async fn create(&self, tenant: TenantName, operator: bool) -> Result<(Token, Grant), TokensError> {
+    pub async fn create(&self, tenant: TenantName, role: Role) -> Result<(Token, Grant), TokensError> {
         match self {
-            Self::File(file) => blocking(file, move |file| file.create(tenant, operator)).await,
-            Self::Object(object) => object.create(tenant, operator).await,
+            Self::File(file) => blocking(file, move |file| file.create(tenant, role)).await,
+            Self::Object(object) => object.create(tenant, role).await,
         }
     }
 

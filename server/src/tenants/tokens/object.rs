@@ -2,7 +2,7 @@
 
 use super::{
     TokensError,
-    grants::{Grant, Grants},
+    grants::{Grant, Grants, Role},
 };
 use crate::tenants::{
     objects::{Objects, Read},
@@ -66,12 +66,8 @@ impl TokenObject {
     }
 
     /// Creates a token and stores its hash.
-    pub(super) async fn create(
-        &self,
-        tenant: TenantName,
-        operator: bool,
-    ) -> Result<(Token, Grant), TokensError> {
-        let (token, grant) = Grant::generate(tenant, operator)?;
+    pub(super) async fn create(&self, tenant: TenantName, role: Role) -> Result<(Token, Grant), TokensError> {
+        let (token, grant) = Grant::generate(tenant, role)?;
         self.change(|grants| {
             grants.add(&grant);
             Ok(())
@@ -160,7 +156,9 @@ mod tests {
         let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
         let operators: Vec<_> = std::iter::repeat_with(|| on(&store)).take(8).collect();
         let create = |operator: &'static str| operator.parse().unwrap();
-        let created = operators.iter().map(|tokens| tokens.create(create("a"), false));
+        let created = operators
+            .iter()
+            .map(|tokens| tokens.create(create("a"), Role::Client));
         let created = futures_util::future::join_all(created).await;
         assert_eq!(on(&store).read().await.unwrap().unwrap().len(), 8);
         let ids = created.iter().map(|made| &made.as_ref().unwrap().1.id);
@@ -175,7 +173,10 @@ mod tests {
         let store = Arc::new(InMemory::new());
         let (tokens, path) = (on(&store), Path::from("tokens.json"));
         assert_eq!(tokens.read().await.unwrap(), None);
-        let (_, grant) = tokens.create("clinic".parse().unwrap(), true).await.unwrap();
+        let (_, grant) = tokens
+            .create("clinic".parse().unwrap(), Role::Operator)
+            .await
+            .unwrap();
         for _ in 0..2 {
             let read = tokens.read().await.unwrap().unwrap();
             assert_eq!(read, std::slice::from_ref(&grant));
@@ -188,7 +189,7 @@ mod tests {
         ));
         store.put(&path, "{}".into()).await.unwrap();
         assert!(matches!(tokens.read().await, Err(TokensError::Malformed { .. })));
-        let changed = tokens.create("clinic".parse().unwrap(), false).await;
+        let changed = tokens.create("clinic".parse().unwrap(), Role::Client).await;
         assert!(changed.is_err(), "a damaged list is not replaced");
         store.put(&path, vec![b' '; 17 << 20].into()).await.unwrap();
         assert!(tokens.read().await.unwrap_err().to_string().contains("16777216"));
