@@ -65,7 +65,8 @@ def main() -> None:
     options = arguments()
     pythons, missing = pairs(options.python), pairs(options.missing)
     options.logs.mkdir(parents=True, exist_ok=True)
-    load_start, started = os.getloadavg()[0], time.monotonic()
+    # Of the start: files may change in the meantime.
+    at, load_start, started = commit(), os.getloadavg()[0], time.monotonic()
     tasks, records = [], []
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch:
         for name in options.task or TASKS:
@@ -78,7 +79,7 @@ def main() -> None:
             records += measure(task, pythons, missing, options.rounds, ROUND, options.logs)
     results = Results(
         date=str(datetime.date.today()),
-        commit=commit(),
+        commit=at,
         processor=processor(),
         cores=os.cpu_count() or 0,
         system=f"{platform.system()} {platform.machine()}",

@@ -27,7 +27,8 @@ COLOURS = {
 }
 
 STYLE = """
-text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328; }
+text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328;
+  paint-order: stroke; stroke: #ffffff; stroke-width: 3px; }
 .title { font-size: 15px; font-weight: 600; }
 .axis { fill: #59636e; font-size: 12px; }
 .ground { fill: #ffffff; }
@@ -35,7 +36,7 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 .clear { stroke: #59636e; stroke-dasharray: 5 4; fill: none; }
 %(light)s
 @media (prefers-color-scheme: dark) {
-text { fill: #e6edf3; }
+text { fill: #e6edf3; stroke: #0d1117; }
 .axis { fill: #9198a1; }
 .ground { fill: #0d1117; }
 .grid { stroke: #30363d; }
@@ -117,14 +118,23 @@ class Labels:
         """Keeps the place of a point free."""
         self._taken.append(Box(x - 8, y - 8, x + 8, y + 8))
 
+    def line(self, y: float) -> None:
+        """Keeps a line from left to right free."""
+        self._taken.append(Box(self._bounds.left, y - 2, self._bounds.right, y + 2))
+
     def place(self, x: float, y: float, text: str) -> tuple[float, float]:
         """Returns where the label of a point begins: its left end and its base line."""
         width = LETTER * len(text)
         around = [(x - width / 2, y - 14), (x - width / 2, y + 24), (x + 12, y + 4), (x - width - 12, y + 4)]
-        slanted = [(left, y + down) for down in (-14, 24, -32, 42, -50, 60) for left in (x + 4, x - width - 4, x - width / 2)]
+        slanted = [(left, y + down) for down in (-14, 24, -32, 42, -50, 60) for left in (x - width / 2, x + 4, x - width - 4)]
         for left, base in around + slanted:
             box = Box(left, base - LINE + 4, left + width, base + 4)
-            inside = self._bounds.left <= box.left and box.right <= self._bounds.right and self._bounds.top <= box.top and box.bottom <= self._bounds.bottom
+            inside = (
+                self._bounds.left <= box.left
+                and box.right <= self._bounds.right
+                and self._bounds.top <= box.top
+                and box.bottom <= self._bounds.bottom
+            )
             if inside and not any(box.meets(other) for other in self._taken):
                 self._taken.append(box)
                 return left, base
@@ -175,7 +185,14 @@ def accuracy(results: Results) -> xml.Element:
         top = place * PANEL
         add(root, "text", "title", task.title, x=LEFT, y=top + 24)
         panel(root, axis, Box(LEFT, top + TOP, WIDTH - RIGHT, top + PANEL - BOTTOM), found, task.right)
-    add(root, "text", "axis", "time of a row on the server (filled: one at a time; ring: many rows of a client at once)", x=LEFT, y=PANEL * len(panels) + 14)
+    add(
+        root,
+        "text",
+        "axis",
+        "time of a row on the server (filled: one at a time; ring: many rows of a client at once)",
+        x=LEFT,
+        y=PANEL * len(panels) + 14,
+    )
     return root
 
 
@@ -201,13 +218,15 @@ def panel(root: xml.Element, axis: Axis, area: Box, found: list[Point], clear: f
     y = height(clear)
     add(root, "line", "clear", x1=area.left, x2=area.right, y1=y, y2=y)
     labels = Labels(area)
+    labels.line(y)
     for point in found:
         labels.point(axis(point.seconds), height(point.right))
     # Which place is free for the note depends on the points, as for their labels.
     note = f"in the clear {clear:.1%}".replace("%", " %")
     x, base = labels.place(area.right - LETTER * len(note) / 2 - 4, y, note)
     add(root, "text", "axis", note, x=x, y=base)
-    for point in found:
+    # Rings first, so that they hide no point.
+    for point in sorted(found, key=lambda point: not point.many):
         x, y = axis(point.seconds), height(point.right)
         kind = f"ground {point.system}-ring" if point.many else point.system
         add(root, "circle", kind, cx=x, cy=y, r=6.0)

@@ -39,9 +39,7 @@ class Worker:
         environment |= {**VARIABLES.get(system, {}), "PYTHONPATH": str(ROOT)}
         command = [python, "-m", "peers.worker", system, task.name, str(task.work.folder)]
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
 
     def answer(self) -> Any:
         """Reads an answer."""
@@ -147,7 +145,7 @@ def say(what: str) -> None:
 
 
 def measure(task: Task, pythons: dict[str, str], missing: dict[str, str], rounds: int, seconds: float, logs: Path) -> list[Record]:
-    """Measures a task with all systems that were asked for. ``missing`` says why some can't be run."""
+    """Measures a task with all chosen systems. ``missing`` says why some can't be run."""
     print(task.title, file=sys.stderr, flush=True)
     contenders = [Contender(name, task) for name in SYSTEMS if name in pythons]
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The systems that are compared: each in a module of its own, which only its own process imports."""
+"""The systems that are compared: each in a module that only its own process imports."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ class Keys:
 
 
 class System:
-    """A system that is ready to score a task: client and server. One row is scored from the bytes of
-    the query to the bytes of the response, with the keys loaded.
+    """A system that is ready to score a task: client and server.
+
+    A row is scored from the bytes of the query to those of the response, with the keys loaded.
     """
 
     #: Packages whose versions the record states.

@@ -76,7 +76,7 @@ class OpenFHE(System):
     def __init__(self, task: str, work: Work) -> None:
         super().__init__(task, work)
         if task not in PARAMETERS:
-            raise Unsupported("OpenFHE has no trees, and CKKS can't compare numbers")
+            raise Unsupported("no trees, and CKKS can't compare numbers")
         depth, first, others = PARAMETERS[task]
         parameters = openfhe.CCParamsCKKSRNS()
         parameters.SetMultiplicativeDepth(depth)
@@ -87,7 +87,12 @@ class OpenFHE(System):
         parameters.SetNumLargeDigits(depth + 1)
         parameters.SetScalingTechnique(openfhe.ScalingTechnique.FIXEDMANUAL)
         self._context = context = openfhe.GenCryptoContext(parameters)
-        for feature in (openfhe.PKESchemeFeature.PKE, openfhe.PKESchemeFeature.KEYSWITCH, openfhe.PKESchemeFeature.LEVELEDSHE, openfhe.PKESchemeFeature.ADVANCEDSHE):
+        for feature in (
+            openfhe.PKESchemeFeature.PKE,
+            openfhe.PKESchemeFeature.KEYSWITCH,
+            openfhe.PKESchemeFeature.LEVELEDSHE,
+            openfhe.PKESchemeFeature.ADVANCEDSHE,
+        ):
             context.Enable(feature)
         ring = context.GetRingDimension()
         self._slots = self.batch_rows = ring // 2

@@ -15,9 +15,10 @@ PARAMETERS = {"linear": (4096, [38, 33, 38], 33), "network": (8192, [40, 32, 32,
 
 
 class TenSEAL(System):
-    """Scores the plain model. A row is a ciphertext, and a sum a product of vectors: that is 25 times
-    as fast as the product of a vector and a matrix, ``mm``, for ten outputs. Of many rows, each
-    feature is a ciphertext.
+    """Scores the plain model.
+
+    A row is a ciphertext, and a sum a product of vectors: for ten outputs, that is 25 times as fast
+    as ``mm``, the product of a vector and a matrix. Of many rows, each feature is a ciphertext.
     """
 
     packages = ("tenseal",)
@@ -26,7 +27,7 @@ class TenSEAL(System):
     def __init__(self, task: str, work: Work) -> None:
         super().__init__(task, work)
         if task not in PARAMETERS:
-            raise Unsupported("TenSEAL has no trees: CKKS can't compare numbers")
+            raise Unsupported("no trees: CKKS can't compare numbers")
         degree, primes, scale = PARAMETERS[task]
         started = time.perf_counter()
         self._context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, degree, coeff_mod_bit_sizes=primes)
@@ -47,7 +48,10 @@ class TenSEAL(System):
         sums = [row.dot(weights) + bias for weights, bias in self._columns[0]]
         for layer in self._columns[1:]:
             hidden = [value.square() for value in sums]
-            sums = [sum((value * weight for value, weight in zip(hidden[1:], weights[1:], strict=True)), hidden[0] * weights[0]) + bias for weights, bias in layer]
+            sums = [
+                sum((value * weight for value, weight in zip(hidden[1:], weights[1:], strict=True)), hidden[0] * weights[0]) + bias
+                for weights, bias in layer
+            ]
         return [value.serialize() for value in sums]
 
     def decrypt(self, response: Blobs) -> np.ndarray:
