@@ -38,7 +38,9 @@ def save(task: str, work: Work, models: Path) -> str:
     names = ",".join(str(digit) for digit in range(10))
     options = ["--header", "no", "--task", "classification", "--labels", names, "--models-dir", str(models)]
     command = [program, "import", str(work.folder / "model.onnx"), "--name", "network", "--calibrate", str(rows), *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    imported = subprocess.run(command, capture_output=True, text=True)
+    if imported.returncode:
+        raise RuntimeError(imported.stderr.strip())
     return "network"
 
 

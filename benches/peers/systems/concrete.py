@@ -55,8 +55,8 @@ def network(work: Work) -> object:
 
 
 class Concrete(System):
-    """Rounds all numbers to a few bits. Its answers to rounded rows are exact, but for a small chance
-    of an error.
+    """Rounds all numbers to a few bits. Its answers to rounded rows are exact, but for a small
+    chance of an error.
     """
 
     packages = ("concrete-ml", "concrete-python")
