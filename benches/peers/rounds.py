@@ -18,7 +18,7 @@ from .tasks import Task
 #: Seconds between two turns, so that no thread of another system still spins.
 PAUSE = 0.5
 #: Settings of a system's process. OpenFHE's threads otherwise spin while they wait for each other,
-#: which on a busy machine takes up to ten times as long.
+#: which on a busy machine takes many times as long.
 VARIABLES = {"openfhe": {"OMP_WAIT_POLICY": "passive"}}
 #: Variable that names the program `blindscore`: the only one of its variables that is passed on.
 PROGRAM = "BLINDSCORE_PROGRAM"
