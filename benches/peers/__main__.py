@@ -65,9 +65,20 @@ def main() -> None:
     options = arguments()
     pythons, missing = pairs(options.python), pairs(options.missing)
     options.logs.mkdir(parents=True, exist_ok=True)
-    # Of the start: files may change in the meantime.
-    at, load_start, started = commit(), os.getloadavg()[0], time.monotonic()
-    tasks, records = [], []
+    started = time.monotonic()
+    results = Results(
+        date=str(datetime.date.today()),
+        commit=commit(),
+        processor=processor(),
+        cores=os.cpu_count() or 0,
+        system=f"{platform.system()} {platform.machine()}",
+        load_start=os.getloadavg()[0],
+        load_end=0.0,
+        seconds=0.0,
+        round_s=ROUND,
+        tasks=[],
+        records=[],
+    )
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch:
         for name in options.task or TASKS:
             folder = Path(scratch) / name
@@ -75,27 +86,15 @@ def main() -> None:
             task = importlib.import_module(f".tasks.{name}", __package__).prepare(folder, options.mnist)
             task.work.save()
             right = float((task.expected.argmax(axis=1) == task.classes).mean())
-            tasks.append(TaskRecord(name, task.title, len(task.classes), right))
-            records += measure(task, pythons, missing, options.rounds, ROUND, options.logs)
-    results = Results(
-        date=str(datetime.date.today()),
-        commit=at,
-        processor=processor(),
-        cores=os.cpu_count() or 0,
-        system=f"{platform.system()} {platform.machine()}",
-        load_start=load_start,
-        load_end=os.getloadavg()[0],
-        seconds=time.monotonic() - started,
-        round_s=ROUND,
-        tasks=tasks,
-        records=records,
-    )
+            results.tasks.append(TaskRecord(name, task.title, len(task.classes), right))
+            results.records += measure(task, pythons, missing, options.rounds, ROUND, options.logs)
+            results.load_end, results.seconds = os.getloadavg()[0], time.monotonic() - started
+            # After each task, so that a failure in the next one loses nothing.
+            results.save(options.logs / "results.json")
     print(table.markdown(results))
+    plots.write(results, options.logs)
     if options.publish:
         publish(results)
-    else:
-        results.save(options.logs / "results.json")
-        plots.write(results, options.logs)
 
 
 def publish(results: Results) -> None:

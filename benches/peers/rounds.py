@@ -114,7 +114,7 @@ class Contender:
         with self.failing():
             time.sleep(PAUSE)
             found = self._worker.ask("round", seconds)
-            self.found |= {int(row): answer for row, answer in found.pop("found").items()}
+            self.found |= {int(row): self._complete(answer) for row, answer in found.pop("found").items()}
             self.record.rounds.append(Round(**found))
             say(f"{self.name}: {self.record.row_s()[-1]:.4f} s a row, {self.record.rounds[-1].rows} rows")
 
@@ -125,12 +125,20 @@ class Contender:
         with self.failing():
             answer = self._worker.ask("all_rows")
             expected, classes = self._task.expected.tolist(), self._task.classes.tolist()
+            found = [None if row is None else self._complete(row) for row in answer["found"]]
             batch = answer["batch"]
             self.record.batch = batch and Batch(**batch)
-            self.record.agreement = agreement("encrypted" if batch else "simulated", answer["found"], expected, classes)
+            self.record.agreement = agreement("encrypted" if batch else "simulated", found, expected, classes)
             self.record.tried = len(self.found)
             self.record.tried_same = sum(decision(answer) == decision(expected[row]) for row, answer in self.found.items())
             say(f"{self.name}: {self.record.agreement}")
+
+    def _complete(self, answer: list[float]) -> list[float]:
+        """Returns an answer that has a probability for each class."""
+        classes = self._task.expected.shape[1]
+        if len(answer) != classes:
+            raise Failure(f"failed: {len(answer)} probabilities for {classes} classes")
+        return answer
 
     def close(self) -> None:
         """Ends the process."""

@@ -15,11 +15,13 @@ import psutil
 import blindscore
 
 from ..rounds import PROGRAM
-from ..tasks import Work
+from ..tasks import Work, softmax
 from . import Blobs, Keys, System
 
 #: Requests at the same time where a client has many rows: the client's own default.
 IN_FLIGHT = 4
+#: Range of a pixel: some are white in all training images that the import sees.
+PIXELS = ["--input-min", "0", "--input-max", "1"]
 #: Rows that the import scores to check the trees: few, since the run scores all.
 CHECKED = 5
 
@@ -39,7 +41,7 @@ def save(task: str, work: Work, models: Path) -> str:
     program = os.environ[PROGRAM]
     names = ",".join(str(digit) for digit in range(10))
     options = ["--header", "no", "--task", "classification", "--labels", names, "--models-dir", str(models)]
-    command = [program, "import", str(work.folder / "model.onnx"), "--name", "network", "--calibrate", str(rows), *options]
+    command = [program, "import", str(work.folder / "model.onnx"), "--name", "network", "--calibrate", str(rows), *PIXELS, *options]
     imported = subprocess.run(command, capture_output=True, text=True)
     if imported.returncode:
         raise RuntimeError(imported.stderr.strip())
@@ -83,7 +85,12 @@ class Blindscore(System):
         return [self._client.score(query[0])]
 
     def decrypt(self, response: Blobs) -> np.ndarray:
-        return np.array(self._key.decrypt(response[0]).probabilities)
+        return np.array(self._probabilities(response[0]))
+
+    def _probabilities(self, blob: bytes) -> list[float]:
+        answer = self._key.decrypt(blob)
+        # The network's file has no softmax.
+        return answer.probabilities or softmax(np.array([answer.scores]))[0].tolist()
 
     def encrypt_batch(self, rows: np.ndarray) -> Blobs:
         return [self._encrypt(row) for row in rows]
@@ -93,7 +100,7 @@ class Blindscore(System):
             return list(pool.map(lambda blob: self._client.score(blob) if blob else b"", query))
 
     def decrypt_batch(self, response: Blobs) -> np.ndarray:
-        answers = [self._key.decrypt(blob).probabilities if blob else None for blob in response]
+        answers = [self._probabilities(blob) if blob else None for blob in response]
         classes = max(len(answer) for answer in answers if answer is not None)
         return np.array([[np.nan] * classes if answer is None else answer for answer in answers])
 
