@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Contender:
         self._worker: Worker | None = None
 
     @contextlib.contextmanager
-    def failing(self) -> Any:
+    def failing(self) -> Iterator[None]:
         """Notes a failure in the record, and ends the process."""
         try:
             yield

@@ -1,7 +1,10 @@
 //! `compare`: measures the same work with Blindscore and with other systems, by turns in one run.
 
 use crate::{
-    command::run as run_command, command::say, mnist, paths, python::environment, server, web, wheel,
+    command::{self, say},
+    mnist, paths,
+    python::environment,
+    server, web, wheel,
 };
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
@@ -49,8 +52,8 @@ enum Peer {
 }
 
 impl Peer {
-    /// Python that the packages are for, if it isn't any recent one: Concrete ML pins numpy and PyTorch, and
-    /// OpenFHE's wheel has a library for one Python.
+    /// Python that the packages are for, if it isn't any recent one: Concrete ML pins numpy and
+    /// PyTorch, and OpenFHE's wheel has a library for one Python.
     fn python(self) -> Option<(u32, u32)> {
         match self {
             Self::Blindscore | Self::Tenseal => None,
@@ -82,19 +85,22 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         cfg!(target_os = "linux"),
         "compare reads times from /proc: run it on Linux"
     );
-    let mnist = mnist::fetch()?;
     let chosen: BTreeSet<Peer> = match args.peers.as_slice() {
         [] => Peer::value_variants().iter().copied().collect(),
         peers => peers.iter().copied().collect(),
     };
+    if let Some(wheel) = &args.wheel {
+        check(wheel, &chosen)?;
+    }
+    let mnist = mnist::fetch()?;
     // It also prepares the work, whoever scores it.
     let own = Peer::Blindscore.interpreter()?;
     if chosen.contains(&Peer::Blindscore) {
         install(&own, args.wheel.as_deref())?;
     }
     let logs = paths::target()?.join("compare");
-    let mut command = Command::new(&own);
-    command
+    let mut measuring = Command::new(&own);
+    measuring
         .args(["-m", "peers", "--rounds", &args.rounds.to_string(), "--mnist"])
         .arg(&mnist)
         .arg("--logs")
@@ -102,20 +108,36 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         .env("PYTHONPATH", paths::root()?.join("benches"))
         .env("BLINDSCORE_PROGRAM", paths::program()?);
     for &peer in &chosen {
-        command.args(argument(peer));
+        measuring.args(argument(peer));
     }
     for task in args.only.iter().collect::<BTreeSet<_>>() {
-        command.args(["--task", &name(*task)]);
+        measuring.args(["--task", &name(*task)]);
     }
     if args.only.is_empty() && args.peers.is_empty() {
-        command.arg("--publish");
+        measuring.arg("--publish");
     } else {
         say(&format!(
             "A part only: results and plots go to {}",
             logs.display()
         ));
     }
-    run_command("Measuring", &mut command)
+    command::run("Measuring", &mut measuring)
+}
+
+/// Fails with an explanation if a wheel that was named can't be used.
+fn check(wheel: &Path, chosen: &BTreeSet<Peer>) -> anyhow::Result<()> {
+    ensure!(
+        chosen.contains(&Peer::Blindscore),
+        "--wheel is for blindscore, which isn't among --peers"
+    );
+    ensure!(wheel.is_file(), "--wheel: there is no file {}", wheel.display());
+    let program = paths::program()?;
+    ensure!(
+        program.is_file(),
+        "--wheel: {} isn't built: leave out --wheel, or run `cargo xtask wheel` first",
+        program.display()
+    );
+    Ok(())
 }
 
 /// Installs the wheel beside the interpreter.
@@ -125,13 +147,6 @@ fn install(python: &Path, built: Option<&Path>) -> anyhow::Result<()> {
         .and_then(Path::parent)
         .unwrap_or_else(|| Path::new("."));
     if let Some(wheel) = built {
-        let program = paths::program()?;
-        ensure!(wheel.is_file(), "--wheel: there is no file {}", wheel.display());
-        ensure!(
-            program.is_file(),
-            "--wheel: {} isn't built: leave out --wheel, or run `cargo xtask wheel` first",
-            program.display()
-        );
         return wheel::install_built(environment, wheel);
     }
     web::build()?;
