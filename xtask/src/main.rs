@@ -3,6 +3,7 @@
 
 mod browser;
 mod command;
+mod compare;
 mod demo;
 mod docs;
 mod encode;
@@ -72,6 +73,8 @@ enum Xtask {
     Mnist,
     /// Run the criterion benches
     Bench,
+    /// Measure the same work with Blindscore, Concrete ML, TenSEAL and OpenFHE: docs/comparison.md
+    Compare(compare::CompareArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -94,6 +97,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Lighthouse => lighthouse::measure(),
         Xtask::Encode => encode::measure(),
         Xtask::Mnist => mnist::fetch().map(drop),
+        Xtask::Compare(args) => compare::run(&args),
         Xtask::Bench => command::cargo(
             "Running the benches",
             &["bench", "--package", "blindscore-benches"],

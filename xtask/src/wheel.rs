@@ -122,14 +122,19 @@ fn only_file(folder: &Path) -> anyhow::Result<PathBuf> {
 /// Builds the wheel and installs it in an environment. Returns its path.
 pub(crate) fn install(environment: &Path) -> anyhow::Result<PathBuf> {
     let wheel = pack(&paths::server()?)?;
+    install_built(environment, &wheel)?;
+    Ok(wheel)
+}
+
+/// Installs a wheel in an environment.
+pub(crate) fn install_built(environment: &Path, wheel: &Path) -> anyhow::Result<()> {
     run(
         "Installing the wheel",
         Command::new(environment.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
             .args(["--force-reinstall", "--no-deps"])
-            .arg(&wheel),
-    )?;
-    Ok(wheel)
+            .arg(wheel),
+    )
 }
 
 /// Builds the wheel, installs it in an environment of its own, and tests what is installed.
