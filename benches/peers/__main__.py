@@ -24,6 +24,8 @@ from .tasks import TASKS
 #: Seconds of a round in which fast systems score one row after the other.
 ROUND = 1.0
 ROOT = Path(__file__).resolve().parents[2]
+#: What the documentation shows.
+PUBLISHED = ROOT / "docs" / "compare"
 
 
 def processor() -> str:
@@ -55,14 +57,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--missing", action="append", default=[], metavar="NAME=REASON", help="system that can't be installed")
     parser.add_argument("--task", action="append", choices=TASKS, help="task to measure; all if not given")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mnist", type=Path, required=True, help="folder with MNIST's idx files")
-    parser.add_argument("--logs", type=Path, required=True, help="folder for what the systems print")
+    parser.add_argument("--mnist", type=Path, help="folder with MNIST's idx files")
+    parser.add_argument("--logs", type=Path, help="folder for what the systems print")
     parser.add_argument("--publish", action="store_true", help="write docs/compare and docs/comparison.md")
-    return parser.parse_args()
+    parser.add_argument("--redraw", action="store_true", help="only write table and plots again, from docs/compare/results.json")
+    options = parser.parse_args()
+    if not options.redraw and (options.mnist is None or options.logs is None):
+        parser.error("--mnist and --logs are needed")
+    return options
 
 
 def main() -> None:
     options = arguments()
+    if options.redraw:
+        publish(Results.load(PUBLISHED / "results.json"))
+        return
     pythons, missing = pairs(options.python), pairs(options.missing)
     options.logs.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -99,10 +108,9 @@ def main() -> None:
 
 def publish(results: Results) -> None:
     """Writes what the documentation shows."""
-    folder = ROOT / "docs" / "compare"
-    folder.mkdir(exist_ok=True)
-    results.save(folder / "results.json")
-    plots.write(results, folder)
+    PUBLISHED.mkdir(exist_ok=True)
+    results.save(PUBLISHED / "results.json")
+    plots.write(results, PUBLISHED)
     page = ROOT / "docs" / "comparison.md"
     page.write_text(table.insert(page.read_text(), table.markdown(results)))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
@@ -14,8 +14,8 @@ from .table import NAMES, seconds, size
 WIDTH = 840
 #: Space on the left of the axes and on the right.
 LEFT, RIGHT = 64, 24
-#: Width of a letter and height of a line, in pixels, of the labels.
-LETTER, LINE = 7.0, 16
+#: Height of a line of labels.
+LINE = 16
 
 #: Colours of the systems for light and for dark: Okabe and Ito's, which colour-blind readers tell
 #: apart, made darker or lighter.
@@ -46,6 +46,12 @@ text { fill: #e6edf3; stroke: #0d1117; }
 """
 
 
+def width(text: str) -> float:
+    """Returns about how wide a label is, in DejaVu Sans, the widest of the fonts."""
+    kinds = ((4.2, " ,.:ijl"), (12.7, "mwMW"), (9.0, "ABCDEFGHKLNOPRSTUVXYZ"))
+    return sum(next((wide for wide, letters in kinds if letter in letters), 8.0) for letter in text)
+
+
 def colours(place: int) -> str:
     """Returns the rules of the systems' colours."""
     rules = []
@@ -74,7 +80,7 @@ def add(root: xml.Element, tag: str, kind: str, text: str | None = None, **attri
     element.text = text
 
 
-@dataclass
+@dataclasses.dataclass
 class Axis:
     """A logarithmic axis from left to right, over whole powers of ten."""
 
@@ -94,7 +100,7 @@ class Axis:
         return [10.0**power for power in range(self.low, self.high + 1)]
 
 
-@dataclass
+@dataclasses.dataclass
 class Box:
     """A rectangle that is taken."""
 
@@ -124,11 +130,11 @@ class Labels:
 
     def place(self, x: float, y: float, text: str) -> tuple[float, float]:
         """Returns where the label of a point begins: its left end and its base line."""
-        width = LETTER * len(text)
-        around = [(x - width / 2, y - 14), (x - width / 2, y + 24), (x + 12, y + 4), (x - width - 12, y + 4)]
-        slanted = [(left, y + down) for down in (-14, 24, -32, 42, -50, 60) for left in (x - width / 2, x + 4, x - width - 4)]
+        wide = width(text)
+        around = [(x - wide / 2, y - 14), (x - wide / 2, y + 24), (x + 12, y + 4), (x - wide - 12, y + 4)]
+        slanted = [(left, y + down) for down in (-14, 24, -32, 42, -50, 60) for left in (x - wide / 2, x + 4, x - wide - 4)]
         for left, base in around + slanted:
-            box = Box(left, base - LINE + 4, left + width, base + 4)
+            box = Box(left - 5, base - LINE + 4, left + wide + 5, base + 4)
             inside = (
                 self._bounds.left <= box.left
                 and box.right <= self._bounds.right
@@ -141,7 +147,7 @@ class Labels:
         return around[2]
 
 
-@dataclass
+@dataclasses.dataclass
 class Point:
     """A system at a task: how long a row takes, and how many are decided rightly."""
 
@@ -217,14 +223,11 @@ def panel(root: xml.Element, axis: Axis, area: Box, found: list[Point], clear: f
         add(root, "text", "axis", f"{tick * step:.1%}".replace("%", " %"), x=area.left - 8, y=y + 4, text_anchor="end")
     y = height(clear)
     add(root, "line", "clear", x1=area.left, x2=area.right, y1=y, y2=y)
-    labels = Labels(area)
+    # Labels may stand a little to the right of the last line.
+    labels = Labels(dataclasses.replace(area, right=area.right + 8))
     labels.line(y)
     for point in found:
         labels.point(axis(point.seconds), height(point.right))
-    # Which place is free for the note depends on the points, as for their labels.
-    note = f"in the clear {clear:.1%}".replace("%", " %")
-    x, base = labels.place(area.right - LETTER * len(note) / 2 - 4, y, note)
-    add(root, "text", "axis", note, x=x, y=base)
     # Rings first, so that they hide no point.
     for point in sorted(found, key=lambda point: not point.many):
         x, y = axis(point.seconds), height(point.right)
@@ -232,6 +235,10 @@ def panel(root: xml.Element, axis: Axis, area: Box, found: list[Point], clear: f
         add(root, "circle", kind, cx=x, cy=y, r=6.0)
         left, base = labels.place(x, y, point.label())
         add(root, "text", point.system, point.label(), x=left, y=base)
+    # The note comes last, since it may stand anywhere near its line.
+    note = f"in the clear {clear:.1%}".replace("%", " %")
+    x, base = labels.place(area.right - width(note) / 2, height(clear), note)
+    add(root, "text", "axis", note, x=x, y=base)
 
 
 #: Height of a line of sizes, and widths of the systems' names.

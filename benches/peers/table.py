@@ -133,8 +133,9 @@ def markdown(results: Results) -> str:
         f"{results.date}, commit {results.commit}: {results.processor}, {results.cores} cores, {results.system}.",
         f"{rounds} rounds in {results.seconds / 60:.0f} minutes; load average {results.load_start:.1f} at the start,",
         f"{results.load_end:.1f} at the end.",
-        ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
     ]
+    if versions:
+        head.append(", ".join(f"{name} {number}" for name, number in versions.items()) + ".")
     return "\n\n".join(["\n".join(head), *(of_task(task, results.of(task.name)) for task in results.tasks)])
 
 

@@ -95,7 +95,7 @@ def test_labels_stay_apart_and_inside(published: record.Results, times: list[flo
     assert "prefers-color-scheme: dark" in root.find(f"{SVG}style").text
     labels = [text for text in root.iter(f"{SVG}text") if text.get("class") in table.NAMES]
     assert len(labels) == len(records)
-    boxes = [(float(text.get("x")), float(text.get("y")), plots.LETTER * len(text.text)) for text in labels]
+    boxes = [(float(text.get("x")), float(text.get("y")), plots.width(text.text)) for text in labels]
     assert all(x >= 0 and x + width <= plots.WIDTH for x, _, width in boxes)
     for place, (x, y, width) in enumerate(boxes):
         for other_x, other_y, other_width in boxes[:place]:

@@ -32,6 +32,10 @@ pub(crate) struct CompareArgs {
     /// both are built
     #[arg(long, value_name = "FILE")]
     wheel: Option<PathBuf>,
+
+    /// Measure nothing: only write the tables and plots again, from docs/compare/results.json
+    #[arg(long, conflicts_with_all = ["rounds", "only", "peers", "wheel"])]
+    redraw: bool,
 }
 
 /// Tasks, by the names of `benches/peers/tasks`.
@@ -92,20 +96,21 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     if let Some(wheel) = &args.wheel {
         check(wheel, &chosen)?;
     }
-    let mnist = mnist::fetch()?;
     // It also prepares the work, whoever scores it.
     let own = Peer::Blindscore.interpreter()?;
+    if args.redraw {
+        return command::run("Drawing", peers(&own)?.arg("--redraw"));
+    }
     if chosen.contains(&Peer::Blindscore) {
         install(&own, args.wheel.as_deref())?;
     }
     let logs = paths::target()?.join("compare");
-    let mut measuring = Command::new(&own);
+    let mut measuring = peers(&own)?;
     measuring
-        .args(["-m", "peers", "--rounds", &args.rounds.to_string(), "--mnist"])
-        .arg(&mnist)
+        .args(["--rounds", &args.rounds.to_string(), "--mnist"])
+        .arg(mnist::fetch()?)
         .arg("--logs")
         .arg(&logs)
-        .env("PYTHONPATH", paths::root()?.join("benches"))
         .env("BLINDSCORE_PROGRAM", paths::program()?);
     for &peer in &chosen {
         measuring.args(argument(peer));
@@ -122,6 +127,15 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         ));
     }
     command::run("Measuring", &mut measuring)
+}
+
+/// Creates the command of the Python program in `benches/peers`.
+fn peers(python: &Path) -> anyhow::Result<Command> {
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "peers"])
+        .env("PYTHONPATH", paths::root()?.join("benches"));
+    Ok(command)
 }
 
 /// Fails with an explanation if a wheel that was named can't be used.
