@@ -340,7 +340,7 @@ mod tests {
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let inputs = Inputs::uniform(1, 0.0, 1.0, 1 << 16);
         let chosen = choose(&network, &inputs, &rows, &[1.0], 1, Answer::Scores).unwrap();
-        let stated = chosen.stated(&network, &inputs, &rows)[0];
+        let stated = chosen.stated(&network, &inputs, &rows, &[])[0];
         let error = |row: &&[f64]| {
             let phases =
                 PlainLayers::new(&chosen.rounded.network).scores(&chosen.rounded.levels(&inputs, row));
@@ -352,6 +352,11 @@ mod tests {
             "{largest}: no row is unlike the others"
         );
         assert!(largest < BOUND * stated, "{largest} of {}", BOUND * stated);
+        // Rows that the model is compared on count, though others were taken before.
+        let usual = &rows[..500];
+        let stated = |compared| BOUND * chosen.stated(&network, &inputs, usual, compared)[0];
+        assert!(largest > stated(&[]), "{largest} of {}", stated(&[]));
+        assert!(largest < stated(&rows[501..502]), "{largest}");
     }
 
     #[test]

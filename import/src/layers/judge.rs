@@ -33,16 +33,23 @@ pub(crate) struct Chosen {
 
 impl Chosen {
     /// Returns what is to be stated as the standard deviation of each score, so that six of it cover
-    /// noise and the largest rounding error on all of the rows, and a quarter more of the latter. Errors
-    /// of rounding aren't normal: a few rows may have several times the usual one.
-    pub(crate) fn stated(&self, network: &FloatNetwork, inputs: &Inputs, rows: &[&[f64]]) -> Vec<f64> {
+    /// noise and the largest rounding error on the rows, and a quarter more of the latter. Errors of
+    /// rounding aren't normal: a few rows may have several times the usual one. Of `rows`, as many are
+    /// taken as there is time for; of `compared`, those on which the model is compared with its file, all.
+    pub(crate) fn stated(
+        &self,
+        network: &FloatNetwork,
+        inputs: &Inputs,
+        rows: &[&[f64]],
+        compared: &[&[f64]],
+    ) -> Vec<f64> {
         let units = self.rounded.network.units.len();
         let count =
             (STATED_PRODUCTS / (units * units).max(1)).clamp(JUDGED_ROWS.1, rows.len().max(JUDGED_ROWS.1));
         let every = rows.len().div_ceil(count).max(1);
         let mut largest = vec![0.0f64; self.noise.len()];
         let clear = PlainLayers::new(&self.rounded.network);
-        for row in rows.iter().step_by(every) {
+        for row in rows.iter().step_by(every).chain(compared) {
             let levels = self.rounded.levels(inputs, row);
             let off = self.rounded.differences(&clear, &levels, &network.scores(row));
             for (largest, off) in largest.iter_mut().zip(off) {

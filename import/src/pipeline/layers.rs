@@ -127,7 +127,11 @@ pub(super) fn import(
     let worst = (0..errors.len())
         .max_by(|one, other| errors[*one].total_cmp(&errors[*other]))
         .unwrap_or(0);
-    let deviations = chosen.stated(network, &inputs, &rows);
+    let compared: Vec<&[f64]> = data
+        .sample(compare::MOST_ROWS)
+        .map(|row| data.rows()[row].as_slice())
+        .collect();
+    let deviations = chosen.stated(network, &inputs, &rows, &compared);
     let score_error = if is_label {
         0.0
     } else {
