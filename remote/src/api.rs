@@ -275,7 +275,7 @@ impl Api {
         };
         match self.http.send(&call) {
             // If an earlier try had no answer, it may be the one that removed the model.
-            Err(error) if error.recovery == Recovery::RefreshModel => Ok(error.repeated),
+            Err(error) if error.recovery == Recovery::RefreshModel => Ok(error.may_be_done),
             Err(error) => Err(error),
             Ok(body) if body.is_empty() => Ok(true),
             Ok(_) => Err(HttpError::nonsense(&path, "it should be empty")),

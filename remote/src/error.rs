@@ -114,9 +114,8 @@ pub struct HttpError {
     pub recovery: Recovery,
     /// Time that the server asks to wait.
     pub retry_after: Option<Duration>,
-    /// Whether the request was sent more than once, so that an earlier try may have succeeded
-    /// without an answer.
-    pub repeated: bool,
+    /// Whether an earlier try of the request may have succeeded without an answer.
+    pub may_be_done: bool,
 }
 
 impl HttpError {
@@ -127,7 +126,7 @@ impl HttpError {
             status: None,
             recovery: Recovery::None,
             retry_after: None,
-            repeated: false,
+            may_be_done: false,
         }
     }
 
@@ -179,7 +178,7 @@ impl HttpError {
                 .get("retry-after")
                 .and_then(|value| value.to_str().ok())
                 .and_then(|value| retry_after(value, now)),
-            repeated: false,
+            may_be_done: false,
         }
     }
 

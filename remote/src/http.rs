@@ -105,10 +105,10 @@ impl Http {
     pub(crate) fn answer(&self, call: &Call<'_>) -> Result<Answer, HttpError> {
         let started = Instant::now();
         let left = || self.connection.max_wait.saturating_sub(started.elapsed());
-        let mut retries = 0;
+        let (mut retries, mut may_be_done) = (0, false);
         loop {
             let answer = self.send_once(call, left()).map_err(|mut error| {
-                error.repeated = retries > 0;
+                error.may_be_done = may_be_done;
                 error
             });
             let error = match answer {
@@ -127,6 +127,10 @@ impl Http {
                 .note(&format!("{error}; trying again in {seconds:.1} s"));
             call.cancel.sleep(pause)?;
             retries += 1;
+            // A server that is busy has done nothing.
+            may_be_done |= error
+                .status
+                .is_none_or(|status| matches!(status, 500 | 502 | 504));
         }
     }
 

@@ -257,7 +257,8 @@ fn what_would_break_the_folder_is_not_stored() -> Result<()> {
     }
     assert_eq!(service.files()?, ["called otherwise.safetensors"]);
     put(&api, "other", &model("other", 1.0)?).expect_status(201);
-    // One of the same name as its model gives way.
+    // A file without a version is no longer served once its name has versions: here by the same name, and
+    // not by another.
     fs::write(
         service.models.path().join("third.safetensors"),
         model("third", 1.0)?,
@@ -265,6 +266,29 @@ fn what_would_break_the_folder_is_not_stored() -> Result<()> {
     wait_until(|| get(&api, "third").status == 200);
     put(&api, "third", &model("third", 2.0)?).expect_status(201);
     assert_eq!(api.model("third").version, Some(1));
+    let misnamed = service.models.path().join("fourth.safetensors");
+    fs::write(&misnamed, model("fifth", 1.0)?)?;
+    wait_until(|| get(&api, "fifth").status == 200);
+    let problem = put(&api, "fourth", &model("fourth", 2.0)?)
+        .expect_problem(ProblemCode::ModelRefused, "another model would be hidden");
+    assert!(
+        problem.detail.contains("fourth.safetensors"),
+        "{}",
+        problem.detail
+    );
+    delete(&api, "fourth").expect_problem(ProblemCode::ModelNotFound, "the name of a file only");
+    assert_eq!(get(&api, "fifth").status, 200);
+    delete(&api, "fifth").expect_status(204);
+    assert!(!misnamed.exists());
+    // What a removal would uncover is checked before.
+    fs::write(service.models.path().join("third.safetensors"), "bad")?;
+    delete(&api, "third@1").expect_problem(ProblemCode::ModelsBroken, "a bad file would be served");
+    assert_eq!(api.model("third").version, Some(1));
+    delete(&api, "third").expect_status(204);
+    assert_eq!(
+        service.files()?,
+        ["called otherwise.safetensors", "other@1.safetensors"]
+    );
     Ok(())
 }
 

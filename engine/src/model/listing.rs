@@ -54,6 +54,17 @@ impl Listing {
         self.0.iter().filter(move |file| file.name.stem == stem)
     }
 
+    /// Returns whether a file is there, with this content.
+    pub fn has(&self, file: &ModelFile) -> bool {
+        self.0.contains(file)
+    }
+
+    /// Returns the listing without some files.
+    pub fn without(&self, files: &[ModelFile]) -> Self {
+        let rest = self.0.iter().filter(|file| !files.contains(file));
+        rest.cloned().collect()
+    }
+
     /// Returns the listing with a file added.
     pub fn with(&self, file: ModelFile) -> Self {
         self.0.iter().cloned().chain([file]).collect()

@@ -348,6 +348,16 @@ impl ModelError {
         )
     }
 
+    /// Refuses a versioned file whose name that file without a version has, which holds a model of
+    /// another name: it would not be served any more.
+    pub fn hidden(path: &Path, model: &str) -> Self {
+        let problem = format!(
+            "has a version, and the file without one, {}, holds the model {model:?}, which would not be served any more: rename that file first",
+            path.display()
+        );
+        Self::field("name", problem)
+    }
+
     fn field(name: &'static str, problem: impl Into<String>) -> Self {
         Self::Field {
             name,

@@ -96,6 +96,11 @@ impl Registry {
         Ok(registry)
     }
 
+    /// Returns the model of a file, if this registry has it.
+    pub fn model_of(&self, file: &ModelFile) -> Option<&Arc<Model>> {
+        self.loaded.get(file)
+    }
+
     /// Returns the files whose models have this name.
     pub fn files<'r>(&'r self, name: &'r ModelName) -> impl Iterator<Item = &'r ModelFile> {
         let named = self

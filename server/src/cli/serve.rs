@@ -346,10 +346,10 @@ impl ServeArgs {
             return Ok(None);
         };
         let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let others = [&self.store, &self.models].into_iter().flatten();
         ensure!(
-            self.store.as_ref().map(place) != Some(place(url)),
-            "--share needs a place of its own, as in {}/_counts",
-            place(url)
+            others.map(place).all(|other| other != place(url)),
+            "--share needs a place of its own, with another prefix than --store and --models"
         );
         Ok(Some(SharedCounts {
             location: self.location(url.clone()).context("--share")?,

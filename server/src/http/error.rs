@@ -69,6 +69,9 @@ pub(crate) enum ApiError {
     /// Another model of this name and version is served.
     #[error("{0} is another model: publish this one without a version, and it gets the next")]
     ModelExists(ModelAddress),
+    /// A model was published, and is gone.
+    #[error("{0} was published, and then removed by someone else")]
+    ModelGone(ModelAddress),
     /// The uploaded model can't be served.
     #[error("{0}")]
     ModelRefused(ModelError),
@@ -208,7 +211,7 @@ impl ApiError {
             Self::Forbidden(_) => ProblemCode::Forbidden,
             Self::HostNotAllowed(_) => ProblemCode::HostNotAllowed,
             Self::NotFound => ProblemCode::NotFound,
-            Self::ModelNotFound | Self::VersionNotFound => ProblemCode::ModelNotFound,
+            Self::ModelNotFound | Self::VersionNotFound | Self::ModelGone(_) => ProblemCode::ModelNotFound,
             Self::KeyNotFound(_) => ProblemCode::KeyNotFound,
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
             Self::KeyHashMismatch { .. } => ProblemCode::KeyHashMismatch,

@@ -48,6 +48,9 @@ pub(crate) enum LibraryError {
     /// The place can't be read or written. A later try may succeed.
     #[error("the place of the models fails: {0}")]
     Store(StoreError),
+    /// The folder or a file in it can't be read at the moment.
+    #[error(transparent)]
+    Unreadable(ModelError),
     /// A file can't be served.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -69,10 +72,9 @@ impl Library {
     pub(crate) fn open(location: &Location, patience: Duration) -> Result<Self, OpenError> {
         let folder = match location {
             Location::Directory(path) => {
-                folder::sweep(path).map_err(|source| OpenError::Directory {
-                    path: path.clone(),
-                    source,
-                })?;
+                if let Err(error) = folder::sweep(path) {
+                    tracing::warn!(%error, "files of unfinished publications can't be removed");
+                }
                 Some(path.clone())
             }
             _ => None,
@@ -112,7 +114,7 @@ impl Library {
         let loaded = spawn_blocking(move || current.with(&files, |file| loader.load(file)))
             .await
             .map_err(|_| LibraryError::Failed)?;
-        if let Err(error @ LibraryError::Store(_)) = loaded {
+        if let Err(error @ (LibraryError::Store(_) | LibraryError::Unreadable(_))) = loaded {
             return Err(error);
         }
         self.seen = now;
@@ -125,7 +127,9 @@ impl Library {
         if let Some(folder) = self.folder.clone() {
             // Not by `object_store`, whose stamps miss a file that was changed in its place.
             let listed = spawn_blocking(move || Listing::of_folder(&folder)).await;
-            return Ok(listed.map_err(|_| LibraryError::Failed)??);
+            return listed
+                .map_err(|_| LibraryError::Failed)?
+                .map_err(LibraryError::Unreadable);
         }
         let listed = bounded(self.patience, self.objects.list_with_delimiter(None)).await?;
         let files = listed.objects.into_iter().filter_map(|object| {
@@ -153,6 +157,17 @@ impl Library {
         if self.seen.named(&file.stem).any(|known| *known.name() == file) {
             return Ok(());
         }
+        // Once a name has versions, the file of that name without one isn't served any more.
+        let unversioned = self
+            .seen
+            .named(&file.stem)
+            .find(|known| known.name().version.is_none());
+        if let Some(known) = unversioned
+            && let Some(model) = current.model_of(known)
+            && model.descriptor().name != file.stem
+        {
+            return Err(ModelError::hidden(known.path(), &model.descriptor().name).into());
+        }
         let Some(file) = ModelFile::new(PathBuf::from(file.to_string()), String::new()) else {
             return Err(LibraryError::Failed);
         };
@@ -164,6 +179,35 @@ impl Library {
             current.with(&files, load).map(drop)
         });
         admitted.await.map_err(|_| LibraryError::Failed)?
+    }
+
+    /// Returns the listed files to remove so that nothing is served at this address any more, in an
+    /// order in which no older version is served meanwhile; `None` if there is no such model.
+    ///
+    /// # Errors
+    /// If the other files couldn't be served without these.
+    pub(crate) async fn removable(
+        &self,
+        address: &ModelAddress,
+        current: Arc<Registry>,
+    ) -> Result<Option<Vec<ModelFile>>, LibraryError> {
+        let listed = self.list().await?;
+        let (address, loader, is_broken) = (address.clone(), self.loader(), self.problem.is_some());
+        let found = spawn_blocking(move || {
+            let files = files_of(&address, &listed, &current, |file| loader.load(file).ok());
+            let is_served = current
+                .files(&address.name)
+                .any(|file| address.version.is_none() || file.name().version == address.version);
+            if files.is_empty() && !is_served {
+                return Ok(None);
+            }
+            if !is_broken {
+                let rest = listed.without(&files);
+                current.with(&rest, |file| loader.load(file))?;
+            }
+            Ok(Some(files))
+        });
+        found.await.map_err(|_| LibraryError::Failed)?
     }
 
     /// Writes a file unless there is one of this name. Once this returns, the file is durable.
@@ -218,15 +262,28 @@ impl Library {
     }
 }
 
-/// Returns the files to remove so that nothing is served at this address any more, in an order in
-/// which no older version is served meanwhile.
-pub(crate) fn files_of(address: &ModelAddress, listed: &Listing, served: &Registry) -> Vec<ModelFile> {
-    // A file without a version may be called something else than its model.
-    let files = listed
+/// Returns the listed files of a model, oldest version first.
+fn files_of(
+    address: &ModelAddress,
+    listed: &Listing,
+    served: &Registry,
+    load: impl Fn(&ModelFile) -> Option<Model>,
+) -> Vec<ModelFile> {
+    // A file without a version may hold a model of another name than its own.
+    let is_of_model = |file: &ModelFile| {
+        let name = match served.model_of(file) {
+            _ if file.name().version.is_some() => return true,
+            Some(model) => Some(model.descriptor().name.clone()),
+            None => load(file).map(|model| model.descriptor().name.clone()),
+        };
+        name.is_none_or(|name| name == address.name.as_str())
+    };
+    let named = listed
         .named(address.name.as_str())
-        .chain(served.files(&address.name));
+        .filter(|file| is_of_model(file));
+    let others = served.files(&address.name).filter(|file| listed.has(file));
     let wanted = |file: &&ModelFile| address.version.is_none() || file.name().version == address.version;
-    let mut files: Vec<_> = files.filter(wanted).cloned().collect();
+    let mut files: Vec<_> = named.chain(others).filter(wanted).cloned().collect();
     files.sort_by_key(|file| (file.name().version, file.path().to_owned()));
     files.dedup();
     files
@@ -256,7 +313,13 @@ struct Loader {
 impl Loader {
     fn load(&self, file: &ModelFile) -> Result<Model, LibraryError> {
         if self.folder {
-            return Ok(file.load()?);
+            return file.load().map_err(|error| match error {
+                // The system failed, and may not do so again: the file itself isn't at fault.
+                ModelError::Io { ref cause, .. } if cause.raw_os_error().is_some() => {
+                    LibraryError::Unreadable(error)
+                }
+                error => LibraryError::Model(error),
+            });
         }
         let content = self.handle.block_on(self.fetch(file))?;
         Ok(file.parse(&content)?)

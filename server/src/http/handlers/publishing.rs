@@ -5,9 +5,9 @@ use crate::{
         body::{Body, MediaType},
         error::ApiError,
         refusal::{BodyRefusal, PublishRefusal, Refusal, RemovalRefusal},
-        state::AppState,
+        state::{AppState, RefreshError},
     },
-    library::{Library, LibraryError, Published, files_of},
+    library::{Library, LibraryError, Published},
     objects::StoreError,
     tenants::{Caller, Tenant},
 };
@@ -23,9 +23,11 @@ use blindscore_protocol::{
     name::{ModelAddress, ModelName},
 };
 use bytes::Bytes;
+use opentelemetry::context::FutureExt;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 /// HTTP methods of a model's path.
@@ -110,13 +112,13 @@ pub(crate) async fn delete(
     finished(remove(state, address)).await
 }
 
-/// Waits for a change, which goes on if the client disconnects: half of it would surprise whoever
-/// comes next, and its memory is accounted for until it is done.
+/// Waits for a change, which goes on if the client disconnects, unless the server stops: so its
+/// memory is accounted for until it is done.
 async fn finished(
     change: impl Future<Output = Result<HttpResponse, ApiError>> + 'static,
 ) -> Result<HttpResponse, ApiError> {
-    let done = rt::spawn(change).await;
-    done.unwrap_or(Err(ApiError::Internal("changing the models panicked")))
+    let done = rt::spawn(change.with_current_context().in_current_span()).await;
+    done.unwrap_or(Err(ApiError::Internal("a change of the models panicked")))
 }
 
 async fn publish(
@@ -139,6 +141,7 @@ async fn publish(
             error => unavailable(error),
         })?;
     let (published, version) = store(&library, &address, &body.bytes).await?;
+    drop(body);
     refresh(&state, &mut library, "the model is stored but not served yet").await?;
     let served = ModelAddress {
         version: Some(version),
@@ -151,15 +154,15 @@ async fn publish(
         .map(|model| model.descriptor().id)
         != Ok(id)
     {
-        return Err(ApiError::Models(format!(
-            "{served} was stored, and removed by someone else"
-        )));
+        return Err(ApiError::ModelGone(served));
     }
     let mut response = match published {
-        Published::New => HttpResponse::Created(),
+        Published::New => {
+            tracing::info!(model = %served, "model published");
+            HttpResponse::Created()
+        }
         Published::Already | Published::Taken => HttpResponse::Ok(),
     };
-    tracing::info!(model = %served, "model published");
     response.insert_header((LOCATION, format!("/v1/models/{served}")));
     Ok(response.json(PublishedModel {
         name: served.name.into(),
@@ -170,19 +173,29 @@ async fn publish(
 
 async fn remove(state: web::Data<AppState>, address: ModelAddress) -> Result<HttpResponse, ApiError> {
     let mut library = turn(library(&state)?).await?;
-    let listed = library.list().await.map_err(unavailable)?;
-    let files = files_of(&address, &listed, &state.models().registry);
-    if files.is_empty() {
+    let removable = library.removable(&address, state.models().registry.clone());
+    let removable = removable.await.map_err(|error| match error {
+        LibraryError::Model(error) => ApiError::ModelsBroken(format!(
+            "nothing was removed, because the other models couldn't be served: {error}"
+        )),
+        error => unavailable(error),
+    })?;
+    let Some(files) = removable else {
         return Err(match Registry::is_bundled(&address.name) {
             true => ApiError::Forbidden("this model is part of the server and can't be removed"),
             false => ApiError::ModelNotFound,
         });
-    }
+    };
     for file in &files {
         library.remove(file).await.map_err(unavailable)?;
     }
     tracing::info!(model = %address, "model removed");
-    refresh(&state, &mut library, "the model is removed but still served").await?;
+    refresh(
+        &state,
+        &mut library,
+        "the file is removed, but changes take effect only when all files can be served",
+    )
+    .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -228,7 +241,7 @@ fn library(state: &AppState) -> Result<&Mutex<Library>, ApiError> {
 async fn turn(library: &Mutex<Library>) -> Result<MutexGuard<'_, Library>, ApiError> {
     let turn = tokio::time::timeout(TURN_TIMEOUT, library.lock()).await;
     turn.map_err(|_| ApiError::Busy {
-        what: "other changes of the models are in progress",
+        what: "the models are being loaded or changed",
         retry_after: TURN_RETRY,
     })
 }
@@ -303,11 +316,16 @@ async fn refresh(state: &AppState, library: &mut Library, done: &str) -> Result<
     let refreshed = state.refresh_models(library).await;
     match (refreshed, library.problem()) {
         (Ok(()), None) => Ok(()),
-        (_, Some(problem)) => Err(ApiError::ModelsBroken(format!("{done}: {problem}"))),
-        (Err(error), None) => Err(ApiError::Models(format!("{done}: {error}"))),
+        (Ok(()) | Err(RefreshError::Library(LibraryError::Model(_))), Some(problem)) => {
+            Err(ApiError::ModelsBroken(format!("{done}: {problem}")))
+        }
+        (Err(error), _) => Err(ApiError::Models(format!("{done}: {error}"))),
     }
 }
 
 fn unavailable(error: LibraryError) -> ApiError {
-    ApiError::Models(error.to_string())
+    match error {
+        LibraryError::Failed => ApiError::Internal("loading the models panicked"),
+        error => ApiError::Models(error.to_string()),
+    }
 }

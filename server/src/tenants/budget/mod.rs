@@ -225,7 +225,7 @@ impl DailyBudget {
         let limit = self.limit.get();
         let step = limit.div_ceil(STEPS);
         self.snapshot(|count| {
-            let rounded = count.used.div_ceil(step) * step;
+            let rounded = count.used.div_ceil(step).saturating_mul(step);
             rounded.min(limit).max(count.kept).max(count.used)
         })
     }

@@ -101,6 +101,14 @@ pub(crate) enum ShareError {
     /// The counts have no JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// An object would be longer than others read.
+    #[error("this server's counts take {0} bytes, and others read {LONGEST} at most")]
+    Long(usize),
+    /// The other servers' objects are more than can be read.
+    #[error(
+        "the objects have more than {MOST_BYTES} bytes together: remove those of servers that have ended"
+    )]
+    TooMany,
     /// The server's own object has disappeared.
     #[error("this server's own counts are gone: was the place emptied, or another put in its place?")]
     Gone,
@@ -187,7 +195,7 @@ impl Share {
             units: self.units(),
         };
         if let Some((last, at)) = &written.last
-            && at.elapsed() < BEAT
+            && at.elapsed() + self.every < BEAT
             && *last == counted
         {
             return Ok(());
@@ -197,6 +205,9 @@ impl Share {
         counted.beat = written.beat;
         written.last = None;
         let content = serde_json::to_vec(&counted)?;
+        if content.len() as u64 > LONGEST {
+            return Err(ShareError::Long(content.len()));
+        }
         let path = self.name.object();
         self.objects.put(&path, content, PutMode::Overwrite).await?;
         written.last = Some((counted, Instant::now()));
@@ -221,6 +232,7 @@ impl Share {
 
     /// Writes this server's counts, reads the others', and charges their units to the rates.
     pub(crate) async fn exchange<C: Clock + Clone>(&self, budget: Option<&DailyBudget>, rate: &RateLimit<C>) {
+        let started = Instant::now();
         let put = match budget {
             Some(budget) => budget.publish().await,
             None => {
@@ -235,20 +247,20 @@ impl Share {
         self.report(match (put, read) {
             (Err(error), _) => Err(("write", error.to_string())),
             (_, Err(error)) => Err(("read", error.to_string())),
-            (Ok(()), Ok(_)) => Ok(()),
+            (Ok(()), Ok(_)) => Ok(started),
         });
     }
 
-    /// Records, counts and logs the result of an exchange.
-    fn report(&self, result: Result<(), (&'static str, String)>) {
+    /// Records, counts and logs the result of an exchange: when a successful one began.
+    fn report(&self, result: Result<Instant, (&'static str, String)>) {
         let (now, bad) = (Instant::now(), self.lock_others().bad());
         if bad > 0 {
             counter!(telemetry::SHARE_ERRORS, "kind" => "object").increment(bad as u64);
         }
         let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(()) => {
-                exchanges.succeeded = now;
+            Ok(started) => {
+                exchanges.succeeded = started;
                 if exchanges.logged.take().is_some() {
                     tracing::info!("counts are shared again");
                 }
@@ -263,7 +275,7 @@ impl Share {
                     tracing::error!(
                         error,
                         kind,
-                        "counts can't be shared; after a minute, no query that a budget limits is scored"
+                        "counts can't be shared; after a minute, queries that a daily budget limits are refused"
                     );
                 }
             }
@@ -275,7 +287,7 @@ impl Share {
     async fn read(&self) -> Result<Vec<Growth>, ShareError> {
         let today = Utc::now().date_naive();
         let (listed, own) = self.list().await?;
-        let (changed, too_long) = self.changed(&listed);
+        let (changed, too_long) = self.changed(&listed)?;
         for object in too_long {
             self.refuse(object, &BadObject::TooLong);
         }
@@ -297,8 +309,13 @@ impl Share {
         let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
         let names = listed.into_iter().map(|(name, _)| name).collect();
         let past = self.lock_others().settle(&names, yesterday);
-        for name in past {
-            self.objects.remove(&name.object()).await?;
+        // What can't be removed now, or would take long, is offered again by the next exchange.
+        for name in past.into_iter().take(AT_A_TIME) {
+            let object = name.object();
+            if let Err(error) = self.objects.remove(&object).await {
+                tracing::warn!(%object, %error, "counts of a past day can't be removed");
+                break;
+            }
         }
         let mut written = self.written.lock().await;
         if !own && written.last.is_some() && !written.closed {
@@ -320,23 +337,20 @@ impl Share {
     }
 
     /// Returns the objects that have to be read, and those that are too long.
-    fn changed(&self, listed: &[Listed]) -> (Vec<Listed>, Vec<Listed>) {
+    fn changed(&self, listed: &[Listed]) -> Result<(Vec<Listed>, Vec<Listed>), ShareError> {
         let others = self.lock_others();
-        let mut total: u64 = 0;
-        let (mut changed, mut too_long) = (Vec::new(), Vec::new());
-        for (name, version) in listed {
-            total = total.saturating_add(version.bytes());
-            if others.knows(name, version) {
-                continue;
-            }
-            let objects = if version.bytes() > LONGEST || total > MOST_BYTES {
-                &mut too_long
-            } else {
-                &mut changed
-            };
-            objects.push((name.clone(), version.clone()));
+        let is_long = |version: &Version| version.bytes() > LONGEST;
+        let sizes = listed.iter().filter(|(_, version)| !is_long(version));
+        let total = sizes.fold(0u64, |total, (_, version)| total.saturating_add(version.bytes()));
+        // Without some of them, budgets would be exceeded.
+        if total > MOST_BYTES {
+            return Err(ShareError::TooMany);
         }
-        (changed, too_long)
+        let unknown = listed
+            .iter()
+            .filter(|(name, version)| !others.knows(name, version));
+        let (too_long, changed) = unknown.cloned().partition(|(_, version)| is_long(version));
+        Ok((changed, too_long))
     }
 
     /// Reads an object, which may have been removed since it was listed.
@@ -355,7 +369,7 @@ impl Share {
 
     fn refuse(&self, object: Listed, error: &BadObject) {
         let name = object.0.object();
-        tracing::error!(object = %name, %error, "another server's counts can't be read, and don't count");
+        tracing::error!(object = %name, %error, "another server's counts can't be read; those that were read before still count");
         self.lock_others().refuse(object);
     }
 

@@ -54,14 +54,14 @@ pub(super) struct Units {
 /// Why another server's object isn't counted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadObject {
-    /// It is too long, or there are too many.
-    #[error("all objects together may have {LONGEST} bytes each and {total} in total", total = super::MOST_BYTES)]
+    /// It is too long.
+    #[error("it may have {LONGEST} bytes at most")]
     TooLong,
     /// It isn't an object of counts.
     #[error("it holds no counts: {0}")]
     Malformed(#[from] serde_json::Error),
     /// An account or a tenant is in it twice.
-    #[error("it counts something twice")]
+    #[error("an account or a tenant is in it twice")]
     Twice,
     /// More queries were used than may have been.
     #[error("{used} queries are used, of {kept} at most")]
@@ -100,7 +100,7 @@ impl ServerName {
     }
 }
 
-/// The text is no server's name.
+/// The text isn't a server's name.
 #[derive(Debug)]
 pub(super) struct NoName;
 

@@ -91,9 +91,10 @@ impl Grants {
         }
     }
 
-    /// Takes out the grant of a token.
+    /// Takes out the grant of a token, also if the list has it more than once.
     pub(super) fn remove(&mut self, id: &str) -> Option<Grant> {
-        let index = self.tokens.iter().position(|grant| grant.id == id)?;
-        Some(self.tokens.remove(index))
+        let found = self.tokens.iter().find(|grant| grant.id == id).cloned()?;
+        self.tokens.retain(|grant| grant.id != id);
+        Some(found)
     }
 }
