@@ -185,14 +185,15 @@ impl Library {
     /// order in which no older version is served meanwhile; `None` if there is no such model.
     ///
     /// # Errors
-    /// If the other files couldn't be served without these.
+    /// If all files can be served now, and the others couldn't be without these; or if some can't be
+    /// read.
     pub(crate) async fn removable(
         &self,
         address: &ModelAddress,
         current: Arc<Registry>,
     ) -> Result<Option<Vec<ModelFile>>, LibraryError> {
         let listed = self.list().await?;
-        let (address, loader, is_broken) = (address.clone(), self.loader(), self.problem.is_some());
+        let (address, loader) = (address.clone(), self.loader());
         let found = spawn_blocking(move || {
             let files = files_of(&address, &listed, &current, |file| loader.load(file).ok());
             let is_served = current
@@ -201,11 +202,13 @@ impl Library {
             if files.is_empty() && !is_served {
                 return Ok(None);
             }
-            if !is_broken {
-                let rest = listed.without(&files);
-                current.with(&rest, |file| loader.load(file))?;
+            let load = |file: &ModelFile| loader.load(file);
+            // If not all can be served now, every removal is a step toward that.
+            match current.with(&listed.without(&files), load) {
+                Err(LibraryError::Model(error)) if current.with(&listed, load).is_ok() => Err(error.into()),
+                Err(error @ (LibraryError::Store(_) | LibraryError::Unreadable(_))) => Err(error),
+                _ => Ok(Some(files)),
             }
-            Ok(Some(files))
         });
         found.await.map_err(|_| LibraryError::Failed)?
     }

@@ -127,7 +127,7 @@ pub(crate) fn wrong_methods_and_paths(bench: &Bench) {
     let key = format!("/v1/keys/{}", bench.user.id());
     for (method, path, allowed) in [
         ("POST", "/v1/models", "GET, HEAD"),
-        ("DELETE", "/v1/models/mnist-linear", "GET, HEAD"),
+        ("POST", "/v1/models/mnist-linear", "GET, HEAD, PUT, DELETE"),
         ("GET", "/v1/models/mnist-linear/score", "POST"),
         ("PUT", "/v1/models/mnist-linear/score", "POST"),
         ("GET", "/score", "POST"),
