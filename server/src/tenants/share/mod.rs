@@ -23,12 +23,12 @@ use crate::{
     telemetry,
 };
 use bytes::Bytes;
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use governor::clock::Clock;
 use metrics::counter;
 use object::Units;
-use object_store::{ObjectMeta, PutMode};
+use object_store::PutMode;
 use std::{
     collections::BTreeMap,
     fs,
@@ -46,6 +46,8 @@ pub(super) const STALE_AFTER: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_secs(20);
 /// Size limit of all objects together in bytes.
 const MOST_BYTES: u64 = 4 * LONGEST;
+/// Largest difference between the clocks of a server and of the store.
+const MOST_SKEW: TimeDelta = TimeDelta::hours(1);
 /// Number of objects read at a time.
 const AT_A_TIME: usize = 8;
 /// Age from which a file can't belong to a write in progress.
@@ -109,6 +111,12 @@ pub(crate) enum ShareError {
         "the objects have more than {MOST_BYTES} bytes together: remove those of servers that have ended"
     )]
     TooMany,
+    /// The clocks of this server and of the store don't agree.
+    #[error("this server's clock differs from the store's by more than an hour, {store} there: set it")]
+    Clock {
+        /// Time of the store.
+        store: DateTime<Utc>,
+    },
     /// The server's own object has disappeared.
     #[error("this server's own counts are gone: was the place emptied, or another put in its place?")]
     Gone,
@@ -151,8 +159,9 @@ impl Share {
                 logged: None,
             }),
         };
-        share.read().await?;
+        // Written first, so that its time shows whether the clocks agree.
         share.put(Utc::now().date_naive(), Vec::new()).await?;
+        share.read().await?;
         Ok(share)
     }
 
@@ -287,6 +296,13 @@ impl Share {
     async fn read(&self) -> Result<Vec<Growth>, ShareError> {
         let today = Utc::now().date_naive();
         let (listed, own) = self.list().await?;
+        // With a wrong clock, others' counts of today would seem to be of another day. The object is never
+        // much older than a beat.
+        if let Some(store) = own
+            && (Utc::now() - store).abs() > MOST_SKEW
+        {
+            return Err(ShareError::Clock { store });
+        }
         let (changed, too_long) = self.changed(&listed)?;
         for object in too_long {
             self.refuse(object, &BadObject::TooLong);
@@ -318,22 +334,26 @@ impl Share {
             }
         }
         let mut written = self.written.lock().await;
-        if !own && written.last.is_some() && !written.closed {
+        if own.is_none() && written.last.is_some() && !written.closed {
             written.last = None;
             return Err(ShareError::Gone);
         }
         Ok(growth)
     }
 
-    /// Lists the other servers' objects, and says whether this server's own is there.
-    async fn list(&self) -> Result<(Vec<Listed>, bool), ShareError> {
+    /// Lists the other servers' objects, and returns when this server's own was written by the
+    /// store's clock, if it is there.
+    async fn list(&self) -> Result<(Vec<Listed>, Option<DateTime<Utc>>), ShareError> {
         let listed = self.objects.list().await?;
-        let servers = listed.iter().filter_map(|object: &ObjectMeta| {
-            let name = ServerName::of_object(object.location.filename()?)?;
-            Some((name, Version::from(object)))
-        });
-        let (own, others): (Vec<_>, Vec<_>) = servers.partition(|(name, _)| *name == self.name);
-        Ok((others, !own.is_empty()))
+        let (mut own, mut others) = (None, Vec::new());
+        for object in &listed {
+            match object.location.filename().and_then(ServerName::of_object) {
+                Some(name) if name == self.name => own = Some(object.last_modified),
+                Some(name) => others.push((name, Version::from(object))),
+                None => {}
+            }
+        }
+        Ok((others, own))
     }
 
     /// Returns the objects that have to be read, and those that are too long.

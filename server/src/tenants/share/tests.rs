@@ -430,3 +430,20 @@ fn files_of_unfinished_writes_are_removed() {
         assert_eq!(folder.path().join(file).exists(), *stays, "{file}");
     }
 }
+
+#[tokio::test]
+async fn a_clock_that_differs_from_the_stores_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Location::Directory(folder.path().to_owned());
+    let seconds = Duration::from_secs(5);
+    let share = Share::open(&place, seconds, seconds).await.unwrap();
+    assert!(share.read().await.is_ok());
+    let own = folder.path().join(share.name.object().to_string());
+    let now = std::time::SystemTime::now();
+    let hours = Duration::from_secs(2 * 3600);
+    for store in [now - hours, now + hours] {
+        let file = std::fs::File::options().write(true).open(&own).unwrap();
+        file.set_modified(store).unwrap();
+        assert!(matches!(share.read().await, Err(ShareError::Clock { .. })));
+    }
+}
