@@ -176,29 +176,12 @@ impl Api {
 
     /// Uploads a public key.
     pub fn put_key(&self, id: KeyId, blob: &[u8]) -> Result<Receipt, HttpError> {
-        self.json(Call {
-            method: Method::PUT,
-            path: &key_path(id),
-            key: None,
-            body: blob,
-            limit: RECEIPT_LIMIT,
-            cancel: &Cancel::default(),
-            known: None,
-        })
+        self.put(&key_path(id), blob)
     }
 
     /// Removes a key and returns whether it was there.
     pub fn delete_key(&self, id: KeyId) -> Result<bool, HttpError> {
-        let call = Call {
-            method: Method::DELETE,
-            path: &key_path(id),
-            key: None,
-            body: &[],
-            limit: RECEIPT_LIMIT,
-            cancel: &Cancel::default(),
-            known: None,
-        };
-        match self.http.send(&call) {
+        match self.delete(&key_path(id)) {
             Err(error) if error.recovery == Recovery::UploadKey => Ok(false),
             answer => answer.map(|_| true),
         }
@@ -239,15 +222,7 @@ impl Api {
     pub fn publish(&self, address: &ModelAddress, file: &[u8]) -> Result<PublishedModel, HttpError> {
         let _uploading = self.progress().begin(Stage::UploadingModel);
         let path = model_path(address);
-        let published: PublishedModel = self.json(Call {
-            method: Method::PUT,
-            path: &path,
-            key: None,
-            body: file,
-            limit: RECEIPT_LIMIT,
-            cancel: &Cancel::default(),
-            known: None,
-        })?;
+        let published: PublishedModel = self.put(&path, file)?;
         if address
             .version
             .is_some_and(|version| version != published.version)
@@ -264,22 +239,37 @@ impl Api {
     /// If the server refuses the token, or can't be reached.
     pub fn unpublish(&self, address: &ModelAddress) -> Result<bool, HttpError> {
         let path = model_path(address);
-        let call = Call {
-            method: Method::DELETE,
-            path: &path,
-            key: None,
-            body: &[],
-            limit: RECEIPT_LIMIT,
-            cancel: &Cancel::default(),
-            known: None,
-        };
-        match self.http.send(&call) {
+        match self.delete(&path) {
             // If an earlier try had no answer, it may be the one that removed the model.
             Err(error) if error.recovery == Recovery::RefreshModel => Ok(error.may_be_done),
             Err(error) => Err(error),
             Ok(body) if body.is_empty() => Ok(true),
             Ok(_) => Err(HttpError::nonsense(&path, "it should be empty")),
         }
+    }
+
+    fn put<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, HttpError> {
+        self.json(Call {
+            method: Method::PUT,
+            path,
+            key: None,
+            body,
+            limit: RECEIPT_LIMIT,
+            cancel: &Cancel::default(),
+            known: None,
+        })
+    }
+
+    fn delete(&self, path: &str) -> Result<Vec<u8>, HttpError> {
+        self.http.send(&Call {
+            method: Method::DELETE,
+            path,
+            key: None,
+            body: &[],
+            limit: RECEIPT_LIMIT,
+            cancel: &Cancel::default(),
+            known: None,
+        })
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str, limit: usize) -> Result<T, HttpError> {

@@ -232,7 +232,7 @@ fn editable(state: &AppState, caller: &Caller, request: &HttpRequest) -> Result<
 }
 
 fn library(state: &AppState) -> Result<&Mutex<Library>, ApiError> {
-    state.library.as_ref().ok_or(ApiError::Forbidden(
+    state.place.as_ref().ok_or(ApiError::Forbidden(
         "this server has no place for models: its operator starts it with --models or --models-dir",
     ))
 }
