@@ -4,7 +4,7 @@ use crate::{program, table::file};
 use blindscore_protocol::params::ParameterSet;
 use blindscore_server::{
     objects::StoreOption,
-    tenants::{TenantName, TokenFile},
+    tenants::{TenantName, TokenFile, are_shared_counts},
 };
 use std::{fs, net::TcpListener, sync::LazyLock};
 use tempfile::TempDir;
@@ -45,29 +45,17 @@ pub(crate) fn prepare_counts() {
 }
 
 pub(crate) fn counts(data: &[u8]) {
-    let (folder, _) = &*TAKEN;
+    let (folder, listener) = &*TAKEN;
     fs::write(folder.path().join("query-counts.json"), data).expect("a file can be written");
-    ends(&[]);
+    let address = listener.local_addr().expect("an address").to_string();
+    let directory = folder.path().to_string_lossy();
+    let budget = ["--tenant-daily-queries", "100"];
+    let common = ["serve", "--bind", &address, "--data-dir", &directory];
+    let ended = program::run("blindscore-server", &[&common[..], &budget].concat());
+    assert_eq!(ended.code, Some(1), "{}", ended.complaint);
 }
 
 /// Another server's object, where counts are shared.
 pub(crate) fn shared(data: &[u8]) {
-    let place = TAKEN.0.path().join("share");
-    // Each run leaves an object of its own.
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir(&place).expect("a folder can be made");
-    fs::write(place.join("0a".repeat(16)).with_extension("json"), data).expect("a file can be written");
-    ends(&["--share", &format!("file://{}", place.display())]);
-}
-
-/// Runs the server until it has read its files.
-fn ends(arguments: &[&str]) {
-    let (folder, listener) = &*TAKEN;
-    let address = listener.local_addr().expect("an address").to_string();
-    let directory = folder.path().to_string_lossy();
-    let common = ["serve", "--bind", &address, "--data-dir", &directory];
-    let budget = ["--tenant-daily-queries", "100"];
-    let arguments: Vec<&str> = [&common[..], &budget, arguments].concat();
-    let ended = program::run("blindscore-server", &arguments);
-    assert_eq!(ended.code, Some(1), "{}", ended.complaint);
+    are_shared_counts(data);
 }

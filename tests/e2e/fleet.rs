@@ -281,18 +281,23 @@ fn tokens_are_shared(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Checks that another's object with junk in it is reported, and stops nothing.
-fn bad_objects_are_reported(shared: &Shared) -> Result<()> {
+/// Checks that an object with junk in it stops budgets until it is removed, since it may count queries.
+fn bad_objects_stop_budgets(shared: &Shared) -> Result<()> {
     let token = shared.token(&["create", "clinic", "--operator"])?;
     let limits = ["--tenant-daily-queries", "40", "--share-seconds", "1"];
     let server = shared.server(&limits);
     let api = server.api().with_token(&token);
     let user = User::enrolled(&api);
-    shared.set(&format!("_counts/{}.json", "0a".repeat(16)), Some("{\"beat\":"))?;
+    let object = format!("_counts/{}.json", "0a".repeat(16));
+    shared.set(&object, Some("{\"beat\":"))?;
     let metric = "blindscore_share_errors_total{kind=\"object\"}";
     wait_until(|| String::from_utf8_lossy(&api.get("/metrics").body).contains(metric));
     assert!(server.log().contains("another server's counts can't be read"));
-    api.get("/readyz").expect_status(200);
+    api.get("/readyz").expect_status(503);
+    api.score(user.id(), &user.query(0))
+        .expect_problem(ProblemCode::StoreUnavailable, "counts that can't be read");
+    shared.set(&object, None)?;
+    wait_until(|| api.get("/readyz").status == 200);
     user.assert_scores(&api, 0);
     Ok(())
 }
@@ -323,8 +328,8 @@ macro_rules! in_each_place {
             }
 
             #[test]
-            fn bad_objects_are_reported() -> Result<()> {
-                super::bad_objects_are_reported(&$place?)
+            fn bad_objects_stop_budgets() -> Result<()> {
+                super::bad_objects_stop_budgets(&$place?)
             }
         })*
     };
@@ -367,6 +372,7 @@ fn what_cant_be_shared_is_refused_before_anything_listens() -> Result<()> {
             "no option aws_region",
         ),
         (&["--share-seconds", "21"], "1..=20"),
+        (&["--share-seconds", "5"], "a place that --share names"),
     ] {
         let error = refusal(arguments)?;
         assert!(error.contains(words), "{arguments:?}: {error}");

@@ -50,6 +50,9 @@ Examples:
 When it is ready it prints `listening on http://ADDRESS` to standard output; the log goes to standard error.
 SIGTERM or ctrl-c stops it after the requests in progress.";
 
+/// Default time between two exchanges of shared counts, in seconds.
+const SHARE_SECONDS: u64 = 5;
+
 /// Serve models over HTTP
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -160,9 +163,9 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_SHARE", value_name = "URL")]
     share: Option<Url>,
 
-    /// Time after which shared counts are exchanged again
-    #[arg(long, env = "BLINDSCORE_SHARE_SECONDS", value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=20))]
-    share_seconds: u64,
+    /// Time after which shared counts are exchanged again; 5 if not given
+    #[arg(long, env = "BLINDSCORE_SHARE_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=20))]
+    share_seconds: Option<u64>,
 
     /// Keys that each tenant may store; no limit if 0
     #[arg(long, env = "BLINDSCORE_TENANT_KEYS", value_name = "N", default_value_t = 0)]
@@ -343,6 +346,10 @@ impl ServeArgs {
     /// Returns where counts are shared.
     fn shared_counts(&self) -> anyhow::Result<Option<SharedCounts>> {
         let Some(url) = &self.share else {
+            ensure!(
+                self.share_seconds.is_none(),
+                "--share-seconds is for counts in a place that --share names"
+            );
             return Ok(None);
         };
         let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
@@ -353,7 +360,7 @@ impl ServeArgs {
         );
         Ok(Some(SharedCounts {
             location: self.location(url.clone()).context("--share")?,
-            every: Duration::from_secs(self.share_seconds),
+            every: Duration::from_secs(self.share_seconds.unwrap_or(SHARE_SECONDS)),
         }))
     }
 

@@ -18,6 +18,8 @@ pub(crate) use budget::{BudgetError, DailyBudget};
 pub use rate::Rate;
 pub(crate) use rate::{RateError, RateLimit};
 pub(crate) use share::Share;
+#[doc(hidden)]
+pub use share::are_shared_counts;
 pub use tenant::{BadTenantName, Tenant, TenantName};
 pub(crate) use tenant::{STORE_LOCK, STORE_PROBE};
 pub use token::{Token, TokenHash};

@@ -101,7 +101,7 @@ impl DailyBudget {
     /// Fails while other servers' counts aren't known, and no query is scored.
     pub(crate) fn check(&self) -> Result<(), BudgetError> {
         match &self.place {
-            Place::Share(share) if !share.is_fresh(Instant::now()) => Err(BudgetError::Uncounted),
+            Place::Share(share) if !share.knows(Utc::now().date_naive()) => Err(BudgetError::Uncounted),
             _ => Ok(()),
         }
     }

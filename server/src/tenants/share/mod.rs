@@ -9,7 +9,7 @@ mod others;
 pub(super) use self::object::Queries;
 pub(crate) use self::others::Elsewhere;
 use self::{
-    object::{BadObject, Counted, ServerName},
+    object::{BadObject, Counted, FORMAT, ServerName},
     others::{Growth, Others, Version},
 };
 use super::{
@@ -182,11 +182,17 @@ impl Share {
     pub(super) fn elsewhere(&self, day: NaiveDate, account: &Account) -> Option<Elsewhere> {
         let now = Instant::now();
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        self.is_fresh(now).then(|| others.queries(day, account, now))
+        (self.is_fresh(now) && others.are_known(day)).then(|| others.queries(day, account, now))
+    }
+
+    /// Checks whether it is known what other servers have counted on a day.
+    pub(super) fn knows(&self, day: NaiveDate) -> bool {
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        self.is_fresh(Instant::now()) && others.are_known(day)
     }
 
     /// Checks whether counts have been exchanged lately.
-    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+    fn is_fresh(&self, now: Instant) -> bool {
         let exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
         now.duration_since(exchanges.succeeded) <= STALE_AFTER
     }
@@ -198,6 +204,7 @@ impl Share {
             return Err(ShareError::Closed);
         }
         let mut counted = Counted {
+            format: FORMAT,
             beat: written.beat,
             day,
             queries,
@@ -389,7 +396,7 @@ impl Share {
 
     fn refuse(&self, object: Listed, error: &BadObject) {
         let name = object.0.object();
-        tracing::error!(object = %name, %error, "another server's counts can't be read; those that were read before still count");
+        tracing::error!(object = %name, %error, "another server's counts can't be read; until the object is mended or removed, queries that a daily budget limits are refused");
         self.lock_others().refuse(object);
     }
 
@@ -405,6 +412,12 @@ impl Share {
         });
         units.collect()
     }
+}
+
+/// Checks whether servers can read an object of shared counts today. For fuzzing, which would have to
+/// start a server for each input otherwise.
+pub fn are_shared_counts(content: &[u8]) -> bool {
+    Counted::parse(content, Utc::now().date_naive()).is_ok()
 }
 
 /// Removes files that killed servers left in the midst of a write, and that are an hour old.

@@ -7,6 +7,8 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 /// Ending of the objects' names.
 const ENDING: &str = ".json";
+/// Version of the objects' form.
+pub(super) const FORMAT: u32 = 1;
 /// Random bytes in a server's name.
 const NAME_BYTES: usize = 16;
 
@@ -18,6 +20,8 @@ pub(super) struct ServerName(String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Counted {
+    /// [`FORMAT`].
+    pub(super) format: u32,
     /// Number of the write, by which others see that the server lives.
     pub(super) beat: u64,
     /// Day of the queries.
@@ -51,7 +55,13 @@ pub(super) struct Units {
     pub(super) units: u64,
 }
 
-/// Why another server's object isn't counted.
+/// The format of an object, whatever else is in it.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// Why another server's object can't be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadObject {
     /// It is too long.
@@ -60,6 +70,14 @@ pub(super) enum BadObject {
     /// It isn't an object of counts.
     #[error("it holds no counts: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// It was written by another version of the program.
+    #[error(
+        "it has format {found}, and this server reads {FORMAT}: does another version of Blindscore count there?"
+    )]
+    Format {
+        /// Its format.
+        found: u32,
+    },
     /// An account or a tenant is in it twice.
     #[error("an account or a tenant is in it twice")]
     Twice,
@@ -126,6 +144,11 @@ impl fmt::Display for ServerName {
 impl Counted {
     /// Parses another server's object.
     pub(super) fn parse(content: &[u8], today: NaiveDate) -> Result<Self, BadObject> {
+        // Read on its own first: the fields of another format aren't known here.
+        let Format { format: found } = serde_json::from_slice(content)?;
+        if found != FORMAT {
+            return Err(BadObject::Format { found });
+        }
         let counted: Self = serde_json::from_slice(content)?;
         let mut accounts: HashSet<(&Option<TenantName>, &str)> = HashSet::new();
         for Queries {
@@ -178,7 +201,8 @@ mod tests {
     }
 
     fn parse(queries: &str, units: &str) -> Result<Counted, BadObject> {
-        let text = format!(r#"{{"beat":1,"day":"2100-01-02","queries":[{queries}],"units":[{units}]}}"#);
+        let text =
+            format!(r#"{{"format":1,"beat":1,"day":"2100-01-02","queries":[{queries}],"units":[{units}]}}"#);
         Counted::parse(text.as_bytes(), day("2100-01-01"))
     }
 
@@ -211,12 +235,17 @@ mod tests {
         ] {
             assert!(matches!(parse(bad, ""), Err(BadObject::Malformed(_))), "{bad}");
         }
-        let text = r#"{"beat":1,"day":"2100-01-02","queries":[],"units":[]}"#;
+        let text = r#"{"format":1,"beat":1,"day":"2100-01-02","queries":[],"units":[]}"#;
         assert!(matches!(
             Counted::parse(text.as_bytes(), day("2099-12-31")),
             Err(BadObject::Day { .. })
         ));
         assert!(Counted::parse(text.as_bytes(), day("2100-06-01")).is_ok());
+        let other = r#"{"format":2,"shards":[]}"#;
+        assert!(matches!(
+            Counted::parse(other.as_bytes(), day("2100-01-02")),
+            Err(BadObject::Format { found: 2 })
+        ));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What other servers have counted, as far as this one knows.
 
 use super::{
-    STALE_AFTER,
+    MOST_SKEW, STALE_AFTER,
     object::{Counted, Queries, ServerName},
 };
 use crate::tenants::{budget::Account, tenant::TenantName};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use object_store::ObjectMeta;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tokio::time::Instant;
@@ -32,6 +32,7 @@ pub(super) struct Version(Option<String>, DateTime<Utc>, u64);
 #[derive(Debug)]
 struct Other {
     version: Version,
+    beat: u64,
     days: BTreeMap<NaiveDate, HashMap<Account, Count>>,
     units: HashMap<Option<TenantName>, u64>,
     /// Last time at which the object was found new or changed.
@@ -72,6 +73,11 @@ impl From<&ObjectMeta> for Version {
 }
 
 impl Version {
+    /// Returns when the object was written, by the store's clock.
+    fn written(&self) -> DateTime<Utc> {
+        self.1
+    }
+
     /// Returns the object's length.
     pub(super) fn bytes(&self) -> u64 {
         self.2
@@ -93,6 +99,13 @@ impl Others {
         now: Instant,
     ) -> Vec<Growth> {
         self.bad.remove(&name);
+        if let Some(known) = self.servers.get_mut(&name)
+            && counted.beat < known.beat
+        {
+            // A write that was given up has arrived after a later one.
+            known.version = version;
+            return Vec::new();
+        }
         let known = self.servers.get(&name);
         // What was charged before this server started doesn't burden its own limiter, which begins
         // with a burst for everyone.
@@ -119,6 +132,7 @@ impl Others {
         let units = counted.units.into_iter().map(|units| (units.tenant, units.units));
         let other = Other {
             version,
+            beat: counted.beat,
             days,
             units: units.collect(),
             changed: now,
@@ -129,7 +143,7 @@ impl Others {
     }
 
     /// Remembers that this version of a server's object can't be read. What was known of the server
-    /// still counts.
+    /// isn't forgotten.
     pub(super) fn refuse(&mut self, (name, version): (ServerName, Version)) {
         self.bad.insert(name, version);
     }
@@ -145,6 +159,14 @@ impl Others {
             .retain(|name, other| listed.contains(name) || !past(other));
         let past = self.servers.iter().filter(|(_, other)| past(other));
         past.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Checks whether all objects could be read that may count queries of a day.
+    pub(super) fn are_known(&self, day: NaiveDate) -> bool {
+        // By another clock, the day may have begun earlier. An object says nothing of later days than
+        // that of its writing.
+        let begins = (day.and_time(NaiveTime::MIN).and_utc()).checked_sub_signed(MOST_SKEW);
+        begins.is_some_and(|begins| self.bad.values().all(|version| version.written() < begins))
     }
 
     /// Returns the number of objects that can't be read.
@@ -176,7 +198,7 @@ impl Others {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenants::share::object::Units;
+    use crate::tenants::share::object::{FORMAT, Units};
     use std::time::Duration;
 
     fn day(text: &str) -> NaiveDate {
@@ -190,6 +212,7 @@ mod tests {
     fn counted(on: &str, used: u64, kept: u64, units: u64) -> Counted {
         let tenant = Some("a".parse().unwrap());
         Counted {
+            format: FORMAT,
             beat: 1,
             day: day(on),
             queries: vec![Queries {
@@ -256,6 +279,24 @@ mod tests {
     }
 
     #[test]
+    fn a_late_write_takes_nothing_back() {
+        let (mut others, now) = (Others::default(), Instant::now());
+        let name = ServerName::random().unwrap();
+        let mut learn = |number, beat, used| {
+            let late = Counted {
+                beat,
+                ..counted("2100-01-01", used, 10, used)
+            };
+            let growth = others.learn((name.clone(), version(number)), late, now).len();
+            assert!(others.knows(&name, &version(number)));
+            (growth, others.queries(day("2100-01-01"), &account(), now).sure)
+        };
+        assert_eq!(learn(1, 6, 5), (0, 5));
+        assert_eq!(learn(2, 4, 3), (0, 5));
+        assert_eq!(learn(3, 7, 6), (1, 6));
+    }
+
+    #[test]
     fn counts_of_today_outlive_their_object_and_those_of_past_days_end_with_it() {
         let (mut others, now) = (Others::default(), Instant::now());
         let name = ServerName::random().unwrap();
@@ -280,6 +321,18 @@ mod tests {
         others.learn((name.clone(), version(1)), counted("2100-01-01", 5, 10, 0), now);
         others.refuse((name.clone(), version(2)));
         assert!(others.knows(&name, &version(2)) && !others.knows(&name, &version(3)));
+        // Written on 1 January, it may count for that day, and for the next if the clocks differ.
+        let written = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let late = day("1970-01-01").and_hms_opt(23, 0, 0).unwrap().and_utc();
+        for (written, first) in [(written(0), "1970-01-02"), (late, "1970-01-03")] {
+            others.refuse((name.clone(), Version(None, written, 2)));
+            let known = |on: NaiveDate| others.are_known(on);
+            assert!(
+                known(day(first)) && !known(day(first).pred_opt().unwrap()),
+                "{first}"
+            );
+        }
+        others.refuse((name.clone(), version(2)));
         assert_eq!(
             (
                 others.bad(),

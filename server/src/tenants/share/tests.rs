@@ -263,7 +263,7 @@ async fn queries_that_cant_be_kept_are_refused_and_those_kept_before_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objects_that_are_none_of_ours_stay_and_dont_count() {
+async fn unreadable_counts_stop_budgets_and_other_objects_dont_matter() {
     let store = Arc::new(InMemory::new());
     let one = budgeted(&store, 320).await;
     let two = budgeted(&store, 320).await;
@@ -278,13 +278,12 @@ async fn objects_that_are_none_of_ours_stay_and_dont_count() {
     store.put(&"tokens.json".into(), "{}".into()).await.unwrap();
     one.exchange().await;
     assert_eq!(one.share.others.read().unwrap().bad(), 2);
-    assert!(matches!(
-        one.take(320).await,
-        Err(BudgetError::Spent { left: 319, .. })
-    ));
-    one.take(319).await.unwrap();
+    // They may hold any number.
+    assert!(matches!(one.take(1).await, Err(BudgetError::Uncounted)));
+    assert!(one.budget.as_ref().unwrap().check().is_err());
     // One that is mended counts, and is no longer reported.
     let good = Counted {
+        format: FORMAT,
         beat: 1,
         day: Utc::now().date_naive(),
         queries: Vec::new(),
@@ -298,6 +297,12 @@ async fn objects_that_are_none_of_ours_stay_and_dont_count() {
     }
     one.exchange().await;
     assert_eq!(one.share.others.read().unwrap().bad(), 0);
+    one.budget.as_ref().unwrap().check().unwrap();
+    assert!(matches!(
+        one.take(320).await,
+        Err(BudgetError::Spent { left: 319, .. })
+    ));
+    one.take(319).await.unwrap();
     assert_eq!(store.list_with_delimiter(None).await.unwrap().objects.len(), 5);
 }
 
@@ -308,6 +313,7 @@ async fn objects_of_past_days_are_removed_by_whoever_sees_them() {
     for age in 0..4 {
         let name = ServerName::random().unwrap();
         let old = Counted {
+            format: FORMAT,
             beat: 1,
             day: today.checked_sub_days(Days::new(age)).unwrap(),
             queries: Vec::new(),
@@ -398,7 +404,7 @@ async fn units_elsewhere_make_a_tenant_wait_here_but_never_for_long() {
     for (beat, waits) in [(1, 64 + 124), (2, 64 + 2 * 124)] {
         let units = u64::MAX / 2 * beat;
         let text = format!(
-            r#"{{"beat":{beat},"day":"{}","queries":[],"units":[{{"tenant":"clinic","units":{units}}}]}}"#,
+            r#"{{"format":1,"beat":{beat},"day":"{}","queries":[],"units":[{{"tenant":"clinic","units":{units}}}]}}"#,
             Utc::now().date_naive()
         );
         store.put(&name.object(), text.into()).await.unwrap();
