@@ -4,10 +4,13 @@
     python3 tests/fleet/fleet.py --proxy nginx
     python3 tests/fleet/fleet.py --proxy haproxy --minutes 10
 
-Counts how often a request finds its key prepared, with key affinity and without. Then, under load,
-kills a replica, adds one, updates all of them in turn, and removes a key. Every answer is compared
-with the model's own scores. Needs nginx and HAProxy, the package `blindscore` and moto
-(tests/fleet/requirements.txt says which, and where from). Exits with 1 if a bar is missed.
+Publishes a model, and counts how often a request finds its key prepared, with key affinity and
+without. Then, under load, kills a replica, adds one, updates all of them in turn, publishes new
+versions, retires the first one, and removes a key. Every answer is compared with the model's own
+scores, and the replicas' shared counts with the number of answers.
+
+Needs nginx and HAProxy, the package `blindscore` and moto (tests/fleet/requirements.txt says which,
+and where from). Exits with 1 if a bar is missed.
 """
 
 import argparse
@@ -25,14 +28,21 @@ import numpy as np
 from load import Load, Record, Retries
 from processes import FleetError, Server, Store, stop
 from proxies import PROXIES
-from users import ROOT, TOLERANCES, User
+from users import ROOT, TOLERANCES, User, digits
 
 #: Seconds after which a replica asks the store whether a key is still there.
 CHECK_SECONDS = 3
 REPLICAS = 3
 #: Memory of a prepared key of a network, in MiB.
 KEY_MIB = 70
-NETWORK, LINEAR = "mnist-net-small", "mnist-linear"
+NETWORK, LINEAR = "mnist-net-small", "digits"
+#: Seconds within which every replica serves a model that was published, and no longer one that was
+#: retired (docs/operations.md): those after which it asks the store, and the time of loading.
+MODEL_SECONDS = 7
+#: Daily budget of queries to a model, so that they are counted: more than are sent and kills use.
+BUDGET = 200_000
+#: Seconds after which the counts of an idle replica are in the store (`--share-seconds`, and some).
+SHARE_SECONDS = 6
 
 
 class Table:
@@ -79,6 +89,7 @@ class Fleet:
         # Half a key more than the share of a replica, and two that may be in use beside the cache.
         cache = int(KEY_MIB * (self.arguments.keys + 2.5))
         self.flags = [*self.store.flags(), "--tokens", str(tokens), "--key-cache-mib", str(cache)]
+        self.flags += ["--tenant-daily-queries", str(BUDGET)]
         self.flags += ["--key-check-seconds", str(CHECK_SECONDS), "--workers", "1", "--log", "warn"]
         for _ in range(REPLICAS):
             self.add_server()
@@ -109,6 +120,31 @@ class Fleet:
     def owner(self, key_id: str) -> str:
         """Returns the mark of the replica to which requests about a key go."""
         return self.request("HEAD", f"/v1/keys/{key_id}")[1]
+
+    def publish(self, version: int) -> None:
+        """Publishes a version of the linear model."""
+        path = f"/v1/models/{LINEAR}@{version}"
+        status, _ = self.request("PUT", path, digits())
+        if status not in (200, 201):
+            raise FleetError(f"{LINEAR}@{version} is published with {status}")
+
+    def await_model(self, version: int, status: int) -> float:
+        """Returns the seconds until all replicas answer requests for a version with this status."""
+        started = time.monotonic()
+        waiting = list(self.servers)
+        while waiting:
+            path = f"/v1/models/{LINEAR}@{version}"
+            waiting = [s for s in waiting if ask(s.port, self.token, "GET", path, None)[0] != status]
+            if time.monotonic() - started > 10 * MODEL_SECONDS:
+                raise FleetError(f"a replica does not answer {path} with {status}")
+            time.sleep(0.05)
+        return time.monotonic() - started
+
+    def queries(self, model: str) -> tuple[int, int]:
+        """Returns the queries to a model that replicas may have scored, and those surely scored."""
+        counts = self.store.counts() if self.store else []
+        lines = [line for replica in counts for line in replica["queries"] if line["model"] == model]
+        return sum(line["kept"] for line in lines), sum(line["used"] for line in lines)
 
     def total(self, name: str) -> float:
         """Returns the sum of a metric over all replicas."""
@@ -171,6 +207,10 @@ def affinity(fleet: Fleet, load: Load, table: Table, record: Record) -> None:
     table.add("keys found, at random", f"{hits:.1%} of {requests}", "about a third", hits <= 0.6)
     table.add("times a key is prepared, at random", f"{prepared:.2f}")
     fleet.apply()
+    time.sleep(SHARE_SECONDS)
+    sent = 2 * (requests + len(load.by_model[NETWORK]))
+    _, used = fleet.queries(NETWORK)
+    table.add("queries that all replicas counted, of those sent", f"{used} of {sent}", "all", used == sent)
 
 
 def kill(fleet: Fleet, place: int, seconds: float) -> None:
@@ -215,6 +255,7 @@ def disturb(fleet: Fleet, load: Load, table: Table, record: Record) -> None:
     """Adds, kills and updates under load, and checks that nothing is lost."""
     end = time.monotonic() + 60 * fleet.arguments.minutes
     kills = updates = 0
+    seconds: list[float] = []
     with load.background(record):
         while kills == 0 or time.monotonic() < end:
             if kills == 0:
@@ -223,8 +264,18 @@ def disturb(fleet: Fleet, load: Load, table: Table, record: Record) -> None:
             kills += 1
             update(fleet, fleet.arguments.pause)
             updates += REPLICAS
+            fleet.publish(kills + 1)
+            seconds.append(fleet.await_model(kills + 1, 200))
+        status, _ = fleet.request("DELETE", f"/v1/models/{LINEAR}@1")
+        if status != 204:
+            raise FleetError(f"a version is retired with {status}")
+        retired = fleet.await_model(1, 410)
     lost = sum(fleet.request("HEAD", f"/v1/keys/{key_id}")[0] != 200 for key_id in record.uploaded)
     table.add("replicas killed, and updated, under load", f"{kills}, {updates}")
+    within = f"<= {MODEL_SECONDS} s"
+    for what, slowest in (("published under load", max(seconds)), ("retired", retired)):
+        text = f"{slowest:.1f} s ({len(seconds) if what.startswith('p') else 1})"
+        table.add(f"time until all replicas know of a version {what}", text, within, slowest <= MODEL_SECONDS)
     table.add("acknowledged keys lost", f"{lost} of {len(record.uploaded)}", "0", lost == 0 and bool(record.uploaded))
 
 
@@ -260,6 +311,16 @@ def remove(fleet: Fleet, load: Load, table: Table) -> None:
     )
 
 
+def count_all(fleet: Fleet, table: Table, record: Record) -> None:
+    """Checks that no answer is missing in the counts of living and killed replicas."""
+    time.sleep(SHARE_SECONDS)
+    for model in (LINEAR, NETWORK):
+        # A kill rounds its count up, and may leave one that nobody got an answer to.
+        (kept, used), answers = fleet.queries(model), len(record.seconds[model])
+        text = f"{used} used, {kept} at most; {answers} answers"
+        table.add(f"`{model}`: queries counted by all replicas", text, "no fewer", answers <= kept)
+
+
 def report(record: Record, retries: Retries, table: Table) -> None:
     """Adds what clients saw in all phases."""
     for what in (LINEAR, NETWORK, "upload"):
@@ -277,6 +338,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> Table:
     fleet, table, retries = Fleet(arguments, folder), Table(), Retries()
     try:
         fleet.start()
+        fleet.publish(1)
+        fleet.await_model(1, 200)
         options = {"token": fleet.token, "key": "memory", "max_wait": 120}
         clients = {model: blindscore.Client(fleet.url, model=model, **options) for model in TOLERANCES}
         load = Load(clients, enrol(fleet, clients, arguments.keys))
@@ -284,6 +347,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> Table:
         affinity(fleet, load, table, quiet)
         disturb(fleet, load, table, loaded)
         remove(fleet, load, table)
+        count_all(fleet, table, loaded)
         loaded.problems += quiet.problems
         report(loaded, retries, table)
     finally:

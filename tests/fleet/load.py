@@ -103,7 +103,7 @@ class Load:
                 score(self.clients[model], self._any(model, rng), int(rng.integers(1 << 30)), record)
 
         def upload() -> None:
-            client = self.clients["mnist-linear"]
+            client = self.clients["digits"]
             while not done.wait(5 * _PAUSE):
                 user = User(client, np.random.default_rng(1))
                 started = time.monotonic()
@@ -118,7 +118,7 @@ class Load:
                 user.encrypt()
                 score(client, user, 0, record)
 
-        tasks = [upload, lambda: work("mnist-linear", 1), lambda: work("mnist-linear", 2)]
+        tasks = [upload, lambda: work("digits", 1), lambda: work("digits", 2)]
         tasks += [lambda: work("mnist-net-small", 3), lambda: work("mnist-net-small", 4)]
         threads = [threading.Thread(target=task) for task in tasks]
         for thread in threads:

@@ -1,15 +1,18 @@
 """Processes of a fleet on this machine: an object store and servers that share it."""
 
 import http.client
+import json
 import re
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 #: Seconds that a process may take to start.
 _PATIENCE = 30
+_BUCKET = "fleet"
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
@@ -49,7 +52,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 class Store:
-    """An object store that speaks S3 (moto), with a bucket for keys."""
+    """An object store that speaks S3 (moto), with a bucket."""
 
     def __init__(self, program: Path, log: Path) -> None:
         self.port = free_port()
@@ -58,12 +61,12 @@ class Store:
             self.process = subprocess.Popen(command, stdout=output, stderr=output)
         await_port(self.port, self.process, log)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
-        connection.request("PUT", "/keys")
+        connection.request("PUT", f"/{_BUCKET}")
         if connection.getresponse().status != 200:
             raise FleetError("moto_server makes no bucket")
 
     def flags(self) -> list[str]:
-        """Returns the options of `serve` for this store."""
+        """Returns the options of `serve` that put keys, models and counts into this store."""
         options = {
             "aws_endpoint": f"http://127.0.0.1:{self.port}",
             "aws_region": "us-east-1",
@@ -72,7 +75,22 @@ class Store:
             "aws_secret_access_key": "test-secret",
         }
         settings = ",".join(f"{name}={value}" for name, value in options.items())
-        return ["--store", "s3://keys/fleet", "--store-options", settings]
+        places = [("--store", "keys"), ("--models", "models"), ("--share", "counts")]
+        flags = [part for flag, prefix in places for part in (flag, f"s3://{_BUCKET}/{prefix}")]
+        return [*flags, "--store-options", settings]
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Returns what each replica has counted, also of those that have ended."""
+        listing = self._get(f"/{_BUCKET}?list-type=2&prefix=counts/").decode()
+        return [json.loads(self._get(f"/{_BUCKET}/{name}")) for name in re.findall(r"<Key>([^<]+)</Key>", listing)]
+
+    def _get(self, path: str) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        if response.status != 200:
+            raise FleetError(f"{path} of the object store gets {response.status}")
+        return response.read()
 
 
 class Server:
