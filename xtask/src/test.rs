@@ -46,10 +46,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
     let python_of_servers = servers::install()?;
     units()?;
-    cargo(
-        "Testing the examples in the documentation of Rust",
-        &[&["test", "--release", "--doc"][..], &packages(&DOCUMENTED)].concat(),
-    )?;
     cargo_with(
         "Testing the real programs",
         &[
@@ -135,48 +131,45 @@ const LIBRARIES: [&str; 6] = [
     "blindscore-server",
 ];
 
-/// Our libraries whose documentation has examples. Those of the others aren't tested (`doctest = false`): they
-/// would be compiled once more for it.
-const DOCUMENTED: [&str; 4] = [
-    "blindscore-protocol",
-    "blindscore-client",
-    "blindscore-remote",
-    "blindscore-engine",
-];
+/// Our programs, which hold no unit that spends time.
+const PROGRAMS: [&str; 3] = ["blindscore-cli", "blindscore-fuzz", "blindscore-fhe-benchmark"];
 
-/// Runs the unit tests, with debug assertions and overflow checks in our own crates. The real programs,
-/// which other tests run, have neither. Dependencies keep their settings, so that none is compiled twice.
+/// Our crates in which the tests' time goes into computation. The others are compiled in half the time with
+/// little optimisation.
+const COMPUTING: [&str; 3] = ["blindscore-protocol", "blindscore-client", "blindscore-engine"];
+
+/// Runs the unit tests and the examples in the documentation, with debug assertions and overflow checks in
+/// our own crates. The real programs, which other tests run, have neither. Dependencies keep their settings,
+/// so that none is compiled twice.
 fn units() -> anyhow::Result<()> {
-    let tested: Vec<&str> = LIBRARIES
-        .into_iter()
-        .chain(["blindscore-cli", "blindscore-fuzz", "blindscore-fhe-benchmark"])
-        .collect();
-    let checks: Vec<String> = tested
-        .iter()
-        .flat_map(|name| {
-            ["debug-assertions", "overflow-checks"]
-                .map(|check| format!("profile.release.package.{name}.{check}=true"))
-        })
-        .collect();
-    let mut arguments = vec!["test", "--release", "--lib", "--bins", "--features", server::PAGE];
-    arguments.extend(packages(&tested));
-    for check in &checks {
-        arguments.extend(["--config", check.as_str()]);
+    let tested = [&LIBRARIES[..], &PROGRAMS].concat();
+    let mut settings = Vec::new();
+    for name in &tested {
+        let mut set = |setting| settings.push(format!("profile.release.package.{name}.{setting}"));
+        set("debug-assertions=true");
+        set("overflow-checks=true");
+        if !COMPUTING.contains(name) {
+            set("opt-level=1");
+        }
     }
+    let mut common = vec!["--features", server::PAGE];
+    common.extend(tested.iter().flat_map(|&name| ["--package", name]));
+    common.extend(settings.iter().flat_map(|setting| ["--config", setting.as_str()]));
     cargo(
         "Testing units in Rust, with debug assertions and checks for overflow",
-        &arguments,
+        &[&["test", "--release", "--lib", "--bins"][..], &common].concat(),
+    )?;
+    // With the same settings, so that nothing is compiled again. Crates without examples are left out
+    // (`doctest = false`).
+    cargo(
+        "Testing the examples in the documentation of Rust",
+        &[&["test", "--release", "--doc"][..], &common].concat(),
     )?;
     // With the profile that it was built with, so that nothing but xtask is compiled again.
     cargo(
         "Testing units of xtask",
         &["test", "--package", "xtask", "--profile", "xtask"],
     )
-}
-
-/// Returns the arguments that choose packages.
-fn packages<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    names.iter().flat_map(|&name| ["--package", name]).collect()
 }
 
 /// Checks the vectors that the Rust tests have checked, with a reader that shares no code with
