@@ -98,10 +98,12 @@ impl DailyBudget {
         }
     }
 
-    /// Fails while other servers' counts aren't known, and no query is scored.
+    /// Fails while other servers' counts can't be read at all, and no query is scored. Another replica
+    /// may be able to. An object that can't be read stops all of them, so it is no reason to take this one
+    /// out of service.
     pub(crate) fn check(&self) -> Result<(), BudgetError> {
         match &self.place {
-            Place::Share(share) if !share.knows(Utc::now().date_naive()) => Err(BudgetError::Uncounted),
+            Place::Share(share) if !share.is_fresh(Instant::now()) => Err(BudgetError::Uncounted),
             _ => Ok(()),
         }
     }

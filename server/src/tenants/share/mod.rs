@@ -182,17 +182,11 @@ impl Share {
     pub(super) fn elsewhere(&self, day: NaiveDate, account: &Account) -> Option<Elsewhere> {
         let now = Instant::now();
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        (self.is_fresh(now) && others.are_known(day)).then(|| others.queries(day, account, now))
-    }
-
-    /// Checks whether it is known what other servers have counted on a day.
-    pub(super) fn knows(&self, day: NaiveDate) -> bool {
-        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        self.is_fresh(Instant::now()) && others.are_known(day)
+        (self.is_fresh(now) && others.bad(day) == 0).then(|| others.queries(day, account, now))
     }
 
     /// Checks whether counts have been exchanged lately.
-    fn is_fresh(&self, now: Instant) -> bool {
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
         let exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
         now.duration_since(exchanges.succeeded) <= STALE_AFTER
     }
@@ -269,7 +263,7 @@ impl Share {
 
     /// Records, counts and logs the result of an exchange: when a successful one began.
     fn report(&self, result: Result<Instant, (&'static str, String)>) {
-        let (now, bad) = (Instant::now(), self.lock_others().bad());
+        let (now, bad) = (Instant::now(), self.lock_others().bad(Utc::now().date_naive()));
         if bad > 0 {
             counter!(telemetry::SHARE_ERRORS, "kind" => "object").increment(bad as u64);
         }

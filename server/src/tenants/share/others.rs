@@ -161,17 +161,13 @@ impl Others {
         past.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Checks whether all objects could be read that may count queries of a day.
-    pub(super) fn are_known(&self, day: NaiveDate) -> bool {
+    /// Returns the number of objects that can't be read and may count queries of a day.
+    pub(super) fn bad(&self, day: NaiveDate) -> usize {
         // By another clock, the day may have begun earlier. An object says nothing of later days than
         // that of its writing.
         let begins = (day.and_time(NaiveTime::MIN).and_utc()).checked_sub_signed(MOST_SKEW);
-        begins.is_some_and(|begins| self.bad.values().all(|version| version.written() < begins))
-    }
-
-    /// Returns the number of objects that can't be read.
-    pub(super) fn bad(&self) -> usize {
-        self.bad.len()
+        let counts = |version: &&Version| begins.is_none_or(|begins| version.written() >= begins);
+        self.bad.values().filter(counts).count()
     }
 
     /// Returns the queries that other servers have charged an account on a day.
@@ -326,24 +322,16 @@ mod tests {
         let late = day("1970-01-01").and_hms_opt(23, 0, 0).unwrap().and_utc();
         for (written, first) in [(written(0), "1970-01-02"), (late, "1970-01-03")] {
             others.refuse((name.clone(), Version(None, written, 2)));
-            let known = |on: NaiveDate| others.are_known(on);
-            assert!(
-                known(day(first)) && !known(day(first).pred_opt().unwrap()),
-                "{first}"
-            );
+            let before = day(first).pred_opt().unwrap();
+            assert_eq!((others.bad(day(first)), others.bad(before)), (0, 1), "{first}");
         }
         others.refuse((name.clone(), version(2)));
-        assert_eq!(
-            (
-                others.bad(),
-                others.queries(day("2100-01-01"), &account(), now).sure
-            ),
-            (1, 5)
-        );
+        let used = others.queries(day("2100-01-01"), &account(), now).sure;
+        assert_eq!((others.bad.len(), used), (1, 5));
         others.learn((name.clone(), version(3)), counted("2100-01-01", 6, 10, 0), now);
-        assert_eq!(others.bad(), 0);
+        assert!(others.bad.is_empty());
         others.refuse((name, version(4)));
         others.settle(&HashSet::new(), day("2100-01-01"));
-        assert_eq!(others.bad(), 0);
+        assert!(others.bad.is_empty());
     }
 }

@@ -277,10 +277,11 @@ async fn unreadable_counts_stop_budgets_and_other_objects_dont_matter() {
     }
     store.put(&"tokens.json".into(), "{}".into()).await.unwrap();
     one.exchange().await;
-    assert_eq!(one.share.others.read().unwrap().bad(), 2);
+    let unread = || one.share.others.read().unwrap().bad(Utc::now().date_naive());
+    assert_eq!(unread(), 2);
     // They may hold any number.
     assert!(matches!(one.take(1).await, Err(BudgetError::Uncounted)));
-    assert!(one.budget.as_ref().unwrap().check().is_err());
+    one.budget.as_ref().unwrap().check().unwrap();
     // One that is mended counts, and is no longer reported.
     let good = Counted {
         format: FORMAT,
@@ -296,8 +297,7 @@ async fn unreadable_counts_stop_budgets_and_other_objects_dont_matter() {
             .unwrap();
     }
     one.exchange().await;
-    assert_eq!(one.share.others.read().unwrap().bad(), 0);
-    one.budget.as_ref().unwrap().check().unwrap();
+    assert_eq!(unread(), 0);
     assert!(matches!(
         one.take(320).await,
         Err(BudgetError::Spent { left: 319, .. })
