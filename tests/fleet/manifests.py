@@ -32,12 +32,15 @@ _LEFT_OUT = {
     "CKV_K8S_15": "the tag is that of a release, which never changes, and a restart must not need the registry",
 }
 #: Modules of the messages that the configuration of Envoy packs.
-_EXTENSIONS = ["filters.network.http_connection_manager", "filters.http.router", "transport_sockets.tls"]
+_EXTENSIONS = ["filters.network.http_connection_manager", "filters.http.router", "retry.host.previous_hosts", "transport_sockets.tls"]
 _UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 #: Schemes of object stores, which the server only checks when it opens one.
 _STORES = {"az", "s3", "gs"}
-#: What a server needs beside the cache and bodies (docs/operations.md).
-_REST = 200 * 10**6
+#: What a server needs beside the cache and bodies, and while a model of 200 MB is published
+#: (docs/operations.md).
+_REST, _PUBLISHING = 200 * 10**6, 10**9
+#: What of the tested backend's lines the annotations say in another form, or the controller itself.
+_OTHERWISE = ("balance ", "option httpchk ", "default-server ", "server ")
 
 Manifest = dict[str, Any]
 
@@ -108,7 +111,7 @@ def server_accepts(objects: list[Manifest], server: Path) -> Iterator[str]:
     if environment["BLINDSCORE_STORE"].split("://")[0] not in _STORES:
         yield f"the server knows no store {environment['BLINDSCORE_STORE']}"
     cache, bodies = (int(environment[f"BLINDSCORE_{name}_MIB"]) << 20 for name in ("KEY_CACHE", "UPLOAD"))
-    if cache + bodies + _REST > bytes_of(container["resources"]["limits"]["memory"]):
+    if cache + bodies + _REST + _PUBLISHING > bytes_of(container["resources"]["limits"]["memory"]):
         yield "the limit of memory is below what the server may take"
     if environment["BLINDSCORE_WORKERS"] != container["resources"]["requests"]["cpu"]:
         yield "the scoring threads are not the processors asked for"
@@ -122,12 +125,20 @@ def server_accepts(objects: list[Manifest], server: Path) -> Iterator[str]:
 def agree(objects: list[Manifest]) -> Iterator[str]:
     """Yields what differs between files that have to say the same."""
     proxy = (ROOT / "deploy/haproxy.cfg").read_text()
-    tested = {line.strip() for line in proxy.splitlines()}
+    tested = {line.strip() for line in proxy.splitlines() if not line.strip().startswith("#")}
     annotations = only(objects, "Service")["metadata"]["annotations"]
     lines = [f"balance {annotations['haproxy.org/load-balance']}", f"option httpchk {annotations['haproxy.org/check-http']}"]
-    for line in [*lines, *annotations["haproxy.org/backend-config-snippet"].splitlines()]:
+    snippet = annotations["haproxy.org/backend-config-snippet"].splitlines()
+    for line in [*lines, *(line for line in snippet if not line.startswith("default-server "))]:
         if line not in tested:
             yield f"the Service's annotations have {line!r}, which the tested deploy/haproxy.cfg lacks"
+    backend = [line.strip() for line in proxy.split("\nbackend ")[1].splitlines()[1:]]
+    for line in backend:
+        if line and not line.startswith(("#", *_OTHERWISE)) and line not in snippet:
+            yield f"deploy/haproxy.cfg has {line!r}, which the Service's annotations lack"
+    weights = [re.findall(r"^default-server .*(weight \d+)", text, re.MULTILINE) for text in ("\n".join(backend), "\n".join(snippet))]
+    if weights[0] != weights[1] or len(weights[0]) != 1:
+        yield f"servers have other weights in deploy/haproxy.cfg than by the Service's annotations: {weights}"
     (metric,) = (entry["pods"]["metric"]["name"] for entry in only(objects, "HorizontalPodAutoscaler")["spec"]["metrics"] if "pods" in entry)
     if f'"{metric}"' not in (ROOT / "server/src/telemetry.rs").read_text():
         yield f"the server has no metric {metric}"
@@ -136,6 +147,10 @@ def agree(objects: list[Manifest]) -> Iterator[str]:
     image = dict(line.split(" ", 1) for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith(("USER ", "VOLUME ", "EXPOSE ")))
     pod = only(objects, "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
+    release = (ROOT / ".github/workflows/release.yml").read_text()
+    (name,) = re.findall(r"IMAGE: (\S+)", release.replace("${{ github.repository_owner }}", "blindscore"))
+    if container["image"].rpartition(":")[0] != name:
+        yield f"a release pushes {name}, and the pod runs {container['image']}"
     user = f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
     if image["USER"] != user or pod["securityContext"]["fsGroup"] != pod["securityContext"]["runAsGroup"]:
         yield f"the image runs as {image['USER']}, the pod as {user}"
