@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Name of the image, which `deploy/` has too.
-const NAME: &str = concat!("blindscore/blindscore-server:", env!("CARGO_PKG_VERSION"));
+const NAME: &str = concat!("ghcr.io/blindscore/blindscore-server:", env!("CARGO_PKG_VERSION"));
 /// The user that the server runs as, and its group.
 const USER: u32 = 65532;
 /// Largest size of the image in bytes, a requirement of the product.
