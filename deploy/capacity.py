@@ -45,6 +45,11 @@ MODELS = [
 ]
 
 
+def core_seconds(model: Model, answers: float, preparations: float) -> float:
+    """Returns the time of one core that answers and preparations of keys take."""
+    return answers * model.score_seconds + preparations * model.prepare_seconds
+
+
 def amount(value: float) -> str:
     """Returns bytes in a readable unit."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
@@ -65,14 +70,14 @@ def row(model: Model, users: int, given: argparse.Namespace) -> list[str]:
     visits = users * given.answers / given.visit / 86_400 * given.peak
     answers = visits * given.visit
     kept = min(users, visits * given.minutes * 60)
-    cores = (answers * model.score_seconds + visits * model.prepare_seconds) / given.load
+    cores = core_seconds(model, answers, visits) / given.load
     stored, egress = users * model.key_bytes, answers_a_month * model.response_bytes
     cells = [
         f"`{model.name}`",
         f"{users:,}",
         number(answers),
         number(cores),
-        number(answers * (model.score_seconds + model.prepare_seconds) / given.load),
+        number(core_seconds(model, answers, answers) / given.load),
         f"{number(kept)}, {amount(kept * model.prepared_bytes)}",
         amount(stored),
         amount(stored * 8),

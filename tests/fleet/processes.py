@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -13,6 +14,8 @@ from typing import Any
 #: Seconds that a process may take to start.
 _PATIENCE = 30
 _BUCKET = "fleet"
+#: moto wants a signature, and doesn't check it.
+_SIGNED = "AWS4-HMAC-SHA256 Credential=test/20000101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
@@ -86,7 +89,7 @@ class Store:
 
     def _get(self, path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": _SIGNED})
         response = connection.getresponse()
         if response.status != 200:
             raise FleetError(f"{path} of the object store gets {response.status}")
@@ -121,6 +124,12 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         if self.process.wait(60) != 0:
             raise FleetError(f"a server that was told to stop ended with {self.process.returncode}")
+
+    def processor_seconds(self) -> float:
+        """Returns the time of processors that the process has taken."""
+        # Fields 14 and 15 of proc_pid_stat(5). The name before them may have spaces.
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def get(self, path: str) -> tuple[str, str]:
         """Returns the body of a successful response, and the request's id."""
