@@ -1,5 +1,4 @@
-//! Bills of materials (SBOM): what others have written that is inside of what is released, as
-//! CycloneDX.
+//! Bills of materials (SBOM, CycloneDX 1.6): the third-party components in each file of a release.
 
 mod crates;
 mod linked;
@@ -109,7 +108,7 @@ fn merged(components: Vec<Component>) -> Vec<Component> {
 }
 
 fn document(subject: &Subject, components: &[Component], time: u64) -> anyhow::Result<Value> {
-    ensure!(!components.is_empty(), "nothing is inside of {}", subject.name);
+    ensure!(!components.is_empty(), "{} lists no components", subject.name);
     let time = DateTime::from_timestamp(i64::try_from(time)?, 0).context("the commit has no time")?;
     let direct = components.iter().filter(|component| component.direct);
     let uses: Vec<String> = direct.map(Component::purl).collect();
