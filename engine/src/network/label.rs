@@ -33,8 +33,7 @@ use rayon::prelude::*;
 
 /// Most classes: the nearest sum of signs is then four standard deviations from a threshold.
 pub const MOST_CLASSES: usize = 12;
-/// Largest difference that fits, over the largest one that was seen. A larger one comes back in at
-/// the other end.
+/// Largest difference that fits, over the largest one that was seen. A larger one wraps around.
 const HEADROOM: f64 = 1.25;
 /// Slope of the ramp that is the sign of a pair. The steeper, the less the last rotation's noise
 /// matters to pairs that are close.

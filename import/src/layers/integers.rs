@@ -21,7 +21,7 @@ use blindscore_protocol::{
 /// Largest entry of a table, as a part of the torus.
 const MOST_ENTRY: f64 = 0.49;
 /// Half of the range of a score, over half of that of the calibration rows: a score outside would
-/// come back in at the other end.
+/// wrap around.
 const HEADROOM: f64 = 2.0;
 
 /// A network of tables, prepared for rounding it for different numbers of rotations.

@@ -17,8 +17,8 @@ use blindscore_protocol::descriptor::Inputs;
 /// Most classes. With more, the sums of signs would be too close beside the noise of a rotation:
 /// with so many, the nearest one is seven standard deviations away from the threshold.
 pub(crate) const MOST_CLASSES: usize = 12;
-/// Largest difference before it comes back in at the other end, over the largest one on the
-/// calibration rows, where it isn't known for all rows.
+/// Largest difference before it wraps around, over the largest one on the calibration rows, where
+/// it isn't known for all rows.
 const HEADROOM: f64 = 1.5;
 /// The same, where it is known. What is left on both sides is nine standard deviations of a single
 /// rotation.
@@ -203,7 +203,7 @@ mod tests {
                 );
                 // Of a class that ties with the winner, the bit is set.
                 assert!(TIE > 2.0 * noise.sqrt(), "{classes}, {repeats}: {}", noise.sqrt());
-                // The sum of a class that loses all doesn't come back in at the other end.
+                // The sum of a class that loses all doesn't wrap around.
                 let least = (3.0 - 2.0 * classes as f64) / period(classes) + TIE;
                 assert!(least - 7.0 * noise.sqrt() > -0.5, "{classes}: {least}");
             }

@@ -184,9 +184,8 @@ pub struct ModelDescriptor {
     /// Scores that the model gives.
     pub outputs: Vec<Output>,
     /// Factor of precision, if a response has every score twice: first as `outputs` says, then, in
-    /// the same order, with a half range `fine` times smaller, so that it comes back in at the
-    /// other end several times. The first tells which of the values that the second may stand for
-    /// is the score.
+    /// the same order, with a half range `fine` times smaller, so that it wraps around several
+    /// times. The first tells which of the values that the second may stand for is the score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fine: Option<u32>,
     /// What of the answer leaves the server: the scores, unless it says `label`.
