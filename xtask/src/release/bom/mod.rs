@@ -72,7 +72,7 @@ pub(super) fn write(
     time: u64,
 ) -> anyhow::Result<()> {
     let name = file.file_name().unwrap_or_default().display();
-    say(&format!("Listing what is inside: {name}"));
+    say(&format!("Listing third-party components: {name}"));
     let lock = fs::read_to_string(paths::root()?.join("Cargo.lock"))?;
     let mut components = Vec::new();
     for build in builds {
