@@ -1,5 +1,5 @@
-//! Benchmark of whole rows on all cores: 100 trees of depth 3, and a network with two hidden layers of
-//! 64 units, beside `mnist-net`.
+//! Benchmark of whole rows on all cores: 100 trees of depth 3, and a network with two hidden layers
+//! of 64 units, beside `mnist-net`.
 //!
 //! Compare the figures only as ratios within one run: `cargo xtask bench`.
 
@@ -23,8 +23,8 @@ use std::hint::black_box;
 const COLUMNS: usize = 30;
 const CUTS: usize = 10;
 
-/// Returns an ensemble whose trees decide about different columns on every path, which takes the most
-/// rotations.
+/// Returns an ensemble whose trees decide about different columns on every path, which takes the
+/// most rotations.
 fn forest(trees: usize, depth: usize) -> Model {
     let mut random = reproducible([3; 16], trees << depth).into_iter();
     let mut below = |bound: usize| random.next().map_or(0, |number| (number % bound as u64) as usize);

@@ -41,7 +41,7 @@ class Model:
 
 MODELS = [
     Model("mnist-net", 10_423_620, 80e6, 0.2, 0.49, 4_216),
-    Model("mnist-linear", 19_812, 0.1e6, 0.001, 2 / 3732, 24_400),
+    Model("mnist-linear", 19_812, 0.1e6, 0.001, 2 / 3732, 24_444),
 ]
 
 
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--answers", type=positive, default=10, help="answers a user asks for in a day (10)")
     parser.add_argument("--visit", type=positive, default=5, help="answers in a visit (5)")
     parser.add_argument("--minutes", type=positive, default=10, help="length of a visit (10)")
-    parser.add_argument("--peak", type=positive, default=4, help="the busiest time, in means (4)")
+    parser.add_argument("--peak", type=positive, default=4, help="load at the busiest time, as a multiple of the average (4)")
     parser.add_argument("--load", type=positive, default=0.6, help="share of the cores that is used at the peak (0.6)")
     parser.add_argument("--core-hour", type=positive, help="price of a core for an hour")
     parser.add_argument("--gb-month", type=positive, help="price of a GB in the object store for a month")
@@ -113,7 +113,7 @@ def main() -> None:
     if None in prices and any(prices):
         parser.error("--core-hour, --gb-month and --egress-gb are needed together")
     if min(given.users) < 1:
-        parser.error("--users: there is no fleet for no users")
+        parser.error("--users has to be at least 1")
     columns = ["model", "users", "answers a second", "cores, keys kept", "cores, none kept", "keys in memory"]
     columns += ["stored", "rewritten a month", "egress a month"]
     if None not in prices:

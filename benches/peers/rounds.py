@@ -1,4 +1,4 @@
-"""The run: systems in processes of their own, by turns, in rounds."""
+"""The run: systems in processes of their own, taking turns in rounds."""
 
 from __future__ import annotations
 

@@ -65,17 +65,17 @@ def batch(record: Record) -> str:
     """Returns the time of a row where many are scored at once."""
     found = record.batch
     if found is None:
-        return "as one row"
+        return "same as for one row"
     return f"{seconds(found.score_s / found.rows)}, {found.rows:,} rows"
 
 
 def batch_processor(record: Record) -> str:
-    return seconds(record.batch.processor_s / record.batch.rows) if record.batch else "as one row"
+    return seconds(record.batch.processor_s / record.batch.rows) if record.batch else "same as for one row"
 
 
 def batch_bytes(record: Record) -> str:
     found = record.batch
-    return f"{size(found.query_bytes / found.rows)}, {size(found.response_bytes / found.rows)}" if found else "as one row"
+    return f"{size(found.query_bytes / found.rows)}, {size(found.response_bytes / found.rows)}" if found else "same as for one row"
 
 
 #: Lines of a task's table: a title, and a system's cell.
@@ -83,30 +83,30 @@ LINES: list[tuple[str, Callable[[Record], str]]] = [
     ("scheme", lambda record: record.facts.scheme),
     ("security, as claimed", lambda record: record.facts.security),
     ("one row on the server, median (range)", lambda record: spread(record.row_s())),
-    ("processor time of a row", lambda record: seconds(record.processor_s())),
+    ("processor time per row", lambda record: seconds(record.processor_s())),
     ("encrypting and decrypting a row", lambda record: seconds(record.client_s())),
     ("making the keys", lambda record: seconds(record.facts.keys_s)),
     ("evaluation keys", lambda record: size(record.facts.key_bytes)),
     ("query", lambda record: size(record.facts.query_bytes)),
     ("response", lambda record: size(record.facts.response_bytes)),
-    ("many rows: time of one", batch),
-    ("many rows: processor time of one", batch_processor),
-    ("many rows: query and response of one", batch_bytes),
+    ("many rows: time per row", batch),
+    ("many rows: processor time per row", batch_processor),
+    ("many rows: query and response per row", batch_bytes),
     ("timed rows decided as in the clear", lambda record: f"{record.tried_same:,} of {record.tried:,}"),
     ("decided as in the clear", decided),
-    ("right", lambda record: share(record.agreement.right, record.agreement.rows)),
+    ("accuracy", lambda record: share(record.agreement.right, record.agreement.rows)),
     ("largest difference of a probability", lambda record: f"{record.agreement.difference:.1g}"),
 ]
 
 
 def beside(records: list[Record]) -> list[str]:
-    """Returns lines with the systems' times beside Blindscore's, which is the first."""
+    """Returns lines with the systems' times relative to Blindscore's, which is the first."""
     ours = records[0]
     if ours.system != "blindscore" or len(records) < 2:
         return []
     wall = [ratio(statistics.median(record.row_s()) / statistics.median(ours.row_s())) for record in records]
     processor = [ratio(record.processor_s() / ours.processor_s()) for record in records]
-    return [line("time of a row, beside Blindscore's", wall), line("processor time, beside Blindscore's", processor)]
+    return [line("time per row, relative to Blindscore", wall), line("processor time, relative to Blindscore", processor)]
 
 
 def line(title: str, cells: list[str]) -> str:

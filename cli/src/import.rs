@@ -59,20 +59,20 @@ It writes MODELS_DIR/NAME@VERSION.safetensors, which `blindscore-server serve --
     )
 }
 
-/// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch), safetensors (numpy),
-/// JSON (EBM) or a table of coefficients (R, statsmodels); trees of XGBoost, LightGBM, CatBoost and
-/// scikit-learn; networks with hidden layers as ONNX; or a projection network
+/// Make a model file from a fitted model: linear as ONNX (scikit-learn, PyTorch), safetensors
+/// (numpy), JSON (EBM) or a table of coefficients (R, statsmodels); trees of XGBoost, LightGBM,
+/// CatBoost and scikit-learn; networks with hidden layers as ONNX; or a projection network
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub(crate) struct ImportArgs {
-    /// Fitted model: .onnx, .safetensors, .json (EBM, XGBoost, LightGBM, CatBoost), .ubj (XGBoost), .txt
-    /// (LightGBM) or .csv (coefficients)
+    /// Fitted model: .onnx, .safetensors, .json (EBM, XGBoost, LightGBM, CatBoost), .ubj (XGBoost),
+    /// .txt (LightGBM) or .csv (coefficients)
     file: PathBuf,
 
-    /// What of the answer leaves the server. scores (default): clients get scores, and probabilities if there
-    /// are any. label: only which class it is. The server compares the scores under encryption, which
-    /// takes a tenth of a second or more. For linear models, trees and networks that decide between
-    /// classes
+    /// What of the answer leaves the server. scores (default): clients get scores, and
+    /// probabilities if there are any. label: only which class it is. The server compares the
+    /// scores under encryption, which takes a tenth of a second or more. For linear models, trees
+    /// and networks that decide between classes
     #[arg(
         long,
         value_name = "SCORES|LABEL",
@@ -105,7 +105,8 @@ pub(crate) struct ImportArgs {
 
     /// Predictions of your own program for the rows of --calibrate, in the same order: the import
     /// is refused if the model disagrees. Columns `predicted` or `label`, `predicted_NAME`,
-    /// `proba_NAME`, `score_NAME`, or a single one, which needs no header. Not for projection networks
+    /// `proba_NAME`, `score_NAME`, or a single one, which needs no header. Not for projection
+    /// networks
     #[arg(long, value_name = "CSV", requires = "calibrate")]
     expect: Option<PathBuf>,
 
@@ -147,8 +148,9 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_delimiter = ',', value_name = "A,B,...", value_parser = label)]
     labels: Option<Vec<String>>,
 
-    /// Meaning of the scores, if the file leaves it open: regression (values), classification (one of
-    /// several classes) or multilabel (labels of which several may hold). Not for projection networks
+    /// Meaning of the scores, if the file leaves it open: regression (values), classification (one
+    /// of several classes) or multilabel (labels of which several may hold). Not for projection
+    /// networks
     #[arg(long, value_name = "TASK", value_parser = task)]
     task: Option<Task>,
 
@@ -176,14 +178,15 @@ pub(crate) struct ImportArgs {
     check_rows: Option<usize>,
 
     /// Where the structure of trees is. private (default): on the server; clients know a grid of
-    /// thresholds, and a row takes a tenth of a second or more. public: in every client, which tells
-    /// them all of the trees but what their leaves hold; a row takes milliseconds, and is exact
+    /// thresholds, and a row takes a tenth of a second or more. public: in every client, which
+    /// tells them all of the trees but what their leaves hold; a row takes milliseconds, and is
+    /// exact
     #[arg(long, value_name = "PRIVATE|PUBLIC")]
     structure: Option<Structure>,
 
-    /// Thresholds that clients know of trees with a private structure. used (default): those that the
-    /// trees use. quantiles:N: and N quantiles of each column of --calibrate, so that nobody can tell
-    /// which are used
+    /// Thresholds that clients know of trees with a private structure. used (default): those that
+    /// the trees use. quantiles:N: and N quantiles of each column of --calibrate, so that nobody
+    /// can tell which are used
     #[arg(long, value_name = "GRID")]
     grid: Option<Grid>,
 

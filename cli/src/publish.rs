@@ -23,9 +23,9 @@ Examples:
 
 The server needs a place for models (`blindscore-server serve --models` or --models-dir), and you
 need an operator's token, which `blindscore-server token create TENANT --operator` makes. The model is
-checked here and there before it is stored, and is served when the command ends; other servers with
-the same place of models serve it some seconds later. Publishing the newest version's file again
-changes nothing. Publishing never replaces a version by another model.";
+checked on this machine and on the server before it is stored, and is served when the command ends;
+other servers with the same place of models serve it some seconds later. Publishing the newest
+version's file again changes nothing. Publishing never replaces a version with another model.";
 
 const UNPUBLISH: &str = "\
 Examples:
@@ -95,7 +95,7 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<()> {
     let content = files::read(&args.file, MOST_FILE).with_context(|| format!("can't read {shown}"))?;
     let model = Model::from_safetensors(&content).map_err(|error| {
         let hint = match error {
-            ModelError::Safetensors(_) => "; `blindscore import` makes model files of those of other tools",
+            ModelError::Safetensors(_) => "; `blindscore import` converts other tools' files to model files",
             _ => "",
         };
         anyhow!("{shown} can't be served: {error}{hint}")
@@ -107,8 +107,8 @@ pub(crate) fn publish(args: &PublishArgs) -> anyhow::Result<()> {
     };
     let published = args.server.api()?.publish(&address, &content).map_err(|error| {
         let hint = match error.status {
-            Some(405) => "; this server may be older than publishing",
-            Some(413) => "; a proxy before the server may limit what is uploaded",
+            Some(405) => "; this server may be too old to accept published models",
+            Some(413) => "; a proxy in front of the server may limit the size of uploads",
             _ => "",
         };
         anyhow!("{error}{hint}")

@@ -41,7 +41,8 @@ pub(crate) struct Connection {
     uploaded: AtomicBool,
 }
 
-/// Result of scoring: for each row that was not skipped its scores, probabilities, values and class.
+/// Result of scoring: for each row that was not skipped its scores, probabilities, values and
+/// class.
 #[derive(IntoPyObject)]
 struct Answers<'py> {
     /// Floats of eight bytes, row by row.

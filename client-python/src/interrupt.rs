@@ -13,8 +13,8 @@ use std::{
 /// Time between looks at Python's signals.
 const SIGNALS: Duration = Duration::from_millis(50);
 
-/// Runs `work` in a thread of its own and waits for it, as [`receive`] does. If a signal ends the wait,
-/// the work goes on, and its result is dropped.
+/// Runs `work` in a thread of its own and waits for it, as [`receive`] does. If a signal ends the
+/// wait, the work goes on, and its result is dropped.
 pub(crate) fn wait_for<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce() -> T + Send + 'static,
@@ -26,8 +26,8 @@ pub(crate) fn wait_for<T: Send + 'static>(
     receive(py, &Mutex::new(receiver))
 }
 
-/// Waits for a result of other threads, without the interpreter's lock. The receiver stands in a lock
-/// because only what threads may share is used without the interpreter's.
+/// Waits for a result of other threads, without the interpreter's lock. The receiver stands in a
+/// lock because only what threads may share is used without the interpreter's.
 ///
 /// # Errors
 /// If a signal raises an exception, such as Ctrl-C does, or the threads end without a result, which

@@ -87,7 +87,8 @@ impl SecretKey {
         Ok(Self::of(key, model.0.clone()))
     }
 
-    /// Exports the key, some hundred bytes. Whoever has them can read all that was encrypted with it.
+    /// Exports the key, some hundred bytes. Whoever has them can read all that was encrypted with
+    /// it.
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.lock().key.to_bytes())
     }
@@ -150,8 +151,8 @@ impl SecretKey {
         Ok(PyBytes::new(py, &query))
     }
 
-    /// Decrypts the response to a query that this object has encrypted. With `query`, it must be the
-    /// response to that one, which another copy of the key may have encrypted.
+    /// Decrypts the response to a query that this object has encrypted. With `query`, it must be
+    /// the response to that one, which another copy of the key may have encrypted.
     #[pyo3(signature = (response, *, query = None))]
     fn decrypt(&self, py: Python<'_>, response: &[u8], query: Option<&[u8]>) -> PyResult<Answer> {
         let decrypted = py.detach(|| {

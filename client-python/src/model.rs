@@ -103,8 +103,8 @@ impl Model {
         Scores::new(&self.0, scores).probabilities.len()
     }
 
-    /// Whether each score belongs to a class, or one score to two, and they aren't probabilities: then
-    /// they are the decision function.
+    /// Whether each score belongs to a class, or one score to two, and they aren't probabilities:
+    /// then they are the decision function.
     #[getter]
     fn scores_decide(&self) -> bool {
         let sent = self.0.answer.is_scores();

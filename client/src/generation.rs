@@ -136,8 +136,8 @@ impl EvaluationKeyGeneration {
     }
 }
 
-/// Returns the messages of the key-switching key: the output secret's polynomials of the input ring's
-/// size, each times `2^(64 - level * base_log)` for each level.
+/// Returns the messages of the key-switching key: the output secret's polynomials of the input
+/// ring's size, each times `2^(64 - level * base_log)` for each level.
 fn key_switch_messages(secret: &SecretKeyBits, params: &NetworkParams) -> Zeroizing<Vec<u64>> {
     let n = params.input_polynomial_size.0;
     let mut messages = Zeroizing::new(Vec::with_capacity(params.key_switch_ciphertexts() * n));

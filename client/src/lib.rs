@@ -12,7 +12,8 @@
 //! # let registry = Registry::load(None)?;
 //! # let served = registry.default_model();
 //! # let model = served.descriptor();
-//! # let row: Vec<f64> = (0..model.inputs.count).map(|pixel| (pixel % 256) as f64 / 255.0).collect();
+//! # let pixels = 0..model.inputs.count;
+//! # let row: Vec<f64> = pixels.map(|pixel| (pixel % 256) as f64 / 255.0).collect();
 //!
 //! // `model` is the server's descriptor, and `row` a number for each of the model's inputs.
 //! let (secret_key, evaluation_key) = ClientKey::generate(model.parameters())?;

@@ -5,17 +5,18 @@ use blindscore_protocol::descriptor::{Answer, Curve, Link, Member, ModelDescript
 /// Decrypted response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
-    /// Scores in the model's own units, one per output. If the server sends only the label: 1 for the class
-    /// that it is and -1 for others, or the sign of the only score.
+    /// Scores in the model's own units, one per output. If the server sends only the label: 1 for
+    /// the class that it is and -1 for others, or the sign of the only score.
     pub scores: Vec<f64>,
     /// Probabilities from the model's link function: one per class, or one per output of a model
     /// without classes. Empty if the link gives none.
     pub probabilities: Vec<f64>,
-    /// Values of a regression: the scores, or `exp` of them behind a log link. Empty for other tasks.
+    /// Values of a regression: the scores, or `exp` of them behind a log link. Empty for other
+    /// tasks.
     pub values: Vec<f64>,
-    /// Class that the scores decide for; `None` if the model doesn't classify, or if the server sends only
-    /// the label and no bit is set: three or more classes are equal up to noise, or a row is outside the range
-    /// of a network's comparisons.
+    /// Class that the scores decide for; `None` if the model doesn't classify, or if the server
+    /// sends only the label and no bit is set: three or more classes are equal up to noise, or a
+    /// row is outside the range of a network's comparisons.
     pub decision: Option<Decision>,
 }
 
@@ -70,8 +71,8 @@ impl Scores {
         }
     }
 
-    /// Returns whether a class is one of several whose means are equal up to rounding, so that the rule
-    /// for ties decides (the first one).
+    /// Returns whether a class is one of several whose means are equal up to rounding, so that the
+    /// rule for ties decides (the first one).
     pub fn is_tied(&self, model: &ModelDescriptor, index: usize) -> bool {
         model.link == Link::Mean && tied(&self.probabilities).any(|other| other == index)
     }
@@ -87,11 +88,12 @@ impl Scores {
     }
 }
 
-/// Largest difference between means that are equal: weights may have been rounded to single precision.
+/// Largest difference between means that are equal: weights may have been rounded to single
+/// precision.
 const EQUAL: f64 = 1e-6;
 
-/// Returns the positions of the largest mean and of those that are equal to it, up to rounding of the
-/// weights.
+/// Returns the positions of the largest mean and of those that are equal to it, up to rounding of
+/// the weights.
 fn tied(means: &[f64]) -> impl Iterator<Item = usize> {
     let largest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let numbered = means.iter().enumerate();
@@ -105,8 +107,8 @@ fn first_largest(numbers: &[f64]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
-/// Returns the position of the first number above 0, if there is one: classes that are equal up to noise may
-/// both have a bit.
+/// Returns the position of the first number above 0, if there is one: classes that are equal up to
+/// noise may both have a bit.
 fn first_set(bits: &[f64]) -> Option<usize> {
     bits.iter().position(|bit| *bit > 0.0)
 }
@@ -132,8 +134,8 @@ fn between(link: Link, score: f64) -> Vec<f64> {
     probabilities.iter().flat_map(|p| [1.0 - p, *p]).collect()
 }
 
-/// Returns the mean of the members' probabilities of each class. A member without probabilities gives
-/// 1 to the class that it decides for.
+/// Returns the mean of the members' probabilities of each class. A member without probabilities
+/// gives 1 to the class that it decides for.
 fn mean(members: &[Member], mut scores: &[f64], classes: usize) -> Vec<f64> {
     let mut mean = vec![0.0; classes];
     for member in members {
@@ -160,8 +162,8 @@ fn mean(members: &[Member], mut scores: &[f64], classes: usize) -> Vec<f64> {
     mean
 }
 
-/// Returns the probabilities that isotonic calibration gives: one score is that of the second of two
-/// classes.
+/// Returns the probabilities that isotonic calibration gives: one score is that of the second of
+/// two classes.
 pub fn calibrated(curves: &[Curve], scores: &[f64]) -> Vec<f64> {
     let each = curves.iter().zip(scores);
     let each: Vec<f64> = each.map(|(curve, score)| curve.at(*score)).collect();

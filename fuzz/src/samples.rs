@@ -143,7 +143,8 @@ fn layers() -> Model {
     Model::from_safetensors(LAYERS).expect("a good network of several layers")
 }
 
-/// Returns a network, of which only the label is sent if this is the largest difference of its logits.
+/// Returns a network, of which only the label is sent if this is the largest difference of its
+/// logits.
 fn network(label: Option<f64>) -> Model {
     let naming = Naming {
         name: &"net".parse().expect("a name"),

@@ -31,8 +31,8 @@ pub struct Agreement {
     pub threads: usize,
 }
 
-/// Scores of the fitted model in the clear, for a model that is served in integers, or that doesn't send
-/// its scores.
+/// Scores of the fitted model in the clear, for a model that is served in integers, or that doesn't
+/// send its scores.
 pub(crate) struct Reference<'r> {
     /// Scores of a row of features.
     pub(crate) scores: &'r dyn Fn(&[f64]) -> Vec<f64>,
@@ -57,9 +57,9 @@ impl Agreement {
     }
 }
 
-/// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key, and
-/// compares with the model in the clear, or with the reference. Ends after the first row
-/// if that takes longer than `longest`.
+/// Scores up to `limit` calibration rows, or one made-up row if there are none, with a fresh key,
+/// and compares with the model in the clear, or with the reference. Ends after the first row if
+/// that takes longer than `longest`.
 pub(crate) fn measure(
     model: &Model,
     reference: Option<Reference<'_>>,

@@ -48,8 +48,8 @@ impl<'m> Stated<'m> {
         Self::of_error(model.descriptor(), plain, BOUND * model.descriptor().score_error)
     }
 
-    /// Returns a model, by its scores in the clear, with an error of its own for each score, six standard
-    /// deviations.
+    /// Returns a model, by its scores in the clear, with an error of its own for each score, six
+    /// standard deviations.
     pub(crate) fn of_errors(descriptor: &'m ModelDescriptor, plain: PlainScores<'m>, errors: &[f64]) -> Self {
         let largest = errors.iter().copied().fold(0.0, f64::max);
         let mut stated = Self::of_error(descriptor, plain, largest);
@@ -59,8 +59,8 @@ impl<'m> Stated<'m> {
         stated
     }
 
-    /// Returns a model of which only the label is sent: by its exact scores in the clear, with the errors of
-    /// their differences, six standard deviations.
+    /// Returns a model of which only the label is sent: by its exact scores in the clear, with the
+    /// errors of their differences, six standard deviations.
     pub(crate) fn of_label(descriptor: &'m ModelDescriptor, plain: PlainScores<'m>, pairs: &[f64]) -> Self {
         Self {
             pairs: pairs.to_vec(),
@@ -109,7 +109,8 @@ impl<'m> Stated<'m> {
         self.probability
     }
 
-    /// Returns whether a row's decision is another than that of the scores in the clear, which isn't close.
+    /// Returns whether a row's decision is another than that of the scores in the clear, which
+    /// isn't close.
     pub(crate) fn is_clearly_other(&self, row: &[f64], ours: &Scores) -> bool {
         let theirs = Scores::new(self.descriptor, (self.plain)(row));
         theirs.decision != ours.decision && !Allowed::new(self, 0.0).is_close(&theirs, self.descriptor)
@@ -179,7 +180,8 @@ impl Allowed {
         }
     }
 
-    /// Returns whether the class that wins is closer to another than the allowed error of their difference.
+    /// Returns whether the class that wins is closer to another than the allowed error of their
+    /// difference.
     fn is_close_pair(&self, answer: &Scores) -> bool {
         let (scores, best) = (&answer.scores, answer.index());
         let decides =
@@ -190,8 +192,8 @@ impl Allowed {
         errors.any(|(pair, error)| decides(pair) && difference(pair).abs() <= *error)
     }
 
-    /// Returns whether a hard vote, that of a model without probabilities or of a pair of classes, is
-    /// closer than the allowed error of its scores.
+    /// Returns whether a hard vote, that of a model without probabilities or of a pair of classes,
+    /// is closer than the allowed error of its scores.
     fn may_vote_otherwise(&self, scores: &[f64], model: &ModelDescriptor) -> bool {
         let close_pair = |(score, allowed): (&f64, &f64)| score.abs() <= *allowed;
         match model.link {
@@ -303,8 +305,8 @@ mod tests {
     use crate::choice::tests::{classifier, member};
     use blindscore_protocol::descriptor::{Curve, Member};
 
-    /// Returns which of several lists of scores are too close to be compared, if each score may be off
-    /// by 0.1 and a probability by 0.01.
+    /// Returns which of several lists of scores are too close to be compared, if each score may be
+    /// off by 0.1 and a probability by 0.01.
     fn close(choice: &Choice, several: &[&[f64]]) -> Vec<bool> {
         let model = choice.model.descriptor();
         let allowed = Allowed {

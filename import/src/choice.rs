@@ -42,7 +42,8 @@ impl Choice {
         probability_error(&self.linear, &self.predicted)
     }
 
-    /// Returns the part of that error that doesn't depend on the scores: that of links without steps.
+    /// Returns the part of that error that doesn't depend on the scores: that of links without
+    /// steps.
     pub(crate) fn smooth_error(&self) -> f64 {
         match self.linear.link {
             Link::Mean => mean_error(&self.linear, &self.predicted, |_, _| 0.0),
@@ -191,8 +192,8 @@ fn mean_error(
     errors.sum()
 }
 
-/// Returns how much a probability may move with a score; `None` for a link without probabilities, or
-/// with curves of its own.
+/// Returns how much a probability may move with a score; `None` for a link without probabilities,
+/// or with curves of its own.
 pub(crate) const fn slope(link: Link) -> Option<f64> {
     match link {
         Link::Identity | Link::Exp | Link::Isotonic | Link::Mean | Link::OneVsOne | Link::Votes => None,

@@ -38,9 +38,9 @@ const STATISTICS: [&str; 22] = [
     "0.975]",
 ];
 
-/// Reads a table with a row for each feature and one for the intercept, if there is one: the name, and
-/// the coefficient for each output. `labels` names the classes of a softmax; one more than there are
-/// columns if the first class is the one that the others are compared with.
+/// Reads a table with a row for each feature and one for the intercept, if there is one: the name,
+/// and the coefficient for each output. `labels` names the classes of a softmax; one more than
+/// there are columns if the first class is the one that the others are compared with.
 ///
 /// # Errors
 /// If it has other content.

@@ -31,8 +31,8 @@ pub struct Fitted {
     pub accuracy: Option<f64>,
     /// Purpose of the scores, if the file states it.
     pub task: Option<Task>,
-    /// Classes, if not each has one output: the two that a single output decides between, or those of
-    /// several models or pairs.
+    /// Classes, if not each has one output: the two that a single output decides between, or those
+    /// of several models or pairs.
     pub classes: Option<Vec<String>>,
     /// Link function from scores to probabilities.
     pub link: Link,
@@ -40,7 +40,8 @@ pub struct Fitted {
     pub members: Vec<Member>,
     /// Whether the link is only the usual one, because the file does not state it.
     pub assumed_link: bool,
-    /// Whether the file doesn't tell the names of its classes, because its converter leaves them out.
+    /// Whether the file doesn't tell the names of its classes, because its converter leaves them
+    /// out.
     pub unnamed: bool,
     /// One row of weights per output, for features before any scaling.
     pub coef: Vec<Vec<f64>>,

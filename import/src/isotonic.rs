@@ -1,5 +1,5 @@
-//! Errors of probabilities that isotonic calibration gives: its curves are steep where they rise, and
-//! flat elsewhere.
+//! Errors of probabilities that isotonic calibration gives: its curves are steep where they rise,
+//! and flat elsewhere.
 
 use super::{Choice, bound};
 use blindscore_client::{Scores, calibrated};
@@ -22,8 +22,8 @@ pub(crate) fn error_on(choice: &Choice, rows: &[Vec<f64>]) -> Option<f64> {
     Some(rows.fold(0.0, f64::max))
 }
 
-/// Returns how far the isotonic members of a mean may move a probability, at these scores with these
-/// errors.
+/// Returns how far the isotonic members of a mean may move a probability, at these scores with
+/// these errors.
 pub(crate) fn error_of(scores: &[f64], errors: &[f64], model: &ModelDescriptor) -> f64 {
     let mut start = 0;
     let members = model.members.iter().map(|member| {
@@ -39,8 +39,8 @@ pub(crate) fn error_of(scores: &[f64], errors: &[f64], model: &ModelDescriptor) 
     members.sum()
 }
 
-/// Returns how far a probability may move at most, at any scores. Between two classes that is what the
-/// curve rises within the error; among several, their sum may be as small as the error.
+/// Returns how far a probability may move at most, at any scores. Between two classes that is what
+/// the curve rises within the error; among several, their sum may be as small as the error.
 pub(crate) fn worst(curves: &[Curve], errors: &[f64]) -> f64 {
     let ([curve], [error]) = (curves, errors) else {
         return 1.0;

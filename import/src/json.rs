@@ -6,8 +6,8 @@ use serde_json::Value;
 /// Largest JSON file, in bytes: parsed, it takes many times as much memory.
 pub(crate) const MOST_JSON: usize = 20_000_000;
 
-/// Reads a model that isn't made of trees from JSON: an explainable boosting machine of the library `interpret`, or a linear
-/// booster of XGBoost.
+/// Reads a model that isn't made of trees from JSON: an explainable boosting machine of the library
+/// `interpret`, or a linear booster of XGBoost.
 ///
 /// # Errors
 /// If it is too long, malformed or none of these, or can't be served.

@@ -2,8 +2,8 @@
 //!
 //! [`import`] does all of it, as the program `blindscore import` does:
 //!
-//! 1. [`onnx`], [`read_json`] or [`read_safetensors`] reads the file as a [`Fitted`] linear model, in
-//!    floating point, with the scaler folded into its weights, and what stands before it as an
+//! 1. [`onnx`], [`read_json`] or [`read_safetensors`] reads the file as a [`Fitted`] linear model,
+//!    in floating point, with the scaler folded into its weights, and what stands before it as an
 //!    encoding that clients run;
 //! 2. [`Ranges`] finds the range of every feature, from the caller, from calibration data, or from
 //!    the scaler;
@@ -13,8 +13,8 @@
 //!    against predictions of the caller's own program;
 //! 6. the result is measured on encrypted rows, and written.
 //!
-//! Ensembles of decision trees are read from their libraries' own files or from ONNX, and become trees
-//! over encrypted bits, or a linear model of their leaves ([`Structure`]).
+//! Ensembles of decision trees are read from their libraries' own files or from ONNX, and become
+//! trees over encrypted bits, or a linear model of their leaves ([`Structure`]).
 //!
 //! Networks with hidden layers become units over a table each, with integer weights.
 //!

@@ -28,8 +28,8 @@ pub struct Naming<'a> {
     pub labels: Option<&'a [String]>,
     /// Salt of the id.
     pub salt: &'a Salt,
-    /// Largest difference of two logits, or the largest one if there is only one, of a network of which only
-    /// the label is sent.
+    /// Largest difference of two logits, or the largest one if there is only one, of a network of
+    /// which only the label is sent.
     pub label: Option<f64>,
 }
 

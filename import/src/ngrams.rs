@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 /// Checks that all joined words of a vocabulary occur in the rows that a model was fitted with, and
 /// that the vocabulary has all words of these rows. A vectorizer joins the words that `stop_words`
-/// leaves, and skl2onnx doesn't write that list: the pair `good bad` of the text `good and bad` would
-/// never be counted.
+/// leaves, and skl2onnx doesn't write that list: the pair `good bad` of the text `good and bad`
+/// would never be counted.
 ///
 /// # Errors
 /// If some words or joined words are missing.

@@ -159,14 +159,14 @@ def train(net, x, y, loss, args):
             print(f"step {step + 1}: loss {total / max(args.steps // 5, 1):.4f}, {time.time() - start:.0f} s", flush=True)
             total = 0.0
     if not all(torch.isfinite(parameter).all() for parameter in net.parameters()):
-        raise NotTrained("training came to weights that are not numbers: try a smaller --lr")
+        raise NotTrained("training diverged: try a smaller --lr")
 
 
 def held_out(args, data, pairs, decides):
     """Returns the rows for training and those that are held out, with their targets."""
     if len(pairs) == 2:
         if args.validation is not None:
-            raise NotTrained("--validation holds rows of X out, and X_test is held out already: leave one of them away")
+            raise NotTrained("--validation holds rows of X out, and X_test is held out already: leave one of them out")
         return pairs
     (x, y), share = pairs[0], VALIDATION if args.validation is None else args.validation
     kept, held = table.split(data.y if decides else np.zeros(len(x)), share, np.random.default_rng(args.seed))
@@ -208,9 +208,7 @@ def main():
     parser.add_argument("--steps", type=bounded(int, 1, 1_000_000), default=2_000, help="(%(default)s)")
     parser.add_argument("--batch", type=bounded(int, 1, 100_000), default=128, help="rows for each step (%(default)s)")
     parser.add_argument("--lr", type=bounded(float, 1e-9, 1), default=2e-3, help="learning rate (%(default)s)")
-    parser.add_argument(
-        "--decay", type=bounded(float, 0, 100), default=0.5, help="of the weights, times the learning rate, for each step (%(default)s)"
-    )
+    parser.add_argument("--decay", type=bounded(float, 0, 100), default=0.5, help="weight decay per step, times the learning rate (%(default)s)")
     parser.add_argument("--validation", type=bounded(float, 0.01, 0.5), help=f"share of X held out if there is no X_test ({VALIDATION})")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
     args = parser.parse_args()

@@ -112,7 +112,7 @@ class Network:
         kind = onnx.helper.tensor_dtype_to_np_dtype(source.type.tensor_type.elem_type)
         try:
             values = ReferenceEvaluator(part).run(None, {source.name: x.astype(kind)})[0]
-        # Each operator raises what it happens to.
+        # Operators raise errors of many types.
         except Exception as error:
             raise BadNetwork(f"the network can't be run on the rows of X: {error}") from error
         if values.ndim != 2 or len(values) != len(x):

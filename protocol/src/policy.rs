@@ -16,7 +16,8 @@ pub const BATCH_QUERIES: usize = 16;
 pub const MAX_RETRIES: usize = 8;
 /// Pause before the first retry. Each further pause is twice as long.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause between retries, before chance makes it longer and unless the server asks for more.
+/// Longest pause between retries, before chance makes it longer and unless the server asks for
+/// more.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Longest time that a server has a reason to ask for: a day, after which a daily budget is new.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

@@ -1,8 +1,8 @@
 //! Descriptors that were fetched before, each with its `ETag`. A server that still has the same one
 //! answers 304 instead of up to 4 MB.
 //!
-//! A cache is a convenience: what can't be read or written is as if it weren't there. What is read is
-//! checked as an answer of the server is.
+//! A cache is a convenience: what can't be read or written is as if it weren't there. What is read
+//! is checked as an answer of the server is.
 
 use crate::{ServerUrl, keyfile::folder};
 use blindscore_protocol::{descriptor::DESCRIPTOR_BYTES, name::ModelAddress};
@@ -53,7 +53,8 @@ impl Cache {
         }
     }
 
-    /// Reads the descriptor. The file has the server's address, the `ETag` and the JSON, a line each.
+    /// Reads the descriptor. The file has the server's address, the `ETag` and the JSON, a line
+    /// each.
     pub(crate) fn read(&self) -> Option<Kept> {
         let most = DESCRIPTOR_BYTES + ADDRESS_BYTES + TAG_BYTES + 2;
         let mut content = Vec::new();

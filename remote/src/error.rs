@@ -115,7 +115,7 @@ pub struct HttpError {
     /// Time that the server asks to wait.
     pub retry_after: Option<Duration>,
     /// Whether an earlier try of the request may have succeeded without an answer.
-    pub may_be_done: bool,
+    pub(crate) may_be_done: bool,
 }
 
 impl HttpError {

@@ -147,7 +147,8 @@ impl Key {
         Ok(known.then_some(id))
     }
 
-    /// Removes the file of the secret key, which stays in memory. Returns its path, if there was one.
+    /// Removes the file of the secret key, which stays in memory. Returns its path, if there was
+    /// one.
     ///
     /// # Errors
     /// If it can't be removed.

@@ -9,7 +9,9 @@
 //! # struct Quiet;
 //! # impl blindscore_remote::Progress for Quiet {
 //! #     fn note(&self, _: &str) {}
-//! #     fn begin(&self, _: blindscore_remote::Stage) -> Box<dyn blindscore_remote::Share> { Box::new(Done) }
+//! #     fn begin(&self, _: blindscore_remote::Stage) -> Box<dyn blindscore_remote::Share> {
+//! #         Box::new(Done)
+//! #     }
 //! # }
 //! # struct Done;
 //! # impl blindscore_remote::Share for Done { fn set(&self, _: f64) {} }

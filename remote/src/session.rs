@@ -85,8 +85,8 @@ impl Session {
         ClientKey::from_bytes(&key.secret().to_bytes())
     }
 
-    /// Deletes the evaluation key on the server, and then the file of the secret key, which stays in
-    /// memory. Returns the id of what the server has deleted.
+    /// Deletes the evaluation key on the server, and then the file of the secret key, which stays
+    /// in memory. Returns the id of what the server has deleted.
     ///
     /// # Errors
     /// If the request fails, or the file can't be removed.
@@ -97,8 +97,9 @@ impl Session {
         Ok(deleted)
     }
 
-    /// Returns a session with the same key and the server's current model, if nothing that was agreed to
-    /// differs. Whether rows are sent again must not depend on ranges that the server has chosen since.
+    /// Returns a session with the same key and the server's current model, if nothing that was
+    /// agreed to differs. Whether rows are sent again must not depend on ranges that the server has
+    /// chosen since.
     ///
     /// # Errors
     /// If something differs, which names `again` as what accepts it, or the model can't be used.
@@ -131,8 +132,8 @@ impl Session {
     /// scores say nothing: so the server can't tell how many rows are in the ranges that it states.
     ///
     /// # Errors
-    /// If the request fails or is cancelled, the model has changed, or a response belongs to something
-    /// else.
+    /// If the request fails or is cancelled, the model has changed, or a response belongs to
+    /// something else.
     pub fn score(
         &self,
         api: &Api,

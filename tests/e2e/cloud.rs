@@ -88,8 +88,9 @@ fn survives_faults(store: &ObjectStoreServer) {
     }
 }
 
-/// Checks that servers with one place of models serve what any of them publishes, and no longer serve
-/// what any of them removes; that none publishes over another; and what a failing place leads to.
+/// Checks that servers with one place of models serve what any of them publishes, and no longer
+/// serve what any of them removes; that none publishes over another; and what a failing place leads
+/// to.
 fn serves_models(store: &ObjectStoreServer) -> Result<()> {
     let faults = Faults::before(store.address());
     let mut flags = flags(store, faults.url());

@@ -281,7 +281,8 @@ fn tokens_are_shared(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Checks that an object with junk in it stops budgets until it is removed, since it may count queries.
+/// Checks that an object with junk in it stops budgets until it is removed, since it may count
+/// queries.
 fn bad_objects_stop_budgets(shared: &Shared) -> Result<()> {
     let token = shared.token(&["create", "clinic", "--operator"])?;
     let limits = ["--tenant-daily-queries", "40", "--share-seconds", "1"];

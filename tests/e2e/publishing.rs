@@ -9,8 +9,8 @@ use serde_json::Value;
 use std::{collections::HashMap, fs, path::Path, sync::Arc, thread, time::Duration};
 use tempfile::TempDir;
 
-/// Returns the file of a linear model with three features from 0 to 9, which says `red` if the first one
-/// is above `threshold`, and `blue` otherwise.
+/// Returns the file of a linear model with three features from 0 to 9, which says `red` if the
+/// first one is above `threshold`, and `blue` otherwise.
 pub(crate) fn model(name: &str, threshold: f64) -> Result<Vec<u8>> {
     let bytes = |numbers: &[f64]| -> Vec<u8> { numbers.iter().flat_map(|n| n.to_le_bytes()).collect() };
     let (coef, intercept) = (
@@ -155,8 +155,8 @@ fn a_model_goes_with_all_its_files() -> Result<()> {
     let folder = service.models.path();
     for name in ["called otherwise", "churn", "churn@3", "other"] {
         let of = if name == "other" { "other" } else { "churn" };
-        // A file without a version is not served beside those of its name that have one, so that the
-        // first of these would be a second model `churn`.
+        // A file without a version is not served beside those of its name that have one, so that
+        // the first of these would be a second model `churn`.
         if name != "called otherwise" {
             fs::write(folder.join(format!("{name}.safetensors")), model(of, 1.0)?)?;
         }
@@ -257,8 +257,8 @@ fn what_would_break_the_folder_is_not_stored() -> Result<()> {
     }
     assert_eq!(service.files()?, ["called otherwise.safetensors"]);
     put(&api, "other", &model("other", 1.0)?).expect_status(201);
-    // A file without a version is no longer served once its name has versions: here by the same name, and
-    // not by another.
+    // A file without a version is no longer served once its name has versions: here by the same
+    // name, and not by another.
     fs::write(
         service.models.path().join("third.safetensors"),
         model("third", 1.0)?,

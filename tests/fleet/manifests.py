@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Checks the manifests of `deploy/kubernetes` without a cluster, and `deploy/envoy.yaml`.
+"""Checks the manifests of `deploy/kubernetes` without a cluster, and other files of `deploy`.
 
     python3 tests/fleet/manifests.py
 
 Renders each overlay with `kubectl kustomize`, validates every object against the schemas of the
 three newest versions of Kubernetes that `kubernetes-validate` has, runs checkov on it, and lets the
-server read the environment of its container. Also checks what has to agree between files, and reads
-the configuration of Envoy with the types of its API. Exits with 1 if anything is wrong.
+server read the environment of its container. Also checks what has to agree between files, such as
+the figures of `deploy/capacity.py` with docs/measurements.md, and reads the configuration of Envoy
+with the types of its API. Exits with 1 if anything is wrong.
 """
 
 import argparse
 import importlib
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -170,11 +172,36 @@ def envoy() -> Iterator[str]:
         yield f"envoy.yaml: {error}"
 
 
+def cells(page: str, place: str, title: str) -> list[str]:
+    """Returns the cells of the first row with a title behind a line of a page; none without it."""
+    _, _, behind = page.partition(f"\n{place}\n")
+    rows = (line.strip("| ").split(" | ") for line in behind.splitlines())
+    return next((row[1:] for row in rows if row[0] == title), [])
+
+
+def capacity() -> Iterator[str]:
+    """Yields the figures of `deploy/capacity.py` that docs/measurements.md doesn't have."""
+    page = (ROOT / "docs/measurements.md").read_text()
+    net, linear = runpy.run_path(str(ROOT / "deploy/capacity.py"))["MODELS"]
+    figures = [
+        ("## Capacity of one core", "one score, all of one core", 2, f"{net.score_seconds:g} s"),
+        ("## Capacity of one core", "preparing a key that isn't in the cache", 1, f"{net.prepare_seconds:g} s"),
+        ("## Capacity of one core", "preparing a key that isn't in the cache", 0, f"< {1000 * linear.prepare_seconds:g} ms"),
+        ("## A server under load", "`mnist-linear`, 64 connections, 60 s", 0, f"{2 / linear.score_seconds:,.0f}/s"),
+    ]
+    for model, place in ((net, "`mnist-net`, on straightened images:"), (linear, "`mnist-linear`, on images as they are, three runs each:")):
+        figures += [(place, "evaluation key, bytes", 0, f"{model.key_bytes:,}"), (place, "responses, bytes", 0, f"{model.response_bytes:,}")]
+    for place, title, column, figure in figures:
+        found = cells(page, place, title)[column:][:1]
+        if not found or not found[0].startswith(figure):
+            yield f"capacity.py has {figure} for {title!r}, and docs/measurements.md {found}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", type=Path, default=ROOT / "target/release/blindscore-server")
     server = parser.parse_args().server.resolve()
-    problems = list(envoy())
+    problems = [*envoy(), *capacity()]
     with tempfile.TemporaryDirectory(prefix="blindscore-manifests-") as folder:
         copy = Path(folder) / "kubernetes"
         shutil.copytree(ROOT / "deploy/kubernetes", copy, ignore=shutil.ignore_patterns("tokens.json"))

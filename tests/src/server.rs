@@ -51,8 +51,8 @@ impl Server {
         Self::launch(data, arguments)
     }
 
-    /// Starts a server whose allocator reserves addresses for one heap only, and not for a heap of each
-    /// thread, so that its addresses show what requests have allocated. Needs glibc.
+    /// Starts a server whose allocator reserves addresses for one heap only, and not for a heap of
+    /// each thread, so that its addresses show what requests have allocated. Needs glibc.
     pub fn with_one_heap() -> Self {
         let data = Arc::new(TempDir::new().expect("a temporary directory"));
         let mut command = blindscore_server();

@@ -1,4 +1,5 @@
-//! `compare`: measures the same work with Blindscore and with other systems, by turns in one run.
+//! `compare`: measures the same work with Blindscore and with other systems, taking turns in one
+//! run.
 
 use crate::{
     command::{self, say},

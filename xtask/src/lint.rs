@@ -2,7 +2,7 @@
 
 use crate::{
     command::{cargo, run},
-    docs, npm, paths,
+    comments, docs, npm, paths,
     python::python,
     targets,
     workspace::{self, Packages, node_modules},
@@ -16,6 +16,7 @@ const FEATURES: &str =
 /// Checks formatting and lints.
 pub(crate) fn run_all() -> anyhow::Result<()> {
     cargo("Checking the formatting of Rust", &["fmt", "--all", "--check"])?;
+    comments::check()?;
     clippy()?;
     docs::crates()?;
     workspace::install(Packages::All)?;

@@ -3,6 +3,7 @@
 
 mod browser;
 mod command;
+mod comments;
 mod compare;
 mod demo;
 mod docs;

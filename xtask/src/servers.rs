@@ -9,7 +9,8 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// Installs what the tests with object stores, against the API's description and with other clients
-/// need: Azurite, moto, schemathesis, Triton's client and KServe's. Returns the folder of Python's environment.
+/// need: Azurite, moto, schemathesis, Triton's client and KServe's. Returns the folder of Python's
+/// environment.
 pub(crate) fn install() -> anyhow::Result<PathBuf> {
     workspace::install(Packages::All)?;
     python("servers")

@@ -134,13 +134,13 @@ const LIBRARIES: [&str; 6] = [
 /// Our programs, which hold no unit that spends time.
 const PROGRAMS: [&str; 3] = ["blindscore-cli", "blindscore-fuzz", "blindscore-fhe-benchmark"];
 
-/// Our crates in which the tests' time goes into computation. The others are compiled in half the time with
-/// little optimisation.
+/// Our crates in which the tests' time goes into computation. The others are compiled in half the
+/// time with little optimisation.
 const COMPUTING: [&str; 3] = ["blindscore-protocol", "blindscore-client", "blindscore-engine"];
 
-/// Runs the unit tests and the examples in the documentation, with debug assertions and overflow checks in
-/// our own crates. The real programs, which other tests run, have neither. Dependencies keep their settings,
-/// so that none is compiled twice.
+/// Runs the unit tests and the examples in the documentation, with debug assertions and overflow
+/// checks in our own crates. The real programs, which other tests run, have neither. Dependencies
+/// keep their settings, so that none is compiled twice.
 fn units() -> anyhow::Result<()> {
     let tested = [&LIBRARIES[..], &PROGRAMS].concat();
     let mut settings = Vec::new();
@@ -159,8 +159,8 @@ fn units() -> anyhow::Result<()> {
         "Testing units in Rust, with debug assertions and checks for overflow",
         &[&["test", "--release", "--lib", "--bins"][..], &common].concat(),
     )?;
-    // With the same settings, so that nothing is compiled again. Crates without examples are left out
-    // (`doctest = false`).
+    // With the same settings, so that nothing is compiled again. Crates without examples are left
+    // out (`doctest = false`).
     cargo(
         "Testing the examples in the documentation of Rust",
         &[&["test", "--release", "--doc"][..], &common].concat(),
@@ -183,8 +183,8 @@ fn known_answers() -> anyhow::Result<()> {
     )
 }
 
-/// Converts and imports each kind of model of scikit-learn, and compares the outcomes with the table
-/// of kinds.
+/// Converts and imports each kind of model of scikit-learn, and compares the outcomes with the
+/// table of kinds.
 fn kinds(python: &Path) -> anyhow::Result<()> {
     let root = paths::root()?;
     crate::command::run(

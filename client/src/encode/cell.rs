@@ -26,8 +26,8 @@ impl<'a> Cell<'a> {
     /// Reads a cell of a table.
     ///
     /// Numbers may have blanks around them; an empty cell is missing, and so is one that says `NaN`
-    /// or `NA`. Texts are taken exactly as they are; see [`Encoder::resolved`](super::Encoder::resolved)
-    /// for empty ones.
+    /// or `NA`. Texts are taken exactly as they are; see
+    /// [`Encoder::resolved`](super::Encoder::resolved) for empty ones.
     ///
     /// # Errors
     /// If the text is not of the column's kind. The error describes the problem, to be put after

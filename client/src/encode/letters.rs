@@ -39,8 +39,8 @@ const NOT_IN_WORDS: [(u32, u32); 170] = [
     (0x1bc9e, 0x1bc9e), (0x1e000, 0x1e02a), (0x1e08f, 0x1e08f), (0x1e947, 0x1e947), (0x1f130, 0x1f189),
 ];
 
-/// Returns whether a character belongs to a word: a letter or a number (Unicode categories L and N),
-/// or an underscore.
+/// Returns whether a character belongs to a word: a letter or a number (Unicode categories L and
+/// N), or an underscore.
 pub(super) fn in_word(c: char) -> bool {
     c == '_' || c.is_alphanumeric() && !is_mark(c as u32)
 }

@@ -7,8 +7,8 @@ use blindscore_protocol::{
 };
 use std::borrow::Cow;
 
-/// Returns the leaf that the numbers lead to. Decisions lead to later ones only, as was checked with
-/// the encoding.
+/// Returns the leaf that the numbers lead to. Decisions lead to later ones only, as was checked
+/// with the encoding.
 fn leaf(decisions: &[Decision], numbers: &[f64]) -> usize {
     let mut place = 0;
     loop {
@@ -70,7 +70,8 @@ pub(super) fn run(step: &Step, index: Option<&Index>, slots: &mut Slots<'_>) -> 
         }
         Step::Clip { of, min, max } => {
             for slot in of.iter() {
-                // `clamp` would bring the standard library's formatting of floats into the WebAssembly.
+                // `clamp` would bring the standard library's formatting of floats into the
+                // WebAssembly.
                 let clipped = match slots.numbers[slot] {
                     below if below < *min => *min,
                     above if above > *max => *max,

@@ -2,20 +2,20 @@
 
 use blindscore_protocol::encoding::Outside;
 
-/// Distance from the knots in use that isn't outside, where that is refused, relative to their size: some
-/// roundings to single precision.
+/// Distance from the knots in use that isn't outside, where that is refused, relative to their
+/// size: some roundings to single precision.
 const NEAR: f64 = 4.0 * f32::EPSILON as f64;
 
-/// Writes the values of all splines at a number into `values`, one for each spline, which hold zeros.
-/// The knots rise, and there are enough of them: that was checked with the encoding. A number outside
-/// the knots in use has no values where that is refused: they become NaN.
+/// Writes the values of all splines at a number into `values`, one for each spline, which hold
+/// zeros. The knots rise, and there are enough of them: that was checked with the encoding. A
+/// number outside the knots in use has no values where that is refused: they become NaN.
 pub(super) fn splines(x: f64, knots: &[f64], degree: usize, outside: Outside, values: &mut [f64]) {
     // The knots in use are those from `first` to `last`.
     let (first, last) = (degree, knots.len() - degree - 1);
     let (low, high) = (knots[first], knots[last]);
     let is_outside = x < low || x > high;
-    // Scaled by the original in single precision, the least number of the rows is the lowest knot; here it may
-    // be a last digit below it.
+    // Scaled by the original in single precision, the least number of the rows is the lowest knot;
+    // here it may be a last digit below it.
     let near = NEAR * (high - low + low.abs().max(high.abs()));
     let (at, beyond) = match outside {
         Outside::Refuse if x < low - near || x > high + near => (f64::NAN, 0.0),
@@ -50,7 +50,8 @@ pub(super) fn splines(x: f64, knots: &[f64], degree: usize, outside: Outside, va
 }
 
 /// Returns the values of the `degree + 1` splines that aren't zero between the knots `span` and
-/// `span + 1`, by the recurrence of Cox and de Boor ("A Practical Guide to Splines", chapter X, BSPLVB).
+/// `span + 1`, by the recurrence of Cox and de Boor ("A Practical Guide to Splines", chapter X,
+/// BSPLVB).
 fn nonzero(x: f64, knots: &[f64], span: usize, degree: usize) -> Vec<f64> {
     let mut values = vec![0.0; degree + 1];
     values[0] = 1.0;

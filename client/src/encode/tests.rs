@@ -225,7 +225,8 @@ fn a_thermometer_has_a_bit_for_each_edge_below() {
 
 #[test]
 fn a_tree_leads_to_one_leaf() {
-    // a <= 1 ? (b <= 5 ? leaf 2 : leaf 0) : leaf 1; a missing `a` goes on to `b`, a missing `b` to leaf 0.
+    // a <= 1 ? (b <= 5 ? leaf 2 : leaf 0) : leaf 1; a missing `a` goes on to `b`, a missing `b` to
+    // leaf 0.
     let decision = |of, threshold, branches, missing| Decision {
         of,
         threshold,

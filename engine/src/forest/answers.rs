@@ -2,8 +2,8 @@
 
 use super::pruned::Pruned;
 
-/// Largest relative difference between sums of leaves that are equal, such as probabilities that were
-/// rounded to single precision.
+/// Largest relative difference between sums of leaves that are equal, such as probabilities that
+/// were rounded to single precision.
 const ROUNDING: f64 = 1e-5;
 
 /// A number of a tree's leaves that units have in their tables.
@@ -20,8 +20,8 @@ pub(super) struct Answer {
 pub(super) struct Answers(pub(super) Vec<Answer>);
 
 impl Answers {
-    /// Takes the middle of a tree's values into the bases. If the numbers of each leaf have the same
-    /// sum, as probabilities do, the first one follows from the others, and needs no units.
+    /// Takes the middle of a tree's values into the bases. If the numbers of each leaf have the
+    /// same sum, as probabilities do, the first one follows from the others, and needs no units.
     pub(super) fn of(tree: &Pruned, output: Option<usize>, bases: &mut [f64]) -> Self {
         let spans = spans(tree);
         let middle = |place: usize| {

@@ -2,9 +2,9 @@
 //!
 //! A part is a whole subtree, together with the path to it. Within it, each variable has *classes*:
 //! positions that its decisions don't tell apart. The level of a row in the part is the number that
-//! has its classes for digits (mixed radix), plus `base`. A row elsewhere is at some lower level, whose
-//! value is zero: each variable that has left the path takes the number of the part's levels off, or
-//! only as much as the other variables' digits need.
+//! has its classes for digits (mixed radix), plus `base`. A row elsewhere is at some lower level,
+//! whose value is zero: each variable that has left the path takes the number of the part's levels
+//! off, or only as much as the other variables' digits need.
 //!
 //! The fewest units cover a tree if each part is as large as a unit can hold: a subtree that fits
 //! takes one, and needs no others below it.
@@ -105,8 +105,8 @@ impl Cover {
         (SCORE_SPAN * 2f64.powi(64) / self.half_range).floor()
     }
 
-    /// Returns the smallest margin of a unit, in standard deviations of its noise, if values are read `aside`
-    /// from the middle, a share of the torus.
+    /// Returns the smallest margin of a unit, in standard deviations of its noise, if values are
+    /// read `aside` from the middle, a share of the torus.
     pub fn least_margin(&self, params: &NetworkParams, aside: f64) -> f64 {
         let margins = self.units.iter().map(|unit| unit.margin(params, aside));
         margins.fold(f64::INFINITY, f64::min)
@@ -173,8 +173,8 @@ impl Parts<'_> {
         }
     }
 
-    /// Returns the units of a subtree as one part, one for each number of its leaves that has units,
-    /// if they are safe.
+    /// Returns the units of a subtree as one part, one for each number of its leaves that has
+    /// units, if they are safe.
     fn units(&self, tree: &Pruned, region: &Region) -> Option<Vec<Unit>> {
         if tree.leaves() as i64 > LEVELS {
             return None;

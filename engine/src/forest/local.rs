@@ -70,8 +70,8 @@ impl Local {
         [false].into_iter().chain(passed).chain(grouped).collect()
     }
 
-    /// Appends the weights of the bits that give each position its digit, but for that of the lowest
-    /// position, which is returned.
+    /// Appends the weights of the bits that give each position its digit, but for that of the
+    /// lowest position, which is returned.
     pub(super) fn weights(&self, digits: &[i64], weights: &mut Vec<(usize, i64)>) -> i64 {
         let (ordered, grouped) = digits.split_at(self.cuts.len() + 1);
         for (pair, cut) in ordered.windows(2).zip(&self.cuts) {

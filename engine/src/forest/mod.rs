@@ -1,16 +1,18 @@
 //! Scoring of ensembles of decision trees on encrypted bits.
 //!
-//! The client encrypts one bit for each threshold of a public grid, `x > t` (a thermometer code), and
-//! one for each category. Which tree uses which bit, and what its leaves hold, stays with the server.
+//! The client encrypts one bit for each threshold of a public grid, `x > t` (a thermometer code),
+//! and one for each category. Which tree uses which bit, and what its leaves hold, stays with the
+//! server.
 //!
 //! 1. A *unit* ([`Unit`]) is a function of one level, an integer sum of the bits. Any function of a
-//!    single variable is such a sum, so that a level can hold the whole path to a part of a tree: it is
-//!    one of the highest if the row takes that path, and a lower one otherwise. The levels of a part
-//!    take one half of the torus.
-//! 2. One blind rotation looks up the leaf that belongs to the level, or zero if the row is elsewhere.
+//!    single variable is such a sum, so that a level can hold the whole path to a part of a tree:
+//!    it is one of the highest if the row takes that path, and a lower one otherwise. The levels of
+//!    a part take one half of the torus.
+//! 2. One blind rotation looks up the leaf that belongs to the level, or zero if the row is
+//!    elsewhere.
 //! 3. The [`Cover`] of a tree chooses its parts: as few as have room for their levels.
-//! 4. Scores are sums of rotated tables, each with the factor 1 or -1, so that noise adds up slowly.
-//!    They are packed and sent as those of networks.
+//! 4. Scores are sums of rotated tables, each with the factor 1 or -1, so that noise adds up
+//!    slowly. They are packed and sent as those of networks.
 
 mod answers;
 mod cover;

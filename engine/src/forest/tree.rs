@@ -2,9 +2,9 @@
 
 /// What trees decide about: a number on a grid of thresholds, or a category.
 ///
-/// A variable has one bit for each threshold ("cut"), in rising order, of which the first few are 1,
-/// and then one for each other value ("flag"), such as a category or a missing number, of which at
-/// most one is 1; then all cuts are 0. It is therefore in one of `cuts + 1 + flags` *positions*.
+/// A variable has one bit for each threshold ("cut"), in rising order, of which the first few are
+/// 1, and then one for each other value ("flag"), such as a category or a missing number, of which
+/// at most one is 1; then all cuts are 0. It is therefore in one of `cuts + 1 + flags` *positions*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForestVariable {
     /// Number of thresholds.

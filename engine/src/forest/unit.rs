@@ -29,8 +29,8 @@ impl Unit {
         self.spacing() as f64 / (4 * LEVELS) as f64
     }
 
-    /// Returns how many standard deviations of the noise a level is away from the next decision, if its value
-    /// is read `aside` from the middle, a share of the torus.
+    /// Returns how many standard deviations of the noise a level is away from the next decision, if
+    /// its value is read `aside` from the middle, a share of the torus.
     pub fn margin(&self, params: &NetworkParams, aside: f64) -> f64 {
         let weight = |(_, weight): &(usize, i64)| ((weight * self.spacing()) as f64).powi(2);
         let norm = self.weights.iter().map(weight).sum();
@@ -48,8 +48,8 @@ impl Unit {
         self.bias + terms.sum::<i64>()
     }
 
-    /// Returns the position of level 0 on the torus: the levels, each with as much room on both sides,
-    /// are in the middle of half of it.
+    /// Returns the position of level 0 on the torus: the levels, each with as much room on both
+    /// sides, are in the middle of half of it.
     fn start(&self) -> u64 {
         let taken = self.spacing() as u64 * self.table.len() as u64;
         let unit = (1u64 << 63) / LEVELS as u64;
@@ -72,7 +72,8 @@ impl Unit {
         (0..n as u64).map(value).collect()
     }
 
-    /// Returns the values on half of the torus: of `n`, entry `i` is that at the phase `(i + 1/2) / 2n`.
+    /// Returns the values on half of the torus: of `n`, entry `i` is that at the phase
+    /// `(i + 1/2) / 2n`.
     pub fn values(&self, n: usize) -> Vec<f64> {
         let step = (1u64 << 63) / n as u64;
         (0..n as u64)
@@ -81,7 +82,8 @@ impl Unit {
     }
 
     /// Returns the level's phase as a linear function of the bits: weights, in units of
-    /// [`ForestEngine::input_step`](super::ForestEngine::input_step), and the summand, a torus element.
+    /// [`ForestEngine::input_step`](super::ForestEngine::input_step), and the summand, a torus
+    /// element.
     pub fn phase(&self) -> (impl Iterator<Item = (usize, i64)> + '_, u64) {
         let spacing = self.spacing();
         let bias = self.bias.wrapping_mul(spacing) as u64;

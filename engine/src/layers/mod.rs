@@ -1,20 +1,22 @@
 //! Scoring of networks of several layers on encrypted features.
 //!
-//! A *unit* is a function of one number, its pre-activation: an integer sum of features and of units
-//! of earlier layers, as a phase on the torus.
+//! A *unit* is a function of one number, its pre-activation: an integer sum of features and of
+//! units of earlier layers, as a phase on the torus.
 //!
 //! 1. The features' part is a product with the query, as in projection networks: an LWE ciphertext
-//!    under the input secret. The units' part is a sum of their reads under the output secret, which a
-//!    key switch returns to the input secret.
-//! 2. The phase gets a fresh encryption of zero, and one blind rotation looks up the unit's table. Where
-//!    precision asks for it, the phase is rotated several times, with modulus switches whose errors
-//!    cancel out (`LweCiphertext::modulus_switch_part`).
-//! 3. A unit is read at several coefficients of each rotation. Whoever reads it divides its weight among
-//!    these (`slots`), so that the noise of reads averages out too.
-//! 4. Scores are integer sums of units, packed and sent as those of projection networks. Of a model that tells
-//!    only the label, they are bits, which leave room for noise that drowns all else ([`crate::bits`]).
+//!    under the input secret. The units' part is a sum of their reads under the output secret,
+//!    which a key switch returns to the input secret.
+//! 2. The phase gets a fresh encryption of zero, and one blind rotation looks up the unit's table.
+//!    Where precision asks for it, the phase is rotated several times, with modulus switches whose
+//!    errors cancel out (`LweCiphertext::modulus_switch_part`).
+//! 3. A unit is read at several coefficients of each rotation. Whoever reads it divides its weight
+//!    among these (`slots`), so that the noise of reads averages out too.
+//! 4. Scores are integer sums of units, packed and sent as those of projection networks. Of a model
+//!    that tells only the label, they are bits, which leave room for noise that drowns all else
+//!    ([`crate::bits`]).
 //!
-//! Tables are functions on half of the torus, continued as in the ring: `f(phase + 1/2) = -f(phase)`.
+//! Tables are functions on half of the torus, continued as in the ring:
+//! `f(phase + 1/2) = -f(phase)`.
 
 mod plain;
 mod slots;
@@ -71,15 +73,15 @@ pub struct IntegerUnit {
     pub layer: usize,
     /// One weight per feature; empty if it reads none.
     pub features: Vec<i64>,
-    /// One weight per unit of the earlier layers, the number of slots that are added up; empty if it reads
-    /// none.
+    /// One weight per unit of the earlier layers, the number of slots that are added up; empty if
+    /// it reads none.
     pub units: Vec<i32>,
     /// Summand of the phase.
     pub offset: u64,
     /// Number of rotations among whose slots weights are divided.
     pub repeats: usize,
-    /// The function on half of the torus, in 2^-32 of the torus: entry `i` is its value at the phase
-    /// `(i + 1/2) / 2N`.
+    /// The function on half of the torus, in 2^-32 of the torus: entry `i` is its value at the
+    /// phase `(i + 1/2) / 2N`.
     pub table: Vec<i32>,
 }
 
@@ -151,8 +153,8 @@ impl Unit {
 }
 
 impl LayersEngine {
-    /// Transforms weights and tables. [`IntegerLayers::check`] must hold. `flooding` is the noise that is added
-    /// to what is sent, if there is any.
+    /// Transforms weights and tables. [`IntegerLayers::check`] must hold. `flooding` is the noise
+    /// that is added to what is sent, if there is any.
     pub fn new(params: NetworkParams, network: &IntegerLayers, flooding: Option<TUniformBound>) -> Self {
         let mut fft = FourierContext::new(params.input_polynomial_size);
         let units = network.units.iter();
@@ -207,8 +209,8 @@ impl LayersEngine {
         ))
     }
 
-    /// Returns the reads of the units of a layer: for each unit, the sums of its first slots, of one up to
-    /// all of them.
+    /// Returns the reads of the units of a layer: for each unit, the sums of its first slots, of
+    /// one up to all of them.
     fn read(
         &self,
         layer: Range<usize>,
@@ -266,8 +268,8 @@ impl LayersEngine {
         Ok(units.iter().map(sums).collect())
     }
 
-    /// Returns a GLWE ciphertext whose phase has the phase of an LWE ciphertext at coefficient 0. Its
-    /// other coefficients are unused.
+    /// Returns a GLWE ciphertext whose phase has the phase of an LWE ciphertext at coefficient 0.
+    /// Its other coefficients are unused.
     fn as_glwe(&self, mask: Vec<u64>, body: u64) -> Vec<u64> {
         let n = self.params.polynomial_size.0;
         let mut ciphertext = Vec::with_capacity(mask.len() + n);
@@ -295,8 +297,8 @@ fn weighted(params: &NetworkParams, reads: &[Vec<Read>], weights: &[i32]) -> Lwe
 
 impl IntegerLayers {
     /// Returns the variance of each unit's phase, as a part of the torus squared, that all of its
-    /// rotations share: that of the query times the weights, the key switch if it reads units, and a
-    /// fresh encryption of zero.
+    /// rotations share: that of the query times the weights, the key switch if it reads units, and
+    /// a fresh encryption of zero.
     pub fn shared_noise(&self, params: &NetworkParams) -> Vec<f64> {
         let unit = |unit: &IntegerUnit| {
             let squares = unit.features.iter().map(|weight| (*weight as f64).powi(2));

@@ -22,8 +22,8 @@ pub(crate) struct Values {
 }
 
 impl IntegerUnit {
-    /// Returns the values at the coefficients that are read at a phase, as parts of the torus: between
-    /// whole steps in proportion.
+    /// Returns the values at the coefficients that are read at a phase, as parts of the torus:
+    /// between whole steps in proportion.
     fn read(&self, phase: f64) -> [f64; SLOTS] {
         let n = self.table.len() as i64;
         let position = phase * 2.0 * n as f64;
@@ -102,9 +102,9 @@ impl<'n> PlainLayers<'n> {
         values
     }
 
-    /// Returns the variance that noise causes in each score, as a part of the torus squared: that of
-    /// each phase and each read, times the square of the derivative of the score with respect to it (a
-    /// sum over all paths).
+    /// Returns the variance that noise causes in each score, as a part of the torus squared: that
+    /// of each phase and each read, times the square of the derivative of the score with respect to
+    /// it (a sum over all paths).
     pub fn spread(&self, params: &NetworkParams, features: &[i64]) -> Vec<f64> {
         let gradients = self.gradients(params, features);
         gradients
@@ -113,8 +113,8 @@ impl<'n> PlainLayers<'n> {
             .collect()
     }
 
-    /// Returns the phase of each unit on integer features, as a part of the torus from -1/2 to 1/2 if it
-    /// doesn't leave it.
+    /// Returns the phase of each unit on integer features, as a part of the torus from -1/2 to 1/2
+    /// if it doesn't leave it.
     pub fn phases(&self, features: &[i64]) -> Vec<f64> {
         self.values(features).phases
     }
@@ -124,8 +124,8 @@ impl<'n> PlainLayers<'n> {
         self.gradients_of(params, features, self.network.outputs.iter())
     }
 
-    /// Returns, for each unit of a range, the derivatives of its phase with respect to each unit of earlier
-    /// layers at a row.
+    /// Returns, for each unit of a range, the derivatives of its phase with respect to each unit of
+    /// earlier layers at a row.
     pub fn phase_gradients(
         &self,
         params: &NetworkParams,
@@ -184,8 +184,8 @@ fn sum(counts: &[[i32; SLOTS]], reads: &[[f64; SLOTS]]) -> f64 {
 }
 
 impl IntegerLayers {
-    /// Returns the variance that noise causes in a number with these derivatives with respect to each
-    /// unit.
+    /// Returns the variance that noise causes in a number with these derivatives with respect to
+    /// each unit.
     pub fn variance(&self, params: &NetworkParams, gradients: &[Gradient]) -> f64 {
         let shared = self.shared_noise(params);
         let terms = gradients.iter().zip(&shared);
@@ -203,8 +203,8 @@ impl IntegerLayers {
 pub struct Gradient {
     /// Derivative of the unit's read with respect to its phase.
     pub slope: f64,
-    /// Derivatives of the number with respect to each slot: those of all rotations' first slots, then of
-    /// their second ones, and so on.
+    /// Derivatives of the number with respect to each slot: those of all rotations' first slots,
+    /// then of their second ones, and so on.
     pub slots: Vec<f64>,
 }
 
@@ -227,20 +227,20 @@ impl Gradient {
         NetworkNoise::reads(params, squares(&self.slots), squares(&self.rotations()))
     }
 
-    /// Returns the variance of the sum of the errors of the rotations' modulus switches, each times its
-    /// derivative.
+    /// Returns the variance of the sum of the errors of the rotations' modulus switches, each times
+    /// its derivative.
     pub fn switch(&self, params: &NetworkParams) -> f64 {
         switch(params, &self.rotations())
     }
 }
 
-/// Returns the variance of the sum of the errors of modulus switches of one phase, times the weight of
-/// each rotation.
+/// Returns the variance of the sum of the errors of modulus switches of one phase, times the weight
+/// of each rotation.
 ///
 /// Two of `R` rotations add offsets that are `k / R` of a step apart, modulo the step, before they
-/// round. The error of rounding a uniform number after adding an offset has the variance of rounding
-/// plus that of the offset, `1/12 + (1 - 1/R^2)/12`; two such errors differ by what lies between, so
-/// that `k (R - k) / R^2` is missing in their covariance.
+/// round. The error of rounding a uniform number after adding an offset has the variance of
+/// rounding plus that of the offset, `1/12 + (1 - 1/R^2)/12`; two such errors differ by what lies
+/// between, so that `k (R - k) / R^2` is missing in their covariance.
 pub(super) fn switch(params: &NetworkParams, weights: &[f64]) -> f64 {
     let parts = weights.len();
     let count = parts as f64;
@@ -277,12 +277,13 @@ impl Division {
         }
     }
 
-    /// Returns the variance that modulus switches cause in a sum that reads a unit with this weight, for a
-    /// slope of 1.
+    /// Returns the variance that modulus switches cause in a sum that reads a unit with this
+    /// weight, for a slope of 1.
     pub fn switch(&self, weight: i32) -> f64 {
         let repeats = self.first.len() - 1;
         let (each, more) = divided(weight, repeats);
-        // All rotations together and some of them: the errors of all have the same covariance with each.
+        // All rotations together and some of them: the errors of all have the same covariance with
+        // each.
         let (each, all) = (f64::from(each), self.first[repeats]);
         let share = f64::from(more) / repeats as f64;
         all * (each * each + 2.0 * each * share) + self.first[more.unsigned_abs() as usize]

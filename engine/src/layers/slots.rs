@@ -1,27 +1,27 @@
 //! Reads of rotated tables, and how weights are divided among what can be read.
 //!
-//! A table changes little from one coefficient to the next, and the noise of neighbouring coefficients
-//! is independent in part. So a unit is read at several coefficients around the middle, of each of its
-//! rotations. Each is a *slot*. A weight says how many times slots are added up: all of them as often
-//! as possible, and then the first ones once more. Slots are ordered so that a few of them are as many
-//! rotations as possible and stay around the middle.
+//! A table changes little from one coefficient to the next, and the noise of neighbouring
+//! coefficients is independent in part. So a unit is read at several coefficients around the
+//! middle, of each of its rotations. Each is a *slot*. A weight says how many times slots are added
+//! up: all of them as often as possible, and then the first ones once more. Slots are ordered so
+//! that a few of them are as many rotations as possible and stay around the middle.
 
 use crate::network::{LweCiphertext, extracted};
 use blindscore_protocol::params::{MODULUS_BITS, NetworkParams};
 
-/// Slots of a rotation: coefficients around the middle. More of them have little less noise for the same
-/// weight, because a part of it is shared.
+/// Slots of a rotation: coefficients around the middle. More of them have little less noise for the
+/// same weight, because a part of it is shared.
 pub const SLOTS: usize = 4;
 /// Coefficients before the middle.
 const BEFORE: usize = SLOTS / 2;
-/// Coefficients of a rotation in the order in which they are slots, from [`BEFORE`] before the middle.
-/// Rotations take turns, so that a few slots aren't all on the same side.
+/// Coefficients of a rotation in the order in which they are slots, from [`BEFORE`] before the
+/// middle. Rotations take turns, so that a few slots aren't all on the same side.
 const ORDER: [[usize; SLOTS]; 2] = [[1, 2, 0, 3], [2, 1, 3, 0]];
 /// Bits kept of a read's coefficients: rounding to them is far below the noise.
 const BITS: u32 = u32::BITS;
 
-/// Divides a weight among so many: what each has, and the number of the first ones that have one more, or
-/// one less if it is negative.
+/// Divides a weight among so many: what each has, and the number of the first ones that have one
+/// more, or one less if it is negative.
 pub(super) fn divided(weight: i32, among: usize) -> (i32, i32) {
     // At most `SLOTS * MOST_REPEATS`.
     let among = among.max(1) as i32;
@@ -50,8 +50,8 @@ pub(super) struct Read {
 }
 
 impl Read {
-    /// Reads the slots of a rotated table, a GLWE ciphertext of `(k + 1) N` coefficients. `part` is the
-    /// number of the rotation among those of its unit.
+    /// Reads the slots of a rotated table, a GLWE ciphertext of `(k + 1) N` coefficients. `part` is
+    /// the number of the rotation among those of its unit.
     pub(super) fn slots(params: &NetworkParams, rotated: &[u64], part: usize) -> [Self; SLOTS] {
         let (mask, body) = rotated.split_at(params.output_lwe_dimension().0);
         let rounded = |coefficient: u64| {

@@ -2,18 +2,18 @@
 //!
 //! Tensors:
 //! - `layer` `[units]`: the layer of each unit, from 0, rising;
-//! - `w` `[units, features]`: weights of the features, and then of the same features `fine_features` times
-//!   finer, if they are sent twice;
-//! - `v` `[units, units]`: weights of the units of earlier layers, 0 for all others: numbers of slots that
-//!   are added up;
+//! - `w` `[units, features]`: weights of the features, and then of the same features
+//!   `fine_features` times finer, if they are sent twice;
+//! - `v` `[units, units]`: weights of the units of earlier layers, 0 for all others: numbers of
+//!   slots that are added up;
 //! - `offset` `[units]`: summands of the phases, in parts of the torus, in double precision;
 //! - `repeats` `[units]`: numbers of rotations, among whose slots weights are divided;
 //! - `table` `[units, N]`: functions on half of the torus, in 2^-32 of the torus;
-//! - `out` `[sent scores, units]`: weights of the scores, and then of the same scores `fine` times finer, if
-//!   they are sent twice;
+//! - `out` `[sent scores, units]`: weights of the scores, and then of the same scores `fine` times
+//!   finer, if they are sent twice;
 //! - `bias` `[sent scores]`: summands of the scores' phases, like `offset`;
-//! - `base` and `scale` `[scores]`, in double precision: a score is `base + scale * phase`, with the
-//!   phase in parts of the torus.
+//! - `base` and `scale` `[scores]`, in double precision: a score is `base + scale * phase`, with
+//!   the phase in parts of the torus.
 //!
 //! Metadata: as for linear models, and `input_step`, the torus element of one unit of a weighted
 //! feature (of the finer ones, if there are any), `score_error`, the standard deviation of a score,
@@ -82,8 +82,8 @@ pub struct LayersModel {
     pub fine_features: Option<u32>,
     /// How many times finer the second half of the network's scores are, if they are sent twice.
     pub fine: Option<u32>,
-    /// What of the answer leaves the server. A label's scores are bits, `scale` times a quarter of the torus
-    /// for the class that it is, and as much below zero for others.
+    /// What of the answer leaves the server. A label's scores are bits, `scale` times a quarter of
+    /// the torus for the class that it is, and as much below zero for others.
     pub answer: Answer,
     /// Standard deviation of a score.
     pub score_error: f64,
@@ -171,8 +171,8 @@ pub(super) fn rest() -> f64 {
 }
 
 impl LayersModel {
-    /// Checks that what a label's model sends is bits: each a unit of its own, read once, whose table is
-    /// constant.
+    /// Checks that what a label's model sends is bits: each a unit of its own, read once, whose
+    /// table is constant.
     fn check_bits(&self) -> Result<(), ModelError> {
         let network = &self.network;
         let mut seen = HashSet::new();

@@ -4,8 +4,8 @@
 //! ranges of their own: `feature_min` and `feature_max` `[features]`.
 //!
 //! Metadata (strings): `name`, `title`, `labels` (JSON array), `link` (`softmax`, `sigmoid`,
-//! `one-vs-rest`, `probability`, `exp`, `identity`, `mean`, `one-vs-one`, `votes`), `input_levels`, and `input_min` and `input_max` unless features have
-//! ranges of their own. Optional:
+//! `one-vs-rest`, `probability`, `exp`, `identity`, `mean`, `one-vs-one`, `votes`), `input_levels`,
+//! and `input_min` and `input_max` unless features have ranges of their own. Optional:
 //! - `task` (`classification`, `multilabel`, `regression`; required if the link does not imply it,
 //!   as for several scores with the link `identity`);
 //! - `image` (`WIDTHxHEIGHT`) and `deskew` (`true` if images are deskewed);
@@ -13,8 +13,8 @@
 //! - `parameter_set` (`linear-n2048-v3` by default);
 //! - `features` (JSON array of names);
 //! - `encoding` (JSON: how a record becomes the features, as in descriptors);
-//! - `classes` (JSON array of the labels that the outputs decide between, if not each has one: two for
-//!   a single output, or those of the links `mean`, `one-vs-one` and `votes`);
+//! - `classes` (JSON array of the labels that the outputs decide between, if not each has one: two
+//!   for a single output, or those of the links `mean`, `one-vs-one` and `votes`);
 //! - `members` (JSON array of the models that the link `mean` averages, as in descriptors);
 //! - `norm_centre` and `norm_max` (a ball that contains the inputs);
 //! - `salt` (32 hexadecimal digits, as secret as the weights; `import` generates it);

@@ -3,9 +3,10 @@
 //!
 //! Tensors: `w` `[projections, features]`, `b` `[projections]`, `width` `[projections]`,
 //! `threshold` `[projections, reads]` in units of 1/256, `v` `[outputs, projections, reads]`,
-//! `bias` `[outputs]`. Metadata: as for linear models, plus `range`, `max_logit` and `logit_scale`. Where
-//! only the label leaves the server, also `answer` (`label`) and `max_difference`, the largest difference
-//! of two logits on the rows that it was measured with (the largest logit, if there is only one).
+//! `bias` `[outputs]`. Metadata: as for linear models, plus `range`, `max_logit` and `logit_scale`.
+//! Where only the label leaves the server, also `answer` (`label`) and `max_difference`, the
+//! largest difference of two logits on the rows that it was measured with (the largest logit, if
+//! there is only one).
 
 use super::{
     Model, ModelError, Plain,

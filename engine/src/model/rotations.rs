@@ -1,4 +1,5 @@
-//! Limits on the blind rotations of models whose number varies: trees, and networks of several layers.
+//! Limits on the blind rotations of models whose number varies: trees, and networks of several
+//! layers.
 
 use super::ModelError;
 use blindscore_protocol::descriptor::MAX_QUERIES;
@@ -12,8 +13,8 @@ const ROTATIONS_AT_ONCE: usize = 2_000;
 /// Returns the most queries of a request, if they are fewer than usual.
 ///
 /// # Errors
-/// If a query takes too many rotations. `name` is the tensor that they follow from, and `advice` what
-/// to do about it.
+/// If a query takes too many rotations. `name` is the tensor that they follow from, and `advice`
+/// what to do about it.
 pub(super) fn batch(rotations: usize, name: &'static str, advice: &str) -> Result<Option<usize>, ModelError> {
     if rotations > MOST_ROTATIONS {
         return Err(ModelError::field(

@@ -54,8 +54,8 @@ impl NetworkKey {
         }
     }
 
-    /// Adds a fresh encryption of zero to an LWE ciphertext under the input secret. `fft` is that of the
-    /// input ring.
+    /// Adds a fresh encryption of zero to an LWE ciphertext under the input secret. `fft` is that
+    /// of the input ring.
     pub(crate) fn refresh(
         &self,
         fft: &mut FourierContext,
@@ -65,7 +65,8 @@ impl NetworkKey {
         self.input_zeros.add_to(fft, sampler, ciphertext);
     }
 
-    /// Returns an LWE ciphertext under the input secret of what one encrypts under the output secret.
+    /// Returns an LWE ciphertext under the input secret of what one encrypts under the output
+    /// secret.
     ///
     /// # Panics
     /// If the set has no key switch: no model that needs one has such a set.

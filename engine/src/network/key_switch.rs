@@ -22,8 +22,8 @@ pub(super) struct KeySwitchKey {
 }
 
 impl KeySwitchKey {
-    /// Expands the masks from the key's stream, where they come last, and transforms them. `None` if
-    /// the set has no key switch.
+    /// Expands the masks from the key's stream, where they come last, and transforms them. `None`
+    /// if the set has no key switch.
     pub(super) fn new(params: NetworkParams, stream: &mut MaskStream, bodies: &[u64]) -> Option<Self> {
         let switch = params.key_switch?;
         let n = params.input_polynomial_size.0;
@@ -45,8 +45,8 @@ impl KeySwitchKey {
         })
     }
 
-    /// Returns an LWE ciphertext under the input secret of what `ciphertext` encrypts under the output
-    /// secret. `fft` is that of the input ring.
+    /// Returns an LWE ciphertext under the input secret of what `ciphertext` encrypts under the
+    /// output secret. `fft` is that of the input ring.
     ///
     /// Digits are those of the coefficients rounded to the key's levels. A secret bit is 1/2 on
     /// average, so the body absorbs half of the rounding errors.
@@ -97,8 +97,8 @@ impl KeySwitchKey {
         }
     }
 
-    /// Rounds a coefficient to the levels' bits, and adds half of the error to `loss`. Above these bits
-    /// are those that were rounded away: they decide between the ends of the first digit.
+    /// Rounds a coefficient to the levels' bits, and adds half of the error to `loss`. Above these
+    /// bits are those that were rounded away: they decide between the ends of the first digit.
     fn rounded(&self, coefficient: u64, loss: &mut i64) -> u64 {
         let bits = (self.switch.base_log.0 * self.switch.level_count.0) as u32;
         let dropped = MODULUS_BITS - bits;
@@ -108,8 +108,8 @@ impl KeySwitchKey {
         kept | coefficient << bits
     }
 
-    /// Takes the last digit, from `-base / 2` to `base / 2`, off a number. Both ends are equally likely:
-    /// digits whose mean isn't zero would shift all phases under one key by the same error.
+    /// Takes the last digit, from `-base / 2` to `base / 2`, off a number. Both ends are equally
+    /// likely: digits whose mean isn't zero would shift all phases under one key by the same error.
     fn last_digit(&self, rest: &mut u64) -> u64 {
         let base_log = self.switch.base_log.0 as u32;
         let (base, half) = (1u64 << base_log, 1u64 << (base_log - 1));

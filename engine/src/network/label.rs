@@ -1,21 +1,22 @@
 //! The class with the largest score, found under encryption, so that no score leaves the server.
 //!
-//! 1. *Pairs*: classes 0 and 1, 2 and 3, and so on are compared. The phase is the difference of their
-//!    scores, and a blind rotation looks up its absolute value, which gives the larger score:
+//! 1. *Pairs*: classes 0 and 1, 2 and 3, and so on are compared. The phase is the difference of
+//!    their scores, and a blind rotation looks up its absolute value, which gives the larger score:
 //!    `max(a, b) = (a + b) / 2 + |a - b| / 2`. Read a little before and after the middle, the same
-//!    rotation gives a ramp that is the sign of all but small differences. An odd last class is alone.
-//! 2. *Rounds*: the larger score of each pair is compared with that of each other pair. Each takes a
-//!    rotation, which looks up a sign.
-//! 3. *Bits*: for each pair, its signs are added up, those of rounds twice. The sum is the largest or the
-//!    second largest possible if one of its two classes is the label, or between the two if these are
-//!    close, and far below otherwise. A rotation, read at two coefficients, tells whether the sum is
-//!    above the one threshold and the other: there is a bit for each class.
+//!    rotation gives a ramp that is the sign of all but small differences. An odd last class is
+//!    alone.
+//! 2. *Rounds*: the larger score of each pair is compared with that of each other pair. Each takes
+//!    a rotation, which looks up a sign.
+//! 3. *Bits*: for each pair, its signs are added up, those of rounds twice. The sum is the largest
+//!    or the second largest possible if one of its two classes is the label, or between the two if
+//!    these are close, and far below otherwise. A rotation, read at two coefficients, tells whether
+//!    the sum is above the one threshold and the other: there is a bit for each class.
 //!
-//! Ten classes take 20 rotations, where a comparison of all classes would take 55. One score, or two,
-//! need a single comparison, whose sign is the bit.
+//! Ten classes take 20 rotations, where a comparison of all classes would take 55. One score, or
+//! two, need a single comparison, whose sign is the bit.
 //!
-//! A ciphertext can't be divided by two. So scores have half of the scale of differences: the sum of two
-//! is their mean on the latter scale.
+//! A ciphertext can't be divided by two. So scores have half of the scale of differences: the sum
+//! of two is their mean on the latter scale.
 
 use super::{
     IntegerNetwork, LweCiphertext, ModSwitchedLwe, NetworkKey,
@@ -32,25 +33,24 @@ use rayon::prelude::*;
 
 /// Most classes: the nearest sum of signs is then four standard deviations from a threshold.
 pub const MOST_CLASSES: usize = 12;
-/// Largest difference that fits, over the largest one that was seen. A larger one comes back in at the
-/// other end.
+/// Largest difference that fits, over the largest one that was seen. A larger one wraps around.
 const HEADROOM: f64 = 1.25;
-/// Slope of the ramp that is the sign of a pair. The steeper, the less the last rotation's noise matters
-/// to pairs that are close.
+/// Slope of the ramp that is the sign of a pair. The steeper, the less the last rotation's noise
+/// matters to pairs that are close.
 const STEEPNESS: i64 = 2;
 /// Torus elements of the whole torus.
 const TORUS: f64 = 18_446_744_073_709_551_616.0;
 
-/// Returns the torus element of one unit of a score. `difference` is the largest difference of two scores
-/// that was seen, or the largest score if there is only one.
+/// Returns the torus element of one unit of a score. `difference` is the largest difference of two
+/// scores that was seen, or the largest score if there is only one.
 pub(super) fn amplitude(difference: f64) -> f64 {
     (TORUS / (4.0 * HEADROOM * difference)).floor()
 }
 
 /// Returns the largest variance of the error of a comparison, as a part of the torus squared.
 ///
-/// A pair's difference is twice that of two scores. The larger score has the error of twice one of them,
-/// and half of that of the pair's key switch and modulus switch.
+/// A pair's difference is twice that of two scores. The larger score has the error of twice one of
+/// them, and half of that of the pair's key switch and modulus switch.
 pub fn compared(params: &NetworkParams, network: &IntegerNetwork) -> f64 {
     let mut norms: Vec<f64> = (0..network.biases.len())
         .map(|output| network.squared_norm(output))
@@ -90,8 +90,9 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// The largest sum is `2 rounds + 1` units, the smallest one the same below zero. Between the upper
-    /// threshold and any sum, and between sums and the end of the half torus, there is at least a unit.
+    /// The largest sum is `2 rounds + 1` units, the smallest one the same below zero. Between the
+    /// upper threshold and any sum, and between sums and the end of the half torus, there is at
+    /// least a unit.
     pub(super) fn of(params: &NetworkParams, classes: usize) -> Self {
         let rounds = classes.div_ceil(2).saturating_sub(1);
         let step = 0.5f64.powi(params.rotation_log2() as i32);
@@ -122,8 +123,8 @@ pub(super) struct Pair {
     pub(super) sign: LweCiphertext,
 }
 
-/// Bits of all classes: each a GLWE ciphertext with the bit at coefficient 0, and what has to be added to
-/// its phase.
+/// Bits of all classes: each a GLWE ciphertext with the bit at coefficient 0, and what has to be
+/// added to its phase.
 pub(super) struct Bits {
     pub(super) ciphertexts: Partial,
     pub(super) offsets: Vec<u64>,
@@ -224,8 +225,8 @@ impl Largest {
         Ok(scores.chunks(2).map(pair).collect())
     }
 
-    /// Returns the difference of an absolute value before and after the middle: a ramp that ends at a unit
-    /// on both sides.
+    /// Returns the difference of an absolute value before and after the middle: a ramp that ends at
+    /// a unit on both sides.
     fn ramp(&self, half: &[u64]) -> LweCiphertext {
         let (size, steps) = (self.params.polynomial_size.0, self.scale.steps);
         let after = self.first(&moved(half, size, steps));
@@ -272,7 +273,8 @@ impl Largest {
         let mut offsets = Vec::with_capacity(classes);
         for upper in self.rotated(key, &sums, &self.bit)? {
             let lower = moved(&upper, self.params.polynomial_size.0, steps);
-            // The difference is two bits if the sum is between the thresholds, and nothing otherwise.
+            // The difference is two bits if the sum is between the thresholds, and nothing
+            // otherwise.
             let between = lower
                 .iter()
                 .zip(&upper)
@@ -299,14 +301,15 @@ impl Largest {
         self.rotate(key, &self.switched(key, phases)?, |_| test)
     }
 
-    /// Switches phases to the input secret, adds a fresh encryption of zero to each, and switches the
-    /// modulus.
+    /// Switches phases to the input secret, adds a fresh encryption of zero to each, and switches
+    /// the modulus.
     pub(super) fn switched(
         &self,
         key: &NetworkKey,
         phases: &[LweCiphertext],
     ) -> Result<Vec<ModSwitchedLwe>, EntropyError> {
-        // Entries of test polynomials stand for the middles of steps, and phases round to their ends.
+        // Entries of test polynomials stand for the middles of steps, and phases round to their
+        // ends.
         let half_step = 1 << (u64::BITS - self.params.rotation_log2() - 1);
         let switched = phases.par_iter().map(|phase| {
             let mut fft = FourierContext::new(self.params.input_polynomial_size);

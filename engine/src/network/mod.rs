@@ -50,8 +50,8 @@ pub struct IntegerNetwork {
     pub range: f64,
     /// Largest absolute value of a logit without its bias. It sets the share of the torus per unit.
     pub max_logit: f64,
-    /// Largest difference of two logits that was seen, or the largest logit if there is only one. It sets
-    /// the share of the torus where only the label is sent; `None` where scores are.
+    /// Largest difference of two logits that was seen, or the largest logit if there is only one.
+    /// It sets the share of the torus where only the label is sent; `None` where scores are.
     pub max_difference: Option<f64>,
 }
 
@@ -240,10 +240,10 @@ impl NetworkEngine {
 /// Most units that a thread rotates before it adds them up: more take too much memory.
 const MOST_ROTATED: usize = 256;
 
-/// Runs units, on all threads of the rayon pool it is called on: `input` gives the LWE ciphertext of
-/// each, which gets a fresh encryption of zero and is switched to the modulus of rotations; `test`
-/// gives its test polynomial, and `sum` makes something of those that were rotated, from unit `first`
-/// on. Results are in order.
+/// Runs units, on all threads of the rayon pool it is called on: `input` gives the LWE ciphertext
+/// of each, which gets a fresh encryption of zero and is switched to the modulus of rotations;
+/// `test` gives its test polynomial, and `sum` makes something of those that were rotated, from
+/// unit `first` on. Results are in order.
 pub(crate) fn score_units<'t, Sum: Send>(
     key: &NetworkKey,
     units: usize,
@@ -260,9 +260,9 @@ pub(crate) fn score_units<'t, Sum: Send>(
     rotate_units(key, units, switched, test, sum)
 }
 
-/// Rotates the test polynomials of units by what `input` gives, on all threads of the rayon pool it is
-/// called on. `sum` makes something of those that were rotated, from unit `first` on. Results are in
-/// order.
+/// Rotates the test polynomials of units by what `input` gives, on all threads of the rayon pool it
+/// is called on. `sum` makes something of those that were rotated, from unit `first` on. Results
+/// are in order.
 pub(crate) fn rotate_units<'t, Sum: Send>(
     key: &NetworkKey,
     units: usize,

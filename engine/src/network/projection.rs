@@ -79,9 +79,9 @@ pub(crate) fn extracted(polynomial: &[u64]) -> impl Iterator<Item = u64> {
         .chain(rest.map(|coefficient| coefficient.wrapping_neg()))
 }
 
-/// Returns the place of a rotation among `parts`, in the order of what is added before rounding. Those that
-/// follow each other are far apart, so that errors of a few rotations cancel out too: multiples of a
-/// number without a common divisor, near the golden section.
+/// Returns the place of a rotation among `parts`, in the order of what is added before rounding.
+/// Those that follow each other are far apart, so that errors of a few rotations cancel out too:
+/// multiples of a number without a common divisor, near the golden section.
 pub(crate) fn rounding_place(part: usize, parts: usize) -> usize {
     const SECTION: f64 = 0.618;
     let divides = |step: usize| (2..=step).any(|by| step.is_multiple_of(by) && parts.is_multiple_of(by));
@@ -151,10 +151,10 @@ impl LweCiphertext {
     /// Switches the modulus to `2N` for one of several rotations of the same ciphertext.
     ///
     /// Each coefficient is rounded up in as many of the rotations as its remainder asks for: their
-    /// average is the coefficient rounded to a `parts`-th of a step. So the average of the errors has a
-    /// standard deviation that is `parts` times smaller, where that of independent errors would be
-    /// `sqrt(parts)` times smaller. Bits far below a step decide in which of the rotations, so that each
-    /// error by itself is as random as before.
+    /// average is the coefficient rounded to a `parts`-th of a step. So the average of the errors
+    /// has a standard deviation that is `parts` times smaller, where that of independent errors
+    /// would be `sqrt(parts)` times smaller. Bits far below a step decide in which of the
+    /// rotations, so that each error by itself is as random as before.
     pub(crate) fn modulus_switch_part(
         &self,
         params: &NetworkParams,

@@ -26,8 +26,8 @@ const MOST_STEPS: usize = 6;
 pub(crate) const ROTATIONS: usize = 300;
 
 /// Returns the standard deviation of a score with which so small a share of rows would be decided
-/// otherwise, by their margins: the differences between the two largest of several scores, each with its
-/// error, or the only score.
+/// otherwise, by their margins: the differences between the two largest of several scores, each
+/// with its error, or the only score.
 pub(crate) fn undecided(scores: &[Vec<f64>], share: f64) -> f64 {
     let margin = |scores: &Vec<f64>| match scores.as_slice() {
         [score] => score.abs(),
@@ -42,9 +42,10 @@ pub(crate) fn undecided(scores: &[Vec<f64>], share: f64) -> f64 {
     exceeded(&margins, share)
 }
 
-/// Returns for each pair of scores, or for the only one, the standard deviation of their difference with
-/// which so small a share of rows would be decided otherwise: by the differences on the rows for which one of
-/// the two decides. It is at least `least` times the largest difference, and at most all of it.
+/// Returns for each pair of scores, or for the only one, the standard deviation of their difference
+/// with which so small a share of rows would be decided otherwise: by the differences on the rows
+/// for which one of the two decides. It is at least `least` times the largest difference, and at
+/// most all of it.
 pub(crate) fn undecided_pairs(scores: &[Vec<f64>], share: f64, least: f64) -> Vec<f64> {
     let count = scores.first().map_or(0, Vec::len);
     let largest = |scores: &Vec<f64>| {
@@ -97,9 +98,9 @@ fn exceeded(margins: &[f64], share: f64) -> f64 {
     low
 }
 
-/// Chooses how to serve a network for features of these ranges and levels. Units are rotated several
-/// times until the standard deviations of the scores, or of the differences of each pair if only the label is
-/// sent, are at most `wanted`, or `most` rotations are reached.
+/// Chooses how to serve a network for features of these ranges and levels. Units are rotated
+/// several times until the standard deviations of the scores, or of the differences of each pair if
+/// only the label is sent, are at most `wanted`, or `most` rotations are reached.
 ///
 /// # Errors
 /// The place of a unit whose function has no finite value in the range of its sums.

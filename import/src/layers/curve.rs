@@ -7,8 +7,8 @@ const MOST_STEPS: usize = 200;
 /// Most steps one inside the other.
 const MOST_DEPTH: usize = 32;
 
-/// A function of one number, as a small expression. Where it isn't defined, such as the logarithm of a
-/// negative number, its value is not a number or infinite.
+/// A function of one number, as a small expression. Where it isn't defined, such as the logarithm
+/// of a negative number, its value is not a number or infinite.
 #[derive(Clone, Debug)]
 pub(crate) struct Curve {
     root: Rc<Expression>,
@@ -150,8 +150,8 @@ impl Curve {
         self.steps * (size_of::<Expression>() + 2 * size_of::<usize>())
     }
 
-    /// Returns a function of the curve; `None` if it has too many steps or a constant part without a
-    /// value.
+    /// Returns a function of the curve; `None` if it has too many steps or a constant part without
+    /// a value.
     pub(crate) fn then(&self, function: Function) -> Option<Self> {
         if let Some(value) = self.as_constant() {
             return Self::constant(function.value(value));
@@ -201,7 +201,8 @@ impl Curve {
         combined.bounded()
     }
 
-    /// Returns `one` where this curve is positive, and `other` elsewhere; `None` as for [`Self::then`].
+    /// Returns `one` where this curve is positive, and `other` elsewhere; `None` as for
+    /// [`Self::then`].
     pub(crate) fn choosing(&self, one: &Self, other: &Self) -> Option<Self> {
         if let Some(value) = self.as_constant() {
             return Some(if value > 0.0 { one.clone() } else { other.clone() });
@@ -238,8 +239,8 @@ impl Curve {
         }
     }
 
-    /// Returns a factor, a curve and a summand that the curve is made of, with as much in the factor
-    /// and the summand as can be.
+    /// Returns a factor, a curve and a summand that the curve is made of, with as much in the
+    /// factor and the summand as can be.
     pub(crate) fn split(&self) -> (f64, Self, f64) {
         let (mut factor, mut summand) = (1.0, 0.0);
         let mut rest = self.clone();

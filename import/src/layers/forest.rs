@@ -1,5 +1,5 @@
-//! An ensemble of trees of which only the label is sent: its units are the first layer, and two more find the
-//! label.
+//! An ensemble of trees of which only the label is sent: its units are the first layer, and two
+//! more find the label.
 
 use super::{
     TORUS,
@@ -18,8 +18,8 @@ use blindscore_protocol::noise::NetworkNoise;
 const MOST_REPEATS: usize = 16;
 /// Rotations for all comparisons, unless there are more of them.
 const ROTATIONS: usize = 300;
-/// How far from the middle of a table a unit is read, as a part of the torus: half a step, by a weight of up
-/// to two slots.
+/// How far from the middle of a table a unit is read, as a part of the torus: half a step, by a
+/// weight of up to two slots.
 pub(crate) const ASIDE: f64 = 0.25 / LAYERS.polynomial_size.0 as f64;
 
 /// An ensemble of trees as a network whose scores are bits.
@@ -33,9 +33,9 @@ pub(crate) struct ForestLabel {
 }
 
 impl ForestLabel {
-    /// Compares the scores of a cover for [`LAYERS`] over so many bits. Comparisons are rotated several times
-    /// until the standard deviations of the differences are `wanted`, or there are too many rotations. No row
-    /// leaves the range of a comparison.
+    /// Compares the scores of a cover for [`LAYERS`] over so many bits. Comparisons are rotated
+    /// several times until the standard deviations of the differences are `wanted`, or there are
+    /// too many rotations. No row leaves the range of a comparison.
     pub(crate) fn of(cover: &Cover, bits: usize, wanted: &[f64]) -> Self {
         let comparisons = comparisons(cover);
         // Tables have one size for all comparisons, so that each reads a slot of each unit.
@@ -98,8 +98,8 @@ fn comparisons(cover: &Cover) -> Vec<Comparison> {
     pairs(cover.bases.len()).map(of).collect()
 }
 
-/// Returns the variance of a comparison's phase but for its own modulus switch, as a part of the torus
-/// squared. No table has a slope where a level is.
+/// Returns the variance of a comparison's phase but for its own modulus switch, as a part of the
+/// torus squared. No table has a slope where a level is.
 fn noise(form: &Form) -> f64 {
     let reads = Division::new(&LAYERS, 1);
     let units = form.tables.iter().map(|weight| reads.reads(*weight as i32));

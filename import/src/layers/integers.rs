@@ -20,8 +20,8 @@ use blindscore_protocol::{
 
 /// Largest entry of a table, as a part of the torus.
 const MOST_ENTRY: f64 = 0.49;
-/// Half of the range of a score, over half of that of the calibration rows: a score outside would come
-/// back in at the other end.
+/// Half of the range of a score, over half of that of the calibration rows: a score outside would
+/// wrap around.
 const HEADROOM: f64 = 2.0;
 
 /// A network of tables, prepared for rounding it for different numbers of rotations.
@@ -35,7 +35,8 @@ pub(crate) struct Rounder<'r> {
     fine_features: Option<u32>,
     /// For each layer of units, and last for the scores, the tables of all earlier layers.
     tables: Vec<Numbers>,
-    /// For each unit and each comparison, its phase by level of each feature, and for the level 0 of all.
+    /// For each unit and each comparison, its phase by level of each feature, and for the level 0
+    /// of all.
     phases: Vec<(Vec<f64>, f64)>,
     bases: Vec<f64>,
     scales: Vec<f64>,
@@ -124,7 +125,8 @@ impl<'r> Rounder<'r> {
         }
     }
 
-    /// Returns the number of units and comparisons, and of those whose range no valid row can leave.
+    /// Returns the number of units and comparisons, and of those whose range no valid row can
+    /// leave.
     pub(crate) fn certain(&self) -> [usize; 2] {
         let units = self.units().iter().map(|unit| unit.table.certain);
         let each = units.chain(self.comparisons.iter().map(|comparison| comparison.certain));
@@ -136,8 +138,9 @@ impl<'r> Rounder<'r> {
         self.rewritten.units.len() + self.comparisons.len()
     }
 
-    /// Rounds the network, with so many rotations for each unit and each comparison, and scores that are also
-    /// sent `fine` times finer. `amplitude` is the size of the tables as a multiple of the usual one.
+    /// Rounds the network, with so many rotations for each unit and each comparison, and scores
+    /// that are also sent `fine` times finer. `amplitude` is the size of the tables as a multiple
+    /// of the usual one.
     pub(crate) fn rounded(&self, repeats: &[usize], fine: u32, amplitude: f64) -> Rounded {
         let hidden = self.rewritten.units.len();
         let weighing = Weighing::new(self, &repeats[..hidden], f64::from(fine), amplitude);
@@ -191,8 +194,8 @@ impl<'r> Rounder<'r> {
         }
     }
 
-    /// Returns the weights of units and of features of a phase, and its summand. `place` is its place among
-    /// units and comparisons.
+    /// Returns the weights of units and of features of a phase, and its summand. `place` is its
+    /// place among units and comparisons.
     fn phase(
         &self,
         weighing: &Weighing,
@@ -231,8 +234,8 @@ impl<'r> Rounder<'r> {
             .collect()
     }
 
-    /// Adds units that compare scores, and units that make bits of their signs. Returns the weights and the
-    /// summand of each bit.
+    /// Adds units that compare scores, and units that make bits of their signs. Returns the weights
+    /// and the summand of each bit.
     fn bits(
         &self,
         weighing: &Weighing,
@@ -265,8 +268,8 @@ impl<'r> Rounder<'r> {
         (0..classes).map(|class| (alone(class), 0)).collect()
     }
 
-    /// Returns the weights of the tables of all layers before `layer`, for a phase of `period`, and the
-    /// mean of what rounding loses of it.
+    /// Returns the weights of the tables of all layers before `layer`, for a phase of `period`, and
+    /// the mean of what rounding loses of it.
     fn weigh(&self, weighing: &Weighing, form: &Form, layer: usize, period: f64) -> (Vec<i32>, f64) {
         let numbers = &self.tables[layer];
         let count = numbers.means.len();
@@ -279,9 +282,9 @@ impl<'r> Rounder<'r> {
         (rounded.into_iter().map(|weight| weight as i32).collect(), lost)
     }
 
-    /// Chooses the torus element of each table's unit. A large one makes the noise of reads small, a
-    /// small one the rounding errors of weights: their variances, `noise (w / a)^2 / (slots * repeats)` and
-    /// `a^2 var(T) / 12`, are equal at the best.
+    /// Chooses the torus element of each table's unit. A large one makes the noise of reads small,
+    /// a small one the rounding errors of weights: their variances, `noise (w / a)^2 / (slots *
+    /// repeats)` and `a^2 var(T) / 12`, are equal at the best.
     pub(super) fn amplitudes(&self, repeats: &[usize], fine: f64, usual: f64) -> Vec<f64> {
         // Of a slot, if all have the same weight.
         let slot = NetworkNoise::reads(&LAYERS, 1.0, SLOTS as f64);
@@ -328,8 +331,8 @@ impl<'r> Rounder<'r> {
     }
 }
 
-/// Returns the middle of a range to a sixteenth of half its width: it is public, and the exact one would
-/// tell of the scores of the calibration rows.
+/// Returns the middle of a range to a sixteenth of half its width: it is public, and the exact one
+/// would tell of the scores of the calibration rows.
 fn coarse(middle: f64, half: f64) -> f64 {
     let step = 2f64.powf(half.log2().floor() - 3.0);
     // Zero has no sign.

@@ -18,12 +18,13 @@ const STATED_PRODUCTS: usize = 2_000_000_000;
 /// A network to be served, with its predicted errors.
 pub(crate) struct Chosen {
     pub(crate) rounded: Rounded,
-    /// For each score, or each difference that is compared if only the label is sent, the standard deviation
-    /// that noise causes, root mean square over the rows.
+    /// For each score, or each difference that is compared if only the label is sent, the standard
+    /// deviation that noise causes, root mean square over the rows.
     pub(crate) noise: Vec<f64>,
     /// The difference from the fitted network without noise, likewise.
     pub(crate) rounding: Vec<f64>,
-    /// Whether the scores always tell which of the finer ones is meant, by seven standard deviations.
+    /// Whether the scores always tell which of the finer ones is meant, by seven standard
+    /// deviations.
     pub(crate) apart: bool,
     /// Size of the tables, as a multiple of the usual one.
     pub(super) amplitude: f64,
@@ -32,10 +33,11 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Returns what is to be stated as the standard deviation of each score, so that six of it cover
-    /// noise and the largest rounding error on the rows, and a quarter more of the latter. Errors of
-    /// rounding aren't normal: a few rows may have several times the usual one. Of `rows`, as many are
-    /// taken as there is time for; of `compared`, those on which the model is compared with its file, all.
+    /// Returns what is to be stated as the standard deviation of each score, so that six of it
+    /// cover noise and the largest rounding error on the rows, and a quarter more of the latter.
+    /// Errors of rounding aren't normal: a few rows may have several times the usual one. Of
+    /// `rows`, as many are taken as there is time for; of `compared`, those on which the model is
+    /// compared with its file, all.
     pub(crate) fn stated(
         &self,
         network: &FloatNetwork,
@@ -69,8 +71,8 @@ impl Chosen {
     }
 }
 
-/// Returns some of the rows, spread over them: as many as there is time for, by the number of products
-/// that each takes.
+/// Returns some of the rows, spread over them: as many as there is time for, by the number of
+/// products that each takes.
 pub(super) fn judged_rows<'r>(rows: &[&'r [f64]], products: usize) -> Vec<&'r [f64]> {
     let (least, most) = JUDGED_ROWS;
     let count = (JUDGED_PRODUCTS / products.max(1)).clamp(least, most);
@@ -123,7 +125,8 @@ fn add(sums: &mut [f64], terms: impl Iterator<Item = f64>) {
     sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
 }
 
-/// Returns the variance of each score, and whether the scores tell which of the finer ones is meant.
+/// Returns the variance of each score, and whether the scores tell which of the finer ones is
+/// meant.
 fn of_scores(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> (Vec<f64>, bool) {
     let scores = rounded.bases.len();
     let rest = NetworkNoise::score(&LAYERS, 0.0);
@@ -143,9 +146,9 @@ fn of_scores(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> (Vec
     (variances, apart)
 }
 
-/// Returns the variance of each difference that is compared. The rotations of a comparison disagree about
-/// differences that are small beside their errors, which cancel out: the sum of their signs is that of the
-/// average error.
+/// Returns the variance of each difference that is compared. The rotations of a comparison disagree
+/// about differences that are small beside their errors, which cancel out: the sum of their signs
+/// is that of the average error.
 fn of_comparisons(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> Vec<f64> {
     let network = &rounded.network;
     let shared = network.shared_noise(&LAYERS);
@@ -162,8 +165,8 @@ fn of_comparisons(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) ->
     .collect()
 }
 
-/// Returns the variance of the difference between a score's phase and the finer one, divided by `fine`:
-/// most of the noise of units is in both.
+/// Returns the variance of the difference between a score's phase and the finer one, divided by
+/// `fine`: most of the noise of units is in both.
 fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient], fine: f64) -> f64 {
     let between = coarse.iter().zip(finer).map(|(coarse, finer)| {
         let pairs = coarse.slots.iter().zip(&finer.slots);
@@ -175,8 +178,8 @@ fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient],
     network.variance(&LAYERS, &between.collect::<Vec<Gradient>>())
 }
 
-/// Returns the part of the variance of scores or of differences, over what is wanted, that each unit's
-/// rotations cause.
+/// Returns the part of the variance of scores or of differences, over what is wanted, that each
+/// unit's rotations cause.
 pub(super) fn costs(rounded: &Rounded, inputs: &Inputs, rows: &[&[f64]], wanted: &[f64]) -> Vec<f64> {
     let clear = PlainLayers::new(&rounded.network);
     let mut costs = vec![0.0; rounded.network.units.len()];

@@ -1,10 +1,10 @@
 //! Finds the label under encryption, so that no score leaves the server.
 //!
-//! Each pair of scores is compared: a unit looks up the sign of their difference. A class that wins all of
-//! its comparisons is the label. A second unit for each class looks up whether the sum of its signs says so,
-//! and what it gives is a bit. Between two classes there is one comparison, of the only score with zero, and
-//! one bit. The second unit also makes a bit of a difference that is so small that the rotations of the first
-//! one disagree.
+//! Each pair of scores is compared: a unit looks up the sign of their difference. A class that wins
+//! all of its comparisons is the label. A second unit for each class looks up whether the sum of
+//! its signs says so, and what it gives is a bit. Between two classes there is one comparison, of
+//! the only score with zero, and one bit. The second unit also makes a bit of a difference that is
+//! so small that the rotations of the first one disagree.
 
 use super::rewrite::{Form, Rewritten};
 use blindscore_engine::{
@@ -14,21 +14,23 @@ use blindscore_engine::{
 };
 use blindscore_protocol::descriptor::Inputs;
 
-/// Most classes. With more, the sums of signs would be too close beside the noise of a rotation: with so
-/// many, the nearest one is seven standard deviations away from the threshold.
+/// Most classes. With more, the sums of signs would be too close beside the noise of a rotation:
+/// with so many, the nearest one is seven standard deviations away from the threshold.
 pub(crate) const MOST_CLASSES: usize = 12;
-/// Largest difference before it comes back in at the other end, over the largest one on the calibration
-/// rows, where it isn't known for all rows.
+/// Largest difference before it wraps around, over the largest one on the calibration rows, where
+/// it isn't known for all rows.
 const HEADROOM: f64 = 1.5;
-/// The same, where it is known. What is left on both sides is nine standard deviations of a single rotation.
+/// The same, where it is known. What is left on both sides is nine standard deviations of a single
+/// rotation.
 const ROUNDING: f64 = 1.06;
-/// Largest difference of all rows, over that of the calibration rows, for which a network's comparison takes
-/// the former.
+/// Largest difference of all rows, over that of the calibration rows, for which a network's
+/// comparison takes the former.
 const MOST_WIDE: f64 = 2.5;
-/// How far the threshold of a bit is below the middle between a class that wins and the next best one, as a
-/// part of the torus: more than two standard deviations of the sum of signs. If the rotations of a comparison
-/// disagree evenly, both have the sum in the middle, and both bits are set. Clients then take the first one,
-/// so that a larger distance would favour the first of two classes for more rows.
+/// How far the threshold of a bit is below the middle between a class that wins and the next best
+/// one, as a part of the torus: more than two standard deviations of the sum of signs. If the
+/// rotations of a comparison disagree evenly, both have the sum in the middle, and both bits are
+/// set. Clients then take the first one, so that a larger distance would favour the first of two
+/// classes for more rows.
 const TIE: f64 = 1.0 / 176.0;
 /// Values of a table of the whole torus.
 const TABLE: f64 = 4_294_967_296.0;
@@ -108,22 +110,22 @@ pub(super) fn sign(classes: usize, repeats: usize) -> Vec<i32> {
     vec![entry(1.0 / (period(classes) * repeats as f64)); LAYERS.polynomial_size.0]
 }
 
-/// Returns what makes up for reading a comparison's rotations half a step before or after the middle: the
-/// first, third and so on before it, the others after it.
+/// Returns what makes up for reading a comparison's rotations half a step before or after the
+/// middle: the first, third and so on before it, the others after it.
 pub(super) fn half_step(repeats: usize) -> f64 {
     let more = repeats % 2;
     0.5 * more as f64 / repeats.max(1) as f64 / (2 * LAYERS.polynomial_size.0) as f64
 }
 
-/// Returns the sum of signs that the torus stands for. Less the middle between a class that wins all
-/// comparisons and the next best one, a sum lies between 1, that of the former, and `3 - 2 * classes`, that
-/// of one that loses all.
+/// Returns the sum of signs that the torus stands for. Less the middle between a class that wins
+/// all comparisons and the next best one, a sum lies between 1, that of the former, and
+/// `3 - 2 * classes`, that of one that loses all.
 fn period(classes: usize) -> f64 {
     4.0 * (classes.max(2) - 1) as f64
 }
 
-/// Returns the unit for a class that looks up whether it wins all comparisons. They start at unit `first`,
-/// with these numbers of rotations.
+/// Returns the unit for a class that looks up whether it wins all comparisons. They start at unit
+/// `first`, with these numbers of rotations.
 pub(super) fn bit(
     class: usize,
     classes: usize,
@@ -201,7 +203,7 @@ mod tests {
                 );
                 // Of a class that ties with the winner, the bit is set.
                 assert!(TIE > 2.0 * noise.sqrt(), "{classes}, {repeats}: {}", noise.sqrt());
-                // The sum of a class that loses all doesn't come back in at the other end.
+                // The sum of a class that loses all doesn't wrap around.
                 let least = (3.0 - 2.0 * classes as f64) / period(classes) + TIE;
                 assert!(least - 7.0 * noise.sqrt() > -0.5, "{classes}: {least}");
             }

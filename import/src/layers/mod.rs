@@ -24,9 +24,9 @@ const MOST_WEIGHT: f64 = (1u64 << 30) as f64;
 /// A network with hidden units, as fitted, in floating point.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FloatNetwork {
-    /// The public part, ranges, names, labels, link and answers. `coef` has one row per output and one
-    /// weight per feature (zeros if the outputs read hidden units only), `intercept` one offset per
-    /// output.
+    /// The public part, ranges, names, labels, link and answers. `coef` has one row per output and
+    /// one weight per feature (zeros if the outputs read hidden units only), `intercept` one offset
+    /// per output.
     pub(crate) fitted: Fitted,
     /// Hidden units, those of earlier layers first.
     pub(crate) units: Vec<HiddenUnit>,
@@ -68,7 +68,8 @@ impl FloatNetwork {
             .collect()
     }
 
-    /// Returns the weighted sums of all hidden units for one row of features, and the units' values.
+    /// Returns the weighted sums of all hidden units for one row of features, and the units'
+    /// values.
     pub(crate) fn activations(&self, features: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let mut sums = Vec::with_capacity(self.units.len());
         let mut values: Vec<f64> = Vec::with_capacity(self.units.len());

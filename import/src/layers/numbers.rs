@@ -43,9 +43,9 @@ impl Numbers {
         }
     }
 
-    /// Rounds weights to multiples of `steps`, and returns these and the mean of what is lost. `noise` is the
-    /// variance of each number's noise, by its multiple, and `shared` the number of slots or rotations that a
-    /// multiple is divided among.
+    /// Rounds weights to multiples of `steps`, and returns these and the mean of what is lost.
+    /// `noise` is the variance of each number's noise, by its multiple, and `shared` the number of
+    /// slots or rotations that a multiple is divided among.
     pub(super) fn round(
         &self,
         exact: &[f64],
@@ -69,16 +69,17 @@ impl Numbers {
     }
 }
 
-/// Chooses the step of a weighted feature, as a part of the torus, and how many times finer features are sent
-/// a second time, if they are. Both are powers of two.
+/// Chooses the step of a weighted feature, as a part of the torus, and how many times finer
+/// features are sent a second time, if they are. Both are powers of two.
 ///
-/// Sent once, a large step `s` keeps weights, and with them the query's noise, small; a small one their
-/// rounding errors. The variances, `noise |w|^2 / s^2` and `s^2 sum(var x) / 12`, are equal at the best step.
+/// Sent once, a large step `s` keeps weights, and with them the query's noise, small; a small one
+/// their rounding errors. The variances, `noise |w|^2 / s^2` and `s^2 sum(var x) / 12`, are equal
+/// at the best step.
 ///
-/// Sent twice, the second weights make up for what rounding the first ones loses. They are up to half of the
-/// factor `f`, and cause noise of `noise count f^2 / 12`; what is lost in the end is
-/// `s^2 sum(var x) / (12 f^2)`. These are equal at the best factor; with it, the derivative of the sum of all
-/// three is zero at the best step.
+/// Sent twice, the second weights make up for what rounding the first ones loses. They are up to
+/// half of the factor `f`, and cause noise of `noise count f^2 / 12`; what is lost in the end is
+/// `s^2 sum(var x) / (12 f^2)`. These are equal at the best factor; with it, the derivative of the
+/// sum of all three is zero at the best step.
 pub(super) fn steps(features: &Numbers, phases: &[(Vec<f64>, f64)]) -> (f64, Option<u32>) {
     let squares = phases
         .iter()

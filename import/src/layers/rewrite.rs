@@ -93,9 +93,9 @@ impl Form {
 }
 
 impl Rewritten {
-    /// Rewrites a network by its sums on some rows. `last` says whether units that only scores read may
-    /// have linear parts: each score then needs a unit of its own for what it reads of the features, unless only
-    /// the label is sent.
+    /// Rewrites a network by its sums on some rows. `last` says whether units that only scores read
+    /// may have linear parts: each score then needs a unit of its own for what it reads of the
+    /// features, unless only the label is sent.
     ///
     /// # Errors
     /// The place of a unit whose function has no finite value in the range of its sums.

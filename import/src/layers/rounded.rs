@@ -43,8 +43,8 @@ impl Rounded {
         sent_levels(&inputs.levels_of(row), self.fine_features)
     }
 
-    /// Returns by how much the scores of a row, or their differences if only the label is sent, are off in
-    /// the clear.
+    /// Returns by how much the scores of a row, or their differences if only the label is sent, are
+    /// off in the clear.
     pub(crate) fn differences(&self, clear: &PlainLayers<'_>, levels: &[i64], fitted: &[f64]) -> Vec<f64> {
         if self.comparisons.is_empty() {
             let phases = clear.scores(levels);

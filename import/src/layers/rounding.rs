@@ -1,15 +1,16 @@
 //! Rounds rows of weights to integers so that the errors of their sums cancel out.
 //!
 //! Weights are rounded one after the other. What rounding changes about a row's sums on the
-//! calibration rows is made up for, as far as it can be, by the weights that are still to be rounded:
-//! numbers that are correlated can stand in for each other (optimal brain surgeon, Hassibi and Stork,
-//! NeurIPS 1992; as an order of rounding, Frantar et al., *GPTQ*, ICLR 2023). Then weights are moved by
-//! one, alone and in pairs, as long as that makes the variance of the errors smaller, to which each
-//! number's own noise counts too.
+//! calibration rows is made up for, as far as it can be, by the weights that are still to be
+//! rounded: numbers that are correlated can stand in for each other (optimal brain surgeon, Hassibi
+//! and Stork, NeurIPS 1992; as an order of rounding, Frantar et al., *GPTQ*, ICLR 2023). Then
+//! weights are moved by one, alone and in pairs, as long as that makes the variance of the errors
+//! smaller, to which each number's own noise counts too.
 
 /// Numbers with their covariances, prepared for rounding weights of them.
 pub(crate) struct Rounding {
-    /// Upper triangular factor `U` of the inverse of the covariances, `inverse = U^T U`, row by row.
+    /// Upper triangular factor `U` of the inverse of the covariances, `inverse = U^T U`, row by
+    /// row.
     factor: Vec<f64>,
     /// The covariances, row by row.
     covariances: Vec<f64>,
@@ -30,8 +31,8 @@ const MOST_SWEEPS: usize = 4;
 const LEAST_CHANGE: f64 = 1e-16;
 
 impl Rounding {
-    /// Prepares numbers by their values on some rows, one list per number. `None` if there are too many
-    /// to use their covariances, or none of them varies.
+    /// Prepares numbers by their values on some rows, one list per number. `None` if there are too
+    /// many to use their covariances, or none of them varies.
     pub(crate) fn of(numbers: &[Vec<f64>]) -> Option<Self> {
         let count = numbers.len();
         let rows = numbers.first().map_or(0, Vec::len);
@@ -84,9 +85,9 @@ impl Rounding {
         (0..self.count).map(|place| self.factor[place * self.count + place].powi(-2))
     }
 
-    /// Rounds a row of weights, each to a multiple of its own step, and returns the multiples. `noise` is
-    /// the variance of each number's own noise, by its multiple. Besides one by one, multiples are moved
-    /// by `stride`.
+    /// Rounds a row of weights, each to a multiple of its own step, and returns the multiples.
+    /// `noise` is the variance of each number's own noise, by its multiple. Besides one by one,
+    /// multiples are moved by `stride`.
     pub(crate) fn round(
         &self,
         weights: &[f64],
@@ -226,8 +227,8 @@ fn dot(one: &[f64], other: &[f64]) -> f64 {
     one.iter().zip(other).map(|(one, other)| one * other).sum()
 }
 
-/// Returns the lower triangular factor `L` of a symmetric matrix, `L L^T`; `None` if it isn't positive
-/// definite (Cholesky).
+/// Returns the lower triangular factor `L` of a symmetric matrix, `L L^T`; `None` if it isn't
+/// positive definite (Cholesky).
 fn lower(mut matrix: Vec<f64>, count: usize) -> Option<Vec<f64>> {
     for row in 0..count {
         for column in 0..=row {

@@ -1,14 +1,15 @@
 //! Fits a unit's function to the table of a blind rotation.
 //!
-//! A table has one half of the torus; the other half is its negative. A function `f` of a weighted sum
-//! `z` is served as `T(z) + slope * z + offset`, where `T` changes its sign after half of a period. The
-//! linear part needs no rotation: whoever reads the unit reads what `z` is made of instead.
+//! A table has one half of the torus; the other half is its negative. A function `f` of a weighted
+//! sum `z` is served as `T(z) + slope * z + offset`, where `T` changes its sign after half of a
+//! period. The linear part needs no rotation: whoever reads the unit reads what `z` is made of
+//! instead.
 //!
-//! With a period of twice the range of `z`, any function fits. A shorter period makes the errors of the
-//! phase smaller, in proportion, but ties values of `z` that are half of a period apart. For functions
-//! such as ReLU, `z / 2 + |z| / 2`, one of just the range costs nothing: `|z|` less a quarter of the
-//! period changes its sign after half of it. The slope also makes `T` flatter, so that errors of the
-//! phase count for less.
+//! With a period of twice the range of `z`, any function fits. A shorter period makes the errors of
+//! the phase smaller, in proportion, but ties values of `z` that are half of a period apart. For
+//! functions such as ReLU, `z / 2 + |z| / 2`, one of just the range costs nothing: `|z|` less a
+//! quarter of the period changes its sign after half of it. The slope also makes `T` flatter, so
+//! that errors of the phase count for less.
 
 use super::Curve;
 
@@ -16,8 +17,8 @@ use super::Curve;
 const WIDEN: f64 = 0.2;
 /// Largest range of all valid rows, over that of the calibration rows, for which a table is fitted.
 const MOST_WIDE: f64 = 2.5;
-/// Share of such a range by which it is widened on both sides: a row may be at its end, and noise may not take
-/// it to the other one. It is ten standard deviations of a rotation's error.
+/// Share of such a range by which it is widened on both sides: a row may be at its end, and noise
+/// may not take it to the other one. It is ten standard deviations of a rotation's error.
 const EDGE: f64 = 0.04;
 /// Points of the range at which a fit is judged.
 const POINTS: usize = 1_024;
@@ -65,9 +66,10 @@ impl FittedTable {
             .fold(0.0, |most: f64, value| most.max(value.abs()))
     }
 
-    /// Fits a function to the sums `seen` on the calibration rows. `noise` is the standard deviation of
-    /// a phase, `size` the number of values, `bounds` the least and the largest sum of any row, if they are
-    /// known. `None` if the function has no finite value somewhere in the range.
+    /// Fits a function to the sums `seen` on the calibration rows. `noise` is the standard
+    /// deviation of a phase, `size` the number of values, `bounds` the least and the largest sum of
+    /// any row, if they are known. `None` if the function has no finite value somewhere in the
+    /// range.
     pub(crate) fn of(
         curve: &Curve,
         seen: &[f64],
@@ -155,8 +157,8 @@ impl FittedTable {
 }
 
 impl FittedTable {
-    /// Returns the mean square of the derivative with respect to the phase at some sums, within `noise`
-    /// of each.
+    /// Returns the mean square of the derivative with respect to the phase at some sums, within
+    /// `noise` of each.
     pub(crate) fn steepness(&self, sums: &[f64], noise: f64) -> f64 {
         let step = noise * self.period;
         let slope = |z: &f64| (self.value(z + step) - self.value(z - step)) / (2.0 * noise);
@@ -164,8 +166,8 @@ impl FittedTable {
     }
 }
 
-/// Returns points spread over the range, weighted by how many rows are near. If the range is `certain`, rows
-/// may be anywhere.
+/// Returns points spread over the range, weighted by how many rows are near. If the range is
+/// `certain`, rows may be anywhere.
 fn points(curve: &Curve, seen: &[f64], low: f64, high: f64, certain: bool) -> Option<Vec<Point>> {
     let step = (high - low) / POINTS as f64;
     let mut counts = vec![0.0; POINTS];

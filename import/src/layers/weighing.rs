@@ -31,7 +31,8 @@ impl Weighing {
         }
     }
 
-    /// Returns the variance of the noise of a unit's rotations, for a weight that is divided among them.
+    /// Returns the variance of the noise of a unit's rotations, for a weight that is divided among
+    /// them.
     pub(super) fn noise(&self, place: usize, weight: i32) -> f64 {
         let division = &self.divisions[place];
         division.reads(weight) + self.slopes[place] * division.switch(weight)

@@ -125,8 +125,8 @@ impl Average {
         slots.collect::<HashSet<_>>().len()
     }
 
-    /// Returns the scores of all models, one after the other, and the members of the average. A model
-    /// with the weight 0 is left out.
+    /// Returns the scores of all models, one after the other, and the members of the average. A
+    /// model with the weight 0 is left out.
     pub(super) fn members(&self) -> Result<(Linear, Vec<Member>), ImportError> {
         let refuse = |words: String| Err(ImportError::Graph(words));
         if let Some(part) = self

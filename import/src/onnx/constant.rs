@@ -34,7 +34,8 @@ impl Constant {
         whole.filter(|numbers| numbers.len() == self.count())
     }
 
-    /// Returns the numbers as integers, if all of them are whole. The largest stand for all that are larger.
+    /// Returns the numbers as integers, if all of them are whole. The largest stand for all that
+    /// are larger.
     pub(super) fn saturated(&self) -> Option<Vec<i64>> {
         let whole = |number: &f64| (number.fract() == 0.0).then_some(*number as i64);
         let whole: Option<Vec<i64>> = self.numbers.iter().map(whole).collect();

@@ -1,7 +1,7 @@
 //! Graphs whose only model is an ensemble of trees that decide more than once.
 //!
-//! A node's trees take the place of features of their own: what comes after them is read as a linear
-//! model of their sums, whose weights are then those of the leaves.
+//! A node's trees take the place of features of their own: what comes after them is read as a
+//! linear model of their sums, whose weights are then those of the leaves.
 
 use super::{
     Graph, ImportError,
@@ -102,8 +102,8 @@ impl Graph {
     /// more than once, which [`Self::fitted`] reads as an additive model.
     ///
     /// # Errors
-    /// If there are such trees, and the graph is more than them. The error names the operator or the
-    /// output.
+    /// If there are such trees, and the graph is more than them. The error names the operator or
+    /// the output.
     pub fn ensemble(&self) -> Result<Option<Ensemble>, ImportError> {
         let uses = self.uses()?;
         let Some(node) = self.used_nodes(&uses).find(|node| kinds::has_deep_trees(node)) else {
@@ -217,7 +217,8 @@ fn planned(
     (sources, places, planned)
 }
 
-/// Returns a tree's nodes with its leaves weighed for each score, and the score if there is only one.
+/// Returns a tree's nodes with its leaves weighed for each score, and the score if there is only
+/// one.
 fn weighted(
     parts: Vec<Option<Part>>,
     weights: &[&Vec<f64>],

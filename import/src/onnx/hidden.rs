@@ -1,7 +1,7 @@
 //! Hidden units of a graph's networks.
 //!
-//! A unit takes the place of a feature of its own, as trees do: what comes after it is read as a linear
-//! model of the units' values.
+//! A unit takes the place of a feature of its own, as trees do: what comes after it is read as a
+//! linear model of the units' values.
 
 use super::{
     column::Columns,
@@ -24,7 +24,8 @@ const MOST_WEIGHTS: usize = 16_384 * 1_000;
 /// A unit in the place of a feature.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Unit {
-    /// Slots that it reads, those of earlier units included, and their weights, none of which is zero.
+    /// Slots that it reads, those of earlier units included, and their weights, none of which is
+    /// zero.
     pub(super) terms: Vec<(usize, f64)>,
     /// Summand of the weighted sum.
     pub(super) offset: f64,

@@ -211,8 +211,8 @@ pub(super) fn has_functions_between_maps(nodes: &[&NodeProto]) -> bool {
     false
 }
 
-/// Returns whether a function between two linear maps is one that other models than networks have only
-/// behind them.
+/// Returns whether a function between two linear maps is one that other models than networks have
+/// only behind them.
 pub(super) fn is_usual_in_networks(node: &NodeProto) -> bool {
     ["LayerNormalization", "ReduceMean", "Sigmoid", "Softmax"].contains(&&*node.op_type)
 }

@@ -1,5 +1,5 @@
-//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model, an ensemble of trees, or a
-//! network with hidden layers.
+//! ONNX files, as written by skl2onnx and PyTorch, read as one linear model, an ensemble of trees,
+//! or a network with hidden layers.
 //!
 //! The graph is run once, on symbols instead of numbers: every tensor becomes a `Value`, a
 //! function of the features. A node that a linear model can't have is refused by name, and so is an
@@ -188,8 +188,8 @@ impl Graph {
         outputs::explain(&self.graph, &values, inputs, self.by_skl2onnx)
     }
 
-    /// Evaluates the nodes, with the trees among them in `forests` if they are wanted whole, and with
-    /// hidden units in `hidden` if it is a network.
+    /// Evaluates the nodes, with the trees among them in `forests` if they are wanted whole, and
+    /// with hidden units in `hidden` if it is a network.
     fn evaluated<'g>(
         &'g self,
         uses: &Uses<'g>,

@@ -58,7 +58,8 @@ pub(super) fn explain(
     Ok(fitted)
 }
 
-/// Adds the public part to a model. `scaled` is made of the columns whose scalers tell their ranges.
+/// Adds the public part to a model. `scaled` is made of the columns whose scalers tell their
+/// ranges.
 pub(super) fn publish(fitted: &mut Fitted, scaled: &Linear, planned: Planned) -> Result<(), ImportError> {
     check_features(planned.features.len())?;
     fitted.assumed = Some(scaled.assumed());
@@ -191,8 +192,8 @@ impl<'a> Outputs<'a> {
         Ok(outputs)
     }
 
-    /// Returns the model that combines several, and the scores of all of them; `None` if the outputs
-    /// are those of one.
+    /// Returns the model that combines several, and the scores of all of them; `None` if the
+    /// outputs are those of one.
     fn combined(&self, graph: &GraphProto) -> Result<Option<(Fitted, Rc<Linear>)>, ImportError> {
         let label = self.label()?;
         let decides = label.filter(|(_, label)| !matches!(label.decider, Decider::Largest(_)));
@@ -266,7 +267,8 @@ impl<'a> Outputs<'a> {
         let (label, held) = (self.label()?.and_then(largest), self.held()?);
         let heads = match (self.heads()?, label, held) {
             (Some(heads), _, _) => heads,
-            // A support vector machine may give labels only; the scores that decide them are inside.
+            // A support vector machine may give labels only; the scores that decide them are
+            // inside.
             (None, Some((_, _, linear)), _) => Heads::of(Scores::raw(linear.clone())),
             (None, None, Some((_, held))) => Heads::of(Scores::new(held.linear.clone(), Some(Link::Sigmoid))),
             (None, None, None) => {

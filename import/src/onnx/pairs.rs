@@ -39,7 +39,8 @@ pub(super) struct PairVotes {
 }
 
 impl PairVotes {
-    /// Returns the votes of some scores, each in a column of its own; `None` if there is no such score.
+    /// Returns the votes of some scores, each in a column of its own; `None` if there is no such
+    /// score.
     pub(super) fn of(linear: &Rc<Linear>, places: &[usize]) -> Option<Self> {
         let count = linear.len();
         let column = |&place: &usize| {
@@ -97,8 +98,8 @@ impl PairVotes {
         Some(joined)
     }
 
-    /// Returns the pairs whose votes for each class these are, if `sums` are the sums of each class's
-    /// scores.
+    /// Returns the pairs whose votes for each class these are, if `sums` are the sums of each
+    /// class's scores.
     pub(super) fn decide(&self, sums: &Linear) -> Option<Pairs> {
         let classes = self.columns.len();
         let count = self.linear.len();

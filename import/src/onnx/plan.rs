@@ -17,8 +17,8 @@ pub(super) struct Plan {
     steps: RefCell<Vec<Step>>,
     /// First slot of each step's results, and the slot after the last one.
     starts: RefCell<Vec<usize>>,
-    /// For each column, whether a step needs its numbers rounded that weren't, and whether one needs
-    /// them as they are.
+    /// For each column, whether a step needs its numbers rounded that weren't, and whether one
+    /// needs them as they are.
     needs: RefCell<Vec<Needs>>,
 }
 
@@ -221,9 +221,9 @@ impl Plan {
         intervals
     }
 
-    /// Returns the encoding that gives the features in `used` slots, which rise, without the steps that they
-    /// don't depend on. `named` says whether columns that aren't used can be left out, because the
-    /// others are found by their names.
+    /// Returns the encoding that gives the features in `used` slots, which rise, without the steps
+    /// that they don't depend on. `named` says whether columns that aren't used can be left out,
+    /// because the others are found by their names.
     pub(super) fn finish(self, used: &[usize], named: bool, unused: Unused) -> Planned {
         let drops = named && unused == Unused::Dropped;
         let intervals = self.intervals();

@@ -1,7 +1,7 @@
-//! Messages of ONNX files: the parts of version 1.20 of its `onnx.proto` that an import reads. Names,
-//! numbers and types are those of the specification (<https://onnx.ai/onnx/repo-docs/IR.html>). Other
-//! fields are skipped when a file is decoded; the operators and attributes that could matter are
-//! checked by name.
+//! Messages of ONNX files: the parts of version 1.20 of its `onnx.proto` that an import reads.
+//! Names, numbers and types are those of the specification
+//! (<https://onnx.ai/onnx/repo-docs/IR.html>). Other fields are skipped when a file is decoded; the
+//! operators and attributes that could matter are checked by name.
 
 use prost::{Enumeration, Message, Oneof};
 

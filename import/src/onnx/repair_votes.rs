@@ -1,5 +1,5 @@
-//! A fault of skl2onnx 1.20: the votes of a `BaggingClassifier` whose models give no probabilities are
-//! added up over the rows instead of the models.
+//! A fault of skl2onnx 1.20: the votes of a `BaggingClassifier` whose models give no probabilities
+//! are added up over the rows instead of the models.
 
 use super::proto::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
 use std::collections::{HashMap, HashSet};

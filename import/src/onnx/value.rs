@@ -306,8 +306,8 @@ pub(super) enum Value {
     Calibrated(Calibrated),
     /// Labels on their way to hard votes.
     HardVotes(HardVotes),
-    /// Scores of a support vector machine between two classes, as they decide; the operator gives them
-    /// the opposite signs.
+    /// Scores of a support vector machine between two classes, as they decide; the operator gives
+    /// them the opposite signs.
     MachineScores(Scores),
     /// Scores of pairs of classes as a support vector machine gives them: negative for the second
     /// class.

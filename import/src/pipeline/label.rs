@@ -36,16 +36,16 @@ pub(super) fn check_task(task: Task, scores: usize) -> Result<(), ImportError> {
 /// How close the decisions of a model are of which only the label is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Label {
-    /// Difference of the two largest scores, or the only score, below which a row may get either label: six
-    /// standard deviations.
+    /// Difference of the two largest scores, or the only score, below which a row may get either
+    /// label: six standard deviations.
     pub close: f64,
     /// Number of calibration rows that are so close, and of all.
     pub rows: [usize; 2],
 }
 
 impl Label {
-    /// Refuses a model of which a row's label in integers isn't that of the fitted one, although it isn't
-    /// close, or most of whose decisions are.
+    /// Refuses a model of which a row's label in integers isn't that of the fitted one, although it
+    /// isn't close, or most of whose decisions are.
     pub(super) fn of(model: &Model, stated: &Stated<'_>, rows: &[Vec<f64>]) -> Result<Self, ImportError> {
         let every = rows.len().div_ceil(MOST_ROWS).max(1);
         let mut checked = rows.iter().enumerate().step_by(every);

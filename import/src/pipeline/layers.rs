@@ -27,14 +27,15 @@ use blindscore_protocol::descriptor::{Answer, Inputs, Link, ModelDescriptor, Tas
 const PROBABILITY: (f64, f64) = (0.02, 0.05);
 /// Share of rows that may be decided otherwise, which asks for one of them.
 const UNDECIDED: f64 = 0.001;
-/// Error of a value, six standard deviations, up to which units are rotated several times, as a share of
-/// the range of the values.
+/// Error of a value, six standard deviations, up to which units are rotated several times, as a
+/// share of the range of the values.
 const VALUE: f64 = 0.01;
 /// The same, if only the label is sent: nothing else tells that a row is close.
 pub(super) const UNDECIDED_LABELS: f64 = 0.000_2;
 /// Least error of a score of which only decisions are sent, likewise.
 pub(super) const LEAST_VALUE: f64 = 0.002;
-/// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two cores.
+/// Most rotations of a query whose error is limited by `--max-error`: some three seconds of two
+/// cores.
 const MOST_ROTATIONS: usize = 2_048;
 /// Largest error of a value, six standard deviations, as a share of the range of the values.
 const TELLING: f64 = 0.25;

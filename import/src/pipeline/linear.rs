@@ -136,8 +136,8 @@ const UNDECIDED: f64 = 0.2;
 const TELLING: f64 = 0.05;
 
 /// Refuses a model whose decisions are mostly within the error of its scores: there is nothing to
-/// compare then, and clients would get other decisions than the original's. If its probabilities are
-/// precise, they say that it is undecided, as the original's do.
+/// compare then, and clients would get other decisions than the original's. If its probabilities
+/// are precise, they say that it is undecided, as the original's do.
 pub(super) fn check_decided([close, rows]: [usize; 2], stated: &Stated<'_>) -> Result<(), ImportError> {
     let telling = stated.probability().is_some_and(|error| error <= TELLING);
     ensure(telling || close as f64 <= UNDECIDED * rows as f64, || {

@@ -36,8 +36,8 @@ pub mod defaults {
     };
     pub use crate::choice::PROBABILITY as MAX_PROBABILITY_ERROR;
 
-    /// Number of rows of trees and of networks with hidden layers to score encrypted; each takes a tenth of
-    /// a second or more.
+    /// Number of rows of trees and of networks with hidden layers to score encrypted; each takes a
+    /// tenth of a second or more.
     pub const ROTATED_CHECK_ROWS: usize = 50;
     /// Limit on the time that such a row takes, in seconds.
     pub const MAX_SECONDS: f64 = 10.0;
@@ -108,8 +108,8 @@ pub enum Kind {
     Network {
         /// Model as a server loads it.
         model: Box<Model>,
-        /// Largest predicted error of a score of the measured rows, six standard deviations; 0 if only the
-        /// label is sent.
+        /// Largest predicted error of a score of the measured rows, six standard deviations; 0 if
+        /// only the label is sent.
         stated_error: f64,
         /// How close decisions are, if only the label is sent.
         label: Option<Label>,

@@ -1,5 +1,5 @@
-//! What imports of linear models and of networks do alike: read the calibration rows, and find names,
-//! labels and ranges.
+//! What imports of linear models and of networks do alike: read the calibration rows, and find
+//! names, labels and ranges.
 
 use super::{Request, ensure, linear::WIDEN};
 use crate::{Calibration, Fitted, ImportError, MOST_LEVELS, Ranges, Settled, Wanted, edges, ngrams, settle};

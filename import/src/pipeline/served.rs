@@ -136,8 +136,8 @@ impl Served {
         }
     }
 
-    /// Returns the smallest distance of a decision from its noise, in standard deviations, and a bound on the
-    /// chance of a wrong leaf in a row.
+    /// Returns the smallest distance of a decision from its noise, in standard deviations, and a
+    /// bound on the chance of a wrong leaf in a row.
     pub(super) fn decisions(&self) -> (f64, f64) {
         match (self.model.plain(), &self.trees) {
             (Plain::Forest { margin, wrong, .. }, _) => (*margin, *wrong),

@@ -283,8 +283,8 @@ fn walk(ensemble: &Ensemble, served: &Served, data: &Calibration) -> Result<usiz
     Ok(inputs.len())
 }
 
-/// Compares the model with the file run in the clear, or says why that isn't possible. A converter may
-/// have rounded thresholds: then the caller's own predictions decide.
+/// Compares the model with the file run in the clear, or says why that isn't possible. A converter
+/// may have rounded thresholds: then the caller's own predictions decide.
 fn compare_with_file(
     request: &Request,
     graph: &Graph,

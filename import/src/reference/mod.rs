@@ -77,8 +77,8 @@ struct Input {
 }
 
 impl<'a> Reference<'a> {
-    /// Matches the inputs of a graph with the records of the model made from it. `names` are those of
-    /// their columns.
+    /// Matches the inputs of a graph with the records of the model made from it. `names` are those
+    /// of their columns.
     ///
     /// # Errors
     /// If its inputs can't be made of records.

@@ -1,5 +1,5 @@
-//! Ensembles of trees that decide once: linear models of the bits, exact and fast, which tell no more
-//! than the grid of thresholds does.
+//! Ensembles of trees that decide once: linear models of the bits, exact and fast, which tell no
+//! more than the grid of thresholds does.
 
 use super::{Bits, Ensemble};
 use crate::Fitted;

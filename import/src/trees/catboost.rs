@@ -172,7 +172,8 @@ fn objective(about: &Value, outputs: usize) -> Result<Objective, ImportError> {
     }
 }
 
-/// Returns the names of the classes, as CatBoost predicts them; it counts them if the file has none.
+/// Returns the names of the classes, as CatBoost predicts them; it counts them if the file has
+/// none.
 fn classes(about: &Value) -> Result<Vec<String>, ImportError> {
     let counted = || ["0", "1"].map(str::to_owned).to_vec();
     let Some(classes) = about.get("class_params") else {
@@ -227,8 +228,8 @@ fn leaf(numbers: &[f64], outputs: usize, scale: f64) -> Result<Part, ImportError
     Ok(Part::Leaf(numbers.iter().map(|number| number * scale).collect()))
 }
 
-/// Adds a tree that asks the same at each level, the root last. The first decision is the lowest bit
-/// of a leaf's number.
+/// Adds a tree that asks the same at each level, the root last. The first decision is the lowest
+/// bit of a leaf's number.
 fn symmetric(
     tree: &Value,
     columns: &Columns,
@@ -258,7 +259,8 @@ fn symmetric(
     Ok(())
 }
 
-/// Adds a node of another tree after its branches, and returns its place. JSON is not nested deeply.
+/// Adds a node of another tree after its branches, and returns its place. JSON is not nested
+/// deeply.
 fn add(
     node: &Value,
     columns: &Columns,

@@ -5,8 +5,8 @@ use crate::ImportError;
 use blindscore_protocol::descriptor::{FEATURES, OUTPUTS};
 
 impl Ensemble {
-    /// Checks that every row has scores: that branches lead on, tests fit their variables, and numbers
-    /// are finite.
+    /// Checks that every row has scores: that branches lead on, tests fit their variables, and
+    /// numbers are finite.
     ///
     /// # Errors
     /// Names what is wrong.

@@ -57,8 +57,8 @@ pub enum VariableKind {
     },
     /// One of several categories, which trees look up in sets.
     Category {
-        /// Categories by their number in sets, as whole numbers, rising; the last may be NaN, which a
-        /// missing one is. One that isn't among them is in no set.
+        /// Categories by their number in sets, as whole numbers, rising; the last may be NaN, which
+        /// a missing one is. One that isn't among them is in no set.
         categories: Vec<f64>,
     },
 }
@@ -102,15 +102,16 @@ pub enum TreeNode {
 /// A decision about a variable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// Whether the number is at most the threshold. A library that tests `x < t` has the next number
-    /// below `t`, in the precision of the column.
+    /// Whether the number is at most the threshold. A library that tests `x < t` has the next
+    /// number below `t`, in the precision of the column.
     AtMost {
         /// Threshold.
         threshold: f64,
         /// Whether the test holds for a missing number ([`Missing::Own`]).
         missing: bool,
     },
-    /// Whether the category is one of these, by its position among the variable's categories, rising.
+    /// Whether the category is one of these, by its position among the variable's categories,
+    /// rising.
     Among(Vec<usize>),
 }
 
@@ -215,8 +216,8 @@ impl Test {
 
 impl Ensemble {
     /// Returns the encoding in front of the trees, and the slot of each variable. Without one, the
-    /// variables are the record's columns. Those that no tree uses stay, so that records are those of
-    /// the original.
+    /// variables are the record's columns. Those that no tree uses stay, so that records are those
+    /// of the original.
     pub(crate) fn public_part(&self) -> (Encoding, Vec<usize>) {
         if let Some(encoding) = &self.encoding {
             return (encoding.clone(), encoding.features.iter().collect());
@@ -281,7 +282,8 @@ impl Ensemble {
         [self.trees.len(), leaves, depth]
     }
 
-    /// Returns a linear model of bits that an encoding gives, with the links and names of the trees.
+    /// Returns a linear model of bits that an encoding gives, with the links and names of the
+    /// trees.
     pub(crate) fn linear(&self, encoding: Encoding, coef: Vec<Vec<f64>>, intercept: Vec<f64>) -> Fitted {
         let mut fitted = Fitted::new(self.link, coef, intercept);
         fitted.features = encoding

@@ -69,8 +69,8 @@ pub(crate) struct Grower {
 }
 
 impl Grower {
-    /// Adds a tree, whose root is one of the nodes, and returns the number of its nodes: those that no
-    /// branch leads to are left out.
+    /// Adds a tree, whose root is one of the nodes, and returns the number of its nodes: those that
+    /// no branch leads to are left out.
     ///
     /// # Errors
     /// If a branch leads to no node, or two lead to one; or if there are too many nodes.
@@ -242,7 +242,8 @@ impl Uses {
     }
 }
 
-/// Returns the bits of a category's number. All missing ones have the same, or those of their number.
+/// Returns the bits of a category's number. All missing ones have the same, or those of their
+/// number.
 fn bits(number: f64, recoded: Option<&Recoded>) -> u64 {
     match recoded {
         _ if !number.is_nan() => (number + 0.0).to_bits(),

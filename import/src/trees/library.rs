@@ -1,6 +1,7 @@
 //! Files of trees, told apart by their content.
 
-/// Bytes in which a mark is looked for, from the start of a file: those of the first tree are not far.
+/// Bytes in which a mark is looked for, from the start of a file: those of the first tree are not
+/// far.
 const SEARCHED: usize = 1_000_000;
 
 /// A library's way to write its trees.

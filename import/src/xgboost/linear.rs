@@ -1,8 +1,8 @@
-//! Linear boosters of XGBoost, from the JSON that it writes (`booster.save_model("model.json")` with
-//! `booster="gblinear"`).
+//! Linear boosters of XGBoost, from the JSON that it writes (`booster.save_model("model.json")`
+//! with `booster="gblinear"`).
 //!
-//! Such a model adds a bias, the weighted features and the margin of its base score. A missing value
-//! adds nothing, as if it were 0.
+//! Such a model adds a bias, the weighted features and the margin of its base score. A missing
+//! value adds nothing, as if it were 0.
 
 use super::{FORMAT, Learner};
 use crate::{Fitted, ImportError, quoted};
@@ -64,7 +64,8 @@ pub(crate) fn read(learner: &Value) -> Result<Fitted, ImportError> {
     Ok(fitted)
 }
 
-/// Returns the public part: missing numbers become 0, and all are in single precision, as in XGBoost.
+/// Returns the public part: missing numbers become 0, and all are in single precision, as in
+/// XGBoost.
 fn encoding(names: Option<&[String]>, features: usize) -> Encoding {
     let column = |place: usize| Column {
         name: names.map(|names| names[place].clone()),

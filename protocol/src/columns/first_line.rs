@@ -66,7 +66,8 @@ pub fn number(cell: &str) -> Option<f64> {
 ///
 /// A line is a header if it has only text, if it has the names of the model's features (some of
 /// which may be numbers), or if it counts 0, 1, 2, ... above texts or numbers with a decimal point,
-/// which is how pandas names columns without names. Other numbers are a row, unless they look like names.
+/// which is how pandas names columns without names. Other numbers are a row, unless they look like
+/// names.
 ///
 /// Names that are all numbers prove nothing. A server could choose such names to learn, from the
 /// number of rows that it receives, whether they are the values in the first row.

@@ -170,7 +170,8 @@ impl Inputs {
     }
 }
 
-/// Returns the SHA-256 of curves, in hexadecimal: of each the number of thresholds, and its numbers.
+/// Returns the SHA-256 of curves, in hexadecimal: of each the number of thresholds, and its
+/// numbers.
 fn digest(curves: &[Curve]) -> String {
     let mut bytes = Vec::new();
     for curve in curves {

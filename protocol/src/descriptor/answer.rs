@@ -11,9 +11,9 @@ pub enum Answer {
     /// The scores.
     #[default]
     Scores,
-    /// Only which class it is: a bit for each class, or one bit between two. The server compares the
-    /// scores under encryption, and bits are sent as the scores 1 and -1, with noise that drowns everything
-    /// else.
+    /// Only which class it is: a bit for each class, or one bit between two. The server compares
+    /// the scores under encryption, and bits are sent as the scores 1 and -1, with noise that
+    /// drowns everything else.
     Label,
 }
 

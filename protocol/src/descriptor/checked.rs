@@ -113,8 +113,8 @@ impl CheckedDescriptor {
         Sizes::of(&self.parameters, self.sent_features(), self.sent_scores())
     }
 
-    /// Returns the maximum number of queries in one request to the model: [`MAX_QUERIES`], or fewer if
-    /// they take long or the responses would exceed 8 MiB together.
+    /// Returns the maximum number of queries in one request to the model: [`MAX_QUERIES`], or fewer
+    /// if they take long or the responses would exceed 8 MiB together.
     pub fn queries_per_request(&self) -> usize {
         let by_size = self.blob_sizes().queries_per_request();
         self.batch.map_or(by_size, |batch| by_size.min(batch))

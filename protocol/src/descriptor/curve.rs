@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// How one score becomes a probability by isotonic regression: linear between thresholds, and constant
-/// beyond the first and the last one.
+/// How one score becomes a probability by isotonic regression: linear between thresholds, and
+/// constant beyond the first and the last one.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Curve {

@@ -1,7 +1,8 @@
 //! Scores that are sent twice.
 
-/// Returns the phase of a score, as a part of the torus from -1/2 to 1/2, from its phase as sent first,
-/// and from `factor` times the same, as sent more precisely. Both are known modulo whole turns only.
+/// Returns the phase of a score, as a part of the torus from -1/2 to 1/2, from its phase as sent
+/// first, and from `factor` times the same, as sent more precisely. Both are known modulo whole
+/// turns only.
 ///
 /// Of the phases that the finer one may stand for, it is the closest to the coarse one.
 pub fn finer_phase(coarse: f64, fine: f64, factor: f64) -> f64 {
@@ -10,8 +11,8 @@ pub fn finer_phase(coarse: f64, fine: f64, factor: f64) -> f64 {
     (turns + fine) / factor
 }
 
-/// Returns the levels of features as they are sent, in units of the smallest step: all of them, and, if there
-/// is a factor, all of them again with a step that many times smaller.
+/// Returns the levels of features as they are sent, in units of the smallest step: all of them,
+/// and, if there is a factor, all of them again with a step that many times smaller.
 pub fn sent_levels(levels: &[u32], factor: Option<u32>) -> Vec<i64> {
     let coarse = i64::from(factor.unwrap_or(1));
     let factors = [Some(coarse), factor.map(|_| 1)].into_iter().flatten();

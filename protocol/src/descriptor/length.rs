@@ -15,7 +15,8 @@ const FEATURE: usize = 80;
 const OUTPUT: usize = 100;
 /// Size of a member in JSON, in bytes.
 const MEMBER: usize = 88;
-/// Size of a curve in JSON without its numbers, and with what stands around a member's curves, in bytes.
+/// Size of a curve in JSON without its numbers, and with what stands around a member's curves, in
+/// bytes.
 const CURVE: usize = 52;
 /// Size of a number in JSON and a comma, in bytes.
 const NUMBER: usize = 25;

@@ -19,17 +19,18 @@ pub enum Link {
     Probability,
     /// `exp(s)` for each score: values behind a log link (Poisson, gamma and Tweedie regression).
     Exp,
-    /// A value of its own curve for each score ([`Curve`](super::Curve)), divided by their sum: one of several
-    /// classes, calibrated by isotonic regression. Only members of a mean have it.
+    /// A value of its own curve for each score ([`Curve`](super::Curve)), divided by their sum: one
+    /// of several classes, calibrated by isotonic regression. Only members of a mean have it.
     Isotonic,
-    /// The mean of the probabilities that several models give ([`Member`](super::Member)): one of several classes.
+    /// The mean of the probabilities that several models give ([`Member`](super::Member)): one of
+    /// several classes.
     Mean,
     /// One score for each pair of classes, `(0, 1), (0, 2), ..., (1, 2), ...`; a positive one is a
     /// vote for the second class of its pair. Between equally many votes, the sums of the scores
     /// decide, as in scikit-learn's `OneVsOneClassifier`. No probabilities.
     OneVsOne,
-    /// One score for each pair of classes, as for [`Self::OneVsOne`]; between equally many votes the
-    /// first class wins, as in LIBSVM. No probabilities.
+    /// One score for each pair of classes, as for [`Self::OneVsOne`]; between equally many votes
+    /// the first class wins, as in LIBSVM. No probabilities.
     Votes,
     /// No probabilities: scores are the result (regression), or decide without them (support vector
     /// machines).

@@ -6,12 +6,14 @@ use serde::Serialize;
 /// Largest difference of the weights' sum from 1, for rounding.
 const ROUNDING: f64 = 1e-6;
 
-/// One of several models that decide between the same classes, and whose probabilities are averaged.
+/// One of several models that decide between the same classes, and whose probabilities are
+/// averaged.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Member {
     /// Link function from its scores to its probabilities: `softmax`, `one-vs-rest`, `sigmoid`,
-    /// `isotonic`, or `identity`, for which the class that the scores decide for has the probability 1.
+    /// `isotonic`, or `identity`, for which the class that the scores decide for has the
+    /// probability 1.
     pub link: Link,
     /// Number of its scores: one for each class, or one between two classes.
     pub scores: usize,

@@ -149,14 +149,15 @@ pub const MAX_QUERIES: usize = 64;
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 
 impl Sizes {
-    /// Returns the maximum number of queries in one request by their sizes: [`MAX_QUERIES`], or fewer
-    /// if the responses would exceed 8 MiB together.
+    /// Returns the maximum number of queries in one request by their sizes: [`MAX_QUERIES`], or
+    /// fewer if the responses would exceed 8 MiB together.
     fn queries_per_request(&self) -> usize {
         (MAX_ANSWER_BYTES / self.response.max(1)).clamp(1, MAX_QUERIES)
     }
 }
 
-/// Description of a model that a server publishes, unchecked; [`CheckedDescriptor`] is the checked one.
+/// Description of a model that a server publishes, unchecked; [`CheckedDescriptor`] is the checked
+/// one.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelDescriptor {
@@ -175,15 +176,16 @@ pub struct ModelDescriptor {
     /// Torus element, as an integer, that encodes one input level. At most 53 of its bits are used,
     /// so that JSON keeps it exact.
     pub input_step: u64,
-    /// Factor of precision, if a query has every feature twice: first as levels times `input_step`, then, in
-    /// the same order, times a step `fine_features` times smaller. Weights of both make a finer one.
+    /// Factor of precision, if a query has every feature twice: first as levels times `input_step`,
+    /// then, in the same order, times a step `fine_features` times smaller. Weights of both make a
+    /// finer one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fine_features: Option<u32>,
     /// Scores that the model gives.
     pub outputs: Vec<Output>,
-    /// Factor of precision, if a response has every score twice: first as `outputs` says, then, in the
-    /// same order, with a half range `fine` times smaller, so that it comes back in at the other end
-    /// several times. The first tells which of the values that the second may stand for is the score.
+    /// Factor of precision, if a response has every score twice: first as `outputs` says, then, in
+    /// the same order, with a half range `fine` times smaller, so that it wraps around several
+    /// times. The first tells which of the values that the second may stand for is the score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fine: Option<u32>,
     /// What of the answer leaves the server: the scores, unless it says `label`.
@@ -191,15 +193,15 @@ pub struct ModelDescriptor {
     pub answer: Answer,
     /// Purpose of the scores.
     pub task: Task,
-    /// Labels of the classes that the scores decide between, if not each class has one score: of the
-    /// two between which the sign of the only score decides, or of those that several models or
+    /// Labels of the classes that the scores decide between, if not each class has one score: of
+    /// the two between which the sign of the only score decides, or of those that several models or
     /// pairs decide between.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
     /// Link function from scores to probabilities.
     pub link: Link,
-    /// Models whose probabilities are averaged, for the link `mean`. The scores of the first one come
-    /// first.
+    /// Models whose probabilities are averaged, for the link `mean`. The scores of the first one
+    /// come first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
     /// Sizes of the blobs, in bytes.
@@ -220,7 +222,8 @@ pub struct ModelDescriptor {
 }
 
 impl ModelDescriptor {
-    /// Returns the number of features in a query: one for each input, or two if they are sent twice.
+    /// Returns the number of features in a query: one for each input, or two if they are sent
+    /// twice.
     pub fn sent_features(&self) -> usize {
         self.inputs.count * self.feature_steps().count()
     }
@@ -233,7 +236,8 @@ impl ModelDescriptor {
         [self.input_step].into_iter().chain(fine)
     }
 
-    /// Returns the number of scores in a response: one for each output, or two if they are sent twice.
+    /// Returns the number of scores in a response: one for each output, or two if they are sent
+    /// twice.
     pub fn sent_scores(&self) -> usize {
         self.outputs.len() * if self.fine.is_some() { 2 } else { 1 }
     }

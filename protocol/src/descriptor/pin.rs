@@ -107,7 +107,8 @@ mod tests {
         let fingerprint = |model: &ModelDescriptor| model.pin().to_string()[33..].to_owned();
         let mut model = read(json());
         assert_eq!(fingerprint(&model), "8dfc6316e719fb251da569af2b53a267");
-        // Models whose features and scores are sent once, and whose scores are the answer, have the fingerprint that they had before there were others.
+        // Models whose features and scores are sent once, and whose scores are the answer, have the
+        // fingerprint that they had before there were others.
         (model.fine, model.fine_features, model.answer) = (None, None, Answer::Scores);
         assert_eq!(fingerprint(&model), "bc988acaa163dafac23ab11860af5879");
     }

@@ -6,8 +6,8 @@
 //!
 //! Every number in between has a *slot*: the columns take the first slots, in order, and each step
 //! appends the slots of its results. A step reads earlier slots only. There are no loops, and
-//! no branches but those of a tree ([`Step::Leaves`]), which lead forward only: an encoding that was
-//! checked always ends, and its cost is bounded.
+//! no branches but those of a tree ([`Step::Leaves`]), which lead forward only: an encoding that
+//! was checked always ends, and its cost is bounded.
 //!
 //! [`columns`]: Encoding::columns
 
@@ -118,8 +118,8 @@ impl Encoding {
         hex::encode(Sha256::digest(json))
     }
 
-    /// Returns the runs of features of which at most one is 1 and the others are 0, because they are
-    /// results of one step.
+    /// Returns the runs of features of which at most one is 1 and the others are 0, because they
+    /// are results of one step.
     pub fn one_hot_groups(&self) -> Vec<OneHotGroup> {
         // For each slot of such a step, the step's number and whether a 1 is certain.
         let mut slots = vec![None; self.columns.len()];

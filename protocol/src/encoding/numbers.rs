@@ -70,8 +70,8 @@ impl Norm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outside {
-    /// The row is refused. What is outside by a few roundings to single precision has the values at the
-    /// nearest knot in use: the original may have computed it with fewer digits.
+    /// The row is refused. What is outside by a few roundings to single precision has the values at
+    /// the nearest knot in use: the original may have computed it with fewer digits.
     Refuse,
     /// The values at the nearest knot in use.
     Constant,
@@ -79,8 +79,8 @@ pub enum Outside {
     Linear,
     /// The polynomials between the nearest two knots in use.
     Continue,
-    /// The values at the number moved by whole periods: the distance from the first to the last knot
-    /// in use.
+    /// The values at the number moved by whole periods: the distance from the first to the last
+    /// knot in use.
     Periodic,
 }
 

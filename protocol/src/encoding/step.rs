@@ -182,10 +182,10 @@ pub enum Step {
         /// What becomes of other cells.
         unknown: Unknown,
     },
-    /// 1 for the leaf of a decision tree that the numbers lead to, 0 for its other leaves. A decision is
-    /// a list of five numbers: the slot it reads, a threshold, where a number of at most that leads,
-    /// where others lead, and 1 if a missing number leads there too. Decisions are counted from 0, the
-    /// root; leaves are -1, -2 and so on.
+    /// 1 for the leaf of a decision tree that the numbers lead to, 0 for its other leaves. A
+    /// decision is a list of five numbers: the slot it reads, a threshold, where a number of at
+    /// most that leads, where others lead, and 1 if a missing number leads there too. Decisions are
+    /// counted from 0, the root; leaves are -1, -2 and so on.
     Leaves {
         /// Decisions, the root first. There is one more leaf.
         #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<f64>>))]
@@ -211,10 +211,10 @@ pub enum Step {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         binary: bool,
     },
-    /// How often words fall into each bucket of a hash: the words of a vocabulary that nobody has to
-    /// list ("Feature Hashing for Large Scale Multitask Learning", Weinberger et al., ICML 2009). The hash
-    /// is MurmurHash3 (x86, 32 bits, seed 0) of a word's UTF-8, a signed number; the bucket is its
-    /// magnitude modulo the number of buckets.
+    /// How often words fall into each bucket of a hash: the words of a vocabulary that nobody has
+    /// to list ("Feature Hashing for Large Scale Multitask Learning", Weinberger et al., ICML
+    /// 2009). The hash is MurmurHash3 (x86, 32 bits, seed 0) of a word's UTF-8, a signed number;
+    /// the bucket is its magnitude modulo the number of buckets.
     Hashed {
         /// A text.
         #[serde(rename = "from")]
@@ -223,8 +223,8 @@ pub enum Step {
         words: Words,
         /// Number of buckets.
         buckets: u32,
-        /// Whether words with a negative hash count as minus one, which makes collisions cancel out on
-        /// average.
+        /// Whether words with a negative hash count as minus one, which makes collisions cancel out
+        /// on average.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         signed: bool,
         /// Whether a bucket with a word in it counts once, and without a sign.
@@ -232,8 +232,9 @@ pub enum Step {
         binary: bool,
     },
     /// The values of B-splines at a number, which add up to one between the first and the last knot
-    /// in use (de Boor, "A Practical Guide to Splines", chapter IX). With `K` knots and degree `d` there
-    /// are `K - d - 1` of them, and the knots in use are those from `d` to `K - d - 1`, counted from
+    /// in use (de Boor, "A Practical Guide to Splines", chapter IX). With `K` knots and degree `d`
+    /// there are `K - d - 1` of them, and the knots in use are those from `d` to `K - d - 1`,
+    /// counted from
     /// 0. Periodic splines are `d` fewer: the last `d` are the first ones again.
     Splines {
         /// A number.

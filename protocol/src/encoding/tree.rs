@@ -12,8 +12,8 @@ pub enum Branch {
 }
 
 impl Branch {
-    /// Returns the number in descriptors: decisions from 1 (nothing leads to decision 0), leaves as -1, -2 and
-    /// so on.
+    /// Returns the number in descriptors: decisions from 1 (nothing leads to decision 0), leaves
+    /// as -1, -2 and so on.
     fn code(self) -> i64 {
         match self {
             Self::Decision(place) => i64::from(place),

@@ -138,8 +138,9 @@ impl NetworkNoise {
         (dimension / 4.0 + 1.0) * rounding(KeptBits(params.rotation_log2()))
     }
 
-    /// Returns the error of a key switch from the output secret to the input secret: the digits times
-    /// the noise of the key, and the error of the decomposition, centred; 0 without a key switch.
+    /// Returns the error of a key switch from the output secret to the input secret: the digits
+    /// times the noise of the key, and the error of the decomposition, centred; 0 without a key
+    /// switch.
     pub fn key_switch(params: &NetworkParams) -> f64 {
         let Some(switch) = &params.key_switch else {
             return 0.0;
@@ -170,8 +171,8 @@ impl NetworkNoise {
         Self::rotation_parts(params).iter().sum()
     }
 
-    /// Returns the parts of the error after a blind rotation that are from the key's noise, and from
-    /// errors of masks.
+    /// Returns the parts of the error after a blind rotation that are from the key's noise, and
+    /// from errors of masks.
     fn rotation_parts(params: &NetworkParams) -> [f64; 2] {
         let (k, n) = (params.glwe_dimension.0 as f64, params.polynomial_size.0 as f64);
         let digits = 4f64.powi(params.base_log.0 as i32) / 12.0 * (k + 1.0) * n;
@@ -182,8 +183,9 @@ impl NetworkNoise {
         [products * key, products * (decomposition + fourier)]
     }
 
-    /// Returns the error of a weighted sum of neighbouring coefficients after blind rotations. `squares` is
-    /// the sum of the squares of their weights, `sums` that of the squares of each rotation's sum of weights.
+    /// Returns the error of a weighted sum of neighbouring coefficients after blind rotations.
+    /// `squares` is the sum of the squares of their weights, `sums` that of the squares of each
+    /// rotation's sum of weights.
     ///
     /// Noise of the key is independent from one coefficient to the next. Errors of masks (of the
     /// decomposition, and of the FFT) are multiplied by the secret, whose coefficients are 1/2 on

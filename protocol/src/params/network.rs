@@ -51,9 +51,9 @@ pub struct NetworkParams {
 
 /// Parameters of a key switch from the output secret to the input secret.
 ///
-/// It runs in the input ring: the mask of an LWE ciphertext, read as polynomials of the input ring's
-/// size, is decomposed into digits, which are multiplied by encryptions of the output secret's
-/// polynomials (Chillotti, Gama, Georgieva, Izabachène, J. Cryptology 2020, section 4.1).
+/// It runs in the input ring: the mask of an LWE ciphertext, read as polynomials of the input
+/// ring's size, is decomposed into digits, which are multiplied by encryptions of the output
+/// secret's polynomials (Chillotti, Gama, Georgieva, Izabachène, J. Cryptology 2020, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeySwitch {
     /// Base of the digits.
@@ -104,10 +104,10 @@ impl NetworkParams {
         key_switch: None,
     };
 
-    /// Set for trees, with the output ring `k = 2, N = 1024`: a blind rotation has twice as many steps
-    /// as with [`Self::N704_K4`], which halves the error of the modulus switch, and so tells twice as
-    /// many levels apart. Queries and secrets are those of that set, and so is the security: the
-    /// dimensions (704 and 2048) and the noises are the same.
+    /// Set for trees, with the output ring `k = 2, N = 1024`: a blind rotation has twice as many
+    /// steps as with [`Self::N704_K4`], which halves the error of the modulus switch, and so tells
+    /// twice as many levels apart. Queries and secrets are those of that set, and so is the
+    /// security: the dimensions (704 and 2048) and the noises are the same.
     pub const N704_K2: Self = Self {
         id: ParameterSetId(8),
         name: "network-n704-k2-v3",
@@ -116,13 +116,13 @@ impl NetworkParams {
         ..Self::N704_K4
     };
 
-    /// Set for networks with several layers, with input dimension `n = 13 * 64 = 832`, the output ring
-    /// of [`Self::N704_K2`], and a key switch back.
+    /// Set for networks with several layers, with input dimension `n = 13 * 64 = 832`, the output
+    /// ring of [`Self::N704_K2`], and a key switch back.
     ///
-    /// `input_noise`: TUniform(47) has a standard deviation of 2^-17.79 (the curve asks for 2^-18.05
-    /// at 832). It is the smallest dimension at which the key switch adds little, 2^-10.5, to the
-    /// error of the modulus switch, 2^-8.9; at 704 it would add 2^-7.5. Roundings are as fine beside
-    /// the noise as those of the other sets.
+    /// `input_noise`: TUniform(47) has a standard deviation of 2^-17.79 (the curve asks for
+    /// 2^-18.05 at 832). It is the smallest dimension at which the key switch adds little, 2^-10.5,
+    /// to the error of the modulus switch, 2^-8.9; at 704 it would add 2^-7.5. Roundings are as
+    /// fine beside the noise as those of the other sets.
     pub const N832_K2: Self = Self {
         id: ParameterSetId(9),
         name: "network-n832-k2-v3",
@@ -138,12 +138,13 @@ impl NetworkParams {
         ..Self::N704_K2
     };
 
-    /// Set for projection networks of which only the label is sent: [`Self::N704_K4`] with a key switch
-    /// back, which makes the key 0.6 % longer.
+    /// Set for projection networks of which only the label is sent: [`Self::N704_K4`] with a key
+    /// switch back, which makes the key 0.6 % longer.
     ///
-    /// At 704 a key switch adds an error of 2^-8.2 to that of the modulus switch, 2^-8.0: too much for a
-    /// layer of units, and little beside the differences of scores that decide about labels. Digits are
-    /// bits with signs (base 2), two thirds of which are 0: any larger base makes more noise.
+    /// At 704 a key switch adds an error of 2^-8.2 to that of the modulus switch, 2^-8.0: too much
+    /// for a layer of units, and little beside the differences of scores that decide about labels.
+    /// Digits are bits with signs (base 2), two thirds of which are 0: any larger base makes more
+    /// noise.
     pub const N704_K4_SWITCH: Self = Self {
         id: ParameterSetId(10),
         name: "network-n704-k4-switch-v3",
@@ -183,8 +184,8 @@ impl NetworkParams {
         self.input_lwe_dimension().0 * self.ggsw_rows() + packing + self.glwe_dimension.0
     }
 
-    /// Returns the number of ciphertexts in the input ring of a key-switching key: one for each digit
-    /// of each polynomial of the input ring's size that the output secret consists of.
+    /// Returns the number of ciphertexts in the input ring of a key-switching key: one for each
+    /// digit of each polynomial of the input ring's size that the output secret consists of.
     pub const fn key_switch_ciphertexts(&self) -> usize {
         match &self.key_switch {
             Some(switch) => {

@@ -20,10 +20,10 @@ use crate::{
 /// - for each packing automorphism, the rows `s_i(X^g) * gadget` of a key-switching key;
 /// - `k` encryptions of zero.
 ///
-/// Then, in the input ring, as many encryptions of zero as its `k`; and, if the set has a key switch,
-/// for each polynomial `t_j` of the input ring's size that the output secret consists of, encryptions
-/// of `t_j * 2^(64 - level * base_log)` for each level from 1. The masks are one stream, expanded from
-/// [`NetworkEvaluationKey::seed`].
+/// Then, in the input ring, as many encryptions of zero as its `k`; and, if the set has a key
+/// switch, for each polynomial `t_j` of the input ring's size that the output secret consists of,
+/// encryptions of `t_j * 2^(64 - level * base_log)` for each level from 1. The masks are one
+/// stream, expanded from [`NetworkEvaluationKey::seed`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkEvaluationKey {
     /// Parameters of the key.
@@ -34,8 +34,8 @@ pub struct NetworkEvaluationKey {
     pub bodies: Vec<u64>,
     /// `N` body coefficients of each encryption of zero in the input ring.
     pub input_zeros: Vec<u64>,
-    /// `N` body coefficients of each ciphertext of the key-switching key, in the input ring; empty if
-    /// the set has no key switch.
+    /// `N` body coefficients of each ciphertext of the key-switching key, in the input ring; empty
+    /// if the set has no key switch.
     pub key_switch: Vec<u64>,
 }
 

@@ -76,7 +76,8 @@ fn a_changed_descriptor_replaces_the_one_before() {
     let changed = (0..100).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));
         let ended = program.run(&PREDICT);
-        // The model may change between the descriptor and the rows: that run is refused, the next isn't.
+        // The model may change between the descriptor and the rows: that run is refused, the next
+        // isn't.
         if !ended.success {
             ended.expect_failure("model_changed");
             return false;

@@ -71,8 +71,8 @@ fn an_average_of_models_decides_by_its_probabilities() {
     }
 }
 
-/// Rows that are told apart by the mean of two hard votes, which is equal for some of them: the area
-/// under the curve is that of the means, and not that of any score.
+/// Rows that are told apart by the mean of two hard votes, which is equal for some of them: the
+/// area under the curve is that of the means, and not that of any score.
 #[test]
 fn averages_are_evaluated_by_their_probabilities() {
     let members = r#"[{"link": "identity", "scores": 1, "weight": 0.5}, {"link": "identity", "scores": 1, "weight": 0.5}]"#;

@@ -114,7 +114,8 @@ fn eval_tells_how_right_encrypted_answers_are() -> Result<()> {
     let picture = fs::read_to_string(home.join("plot.svg"))?;
     ensure!(picture.starts_with("<svg") && picture.matches("<circle").count() == 10);
 
-    // Cells that are no answer are named, as are columns that are missing, and files that would be lost.
+    // Cells that are no answer are named, as are columns that are missing, and files that would be
+    // lost.
     for (more, words) in [
         (
             &["--label", "income", "--ignore", "right0,original0"][..],

@@ -241,8 +241,8 @@ fn a_networks_layers_and_rotations_are_shown() -> Result<()> {
     Ok(())
 }
 
-/// Returns copies of a model file that differ in one byte: digits and letters of each tensor's type,
-/// shape and place, and the last byte of each tensor.
+/// Returns copies of a model file that differ in one byte: digits and letters of each tensor's
+/// type, shape and place, and the last byte of each tensor.
 fn mutated(file: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
     let length = u64::from_le_bytes(file[..LENGTH_BYTES].try_into()?) as usize;
     let header = std::str::from_utf8(&file[LENGTH_BYTES..][..length])?;

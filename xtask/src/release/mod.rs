@@ -5,6 +5,7 @@ mod archive;
 mod bom;
 mod image;
 mod npm;
+mod page;
 mod programs;
 mod python;
 mod signature;

@@ -2,20 +2,12 @@
 
 use super::{
     Release, VERSION,
-    bom::{self, Build, Linked, Subject},
+    bom::{self, Linked, Subject},
+    page::CLIENT,
     scratch,
 };
 use crate::{installed, npm, paths};
 use std::process::Command;
-
-/// The client in WebAssembly, which is in the package and in the page.
-pub(super) const CLIENT: Build = Build {
-    packages: &["blindscore-wasm"],
-    features: &[],
-    target: npm::TARGET,
-};
-/// Folder of the page, whose npm packages are inside wherever the page is.
-pub(super) const WEB: &str = "web";
 
 /// Builds the package, and scores with it from Node.
 pub(super) fn make(release: &mut Release) -> anyhow::Result<()> {

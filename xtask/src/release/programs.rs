@@ -5,7 +5,7 @@ use super::{
     archive::{self, Entry},
     bom::{self, Build, Linked, Subject},
     empty,
-    npm::{CLIENT, WEB},
+    page::{CLIENT, WEB},
     scratch,
 };
 use crate::{

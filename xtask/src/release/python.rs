@@ -3,7 +3,7 @@
 use super::{
     Release, VERSION,
     bom::{self, Build, Linked, Subject},
-    npm::{CLIENT, WEB},
+    page::{CLIENT, WEB},
     scratch,
 };
 use crate::{command::run, installed, paths, server::PAGE, wheel};

@@ -66,8 +66,8 @@ impl Sigstore {
         workspace::install(Packages::All)?;
         let sigstore = python("signing")?.join("bin");
         let private = Private::start()?;
-        // The documented commands name no Sigstore, so that they ask the public one: in between is
-        // a program that names this one.
+        // The documented commands name no Sigstore, so that they ask the public one: a wrapper
+        // named `sigstore` redirects them to this one.
         let programs = private.folder.join("bin");
         fs::create_dir(&programs)?;
         let program = programs.join("sigstore");

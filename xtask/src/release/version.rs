@@ -70,7 +70,7 @@ fn cargo(manifest: &str) -> anyhow::Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Returns nothing: the Python package takes its version from Cargo, or this fails.
+/// Checks that the Python package takes its version from Cargo; it names none of its own.
 fn python(project: &str, crate_: &str) -> anyhow::Result<Vec<Place>> {
     let project: toml::Table = project.parse().context("client-python/pyproject.toml")?;
     let crate_: toml::Table = crate_.parse().context("client-python/Cargo.toml")?;

@@ -48,8 +48,8 @@ fn query(model: &CheckedDescriptor, index: u8) -> Query {
     Query::from_blob(&blob, PARAMS.query_format(), FEATURES).unwrap()
 }
 
-/// Returns the phase of the only bit before the response's rounding and what makes up for it, which both
-/// follow from the mask and tell nothing more.
+/// Returns the phase of the only bit before the response's rounding and what makes up for it, which
+/// both follow from the mask and tell nothing more.
 fn exact(engine: &LayersEngine, query: &Query) -> f64 {
     let response = engine.score(query, &keys().key).unwrap();
     let n = PARAMS.polynomial_size.0;
@@ -100,8 +100,8 @@ fn flooding_is_more_than_a_thousand_times_what_it_drowns() {
     assert!((flooded.0 - BIT).abs() < 5.0 * expected / 20.0, "{flooded:?}");
 }
 
-/// Guesses the model as a client that knows all but one weight: it scores its query with each guess and picks
-/// the one whose response is closest to the one that it got.
+/// Guesses the model as a client that knows all but one weight: it scores its query with each guess
+/// and picks the one whose response is closest to the one that it got.
 #[test]
 fn a_label_does_not_tell_a_model_from_one_with_another_weight_as_a_score_does() {
     let label = network();

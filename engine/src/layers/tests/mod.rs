@@ -72,7 +72,8 @@ fn phase(ciphertext: &LweCiphertext, secret: &[u64]) -> u64 {
     })
 }
 
-/// A table of `f` of a phase, times `amplitude`, so that the slots of a rotation add up to the latter.
+/// A table of `f` of a phase, times `amplitude`, so that the slots of a rotation add up to the
+/// latter.
 fn table(amplitude: f64, f: impl Fn(f64) -> f64) -> Vec<i32> {
     let n = PARAMS.polynomial_size.0;
     let entry = |index: usize| {
@@ -220,8 +221,8 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
     let network = one(wave.clone(), REPEATS);
     let engine = LayersEngine::new(PARAMS, &network, None);
     let row = features(0);
-    // A key's encryptions of zero are added up with a mean weight of a half, so that a part of the noise is
-    // the same for all rows of a key, some 0.3 deviations: several keys average it out.
+    // A key's encryptions of zero are added up with a mean weight of a half, so that a part of the
+    // noise is the same for all rows of a key, some 0.3 deviations: several keys average it out.
     let (sets, rows) = (5, 40);
     let each = (0..sets).map(|_| {
         let keys = Keys::generate();
@@ -374,7 +375,8 @@ fn what_the_key_switch_rounds_away_is_made_up_for() {
         })
         .collect();
     let mean = errors.iter().sum::<f64>() / errors.len() as f64;
-    // Half of the coefficients times the remainder; the ones of a secret are 1,024 within a hundred.
+    // Half of the coefficients times the remainder; the ones of a secret are 1,024 within a
+    // hundred.
     let shift = 1_024.0 * rest as f64 / TORUS;
     assert!(mean.abs() < 0.2 * shift, "{mean} of {shift}");
 }

@@ -147,8 +147,8 @@ fn a_phase_is_looked_up_at_the_entry_that_it_is_in() {
         difference - difference.round()
     });
     let mean = differences.sum::<f64>() / phases.len() as f64;
-    // Half an entry is 2^-11, and the mean of 8,000 differences of 2^-7.3 is within 2^-12 by three and a
-    // half deviations.
+    // Half an entry is 2^-11, and the mean of 8,000 differences of 2^-7.3 is within 2^-12 by three
+    // and a half deviations.
     assert!(mean.abs() < 2f64.powi(-12), "{mean}");
     // The absolute value is the same on both sides.
     let half = |entry: i64| {
@@ -332,8 +332,8 @@ fn only_the_class_with_the_largest_score_has_its_bit_set() {
     }
 }
 
-/// Returns the phases of a response's bits before its rounding and what makes up for it, which both follow
-/// from the mask and tell nothing more.
+/// Returns the phases of a response's bits before its rounding and what makes up for it, which both
+/// follow from the mask and tell nothing more.
 fn exact(response: &Response) -> Vec<f64> {
     let (n, format) = (PARAMS.polynomial_size.0, response.format);
     let bits = response.bodies.iter().enumerate();
@@ -392,8 +392,8 @@ fn flooding_is_more_than_a_thousand_times_what_it_drowns() {
     assert!(margin > 10.0, "{margin}");
 }
 
-/// Guesses the model as a client that knows all but one weight: it scores its query with each guess and picks
-/// the one whose response is closest to the one that it got.
+/// Guesses the model as a client that knows all but one weight: it scores its query with each guess
+/// and picks the one whose response is closest to the one that it got.
 #[test]
 fn a_label_does_not_tell_a_model_from_one_with_another_weight_as_scores_do() {
     const RESPONSES: usize = 24;

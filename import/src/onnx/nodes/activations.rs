@@ -14,8 +14,8 @@ const CUBE: f64 = 0.044715;
 const NO_BOUND: f64 = f32::MAX as f64;
 
 impl Node<'_> {
-    /// Returns the function that an operator applies to each number of its first operand; `None` if it
-    /// is another operator.
+    /// Returns the function that an operator applies to each number of its first operand; `None` if
+    /// it is another operator.
     pub(super) fn activation(&self, operator: &str) -> Result<Option<Curve>, ImportError> {
         let attributes = self.attributes();
         // Defaults are in single precision, as attributes are.

@@ -1,5 +1,5 @@
-//! Operators on the numbers of a record that are in a tensor of more than two axes, such as the pixels
-//! of an image, until they are made a row (Flatten).
+//! Operators on the numbers of a record that are in a tensor of more than two axes, such as the
+//! pixels of an image, until they are made a row (Flatten).
 
 use super::Node;
 use crate::{

@@ -60,8 +60,8 @@ impl Node<'_> {
                     floats
                 })
             }
-            // Whole numbers keep their values. Where a record's numbers would be cut, clients refuse
-            // them.
+            // Whole numbers keep their values. Where a record's numbers would be cut, clients
+            // refuse them.
             (Value::Features(columns), DataType::Int64 | DataType::Int32)
                 if columns.columns.iter().all(|column| self.can_be_whole(column)) =>
             {
@@ -106,9 +106,9 @@ impl Node<'_> {
         }
     }
 
-    /// Notes that numbers of a record are cast to single precision: the thresholds that follow are in
-    /// single precision too, and a number that was on one must stay on it. Nothing else is as exact
-    /// as that.
+    /// Notes that numbers of a record are cast to single precision: the thresholds that follow are
+    /// in single precision too, and a number that was on one must stay on it. Nothing else is as
+    /// exact as that.
     fn rounded(&self, value: Value) -> Value {
         let Value::Features(columns) = value else {
             return value;

@@ -121,7 +121,8 @@ impl Node<'_> {
         let Some(mut values) = values.filter(|values| values.len() == categories.len()) else {
             return self.refuse(" whose values aren't numbers, one for each key");
         };
-        // The specification's defaults are -0.0 and -1; scikit-learn refuses or maps unknown values.
+        // The specification's defaults are -0.0 and -1; scikit-learn refuses or maps unknown
+        // values.
         let default = match tensor("default_tensor")? {
             Some(constant) => constant.numbers.first().copied(),
             None => attributes

@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Node<'_> {
-    /// Compares numbers of a layer, which gives 1 or 0. The columns that skl2onnx compares are steps of
-    /// the public part.
+    /// Compares numbers of a layer, which gives 1 or 0. The columns that skl2onnx compares are
+    /// steps of the public part.
     pub(super) fn compared_units(
         &self,
         operator: &str,

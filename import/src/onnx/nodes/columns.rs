@@ -142,7 +142,8 @@ impl Node<'_> {
         self.moved(value, &scale, &moved, Scaling::Standard)
     }
 
-    /// Standardises by the running mean and variance of the training (`BatchNorm1d` in evaluation mode).
+    /// Standardises by the running mean and variance of the training (`BatchNorm1d` in evaluation
+    /// mode).
     pub(super) fn batch_normalised(
         &self,
         value: &Value,

@@ -75,7 +75,8 @@ impl Node<'_> {
         self.truths(results, !above)
     }
 
-    /// Returns the slots of numbers that are compared, and those among them that are rounded before.
+    /// Returns the slots of numbers that are compared, and those among them that are rounded
+    /// before.
     fn compared_slots(&self, value: &Value) -> Result<(Vec<usize>, Vec<usize>), ImportError> {
         let Value::Features(columns) = value else {
             return Ok((self.numbers(value)?, Vec::new()));

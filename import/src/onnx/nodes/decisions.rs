@@ -53,7 +53,8 @@ impl Node<'_> {
         Ok(self.classified(linear, link, names))
     }
 
-    /// Returns the labels of a classifier with one score per class, and its scores or probabilities.
+    /// Returns the labels of a classifier with one score per class, and its scores or
+    /// probabilities.
     pub(super) fn classified(
         &self,
         linear: Rc<Linear>,

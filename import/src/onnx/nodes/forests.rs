@@ -181,7 +181,8 @@ impl Node<'_> {
             return self.refuse(format!(" with {count} nodes and {outputs} outputs"));
         }
         let mut leaves = self.leaves(kind, outputs)?;
-        // Thresholds in single precision are for numbers in single precision: scikit-learn rounds all.
+        // Thresholds in single precision are for numbers in single precision: scikit-learn rounds
+        // all.
         let rounded = self.context.rounds_trees && attributes.tensor("nodes_values_as_tensor").is_none();
         let mut places = HashMap::new();
         let mut roots: Vec<(usize, i64)> = Vec::new();
@@ -243,9 +244,9 @@ impl Node<'_> {
         })
     }
 
-    /// Returns a decision. A missing number is neither less nor greater, and takes the second branch,
-    /// unless it tracks the first. `rounded` says whether numbers are rounded to single precision
-    /// before.
+    /// Returns a decision. A missing number is neither less nor greater, and takes the second
+    /// branch, unless it tracks the first. `rounded` says whether numbers are rounded to single
+    /// precision before.
     fn decision(
         &self,
         mode: &str,

@@ -1,5 +1,5 @@
-//! Nodes of networks: which of them apply functions between the layers, and which are maps of hidden
-//! units.
+//! Nodes of networks: which of them apply functions between the layers, and which are maps of
+//! hidden units.
 
 use super::Node;
 use crate::{
@@ -46,8 +46,8 @@ impl Node<'_> {
         if as_hidden && let Some(value) = self.between_layers(operator, hidden)? {
             return Ok(vec![value]);
         }
-        // What stands before the layers is public, and what stands behind them says what the answers
-        // are. Anything else is part of the last layer.
+        // What stands before the layers is public, and what stands behind them says what the
+        // answers are. Anything else is part of the last layer.
         match self.evaluated() {
             Err(error @ ImportError::Unsupported { .. }) if is_standard && !as_hidden => {
                 match self.between_layers(operator, hidden)? {

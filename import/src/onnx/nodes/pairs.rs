@@ -1,5 +1,6 @@
-//! Operators on the scores of pairs of classes (SVC, OneVsOneClassifier). skl2onnx writes the decision
-//! function of `sklearn.multiclass._ovr_decision_function`: votes, and sums of scores that break ties.
+//! Operators on the scores of pairs of classes (SVC, OneVsOneClassifier). skl2onnx writes the
+//! decision function of `sklearn.multiclass._ovr_decision_function`: votes, and sums of scores that
+//! break ties.
 
 use super::Node;
 use crate::{

@@ -25,8 +25,8 @@ struct Term<'a> {
 }
 
 impl Node<'_> {
-    /// Returns labels and scores of a machine: one score between two classes, or one for each pair of
-    /// several.
+    /// Returns labels and scores of a machine: one score between two classes, or one for each pair
+    /// of several.
     pub(super) fn svm_classifier(&self) -> Result<Vec<Value>, ImportError> {
         let [value] = self.operands.as_slice() else {
             return self.refuse(self.what_it_gets());
@@ -178,8 +178,8 @@ impl Node<'_> {
         self.rows(value, &weights, &rho, 1)
     }
 
-    /// Returns the sum of the support vectors, each times its coefficient. Refuses sums of which single
-    /// precision leaves too few digits, because large terms cancel.
+    /// Returns the sum of the support vectors, each times its coefficient. Refuses sums of which
+    /// single precision leaves too few digits, because large terms cancel.
     fn summed_up(&self, terms: &[Term<'_>], width: usize, least_range: f64) -> Result<Vec<f64>, ImportError> {
         let sum = sum_of(terms, width);
         if is_coarse(terms, &sum, least_range) {
@@ -202,8 +202,8 @@ fn sum_of(terms: &[Term<'_>], width: usize) -> Vec<f64> {
     sums
 }
 
-/// Returns whether scores of the support vectors may be off by more than a small share of their range.
-/// Coefficients at their bound are all rounded alike.
+/// Returns whether scores of the support vectors may be off by more than a small share of their
+/// range. Coefficients at their bound are all rounded alike.
 fn is_coarse(terms: &[Term<'_>], weights: &[f64], least_range: f64) -> bool {
     let size = |term: &Term<'_>| term.coefficient.abs();
     let bound = terms.iter().map(size).fold(0.0, f64::max);
@@ -246,7 +246,8 @@ fn is_coarse(terms: &[Term<'_>], weights: &[f64], least_range: f64) -> bool {
 mod tests {
     use super::*;
 
-    /// Support vectors at `centre` and around it, of which each pair cancels but for the difference.
+    /// Support vectors at `centre` and around it, of which each pair cancels but for the
+    /// difference.
     fn is_coarse_around(centre: f64, free: f64) -> bool {
         let vectors: Vec<[f64; 1]> = (0..20).map(|place| [centre + f64::from(place % 2)]).collect();
         let terms: Vec<Term<'_>> = vectors

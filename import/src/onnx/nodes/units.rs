@@ -25,8 +25,8 @@ pub(super) const SEVERAL_SUMS: &str = "combines numbers that depend on different
 pub(super) const TOO_COMPLICATED: &str = "gives a function of too many steps, or one that isn't defined: the activation is too complicated to be read";
 
 impl Node<'_> {
-    /// Evaluates an operator on each number of hidden units, or of scores that become such; `None` if
-    /// it isn't one.
+    /// Evaluates an operator on each number of hidden units, or of scores that become such; `None`
+    /// if it isn't one.
     pub(super) fn between_layers(
         &self,
         operator: &str,
@@ -106,8 +106,9 @@ impl Node<'_> {
         Ok((!rest.is_empty()).then_some(result))
     }
 
-    /// Evaluates an operation on two values, of which one may be constant; `None` if they are neither
-    /// scores nor hidden units, or the result is a sum with constant weights of one of them.
+    /// Evaluates an operation on two values, of which one may be constant; `None` if they are
+    /// neither scores nor hidden units, or the result is a sum with constant weights of one of
+    /// them.
     fn combined_units(
         &self,
         operation: Operation,

@@ -143,8 +143,8 @@ fn mend_softmax(graph: &mut GraphProto) -> bool {
     found.contains(&true)
 }
 
-/// In double precision, a `Binarizer` is written as 0 for what is less than the threshold, and 1 for
-/// the others. scikit-learn has 1 for what is greater.
+/// In double precision, a `Binarizer` is written as 0 for what is less than the threshold, and 1
+/// for the others. scikit-learn has 1 for what is greater.
 fn mend_binarizer(graph: &mut GraphProto) -> bool {
     let constant = |name: &str| -> Option<(i32, f64)> {
         let tensor = graph.initializer.iter().find(|tensor| tensor.name == name)?;

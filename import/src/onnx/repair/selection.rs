@@ -1,5 +1,5 @@
-//! A selection of the first column only, for which skl2onnx looks whether the places of the selected
-//! columns are not 0: it writes `ConstantOfShape` of the columns, which can't be run.
+//! A selection of the first column only, for which skl2onnx looks whether the places of the
+//! selected columns are not 0: it writes `ConstantOfShape` of the columns, which can't be run.
 
 use crate::onnx::proto::{GraphProto, TensorProto, tensor_proto::DataType};
 use std::collections::HashSet;

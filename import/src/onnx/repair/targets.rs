@@ -1,4 +1,5 @@
-//! `MLPRegressor` of several targets, which skl2onnx puts one below the other, as if they were rows.
+//! `MLPRegressor` of several targets, which skl2onnx puts one below the other, as if they were
+//! rows.
 
 use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
-//! `Normalizer` in double precision, which skl2onnx writes as a division by the norm: 0 by 0 in a row of
-//! zeros, which scikit-learn leaves as it is. Probabilities are divided by their sum in the same way,
-//! which is never 0.
+//! `Normalizer` in double precision, which skl2onnx writes as a division by the norm: 0 by 0 in a
+//! row of zeros, which scikit-learn leaves as it is. Probabilities are divided by their sum in the
+//! same way, which is never 0.
 
 use super::super::transformers::OWN;
 use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, attribute_proto::AttributeType};

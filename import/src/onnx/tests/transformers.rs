@@ -29,8 +29,8 @@ fn changed(model: &[u8], change: impl FnOnce(&mut GraphProto)) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// Returns the places of the nodes that a transformer consists of. Some that skl2onnx writes have no
-/// effect.
+/// Returns the places of the nodes that a transformer consists of. Some that skl2onnx writes have
+/// no effect.
 fn parts(model: &[u8]) -> Vec<usize> {
     let graph = ModelProto::decode(model).unwrap().graph.unwrap();
     let behind = ["Scaler", "LinearClassifier", "LinearRegressor", "MatMul"];

@@ -1,5 +1,5 @@
-//! Isotonic calibration of a classifier's score, as skl2onnx writes it: the probability of the nearest
-//! threshold, where scikit-learn interpolates between two.
+//! Isotonic calibration of a classifier's score, as skl2onnx writes it: the probability of the
+//! nearest threshold, where scikit-learn interpolates between two.
 
 use super::{
     super::pattern::{Pattern, Searched, Setting},

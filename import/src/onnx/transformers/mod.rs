@@ -19,8 +19,8 @@ use crate::onnx::proto::{
 /// Domain of the nodes that stand for transformers.
 pub(crate) const OWN: &str = "blindscore";
 
-/// Transformers that skl2onnx has no operators for. The Python package writes them as such nodes; files
-/// have no others.
+/// Transformers that skl2onnx has no operators for. The Python package writes them as such nodes;
+/// files have no others.
 pub(super) const WRITTEN: [&str; 2] = ["HashingVectorizer", "SplineTransformer"];
 
 /// Nodes that stand for transformers of scikit-learn, with their attributes.
@@ -94,8 +94,8 @@ struct Transformer {
     mended: Vec<&'static str>,
 }
 
-/// Replaces each transformer by one node, and returns words about what the file has otherwise. `mends`
-/// says whether the converter is known to write some that aren't what was fitted.
+/// Replaces each transformer by one node, and returns words about what the file has otherwise.
+/// `mends` says whether the converter is known to write some that aren't what was fitted.
 ///
 /// # Errors
 /// If the file lacks some of what scikit-learn computes.

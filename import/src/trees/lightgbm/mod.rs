@@ -98,8 +98,8 @@ impl Model {
         let own = self.own.get_mut(column);
         let own = own.ok_or_else(|| FORMAT.malformed("split_feature"))?;
         let threshold = if threshold >= LARGEST {
-            // The last bin has no upper end, so that only missing numbers take the other branch. LightGBM writes
-            // such a threshold and larger ones as this one (`Common::AvoidInf`).
+            // The last bin has no upper end, so that only missing numbers take the other branch.
+            // LightGBM writes such a threshold and larger ones as this one (`Common::AvoidInf`).
             LARGEST
         } else if threshold.abs() > ZERO {
             threshold

@@ -1,4 +1,5 @@
-//! The text of `save_model`: lines of a name, `=` and a value, for the model and then for each tree.
+//! The text of `save_model`: lines of a name, `=` and a value, for the model and then for each
+//! tree.
 
 use super::{FORMAT, Header, MissingType, Model};
 use crate::{

@@ -64,7 +64,7 @@ fn checksums(lock: &str) -> anyhow::Result<BTreeMap<Package, Option<String>>> {
 /// no lines of what it uses.
 fn parse(tree: &str, checksums: &BTreeMap<Package, Option<String>>) -> anyhow::Result<Vec<Component>> {
     let mut found: BTreeMap<String, Component> = BTreeMap::new();
-    // Those that the next line may be used by, the outermost first.
+    // Ancestors of the next line in the tree, outermost first.
     let mut above: Vec<String> = Vec::new();
     for line in tree.lines().filter(|line| !line.is_empty()) {
         let parsed = component(line, checksums).with_context(|| format!("cargo tree says {line:?}"));

@@ -37,7 +37,7 @@ impl Programs {
             missing.join(", ")
         );
         eprintln!(
-            "    {} of them have left paths in it, and all that have are listed: {} in all",
+            "    source paths of {} crates found in the programs; all are among the {} listed",
             linked.len(),
             listed.len()
         );

@@ -1,5 +1,4 @@
-//! Bills of materials (SBOM): what others have written that is inside of what is released, as
-//! CycloneDX.
+//! Bills of materials (SBOM, CycloneDX 1.6): the third-party components in each file of a release.
 
 mod crates;
 mod linked;
@@ -73,7 +72,7 @@ pub(super) fn write(
     time: u64,
 ) -> anyhow::Result<()> {
     let name = file.file_name().unwrap_or_default().display();
-    say(&format!("Listing what is inside: {name}"));
+    say(&format!("Listing third-party components: {name}"));
     let lock = fs::read_to_string(paths::root()?.join("Cargo.lock"))?;
     let mut components = Vec::new();
     for build in builds {
@@ -109,7 +108,7 @@ fn merged(components: Vec<Component>) -> Vec<Component> {
 }
 
 fn document(subject: &Subject, components: &[Component], time: u64) -> anyhow::Result<Value> {
-    ensure!(!components.is_empty(), "nothing is inside of {}", subject.name);
+    ensure!(!components.is_empty(), "{} lists no components", subject.name);
     let time = DateTime::from_timestamp(i64::try_from(time)?, 0).context("the commit has no time")?;
     let direct = components.iter().filter(|component| component.direct);
     let uses: Vec<String> = direct.map(Component::purl).collect();

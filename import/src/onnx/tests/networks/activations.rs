@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A network with one hidden layer, of three units of four columns, by which `between` goes from `z` to
-/// `h`.
+/// A network with one hidden layer, of three units of four columns, by which `between` goes from
+/// `z` to `h`.
 fn between(add: impl Fn(Net) -> Net) -> Net {
     add(Net::new(4).layer("x", "z", [4, 3]))
         .layer("h", "y", [3, 2])
