@@ -2,7 +2,10 @@
 
 mod folder;
 
-use crate::objects::{Location, OpenError, StoreError, bounded, found, holds};
+use crate::objects::{
+    Location, OpenError, StoreError, bounded, found, holds,
+    staging::{self, Swept},
+};
 use blindscore_engine::model::{FileName, Listing, MOST_FILE, Model, ModelError, ModelFile, Registry};
 use blindscore_protocol::name::{ModelAddress, ModelName};
 use bytes::Bytes;
@@ -72,7 +75,8 @@ impl Library {
     pub(crate) fn open(location: &Location, patience: Duration) -> Result<Self, OpenError> {
         let folder = match location {
             Location::Directory(path) => {
-                if let Err(error) = folder::sweep(path) {
+                let is_model = |name: &str| name.ends_with(".safetensors");
+                if let Err(error) = staging::sweep(path, Swept::Abandoned, is_model) {
                     tracing::warn!(%error, "files of unfinished publications can't be removed");
                 }
                 Some(path.clone())

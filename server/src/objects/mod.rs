@@ -2,6 +2,7 @@
 
 mod error;
 mod location;
+pub(crate) mod staging;
 
 pub use error::{OpenError, StoreError};
 pub use location::{Location, StoreOption};

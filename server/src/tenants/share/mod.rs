@@ -19,7 +19,10 @@ use super::{
     tenant::{Tenant, TenantName},
 };
 use crate::{
-    objects::{Location, OpenError},
+    objects::{
+        Location, OpenError,
+        staging::{self, Swept},
+    },
     telemetry,
 };
 use bytes::Bytes;
@@ -31,7 +34,6 @@ use object::Units;
 use object_store::PutMode;
 use std::{
     collections::BTreeMap,
-    fs,
     path::Path,
     sync::{Mutex, PoisonError, RwLock},
     time::Duration,
@@ -50,8 +52,6 @@ const MOST_BYTES: u64 = 4 * LONGEST;
 const MOST_SKEW: TimeDelta = TimeDelta::hours(1);
 /// Number of objects read at a time.
 const AT_A_TIME: usize = 8;
-/// Age from which a file can't belong to a write in progress.
-const LEFT_AFTER: Duration = Duration::from_secs(3600);
 /// How often a failure that lasts is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -416,28 +416,8 @@ pub fn are_shared_counts(content: &[u8]) -> bool {
 
 /// Removes files that killed servers left in the midst of a write, and that are an hour old.
 fn remove_leftovers(folder: &Path) {
-    let removed = || -> std::io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            // `object_store` writes `NAME#NUMBER` and renames it.
-            let staged = name.to_str().and_then(|name| name.rsplit_once('#'));
-            let ours = staged.is_some_and(|(object, number)| {
-                ServerName::of_object(object).is_some() && number.parse::<u32>().is_ok()
-            });
-            if ours
-                && entry
-                    .metadata()?
-                    .modified()?
-                    .elapsed()
-                    .is_ok_and(|age| age > LEFT_AFTER)
-            {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = removed() {
+    let is_object = |name: &str| ServerName::of_object(name).is_some();
+    if let Err(error) = staging::sweep(folder, Swept::Abandoned, is_object) {
         tracing::warn!(%error, folder = %folder.display(), "files of unfinished writes can't be removed");
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::tenants::{BudgetError, Rate, RateError};
 use governor::clock::FakeRelativeClock;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
-use std::{num::NonZeroU32, sync::Arc};
+use std::{fs, num::NonZeroU32, sync::Arc};
 use tokio::time::advance;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -417,7 +417,7 @@ async fn units_elsewhere_make_a_tenant_wait_here_but_never_for_long() {
 fn files_of_unfinished_writes_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let name = ServerName::random().unwrap().object();
-    let old = std::time::SystemTime::now() - 2 * LEFT_AFTER;
+    let old = std::time::SystemTime::now() - 2 * staging::ABANDONED;
     let files = [
         (format!("{name}#1"), true, false),
         (format!("{name}#2"), false, true),
