@@ -2,10 +2,13 @@
 
 mod error;
 mod location;
+mod small;
 pub(crate) mod staging;
 
 pub use error::{OpenError, StoreError};
 pub use location::{Location, StoreOption};
+pub use small::ObjectError;
+pub(crate) use small::{LONGEST, Objects, Read};
 
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};

@@ -6,7 +6,6 @@
 
 mod access;
 mod budget;
-mod objects;
 mod rate;
 mod share;
 mod tenant;
@@ -23,6 +22,4 @@ pub use share::are_shared_counts;
 pub use tenant::{BadTenantName, Tenant, TenantName};
 pub(crate) use tenant::{STORE_LOCK, STORE_PROBE};
 pub use token::{Token, TokenHash};
-pub use tokens::{
-    BadTokensUrl, Grant, ObjectError, Role, TokenFile, TokenObject, Tokens, TokensAt, TokensError,
-};
+pub use tokens::{BadTokensUrl, Grant, Role, TokenFile, TokenObject, Tokens, TokensAt, TokensError};

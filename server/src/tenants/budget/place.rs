@@ -1,9 +1,12 @@
 //! Where counts are kept: in a file of this server, or in the place that servers share.
 
 use super::{Account, BudgetError, Counts};
-use crate::tenants::{
-    share::{Elsewhere, Queries, Share, ShareError},
-    tenant::TenantName,
+use crate::{
+    objects::LONGEST,
+    tenants::{
+        share::{Elsewhere, Queries, Share, ShareError},
+        tenant::TenantName,
+    },
 };
 use anyhow::{Context, ensure};
 use chrono::{Days, NaiveDate};
@@ -18,8 +21,6 @@ use std::{
 
 /// Name of the file of counts in the data directory.
 pub(super) const FILE: &str = "query-counts.json";
-/// Size limit of that file in bytes: room for more than 100,000 tenants.
-const LONGEST: u64 = 16 << 20;
 
 /// Where counts are kept.
 pub(super) enum Place {

@@ -15,12 +15,11 @@ use self::{
 use super::{
     DailyBudget, RateLimit,
     budget::{Account, PlaceError},
-    objects::{LONGEST, ObjectError, Objects, Read},
     tenant::{Tenant, TenantName},
 };
 use crate::{
     objects::{
-        Location, OpenError,
+        LONGEST, Location, ObjectError, Objects, OpenError, Read,
         staging::{self, Swept},
     },
     telemetry,

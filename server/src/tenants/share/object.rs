@@ -1,6 +1,9 @@
 //! Form of the object in which a server tells others what it has counted.
 
-use super::super::{budget::Account, objects::LONGEST, tenant::TenantName};
+use crate::{
+    objects::LONGEST,
+    tenants::{budget::Account, tenant::TenantName},
+};
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, fmt, str::FromStr};

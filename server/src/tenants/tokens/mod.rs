@@ -4,9 +4,8 @@ mod file;
 mod grants;
 mod object;
 
-pub use super::objects::ObjectError;
-use super::{objects::Objects, tenant::TenantName, token::Token};
-use crate::objects::Location;
+use super::{tenant::TenantName, token::Token};
+use crate::objects::{Location, ObjectError, Objects};
 pub use file::TokenFile;
 use file::blocking;
 pub use grants::{Grant, Role};

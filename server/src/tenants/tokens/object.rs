@@ -4,10 +4,9 @@ use super::{
     TokensError,
     grants::{Grant, Grants, Role},
 };
-use crate::tenants::{
-    objects::{Objects, Read},
-    tenant::TenantName,
-    token::Token,
+use crate::{
+    objects::{ObjectError, Objects, Read},
+    tenants::{tenant::TenantName, token::Token},
 };
 use object_store::{PutMode, path::Path};
 use std::{
@@ -56,7 +55,7 @@ impl TokenObject {
         let (content, version) = match (self.get(tag).await?, known) {
             (Read::Absent, _) => return Ok(None),
             (Read::Unchanged, Some(known)) => return Ok(Some(known)),
-            (Read::Unchanged, None) => return Err(self.failed(super::ObjectError::Raced)),
+            (Read::Unchanged, None) => return Err(self.failed(ObjectError::Raced)),
             (Read::Found(content, version), _) => (content, version),
         };
         let grants = self.parse(&content)?.tokens;
@@ -103,14 +102,14 @@ impl TokenObject {
             })?;
             match self.objects.put(&self.name, text, mode).await {
                 Ok(()) => return Ok(result),
-                Err(super::ObjectError::Raced) => {
+                Err(ObjectError::Raced) => {
                     let pause = RandomState::new().hash_one(attempt) % PAUSE;
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        Err(self.failed(super::ObjectError::Raced))
+        Err(self.failed(ObjectError::Raced))
     }
 
     async fn get(&self, known: Option<String>) -> Result<Read, TokensError> {
@@ -122,7 +121,7 @@ impl TokenObject {
         Grants::parse(content, || self.url.clone())
     }
 
-    fn failed(&self, source: super::ObjectError) -> TokensError {
+    fn failed(&self, source: ObjectError) -> TokensError {
         TokensError::Object {
             url: self.url.clone(),
             source,
