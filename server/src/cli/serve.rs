@@ -328,7 +328,7 @@ impl ServeArgs {
 
     /// Returns the location that a URL names. Options are for object stores, if there are any.
     fn location(&self, url: Url) -> anyhow::Result<Location> {
-        let is_used = in_object_store(&url) || !self.uses_object_store()?;
+        let is_used = Location::takes_options(&url) || !self.uses_object_store()?;
         let options = if is_used {
             store_options(&self.store_options)?
         } else {
@@ -340,7 +340,7 @@ impl ServeArgs {
     fn uses_object_store(&self) -> anyhow::Result<bool> {
         let tokens = self.tokens_url()?;
         let urls = [&self.store, &self.models, &self.share, &tokens];
-        Ok(urls.into_iter().flatten().any(in_object_store))
+        Ok(urls.into_iter().flatten().any(Location::takes_options))
     }
 
     /// Returns where counts are shared.
@@ -348,15 +348,14 @@ impl ServeArgs {
         let Some(url) = &self.share else {
             ensure!(
                 self.share_seconds.is_none(),
-                "--share-seconds is for counts in a place that --share names"
+                "--share-seconds is for counts in a location that --share names"
             );
             return Ok(None);
         };
-        let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
-        let others = [&self.store, &self.models].into_iter().flatten();
+        let mut others = [&self.store, &self.models].into_iter().flatten();
         ensure!(
-            others.map(place).all(|other| other != place(url)),
-            "--share needs a place of its own, with another prefix than --store and --models"
+            !others.any(|other| are_same(url, other)),
+            "--share needs a location of its own, with another prefix than --store and --models"
         );
         Ok(Some(SharedCounts {
             location: self.location(url.clone()).context("--share")?,
@@ -378,10 +377,9 @@ impl ServeArgs {
                 )
             }
         };
-        let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         ensure!(
-            self.store.is_none() || self.store.as_ref().map(place) != self.models.as_ref().map(place),
-            "--models needs a place of its own, not that of --store"
+            !matches!((&self.store, &self.models), (Some(store), Some(models)) if are_same(store, models)),
+            "--models needs a location of its own, not that of --store"
         );
         let models = match (&self.models, self.models_dir.clone()) {
             (Some(url), _) => Some(self.location(url.clone()).context("--models")?),
@@ -442,9 +440,10 @@ impl ServeArgs {
     }
 }
 
-/// Checks whether a URL names a place in an object store.
-fn in_object_store(url: &Url) -> bool {
-    ["s3", "az", "gs"].contains(&url.scheme())
+/// Checks whether two URLs name the same location.
+fn are_same(one: &Url, other: &Url) -> bool {
+    let [one, other] = [one, other].map(|url| url.as_str().trim_end_matches('/'));
+    one == other
 }
 
 /// Starts logging and serves.

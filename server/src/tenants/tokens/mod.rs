@@ -110,7 +110,7 @@ impl TokensAt {
     {
         match url.scheme() {
             "memory" => return Err(BadTokensUrl::Memory.into()),
-            "s3" | "az" | "gs" => {}
+            _ if Location::takes_options(&url) => {}
             // A file, or a scheme that `at` refuses.
             _ => {
                 return match at(url)? {
