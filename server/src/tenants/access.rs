@@ -137,11 +137,7 @@ impl Access {
         let grant = grants.get(index).ok_or(Denied::NoToken)?;
         Ok(Caller {
             tenant: Tenant::Named(grant.tenant.clone()),
-            role: match grant {
-                Grant { operator: true, .. } => Role::Operator,
-                Grant { monitor: true, .. } => Role::Monitor,
-                _ => Role::Client,
-            },
+            role: grant.role(),
         })
     }
 }

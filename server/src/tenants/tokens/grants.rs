@@ -66,6 +66,15 @@ impl Grant {
         };
         Ok((token, grant))
     }
+
+    /// Returns what the token allows.
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self { operator: true, .. } => Role::Operator,
+            Self { monitor: true, .. } => Role::Monitor,
+            _ => Role::Client,
+        }
+    }
 }
 
 impl Grants {
