@@ -9,7 +9,9 @@ use super::{
     error::ApiError,
     hosts::{self, AllowedHosts},
     inference::LENGTH_HEADER,
-    middleware, routes,
+    methods, middleware,
+    room::Room,
+    routes,
     state::{AppState, Served},
     trace,
 };
@@ -26,7 +28,7 @@ use actix_cors::Cors;
 use actix_server::ServerBuilder;
 use actix_web::{
     App, HttpResponse,
-    http::{Method, header},
+    http::header,
     middleware::{Condition, from_fn},
     web::{self, Data},
 };
@@ -60,7 +62,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// 0.2 MB.
 const BODY_BYTES_PER_STALLED: usize = 512 << 10;
 /// Memory for models that are being published: one of any size, or several small ones.
-const PUBLISHING_BYTES: usize = MOST_FILE as usize / 7 * 8 + 8;
+const PUBLISHING_BYTES: usize = Room::bytes_for_one(MOST_FILE as usize);
 /// Longest time to send the traces that are left when the server stops.
 const TRACES_TIMEOUT: Duration = Duration::from_secs(5);
 /// File descriptors needed besides those of connections.
@@ -298,13 +300,6 @@ async fn models(settings: &Settings) -> anyhow::Result<(Arc<Registry>, Option<Li
 }
 
 fn cors(origins: &[String]) -> Cors {
-    let methods = [
-        Method::GET,
-        Method::HEAD,
-        Method::PUT,
-        Method::POST,
-        Method::DELETE,
-    ];
     let key_header = KEY_HEADER.to_ascii_lowercase();
     let sent = [
         header::AUTHORIZATION.as_str(),
@@ -324,7 +319,7 @@ fn cors(origins: &[String]) -> Cors {
         "x-request-id",
     ];
     let cors = Cors::default()
-        .allowed_methods(methods)
+        .allowed_methods(methods::ROUTED)
         .allowed_headers(sent)
         .expose_headers(read)
         .max_age(3600);
