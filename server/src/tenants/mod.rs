@@ -7,6 +7,7 @@
 mod access;
 mod budget;
 mod rate;
+mod replace;
 mod share;
 mod tenant;
 mod token;

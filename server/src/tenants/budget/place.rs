@@ -4,17 +4,19 @@ use super::{Account, BudgetError, Counts};
 use crate::{
     objects::LONGEST,
     tenants::{
+        replace::replace,
         share::{Elsewhere, Queries, Share, ShareError},
         tenant::TenantName,
     },
+    time::days_elsewhere,
 };
 use anyhow::{Context, ensure};
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    fs::{self, File},
-    io::{self, ErrorKind, Write},
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -92,11 +94,8 @@ impl Place {
         let Some(kept) = kept else {
             return Ok((Self::File(path), Counts::new(today)));
         };
-        // A difference of one day may come from the clocks of two machines.
         ensure!(
-            today
-                .checked_add_days(Days::new(1))
-                .is_none_or(|tomorrow| kept.day <= tomorrow),
+            kept.day <= *days_elsewhere(today).end(),
             "{} counts the queries of {}, and today is {today}: set the clock, or remove the file to count from zero",
             path.display(),
             kept.day
@@ -183,16 +182,7 @@ fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
 /// Replaces the file atomically.
 async fn write_file(path: &Path, counts: Snapshot) -> io::Result<()> {
     let (path, kept) = (path.to_owned(), Kept::from(counts));
-    let write = move || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec(&kept)?)?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        #[cfg(unix)]
-        File::open(folder)?.sync_all()?;
-        Ok(())
-    };
+    let write = move || replace(&path, &serde_json::to_vec(&kept)?, |_| Ok(()));
     tokio::task::spawn_blocking(write)
         .await
         .map_err(io::Error::other)?

@@ -23,9 +23,10 @@ use crate::{
         staging::{self, Swept},
     },
     telemetry,
+    time::days_elsewhere,
 };
 use bytes::Bytes;
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use governor::clock::Clock;
 use metrics::counter;
@@ -321,10 +322,8 @@ impl Share {
                 Err(error) => self.refuse(object, &error),
             }
         }
-        // A difference of one day may come from the clocks of two machines.
-        let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
         let names = listed.into_iter().map(|(name, _)| name).collect();
-        let past = self.lock_others().settle(&names, yesterday);
+        let past = self.lock_others().settle(&names, *days_elsewhere(today).start());
         // What can't be removed now, or would take long, is offered again by the next exchange.
         for name in past.into_iter().take(AT_A_TIME) {
             let object = name.object();

@@ -3,8 +3,9 @@
 use crate::{
     objects::LONGEST,
     tenants::{budget::Account, tenant::TenantName},
+    time::days_elsewhere,
 };
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, fmt, str::FromStr};
 
@@ -175,9 +176,7 @@ impl Counted {
         if !counted.units.iter().all(|units| tenants.insert(&units.tenant)) {
             return Err(BadObject::Twice);
         }
-        // A difference of one day may come from the clocks of two machines.
-        let tomorrow = today.checked_add_days(Days::new(1));
-        if tomorrow.is_some_and(|tomorrow| counted.day > tomorrow) {
+        if counted.day > *days_elsewhere(today).end() {
             return Err(BadObject::Day {
                 day: counted.day,
                 today,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tenants::{BudgetError, Rate, RateError};
+use chrono::Days;
 use governor::clock::FakeRelativeClock;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use std::{fs, num::NonZeroU32, sync::Arc};
