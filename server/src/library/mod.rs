@@ -11,7 +11,7 @@ use blindscore_protocol::name::{ModelAddress, ModelName};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
 /// How often a folder is listed.
@@ -57,9 +57,12 @@ pub(crate) enum LibraryError {
     /// A file can't be served.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A thread ended without a result.
-    #[error("loading the models failed")]
-    Failed,
+    /// The thread that loads the models has panicked.
+    #[error("loading the models panicked")]
+    Panicked,
+    /// The program contradicts itself.
+    #[error("{0}")]
+    Inconsistent(&'static str),
 }
 
 // The message already has all details; as a source they would be printed twice.
@@ -117,7 +120,7 @@ impl Library {
         let (files, loader) = (now.clone(), self.loader());
         let loaded = spawn_blocking(move || current.with(&files, |file| loader.load(file)))
             .await
-            .map_err(|_| LibraryError::Failed)?;
+            .map_err(|_| LibraryError::Panicked)?;
         if let Err(error @ (LibraryError::Store(_) | LibraryError::Unreadable(_))) = loaded {
             return Err(error);
         }
@@ -132,7 +135,7 @@ impl Library {
             // Not by `object_store`, whose stamps miss a file that was changed in its place.
             let listed = spawn_blocking(move || Listing::of_folder(&folder)).await;
             return listed
-                .map_err(|_| LibraryError::Failed)?
+                .map_err(|_| LibraryError::Panicked)?
                 .map_err(LibraryError::Unreadable);
         }
         let listed = bounded(self.patience, self.objects.list_with_delimiter(None)).await?;
@@ -173,16 +176,19 @@ impl Library {
             return Err(ModelError::hidden(known.path(), &model.descriptor().name).into());
         }
         let Some(file) = ModelFile::new(PathBuf::from(file.to_string()), String::new()) else {
-            return Err(LibraryError::Failed);
+            return Err(LibraryError::Inconsistent("a new model has no valid file name"));
         };
         let files = self.seen.with(file);
         let mut model = Some(model.with_version(version));
         let admitted = spawn_blocking(move || {
             // All others are known.
-            let load = |_: &ModelFile| model.take().ok_or(LibraryError::Failed);
+            let load = |_: &ModelFile| {
+                let unknown = LibraryError::Inconsistent("a listed model is not loaded");
+                model.take().ok_or(unknown)
+            };
             current.with(&files, load).map(drop)
         });
-        admitted.await.map_err(|_| LibraryError::Failed)?
+        admitted.await.map_err(|_| LibraryError::Panicked)?
     }
 
     /// Returns the listed files to remove so that nothing is served at this address any more, in an
@@ -214,7 +220,7 @@ impl Library {
                 _ => Ok(Some(files)),
             }
         });
-        found.await.map_err(|_| LibraryError::Failed)?
+        found.await.map_err(|_| LibraryError::Panicked)?
     }
 
     /// Writes a file unless there is one of this name. Once this returns, the file is durable.
@@ -251,8 +257,8 @@ impl Library {
             let path = file.path().to_owned();
             let removed = spawn_blocking(move || folder::remove(&path)).await;
             return removed
-                .map_err(|_| LibraryError::Failed)?
-                .map_err(|cause| unreadable(file, cause));
+                .map_err(|_| LibraryError::Panicked)?
+                .map_err(|cause| LibraryError::Unreadable(io_error(file, cause)));
         }
         let path = location(file)?;
         found(bounded(self.patience, self.objects.delete(&path)).await)?;
@@ -302,11 +308,11 @@ fn location(file: &ModelFile) -> Result<Path, StoreError> {
     path.map_err(|error| StoreError::from(object_store::Error::from(error)))
 }
 
-fn unreadable(file: &ModelFile, cause: std::io::Error) -> LibraryError {
-    LibraryError::Model(ModelError::Io {
+fn io_error(file: &ModelFile, cause: io::Error) -> ModelError {
+    ModelError::Io {
         path: file.path().to_owned(),
         cause,
-    })
+    }
 }
 
 /// Reads the files of a library, from threads on which it may block.
@@ -338,7 +344,7 @@ impl Loader {
         let length = object.meta.size;
         if length > MOST_FILE {
             let limit = format!("it has more than {} MB, the limit", MOST_FILE / 1_000_000);
-            return Err(unreadable(file, std::io::Error::other(limit)));
+            return Err(io_error(file, io::Error::other(limit)).into());
         }
         let mut content = Vec::with_capacity(length as usize);
         let mut pieces = object.into_stream();

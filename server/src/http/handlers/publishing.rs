@@ -325,7 +325,8 @@ async fn refresh(state: &AppState, library: &mut Library, done: &str) -> Result<
 
 fn unavailable(error: LibraryError) -> ApiError {
     match error {
-        LibraryError::Failed => ApiError::Internal("loading the models panicked"),
+        LibraryError::Panicked => ApiError::Internal("loading the models panicked"),
+        LibraryError::Inconsistent(what) => ApiError::Internal(what),
         error => ApiError::Models(error.to_string()),
     }
 }
