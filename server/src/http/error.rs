@@ -1,6 +1,7 @@
 //! Errors of the HTTP API, and the problem documents that clients get for them.
 
 use crate::{
+    keystore::KeyStoreError,
     objects::StoreError,
     scoring::{NotRun, NotScored, PrepareError},
     tenants::{BudgetError, Denied, RateError},
@@ -153,6 +154,9 @@ pub(crate) enum ApiError {
     /// The body didn't arrive in time.
     #[error("{0}")]
     TimedOut(String),
+    /// The tenant has reached its limit of keys.
+    #[error("{0} keys are stored; remove one before the next upload")]
+    KeyQuota(u64),
     /// The key store failed.
     #[error("{}", store_detail(.0))]
     Store(#[from] StoreError),
@@ -228,6 +232,7 @@ impl ApiError {
             Self::MalformedCiphertext { .. } => ProblemCode::MalformedCiphertext,
             Self::KeyMismatch { .. } => ProblemCode::KeyMismatch,
             Self::TimedOut(_) => ProblemCode::RequestTimeout,
+            Self::KeyQuota(_) => ProblemCode::QuotaExceeded,
             Self::Store(error) => store_code(error),
             Self::Prepare(error) => match &**error {
                 PrepareError::Absent => ProblemCode::KeyNotFound,
@@ -247,7 +252,6 @@ impl ApiError {
     /// Logs causes that only the operator should see.
     fn log_cause(&self) {
         match self {
-            Self::Store(StoreError::QuotaReached(_)) => {}
             Self::Store(cause) => tracing::error!(%cause, "the key store failed"),
             Self::Prepare(cause) => tracing::error!(%cause, "a key could not be loaded"),
             Self::NotRun(cause) => tracing::error!(%cause, "a request failed"),
@@ -318,6 +322,15 @@ impl From<RateError> for ApiError {
     }
 }
 
+impl From<KeyStoreError> for ApiError {
+    fn from(error: KeyStoreError) -> Self {
+        match error {
+            KeyStoreError::Quota(limit) => Self::KeyQuota(limit),
+            KeyStoreError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl From<NotScored> for ApiError {
     fn from(error: NotScored) -> Self {
         match error {
@@ -347,27 +360,23 @@ fn not_run_code(error: &NotRun) -> ProblemCode {
 
 fn store_code(error: &StoreError) -> ProblemCode {
     match error {
-        StoreError::QuotaReached(_) => ProblemCode::QuotaExceeded,
         StoreError::Full(_) => ProblemCode::StoreFull,
         _ => ProblemCode::StoreUnavailable,
     }
 }
 
-fn store_detail(error: &StoreError) -> String {
+fn store_detail(error: &StoreError) -> &'static str {
     match error {
-        StoreError::QuotaReached(limit) => {
-            format!("{limit} keys are stored; remove one before the next upload")
-        }
-        StoreError::Full(_) => "the key store has no room for another key".to_owned(),
-        _ => "the key store does not answer".to_owned(),
+        StoreError::Full(_) => "the key store has no room for another key",
+        _ => "the key store does not answer",
     }
 }
 
-fn prepare_detail(error: &PrepareError) -> String {
+fn prepare_detail(error: &PrepareError) -> &'static str {
     match error {
         PrepareError::Store(error) => store_detail(error),
-        PrepareError::Absent => "the key is not stored".to_owned(),
-        PrepareError::NotRun(_) => "an internal error; the server's log has the details".to_owned(),
+        PrepareError::Absent => "the key is not stored",
+        PrepareError::NotRun(_) => "an internal error; the server's log has the details",
     }
 }
 
