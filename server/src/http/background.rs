@@ -3,7 +3,7 @@
 use super::state::AppState;
 use crate::{
     telemetry,
-    tenants::{Access, Share},
+    tenants::{Access, Share, exchange},
 };
 use actix_web::rt;
 use blindscore_protocol::wire::{HEADER_BYTES, Header};
@@ -86,7 +86,7 @@ async fn share_counts(state: Arc<AppState>, share: Arc<Share>) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        share.exchange(state.budget.as_deref(), &state.rate).await;
+        exchange(&share, state.budget.as_deref(), &state.rate).await;
     }
 }
 

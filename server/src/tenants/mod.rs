@@ -6,6 +6,7 @@
 
 mod access;
 mod budget;
+mod exchange;
 mod rate;
 mod replace;
 mod share;
@@ -15,6 +16,7 @@ mod tokens;
 
 pub(crate) use access::{Access, Caller, Denied};
 pub(crate) use budget::{BudgetError, DailyBudget};
+pub(crate) use exchange::exchange;
 pub use rate::Rate;
 pub(crate) use rate::{RateError, RateLimit};
 pub(crate) use share::Share;

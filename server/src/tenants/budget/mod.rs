@@ -7,7 +7,7 @@ pub(crate) use self::place::PlaceError;
 use self::place::{Line, Place, Snapshot};
 use super::{
     share::Share,
-    tenant::{Tenant, TenantName},
+    tenant::{Account, Tenant},
 };
 use crate::time::rfc3339;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
@@ -55,9 +55,6 @@ pub(crate) enum BudgetError {
     #[error("the server can't count queries at the moment")]
     Uncounted,
 }
-
-/// Tenant and model that queries are charged to. All versions of a model share an account.
-pub(super) type Account = (Option<TenantName>, String);
 
 /// Queries of one day.
 struct Counts {

@@ -1,12 +1,12 @@
 //! Where counts are kept: in a file of this server, or in the place that servers share.
 
-use super::{Account, BudgetError, Counts};
+use super::{BudgetError, Counts};
 use crate::{
     objects::LONGEST,
     tenants::{
         replace::replace,
         share::{Elsewhere, Queries, Share, ShareError},
-        tenant::TenantName,
+        tenant::{Account, TenantName},
     },
     time::days_elsewhere,
 };

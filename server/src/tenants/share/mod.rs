@@ -12,11 +12,7 @@ use self::{
     object::{BadObject, Counted, FORMAT, ServerName},
     others::{Growth, Others, Version},
 };
-use super::{
-    DailyBudget, RateLimit,
-    budget::{Account, PlaceError},
-    tenant::{Tenant, TenantName},
-};
+use super::tenant::{Account, Tenant, TenantName};
 use crate::{
     objects::{
         LONGEST, Location, ObjectError, Objects, OpenError, Read,
@@ -28,7 +24,6 @@ use crate::{
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use governor::clock::Clock;
 use metrics::counter;
 use object::Units;
 use object_store::PutMode;
@@ -240,29 +235,8 @@ impl Share {
         self.close(Utc::now().date_naive(), Vec::new()).await
     }
 
-    /// Writes this server's counts, reads the others', and charges their units to the rates.
-    pub(crate) async fn exchange<C: Clock + Clone>(&self, budget: Option<&DailyBudget>, rate: &RateLimit<C>) {
-        let started = Instant::now();
-        let put = match budget {
-            Some(budget) => budget.publish().await,
-            None => {
-                let put = self.put(Utc::now().date_naive(), Vec::new()).await;
-                put.map_err(PlaceError::from)
-            }
-        };
-        let read = self.read().await;
-        for growth in read.as_deref().unwrap_or_default() {
-            rate.charge(&Tenant::from(growth.tenant.clone()), growth.units);
-        }
-        self.report(match (put, read) {
-            (Err(error), _) => Err(("write", error.to_string())),
-            (_, Err(error)) => Err(("read", error.to_string())),
-            (Ok(()), Ok(_)) => Ok(started),
-        });
-    }
-
     /// Records, counts and logs the result of an exchange: when a successful one began.
-    fn report(&self, result: Result<Instant, (&'static str, String)>) {
+    pub(super) fn report(&self, result: Result<Instant, (&'static str, String)>) {
         let (now, bad) = (Instant::now(), self.lock_others().bad(Utc::now().date_naive()));
         if bad > 0 {
             counter!(telemetry::SHARE_ERRORS, "kind" => "object").increment(bad as u64);
@@ -294,7 +268,7 @@ impl Share {
 
     /// Reads the objects that have changed, and returns the units that others have charged since.
     /// Removes objects of past days.
-    async fn read(&self) -> Result<Vec<Growth>, ShareError> {
+    pub(super) async fn read(&self) -> Result<Vec<Growth>, ShareError> {
         let today = Utc::now().date_naive();
         let (listed, own) = self.list().await?;
         // With a wrong clock, others' counts of today would seem to be of another day. The object is never

@@ -2,7 +2,7 @@
 
 use crate::{
     objects::LONGEST,
-    tenants::{budget::Account, tenant::TenantName},
+    tenants::tenant::{Account, TenantName},
     time::days_elsewhere,
 };
 use chrono::NaiveDate;

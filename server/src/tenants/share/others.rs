@@ -4,7 +4,7 @@ use super::{
     MOST_SKEW, STALE_AFTER,
     object::{Counted, Queries, ServerName},
 };
-use crate::tenants::{budget::Account, tenant::TenantName};
+use crate::tenants::tenant::{Account, TenantName};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use object_store::ObjectMeta;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -61,9 +61,9 @@ pub(crate) struct Elsewhere {
 
 /// Units that another server has charged a tenant since the last reading.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Growth {
-    pub(super) tenant: Option<TenantName>,
-    pub(super) units: u64,
+pub(in crate::tenants) struct Growth {
+    pub(in crate::tenants) tenant: Option<TenantName>,
+    pub(in crate::tenants) units: u64,
 }
 
 impl From<&ObjectMeta> for Version {

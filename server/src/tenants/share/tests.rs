@@ -1,7 +1,7 @@
 //! Tests of shared counts: several servers in this process, with a clock that stands still.
 
 use super::*;
-use crate::tenants::{BudgetError, Rate, RateError};
+use crate::tenants::{BudgetError, DailyBudget, Rate, RateError, RateLimit, exchange};
 use chrono::Days;
 use governor::clock::FakeRelativeClock;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
@@ -21,7 +21,7 @@ struct Server {
 
 impl Server {
     async fn exchange(&self) {
-        self.share.exchange(self.budget.as_deref(), &self.rate).await;
+        exchange(&self.share, self.budget.as_deref(), &self.rate).await;
     }
 
     async fn take(&self, queries: usize) -> Result<(), BudgetError> {
