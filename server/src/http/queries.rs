@@ -1,8 +1,8 @@
 //! Parsing of request bodies into queries that can be scored.
 
 use super::{
+    answer::PREFIX_BYTES,
     error::{ApiError, CiphertextError},
-    inference::PREFIX_BYTES,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use blindscore_engine::model::Model;
