@@ -1,14 +1,11 @@
 //! The queue in front of the collector, which is bounded: a request never waits for its traces.
 
-use super::{
-    collector::Collector,
-    losses::{Loss, Losses},
-};
+use super::losses::{Loss, Losses};
 use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanProcessor},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 use std::{
     sync::{
@@ -73,9 +70,9 @@ struct Bounded<P> {
     losses: Arc<Losses>,
 }
 
-/// Returns a processor that sends ended spans to `collector`, which tells `queue` what has left.
+/// Returns a processor that passes ended spans to `exporter`, which tells `queue` what has left.
 pub(super) fn bounded(
-    collector: Collector,
+    exporter: impl SpanExporter + 'static,
     queue: Arc<Queue>,
     losses: Arc<Losses>,
 ) -> impl SpanProcessor + 'static {
@@ -85,7 +82,7 @@ pub(super) fn bounded(
         .with_scheduled_delay(DELAY)
         .build();
     Bounded {
-        next: BatchSpanProcessor::new(collector, config),
+        next: BatchSpanProcessor::new(exporter, config),
         queue,
         losses,
     }
