@@ -70,61 +70,61 @@ const OTHER_FILES: u64 = 1024;
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Address to listen on; port 0 picks a free one.
-    pub bind: SocketAddr,
+    pub(crate) bind: SocketAddr,
     /// Certificate and key for `https`.
-    pub tls: Option<TlsFiles>,
+    pub(crate) tls: Option<TlsFiles>,
     /// Origins of other sites whose pages may use the service.
-    pub cors_origins: Vec<String>,
+    pub(crate) cors_origins: Vec<String>,
     /// Location of the key store.
-    pub store: Location,
+    pub(crate) store: Location,
     /// Retention and quota of stored keys.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// Place of the tenants' tokens.
-    pub tokens: TokensAt,
+    pub(crate) tokens: TokensAt,
     /// Whether anyone on the network may use the service if there are no tokens.
-    pub allow_unauthenticated: bool,
+    pub(crate) allow_unauthenticated: bool,
     /// Host names under which the server may be reached.
-    pub allowed_hosts: AllowedHosts,
+    pub(crate) allowed_hosts: AllowedHosts,
     /// Place of models besides the bundled ones.
-    pub models: Option<Location>,
+    pub(crate) models: Option<Location>,
     /// Folder with the demo page's files.
-    pub web_dir: Option<PathBuf>,
+    pub(crate) web_dir: Option<PathBuf>,
     /// Number of scoring threads.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// Queries that may wait or run at a time, at least
     /// [`MAX_QUERIES`](blindscore_protocol::descriptor::MAX_QUERIES).
-    pub queue: usize,
+    pub(crate) queue: usize,
     /// Longest time from a request's arrival to its answer.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// Rate limit of each tenant.
-    pub rate: Option<Rate>,
+    pub(crate) rate: Option<Rate>,
     /// Daily query budget of each tenant and model.
-    pub daily_queries: Option<DailyQueries>,
+    pub(crate) daily_queries: Option<DailyQueries>,
     /// Where replicas share what they count.
-    pub share: Option<SharedCounts>,
+    pub(crate) share: Option<SharedCounts>,
     /// Memory for keys in use, in bytes.
-    pub key_cache_bytes: u64,
+    pub(crate) key_cache_bytes: u64,
     /// How long a key is used before the store is asked whether it is still there.
-    pub key_check: Duration,
+    pub(crate) key_check: Duration,
     /// Memory for the bodies of requests and responses, in bytes, at least 64 MiB.
-    pub body_bytes: usize,
+    pub(crate) body_bytes: usize,
     /// Largest number of open connections.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// How long requests in progress may take to finish once the server is told to stop.
-    pub shutdown: Duration,
+    pub(crate) shutdown: Duration,
     /// Where traces go; without, there are none.
-    pub traces: Option<TraceSettings>,
+    pub(crate) traces: Option<TraceSettings>,
 }
 
 /// Query budget for each tenant, model and day.
 #[derive(Clone, Debug)]
-pub struct DailyQueries {
+pub(crate) struct DailyQueries {
     /// Largest number of queries.
-    pub limit: NonZeroU64,
+    pub(crate) limit: NonZeroU64,
     /// Folder of the file that counts them.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl DailyQueries {
@@ -138,11 +138,11 @@ impl DailyQueries {
 
 /// Place where replicas share what they count.
 #[derive(Clone, Debug)]
-pub struct SharedCounts {
+pub(crate) struct SharedCounts {
     /// Location of a store for nothing else.
-    pub location: Location,
+    pub(crate) location: Location,
     /// How often counts are exchanged.
-    pub every: Duration,
+    pub(crate) every: Duration,
 }
 
 impl SharedCounts {
@@ -161,7 +161,7 @@ impl SharedCounts {
 
 /// Serves until the process is told to stop (SIGTERM or ctrl-c), then finishes requests in
 /// progress.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(serve(settings))
 }
 

@@ -17,12 +17,12 @@ mod tokens;
 pub(crate) use access::{Access, Caller, Denied};
 pub(crate) use budget::{BudgetError, DailyBudget};
 pub(crate) use exchange::exchange;
-pub use rate::Rate;
-pub(crate) use rate::{RateError, RateLimit};
+pub(crate) use rate::{Rate, RateError, RateLimit};
 pub(crate) use share::Share;
 #[doc(hidden)]
 pub use share::are_shared_counts;
 pub use tenant::{BadTenantName, Tenant, TenantName};
 pub(crate) use tenant::{STORE_LOCK, STORE_PROBE};
 pub use token::{Token, TokenHash};
-pub use tokens::{BadTokensUrl, Grant, Role, TokenFile, TokenObject, Tokens, TokensAt, TokensError};
+pub use tokens::{Grant, Role, TokenFile, TokensError};
+pub(crate) use tokens::{Tokens, TokensAt};

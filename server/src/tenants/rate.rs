@@ -18,11 +18,11 @@ const HIGHEST: u64 = u64::MAX / 4;
 
 /// Rate limit of a tenant, in queries and requests about keys.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Sustained rate.
-    pub per_second: NonZeroU32,
+    pub(crate) per_second: NonZeroU32,
     /// Largest burst after a pause, at least the number of queries in a request.
-    pub burst: NonZeroU32,
+    pub(crate) burst: NonZeroU32,
 }
 
 /// Why a request is refused.

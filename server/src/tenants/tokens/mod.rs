@@ -9,14 +9,14 @@ use crate::objects::{Location, ObjectError, Objects};
 pub use file::TokenFile;
 use file::blocking;
 pub use grants::{Grant, Role};
-pub use object::TokenObject;
+pub(crate) use object::TokenObject;
 use object_store::path::Path;
 use std::{io, path::PathBuf, time::Duration};
 use url::Url;
 
 /// Place of the list of tokens.
 #[derive(Clone, Debug)]
-pub enum TokensAt {
+pub(crate) enum TokensAt {
     /// A file.
     File(TokenFile),
     /// An object in an object store.
@@ -32,7 +32,7 @@ pub enum TokensAt {
 
 /// List of tokens, opened.
 #[derive(Debug)]
-pub enum Tokens {
+pub(crate) enum Tokens {
     /// In a file.
     File(TokenFile),
     /// In an object store.
@@ -86,8 +86,7 @@ pub enum TokensError {
 
 /// Why a URL can't be the place of tokens.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadTokensUrl {
+pub(crate) enum BadTokensUrl {
     /// Memory is lost with the process.
     #[error("memory:// is lost when a process ends, so it can't hold tokens")]
     Memory,
@@ -104,7 +103,7 @@ impl TokensAt {
     ///
     /// # Errors
     /// Fails if the URL doesn't name an object, or `at` fails.
-    pub fn url<E>(mut url: Url, at: impl FnOnce(Url) -> Result<Location, E>) -> Result<Self, E>
+    pub(crate) fn url<E>(mut url: Url, at: impl FnOnce(Url) -> Result<Location, E>) -> Result<Self, E>
     where
         E: From<BadTokensUrl>,
     {
@@ -143,7 +142,7 @@ impl TokensAt {
     ///
     /// # Errors
     /// Fails if the store's settings are invalid.
-    pub fn open(&self, patience: Duration) -> Result<Tokens, TokensError> {
+    pub(crate) fn open(&self, patience: Duration) -> Result<Tokens, TokensError> {
         Ok(match self {
             Self::File(file) => Tokens::File(file.clone()),
             Self::Object { folder, name, url } => {
@@ -163,7 +162,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Fails if the list can't be read, or is none.
-    pub async fn read(&self) -> Result<Option<Vec<Grant>>, TokensError> {
+    pub(crate) async fn read(&self) -> Result<Option<Vec<Grant>>, TokensError> {
         match self {
             Self::File(file) => blocking(file, TokenFile::read).await,
             Self::Object(object) => object.read().await,
@@ -174,7 +173,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Fails if the list can't be changed, or the tenant may have no token.
-    pub async fn create(&self, tenant: TenantName, role: Role) -> Result<(Token, Grant), TokensError> {
+    pub(crate) async fn create(&self, tenant: TenantName, role: Role) -> Result<(Token, Grant), TokensError> {
         match self {
             Self::File(file) => blocking(file, move |file| file.create(tenant, role)).await,
             Self::Object(object) => object.create(tenant, role).await,
@@ -185,7 +184,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Fails if the list can't be changed, or no token has the id.
-    pub async fn revoke(&self, id: &str) -> Result<Grant, TokensError> {
+    pub(crate) async fn revoke(&self, id: &str) -> Result<Grant, TokensError> {
         match self {
             Self::File(file) => {
                 let id = id.to_owned();

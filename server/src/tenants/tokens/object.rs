@@ -24,7 +24,7 @@ const PAUSE: u64 = 200;
 /// Object that lists the valid tokens. It is only replaced on the condition that nobody else has
 /// replaced it since it was read.
 #[derive(Debug)]
-pub struct TokenObject {
+pub(crate) struct TokenObject {
     objects: Objects,
     name: Path,
     /// URL, for messages.
