@@ -1,6 +1,6 @@
 //! `serve`: options of the server.
 
-use super::values::{Origin, Seconds, Setting, Share, headers, store_options, traces_url};
+use super::values::{Fraction, Origin, Seconds, Setting, headers, store_options, traces_url};
 use crate::{
     http::{self, AllowedHosts, DailyQueries, Host, Settings, SharedCounts, TlsFiles, TraceSettings},
     keystore::Policy,
@@ -265,15 +265,15 @@ pub(super) struct ServeArgs {
     )]
     otlp_headers: Vec<Setting>,
 
-    /// Share of the requests that are traced, from 0 to 1; a client that sends `traceparent`
+    /// Fraction of the requests that are traced, from 0 to 1; a client that sends `traceparent`
     /// decides for its own requests
     #[arg(
         long,
         env = "BLINDSCORE_OTLP_SAMPLE",
-        value_name = "SHARE",
+        value_name = "FRACTION",
         default_value = "1"
     )]
-    otlp_sample: Share,
+    otlp_sample: Fraction,
 
     /// Format of log lines
     #[arg(
@@ -400,7 +400,7 @@ impl ServeArgs {
             Some(base) => Some(TraceSettings {
                 url: traces_url(&base).context("--otlp-endpoint")?,
                 headers: headers(&self.otlp_headers)?,
-                share: self.otlp_sample.0,
+                sampled: self.otlp_sample.0,
             }),
             None if self.otlp_headers.is_empty() => None,
             None => bail!("--otlp-headers are for a collector that --otlp-endpoint names"),

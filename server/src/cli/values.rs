@@ -43,16 +43,16 @@ impl FromStr for Origin {
     }
 }
 
-/// Share of all, from 0 to 1.
+/// Fraction, from 0 to 1.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Share(pub(super) f64);
+pub(super) struct Fraction(pub(super) f64);
 
-impl FromStr for Share {
+impl FromStr for Fraction {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse() {
-            Ok(share @ 0.0..=1.0) => Ok(Self(share)),
+            Ok(fraction @ 0.0..=1.0) => Ok(Self(fraction)),
             _ => Err("a number from 0 to 1 is needed, as in 0.05"),
         }
     }
@@ -200,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_at_most_all() {
-        for (text, share) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)] {
-            assert_eq!(text.parse::<Share>().unwrap().0, share);
+    fn a_fraction_is_at_most_one() {
+        for (text, fraction) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)] {
+            assert_eq!(text.parse::<Fraction>().unwrap().0, fraction);
         }
         for text in ["-0.1", "1.1", "nan", "inf", "5%", ""] {
-            assert!(text.parse::<Share>().is_err(), "{text}");
+            assert!(text.parse::<Fraction>().is_err(), "{text}");
         }
     }
 }
