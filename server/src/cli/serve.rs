@@ -93,7 +93,7 @@ pub(super) struct ServeArgs {
     )]
     cors_origins: Vec<Origin>,
 
-    /// Folder for keys and tokens, unless --store or --tokens name another place; created if it
+    /// Folder for keys and tokens, unless --store or --tokens name another location; created if it
     /// doesn't exist
     #[arg(long, env = "BLINDSCORE_DATA_DIR", value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,

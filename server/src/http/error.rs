@@ -76,10 +76,10 @@ pub(crate) enum ApiError {
     /// The uploaded model can't be served.
     #[error("{0}")]
     ModelRefused(ModelError),
-    /// The place of the models fails.
+    /// The location of the models can't be read or written.
     #[error("{0}")]
     Models(String),
-    /// A file in the place of the models can't be served.
+    /// A file in the location of the models can't be served.
     #[error("{0}")]
     ModelsBroken(String),
     /// The key was never uploaded, was removed or has expired.

@@ -70,7 +70,7 @@ pub(super) enum ModelRefusal {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum PublishRefusal {
-    /// Not an operator's token, a bundled model, or a server without a place for models.
+    /// Not an operator's token, a bundled model, or a server without a location for models.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
     /// This version is another model, or a model that can't be served has to be removed first.
@@ -85,7 +85,7 @@ pub(super) enum PublishRefusal {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum RemovalRefusal {
-    /// Not an operator's token, a bundled model, or a server without a place for models.
+    /// Not an operator's token, a bundled model, or a server without a location for models.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
     /// No such model.

@@ -81,13 +81,13 @@ pub(crate) struct Settings {
     pub(crate) store: Location,
     /// Retention and quota of stored keys.
     pub(crate) policy: Policy,
-    /// Place of the tenants' tokens.
+    /// Location of the tenants' tokens.
     pub(crate) tokens: TokensAt,
     /// Whether anyone on the network may use the service if there are no tokens.
     pub(crate) allow_unauthenticated: bool,
     /// Host names under which the server may be reached.
     pub(crate) allowed_hosts: AllowedHosts,
-    /// Place of models besides the bundled ones.
+    /// Location of models besides the bundled ones.
     pub(crate) models: Option<Location>,
     /// Folder with the demo page's files.
     pub(crate) web_dir: Option<PathBuf>,
@@ -102,7 +102,7 @@ pub(crate) struct Settings {
     pub(crate) rate: Option<Rate>,
     /// Daily query budget of each tenant and model.
     pub(crate) daily_queries: Option<DailyQueries>,
-    /// Where replicas share what they count.
+    /// Where replicas exchange their counts.
     pub(crate) share: Option<SharedCounts>,
     /// Memory for keys in use, in bytes.
     pub(crate) key_cache_bytes: u64,
@@ -136,7 +136,7 @@ impl DailyQueries {
     }
 }
 
-/// Place where replicas share what they count.
+/// Exchange of counts between replicas.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedCounts {
     /// Location of a store for nothing else.
@@ -270,7 +270,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     let share = SharedCounts::open(settings).await?;
     Ok(AppState {
         models: RwLock::new(Arc::new(Served::new(models).context("describing the models")?)),
-        place: library.map(Mutex::new),
+        library: library.map(Mutex::new),
         scorer: Scorer::new(keys, cache, pool, settings.deadline),
         rate: RateLimit::new(settings.rate, share.clone()),
         budget: settings
@@ -288,7 +288,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     })
 }
 
-/// Loads the models, and opens the place of those that aren't bundled.
+/// Loads the models, and opens the location of those that aren't bundled.
 async fn models(settings: &Settings) -> anyhow::Result<(Arc<Registry>, Option<Library>)> {
     let bundled = Arc::new(Registry::bundled()?);
     let Some(location) = &settings.models else {

@@ -22,10 +22,10 @@ const OBJECTS_INTERVAL: Duration = Duration::from_secs(5);
 /// `object_store` end after 30 s in any case.
 const TRANSFER: Duration = Duration::from_secs(30);
 
-/// Place of model files, and what was last seen there.
+/// Location of model files, and what was last seen there.
 #[derive(Debug)]
 pub(crate) struct Library {
-    /// Set if the place is a folder.
+    /// Set if the location is a folder.
     folder: Option<PathBuf>,
     objects: Arc<dyn ObjectStore>,
     patience: Duration,
@@ -48,8 +48,8 @@ pub(crate) enum Published {
 /// Why the models can't be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LibraryError {
-    /// The place can't be read or written. A later try may succeed.
-    #[error("the place of the models fails: {0}")]
+    /// The location can't be read or written. A later try may succeed.
+    #[error("can't read or write the models' location: {0}")]
     Store(StoreError),
     /// The folder or a file in it can't be read at the moment.
     #[error(transparent)]
@@ -73,7 +73,7 @@ impl From<StoreError> for LibraryError {
 }
 
 impl Library {
-    /// Opens the place of the models, which has to exist. Its operations may take `patience` each.
+    /// Opens the location of the models, which has to exist. Its operations may take `patience` each.
     /// Removes what killed processes have left of unfinished publications in a folder.
     pub(crate) fn open(location: &Location, patience: Duration) -> Result<Self, OpenError> {
         let folder = match location {
@@ -95,7 +95,7 @@ impl Library {
         })
     }
 
-    /// Returns how often the place should be looked at: changes by others are served after this
+    /// Returns how often the location should be looked at: changes by others are served after this
     /// time, and the time that loading takes.
     pub(crate) fn interval(&self) -> Duration {
         match self.folder {
@@ -111,7 +111,7 @@ impl Library {
 
     /// Returns the models as they are now, which share those of unchanged files with `current`, or
     /// `None` if nothing has changed since the last call. Files that can't be served are an error
-    /// once, and are tried again when something changes; an unreadable place is tried again.
+    /// once, and are tried again when something changes; an unreadable location is tried again.
     pub(crate) async fn changed(&mut self, current: Arc<Registry>) -> Result<Option<Registry>, LibraryError> {
         let now = self.list().await?;
         if now == self.seen {
@@ -260,7 +260,7 @@ impl Library {
                 .map_err(|_| LibraryError::Panicked)?
                 .map_err(|cause| LibraryError::Unreadable(io_error(file, cause)));
         }
-        let path = location(file)?;
+        let path = path_of(file)?;
         found(bounded(self.patience, self.objects.delete(&path)).await)?;
         Ok(())
     }
@@ -302,8 +302,8 @@ fn files_of(
     files
 }
 
-/// Returns the location of an object that was listed. Its path is encoded as it is in the store.
-fn location(file: &ModelFile) -> Result<Path, StoreError> {
+/// Returns the path of an object that was listed, encoded as it is in the store.
+fn path_of(file: &ModelFile) -> Result<Path, StoreError> {
     let path = Path::parse(file.path().to_string_lossy());
     path.map_err(|error| StoreError::from(object_store::Error::from(error)))
 }
@@ -339,7 +339,7 @@ impl Loader {
     }
 
     async fn fetch(&self, file: &ModelFile) -> Result<Vec<u8>, LibraryError> {
-        let path = location(file)?;
+        let path = path_of(file)?;
         let object = bounded(self.patience, self.objects.get(&path)).await?;
         let length = object.meta.size;
         if length > MOST_FILE {

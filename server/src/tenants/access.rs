@@ -83,7 +83,7 @@ impl Access {
                 Ok(None) => {
                     *grants.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
                     unread.get_or_insert_with(Instant::now);
-                    return Err(TokensError::Gone(list.place()));
+                    return Err(TokensError::Gone(list.location()));
                 }
                 Err(error) => {
                     unread.get_or_insert_with(Instant::now);

@@ -1,7 +1,7 @@
 //! Exchange of counts with other servers.
 
 use super::{
-    budget::{DailyBudget, PlaceError},
+    budget::{CountsError, DailyBudget},
     rate::RateLimit,
     share::Share,
     tenant::Tenant,
@@ -21,7 +21,7 @@ pub(crate) async fn exchange<C: Clock + Clone>(
         Some(budget) => budget.publish().await,
         None => {
             let put = share.put(Utc::now().date_naive(), Vec::new()).await;
-            put.map_err(PlaceError::from)
+            put.map_err(CountsError::from)
         }
     };
     let read = share.read().await;

@@ -132,7 +132,7 @@ async fn publish(
     let id = model.descriptor().id;
     refresh(&state, &mut library, "nothing was published").await?;
     let served = state.models().registry.clone();
-    // Refused before it is stored: a place with two models of one name can't be served at all.
+    // Refused before it is stored: a location with two models of one name can't be served at all.
     library
         .admits(&address.name, address.version, model, served)
         .await
@@ -232,8 +232,8 @@ fn editable(state: &AppState, caller: &Caller, request: &HttpRequest) -> Result<
 }
 
 fn library(state: &AppState) -> Result<&Mutex<Library>, ApiError> {
-    state.place.as_ref().ok_or(ApiError::Forbidden(
-        "this server has no place for models: its operator starts it with --models or --models-dir",
+    state.library.as_ref().ok_or(ApiError::Forbidden(
+        "this server has no location for models: its operator sets one with --models or --models-dir",
     ))
 }
 

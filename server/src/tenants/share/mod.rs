@@ -113,7 +113,7 @@ pub(crate) enum ShareError {
         store: DateTime<Utc>,
     },
     /// The server's own object has disappeared.
-    #[error("this server's own counts are gone: was the place emptied, or another put in its place?")]
+    #[error("this server's own counts are gone: was the location emptied, or replaced by another?")]
     Gone,
     /// The server is stopping.
     #[error("the server is stopping")]
@@ -124,7 +124,7 @@ pub(crate) enum ShareError {
 }
 
 impl Share {
-    /// Opens the place, reads what others have counted and writes an object of its own. Requests to
+    /// Opens the location, reads what others have counted and writes an object of its own. Requests to
     /// an object store are abandoned after `patience`.
     pub(crate) async fn open(
         location: &Location,

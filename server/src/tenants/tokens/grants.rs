@@ -78,10 +78,10 @@ impl Grant {
 }
 
 impl Grants {
-    /// Parses a list. `place` names it in the error.
-    pub(super) fn parse(text: &[u8], place: impl FnOnce() -> String) -> Result<Self, TokensError> {
+    /// Parses a list. `location` names it in the error.
+    pub(super) fn parse(text: &[u8], location: impl FnOnce() -> String) -> Result<Self, TokensError> {
         serde_json::from_slice(text).map_err(|source| TokensError::Malformed {
-            place: place(),
+            location: location(),
             source,
         })
     }

@@ -14,7 +14,7 @@ use object_store::path::Path;
 use std::{io, path::PathBuf, time::Duration};
 use url::Url;
 
-/// Place of the list of tokens.
+/// Location of the list of tokens.
 #[derive(Clone, Debug)]
 pub(crate) enum TokensAt {
     /// A file.
@@ -60,10 +60,10 @@ pub enum TokensError {
         source: ObjectError,
     },
     /// The content isn't a list of tokens.
-    #[error("{place} is not a list of tokens: {source}")]
+    #[error("{location} is not a list of tokens: {source}")]
     Malformed {
         /// Path or URL of the list.
-        place: String,
+        location: String,
         /// Position and cause of the error.
         source: serde_json::Error,
     },
@@ -84,7 +84,7 @@ pub enum TokensError {
     Entropy(#[from] getrandom::Error),
 }
 
-/// Why a URL can't be the place of tokens.
+/// Why a URL can't be the location of tokens.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadTokensUrl {
     /// Memory is lost with the process.
@@ -99,7 +99,7 @@ pub(crate) enum BadTokensUrl {
 }
 
 impl TokensAt {
-    /// Names the place at `url`. `at` turns a URL into the location of a store.
+    /// Names the location at `url`. `at` turns a URL into the location of a store.
     ///
     /// # Errors
     /// Fails if the URL doesn't name an object, or `at` fails.
@@ -204,7 +204,7 @@ impl Tokens {
     }
 
     /// Returns the path or URL.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         match self {
             Self::File(file) => format!("{:?}", file.path()),
             Self::Object(object) => object.url().to_owned(),

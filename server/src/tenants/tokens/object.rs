@@ -97,7 +97,7 @@ impl TokenObject {
             };
             let result = change(&mut grants)?;
             let text = grants.text().map_err(|source| TokensError::Malformed {
-                place: self.url.clone(),
+                location: self.url.clone(),
                 source,
             })?;
             match self.objects.put(&self.name, text, mode).await {

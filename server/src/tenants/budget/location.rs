@@ -1,4 +1,4 @@
-//! Where counts are kept: in a file of this server, or in the place that servers share.
+//! Where counts are kept: in a file of this server, or where servers exchange them.
 
 use super::{BudgetError, Counts};
 use crate::{
@@ -25,7 +25,7 @@ use std::{
 pub(super) const FILE: &str = "query-counts.json";
 
 /// Where counts are kept.
-pub(super) enum Place {
+pub(super) enum CountsAt {
     /// A file of this server.
     File(PathBuf),
     /// An object of this server, beside those of others.
@@ -34,7 +34,7 @@ pub(super) enum Place {
 
 /// Why counts can't be kept.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PlaceError {
+pub(crate) enum CountsError {
     /// The file can't be written.
     #[error(transparent)]
     File(#[from] io::Error),
@@ -80,7 +80,7 @@ struct KeptCount {
     queries: u64,
 }
 
-impl Place {
+impl CountsAt {
     /// Uses the file in `folder`, which is created if it doesn't exist, and returns the counts in it.
     pub(super) fn file(folder: &Path, today: NaiveDate) -> anyhow::Result<(Self, Counts)> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -104,7 +104,7 @@ impl Place {
     }
 
     /// Keeps counts: once this returns, they survive a kill.
-    pub(super) async fn write(&self, counts: Snapshot) -> Result<(), PlaceError> {
+    pub(super) async fn write(&self, counts: Snapshot) -> Result<(), CountsError> {
         match self {
             Self::File(path) => Ok(write_file(path, counts).await?),
             Self::Share(share) => Ok(share.put(counts.day, counts.shared()).await?),
@@ -112,7 +112,7 @@ impl Place {
     }
 
     /// Keeps the last counts when the server stops.
-    pub(super) async fn close(&self, counts: Snapshot) -> Result<(), PlaceError> {
+    pub(super) async fn close(&self, counts: Snapshot) -> Result<(), CountsError> {
         match self {
             Self::File(path) => Ok(write_file(path, counts).await?),
             Self::Share(share) => Ok(share.close(counts.day, counts.shared()).await?),
