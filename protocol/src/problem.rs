@@ -93,7 +93,7 @@ problem_codes! {
     /// Another model of this name and version is served.
     ModelExists = "model_exists", 409, None, "This version is another model";
     /// The location of the models holds a file that can't be served.
-    ModelsBroken = "models_broken", 409, None, "A model has to be removed first";
+    ModelsBroken = "models_broken", 409, None, "A stored model can't be served";
     /// The key or query belongs to parameters that are no longer served.
     ParametersRetired = "parameters_retired", 410, RefreshModel, "The parameters are no longer served";
     /// The blob is in a version of the wire format that is not served.
