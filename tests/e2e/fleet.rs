@@ -359,7 +359,7 @@ fn what_cant_be_shared_is_refused_before_anything_listens() -> Result<()> {
         Ok(String::from_utf8(output.stderr)?)
     };
     for (arguments, words) in [
-        (&["--share", "memory://"][..], "memory:// is of one process"),
+        (&["--share", "memory://"][..], "memory:// exists in one process"),
         (&["--share", "ftp://host/counts"], "not ftp"),
         (
             &["--store", "file:///tmp/x", "--share", "file:///tmp/x"],

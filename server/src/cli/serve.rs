@@ -102,8 +102,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_MODELS_DIR", value_name = "DIR")]
     models_dir: Option<PathBuf>,
 
-    /// Location of models to serve besides the bundled ones, instead of a folder: a URL like that of
-    /// --store, with another prefix
+    /// Location of models to serve besides the bundled ones, instead of a folder: a URL like that
+    /// of --store, with another prefix
     #[arg(
         long,
         env = "BLINDSCORE_MODELS",
@@ -157,9 +157,9 @@ pub(super) struct ServeArgs {
     )]
     tenant_daily_queries: u64,
 
-    /// Location in which replicas share what they count of --tenant-rate and
-    /// --tenant-daily-queries, with nothing else in it: file:///DIR, s3://BUCKET/PREFIX,
-    /// az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Each server counts for itself if not given
+    /// Location where replicas exchange their counts for --tenant-rate and --tenant-daily-queries:
+    /// file:///DIR, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Nothing else
+    /// may be stored in it. Each server counts for itself if not given
     #[arg(long, env = "BLINDSCORE_SHARE", value_name = "URL")]
     share: Option<Url>,
 
@@ -251,7 +251,7 @@ pub(super) struct ServeArgs {
     shutdown_seconds: Seconds,
 
     /// URL of an OpenTelemetry collector that takes OTLP over HTTP, as in http://127.0.0.1:4318;
-    /// the server sends traces to its /v1/traces, or makes none if not given
+    /// the server sends traces to its /v1/traces; no traces if not given
     #[arg(long, env = "BLINDSCORE_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<Url>,
 

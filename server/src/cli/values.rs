@@ -83,8 +83,8 @@ pub(super) fn store_options(settings: &[Setting]) -> anyhow::Result<Vec<StoreOpt
     let options = settings.iter().enumerate().map(|(index, Setting(text))| {
         text.expose_secret().parse().map_err(|_| {
             anyhow!(
-                "--store-options: option {} is not NAME=VALUE. Commas separate options, so a value that has one is given in the TOML file, or in \
-                 the platform's own variable",
+                "--store-options: option {} is not NAME=VALUE. Commas separate options: give a value that contains a comma in the TOML \
+                 file, or in the platform's own variable",
                 index + 1
             )
         })
@@ -133,12 +133,12 @@ pub(super) fn headers(settings: &[Setting]) -> anyhow::Result<HeaderMap> {
 /// Parses `NAME=VALUE`. Errors don't show the value.
 fn header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let (name, value) = text.split_once('=').context(
-        "is not NAME=VALUE. Commas separate headers, so a value that has one is given in the TOML file",
+        "is not NAME=VALUE. Commas separate headers: give a value that contains a comma in the TOML file",
     )?;
     let name: HeaderName = name.trim().parse().context("has no valid name")?;
     ensure!(
         ![CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING].contains(&name),
-        "{name} is not for you to set: the server does"
+        "the server sets {name} itself; it can't be given"
     );
     let mut value: HeaderValue = value.trim().parse().context("has no valid value")?;
     value.set_sensitive(true);
@@ -191,7 +191,7 @@ mod tests {
             ("=secret", "no valid name"),
             ("a b=secret", "no valid name"),
             ("a=secret\u{7f}", "no valid value"),
-            ("Host=secret", "host is not for you"),
+            ("Host=secret", "the server sets host itself"),
         ] {
             let error = format!("{:#}", parse(&["a=b", text]).unwrap_err());
             assert!(error.contains(words) && error.contains("header 2"), "{error}");

@@ -57,9 +57,7 @@ pub(crate) enum ApiError {
     #[error("no model of this name is served; GET /v1/models lists those that are")]
     ModelNotFound,
     /// The model exists, but never had this version.
-    #[error(
-        "the model has no such version; GET /v2/models/{{model}} lists those that are served, if it has any"
-    )]
+    #[error("the model has no such version; GET /v2/models/{{model}} lists its versions")]
     VersionNotFound,
     /// The model exists, but this version of it is no longer served.
     #[error("this version is no longer served; the current version is {newest}")]
@@ -68,7 +66,7 @@ pub(crate) enum ApiError {
         newest: u32,
     },
     /// Another model of this name and version is served.
-    #[error("{0} is another model: publish this one without a version, and it gets the next")]
+    #[error("{0} already exists and is a different model: publish without a version to get the next one")]
     ModelExists(ModelAddress),
     /// A model was published, and is gone.
     #[error("{0} was published, and then removed by someone else")]

@@ -289,7 +289,7 @@ mod tests {
                     r#""shape":[1],"data":["a"],"parameters":{"content_type":"str"}"#,
                     "",
                 ),
-                r#"no content_type "str""#,
+                r#"it is "str""#,
             ),
             (r#"{"inputs":[]}"#.to_owned(), "not 0"),
             (

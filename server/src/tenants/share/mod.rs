@@ -1,7 +1,7 @@
 //! Counts that servers share: each writes an object with its own, and reads the others'.
 //!
-//! A server writes only its own object, so that no two ever write the same one. A query is only
-//! scored once the server's object says that it may have been, so that a kill forgets none.
+//! A server writes only its own object, so that no two ever write the same one. A query is reserved
+//! in the server's object before it is scored, so that a killed server loses no count.
 
 mod object;
 mod others;
@@ -90,7 +90,7 @@ pub(crate) enum ShareError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Memory can't be shared.
-    #[error("memory:// is of one process, so counts can't be shared in it")]
+    #[error("memory:// exists in one process only, so counts can't be shared through it")]
     Memory,
     /// The store failed.
     #[error(transparent)]
@@ -107,7 +107,7 @@ pub(crate) enum ShareError {
     )]
     TooMany,
     /// The clocks of this server and of the store don't agree.
-    #[error("this server's clock differs from the store's by more than an hour, {store} there: set it")]
+    #[error("this server's clock is more than an hour off the store's, which says {store}: set the clock")]
     Clock {
         /// Time of the store.
         store: DateTime<Utc>,
@@ -124,8 +124,8 @@ pub(crate) enum ShareError {
 }
 
 impl Share {
-    /// Opens the location, reads what others have counted and writes an object of its own. Requests to
-    /// an object store are abandoned after `patience`.
+    /// Opens the location, reads what others have counted and writes an object of its own. Requests
+    /// to an object store are abandoned after `patience`.
     pub(crate) async fn open(
         location: &Location,
         every: Duration,
@@ -271,8 +271,8 @@ impl Share {
     pub(super) async fn read(&self) -> Result<Vec<Growth>, ShareError> {
         let today = Utc::now().date_naive();
         let (listed, own) = self.list().await?;
-        // With a wrong clock, others' counts of today would seem to be of another day. The object is never
-        // much older than a beat.
+        // With a wrong clock, others' counts of today would seem to be of another day. The object
+        // is never much older than a beat.
         if let Some(store) = own
             && (Utc::now() - store).abs() > MOST_SKEW
         {
@@ -380,8 +380,8 @@ impl Share {
     }
 }
 
-/// Checks whether servers can read an object of shared counts today. For fuzzing, which would have to
-/// start a server for each input otherwise.
+/// Checks whether servers can read an object of shared counts today. For fuzzing, which would have
+/// to start a server for each input otherwise.
 pub fn are_shared_counts(content: &[u8]) -> bool {
     Counted::parse(content, Utc::now().date_naive()).is_ok()
 }

@@ -86,7 +86,7 @@ pub(super) enum BadObject {
     #[error("an account or a tenant is in it twice")]
     Twice,
     /// More queries were used than may have been.
-    #[error("{used} queries are used, of {kept} at most")]
+    #[error("it counts {used} queries, more than the {kept} that it reserved")]
     Used {
         /// Queries used.
         used: u64,
