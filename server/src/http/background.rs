@@ -69,7 +69,7 @@ async fn reload_tokens(access: Arc<Access>) {
         return;
     };
     let mut interval = tokio::time::interval(interval);
-    // A read that takes long is not made up for.
+    // Ticks missed during a slow read are skipped.
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;

@@ -58,7 +58,7 @@ pub(super) fn from_raw(body: &[u8], model: &Model, key: KeyId) -> Result<Vec<Que
         .collect()
 }
 
-/// Checks each of the queries that `blobs` are.
+/// Parses and checks each blob as a query.
 pub(super) fn from_blobs(blobs: &[&[u8]], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
     let parse = |(index, blob): (usize, &&[u8])| parse(index, blob, blob, model, key);
     blobs.iter().enumerate().map(parse).collect()

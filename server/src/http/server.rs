@@ -114,7 +114,7 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     /// How long requests in progress may take to finish once the server is told to stop.
     pub(crate) shutdown: Duration,
-    /// Where traces go; without, there are none.
+    /// Where traces are sent; `None` sends none.
     pub(crate) traces: Option<TraceSettings>,
 }
 
@@ -250,7 +250,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     let keys = KeyStore::open(&settings.store, settings.policy)
         .await
         .context("opening the key store")?;
-    // Of any model that may come while the server runs.
+    // Of every parameter set, since models may be added while the server runs.
     let largest = ParameterSet::ALL.into_iter().map(PreparedKey::memory_bytes);
     let largest = largest.max().unwrap_or_default() as u64;
     ensure!(

@@ -73,8 +73,8 @@ impl From<StoreError> for LibraryError {
 }
 
 impl Library {
-    /// Opens the location of the models, which has to exist. Its operations may take `patience` each.
-    /// Removes what killed processes have left of unfinished publications in a folder.
+    /// Opens the location of the models, which has to exist. Its operations may take `patience`
+    /// each. Removes what killed processes have left of unfinished publications in a folder.
     pub(crate) fn open(location: &Location, patience: Duration) -> Result<Self, OpenError> {
         let folder = match location {
             Location::Directory(path) => {
@@ -195,8 +195,8 @@ impl Library {
     /// order in which no older version is served meanwhile; `None` if there is no such model.
     ///
     /// # Errors
-    /// If all files can be served now, and the others couldn't be without these; or if some can't be
-    /// read.
+    /// If all files can be served now, and the others couldn't be without these; or if some can't
+    /// be read.
     pub(crate) async fn removable(
         &self,
         address: &ModelAddress,
@@ -358,7 +358,7 @@ impl Loader {
     }
 }
 
-/// Returns what tells the content of an object from any other of its name.
+/// Returns a stamp that differs whenever the content does.
 fn stamp(object: &ObjectMeta) -> String {
     let tag = object.e_tag.as_deref().unwrap_or_default();
     format!("{}-{}-{tag}", object.size, object.last_modified.to_rfc3339())

@@ -18,7 +18,7 @@ use url::Url;
 /// Retries of a failed request to cloud storage.
 const RETRIES: usize = 3;
 
-/// Location of a store of keys or models.
+/// Location of keys, models, tokens or counts.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// A directory on this machine.

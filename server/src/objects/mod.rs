@@ -1,4 +1,5 @@
-//! Object stores, for keys and for models: where they are, and how their operations fail.
+//! Object stores, for keys, models, tokens and counts: where they are, and how their operations
+//! fail.
 
 mod error;
 mod location;

@@ -10,7 +10,8 @@ use object_store::{
 };
 use std::{fs, sync::Arc, time::Duration};
 
-/// Size limit of a small object in bytes: room for the tokens or counts of more than 100,000 tenants.
+/// Size limit of a small object in bytes: room for the tokens or counts of more than 100,000
+/// tenants.
 pub(crate) const LONGEST: u64 = 16 << 20;
 
 /// Store of small objects, opened.

@@ -47,8 +47,8 @@ pub(crate) enum AccessError {
 }
 
 impl Access {
-    /// Requires tokens if their list exists, even if all of them were revoked. Without a list, allows
-    /// anyone if `bind` is a loopback address or `allowed` is set, and fails otherwise.
+    /// Requires tokens if their list exists, even if all of them were revoked. Without a list,
+    /// allows anyone if `bind` is a loopback address or `allowed` is set, and fails otherwise.
     pub(crate) async fn new(list: Tokens, bind: SocketAddr, allowed: bool) -> Result<Self, AccessError> {
         match list.read().await? {
             Some(grants) => Ok(Self::Tokens {

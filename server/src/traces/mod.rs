@@ -1,8 +1,8 @@
 //! Traces for OpenTelemetry, sent by OTLP if the operator names a collector.
 //!
-//! Nothing is traced by itself: a span has the names and values that this crate gives it, and no
-//! others. A library's own spans would name what the log leaves out, such as the key in the URL of
-//! an object.
+//! Nothing is instrumented automatically: a span has the names and values that this crate gives it,
+//! and no others. A library's own spans would name what the log leaves out, such as the key in the
+//! URL of an object.
 //!
 //! The current span is that of OpenTelemetry's context, which follows a request's future. Scoring
 //! threads have none: the request's own task records what they have done, from their times.
@@ -52,7 +52,8 @@ pub(crate) struct TraceSettings {
     pub(crate) url: Url,
     /// Headers of these requests, which may be secret.
     pub(crate) headers: HeaderMap,
-    /// Fraction of the requests that are traced, from 0 to 1, of those whose client has not decided.
+    /// Fraction of the requests that are traced, from 0 to 1, of those whose client has not
+    /// decided.
     pub(crate) sampled: f64,
 }
 

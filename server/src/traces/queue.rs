@@ -17,9 +17,9 @@ use std::{
 
 /// Spans that may wait. One has about a kilobyte.
 const QUEUE_SPANS: usize = 4096;
-/// Spans sent at once, about.
+/// Approximate number of spans in a batch.
 const BATCH_SPANS: usize = 512;
-/// How long a span waits for others to be sent with.
+/// Longest wait for a batch to fill.
 const DELAY: Duration = Duration::from_secs(2);
 
 /// Account of the spans that wait or are being sent.
@@ -40,12 +40,12 @@ impl Queue {
         self.len.fetch_sub(spans, Ordering::Relaxed);
     }
 
-    /// Says that the process ends: nothing is tried twice any more.
+    /// Marks the process as stopping: failed sends are no longer retried.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the process ends.
+    /// Checks whether the process is stopping.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }

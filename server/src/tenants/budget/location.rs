@@ -41,7 +41,7 @@ pub(crate) enum CountsError {
     /// They can't be shared.
     #[error(transparent)]
     Share(#[from] ShareError),
-    /// They couldn't be kept while this waited for its turn.
+    /// The write that this request waited for has failed.
     #[error("an earlier attempt failed")]
     Waited,
 }
@@ -81,7 +81,8 @@ struct KeptCount {
 }
 
 impl CountsAt {
-    /// Uses the file in `folder`, which is created if it doesn't exist, and returns the counts in it.
+    /// Uses the file in `folder`, which is created if it doesn't exist, and returns the counts in
+    /// it.
     pub(super) fn file(folder: &Path, today: NaiveDate) -> anyhow::Result<(Self, Counts)> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let path = folder.join(FILE);

@@ -95,9 +95,9 @@ impl DailyBudget {
         }
     }
 
-    /// Fails while other servers' counts can't be read at all, and no query is scored. Another replica
-    /// may be able to. An object that can't be read stops all of them, so it is no reason to take this one
-    /// out of service.
+    /// Fails while other servers' counts can't be read at all, and no query is scored. Another
+    /// replica may be able to. An object that can't be read stops all of them, so it is no reason
+    /// to take this one out of service.
     pub(crate) fn check(&self) -> Result<(), BudgetError> {
         match &self.location {
             CountsAt::Share(share) if !share.is_fresh(Instant::now()) => Err(BudgetError::Uncounted),
@@ -178,7 +178,8 @@ impl DailyBudget {
         if self.is_kept(account) {
             return Ok(());
         }
-        // Or it has tried to, and failed: if each who waited tried again, the last would wait long.
+        // If that write failed, fail too: a retry by every waiter would keep the last one waiting
+        // very long.
         if failed.is_some_and(|started| started >= asked) {
             return Err(CountsError::Waited);
         }
@@ -237,7 +238,7 @@ impl DailyBudget {
             kept: kept(count),
         });
         let mut lines: Vec<Line> = lines.filter(|line| line.kept > 0).collect();
-        // Equal counts are equal texts, which needn't be written again.
+        // Sorted, so that equal counts serialise to equal bytes and aren't written again.
         lines.sort_unstable_by(|one, other| one.account.cmp(&other.account));
         Snapshot {
             day: counts.day,

@@ -194,8 +194,8 @@ impl Tokens {
         }
     }
 
-    /// Returns how often a server reads the list: a revoked token works for this long at most, and
-    /// for the time of a read.
+    /// Returns how often a server reads the list: a revoked token is accepted for at most this long
+    /// plus the time of a read.
     pub(crate) fn interval(&self) -> Duration {
         match self {
             Self::File(_) => Duration::from_secs(2),

@@ -15,8 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// How often a change is tried while other processes change the object too. Of those that try at
-/// the same time, one succeeds.
+/// Attempts at a change; one fails if another process changed the object first.
 const ATTEMPTS: u32 = 50;
 /// Longest pause before another attempt, in milliseconds.
 const PAUSE: u64 = 200;
