@@ -92,8 +92,8 @@ problem_codes! {
     KeyHashMismatch = "key_hash_mismatch", 409, UploadKey, "The key's hash is not its id";
     /// Another model of this name and version is served.
     ModelExists = "model_exists", 409, None, "This version is another model";
-    /// The place of the models holds a file that can't be served.
-    ModelsBroken = "models_broken", 409, None, "A model has to be removed first";
+    /// The location of the models holds a file that can't be served.
+    ModelsBroken = "models_broken", 409, None, "A stored model can't be served";
     /// The key or query belongs to parameters that are no longer served.
     ParametersRetired = "parameters_retired", 410, RefreshModel, "The parameters are no longer served";
     /// The blob is in a version of the wire format that is not served.
@@ -122,7 +122,7 @@ problem_codes! {
     StoreUnavailable = "store_unavailable", 503, Retry, "The key store is unavailable";
     /// The key store answers, but has no room for another key.
     StoreFull = "store_full", 503, Retry, "The key store is full";
-    /// The place of the models can't be reached.
+    /// The location of the models can't be reached.
     ModelsUnavailable = "models_unavailable", 503, Retry, "The models can't be changed";
     /// The queue is too long.
     Overloaded = "overloaded", 503, Retry, "The server is busy";

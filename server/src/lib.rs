@@ -1,7 +1,7 @@
 //! Blindscore's server: scores models on data that it can't read.
 //!
 //! - [`keystore`]: clients' evaluation keys;
-//! - [`objects`]: where keys and models are stored;
+//! - [`objects`]: where keys, models, tokens and counts are stored;
 //! - `library`: the models besides the bundled ones;
 //! - [`tenants`]: who may use the server, and how much;
 //! - `scoring`: keys in use, scoring threads, and admission by expected time;

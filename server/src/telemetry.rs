@@ -21,7 +21,7 @@ pub(crate) const KEY_CACHE: &str = "blindscore_key_cache_requests_total";
 pub(crate) const STORE_ERRORS: &str = "blindscore_store_errors_total";
 /// Number of times that changed models could not be read or served.
 pub(crate) const MODEL_ERRORS: &str = "blindscore_model_errors_total";
-/// 1 while the models in their place can't be read or served, and 0 otherwise.
+/// 1 while the models in their location can't be read or served, and 0 otherwise.
 pub(crate) const MODELS_BROKEN: &str = "blindscore_models_broken";
 /// Queries that are waiting or being scored.
 pub(crate) const QUEUED: &str = "blindscore_queued_queries";

@@ -5,8 +5,8 @@ use crate::publishing;
 use anyhow::Result;
 use blindscore_protocol::{ids::KeyId, problem::ProblemCode};
 use blindscore_server::{
-    keystore::{KeyName, KeyStore, Policy, Stored},
-    objects::{Location, StoreError},
+    keystore::{KeyName, KeyStore, KeyStoreError, Policy, Stored},
+    objects::Location,
     tenants::Tenant,
 };
 use blindscore_tests::{Fault, Faults, ObjectStoreServer, Server, User, operator_token};
@@ -187,7 +187,7 @@ fn keeps_promises(store: &ObjectStoreServer) -> Result<()> {
             .count();
         assert_eq!(new, 1, "{results:?}");
         let third = keys.put(&name("a", b"three"), b"three"[..].into()).await;
-        assert!(matches!(third, Err(StoreError::QuotaReached(2))), "{third:?}");
+        assert!(matches!(third, Err(KeyStoreError::Quota(2))), "{third:?}");
 
         let before = keys.find(&one).await?.expect("stored");
         tokio::time::sleep(Duration::from_millis(1100)).await;

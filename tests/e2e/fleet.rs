@@ -359,11 +359,11 @@ fn what_cant_be_shared_is_refused_before_anything_listens() -> Result<()> {
         Ok(String::from_utf8(output.stderr)?)
     };
     for (arguments, words) in [
-        (&["--share", "memory://"][..], "memory:// is of one process"),
+        (&["--share", "memory://"][..], "memory:// exists in one process"),
         (&["--share", "ftp://host/counts"], "not ftp"),
         (
             &["--store", "file:///tmp/x", "--share", "file:///tmp/x"],
-            "a place of its own",
+            "a location of its own",
         ),
         (&["--tokens", "memory://"], "memory:// is lost"),
         (&["--tokens", "s3://bucket/"], "s3://BUCKET/PREFIX/tokens.json"),
@@ -374,7 +374,7 @@ fn what_cant_be_shared_is_refused_before_anything_listens() -> Result<()> {
             "no option aws_region",
         ),
         (&["--share-seconds", "21"], "1..=20"),
-        (&["--share-seconds", "5"], "a place that --share names"),
+        (&["--share-seconds", "5"], "a location that --share names"),
     ] {
         let error = refusal(arguments)?;
         assert!(error.contains(words), "{arguments:?}: {error}");

@@ -424,7 +424,7 @@ fn spans_that_a_collector_rejects_are_counted_and_a_busy_one_is_asked_again() {
     let api = server.api();
     api.get("/v1/models").expect_status(200);
     wait_until(|| lost(&api, "refused") >= 1.0);
-    wait_until(|| server.log().contains("takes only a part: no"));
+    wait_until(|| server.log().contains("rejected some spans: no"));
 
     let collector = Collector::start(Manner::FailsOnce);
     let server = collector.traced(&[]);

@@ -85,9 +85,9 @@ impl Listing {
     }
 }
 
-/// Returns what tells the content of a file in a folder from every other. Files are replaced by
-/// renaming, so a replaced file has another inode, whatever its times say; and unlike the time of
-/// modification, that of the last change can't be set.
+/// Returns a stamp that differs whenever the content does. Files are replaced by renaming, so a
+/// replaced file has another inode, whatever its times say; and unlike the time of modification,
+/// that of the last change can't be set.
 fn stamp(metadata: &std::fs::Metadata) -> String {
     let modified = metadata.modified().ok();
     let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

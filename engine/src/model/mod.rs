@@ -348,11 +348,11 @@ impl ModelError {
         )
     }
 
-    /// Refuses a versioned file whose name that file without a version has, which holds a model of
-    /// another name: it would not be served any more.
+    /// Refuses a versioned file that would hide the unversioned file at `path`, which holds another
+    /// model.
     pub fn hidden(path: &Path, model: &str) -> Self {
         let problem = format!(
-            "has a version, and the file without one, {}, holds the model {model:?}, which would not be served any more: rename that file first",
+            "would hide {}, which has no version and holds the model {model:?}: rename that file first",
             path.display()
         );
         Self::field("name", problem)

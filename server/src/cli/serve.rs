@@ -1,6 +1,6 @@
 //! `serve`: options of the server.
 
-use super::values::{Origin, Seconds, Setting, Share, headers, store_options, traces_url};
+use super::values::{Fraction, Origin, Seconds, Setting, headers, store_options, traces_url};
 use crate::{
     http::{self, AllowedHosts, DailyQueries, Host, Settings, SharedCounts, TlsFiles, TraceSettings},
     keystore::Policy,
@@ -93,7 +93,7 @@ pub(super) struct ServeArgs {
     )]
     cors_origins: Vec<Origin>,
 
-    /// Folder for keys and tokens, unless --store or --tokens name another place; created if it
+    /// Folder for keys and tokens, unless --store or --tokens name another location; created if it
     /// doesn't exist
     #[arg(long, env = "BLINDSCORE_DATA_DIR", value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,
@@ -102,8 +102,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "BLINDSCORE_MODELS_DIR", value_name = "DIR")]
     models_dir: Option<PathBuf>,
 
-    /// Location of models to serve besides the bundled ones, instead of a folder: a URL like that of
-    /// --store, with another prefix
+    /// Location of models to serve besides the bundled ones, instead of a folder: a URL like that
+    /// of --store, with another prefix
     #[arg(
         long,
         env = "BLINDSCORE_MODELS",
@@ -157,9 +157,9 @@ pub(super) struct ServeArgs {
     )]
     tenant_daily_queries: u64,
 
-    /// Location in which replicas share what they count of --tenant-rate and
-    /// --tenant-daily-queries, with nothing else in it: file:///DIR, s3://BUCKET/PREFIX,
-    /// az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Each server counts for itself if not given
+    /// Location where replicas exchange their counts for --tenant-rate and --tenant-daily-queries:
+    /// file:///DIR, s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or gs://BUCKET/PREFIX. Nothing else
+    /// may be stored in it. Each server counts for itself if not given
     #[arg(long, env = "BLINDSCORE_SHARE", value_name = "URL")]
     share: Option<Url>,
 
@@ -251,7 +251,7 @@ pub(super) struct ServeArgs {
     shutdown_seconds: Seconds,
 
     /// URL of an OpenTelemetry collector that takes OTLP over HTTP, as in http://127.0.0.1:4318;
-    /// the server sends traces to its /v1/traces, or makes none if not given
+    /// the server sends traces to its /v1/traces; no traces if not given
     #[arg(long, env = "BLINDSCORE_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<Url>,
 
@@ -265,15 +265,15 @@ pub(super) struct ServeArgs {
     )]
     otlp_headers: Vec<Setting>,
 
-    /// Share of the requests that are traced, from 0 to 1; a client that sends `traceparent`
+    /// Fraction of the requests that are traced, from 0 to 1; a client that sends `traceparent`
     /// decides for its own requests
     #[arg(
         long,
         env = "BLINDSCORE_OTLP_SAMPLE",
-        value_name = "SHARE",
+        value_name = "FRACTION",
         default_value = "1"
     )]
-    otlp_sample: Share,
+    otlp_sample: Fraction,
 
     /// Format of log lines
     #[arg(
@@ -328,7 +328,7 @@ impl ServeArgs {
 
     /// Returns the location that a URL names. Options are for object stores, if there are any.
     fn location(&self, url: Url) -> anyhow::Result<Location> {
-        let is_used = in_object_store(&url) || !self.uses_object_store()?;
+        let is_used = Location::takes_options(&url) || !self.uses_object_store()?;
         let options = if is_used {
             store_options(&self.store_options)?
         } else {
@@ -340,7 +340,7 @@ impl ServeArgs {
     fn uses_object_store(&self) -> anyhow::Result<bool> {
         let tokens = self.tokens_url()?;
         let urls = [&self.store, &self.models, &self.share, &tokens];
-        Ok(urls.into_iter().flatten().any(in_object_store))
+        Ok(urls.into_iter().flatten().any(Location::takes_options))
     }
 
     /// Returns where counts are shared.
@@ -348,15 +348,14 @@ impl ServeArgs {
         let Some(url) = &self.share else {
             ensure!(
                 self.share_seconds.is_none(),
-                "--share-seconds is for counts in a place that --share names"
+                "--share-seconds is for counts in a location that --share names"
             );
             return Ok(None);
         };
-        let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
-        let others = [&self.store, &self.models].into_iter().flatten();
+        let mut others = [&self.store, &self.models].into_iter().flatten();
         ensure!(
-            others.map(place).all(|other| other != place(url)),
-            "--share needs a place of its own, with another prefix than --store and --models"
+            !others.any(|other| are_same(url, other)),
+            "--share needs a location of its own, with another prefix than --store and --models"
         );
         Ok(Some(SharedCounts {
             location: self.location(url.clone()).context("--share")?,
@@ -378,10 +377,9 @@ impl ServeArgs {
                 )
             }
         };
-        let place = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         ensure!(
-            self.store.is_none() || self.store.as_ref().map(place) != self.models.as_ref().map(place),
-            "--models needs a place of its own, not that of --store"
+            !matches!((&self.store, &self.models), (Some(store), Some(models)) if are_same(store, models)),
+            "--models needs a location of its own, not that of --store"
         );
         let models = match (&self.models, self.models_dir.clone()) {
             (Some(url), _) => Some(self.location(url.clone()).context("--models")?),
@@ -402,7 +400,7 @@ impl ServeArgs {
             Some(base) => Some(TraceSettings {
                 url: traces_url(&base).context("--otlp-endpoint")?,
                 headers: headers(&self.otlp_headers)?,
-                share: self.otlp_sample.0,
+                sampled: self.otlp_sample.0,
             }),
             None if self.otlp_headers.is_empty() => None,
             None => bail!("--otlp-headers are for a collector that --otlp-endpoint names"),
@@ -442,9 +440,10 @@ impl ServeArgs {
     }
 }
 
-/// Checks whether a URL names a place in an object store.
-fn in_object_store(url: &Url) -> bool {
-    ["s3", "az", "gs"].contains(&url.scheme())
+/// Checks whether two URLs name the same location.
+fn are_same(one: &Url, other: &Url) -> bool {
+    let [one, other] = [one, other].map(|url| url.as_str().trim_end_matches('/'));
+    one == other
 }
 
 /// Starts logging and serves.

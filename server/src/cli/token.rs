@@ -1,7 +1,7 @@
 //! `token`: creates, lists and revokes the tokens of tenants.
 
 use super::{serve::ServeArgs, values::Setting};
-use crate::tenants::{Grant, Role, TenantName, Tokens};
+use crate::tenants::{Role, TenantName, Tokens};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::{ffi::OsString, path::PathBuf};
@@ -112,21 +112,13 @@ async fn change(action: Action, tokens: &Tokens) -> anyhow::Result<()> {
             eprintln!("token {} of {}; it is not shown again", grant.id, grant.tenant);
         }
         Action::List => {
-            for Grant {
-                id,
-                tenant,
-                operator,
-                monitor,
-                created_at,
-                ..
-            } in tokens.read().await?.unwrap_or_default()
-            {
-                let role = match (operator, monitor) {
-                    (true, _) => " operator",
-                    (false, true) => " monitor",
-                    (false, false) => "",
+            for grant in tokens.read().await?.unwrap_or_default() {
+                let role = match grant.role() {
+                    Role::Operator => " operator",
+                    Role::Monitor => " monitor",
+                    Role::Client => "",
                 };
-                println!("{id} {tenant} {created_at}{role}");
+                println!("{} {} {}{role}", grant.id, grant.tenant, grant.created_at);
             }
         }
         Action::Revoke { id } => {

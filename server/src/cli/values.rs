@@ -43,16 +43,16 @@ impl FromStr for Origin {
     }
 }
 
-/// Share of all, from 0 to 1.
+/// Fraction, from 0 to 1.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Share(pub(super) f64);
+pub(super) struct Fraction(pub(super) f64);
 
-impl FromStr for Share {
+impl FromStr for Fraction {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse() {
-            Ok(share @ 0.0..=1.0) => Ok(Self(share)),
+            Ok(fraction @ 0.0..=1.0) => Ok(Self(fraction)),
             _ => Err("a number from 0 to 1 is needed, as in 0.05"),
         }
     }
@@ -83,8 +83,8 @@ pub(super) fn store_options(settings: &[Setting]) -> anyhow::Result<Vec<StoreOpt
     let options = settings.iter().enumerate().map(|(index, Setting(text))| {
         text.expose_secret().parse().map_err(|_| {
             anyhow!(
-                "--store-options: option {} is not NAME=VALUE. Commas separate options, so a value that has one is given in the TOML file, or in \
-                 the platform's own variable",
+                "--store-options: option {} is not NAME=VALUE. Commas separate options: give a value that contains a comma in the TOML \
+                 file, or in the platform's own variable",
                 index + 1
             )
         })
@@ -133,12 +133,12 @@ pub(super) fn headers(settings: &[Setting]) -> anyhow::Result<HeaderMap> {
 /// Parses `NAME=VALUE`. Errors don't show the value.
 fn header(text: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
     let (name, value) = text.split_once('=').context(
-        "is not NAME=VALUE. Commas separate headers, so a value that has one is given in the TOML file",
+        "is not NAME=VALUE. Commas separate headers: give a value that contains a comma in the TOML file",
     )?;
     let name: HeaderName = name.trim().parse().context("has no valid name")?;
     ensure!(
         ![CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING].contains(&name),
-        "{name} is not for you to set: the server does"
+        "the server sets {name} itself; it can't be given"
     );
     let mut value: HeaderValue = value.trim().parse().context("has no valid value")?;
     value.set_sensitive(true);
@@ -191,7 +191,7 @@ mod tests {
             ("=secret", "no valid name"),
             ("a b=secret", "no valid name"),
             ("a=secret\u{7f}", "no valid value"),
-            ("Host=secret", "host is not for you"),
+            ("Host=secret", "the server sets host itself"),
         ] {
             let error = format!("{:#}", parse(&["a=b", text]).unwrap_err());
             assert!(error.contains(words) && error.contains("header 2"), "{error}");
@@ -200,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_at_most_all() {
-        for (text, share) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)] {
-            assert_eq!(text.parse::<Share>().unwrap().0, share);
+    fn a_fraction_is_at_most_one() {
+        for (text, fraction) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)] {
+            assert_eq!(text.parse::<Fraction>().unwrap().0, fraction);
         }
         for text in ["-0.1", "1.1", "nan", "inf", "5%", ""] {
-            assert!(text.parse::<Share>().is_err(), "{text}");
+            assert!(text.parse::<Fraction>().is_err(), "{text}");
         }
     }
 }

@@ -5,7 +5,6 @@ use super::{
     connection::Watch,
     drain::PIECE_BYTES,
     error::ApiError,
-    inference::PREFIX_BYTES,
     pace::Pace,
     room::{Holder, Place, Room, State},
 };
@@ -33,6 +32,9 @@ use std::{
 /// may seem to pause for some seconds: the system reports a socket as writable only once much of
 /// its buffer is free.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
+
+/// Bytes in front of each blob among binary data: its length.
+pub(super) const PREFIX_BYTES: usize = 4;
 
 /// Memory budget for responses that clients haven't read yet.
 pub(super) struct Answers(Arc<Room>);

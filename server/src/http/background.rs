@@ -3,7 +3,7 @@
 use super::state::AppState;
 use crate::{
     telemetry,
-    tenants::{Access, Share},
+    tenants::{Access, Share, exchange},
 };
 use actix_web::rt;
 use blindscore_protocol::wire::{HEADER_BYTES, Header};
@@ -69,7 +69,7 @@ async fn reload_tokens(access: Arc<Access>) {
         return;
     };
     let mut interval = tokio::time::interval(interval);
-    // A read that takes long is not made up for.
+    // Ticks missed during a slow read are skipped.
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
@@ -86,14 +86,14 @@ async fn share_counts(state: Arc<AppState>, share: Arc<Share>) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        share.exchange(state.budget.as_deref(), &state.rate).await;
+        exchange(&share, state.budget.as_deref(), &state.rate).await;
     }
 }
 
 /// Reloads the models when their files change. A file that can't be served changes nothing, and is
 /// tried again when a file changes.
 async fn reload_models(state: Arc<AppState>) {
-    let Some(library) = &state.place else {
+    let Some(library) = &state.library else {
         return;
     };
     let period = library.lock().await.interval();

@@ -1,6 +1,7 @@
 //! Errors of the HTTP API, and the problem documents that clients get for them.
 
 use crate::{
+    keystore::KeyStoreError,
     objects::StoreError,
     scoring::{NotRun, NotScored, PrepareError},
     tenants::{BudgetError, Denied, RateError},
@@ -56,9 +57,7 @@ pub(crate) enum ApiError {
     #[error("no model of this name is served; GET /v1/models lists those that are")]
     ModelNotFound,
     /// The model exists, but never had this version.
-    #[error(
-        "the model has no such version; GET /v2/models/{{model}} lists those that are served, if it has any"
-    )]
+    #[error("the model has no such version; GET /v2/models/{{model}} lists its versions")]
     VersionNotFound,
     /// The model exists, but this version of it is no longer served.
     #[error("this version is no longer served; the current version is {newest}")]
@@ -67,7 +66,7 @@ pub(crate) enum ApiError {
         newest: u32,
     },
     /// Another model of this name and version is served.
-    #[error("{0} is another model: publish this one without a version, and it gets the next")]
+    #[error("{0} already exists and is a different model: publish without a version to get the next one")]
     ModelExists(ModelAddress),
     /// A model was published, and is gone.
     #[error("{0} was published, and then removed by someone else")]
@@ -75,10 +74,10 @@ pub(crate) enum ApiError {
     /// The uploaded model can't be served.
     #[error("{0}")]
     ModelRefused(ModelError),
-    /// The place of the models fails.
+    /// The location of the models can't be read or written.
     #[error("{0}")]
     Models(String),
-    /// A file in the place of the models can't be served.
+    /// A file in the location of the models can't be served.
     #[error("{0}")]
     ModelsBroken(String),
     /// The key was never uploaded, was removed or has expired.
@@ -153,6 +152,9 @@ pub(crate) enum ApiError {
     /// The body didn't arrive in time.
     #[error("{0}")]
     TimedOut(String),
+    /// The tenant has reached its limit of keys.
+    #[error("{0} keys are stored; remove one before the next upload")]
+    KeyQuota(u64),
     /// The key store failed.
     #[error("{}", store_detail(.0))]
     Store(#[from] StoreError),
@@ -228,6 +230,7 @@ impl ApiError {
             Self::MalformedCiphertext { .. } => ProblemCode::MalformedCiphertext,
             Self::KeyMismatch { .. } => ProblemCode::KeyMismatch,
             Self::TimedOut(_) => ProblemCode::RequestTimeout,
+            Self::KeyQuota(_) => ProblemCode::QuotaExceeded,
             Self::Store(error) => store_code(error),
             Self::Prepare(error) => match &**error {
                 PrepareError::Absent => ProblemCode::KeyNotFound,
@@ -247,7 +250,6 @@ impl ApiError {
     /// Logs causes that only the operator should see.
     fn log_cause(&self) {
         match self {
-            Self::Store(StoreError::QuotaReached(_)) => {}
             Self::Store(cause) => tracing::error!(%cause, "the key store failed"),
             Self::Prepare(cause) => tracing::error!(%cause, "a key could not be loaded"),
             Self::NotRun(cause) => tracing::error!(%cause, "a request failed"),
@@ -318,6 +320,15 @@ impl From<RateError> for ApiError {
     }
 }
 
+impl From<KeyStoreError> for ApiError {
+    fn from(error: KeyStoreError) -> Self {
+        match error {
+            KeyStoreError::Quota(limit) => Self::KeyQuota(limit),
+            KeyStoreError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl From<NotScored> for ApiError {
     fn from(error: NotScored) -> Self {
         match error {
@@ -347,27 +358,23 @@ fn not_run_code(error: &NotRun) -> ProblemCode {
 
 fn store_code(error: &StoreError) -> ProblemCode {
     match error {
-        StoreError::QuotaReached(_) => ProblemCode::QuotaExceeded,
         StoreError::Full(_) => ProblemCode::StoreFull,
         _ => ProblemCode::StoreUnavailable,
     }
 }
 
-fn store_detail(error: &StoreError) -> String {
+fn store_detail(error: &StoreError) -> &'static str {
     match error {
-        StoreError::QuotaReached(limit) => {
-            format!("{limit} keys are stored; remove one before the next upload")
-        }
-        StoreError::Full(_) => "the key store has no room for another key".to_owned(),
-        _ => "the key store does not answer".to_owned(),
+        StoreError::Full(_) => "the key store has no room for another key",
+        _ => "the key store does not answer",
     }
 }
 
-fn prepare_detail(error: &PrepareError) -> String {
+fn prepare_detail(error: &PrepareError) -> &'static str {
     match error {
         PrepareError::Store(error) => store_detail(error),
-        PrepareError::Absent => "the key is not stored".to_owned(),
-        PrepareError::NotRun(_) => "an internal error; the server's log has the details".to_owned(),
+        PrepareError::Absent => "the key is not stored",
+        PrepareError::NotRun(_) => "an internal error; the server's log has the details",
     }
 }
 

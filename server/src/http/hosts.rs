@@ -21,7 +21,7 @@ use std::{
 
 /// Name or address of the server, with an optional port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
+pub(crate) struct Host {
     name: String,
     port: Option<u16>,
 }
@@ -29,7 +29,7 @@ pub struct Host {
 /// The text isn't a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a name or address, and a port if only that one is meant, as in scores.example or [::1]:8080")]
-pub struct BadHost;
+pub(crate) struct BadHost;
 
 impl FromStr for Host {
     type Err = BadHost;
@@ -70,7 +70,7 @@ impl Host {
 
 /// Host names accepted by a server that no tokens protect.
 #[derive(Clone, Debug)]
-pub struct AllowedHosts {
+pub(crate) struct AllowedHosts {
     named: Vec<Host>,
     addresses: bool,
 }
@@ -78,7 +78,7 @@ pub struct AllowedHosts {
 impl AllowedHosts {
     /// Accepts `named` hosts and loopback names, and also any IP address unless `bind` is loopback:
     /// no page can have an address of ours as its origin.
-    pub fn new(named: Vec<Host>, bind: SocketAddr) -> Self {
+    pub(crate) fn new(named: Vec<Host>, bind: SocketAddr) -> Self {
         Self {
             named,
             addresses: !bind.ip().is_loopback(),

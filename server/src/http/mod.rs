@@ -24,8 +24,8 @@ mod server;
 mod state;
 mod trace;
 
-pub use crate::traces::TraceSettings;
-pub use connection::TlsFiles;
-pub use hosts::{AllowedHosts, Host};
+pub(crate) use crate::traces::TraceSettings;
+pub(crate) use connection::TlsFiles;
+pub(crate) use hosts::{AllowedHosts, Host};
 pub use inference::{BadInference, Blobs, InferRequest};
-pub use server::{DailyQueries, Settings, SharedCounts, run};
+pub(crate) use server::{DailyQueries, Settings, SharedCounts, run};

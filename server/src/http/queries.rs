@@ -1,8 +1,8 @@
 //! Parsing of request bodies into queries that can be scored.
 
 use super::{
+    answer::PREFIX_BYTES,
     error::{ApiError, CiphertextError},
-    inference::PREFIX_BYTES,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use blindscore_engine::model::Model;
@@ -58,7 +58,7 @@ pub(super) fn from_raw(body: &[u8], model: &Model, key: KeyId) -> Result<Vec<Que
         .collect()
 }
 
-/// Checks each of the queries that `blobs` are.
+/// Parses and checks each blob as a query.
 pub(super) fn from_blobs(blobs: &[&[u8]], model: &Model, key: KeyId) -> Result<Vec<Query>, ApiError> {
     let parse = |(index, blob): (usize, &&[u8])| parse(index, blob, blob, model, key);
     blobs.iter().enumerate().map(parse).collect()

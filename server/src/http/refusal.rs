@@ -28,9 +28,6 @@ pub(super) enum BodyRefusal {
     /// The body stopped arriving, or arrived too slowly.
     #[response(status = 408, content_type = "application/problem+json")]
     TimedOut(Problem),
-    /// Parameters, format or model are no longer served.
-    #[response(status = 410, content_type = "application/problem+json")]
-    Gone(Problem),
     /// The body is too long.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLong(Problem),
@@ -49,6 +46,9 @@ pub(super) enum QueryRefusal {
     /// No such model, or the key is not stored.
     #[response(status = 404, content_type = "application/problem+json")]
     Missing(Problem),
+    /// Parameters, format or model are no longer served.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Gone(Problem),
     /// Not complete queries for this model, or queries for another key.
     #[response(status = 422, content_type = "application/problem+json")]
     Unprocessable(Problem),
@@ -70,10 +70,14 @@ pub(super) enum ModelRefusal {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum PublishRefusal {
-    /// Not an operator's token, a bundled model, or a server without a place for models.
+    /// Not an operator's token, a bundled model, or a server without a location for models.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
-    /// This version is another model, or a model that can't be served has to be removed first.
+    /// The model was published, and then removed by someone else.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(Problem),
+    /// This version is another model, or a stored model can't be served and has to be removed
+    /// first.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
     /// The model can't be served.
@@ -85,13 +89,14 @@ pub(super) enum PublishRefusal {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum RemovalRefusal {
-    /// Not an operator's token, a bundled model, or a server without a place for models.
+    /// Not an operator's token, a bundled model, or a server without a location for models.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
     /// No such model.
     #[response(status = 404, content_type = "application/problem+json")]
     Missing(Problem),
-    /// The model is removed, but another one that can't be served has to be removed, too.
+    /// Nothing was removed, because the other models couldn't be served without this one. Or it was
+    /// removed, but another stored model can't be served and has to be removed, too.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(Problem),
     /// The tenant exceeded a limit: `Retry-After` says when to try again.
@@ -118,6 +123,9 @@ pub(super) enum UploadRefusal {
     /// The bytes don't hash to the id.
     #[response(status = 409, content_type = "application/problem+json")]
     HashMismatch(Problem),
+    /// Parameters or format are no longer served.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Gone(Problem),
 }
 
 /// Error responses to callers who may not see data of all tenants.

@@ -9,7 +9,9 @@ use super::{
     error::ApiError,
     hosts::{self, AllowedHosts},
     inference::LENGTH_HEADER,
-    middleware, routes,
+    methods, middleware,
+    room::Room,
+    routes,
     state::{AppState, Served},
     trace,
 };
@@ -26,7 +28,7 @@ use actix_cors::Cors;
 use actix_server::ServerBuilder;
 use actix_web::{
     App, HttpResponse,
-    http::{Method, header},
+    http::header,
     middleware::{Condition, from_fn},
     web::{self, Data},
 };
@@ -60,7 +62,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// 0.2 MB.
 const BODY_BYTES_PER_STALLED: usize = 512 << 10;
 /// Memory for models that are being published: one of any size, or several small ones.
-const PUBLISHING_BYTES: usize = MOST_FILE as usize / 7 * 8 + 8;
+const PUBLISHING_BYTES: usize = Room::bytes_for_one(MOST_FILE as usize);
 /// Longest time to send the traces that are left when the server stops.
 const TRACES_TIMEOUT: Duration = Duration::from_secs(5);
 /// File descriptors needed besides those of connections.
@@ -68,61 +70,61 @@ const OTHER_FILES: u64 = 1024;
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Address to listen on; port 0 picks a free one.
-    pub bind: SocketAddr,
+    pub(crate) bind: SocketAddr,
     /// Certificate and key for `https`.
-    pub tls: Option<TlsFiles>,
+    pub(crate) tls: Option<TlsFiles>,
     /// Origins of other sites whose pages may use the service.
-    pub cors_origins: Vec<String>,
+    pub(crate) cors_origins: Vec<String>,
     /// Location of the key store.
-    pub store: Location,
+    pub(crate) store: Location,
     /// Retention and quota of stored keys.
-    pub policy: Policy,
-    /// Place of the tenants' tokens.
-    pub tokens: TokensAt,
+    pub(crate) policy: Policy,
+    /// Location of the tenants' tokens.
+    pub(crate) tokens: TokensAt,
     /// Whether anyone on the network may use the service if there are no tokens.
-    pub allow_unauthenticated: bool,
+    pub(crate) allow_unauthenticated: bool,
     /// Host names under which the server may be reached.
-    pub allowed_hosts: AllowedHosts,
-    /// Place of models besides the bundled ones.
-    pub models: Option<Location>,
+    pub(crate) allowed_hosts: AllowedHosts,
+    /// Location of models besides the bundled ones.
+    pub(crate) models: Option<Location>,
     /// Folder with the demo page's files.
-    pub web_dir: Option<PathBuf>,
+    pub(crate) web_dir: Option<PathBuf>,
     /// Number of scoring threads.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// Queries that may wait or run at a time, at least
     /// [`MAX_QUERIES`](blindscore_protocol::descriptor::MAX_QUERIES).
-    pub queue: usize,
+    pub(crate) queue: usize,
     /// Longest time from a request's arrival to its answer.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// Rate limit of each tenant.
-    pub rate: Option<Rate>,
+    pub(crate) rate: Option<Rate>,
     /// Daily query budget of each tenant and model.
-    pub daily_queries: Option<DailyQueries>,
-    /// Where replicas share what they count.
-    pub share: Option<SharedCounts>,
+    pub(crate) daily_queries: Option<DailyQueries>,
+    /// Where replicas exchange their counts.
+    pub(crate) share: Option<SharedCounts>,
     /// Memory for keys in use, in bytes.
-    pub key_cache_bytes: u64,
+    pub(crate) key_cache_bytes: u64,
     /// How long a key is used before the store is asked whether it is still there.
-    pub key_check: Duration,
+    pub(crate) key_check: Duration,
     /// Memory for the bodies of requests and responses, in bytes, at least 64 MiB.
-    pub body_bytes: usize,
+    pub(crate) body_bytes: usize,
     /// Largest number of open connections.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// How long requests in progress may take to finish once the server is told to stop.
-    pub shutdown: Duration,
-    /// Where traces go; without, there are none.
-    pub traces: Option<TraceSettings>,
+    pub(crate) shutdown: Duration,
+    /// Where traces are sent; `None` sends none.
+    pub(crate) traces: Option<TraceSettings>,
 }
 
 /// Query budget for each tenant, model and day.
 #[derive(Clone, Debug)]
-pub struct DailyQueries {
+pub(crate) struct DailyQueries {
     /// Largest number of queries.
-    pub limit: NonZeroU64,
+    pub(crate) limit: NonZeroU64,
     /// Folder of the file that counts them.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl DailyQueries {
@@ -134,13 +136,13 @@ impl DailyQueries {
     }
 }
 
-/// Place where replicas share what they count.
+/// Exchange of counts between replicas.
 #[derive(Clone, Debug)]
-pub struct SharedCounts {
+pub(crate) struct SharedCounts {
     /// Location of a store for nothing else.
-    pub location: Location,
+    pub(crate) location: Location,
     /// How often counts are exchanged.
-    pub every: Duration,
+    pub(crate) every: Duration,
 }
 
 impl SharedCounts {
@@ -159,7 +161,7 @@ impl SharedCounts {
 
 /// Serves until the process is told to stop (SIGTERM or ctrl-c), then finishes requests in
 /// progress.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(serve(settings))
 }
 
@@ -248,7 +250,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     let keys = KeyStore::open(&settings.store, settings.policy)
         .await
         .context("opening the key store")?;
-    // Of any model that may come while the server runs.
+    // Of every parameter set, since models may be added while the server runs.
     let largest = ParameterSet::ALL.into_iter().map(PreparedKey::memory_bytes);
     let largest = largest.max().unwrap_or_default() as u64;
     ensure!(
@@ -268,7 +270,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     let share = SharedCounts::open(settings).await?;
     Ok(AppState {
         models: RwLock::new(Arc::new(Served::new(models).context("describing the models")?)),
-        place: library.map(Mutex::new),
+        library: library.map(Mutex::new),
         scorer: Scorer::new(keys, cache, pool, settings.deadline),
         rate: RateLimit::new(settings.rate, share.clone()),
         budget: settings
@@ -286,7 +288,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     })
 }
 
-/// Loads the models, and opens the place of those that aren't bundled.
+/// Loads the models, and opens the location of those that aren't bundled.
 async fn models(settings: &Settings) -> anyhow::Result<(Arc<Registry>, Option<Library>)> {
     let bundled = Arc::new(Registry::bundled()?);
     let Some(location) = &settings.models else {
@@ -298,13 +300,6 @@ async fn models(settings: &Settings) -> anyhow::Result<(Arc<Registry>, Option<Li
 }
 
 fn cors(origins: &[String]) -> Cors {
-    let methods = [
-        Method::GET,
-        Method::HEAD,
-        Method::PUT,
-        Method::POST,
-        Method::DELETE,
-    ];
     let key_header = KEY_HEADER.to_ascii_lowercase();
     let sent = [
         header::AUTHORIZATION.as_str(),
@@ -324,7 +319,7 @@ fn cors(origins: &[String]) -> Cors {
         "x-request-id",
     ];
     let cors = Cors::default()
-        .allowed_methods(methods)
+        .allowed_methods(methods::ROUTED)
         .allowed_headers(sent)
         .expose_headers(read)
         .max_age(3600);

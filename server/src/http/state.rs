@@ -19,8 +19,8 @@ use tokio::sync::{Mutex, Semaphore};
 pub(super) struct AppState {
     /// Models as they are now; changed files give another registry.
     pub(super) models: RwLock<Arc<Served>>,
-    /// Where models besides the bundled ones are, if anywhere. Locked while they change.
-    pub(super) place: Option<Mutex<Library>>,
+    /// Models besides the bundled ones, if they have a location. Locked while they change.
+    pub(super) library: Option<Mutex<Library>>,
     /// Keys, and the threads that score.
     pub(super) scorer: Scorer,
     /// Rate limit per tenant.

@@ -54,7 +54,8 @@ pub(super) fn begin(request: &ServiceRequest, id: &str) -> Option<Context> {
     traces::request(parent, describe)
 }
 
-/// Adds what the server answers to the span of a request. The span ends with its last context.
+/// Records the response's status and tenant on the request's span, which ends when its last context
+/// is dropped.
 pub(super) fn answered(context: &Context, status: StatusCode, tenant: Option<&str>) {
     let span = context.span();
     if !span.is_recording() {

@@ -1,6 +1,9 @@
 //! Directory as a key store: locking, sweeping and timestamps, which other stores don't offer.
 
-use crate::objects::OpenError;
+use crate::objects::{
+    OpenError,
+    staging::{Swept, sweep},
+};
 use crate::tenants::{STORE_LOCK, STORE_PROBE, TenantName};
 use blindscore_protocol::ids::KeyId;
 use std::{
@@ -8,15 +11,13 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 /// Name of the file that is locked by the processes using the directory.
 const LOCK: &str = STORE_LOCK;
 /// Name of the object that is written and read back to probe the store.
 pub(super) const PROBE: &str = STORE_PROBE;
-/// Age from which a staging file can't belong to an upload in progress, in this process or another.
-const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Operations that only a directory offers: setting file times, and checking for other processes.
 #[derive(Debug)]
@@ -70,24 +71,19 @@ impl Directory {
     /// other process uses the directory. Otherwise removes those too old for an upload in progress.
     /// Only touches names that the store itself could have created.
     pub(super) fn sweep_staging_files(&self, start: bool) -> io::Result<usize> {
-        let all = start && self.alone;
-        let mut removed = 0;
-        let mut folders = vec![self.root.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder)? {
-                let entry = entry?;
-                let (kind, name) = (entry.file_type()?, entry.file_name());
-                if kind.is_dir() {
-                    if folder == self.root && is_tenant(&name) {
-                        folders.push(entry.path());
-                    }
-                } else if kind.is_file() && is_staging(&name) && (all || is_abandoned(&entry)?) {
-                    fs::remove_file(entry.path())?;
-                    removed += 1;
-                }
+        let swept = if start && self.alone {
+            Swept::All
+        } else {
+            Swept::Abandoned
+        };
+        let mut removed = sweep(&self.root, swept, is_object)?;
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() && is_tenant(&entry.file_name()) {
+                removed += sweep(&entry.path(), swept, is_object)?;
             }
         }
-        if all {
+        if swept == Swept::All {
             // Later processes must see the directory in use while any process that shares it lives,
             // even after this one exits.
             self.lock.lock_shared()?;
@@ -110,14 +106,9 @@ impl Directory {
     }
 }
 
-/// Checks for the temporary names `NAME#NUMBER` of `object_store`, where NAME is a key id or the
-/// probe.
-fn is_staging(name: &OsStr) -> bool {
-    let Some((name, number)) = name.to_str().and_then(|name| name.rsplit_once('#')) else {
-        return false;
-    };
-    let ours = name.parse::<KeyId>().is_ok() || name == PROBE;
-    ours && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+/// Checks whether the store has objects of this name: keys and the probe.
+fn is_object(name: &str) -> bool {
+    name.parse::<KeyId>().is_ok() || name == PROBE
 }
 
 fn is_tenant(name: &OsStr) -> bool {
@@ -134,17 +125,6 @@ fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     one.is_file() && other.is_file()
-}
-
-fn is_abandoned(entry: &fs::DirEntry) -> io::Result<bool> {
-    let modified = match entry.metadata() {
-        Ok(metadata) => metadata.modified()?,
-        // The upload has just finished.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let age = SystemTime::now().duration_since(modified);
-    Ok(age.is_ok_and(|age| age > ABANDONED))
 }
 
 #[cfg(test)]

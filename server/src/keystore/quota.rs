@@ -1,5 +1,6 @@
 //! Limit on the number of keys per tenant.
 
+use super::KeyStoreError;
 use crate::{objects::StoreError, tenants::Tenant};
 use std::{
     collections::HashMap,
@@ -38,7 +39,7 @@ impl Quota {
         &self,
         tenant: &Tenant,
         count: impl Future<Output = Result<u64, StoreError>>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), KeyStoreError> {
         let place = self.of(tenant);
         let mut known = place.lock().await;
         if known.at.is_none_or(|at| at.elapsed() > TRUST_COUNT_FOR) {
@@ -46,7 +47,7 @@ impl Quota {
             known.at = Some(Instant::now());
         }
         if known.keys >= self.limit.get() {
-            return Err(StoreError::QuotaReached(self.limit.get()));
+            return Err(KeyStoreError::Quota(self.limit.get()));
         }
         known.keys += 1;
         Ok(())

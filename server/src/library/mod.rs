@@ -2,13 +2,16 @@
 
 mod folder;
 
-use crate::objects::{Location, OpenError, StoreError, bounded, found, holds};
+use crate::objects::{
+    Location, OpenError, StoreError, bounded, found, holds,
+    staging::{self, Swept},
+};
 use blindscore_engine::model::{FileName, Listing, MOST_FILE, Model, ModelError, ModelFile, Registry};
 use blindscore_protocol::name::{ModelAddress, ModelName};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
 /// How often a folder is listed.
@@ -19,10 +22,10 @@ const OBJECTS_INTERVAL: Duration = Duration::from_secs(5);
 /// `object_store` end after 30 s in any case.
 const TRANSFER: Duration = Duration::from_secs(30);
 
-/// Place of model files, and what was last seen there.
+/// Location of model files, and what was last seen there.
 #[derive(Debug)]
 pub(crate) struct Library {
-    /// Set if the place is a folder.
+    /// Set if the location is a folder.
     folder: Option<PathBuf>,
     objects: Arc<dyn ObjectStore>,
     patience: Duration,
@@ -45,8 +48,8 @@ pub(crate) enum Published {
 /// Why the models can't be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LibraryError {
-    /// The place can't be read or written. A later try may succeed.
-    #[error("the place of the models fails: {0}")]
+    /// The location can't be read or written. A later try may succeed.
+    #[error("can't read or write the models' location: {0}")]
     Store(StoreError),
     /// The folder or a file in it can't be read at the moment.
     #[error(transparent)]
@@ -54,9 +57,12 @@ pub(crate) enum LibraryError {
     /// A file can't be served.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A thread ended without a result.
-    #[error("loading the models failed")]
-    Failed,
+    /// The thread that loads the models has panicked.
+    #[error("loading the models panicked")]
+    Panicked,
+    /// The program contradicts itself.
+    #[error("{0}")]
+    Inconsistent(&'static str),
 }
 
 // The message already has all details; as a source they would be printed twice.
@@ -67,12 +73,13 @@ impl From<StoreError> for LibraryError {
 }
 
 impl Library {
-    /// Opens the place of the models, which has to exist. Its operations may take `patience` each.
-    /// Removes what killed processes have left of unfinished publications in a folder.
+    /// Opens the location of the models, which has to exist. Its operations may take `patience`
+    /// each. Removes what killed processes have left of unfinished publications in a folder.
     pub(crate) fn open(location: &Location, patience: Duration) -> Result<Self, OpenError> {
         let folder = match location {
             Location::Directory(path) => {
-                if let Err(error) = folder::sweep(path) {
+                let is_model = |name: &str| name.ends_with(".safetensors");
+                if let Err(error) = staging::sweep(path, Swept::Abandoned, is_model) {
                     tracing::warn!(%error, "files of unfinished publications can't be removed");
                 }
                 Some(path.clone())
@@ -88,7 +95,7 @@ impl Library {
         })
     }
 
-    /// Returns how often the place should be looked at: changes by others are served after this
+    /// Returns how often the location should be looked at: changes by others are served after this
     /// time, and the time that loading takes.
     pub(crate) fn interval(&self) -> Duration {
         match self.folder {
@@ -104,7 +111,7 @@ impl Library {
 
     /// Returns the models as they are now, which share those of unchanged files with `current`, or
     /// `None` if nothing has changed since the last call. Files that can't be served are an error
-    /// once, and are tried again when something changes; an unreadable place is tried again.
+    /// once, and are tried again when something changes; an unreadable location is tried again.
     pub(crate) async fn changed(&mut self, current: Arc<Registry>) -> Result<Option<Registry>, LibraryError> {
         let now = self.list().await?;
         if now == self.seen {
@@ -113,7 +120,7 @@ impl Library {
         let (files, loader) = (now.clone(), self.loader());
         let loaded = spawn_blocking(move || current.with(&files, |file| loader.load(file)))
             .await
-            .map_err(|_| LibraryError::Failed)?;
+            .map_err(|_| LibraryError::Panicked)?;
         if let Err(error @ (LibraryError::Store(_) | LibraryError::Unreadable(_))) = loaded {
             return Err(error);
         }
@@ -128,7 +135,7 @@ impl Library {
             // Not by `object_store`, whose stamps miss a file that was changed in its place.
             let listed = spawn_blocking(move || Listing::of_folder(&folder)).await;
             return listed
-                .map_err(|_| LibraryError::Failed)?
+                .map_err(|_| LibraryError::Panicked)?
                 .map_err(LibraryError::Unreadable);
         }
         let listed = bounded(self.patience, self.objects.list_with_delimiter(None)).await?;
@@ -169,24 +176,27 @@ impl Library {
             return Err(ModelError::hidden(known.path(), &model.descriptor().name).into());
         }
         let Some(file) = ModelFile::new(PathBuf::from(file.to_string()), String::new()) else {
-            return Err(LibraryError::Failed);
+            return Err(LibraryError::Inconsistent("a new model has no valid file name"));
         };
         let files = self.seen.with(file);
         let mut model = Some(model.with_version(version));
         let admitted = spawn_blocking(move || {
             // All others are known.
-            let load = |_: &ModelFile| model.take().ok_or(LibraryError::Failed);
+            let load = |_: &ModelFile| {
+                let unknown = LibraryError::Inconsistent("a listed model is not loaded");
+                model.take().ok_or(unknown)
+            };
             current.with(&files, load).map(drop)
         });
-        admitted.await.map_err(|_| LibraryError::Failed)?
+        admitted.await.map_err(|_| LibraryError::Panicked)?
     }
 
     /// Returns the listed files to remove so that nothing is served at this address any more, in an
     /// order in which no older version is served meanwhile; `None` if there is no such model.
     ///
     /// # Errors
-    /// If all files can be served now, and the others couldn't be without these; or if some can't be
-    /// read.
+    /// If all files can be served now, and the others couldn't be without these; or if some can't
+    /// be read.
     pub(crate) async fn removable(
         &self,
         address: &ModelAddress,
@@ -210,7 +220,7 @@ impl Library {
                 _ => Ok(Some(files)),
             }
         });
-        found.await.map_err(|_| LibraryError::Failed)?
+        found.await.map_err(|_| LibraryError::Panicked)?
     }
 
     /// Writes a file unless there is one of this name. Once this returns, the file is durable.
@@ -247,10 +257,10 @@ impl Library {
             let path = file.path().to_owned();
             let removed = spawn_blocking(move || folder::remove(&path)).await;
             return removed
-                .map_err(|_| LibraryError::Failed)?
-                .map_err(|cause| unreadable(file, cause));
+                .map_err(|_| LibraryError::Panicked)?
+                .map_err(|cause| LibraryError::Unreadable(io_error(file, cause)));
         }
-        let path = location(file)?;
+        let path = path_of(file)?;
         found(bounded(self.patience, self.objects.delete(&path)).await)?;
         Ok(())
     }
@@ -292,17 +302,17 @@ fn files_of(
     files
 }
 
-/// Returns the location of an object that was listed. Its path is encoded as it is in the store.
-fn location(file: &ModelFile) -> Result<Path, StoreError> {
+/// Returns the path of an object that was listed, encoded as it is in the store.
+fn path_of(file: &ModelFile) -> Result<Path, StoreError> {
     let path = Path::parse(file.path().to_string_lossy());
     path.map_err(|error| StoreError::from(object_store::Error::from(error)))
 }
 
-fn unreadable(file: &ModelFile, cause: std::io::Error) -> LibraryError {
-    LibraryError::Model(ModelError::Io {
+fn io_error(file: &ModelFile, cause: io::Error) -> ModelError {
+    ModelError::Io {
         path: file.path().to_owned(),
         cause,
-    })
+    }
 }
 
 /// Reads the files of a library, from threads on which it may block.
@@ -329,12 +339,12 @@ impl Loader {
     }
 
     async fn fetch(&self, file: &ModelFile) -> Result<Vec<u8>, LibraryError> {
-        let path = location(file)?;
+        let path = path_of(file)?;
         let object = bounded(self.patience, self.objects.get(&path)).await?;
         let length = object.meta.size;
         if length > MOST_FILE {
             let limit = format!("it has more than {} MB, the limit", MOST_FILE / 1_000_000);
-            return Err(unreadable(file, std::io::Error::other(limit)));
+            return Err(io_error(file, io::Error::other(limit)).into());
         }
         let mut content = Vec::with_capacity(length as usize);
         let mut pieces = object.into_stream();
@@ -348,7 +358,7 @@ impl Loader {
     }
 }
 
-/// Returns what tells the content of an object from any other of its name.
+/// Returns a stamp that differs whenever the content does.
 fn stamp(object: &ObjectMeta) -> String {
     let tag = object.e_tag.as_deref().unwrap_or_default();
     format!("{}-{}-{tag}", object.size, object.last_modified.to_rfc3339())

@@ -45,9 +45,6 @@ pub enum StoreError {
     /// The store returned other bytes than were written, or was replaced since it was opened.
     #[error("the store is not the one that was opened: {0}")]
     Wrong(&'static str),
-    /// The tenant has reached its limit of keys.
-    #[error("{0} keys are stored, which is the limit")]
-    QuotaReached(u64),
     /// Another operation failed.
     #[error(transparent)]
     Object(object_store::Error),
@@ -60,7 +57,6 @@ impl StoreError {
             Self::Full(_) => Some("full"),
             Self::Slow(_) => Some("slow"),
             Self::Wrong(_) => Some("wrong"),
-            Self::QuotaReached(_) => None,
             Self::Object(
                 object_store::Error::NotFound { .. }
                 | object_store::Error::AlreadyExists { .. }

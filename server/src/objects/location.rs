@@ -18,7 +18,7 @@ use url::Url;
 /// Retries of a failed request to cloud storage.
 const RETRIES: usize = 3;
 
-/// Location of a store of keys or models.
+/// Location of keys, models, tokens or counts.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// A directory on this machine.
@@ -67,13 +67,13 @@ impl Location {
         match url.scheme() {
             "file" => without_options(Self::Directory(url.to_file_path().map_err(|()| OpenError::Path)?)),
             "memory" => without_options(Self::Memory),
-            "s3" | "az" | "gs" => Ok(Self::Cloud { url, options }),
+            _ if Self::takes_options(&url) => Ok(Self::Cloud { url, options }),
             other => Err(OpenError::Scheme(other.to_owned())),
         }
     }
 
-    /// Returns whether a store at this URL takes options.
-    pub fn takes_options(url: &Url) -> bool {
+    /// Checks whether a URL names cloud storage, which takes options.
+    pub(crate) fn takes_options(url: &Url) -> bool {
         matches!(url.scheme(), "s3" | "az" | "gs")
     }
 

@@ -1,10 +1,15 @@
-//! Object stores, for keys and for models: where they are, and how their operations fail.
+//! Object stores, for keys, models, tokens and counts: where they are, and how their operations
+//! fail.
 
 mod error;
 mod location;
+mod small;
+pub(crate) mod staging;
 
 pub use error::{OpenError, StoreError};
 pub use location::{Location, StoreOption};
+pub use small::ObjectError;
+pub(crate) use small::{LONGEST, Objects, Read};
 
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};

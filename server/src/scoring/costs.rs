@@ -17,8 +17,8 @@ const FIRST_GUESS: Duration = Duration::from_millis(50);
 /// Cost of a blind rotation on one core until then.
 const ROTATION: Duration = Duration::from_micros(2_800);
 
-/// Returns the cost estimate of a model that no query has been measured of. Trees and networks of several
-/// layers take from a few rotations to thousands, so that theirs are counted.
+/// Returns the cost estimate of a model that no query has been measured of. Trees and networks of
+/// several layers take from a few rotations to thousands, so that theirs are counted.
 fn first_guess(engine: &Engine) -> Duration {
     let rotations = match engine {
         Engine::Forest(forest) => forest.rotations(),

@@ -47,8 +47,8 @@ pub(crate) enum AccessError {
 }
 
 impl Access {
-    /// Requires tokens if their list exists, even if all of them were revoked. Without a list, allows
-    /// anyone if `bind` is a loopback address or `allowed` is set, and fails otherwise.
+    /// Requires tokens if their list exists, even if all of them were revoked. Without a list,
+    /// allows anyone if `bind` is a loopback address or `allowed` is set, and fails otherwise.
     pub(crate) async fn new(list: Tokens, bind: SocketAddr, allowed: bool) -> Result<Self, AccessError> {
         match list.read().await? {
             Some(grants) => Ok(Self::Tokens {
@@ -83,7 +83,7 @@ impl Access {
                 Ok(None) => {
                     *grants.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
                     unread.get_or_insert_with(Instant::now);
-                    return Err(TokensError::Gone(list.place()));
+                    return Err(TokensError::Gone(list.location()));
                 }
                 Err(error) => {
                     unread.get_or_insert_with(Instant::now);
@@ -137,11 +137,7 @@ impl Access {
         let grant = grants.get(index).ok_or(Denied::NoToken)?;
         Ok(Caller {
             tenant: Tenant::Named(grant.tenant.clone()),
-            role: match grant {
-                Grant { operator: true, .. } => Role::Operator,
-                Grant { monitor: true, .. } => Role::Monitor,
-                _ => Role::Client,
-            },
+            role: grant.role(),
         })
     }
 }

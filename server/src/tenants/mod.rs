@@ -6,8 +6,9 @@
 
 mod access;
 mod budget;
-mod objects;
+mod exchange;
 mod rate;
+mod replace;
 mod share;
 mod tenant;
 mod token;
@@ -15,14 +16,13 @@ mod tokens;
 
 pub(crate) use access::{Access, Caller, Denied};
 pub(crate) use budget::{BudgetError, DailyBudget};
-pub use rate::Rate;
-pub(crate) use rate::{RateError, RateLimit};
+pub(crate) use exchange::exchange;
+pub(crate) use rate::{Rate, RateError, RateLimit};
 pub(crate) use share::Share;
 #[doc(hidden)]
 pub use share::are_shared_counts;
 pub use tenant::{BadTenantName, Tenant, TenantName};
 pub(crate) use tenant::{STORE_LOCK, STORE_PROBE};
 pub use token::{Token, TokenHash};
-pub use tokens::{
-    BadTokensUrl, Grant, ObjectError, Role, TokenFile, TokenObject, Tokens, TokensAt, TokensError,
-};
+pub use tokens::{Grant, Role, TokenFile, TokensError};
+pub(crate) use tokens::{Tokens, TokensAt};

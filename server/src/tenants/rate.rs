@@ -18,11 +18,11 @@ const HIGHEST: u64 = u64::MAX / 4;
 
 /// Rate limit of a tenant, in queries and requests about keys.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Sustained rate.
-    pub per_second: NonZeroU32,
+    pub(crate) per_second: NonZeroU32,
     /// Largest burst after a pause, at least the number of queries in a request.
-    pub burst: NonZeroU32,
+    pub(crate) burst: NonZeroU32,
 }
 
 /// Why a request is refused.
@@ -119,8 +119,8 @@ impl<C: Clock + Clone> RateLimit<C> {
     /// Charges the tenant what another server has admitted since it was last asked, also beyond the
     /// burst: the tenant then waits here for what it used there.
     ///
-    /// A server admits no more than a burst and its rate for the time since, so more is not charged:
-    /// after a long time without news, nobody should wait for all of that time.
+    /// A server admits no more than a burst and its rate for the time since, so more is not
+    /// charged: after a long time without news, nobody should wait for all of that time.
     pub(super) fn charge(&self, tenant: &Tenant, units: u64) {
         let Some(limiter) = &self.limiter else {
             return;

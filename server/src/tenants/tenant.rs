@@ -27,6 +27,9 @@ pub enum Tenant {
 #[serde(into = "String", try_from = "String")]
 pub struct TenantName(Arc<str>);
 
+/// Tenant and model that queries are charged to. All versions of a model share an account.
+pub(super) type Account = (Option<TenantName>, String);
+
 /// The text isn't a valid tenant name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a tenant's name has 1 to {LONGEST} lowercase letters, digits and hyphens and starts with a letter")]

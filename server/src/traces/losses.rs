@@ -15,7 +15,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Loss {
     /// More spans end than are sent.
-    #[error("more spans end than the collector takes")]
+    #[error("the queue is full: spans end faster than the collector takes them")]
     QueueFull,
     /// The collector gave no answer in time.
     #[error("the collector doesn't answer")]
@@ -27,7 +27,7 @@ pub(super) enum Loss {
     #[error("the collector answers {0}")]
     Refused(StatusCode),
     /// The collector took some spans only, and said why.
-    #[error("the collector takes only a part: {0}")]
+    #[error("the collector rejected some spans: {0}")]
     Rejected(String),
     /// The process ends.
     #[error("the server stopped before the collector had taken them")]

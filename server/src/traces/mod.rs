@@ -1,8 +1,8 @@
 //! Traces for OpenTelemetry, sent by OTLP if the operator names a collector.
 //!
-//! Nothing is traced by itself: a span has the names and values that this crate gives it, and no
-//! others. A library's own spans would name what the log leaves out, such as the key in the URL of
-//! an object.
+//! Nothing is instrumented automatically: a span has the names and values that this crate gives it,
+//! and no others. A library's own spans would name what the log leaves out, such as the key in the
+//! URL of an object.
 //!
 //! The current span is that of OpenTelemetry's context, which follows a request's future. Scoring
 //! threads have none: the request's own task records what they have done, from their times.
@@ -47,13 +47,14 @@ static TRACING: OnceLock<Tracing> = OnceLock::new();
 
 /// Settings of traces.
 #[derive(Clone, Debug)]
-pub struct TraceSettings {
+pub(crate) struct TraceSettings {
     /// URL to which spans are posted.
-    pub url: Url,
+    pub(crate) url: Url,
     /// Headers of these requests, which may be secret.
-    pub headers: HeaderMap,
-    /// Share of the requests that are traced, from 0 to 1, of those whose client has not decided.
-    pub share: f64,
+    pub(crate) headers: HeaderMap,
+    /// Fraction of the requests that are traced, from 0 to 1, of those whose client has not
+    /// decided.
+    pub(crate) sampled: f64,
 }
 
 struct Tracing {
@@ -79,7 +80,7 @@ pub(crate) fn start(settings: &TraceSettings, everywhere: Vec<KeyValue>) -> anyh
     let collector = Collector::new(settings, queue.clone(), losses.clone())?;
     let provider = SdkTracerProvider::builder()
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
-            settings.share,
+            settings.sampled,
         ))))
         // Otherwise the environment has a say.
         .with_span_limits(SpanLimits::default())

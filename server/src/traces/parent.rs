@@ -6,10 +6,10 @@
 use actix_web::http::header::HeaderMap;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-/// Length of `traceparent` in the version that is known, and of what later versions begin with.
+/// Length of a version-00 `traceparent`; later versions begin with the same fields.
 const KNOWN_LEN: usize = 55;
-/// Longest `tracestate` that goes on, in bytes; it is what the specification asks for at least.
-/// Every span of the request repeats it.
+/// Longest `tracestate` that is passed on, in bytes; it is what the specification asks for at
+/// least. Every span of the request repeats it.
 const STATE_BYTES: usize = 512;
 
 /// Returns the client's span, if the headers name one.

@@ -1,14 +1,11 @@
 //! The queue in front of the collector, which is bounded: a request never waits for its traces.
 
-use super::{
-    collector::Collector,
-    losses::{Loss, Losses},
-};
+use super::losses::{Loss, Losses};
 use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanProcessor},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 use std::{
     sync::{
@@ -20,9 +17,9 @@ use std::{
 
 /// Spans that may wait. One has about a kilobyte.
 const QUEUE_SPANS: usize = 4096;
-/// Spans sent at once, about.
+/// Approximate number of spans in a batch.
 const BATCH_SPANS: usize = 512;
-/// How long a span waits for others to be sent with.
+/// Longest wait for a batch to fill.
 const DELAY: Duration = Duration::from_secs(2);
 
 /// Account of the spans that wait or are being sent.
@@ -43,12 +40,12 @@ impl Queue {
         self.len.fetch_sub(spans, Ordering::Relaxed);
     }
 
-    /// Says that the process ends: nothing is tried twice any more.
+    /// Marks the process as stopping: failed sends are no longer retried.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the process ends.
+    /// Checks whether the process is stopping.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
@@ -73,9 +70,9 @@ struct Bounded<P> {
     losses: Arc<Losses>,
 }
 
-/// Returns a processor that sends ended spans to `collector`, which tells `queue` what has left.
+/// Returns a processor that passes ended spans to `exporter`, which tells `queue` what has left.
 pub(super) fn bounded(
-    collector: Collector,
+    exporter: impl SpanExporter + 'static,
     queue: Arc<Queue>,
     losses: Arc<Losses>,
 ) -> impl SpanProcessor + 'static {
@@ -85,7 +82,7 @@ pub(super) fn bounded(
         .with_scheduled_delay(DELAY)
         .build();
     Bounded {
-        next: BatchSpanProcessor::new(collector, config),
+        next: BatchSpanProcessor::new(exporter, config),
         queue,
         losses,
     }

@@ -13,7 +13,7 @@ mod watch;
 
 pub(super) use framing::Expected;
 pub(super) use timeouts::Timeouts;
-pub use tls::TlsFiles;
+pub(crate) use tls::TlsFiles;
 pub(super) use watch::{InProgress, Watch};
 
 use actix_http::{HttpServiceBuilder, Request, Response, body::MessageBody, error::DispatchError};

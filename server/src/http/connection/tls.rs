@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 /// Paths of a certificate chain and its private key, as PEM.
 #[derive(Clone, Debug)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// Certificate chain: the server's certificate first, then its issuers'.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// Private key of the server's certificate.
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl TlsFiles {

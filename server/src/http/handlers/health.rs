@@ -27,8 +27,8 @@ pub(super) async fn check(state: &AppState, access: &Access) -> Result<(), ApiEr
     Ok(())
 }
 
-/// Reports whether the key store can be read and written, the tokens can be read, and queries can be
-/// counted.
+/// Reports whether the key store can be read and written, the tokens can be read, and queries can
+/// be counted.
 #[utoipa::path(
     get,
     path = "/readyz",

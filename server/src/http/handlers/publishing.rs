@@ -34,7 +34,7 @@ use utoipa::ToSchema;
 pub(crate) const METHODS: &str = "GET, HEAD, PUT, DELETE";
 /// How long a request waits until other changes of the models are finished.
 const TURN_TIMEOUT: Duration = Duration::from_secs(15);
-/// When a request that waited in vain may come again.
+/// `Retry-After` of a request whose wait timed out.
 const TURN_RETRY: Duration = Duration::from_secs(5);
 /// Longest name of a published model in bytes: with a version, it has to be the name of a file.
 const MOST_NAME: usize = 200;
@@ -112,8 +112,8 @@ pub(crate) async fn delete(
     finished(remove(state, address)).await
 }
 
-/// Waits for a change, which goes on if the client disconnects, unless the server stops: so its
-/// memory is accounted for until it is done.
+/// Runs a change to its end even if the client disconnects, so that its memory stays accounted for.
+/// Only a server stop ends it early.
 async fn finished(
     change: impl Future<Output = Result<HttpResponse, ApiError>> + 'static,
 ) -> Result<HttpResponse, ApiError> {
@@ -132,7 +132,7 @@ async fn publish(
     let id = model.descriptor().id;
     refresh(&state, &mut library, "nothing was published").await?;
     let served = state.models().registry.clone();
-    // Refused before it is stored: a place with two models of one name can't be served at all.
+    // Refused before it is stored: a location with two models of one name can't be served at all.
     library
         .admits(&address.name, address.version, model, served)
         .await
@@ -203,7 +203,7 @@ async fn remove(state: web::Data<AppState>, address: ModelAddress) -> Result<Htt
 fn editable(state: &AppState, caller: &Caller, request: &HttpRequest) -> Result<ModelAddress, ApiError> {
     if caller.tenant == Tenant::Anonymous {
         return Err(ApiError::Forbidden(
-            "models are changed with an operator's token, and this server has no tokens: `blindscore-server token create TENANT --operator` makes one",
+            "publishing and removing models needs an operator's token, and this server has no tokens: `blindscore-server token create TENANT --operator` makes one",
         ));
     }
     caller.must_operate()?;
@@ -215,7 +215,7 @@ fn editable(state: &AppState, caller: &Caller, request: &HttpRequest) -> Result<
     ];
     if conditions.iter().any(|name| request.headers().contains_key(name)) {
         return Err(ApiError::Malformed(
-            "changes of models can't have conditions: leave If-Match and the like out".into(),
+            "conditional requests are not supported here: send no If-Match, If-None-Match or If-Unmodified-Since".into(),
         ));
     }
     library(state)?;
@@ -232,8 +232,8 @@ fn editable(state: &AppState, caller: &Caller, request: &HttpRequest) -> Result<
 }
 
 fn library(state: &AppState) -> Result<&Mutex<Library>, ApiError> {
-    state.place.as_ref().ok_or(ApiError::Forbidden(
-        "this server has no place for models: its operator starts it with --models or --models-dir",
+    state.library.as_ref().ok_or(ApiError::Forbidden(
+        "this server has no location for models: its operator sets one with --models or --models-dir",
     ))
 }
 
@@ -310,8 +310,8 @@ async fn store(
     }))
 }
 
-/// Serves the library as it is now. If that is impossible, the error says so after `done`, what has
-/// happened until then.
+/// Serves the library as it is now. If that is impossible, the error begins with `done`, which says
+/// what has been done so far.
 async fn refresh(state: &AppState, library: &mut Library, done: &str) -> Result<(), ApiError> {
     let refreshed = state.refresh_models(library).await;
     match (refreshed, library.problem()) {
@@ -325,7 +325,8 @@ async fn refresh(state: &AppState, library: &mut Library, done: &str) -> Result<
 
 fn unavailable(error: LibraryError) -> ApiError {
     match error {
-        LibraryError::Failed => ApiError::Internal("loading the models panicked"),
+        LibraryError::Panicked => ApiError::Internal("loading the models panicked"),
+        LibraryError::Inconsistent(what) => ApiError::Internal(what),
         error => ApiError::Models(error.to_string()),
     }
 }

@@ -70,7 +70,9 @@ pub enum BadInference {
     #[error("{INPUT} has either data or the parameter binary_data_size, not {0}")]
     Sources(&'static str),
     /// The strings are said to be something else than base64.
-    #[error("strings in data are {CONTENT_TYPE}, and binary data are the blobs: no content_type {0:?}")]
+    #[error(
+        "content_type has to be {CONTENT_TYPE} with strings in data, and absent with binary data; it is {0:?}"
+    )]
     ContentType(String),
     /// Binary data without the header that says where they begin.
     #[error("{INPUT} has binary data: the header {LENGTH_HEADER} has to say where the JSON ends")]

@@ -1,6 +1,7 @@
 //! Contents of a tensor of blobs: strings in the JSON, or binary data after it.
 
-use super::{PREFIX_BYTES, bad::BadInference};
+use super::bad::BadInference;
+use crate::http::answer::PREFIX_BYTES;
 use blindscore_protocol::descriptor::MAX_QUERIES;
 use serde::{
     Deserialize, Deserializer,

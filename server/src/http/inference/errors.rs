@@ -96,7 +96,7 @@ pub(in crate::http) enum InferFailure {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(in crate::http) enum NotReady {
-    /// The key store or the tokens are unavailable.
+    /// The key store, the tokens or the counts of queries are unavailable.
     #[response(status = 503, content_type = "application/json")]
     Unavailable(InferenceError),
 }

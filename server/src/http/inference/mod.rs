@@ -30,5 +30,3 @@ pub(super) const DATATYPE: &str = "BYTES";
 pub(super) const CONTENT_TYPE: &str = "base64";
 /// Header with the length of the JSON before binary data.
 pub(super) const LENGTH_HEADER: &str = "inference-header-content-length";
-/// Bytes in front of each element of binary data: its length.
-pub(super) const PREFIX_BYTES: usize = 4;

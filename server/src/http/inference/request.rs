@@ -185,7 +185,8 @@ mod tests {
         InferRequest::parse(text.as_bytes(), None, MOST).map_err(|error| error.to_string())
     }
 
-    /// Parses a request with binary data, and a `binary_data_size` that is `more` than their length.
+    /// Parses a request with binary data, and a `binary_data_size` that is `more` than their
+    /// length.
     fn binary(shape: &str, data: &[u8], more: i64) -> Result<Vec<Vec<u8>>, String> {
         let size = data.len() as i64 + more;
         let input = format!(r#""shape":{shape},"parameters":{{"binary_data_size":{size}}}"#);
@@ -289,7 +290,7 @@ mod tests {
                     r#""shape":[1],"data":["a"],"parameters":{"content_type":"str"}"#,
                     "",
                 ),
-                r#"no content_type "str""#,
+                r#"it is "str""#,
             ),
             (r#"{"inputs":[]}"#.to_owned(), "not 0"),
             (

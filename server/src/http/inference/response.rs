@@ -1,8 +1,8 @@
 //! The body of an inference response.
 
-use super::{CONTENT_TYPE, DATATYPE, OUTPUT, PREFIX_BYTES};
+use super::{CONTENT_TYPE, DATATYPE, OUTPUT};
 use crate::http::{
-    answer::{Encoding, Form},
+    answer::{Encoding, Form, PREFIX_BYTES},
     error::ApiError,
 };
 use serde::Serialize;

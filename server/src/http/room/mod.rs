@@ -106,6 +106,11 @@ impl Room {
         })
     }
 
+    /// Returns the size of a room that a single holder of `bytes` bytes fits in beside the reserve.
+    pub(super) const fn bytes_for_one(bytes: usize) -> usize {
+        (bytes / (RESERVE_DIVISOR - 1) + 1) * RESERVE_DIVISOR
+    }
+
     /// Returns the bytes taken.
     pub(super) fn taken(&self) -> usize {
         self.lock().taken

@@ -25,6 +25,14 @@ fn tenant(name: &str) -> Tenant {
 
 const IDLE: State = State::Idle(Duration::from_secs(3));
 
+#[test]
+fn a_room_for_one_has_a_reserve_beside_it() {
+    for bytes in [1, 999, 1000, 200_000_000] {
+        let room = Room::new(Room::bytes_for_one(bytes));
+        assert!(bytes + room.bytes / RESERVE_DIVISOR <= room.bytes, "{bytes}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_short_finds_room_where_what_is_long_does_not() {
     let room = Room::new(1000);

@@ -2,7 +2,7 @@
 
 mod probe;
 
-use super::{local::Directory, quota::Quota};
+use super::{KeyStoreError, local::Directory, quota::Quota};
 use crate::{
     objects::{Location, OpenError, StoreError, bounded, found, holds},
     telemetry,
@@ -136,7 +136,7 @@ impl KeyStore {
     }
 
     /// Stores a key's blob, which the caller has checked. Once this returns, the key is durable.
-    pub async fn put(&self, name: &KeyName, blob: Bytes) -> Result<Stored, StoreError> {
+    pub async fn put(&self, name: &KeyName, blob: Bytes) -> Result<Stored, KeyStoreError> {
         self.ensure_there().await?;
         let present = self.metadata(name).await?;
         if let Some(record) = present.filter(KeyRecord::is_live)
@@ -157,7 +157,7 @@ impl KeyStore {
         if let (Some(quota), None, Ok(Stored::Already(_)) | Err(_)) = (&self.quota, present, &stored) {
             quota.give_back(&name.tenant).await;
         }
-        stored
+        Ok(stored?)
     }
 
     /// Checks whether the stored object equals this blob, undamaged by the disk.

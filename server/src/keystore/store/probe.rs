@@ -19,8 +19,8 @@ const PROBE_BYTES: usize = 4096;
 const DIRECTORY: Duration = Duration::from_secs(1);
 /// How long an object store that could be read counts as such. Its requests cost money.
 const READ: Duration = Duration::from_secs(5);
-/// How long an object store that could be written counts as such. All replicas write the same object,
-/// and Google Cloud Storage takes one write of an object in a second.
+/// How long an object store that could be written counts as such. All replicas write the same
+/// object, and Google Cloud Storage takes one write of an object in a second.
 const WRITTEN: Duration = Duration::from_secs(30);
 
 /// What earlier writes and probes have shown.
@@ -47,8 +47,8 @@ impl Probes {
 }
 
 impl KeyStore {
-    /// Fails if the store can't be written and read. That a directory can be may be a second old; that
-    /// an object store can be read, five seconds, and written, half a minute.
+    /// Fails if the store can't be written and read. That a directory can be may be a second old;
+    /// that an object store can be read, five seconds, and written, half a minute.
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut last = self.probes.last.lock().await;
         let known = *last;

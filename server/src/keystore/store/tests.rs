@@ -94,7 +94,7 @@ async fn a_tenant_has_no_more_keys_than_its_quota() {
             async move { keys.put(&name, blob.clone()).await }
         });
         let results = future::join_all(puts).await;
-        let refused = |result: &Result<_, _>| matches!(result, Err(StoreError::QuotaReached(2)));
+        let refused = |result: &Result<_, _>| matches!(result, Err(KeyStoreError::Quota(2)));
         assert_eq!(results.iter().filter(|result| refused(result)).count(), 1);
         // Uploading the same key again takes no place, and a removal frees one.
         let stored = blobs.iter().zip(&results).find(|(_, result)| result.is_ok());
@@ -126,7 +126,7 @@ async fn removals_at_once_give_back_one_place() {
     );
     keys.put(&name(&blobs[2]), blobs[2].clone()).await.unwrap();
     let more = keys.put(&name(&blobs[3]), blobs[3].clone()).await;
-    assert!(matches!(more, Err(StoreError::QuotaReached(2))));
+    assert!(matches!(more, Err(KeyStoreError::Quota(2))));
 }
 
 #[actix_web::test]

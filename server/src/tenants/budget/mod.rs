@@ -1,13 +1,13 @@
 //! Daily query budget of each tenant and model. Scores reveal the model: with enough of them it can
 //! be reconstructed.
 
-mod place;
+mod location;
 
-pub(crate) use self::place::PlaceError;
-use self::place::{Line, Place, Snapshot};
+pub(crate) use self::location::CountsError;
+use self::location::{CountsAt, Line, Snapshot};
 use super::{
     share::Share,
-    tenant::{Tenant, TenantName},
+    tenant::{Account, Tenant},
 };
 use crate::time::rfc3339;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
@@ -28,7 +28,7 @@ const STEPS: u64 = 32;
 pub(crate) struct DailyBudget {
     limit: NonZeroU64,
     counts: Mutex<Counts>,
-    place: Place,
+    location: CountsAt,
     /// Locked while counts are written. Has the start of the last write if it failed.
     failed: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -56,9 +56,6 @@ pub(crate) enum BudgetError {
     Uncounted,
 }
 
-/// Tenant and model that queries are charged to. All versions of a model share an account.
-pub(super) type Account = (Option<TenantName>, String);
-
 /// Queries of one day.
 struct Counts {
     day: NaiveDate,
@@ -69,7 +66,7 @@ struct Counts {
 struct Count {
     /// Queries that were scored or are being scored.
     used: u64,
-    /// Count in the place, at least `used` whenever a query is scored.
+    /// Count that is kept, at least `used` whenever a query is scored.
     kept: u64,
 }
 
@@ -79,31 +76,31 @@ impl DailyBudget {
     /// # Errors
     /// Fails if the file of counts exists but can't be read.
     pub(crate) fn open(limit: NonZeroU64, folder: &Path) -> anyhow::Result<Self> {
-        let (place, counts) = Place::file(folder, Utc::now().date_naive())?;
-        Ok(Self::new(limit, place, counts))
+        let (location, counts) = CountsAt::file(folder, Utc::now().date_naive())?;
+        Ok(Self::new(limit, location, counts))
     }
 
     /// Counts together with other servers.
     pub(crate) fn shared(limit: NonZeroU64, share: Arc<Share>) -> Self {
         let counts = Counts::new(Utc::now().date_naive());
-        Self::new(limit, Place::Share(share), counts)
+        Self::new(limit, CountsAt::Share(share), counts)
     }
 
-    fn new(limit: NonZeroU64, place: Place, counts: Counts) -> Self {
+    fn new(limit: NonZeroU64, location: CountsAt, counts: Counts) -> Self {
         Self {
             limit,
             counts: Mutex::new(counts),
-            place,
+            location,
             failed: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Fails while other servers' counts can't be read at all, and no query is scored. Another replica
-    /// may be able to. An object that can't be read stops all of them, so it is no reason to take this one
-    /// out of service.
+    /// Fails while other servers' counts can't be read at all, and no query is scored. Another
+    /// replica may be able to. An object that can't be read stops all of them, so it is no reason
+    /// to take this one out of service.
     pub(crate) fn check(&self) -> Result<(), BudgetError> {
-        match &self.place {
-            Place::Share(share) if !share.is_fresh(Instant::now()) => Err(BudgetError::Uncounted),
+        match &self.location {
+            CountsAt::Share(share) if !share.is_fresh(Instant::now()) => Err(BudgetError::Uncounted),
             _ => Ok(()),
         }
     }
@@ -134,7 +131,7 @@ impl DailyBudget {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             counts.turn_to(now.date_naive());
             let day = counts.day;
-            let elsewhere = self.place.elsewhere(day, &account)?;
+            let elsewhere = self.location.elsewhere(day, &account)?;
             let count = counts.accounts.entry(account.clone()).or_default();
             // `used` may exceed the limit if the limit was lowered.
             let used = count.used.saturating_add(elsewhere.sure);
@@ -162,7 +159,7 @@ impl DailyBudget {
         };
         self.keep(&taken.account).await.map_err(|cause| {
             // One line for each attempt is enough.
-            if !matches!(cause, PlaceError::Waited) {
+            if !matches!(cause, CountsError::Waited) {
                 tracing::error!(%cause, "the counts of queries can't be written");
             }
             BudgetError::Uncounted
@@ -171,7 +168,7 @@ impl DailyBudget {
     }
 
     /// Makes sure that the kept count is at least the queries used.
-    async fn keep(&self, account: &Account) -> Result<(), PlaceError> {
+    async fn keep(&self, account: &Account) -> Result<(), CountsError> {
         if self.is_kept(account) {
             return Ok(());
         }
@@ -181,15 +178,16 @@ impl DailyBudget {
         if self.is_kept(account) {
             return Ok(());
         }
-        // Or it has tried to, and failed: if each who waited tried again, the last would wait long.
+        // If that write failed, fail too: a retry by every waiter would keep the last one waiting
+        // very long.
         if failed.is_some_and(|started| started >= asked) {
-            return Err(PlaceError::Waited);
+            return Err(CountsError::Waited);
         }
         self.write(&mut failed).await
     }
 
     /// Shows other servers the counts as they are.
-    pub(super) async fn publish(&self) -> Result<(), PlaceError> {
+    pub(super) async fn publish(&self) -> Result<(), CountsError> {
         let mut failed = self.failed.lock().await;
         let today = Utc::now().date_naive();
         self.counts
@@ -199,10 +197,10 @@ impl DailyBudget {
         self.write(&mut failed).await
     }
 
-    async fn write(&self, failed: &mut Option<Instant>) -> Result<(), PlaceError> {
+    async fn write(&self, failed: &mut Option<Instant>) -> Result<(), CountsError> {
         let started = Instant::now();
         let ahead = self.ahead();
-        let written = self.place.write(ahead.clone()).await;
+        let written = self.location.write(ahead.clone()).await;
         *failed = written.is_err().then_some(started);
         written?;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -240,7 +238,7 @@ impl DailyBudget {
             kept: kept(count),
         });
         let mut lines: Vec<Line> = lines.filter(|line| line.kept > 0).collect();
-        // Equal counts are equal texts, which needn't be written again.
+        // Sorted, so that equal counts serialise to equal bytes and aren't written again.
         lines.sort_unstable_by(|one, other| one.account.cmp(&other.account));
         Snapshot {
             day: counts.day,
@@ -249,9 +247,9 @@ impl DailyBudget {
     }
 
     /// Writes the exact counts when the server stops.
-    pub(crate) async fn close(&self) -> Result<(), PlaceError> {
+    pub(crate) async fn close(&self) -> Result<(), CountsError> {
         let _one_at_a_time = self.failed.lock().await;
-        self.place.close(self.snapshot(|count| count.used)).await
+        self.location.close(self.snapshot(|count| count.used)).await
     }
 
     fn give_back(&self, taken: &Taken) {

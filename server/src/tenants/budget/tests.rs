@@ -1,6 +1,6 @@
 //! Tests of the daily budget.
 
-use super::{place::FILE, *};
+use super::{location::FILE, *};
 use anyhow::Context;
 use std::fs;
 

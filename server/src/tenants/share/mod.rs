@@ -1,7 +1,7 @@
 //! Counts that servers share: each writes an object with its own, and reads the others'.
 //!
-//! A server writes only its own object, so that no two ever write the same one. A query is only
-//! scored once the server's object says that it may have been, so that a kill forgets none.
+//! A server writes only its own object, so that no two ever write the same one. A query is reserved
+//! in the server's object before it is scored, so that a killed server loses no count.
 
 mod object;
 mod others;
@@ -12,26 +12,23 @@ use self::{
     object::{BadObject, Counted, FORMAT, ServerName},
     others::{Growth, Others, Version},
 };
-use super::{
-    DailyBudget, RateLimit,
-    budget::{Account, PlaceError},
-    objects::{LONGEST, ObjectError, Objects, Read},
-    tenant::{Tenant, TenantName},
-};
+use super::tenant::{Account, Tenant, TenantName};
 use crate::{
-    objects::{Location, OpenError},
+    objects::{
+        LONGEST, Location, ObjectError, Objects, OpenError, Read,
+        staging::{self, Swept},
+    },
     telemetry,
+    time::days_elsewhere,
 };
 use bytes::Bytes;
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use governor::clock::Clock;
 use metrics::counter;
 use object::Units;
 use object_store::PutMode;
 use std::{
     collections::BTreeMap,
-    fs,
     path::Path,
     sync::{Mutex, PoisonError, RwLock},
     time::Duration,
@@ -50,8 +47,6 @@ const MOST_BYTES: u64 = 4 * LONGEST;
 const MOST_SKEW: TimeDelta = TimeDelta::hours(1);
 /// Number of objects read at a time.
 const AT_A_TIME: usize = 8;
-/// Age from which a file can't belong to a write in progress.
-const LEFT_AFTER: Duration = Duration::from_secs(3600);
 /// How often a failure that lasts is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -95,7 +90,7 @@ pub(crate) enum ShareError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Memory can't be shared.
-    #[error("memory:// is of one process, so counts can't be shared in it")]
+    #[error("memory:// exists in one process only, so counts can't be shared through it")]
     Memory,
     /// The store failed.
     #[error(transparent)]
@@ -112,13 +107,13 @@ pub(crate) enum ShareError {
     )]
     TooMany,
     /// The clocks of this server and of the store don't agree.
-    #[error("this server's clock differs from the store's by more than an hour, {store} there: set it")]
+    #[error("this server's clock is more than an hour off the store's, which says {store}: set the clock")]
     Clock {
         /// Time of the store.
         store: DateTime<Utc>,
     },
     /// The server's own object has disappeared.
-    #[error("this server's own counts are gone: was the place emptied, or another put in its place?")]
+    #[error("this server's own counts are gone: was the location emptied, or replaced by another?")]
     Gone,
     /// The server is stopping.
     #[error("the server is stopping")]
@@ -129,8 +124,8 @@ pub(crate) enum ShareError {
 }
 
 impl Share {
-    /// Opens the place, reads what others have counted and writes an object of its own. Requests to
-    /// an object store are abandoned after `patience`.
+    /// Opens the location, reads what others have counted and writes an object of its own. Requests
+    /// to an object store are abandoned after `patience`.
     pub(crate) async fn open(
         location: &Location,
         every: Duration,
@@ -240,29 +235,8 @@ impl Share {
         self.close(Utc::now().date_naive(), Vec::new()).await
     }
 
-    /// Writes this server's counts, reads the others', and charges their units to the rates.
-    pub(crate) async fn exchange<C: Clock + Clone>(&self, budget: Option<&DailyBudget>, rate: &RateLimit<C>) {
-        let started = Instant::now();
-        let put = match budget {
-            Some(budget) => budget.publish().await,
-            None => {
-                let put = self.put(Utc::now().date_naive(), Vec::new()).await;
-                put.map_err(PlaceError::from)
-            }
-        };
-        let read = self.read().await;
-        for growth in read.as_deref().unwrap_or_default() {
-            rate.charge(&Tenant::from(growth.tenant.clone()), growth.units);
-        }
-        self.report(match (put, read) {
-            (Err(error), _) => Err(("write", error.to_string())),
-            (_, Err(error)) => Err(("read", error.to_string())),
-            (Ok(()), Ok(_)) => Ok(started),
-        });
-    }
-
     /// Records, counts and logs the result of an exchange: when a successful one began.
-    fn report(&self, result: Result<Instant, (&'static str, String)>) {
+    pub(super) fn report(&self, result: Result<Instant, (&'static str, String)>) {
         let (now, bad) = (Instant::now(), self.lock_others().bad(Utc::now().date_naive()));
         if bad > 0 {
             counter!(telemetry::SHARE_ERRORS, "kind" => "object").increment(bad as u64);
@@ -294,11 +268,11 @@ impl Share {
 
     /// Reads the objects that have changed, and returns the units that others have charged since.
     /// Removes objects of past days.
-    async fn read(&self) -> Result<Vec<Growth>, ShareError> {
+    pub(super) async fn read(&self) -> Result<Vec<Growth>, ShareError> {
         let today = Utc::now().date_naive();
         let (listed, own) = self.list().await?;
-        // With a wrong clock, others' counts of today would seem to be of another day. The object is never
-        // much older than a beat.
+        // With a wrong clock, others' counts of today would seem to be of another day. The object
+        // is never much older than a beat.
         if let Some(store) = own
             && (Utc::now() - store).abs() > MOST_SKEW
         {
@@ -322,10 +296,8 @@ impl Share {
                 Err(error) => self.refuse(object, &error),
             }
         }
-        // A difference of one day may come from the clocks of two machines.
-        let yesterday = today.checked_sub_days(Days::new(1)).unwrap_or(today);
         let names = listed.into_iter().map(|(name, _)| name).collect();
-        let past = self.lock_others().settle(&names, yesterday);
+        let past = self.lock_others().settle(&names, *days_elsewhere(today).start());
         // What can't be removed now, or would take long, is offered again by the next exchange.
         for name in past.into_iter().take(AT_A_TIME) {
             let object = name.object();
@@ -408,36 +380,16 @@ impl Share {
     }
 }
 
-/// Checks whether servers can read an object of shared counts today. For fuzzing, which would have to
-/// start a server for each input otherwise.
+/// Checks whether servers can read an object of shared counts today. For fuzzing, which would have
+/// to start a server for each input otherwise.
 pub fn are_shared_counts(content: &[u8]) -> bool {
     Counted::parse(content, Utc::now().date_naive()).is_ok()
 }
 
 /// Removes files that killed servers left in the midst of a write, and that are an hour old.
 fn remove_leftovers(folder: &Path) {
-    let removed = || -> std::io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            // `object_store` writes `NAME#NUMBER` and renames it.
-            let staged = name.to_str().and_then(|name| name.rsplit_once('#'));
-            let ours = staged.is_some_and(|(object, number)| {
-                ServerName::of_object(object).is_some() && number.parse::<u32>().is_ok()
-            });
-            if ours
-                && entry
-                    .metadata()?
-                    .modified()?
-                    .elapsed()
-                    .is_ok_and(|age| age > LEFT_AFTER)
-            {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = removed() {
+    let is_object = |name: &str| ServerName::of_object(name).is_some();
+    if let Err(error) = staging::sweep(folder, Swept::Abandoned, is_object) {
         tracing::warn!(%error, folder = %folder.display(), "files of unfinished writes can't be removed");
     }
 }

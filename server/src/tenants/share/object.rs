@@ -1,7 +1,11 @@
 //! Form of the object in which a server tells others what it has counted.
 
-use super::super::{budget::Account, objects::LONGEST, tenant::TenantName};
-use chrono::{Days, NaiveDate};
+use crate::{
+    objects::LONGEST,
+    tenants::tenant::{Account, TenantName},
+    time::days_elsewhere,
+};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, fmt, str::FromStr};
 
@@ -82,7 +86,7 @@ pub(super) enum BadObject {
     #[error("an account or a tenant is in it twice")]
     Twice,
     /// More queries were used than may have been.
-    #[error("{used} queries are used, of {kept} at most")]
+    #[error("it counts {used} queries, more than the {kept} that it reserved")]
     Used {
         /// Queries used.
         used: u64,
@@ -172,9 +176,7 @@ impl Counted {
         if !counted.units.iter().all(|units| tenants.insert(&units.tenant)) {
             return Err(BadObject::Twice);
         }
-        // A difference of one day may come from the clocks of two machines.
-        let tomorrow = today.checked_add_days(Days::new(1));
-        if tomorrow.is_some_and(|tomorrow| counted.day > tomorrow) {
+        if counted.day > *days_elsewhere(today).end() {
             return Err(BadObject::Day {
                 day: counted.day,
                 today,

@@ -4,7 +4,7 @@ use super::{
     MOST_SKEW, STALE_AFTER,
     object::{Counted, Queries, ServerName},
 };
-use crate::tenants::{budget::Account, tenant::TenantName};
+use crate::tenants::tenant::{Account, TenantName};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use object_store::ObjectMeta;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +18,7 @@ const DAYS: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Others {
     servers: HashMap<ServerName, Other>,
-    /// Objects that can't be read, in the version that can't.
+    /// Objects that couldn't be read, with the version that was tried.
     bad: HashMap<ServerName, Version>,
     /// Whether the objects have been read before.
     started: bool,
@@ -37,7 +37,8 @@ struct Other {
     units: HashMap<Option<TenantName>, u64>,
     /// Last time at which the object was found new or changed.
     changed: Instant,
-    /// Whether the object has changed, or appeared, while this server looked.
+    /// Whether the object appeared or changed since this server's first reading: its owner is
+    /// alive.
     lives: bool,
 }
 
@@ -51,8 +52,8 @@ struct Count {
 /// Queries that other servers have counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Elsewhere {
-    /// Queries that count for sure: those used, and for servers that have ended, those that they may
-    /// have used after their last write.
+    /// Queries that count for sure: those used, and for servers that have ended, those that they
+    /// may have used after their last write.
     pub(crate) sure: u64,
     /// Queries that may have been used at most. This is more than `sure` while it isn't known
     /// whether a server has ended.
@@ -61,9 +62,9 @@ pub(crate) struct Elsewhere {
 
 /// Units that another server has charged a tenant since the last reading.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Growth {
-    pub(super) tenant: Option<TenantName>,
-    pub(super) units: u64,
+pub(in crate::tenants) struct Growth {
+    pub(in crate::tenants) tenant: Option<TenantName>,
+    pub(in crate::tenants) units: u64,
 }
 
 impl From<&ObjectMeta> for Version {
@@ -163,8 +164,8 @@ impl Others {
 
     /// Returns the number of objects that can't be read and may count queries of a day.
     pub(super) fn bad(&self, day: NaiveDate) -> usize {
-        // By another clock, the day may have begun earlier. An object says nothing of later days than
-        // that of its writing.
+        // By another clock, the day may have begun earlier. An object says nothing of later days
+        // than that of its writing.
         let begins = (day.and_time(NaiveTime::MIN).and_utc()).checked_sub_signed(MOST_SKEW);
         let counts = |version: &&Version| begins.is_none_or(|begins| version.written() >= begins);
         self.bad.values().filter(counts).count()

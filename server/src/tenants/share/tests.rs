@@ -1,10 +1,11 @@
 //! Tests of shared counts: several servers in this process, with a clock that stands still.
 
 use super::*;
-use crate::tenants::{BudgetError, Rate, RateError};
+use crate::tenants::{BudgetError, DailyBudget, Rate, RateError, RateLimit, exchange};
+use chrono::Days;
 use governor::clock::FakeRelativeClock;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
-use std::{num::NonZeroU32, sync::Arc};
+use std::{fs, num::NonZeroU32, sync::Arc};
 use tokio::time::advance;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -20,7 +21,7 @@ struct Server {
 
 impl Server {
     async fn exchange(&self) {
-        self.share.exchange(self.budget.as_deref(), &self.rate).await;
+        exchange(&self.share, self.budget.as_deref(), &self.rate).await;
     }
 
     async fn take(&self, queries: usize) -> Result<(), BudgetError> {
@@ -229,8 +230,8 @@ async fn without_news_from_others_for_a_minute_no_query_is_scored() {
 #[tokio::test]
 async fn queries_that_cant_be_kept_are_refused_and_those_kept_before_are_not() {
     let folder = tempfile::tempdir().unwrap();
-    let (place, away) = (folder.path().join("share"), folder.path().join("away"));
-    let location = Location::Directory(place.clone());
+    let (counts, away) = (folder.path().join("share"), folder.path().join("away"));
+    let location = Location::Directory(counts.clone());
     let opened = Share::open(&location, EVERY, Duration::from_secs(10))
         .await
         .unwrap();
@@ -242,8 +243,8 @@ async fn queries_that_cant_be_kept_are_refused_and_those_kept_before_are_not() {
         share,
     };
     one.take(1).await.unwrap();
-    fs::rename(&place, &away).unwrap();
-    fs::write(&place, "no folder").unwrap();
+    fs::rename(&counts, &away).unwrap();
+    fs::write(&counts, "no folder").unwrap();
     one.take(9).await.unwrap();
     let asked = (0..5).map(|_| one.take(1));
     let results = futures_util::future::join_all(asked).await;
@@ -255,8 +256,8 @@ async fn queries_that_cant_be_kept_are_refused_and_those_kept_before_are_not() {
     one.exchange().await;
     assert!(one.share.exchanges.lock().unwrap().logged.is_some());
     // What was refused wasn't counted.
-    fs::remove_file(&place).unwrap();
-    fs::rename(&away, &place).unwrap();
+    fs::remove_file(&counts).unwrap();
+    fs::rename(&away, &counts).unwrap();
     one.take(310).await.unwrap();
     one.exchange().await;
     assert!(one.share.exchanges.lock().unwrap().logged.is_none());
@@ -417,7 +418,7 @@ async fn units_elsewhere_make_a_tenant_wait_here_but_never_for_long() {
 fn files_of_unfinished_writes_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let name = ServerName::random().unwrap().object();
-    let old = std::time::SystemTime::now() - 2 * LEFT_AFTER;
+    let old = std::time::SystemTime::now() - 2 * staging::ABANDONED;
     let files = [
         (format!("{name}#1"), true, false),
         (format!("{name}#2"), false, true),
@@ -440,9 +441,9 @@ fn files_of_unfinished_writes_are_removed() {
 #[tokio::test]
 async fn a_clock_that_differs_from_the_stores_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Location::Directory(folder.path().to_owned());
+    let location = Location::Directory(folder.path().to_owned());
     let seconds = Duration::from_secs(5);
-    let share = Share::open(&place, seconds, seconds).await.unwrap();
+    let share = Share::open(&location, seconds, seconds).await.unwrap();
     assert!(share.read().await.is_ok());
     let own = folder.path().join(share.name.object().to_string());
     let now = std::time::SystemTime::now();

@@ -4,13 +4,16 @@ use super::{
     TokensError,
     grants::{Grant, Grants, Role},
 };
-use crate::tenants::{tenant::TenantName, token::Token};
+use crate::tenants::{
+    replace::{folder_of, replace},
+    tenant::TenantName,
+    token::Token,
+};
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
-use tempfile::NamedTempFile;
 
 /// File that lists the valid tokens.
 ///
@@ -65,11 +68,7 @@ impl TokenFile {
         &self,
         change: impl FnOnce(&mut Grants) -> Result<T, TokensError>,
     ) -> Result<T, TokensError> {
-        let folder = match self.0.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(folder).map_err(|error| self.failed(error))?;
+        fs::create_dir_all(folder_of(&self.0)).map_err(|error| self.failed(error))?;
         // Serializes changes. The lock is a separate file, because this one is replaced.
         let lock = self.lock_file()?;
         lock.lock().map_err(|error| self.failed(error))?;
@@ -77,8 +76,8 @@ impl TokenFile {
             tokens: self.read()?.unwrap_or_default(),
         };
         let result = change(&mut grants)?;
-        self.replace(folder, &grants)
-            .map_err(|error| self.failed(error))?;
+        let text = grants.text().map_err(|error| self.failed(error.into()))?;
+        replace(&self.0, &text, |new| keep_owner(&self.0, new)).map_err(|error| self.failed(error))?;
         Ok(result)
     }
 
@@ -103,34 +102,13 @@ impl TokenFile {
             Ok(lock) => {
                 // Owner as for the file itself: whoever runs the server may change tokens too. Only
                 // for a new lock; the owner of an existing one stays.
-                #[cfg(unix)]
-                if let Some(folder) = path.parent() {
-                    let folder = if folder == Path::new("") {
-                        Path::new(".")
-                    } else {
-                        folder
-                    };
-                    keep_owner(&self.0, folder, &lock).map_err(|error| self.failed(error))?;
-                }
+                keep_owner(&self.0, &lock).map_err(|error| self.failed(error))?;
                 Ok(lock)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&path),
             Err(error) => Err(error),
         };
         lock.map_err(|source| TokensError::Io { path, source })
-    }
-
-    fn replace(&self, folder: &Path, grants: &Grants) -> io::Result<()> {
-        // Temporary files are readable by their owner only.
-        let mut file = NamedTempFile::new_in(folder)?;
-        #[cfg(unix)]
-        keep_owner(&self.0, folder, file.as_file())?;
-        file.write_all(&grants.text()?)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.0)?;
-        #[cfg(unix)]
-        File::open(folder)?.sync_all()?;
-        Ok(())
     }
 
     fn failed(&self, source: io::Error) -> TokensError {
@@ -160,14 +138,14 @@ pub(super) async fn blocking<T: Send + 'static>(
 /// server may run as another user than the one who manages tokens, and must still be able to read
 /// it.
 #[cfg(unix)]
-fn keep_owner(old: &Path, folder: &Path, new: &File) -> io::Result<()> {
+fn keep_owner(old: &Path, new: &File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let (like, mode) = match fs::metadata(old) {
         Ok(found) => {
             let mode = found.permissions().mode();
             (found, Some(mode))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (fs::metadata(folder)?, None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (fs::metadata(folder_of(old))?, None),
         Err(error) => return Err(error),
     };
     let mine = new.metadata()?;
@@ -187,6 +165,11 @@ fn keep_owner(old: &Path, folder: &Path, new: &File) -> io::Result<()> {
     if let Some(mode) = mode {
         new.set_permissions(fs::Permissions::from_mode(mode))?;
     }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &File) -> io::Result<()> {
     Ok(())
 }
 

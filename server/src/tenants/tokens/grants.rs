@@ -66,13 +66,22 @@ impl Grant {
         };
         Ok((token, grant))
     }
+
+    /// Returns what the token allows.
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self { operator: true, .. } => Role::Operator,
+            Self { monitor: true, .. } => Role::Monitor,
+            _ => Role::Client,
+        }
+    }
 }
 
 impl Grants {
-    /// Parses a list. `place` names it in the error.
-    pub(super) fn parse(text: &[u8], place: impl FnOnce() -> String) -> Result<Self, TokensError> {
+    /// Parses a list. `location` names it in the error.
+    pub(super) fn parse(text: &[u8], location: impl FnOnce() -> String) -> Result<Self, TokensError> {
         serde_json::from_slice(text).map_err(|source| TokensError::Malformed {
-            place: place(),
+            location: location(),
             source,
         })
     }

@@ -4,20 +4,19 @@ mod file;
 mod grants;
 mod object;
 
-pub use super::objects::ObjectError;
-use super::{objects::Objects, tenant::TenantName, token::Token};
-use crate::objects::Location;
+use super::{tenant::TenantName, token::Token};
+use crate::objects::{Location, ObjectError, Objects};
 pub use file::TokenFile;
 use file::blocking;
 pub use grants::{Grant, Role};
-pub use object::TokenObject;
+pub(crate) use object::TokenObject;
 use object_store::path::Path;
 use std::{io, path::PathBuf, time::Duration};
 use url::Url;
 
-/// Place of the list of tokens.
+/// Location of the list of tokens.
 #[derive(Clone, Debug)]
-pub enum TokensAt {
+pub(crate) enum TokensAt {
     /// A file.
     File(TokenFile),
     /// An object in an object store.
@@ -33,7 +32,7 @@ pub enum TokensAt {
 
 /// List of tokens, opened.
 #[derive(Debug)]
-pub enum Tokens {
+pub(crate) enum Tokens {
     /// In a file.
     File(TokenFile),
     /// In an object store.
@@ -61,10 +60,10 @@ pub enum TokensError {
         source: ObjectError,
     },
     /// The content isn't a list of tokens.
-    #[error("{place} is not a list of tokens: {source}")]
+    #[error("{location} is not a list of tokens: {source}")]
     Malformed {
         /// Path or URL of the list.
-        place: String,
+        location: String,
         /// Position and cause of the error.
         source: serde_json::Error,
     },
@@ -85,10 +84,9 @@ pub enum TokensError {
     Entropy(#[from] getrandom::Error),
 }
 
-/// Why a URL can't be the place of tokens.
+/// Why a URL can't be the location of tokens.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadTokensUrl {
+pub(crate) enum BadTokensUrl {
     /// Memory is lost with the process.
     #[error("memory:// is lost when a process ends, so it can't hold tokens")]
     Memory,
@@ -101,17 +99,17 @@ pub enum BadTokensUrl {
 }
 
 impl TokensAt {
-    /// Names the place at `url`. `at` turns a URL into the location of a store.
+    /// Names the location at `url`. `at` turns a URL into the location of a store.
     ///
     /// # Errors
     /// Fails if the URL doesn't name an object, or `at` fails.
-    pub fn url<E>(mut url: Url, at: impl FnOnce(Url) -> Result<Location, E>) -> Result<Self, E>
+    pub(crate) fn url<E>(mut url: Url, at: impl FnOnce(Url) -> Result<Location, E>) -> Result<Self, E>
     where
         E: From<BadTokensUrl>,
     {
         match url.scheme() {
             "memory" => return Err(BadTokensUrl::Memory.into()),
-            "s3" | "az" | "gs" => {}
+            _ if Location::takes_options(&url) => {}
             // A file, or a scheme that `at` refuses.
             _ => {
                 return match at(url)? {
@@ -144,7 +142,7 @@ impl TokensAt {
     ///
     /// # Errors
     /// Fails if the store's settings are invalid.
-    pub fn open(&self, patience: Duration) -> Result<Tokens, TokensError> {
+    pub(crate) fn open(&self, patience: Duration) -> Result<Tokens, TokensError> {
         Ok(match self {
             Self::File(file) => Tokens::File(file.clone()),
             Self::Object { folder, name, url } => {
@@ -164,7 +162,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Fails if the list can't be read, or is none.
-    pub async fn read(&self) -> Result<Option<Vec<Grant>>, TokensError> {
+    pub(crate) async fn read(&self) -> Result<Option<Vec<Grant>>, TokensError> {
         match self {
             Self::File(file) => blocking(file, TokenFile::read).await,
             Self::Object(object) => object.read().await,
@@ -175,7 +173,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Fails if the list can't be changed, or the tenant may have no token.
-    pub async fn create(&self, tenant: TenantName, role: Role) -> Result<(Token, Grant), TokensError> {
+    pub(crate) async fn create(&self, tenant: TenantName, role: Role) -> Result<(Token, Grant), TokensError> {
         match self {
             Self::File(file) => blocking(file, move |file| file.create(tenant, role)).await,
             Self::Object(object) => object.create(tenant, role).await,
@@ -186,7 +184,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Fails if the list can't be changed, or no token has the id.
-    pub async fn revoke(&self, id: &str) -> Result<Grant, TokensError> {
+    pub(crate) async fn revoke(&self, id: &str) -> Result<Grant, TokensError> {
         match self {
             Self::File(file) => {
                 let id = id.to_owned();
@@ -196,8 +194,8 @@ impl Tokens {
         }
     }
 
-    /// Returns how often a server reads the list: a revoked token works for this long at most, and
-    /// for the time of a read.
+    /// Returns how often a server reads the list: a revoked token is accepted for at most this long
+    /// plus the time of a read.
     pub(crate) fn interval(&self) -> Duration {
         match self {
             Self::File(_) => Duration::from_secs(2),
@@ -206,7 +204,7 @@ impl Tokens {
     }
 
     /// Returns the path or URL.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         match self {
             Self::File(file) => format!("{:?}", file.path()),
             Self::Object(object) => object.url().to_owned(),

@@ -4,10 +4,9 @@ use super::{
     TokensError,
     grants::{Grant, Grants, Role},
 };
-use crate::tenants::{
-    objects::{Objects, Read},
-    tenant::TenantName,
-    token::Token,
+use crate::{
+    objects::{ObjectError, Objects, Read},
+    tenants::{tenant::TenantName, token::Token},
 };
 use object_store::{PutMode, path::Path};
 use std::{
@@ -16,8 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// How often a change is tried while other processes change the object too. Of those that try at
-/// the same time, one succeeds.
+/// Attempts at a change; one fails if another process changed the object first.
 const ATTEMPTS: u32 = 50;
 /// Longest pause before another attempt, in milliseconds.
 const PAUSE: u64 = 200;
@@ -25,7 +23,7 @@ const PAUSE: u64 = 200;
 /// Object that lists the valid tokens. It is only replaced on the condition that nobody else has
 /// replaced it since it was read.
 #[derive(Debug)]
-pub struct TokenObject {
+pub(crate) struct TokenObject {
     objects: Objects,
     name: Path,
     /// URL, for messages.
@@ -56,7 +54,7 @@ impl TokenObject {
         let (content, version) = match (self.get(tag).await?, known) {
             (Read::Absent, _) => return Ok(None),
             (Read::Unchanged, Some(known)) => return Ok(Some(known)),
-            (Read::Unchanged, None) => return Err(self.failed(super::ObjectError::Raced)),
+            (Read::Unchanged, None) => return Err(self.failed(ObjectError::Raced)),
             (Read::Found(content, version), _) => (content, version),
         };
         let grants = self.parse(&content)?.tokens;
@@ -98,19 +96,19 @@ impl TokenObject {
             };
             let result = change(&mut grants)?;
             let text = grants.text().map_err(|source| TokensError::Malformed {
-                place: self.url.clone(),
+                location: self.url.clone(),
                 source,
             })?;
             match self.objects.put(&self.name, text, mode).await {
                 Ok(()) => return Ok(result),
-                Err(super::ObjectError::Raced) => {
+                Err(ObjectError::Raced) => {
                     let pause = RandomState::new().hash_one(attempt) % PAUSE;
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        Err(self.failed(super::ObjectError::Raced))
+        Err(self.failed(ObjectError::Raced))
     }
 
     async fn get(&self, known: Option<String>) -> Result<Read, TokensError> {
@@ -122,7 +120,7 @@ impl TokenObject {
         Grants::parse(content, || self.url.clone())
     }
 
-    fn failed(&self, source: super::ObjectError) -> TokensError {
+    fn failed(&self, source: ObjectError) -> TokensError {
         TokensError::Object {
             url: self.url.clone(),
             source,

@@ -1,28 +1,31 @@
-//! Where counts are kept: in a file of this server, or in the place that servers share.
+//! Where counts are kept: in a file of this server, or where servers exchange them.
 
-use super::{Account, BudgetError, Counts};
-use crate::tenants::{
-    share::{Elsewhere, Queries, Share, ShareError},
-    tenant::TenantName,
+use super::{BudgetError, Counts};
+use crate::{
+    objects::LONGEST,
+    tenants::{
+        replace::replace,
+        share::{Elsewhere, Queries, Share, ShareError},
+        tenant::{Account, TenantName},
+    },
+    time::days_elsewhere,
 };
 use anyhow::{Context, ensure};
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    fs::{self, File},
-    io::{self, ErrorKind, Write},
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// Name of the file of counts in the data directory.
 pub(super) const FILE: &str = "query-counts.json";
-/// Size limit of that file in bytes: room for more than 100,000 tenants.
-const LONGEST: u64 = 16 << 20;
 
 /// Where counts are kept.
-pub(super) enum Place {
+pub(super) enum CountsAt {
     /// A file of this server.
     File(PathBuf),
     /// An object of this server, beside those of others.
@@ -31,14 +34,14 @@ pub(super) enum Place {
 
 /// Why counts can't be kept.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PlaceError {
+pub(crate) enum CountsError {
     /// The file can't be written.
     #[error(transparent)]
     File(#[from] io::Error),
     /// They can't be shared.
     #[error(transparent)]
     Share(#[from] ShareError),
-    /// They couldn't be kept while this waited for its turn.
+    /// The write that this request waited for has failed.
     #[error("an earlier attempt failed")]
     Waited,
 }
@@ -77,8 +80,9 @@ struct KeptCount {
     queries: u64,
 }
 
-impl Place {
-    /// Uses the file in `folder`, which is created if it doesn't exist, and returns the counts in it.
+impl CountsAt {
+    /// Uses the file in `folder`, which is created if it doesn't exist, and returns the counts in
+    /// it.
     pub(super) fn file(folder: &Path, today: NaiveDate) -> anyhow::Result<(Self, Counts)> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let path = folder.join(FILE);
@@ -91,11 +95,8 @@ impl Place {
         let Some(kept) = kept else {
             return Ok((Self::File(path), Counts::new(today)));
         };
-        // A difference of one day may come from the clocks of two machines.
         ensure!(
-            today
-                .checked_add_days(Days::new(1))
-                .is_none_or(|tomorrow| kept.day <= tomorrow),
+            kept.day <= *days_elsewhere(today).end(),
             "{} counts the queries of {}, and today is {today}: set the clock, or remove the file to count from zero",
             path.display(),
             kept.day
@@ -104,7 +105,7 @@ impl Place {
     }
 
     /// Keeps counts: once this returns, they survive a kill.
-    pub(super) async fn write(&self, counts: Snapshot) -> Result<(), PlaceError> {
+    pub(super) async fn write(&self, counts: Snapshot) -> Result<(), CountsError> {
         match self {
             Self::File(path) => Ok(write_file(path, counts).await?),
             Self::Share(share) => Ok(share.put(counts.day, counts.shared()).await?),
@@ -112,7 +113,7 @@ impl Place {
     }
 
     /// Keeps the last counts when the server stops.
-    pub(super) async fn close(&self, counts: Snapshot) -> Result<(), PlaceError> {
+    pub(super) async fn close(&self, counts: Snapshot) -> Result<(), CountsError> {
         match self {
             Self::File(path) => Ok(write_file(path, counts).await?),
             Self::Share(share) => Ok(share.close(counts.day, counts.shared()).await?),
@@ -182,16 +183,7 @@ fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
 /// Replaces the file atomically.
 async fn write_file(path: &Path, counts: Snapshot) -> io::Result<()> {
     let (path, kept) = (path.to_owned(), Kept::from(counts));
-    let write = move || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec(&kept)?)?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        #[cfg(unix)]
-        File::open(folder)?.sync_all()?;
-        Ok(())
-    };
+    let write = move || replace(&path, &serde_json::to_vec(&kept)?, |_| Ok(()));
     tokio::task::spawn_blocking(write)
         .await
         .map_err(io::Error::other)?
