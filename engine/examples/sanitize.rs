@@ -1,12 +1,12 @@
-//! Measures sanitised blind rotations (Hwang, Min, Song, "Practical Circuit Privacy/Sanitization for
-//! TFHE", ePrint 2025/216) as the last step of models that send labels, beside what the server does.
-//! Results are in docs/cryptography.md.
+//! Measures sanitised blind rotations (Hwang, Min, Song, "Practical Circuit Privacy/Sanitization
+//! for TFHE", ePrint 2025/216) as the last step of models that send labels, beside what the server
+//! does. Results are in docs/cryptography.md.
 //!
-//! A sanitised bit says nothing about how it was computed, by the paper's proof. A ciphertext gets a
-//! fresh encryption of zero; the blind rotation's result, whose message is a multiple of a quarter of
-//! the torus, is multiplied by a random polynomial that is 1 modulo 4; and the sample taken from it
-//! gets noise and another encryption of zero. The widths follow from the noise of the blind rotation
-//! (`Widths`), and are so large that the rotation needs three levels.
+//! A sanitised bit says nothing about how it was computed, by the paper's proof. A ciphertext gets
+//! a fresh encryption of zero; the blind rotation's result, whose message is a multiple of a
+//! quarter of the torus, is multiplied by a random polynomial that is 1 modulo 4; and the sample
+//! taken from it gets noise and another encryption of zero. The widths follow from the noise of the
+//! blind rotation (`Widths`), and are so large that the rotation needs three levels.
 //!
 //! `cargo run --release -p blindscore-engine --example sanitize`
 
@@ -63,8 +63,8 @@ struct Widths {
 
 impl Widths {
     /// Returns the widths for a product with a ciphertext whose error has this standard deviation.
-    /// `own` is what the polynomial's coefficients add by themselves: the mean square of the secret's,
-    /// and the bound of an encryption of zero.
+    /// `own` is what the polynomial's coefficients add by themselves: the mean square of the
+    /// secret's, and the bound of an encryption of zero.
     fn of(error: f64, own: (f64, f64)) -> Self {
         let n = N as f64;
         let largest = n * (own.1 + (BOUND * error).powi(2)).sqrt();

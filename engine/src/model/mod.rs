@@ -90,7 +90,8 @@ pub enum Plain {
         bases: Vec<f64>,
         /// Factor of each score's phase, in parts of the torus.
         scales: Vec<f64>,
-        /// How many times finer the second half of the network's scores are, if they are sent twice.
+        /// How many times finer the second half of the network's scores are, if they are sent
+        /// twice.
         fine: Option<u32>,
         /// What of the answer leaves the server.
         answer: descriptor::Answer,
@@ -99,7 +100,8 @@ pub enum Plain {
     Forest {
         /// The trees.
         forest: Box<Forest>,
-        /// Smallest distance of a level from the next decision, in standard deviations of its noise.
+        /// Smallest distance of a level from the next decision, in standard deviations of its
+        /// noise.
         margin: f64,
         /// Chance that noise makes any tree take a wrong leaf for a row, at most.
         wrong: f64,
@@ -211,8 +213,8 @@ impl Model {
         }
     }
 
-    /// Returns the predicted standard deviation of a comparison, in units of a logit, of a projection network
-    /// of which only the label is sent; `None` for all other models.
+    /// Returns the predicted standard deviation of a comparison, in units of a logit, of a
+    /// projection network of which only the label is sent; `None` for all other models.
     pub fn comparison_deviation(&self) -> Option<f64> {
         match &self.scoring.plain {
             Plain::Network {
@@ -270,8 +272,8 @@ impl Model {
     }
 }
 
-/// Returns the scores of a model of which only the label is sent: 1 for the class that it is, and -1 for the
-/// others. The only score, if there is one, is compared with zero.
+/// Returns the scores of a model of which only the label is sent: 1 for the class that it is, and
+/// -1 for the others. The only score, if there is one, is compared with zero.
 fn signs(logits: &[f64]) -> Vec<f64> {
     if let [only] = logits {
         return vec![only.signum()];
