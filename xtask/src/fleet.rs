@@ -82,9 +82,17 @@ pub(crate) fn fleet(args: &FleetArgs) -> anyhow::Result<()> {
     needed(&NGINX, "https://nginx.org")?;
     needed(&HAPROXY, "https://www.haproxy.org")?;
     let stores = servers::install()?;
+    // Both programs, so that dependencies are compiled as for all other commands.
     cargo(
         "Building the server",
-        &["build", "--release", "--package", "blindscore-server"],
+        &[
+            "build",
+            "--release",
+            "--package",
+            "blindscore-server",
+            "--package",
+            "blindscore-cli",
+        ],
     )?;
     check()?;
     let environment = python("fleet")?;
