@@ -1,5 +1,5 @@
-//! Benchmark of whole rows on all cores: 100 trees of depth 3, and a network with two hidden layers
-//! of 64 units, beside `mnist-net`.
+//! Benchmark of whole rows on all cores: `mnist-net` when only its label is sent, 100 trees of depth
+//! 3, and a network with two hidden layers of 64 units, beside `mnist-net`.
 //!
 //! Compare the figures only as ratios within one run: `cargo xtask bench`.
 
@@ -8,7 +8,7 @@ use blindscore_engine::{
     Engine, PreparedKey,
     forest::{Forest, ForestNode, ForestTree, ForestVariable},
     layers::{IntegerLayers, IntegerUnit},
-    model::{ForestModel, LAYERS, LayersModel, Model, Salt},
+    model::{ForestModel, LAYERS, LayersModel, Model, Plain, Salt},
 };
 use blindscore_protocol::{
     descriptor::{Answer, Inputs, Link, Task},
@@ -129,9 +129,13 @@ fn layers() -> Model {
 }
 
 fn scores(c: &mut Criterion) {
-    let network = Model::from_safetensors(blindscore_models::MNIST_NET).expect("the model loads");
+    let bundled = |file| Model::from_safetensors(file).expect("the model loads");
     let models = [
-        ("baseline: mnist-net", network),
+        ("baseline: mnist-net", bundled(blindscore_models::MNIST_NET)),
+        (
+            "mnist-net, only the label",
+            bundled(blindscore_models::MNIST_NET_LABEL),
+        ),
         ("100 trees of depth 3", forest(100, 3)),
         ("two hidden layers of 64", layers()),
     ];
@@ -149,10 +153,11 @@ fn scores(c: &mut Criterion) {
             .expect("features are in range");
         let query =
             Query::from_blob(&query, set.query_format(), descriptor.sent_features()).expect("just made");
-        let rotations = match model.engine() {
-            Engine::Forest(forest) => forest.rotations(),
-            Engine::Layers(layers) => layers.rotations(),
-            _ => 128,
+        let rotations = match (model.engine(), model.plain()) {
+            (_, Plain::Network { network, .. }) => network.rotations(),
+            (Engine::Forest(forest), _) => forest.rotations(),
+            (Engine::Layers(layers), _) => layers.rotations(),
+            _ => 0,
         };
         group.bench_function(BenchmarkId::new(*name, rotations), |b| {
             b.iter(|| {
