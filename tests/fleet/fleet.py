@@ -116,6 +116,13 @@ class Fleet:
         self.servers.append(server)
         return server
 
+    def take_away(self, server: Server) -> None:
+        """Stops a server for good, and lets the proxy forget it."""
+        self.servers.remove(server)
+        self.apply()
+        server.drain()
+        server.folder.rename(server.folder.with_name(f"gone-{server.port}"))
+
     def apply(self, affinity: bool = True) -> None:
         """Tells the proxy which servers there are."""
         self.proxy.apply([server.port for server in self.servers], affinity)
@@ -202,8 +209,11 @@ def enrol(fleet: Fleet, clients: dict[str, blindscore.Client], keys: int) -> lis
 
 
 def figures(fleet: Fleet, users: list[User]) -> capacity.Model:
-    """Measures what an answer and a preparation take on one replica, as capacity.py counts them."""
-    server = fleet.servers[0]
+    """Measures what an answer and a preparation take, as capacity.py counts them.
+
+    On a server that the proxy doesn't know, since the cache remembers which keys are used often.
+    """
+    server = fleet.add_server()
     blobs = [(user.queries[0].blob, user.id) for user in users]
 
     def seconds(requests: list[tuple[bytes, str]]) -> float:
@@ -218,6 +228,7 @@ def figures(fleet: Fleet, users: list[User]) -> capacity.Model:
     # More keys than fit the cache, so that each is prepared.
     both = seconds(blobs)
     answer = seconds([blobs[-1]] * 3 * len(blobs))
+    fleet.take_away(server)
     return capacity.Model(NETWORK, 0, 0, both - answer, answer, 0)
 
 
@@ -298,10 +309,7 @@ def add(fleet: Fleet, table: Table, seconds: float) -> None:
     elsewhere = sum(mark != added.mark for mark in moved)
     table.add("keys that move between the others", str(elsewhere), "0", elsewhere == 0)
     time.sleep(seconds)
-    fleet.servers.remove(added)
-    fleet.apply()
-    added.drain()
-    added.folder.rename(added.folder.with_name(f"gone-{added.port}"))
+    fleet.take_away(added)
 
 
 def update(fleet: Fleet, seconds: float) -> None:

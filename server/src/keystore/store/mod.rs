@@ -188,7 +188,10 @@ impl KeyStore {
                 self.probes.store_was_full(len);
                 return Err(StoreError::Full(error));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.probes.write_failed();
+                return Err(error);
+            }
         };
         let meta = self.bounded(self.objects.head(&path)).await?;
         let record = self.record(name.id, &meta);

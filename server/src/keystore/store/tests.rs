@@ -43,6 +43,30 @@ async fn keeps_and_removes() {
 }
 
 #[actix_web::test]
+async fn an_object_store_is_written_seldom_unless_a_write_has_failed() {
+    let keys = store(TimeDelta::days(1), 0).await;
+    let path = Path::from(crate::tenants::STORE_PROBE);
+    let written = async || keys.objects.head(&path).await.unwrap().e_tag;
+    let forget = async || keys.probes.forget_reading().await;
+    keys.check().await.unwrap();
+    let first = written().await;
+    forget().await;
+    keys.check().await.unwrap();
+    assert_eq!(written().await, first);
+    keys.probes.write_failed();
+    keys.check().await.unwrap();
+    let second = written().await;
+    assert_ne!(second, first);
+    // Without the object, nothing was read.
+    keys.objects.delete(&path).await.unwrap();
+    keys.check().await.unwrap();
+    assert!(keys.objects.head(&path).await.is_err());
+    forget().await;
+    keys.check().await.unwrap();
+    assert_ne!(written().await, second);
+}
+
+#[actix_web::test]
 async fn expired_keys_are_absent_replaced_and_swept() {
     let keys = store(TimeDelta::zero(), 0).await;
     let name = name(tenant("a"));

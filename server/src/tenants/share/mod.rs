@@ -156,7 +156,13 @@ impl Share {
         };
         // Written first, so that its time shows whether the clocks agree.
         share.put(Utc::now().date_naive(), Vec::new()).await?;
-        share.read().await?;
+        if let Err(error) = share.read().await {
+            // It holds no counts, and with a wrong clock others would complain about it.
+            if let Err(error) = share.objects.remove(&share.name.object()).await {
+                tracing::warn!(%error, object = %share.name.object(), "an object without counts is left");
+            }
+            return Err(error);
+        }
         Ok(share)
     }
 
@@ -362,8 +368,14 @@ impl Share {
 
     fn refuse(&self, object: Listed, error: &BadObject) {
         let name = object.0.object();
-        tracing::error!(object = %name, %error, "another server's counts can't be read; until the object is mended or removed, queries that a daily budget limits are refused");
-        self.lock_others().refuse(object);
+        let mut others = self.lock_others();
+        let before = others.bad(Utc::now().date_naive());
+        others.refuse(object, error);
+        if others.bad(Utc::now().date_naive()) > before {
+            tracing::error!(object = %name, %error, "another server's counts can't be read; until the object is repaired or removed, queries that a daily budget limits are refused");
+        } else {
+            tracing::warn!(object = %name, %error, "an object isn't counted");
+        }
     }
 
     fn lock_others(&self) -> std::sync::RwLockWriteGuard<'_, Others> {

@@ -2,7 +2,7 @@
 
 use super::{
     MOST_SKEW, STALE_AFTER,
-    object::{Counted, Queries, ServerName},
+    object::{BadObject, Counted, Queries, ServerName},
 };
 use crate::tenants::tenant::{Account, TenantName};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -19,7 +19,7 @@ const DAYS: usize = 2;
 pub(super) struct Others {
     servers: HashMap<ServerName, Other>,
     /// Objects that couldn't be read, with the version that was tried.
-    bad: HashMap<ServerName, Version>,
+    bad: HashMap<ServerName, Bad>,
     /// Whether the objects have been read before.
     started: bool,
 }
@@ -27,6 +27,14 @@ pub(super) struct Others {
 /// Version of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version(Option<String>, DateTime<Utc>, u64);
+
+/// An object that couldn't be read.
+#[derive(Debug)]
+struct Bad {
+    version: Version,
+    /// Whether it may count queries.
+    may_count: bool,
+}
 
 /// Another server.
 #[derive(Debug)]
@@ -89,7 +97,7 @@ impl Others {
     /// Checks whether this version of a server's object has been read.
     pub(super) fn knows(&self, name: &ServerName, version: &Version) -> bool {
         let read = self.servers.get(name).map(|other| &other.version);
-        read == Some(version) || self.bad.get(name) == Some(version)
+        read == Some(version) || self.bad.get(name).map(|bad| &bad.version) == Some(version)
     }
 
     /// Takes in a server's object, and returns the units that were added since the last time.
@@ -145,8 +153,9 @@ impl Others {
 
     /// Remembers that this version of a server's object can't be read. What was known of the server
     /// isn't forgotten.
-    pub(super) fn refuse(&mut self, (name, version): (ServerName, Version)) {
-        self.bad.insert(name, version);
+    pub(super) fn refuse(&mut self, (name, version): (ServerName, Version), error: &BadObject) {
+        let may_count = !matches!(error, BadObject::Day { .. });
+        self.bad.insert(name, Bad { version, may_count });
     }
 
     /// Ends a reading in which these objects were listed. Forgets servers whose objects are gone,
@@ -162,12 +171,19 @@ impl Others {
         past.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Checks whether an object wasn't counted.
+    #[cfg(test)]
+    pub(super) fn knows_bad(&self) -> bool {
+        !self.bad.is_empty()
+    }
+
     /// Returns the number of objects that can't be read and may count queries of a day.
     pub(super) fn bad(&self, day: NaiveDate) -> usize {
         // By another clock, the day may have begun earlier. An object says nothing of later days
         // than that of its writing.
         let begins = (day.and_time(NaiveTime::MIN).and_utc()).checked_sub_signed(MOST_SKEW);
-        let counts = |version: &&Version| begins.is_none_or(|begins| version.written() >= begins);
+        let counts =
+            |bad: &&Bad| bad.may_count && begins.is_none_or(|begins| bad.version.written() >= begins);
         self.bad.values().filter(counts).count()
     }
 
@@ -316,22 +332,22 @@ mod tests {
         let (mut others, now) = (Others::default(), Instant::now());
         let name = ServerName::random().unwrap();
         others.learn((name.clone(), version(1)), counted("2100-01-01", 5, 10, 0), now);
-        others.refuse((name.clone(), version(2)));
+        others.refuse((name.clone(), version(2)), &BadObject::Twice);
         assert!(others.knows(&name, &version(2)) && !others.knows(&name, &version(3)));
         // Written on 1 January, it may count for that day, and for the next if the clocks differ.
         let written = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let late = day("1970-01-01").and_hms_opt(23, 0, 0).unwrap().and_utc();
         for (written, first) in [(written(0), "1970-01-02"), (late, "1970-01-03")] {
-            others.refuse((name.clone(), Version(None, written, 2)));
+            others.refuse((name.clone(), Version(None, written, 2)), &BadObject::Twice);
             let before = day(first).pred_opt().unwrap();
             assert_eq!((others.bad(day(first)), others.bad(before)), (0, 1), "{first}");
         }
-        others.refuse((name.clone(), version(2)));
+        others.refuse((name.clone(), version(2)), &BadObject::Twice);
         let used = others.queries(day("2100-01-01"), &account(), now).sure;
         assert_eq!((others.bad.len(), used), (1, 5));
         others.learn((name.clone(), version(3)), counted("2100-01-01", 6, 10, 0), now);
         assert!(others.bad.is_empty());
-        others.refuse((name, version(4)));
+        others.refuse((name, version(4)), &BadObject::Twice);
         others.settle(&HashSet::new(), day("2100-01-01"));
         assert!(others.bad.is_empty());
     }

@@ -308,6 +308,25 @@ async fn unreadable_counts_stop_budgets_and_other_objects_dont_matter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_whose_clock_is_days_ahead_stops_nobody() {
+    let store = Arc::new(InMemory::new());
+    let one = budgeted(&store, 320).await;
+    let ahead = Counted {
+        format: FORMAT,
+        beat: 1,
+        day: Utc::now().date_naive() + Days::new(2),
+        queries: Vec::new(),
+        units: Vec::new(),
+    };
+    let content = serde_json::to_vec(&ahead).unwrap();
+    let path = ServerName::random().unwrap().object();
+    store.put(&path, content.into()).await.unwrap();
+    one.exchange().await;
+    assert!(one.share.others.read().unwrap().knows_bad());
+    one.take(320).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn objects_of_past_days_are_removed_by_whoever_sees_them() {
     let (store, today) = (Arc::new(InMemory::new()), Utc::now().date_naive());
     let mut names = Vec::new();
