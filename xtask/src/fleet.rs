@@ -1,12 +1,6 @@
 //! `fleet`: several servers behind a proxy, and what is in `deploy`.
 
-use crate::{
-    command::{cargo, run},
-    paths,
-    programs::Program,
-    python::python,
-    servers, wheel,
-};
+use crate::{command::run, paths, programs::Program, python::python, server, servers, wheel};
 use anyhow::bail;
 use clap::Args;
 use std::{path::PathBuf, process::Command};
@@ -82,18 +76,7 @@ pub(crate) fn fleet(args: &FleetArgs) -> anyhow::Result<()> {
     needed(&NGINX, "https://nginx.org")?;
     needed(&HAPROXY, "https://www.haproxy.org")?;
     let stores = servers::install()?;
-    // Both programs, so that dependencies are compiled as for all other commands.
-    cargo(
-        "Building the server",
-        &[
-            "build",
-            "--release",
-            "--package",
-            "blindscore-server",
-            "--package",
-            "blindscore-cli",
-        ],
-    )?;
+    server::build_without_page()?;
     check()?;
     let environment = python("fleet")?;
     wheel::install(&environment)?;

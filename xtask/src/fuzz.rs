@@ -6,10 +6,10 @@
 //! continue.
 
 use crate::{
-    command::{self, cargo, cargo_with, output, say},
+    command::{self, cargo_with, output, say},
     launch::without_options,
     npm, paths,
-    server::Running,
+    server::{self, Running},
 };
 use anyhow::{Context, ensure};
 use std::{
@@ -100,17 +100,7 @@ pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     let chosen =
         |target: &&Target| args.target.is_empty() || args.target.iter().any(|name| name == target.name);
     let targets: Vec<&Target> = TARGETS.iter().filter(chosen).collect();
-    cargo(
-        "Building the programs that are fuzzed",
-        &[
-            "build",
-            "--release",
-            "--package",
-            "blindscore-server",
-            "--package",
-            "blindscore-cli",
-        ],
-    )?;
+    server::build_without_page()?;
     if targets.iter().any(|target| target.name == NPM) {
         npm::build()?;
     }

@@ -41,7 +41,16 @@ pub(crate) fn build_with_cli() -> anyhow::Result<()> {
 
 /// Builds the programs like [`build_with_cli`], with more arguments.
 pub(crate) fn build_with_cli_and(more: &[&str]) -> anyhow::Result<()> {
-    let mut arguments = vec!["build", "--release", "--features", PAGE];
+    build_programs(&[&["--features", PAGE], more].concat())
+}
+
+/// Builds the programs without the page, for which Node isn't needed.
+pub(crate) fn build_without_page() -> anyhow::Result<()> {
+    build_programs(&[])
+}
+
+fn build_programs(more: &[&str]) -> anyhow::Result<()> {
+    let mut arguments = vec!["build", "--release"];
     arguments.extend(PROGRAMS.iter().flat_map(|name| ["--package", name]));
     arguments.extend(more);
     cargo(
