@@ -2,7 +2,7 @@
 
 use super::{
     EvalArgs,
-    meter::{Measured, Meter, class},
+    meter::{Measured, Meter},
 };
 use crate::{find::find, screen::Screen};
 use anyhow::{Context, bail, ensure};
@@ -29,6 +29,8 @@ struct Encrypted {
     correct_encrypted: usize,
     /// Images for which both models decide alike.
     agree: usize,
+    /// Images that got no label, which happens where the scores of three classes are nearly equal.
+    without_label: usize,
     #[serde(flatten)]
     measured: Measured,
 }
@@ -63,16 +65,16 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let labels = &set.labels[args.offset..][..args.images];
 
     let plain: Vec<Vec<f64>> = images.iter().map(|image| model.plain_scores(image)).collect();
-    let correct = |decisions: &[usize]| {
+    let correct = |decisions: &[Option<usize>]| {
         let pairs = decisions.iter().zip(labels);
         pairs
-            .filter(|(decision, label)| **decision == usize::from(**label))
+            .filter(|(decision, label)| **decision == Some(usize::from(**label)))
             .count()
     };
-    let decisions = plain
+    let decisions: Vec<_> = plain
         .iter()
-        .map(|scores| class(&Scores::new(model.descriptor(), scores.clone())))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .map(|scores| Scores::new(model.descriptor(), scores.clone()).index())
+        .collect();
     let encrypted = if args.plain {
         None
     } else {
@@ -80,6 +82,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         Some(Encrypted {
             correct_encrypted: correct(&guesses),
             agree: guesses.iter().zip(&decisions).filter(|(a, b)| a == b).count(),
+            without_label: guesses.iter().filter(|guess| guess.is_none()).count(),
             measured,
         })
     };
@@ -104,7 +107,7 @@ fn encrypted(
     images: &[Vec<f64>],
     plain: &[Vec<f64>],
     quiet: bool,
-) -> anyhow::Result<(Measured, Vec<usize>)> {
+) -> anyhow::Result<(Measured, Vec<Option<usize>>)> {
     let mut meter = Meter::new(model)?;
     let bar = if quiet {
         ProgressBar::hidden()
@@ -113,7 +116,7 @@ fn encrypted(
     };
     let mut guesses = Vec::with_capacity(images.len());
     for (image, plain) in images.iter().zip(plain) {
-        guesses.push(class(&meter.answer(image, plain)?)?);
+        guesses.push(meter.answer(image, plain)?.index());
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -134,6 +137,9 @@ impl Report {
         let Some(e) = &self.encrypted else { return };
         println!("right, encrypted    {}", share(e.correct_encrypted));
         println!("same decision       {}", share(e.agree));
+        if e.without_label > 0 {
+            println!("without a label     {}", share(e.without_label));
+        }
         e.measured.print();
     }
 }

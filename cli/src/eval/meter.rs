@@ -1,6 +1,5 @@
 //! Measurement of encrypted answers: their errors, times and sizes.
 
-use anyhow::Context;
 use blindscore_client::{ClientKey, Scores};
 use blindscore_engine::{PreparedKey, model::Model};
 use blindscore_protocol::wire::{EvaluationKey, Query};
@@ -132,11 +131,6 @@ impl Measured {
             self.score_threads
         );
     }
-}
-
-/// Returns the class that scores decide for, encrypted or in the clear.
-pub(super) fn class(scores: &Scores) -> anyhow::Result<usize> {
-    scores.index().context("the scores decide for no class")
 }
 
 fn timed<T>(times: &mut Vec<f64>, work: impl FnOnce() -> T) -> T {
