@@ -1,5 +1,5 @@
-//! Benchmark of whole rows on all cores: `mnist-net` when only its label is sent, 100 trees of depth
-//! 3, and a network with two hidden layers of 64 units, beside `mnist-net`.
+//! Benchmark of whole rows on all cores: `mnist-net` when only its label is sent, 100 trees of
+//! depth 3, and a network with two hidden layers of 64 units, beside `mnist-net`.
 //!
 //! Compare the figures only as ratios within one run: `cargo xtask bench`.
 

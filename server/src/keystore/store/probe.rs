@@ -21,7 +21,7 @@ const DIRECTORY: Duration = Duration::from_secs(1);
 /// that. Requests cost money.
 const TRUSTED: Duration = Duration::from_secs(5);
 /// How long an object store that could be written counts as such. All replicas write the same
-/// object, and Google Cloud Storage takes one write of an object in a second: enough for 30 of them.
+/// object, and Google Cloud Storage takes one write of an object in a second: enough for 30.
 const WRITTEN: Duration = Duration::from_secs(30);
 
 /// What earlier writes and probes have shown.
@@ -69,8 +69,8 @@ impl Probes {
 }
 
 impl KeyStore {
-    /// Fails if the store can't be written and read. The result for a directory may be a second old.
-    /// An object store is read every five seconds and written every half a minute, and at once
+    /// Fails if the store can't be written and read. The result for a directory may be a second
+    /// old. An object store is read every five seconds and written every half a minute, and at once
     /// after another write to it has failed.
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut last = self.probes.last.lock().await;

@@ -93,8 +93,8 @@ pub(super) enum BadObject {
         /// Queries that may have been used.
         kept: u64,
     },
-    /// The other server's clock is wrong: it doesn't share counts, and scores no query that a budget
-    /// limits.
+    /// The other server's clock is wrong: it doesn't share counts, and scores no query that a
+    /// budget limits.
     #[error("it counts the queries of {day}, and today is {today}: set the clocks")]
     Day {
         /// Day of its queries.
