@@ -93,7 +93,7 @@ async fn share_counts(state: Arc<AppState>, share: Arc<Share>) {
 /// Reloads the models when their files change. A file that can't be served changes nothing, and is
 /// tried again when a file changes.
 async fn reload_models(state: Arc<AppState>) {
-    let Some(library) = &state.library else {
+    let Some(library) = &state.model_library else {
         return;
     };
     let period = library.lock().await.interval();

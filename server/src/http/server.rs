@@ -270,7 +270,7 @@ async fn state(settings: &Settings) -> anyhow::Result<AppState> {
     let share = SharedCounts::open(settings).await?;
     Ok(AppState {
         models: RwLock::new(Arc::new(Served::new(models).context("describing the models")?)),
-        library: library.map(Mutex::new),
+        model_library: library.map(Mutex::new),
         scorer: Scorer::new(keys, cache, pool, settings.deadline),
         rate: RateLimit::new(settings.rate, share.clone()),
         budget: settings

@@ -20,7 +20,7 @@ pub(super) struct AppState {
     /// Models as they are now; changed files give another registry.
     pub(super) models: RwLock<Arc<Served>>,
     /// Models besides the bundled ones, if they have a location. Locked while they change.
-    pub(super) library: Option<Mutex<Library>>,
+    pub(super) model_library: Option<Mutex<Library>>,
     /// Keys, and the threads that score.
     pub(super) scorer: Scorer,
     /// Rate limit per tenant.

@@ -232,7 +232,7 @@ fn editable(state: &AppState, caller: &Caller, request: &HttpRequest) -> Result<
 }
 
 fn library(state: &AppState) -> Result<&Mutex<Library>, ApiError> {
-    state.library.as_ref().ok_or(ApiError::Forbidden(
+    state.model_library.as_ref().ok_or(ApiError::Forbidden(
         "this server has no location for models: its operator sets one with --models or --models-dir",
     ))
 }
