@@ -18,6 +18,7 @@ mod key_switch;
 mod label;
 pub(crate) mod output;
 mod packing;
+mod pages;
 mod projection;
 mod rotation;
 #[cfg(test)]

@@ -6,18 +6,28 @@
 //! transforms of decomposed polynomials, `(k + 1)^2` products of spectra, and `k + 1` inverse
 //! transforms.
 
-use super::transform::{Scratch, Transform, Values, rotate_into, zeros};
+use super::{
+    pages::Pages,
+    transform::{Scratch, Transform, Values, rotate_into, zeros},
+};
 use blindscore_protocol::params::NetworkParams;
 use pulp::{Arch, Simd, WithSimd};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::_MM_HINT_T1;
 use tfhe_fft::c64;
 
 /// Accumulators per batch. A larger batch reads the key less often; 64 accumulators take 1.3 MB.
 const BATCH: usize = 64;
-/// Accumulators multiplied while a block of a GGSW ciphertext is in the L1 cache.
-const GROUP: usize = 4;
+/// Accumulators multiplied while a block of a GGSW ciphertext is in the L1 cache. Their spectra take
+/// 170 kB of the L2 cache.
+const GROUP: usize = 8;
 /// Padding between spectra, in complex values, so that they don't all map to the same L1 cache
 /// lines. A multiple of the widest SIMD vector.
 const PADDING: usize = 4;
+
+/// Bytes of a cache line.
+#[cfg(target_arch = "x86_64")]
+const CACHE_LINE: usize = 64;
 
 /// A mod-switched LWE ciphertext: coefficients modulo `2N`.
 #[derive(Clone)]
@@ -34,7 +44,7 @@ pub struct BootstrapKey {
     transform: Transform,
     /// Complex values by bit, then by block of one SIMD vector of frequencies, column, and row: the
     /// order in which external products read them.
-    values: Values,
+    values: Pages,
 }
 
 impl BootstrapKey {
@@ -48,7 +58,7 @@ impl BootstrapKey {
         let mut spectrum = zeros(n / 2);
         let lanes = Arch::new().dispatch(Lanes);
         let ggsw_len = rows * rows * n / 2;
-        let mut values = zeros(params.input_lwe_dimension().0 * ggsw_len);
+        let mut values = Pages::zeroed(params.input_lwe_dimension().0 * ggsw_len);
         for ggsw in values.chunks_exact_mut(ggsw_len) {
             for r in 0..rows {
                 next_row(&mut row);
@@ -146,6 +156,9 @@ impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
         let stride = n / 2 + PADDING;
         let base_log = key.params.base_log.0 as u32;
         for (bit, ggsw) in key.values.chunks_exact(ROWS * ROWS * n / 2).enumerate() {
+            // The first group's transforms leave time to fetch what all products read.
+            let transforms = ROWS * inputs.len().min(GROUP);
+            let mut unread = ggsw.chunks(ggsw.len().div_ceil(transforms));
             let groups = accumulators.chunks_mut(GROUP * ROWS * n);
             for (accumulators, inputs) in groups.zip(inputs.chunks(GROUP)) {
                 let spectra = &mut spectra[..inputs.len() * ROWS * stride];
@@ -153,6 +166,7 @@ impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
                 for (index, (spectrum, polynomial)) in
                     spectra.chunks_exact_mut(stride).zip(polynomials).enumerate()
                 {
+                    prefetch(unread.next().unwrap_or_default());
                     let steps = inputs[index / ROWS].mask[bit];
                     let transform = &key.transform;
                     transform.forward_difference(
@@ -173,6 +187,20 @@ impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
             }
         }
     }
+}
+
+/// Starts to fetch values into the second-level cache. Does nothing on processors other than
+/// x86-64, for which stable Rust has no such instruction.
+#[inline(always)]
+fn prefetch(values: &[c64]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sse) = pulp::core_arch::x86::Sse::try_new() {
+        for line in values.chunks(CACHE_LINE / size_of::<c64>()) {
+            sse._mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
 
 /// Replaces the `ROWS` spectra of each accumulator by their products with a GGSW ciphertext:
