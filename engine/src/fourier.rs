@@ -1,5 +1,6 @@
 //! Negacyclic products with tfhe's f64 FFT.
 
+use pulp::{Arch, Simd, WithSimd};
 use tfhe::core_crypto::{
     commons::computation_buffers::ComputationBuffers,
     fft_impl::fft64::{
@@ -65,22 +66,49 @@ impl FourierContext {
 
 /// `out = a * b`, pointwise.
 pub(super) fn multiply(out: &mut Spectrum, a: &Spectrum, b: &Spectrum) {
-    for ((out, a), b) in values(out, a, b) {
-        *out = a * b;
-    }
+    Arch::new().dispatch(Product::<false> {
+        out: &mut out.data,
+        a: &a.data,
+        b: &b.data,
+    });
 }
 
 /// `out += a * b`, pointwise.
 pub(super) fn multiply_add(out: &mut Spectrum, a: &Spectrum, b: &Spectrum) {
-    for ((out, a), b) in values(out, a, b) {
-        *out += a * b;
-    }
+    Arch::new().dispatch(Product::<true> {
+        out: &mut out.data,
+        a: &a.data,
+        b: &b.data,
+    });
 }
 
-fn values<'a>(
-    out: &'a mut Spectrum,
-    a: &'a Spectrum,
-    b: &'a Spectrum,
-) -> impl Iterator<Item = ((&'a mut c64, &'a c64), &'a c64)> {
-    out.data.iter_mut().zip(a.data.iter()).zip(b.data.iter())
+/// A product of spectra, which replaces `out` or is added to it, compiled for each SIMD instruction
+/// set.
+struct Product<'a, const ADD: bool> {
+    out: &'a mut [c64],
+    a: &'a [c64],
+    b: &'a [c64],
+}
+
+impl<const ADD: bool> WithSimd for Product<'_, ADD> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (out, out_rest) = S::as_mut_simd_c64s(self.out);
+        let (a, a_rest) = S::as_simd_c64s(self.a);
+        let (b, b_rest) = S::as_simd_c64s(self.b);
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = match ADD {
+                true => simd.mul_add_c64s(*a, *b, *out),
+                false => simd.mul_c64s(*a, *b),
+            };
+        }
+        for ((out, a), b) in out_rest.iter_mut().zip(a_rest).zip(b_rest) {
+            *out = match ADD {
+                true => *out + a * b,
+                false => a * b,
+            };
+        }
+    }
 }
