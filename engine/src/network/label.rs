@@ -29,7 +29,6 @@ use blindscore_protocol::{
     params::NetworkParams,
     random::{EntropyError, Sampler},
 };
-use rayon::prelude::*;
 
 /// Most classes: the nearest sum of signs is then four standard deviations from a threshold.
 pub const MOST_CLASSES: usize = 12;
@@ -291,52 +290,41 @@ impl Largest {
         })
     }
 
-    /// Rotates a test polynomial by each of some phases under the output secret.
+    /// Rotates a test polynomial by each of some phases under the output secret. Returns GLWE
+    /// ciphertexts of `(k + 1) N` coefficients.
     fn rotated(
         &self,
         key: &NetworkKey,
         phases: &[LweCiphertext],
         test: &[u64],
     ) -> Result<Vec<Vec<u64>>, EntropyError> {
-        self.rotate(key, &self.switched(key, phases)?, |_| test)
-    }
-
-    /// Switches phases to the input secret, adds a fresh encryption of zero to each, and switches
-    /// the modulus.
-    pub(super) fn switched(
-        &self,
-        key: &NetworkKey,
-        phases: &[LweCiphertext],
-    ) -> Result<Vec<ModSwitchedLwe>, EntropyError> {
-        // Entries of test polynomials stand for the middles of steps, and phases round to their
-        // ends.
-        let half_step = 1 << (u64::BITS - self.params.rotation_log2() - 1);
-        let switched = phases.par_iter().map(|phase| {
-            let mut fft = FourierContext::new(self.params.input_polynomial_size);
-            let mut switched = key.switched(&mut fft, phase);
-            switched.body = switched.body.wrapping_sub(half_step);
-            key.refresh(&mut fft, &mut Sampler::new()?, &mut switched);
-            Ok(switched.modulus_switch(&self.params))
-        });
-        switched.collect()
-    }
-
-    /// Returns the rotated test polynomials, GLWE ciphertexts of `(k + 1) N` coefficients.
-    fn rotate<'t>(
-        &self,
-        key: &NetworkKey,
-        inputs: &[ModSwitchedLwe],
-        test: impl Fn(usize) -> &'t [u64] + Sync,
-    ) -> Result<Vec<Vec<u64>>, EntropyError> {
         let len = self.params.output_lwe_dimension().0 + self.params.polynomial_size.0;
         let rotated = rotate_units(
             key,
-            inputs.len(),
-            |_, _, place| inputs[place].clone(),
-            test,
+            phases.len(),
+            |fft, sampler, place| self.switched(key, fft, sampler, &phases[place]),
+            |_| test,
             |_, rotated| rotated.chunks_exact(len).map(<[u64]>::to_vec).collect::<Vec<_>>(),
         )?;
         Ok(rotated.into_iter().flatten().collect())
+    }
+
+    /// Switches a phase to the input secret, adds a fresh encryption of zero, and switches the
+    /// modulus. `fft` is that of the input ring.
+    pub(super) fn switched(
+        &self,
+        key: &NetworkKey,
+        fft: &mut FourierContext,
+        sampler: &mut Sampler,
+        phase: &LweCiphertext,
+    ) -> ModSwitchedLwe {
+        // Entries of test polynomials stand for the middles of steps, and phases round to their
+        // ends.
+        let half_step = 1 << (u64::BITS - self.params.rotation_log2() - 1);
+        let mut switched = key.switched(fft, phase);
+        switched.body = switched.body.wrapping_sub(half_step);
+        key.refresh(fft, sampler, &mut switched);
+        switched.modulus_switch(&self.params)
     }
 
     /// Returns coefficient 0 of a GLWE ciphertext.
