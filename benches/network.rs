@@ -14,7 +14,7 @@ use blindscore_protocol::{
     random::{reproducible, reproducible_stream},
     wire::{EvaluationKey, Query},
 };
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use tfhe::core_crypto::{
     algorithms::ModulusSwitchedLweCiphertext, commons::computation_buffers::ComputationBuffers,
@@ -23,6 +23,8 @@ use tfhe::core_crypto::{
 
 /// Projections per thread when two threads score `mnist-net`.
 const BATCH: usize = 64;
+/// Rotations per thread of small models, and of labels.
+const FEWER: [usize; 4] = [1, 3, 5, 10];
 
 /// A mod-switched LWE ciphertext and log2 of its modulus, in the form that tfhe's blind rotation
 /// takes.
@@ -116,6 +118,16 @@ fn rotations(c: &mut Criterion) {
     group.bench_function("BootstrapKey::rotate", |b| {
         b.iter(|| key.rotate(black_box(&inputs), &tests))
     });
+    group.finish();
+
+    // Each of them reads the whole key.
+    let mut group = c.benchmark_group("fewer blind rotations at once, one core");
+    group.sample_size(10);
+    for size in FEWER {
+        group.bench_function(BenchmarkId::new("BootstrapKey::rotate", size), |b| {
+            b.iter(|| key.rotate(black_box(&inputs[..size]), &tests[..size]))
+        });
+    }
     group.finish();
 }
 
