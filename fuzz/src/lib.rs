@@ -106,7 +106,8 @@ pub const TARGETS: &[Target] = &[
         prepare: || {},
         run: inference::run,
     },
-    // Memory that the documentation promises for a server with the options of `cargo xtask fuzz`.
+    // Memory that the documentation promises for a server with the options of `cargo xtask fuzz`,
+    // except for keys.
     Target {
         name: "http",
         memory: server::MEMORY,

@@ -15,8 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Limit on its allocations in bytes: `--key-cache-mib`, `--upload-mib` and 200 MB.
-pub(crate) const MEMORY: usize = (192 + 64 + 200) << 20;
+/// Limit on its allocations in bytes: `--upload-mib` and 200 MB. Bootstrapping keys and long bodies
+/// are mapped, which isn't counted.
+pub(crate) const MEMORY: usize = (64 + 200) << 20;
 /// Time limit for honest requests, whatever else is going on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
