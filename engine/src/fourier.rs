@@ -95,19 +95,16 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (out, out_rest) = S::as_mut_simd_c64s(self.out);
-        let (a, a_rest) = S::as_simd_c64s(self.a);
-        let (b, b_rest) = S::as_simd_c64s(self.b);
+        // Spectra have a power of two of values, 32 at least, so vectors leave no rest.
+        assert!(self.out.len() % S::C64_LANES == 0);
+        assert!(self.a.len() == self.out.len() && self.b.len() == self.out.len());
+        let (out, _) = S::as_mut_simd_c64s(self.out);
+        let (a, _) = S::as_simd_c64s(self.a);
+        let (b, _) = S::as_simd_c64s(self.b);
         for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
             *out = match ADD {
-                true => simd.mul_add_c64s(*a, *b, *out),
-                false => simd.mul_c64s(*a, *b),
-            };
-        }
-        for ((out, a), b) in out_rest.iter_mut().zip(a_rest).zip(b_rest) {
-            *out = match ADD {
-                true => *out + a * b,
-                false => a * b,
+                true => simd.mul_add_e_c64s(*a, *b, *out),
+                false => simd.mul_e_c64s(*a, *b),
             };
         }
     }

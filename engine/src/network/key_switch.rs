@@ -97,7 +97,7 @@ impl KeySwitchKey {
     }
 }
 
-/// Digits of polynomials, one after the other.
+/// Scratch memory for the digits of one polynomial at a time, and the rounding errors of all.
 struct Decomposition {
     switch: KeySwitch,
     /// What is left of each coefficient, without the digits that were taken.
@@ -126,18 +126,6 @@ impl Decomposition {
             loss: 0,
         }
     }
-
-    /// Rounds a coefficient to the levels' bits, and adds half of the error to the loss. Above these
-    /// bits are those that were rounded away: they decide between the ends of the first digit.
-    #[inline(always)]
-    fn rounded(&mut self, coefficient: u64) -> u64 {
-        let bits = (self.switch.base_log.0 * self.switch.level_count.0) as u32;
-        let dropped = MODULUS_BITS - bits;
-        let kept = coefficient.wrapping_add(1 << (dropped - 1)) >> dropped;
-        // Below 2^46 in absolute value, so a sum of thousands fits.
-        self.loss += coefficient.wrapping_sub(kept << dropped) as i64 / 2;
-        kept | coefficient << bits
-    }
 }
 
 impl NullaryFnOnce for Decompose<'_> {
@@ -145,19 +133,28 @@ impl NullaryFnOnce for Decompose<'_> {
 
     #[inline(always)]
     fn call(self) -> u64 {
-        let n = self.of.len();
-        for (place, coefficient) in self.of.iter().enumerate() {
-            self.into.rests[place] = self.into.rounded(*coefficient);
-        }
+        let Self { of, bodies, into } = self;
         let Decomposition {
             switch,
             rests,
             digits,
-            ..
-        } = self.into;
+            loss,
+        } = into;
         let base_log = switch.base_log.0 as u32;
+        let kept_bits = base_log * switch.level_count.0 as u32;
+        let dropped = MODULUS_BITS - kept_bits;
+        // At most 2^49 in absolute value each, so a sum of thousands fits.
+        let mut errors = 0i64;
+        for (rest, coefficient) in rests.iter_mut().zip(of) {
+            let kept = coefficient.wrapping_add(1 << (dropped - 1)) >> dropped;
+            errors += coefficient.wrapping_sub(kept << dropped) as i64 / 2;
+            // Above the levels' bits are those that were rounded away: they decide between the ends
+            // of the first digit.
+            *rest = kept | coefficient << kept_bits;
+        }
+        *loss += errors;
         let mut product = 0u64;
-        for (digits, bodies) in digits.iter_mut().zip(self.bodies.chunks_exact(n)).rev() {
+        for (digits, bodies) in digits.iter_mut().zip(bodies.chunks_exact(of.len())).rev() {
             for ((digit, rest), body) in digits.iter_mut().zip(rests.iter_mut()).zip(bodies) {
                 *digit = last_digit(rest, base_log);
                 product = product.wrapping_add(digit.wrapping_mul(*body));
@@ -179,8 +176,8 @@ fn last_digit(rest: &mut u64, base_log: u32) -> u64 {
     let half = 1u64 << (base_log - 1);
     let digit = *rest & (2 * half - 1);
     *rest >>= base_log;
-    // Of half of the base, the next digit's highest bit decides. Without a branch, which would be
-    // mispredicted for every other digit, and so that the loop is compiled to vectors.
+    // A tie goes by the next digit's highest bit. There is no branch: it would often be
+    // mispredicted, and would keep loops from being compiled to vectors.
     let carry = (digit + (*rest >> (base_log - 1) & 1) + half - 1) >> base_log;
     *rest = rest.wrapping_add(carry);
     digit.wrapping_sub(carry << base_log)
@@ -245,7 +242,7 @@ mod tests {
             numbers.extend([0, 1, u64::MAX, 1 << 63, (1 << 63) - 1, 0x5555_5555_5555_5555]);
             for number in numbers {
                 let (mut rest, mut plain_rest) = (number, number);
-                while plain_rest != 0 {
+                for _ in 0..=64 / base_log {
                     let digit = last_digit(&mut rest, base_log);
                     assert_eq!(digit, plain_digit(&mut plain_rest, base_log), "{number:x}");
                     assert_eq!(rest, plain_rest, "{number:x}");

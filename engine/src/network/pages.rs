@@ -1,7 +1,7 @@
 //! Memory of transformed bootstrapping keys, in huge pages where the system has them.
 //!
-//! A blind rotation reads the whole key once, some 70 MB. In pages of 4 KiB its addresses take more
-//! entries than the processor's translation buffers have, and prefetching stops at each page's end.
+//! A blind rotation reads the whole key once, 50 to 70 MB. That is more pages of 4 KiB than a
+//! processor keeps addresses of.
 
 use super::transform::{Values, zeros};
 use memmap2::MmapMut;
@@ -9,26 +9,40 @@ use pulp::bytemuck;
 use std::ops::{Deref, DerefMut};
 use tfhe_fft::c64;
 
+/// Size of a huge page in bytes: Linux places a mapping at a multiple of it if its length is one.
+const HUGE: usize = 2 << 20;
+
 /// Complex values, aligned to cache lines at least.
-pub(super) enum Pages {
+pub(super) struct Pages {
+    memory: Memory,
+    len: usize,
+}
+
+enum Memory {
     /// Pages of their own. They go back to the system with the key.
     Mapped(MmapMut),
-    /// Memory of the allocator, where the system gives no pages.
+    /// Memory of the allocator, where the system maps none.
     Heap(Values),
 }
 
 impl Pages {
     /// Returns `len` zeros.
     pub(super) fn zeroed(len: usize) -> Self {
-        match MmapMut::map_anon(len * size_of::<c64>()) {
+        let memory = match MmapMut::map_anon(Self::bytes(len)) {
             Ok(map) => {
-                // A system without huge pages refuses, and its small ones serve as well, if slower.
+                // A system without huge pages refuses, and small ones do as well, if more slowly.
                 #[cfg(target_os = "linux")]
                 let _ = map.advise(memmap2::Advice::HugePage);
-                Self::Mapped(map)
+                Memory::Mapped(map)
             }
-            Err(_) => Self::Heap(zeros(len)),
-        }
+            Err(_) => Memory::Heap(zeros(len)),
+        };
+        Self { memory, len }
+    }
+
+    /// Returns how many bytes `len` values take.
+    pub(super) const fn bytes(len: usize) -> usize {
+        (len * size_of::<c64>()).next_multiple_of(HUGE)
     }
 }
 
@@ -36,18 +50,42 @@ impl Deref for Pages {
     type Target = [c64];
 
     fn deref(&self) -> &[c64] {
-        match self {
-            Self::Mapped(map) => bytemuck::cast_slice(map),
-            Self::Heap(values) => values,
+        match &self.memory {
+            Memory::Mapped(map) => &bytemuck::cast_slice(map)[..self.len],
+            Memory::Heap(values) => values,
         }
     }
 }
 
 impl DerefMut for Pages {
     fn deref_mut(&mut self) -> &mut [c64] {
-        match self {
-            Self::Mapped(map) => bytemuck::cast_slice_mut(map),
-            Self::Heap(values) => values,
+        match &mut self.memory {
+            Memory::Mapped(map) => &mut bytemuck::cast_slice_mut(map)[..self.len],
+            Memory::Heap(values) => values,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_kept_in_pages_and_on_the_heap() {
+        for len in [1, 1_000, HUGE / size_of::<c64>(), 200_001] {
+            let heap = Pages {
+                memory: Memory::Heap(zeros(len)),
+                len,
+            };
+            for mut pages in [Pages::zeroed(len), heap] {
+                assert_eq!(pages.len(), len);
+                assert!(pages.iter().all(|value| *value == c64::default()));
+                for (place, value) in pages.iter_mut().enumerate() {
+                    *value = c64::new(place as f64, 1.0);
+                }
+                let mut kept = pages.iter().enumerate();
+                assert!(kept.all(|(place, value)| *value == c64::new(place as f64, 1.0)));
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use tfhe_fft::c64;
 /// Accumulators per batch. A larger batch reads the key less often; 64 accumulators take 1.3 MB.
 const BATCH: usize = 64;
 /// Accumulators multiplied while a block of a GGSW ciphertext is in the L1 cache. Their spectra take
-/// 170 kB of the L2 cache.
+/// up to 200 kB of the L2 cache.
 const GROUP: usize = 8;
 /// Padding between spectra, in complex values, so that they don't all map to the same L1 cache
 /// lines. A multiple of the widest SIMD vector.
@@ -30,7 +30,6 @@ const PADDING: usize = 4;
 const CACHE_LINE: usize = 64;
 
 /// A mod-switched LWE ciphertext: coefficients modulo `2N`.
-#[derive(Clone)]
 pub struct ModSwitchedLwe {
     /// Mask, one coefficient per bit of the input secret.
     pub mask: Vec<usize>,
@@ -110,7 +109,7 @@ impl BootstrapKey {
     /// Returns the size of a key in memory, in bytes, except for a few tables.
     pub fn memory_bytes(params: NetworkParams) -> usize {
         let rows = params.ggsw_rows();
-        params.input_lwe_dimension().0 * rows * rows * params.polynomial_size.0 / 2 * size_of::<c64>()
+        Pages::bytes(params.input_lwe_dimension().0 * rows * rows * params.polynomial_size.0 / 2)
     }
 }
 
@@ -189,11 +188,12 @@ impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
     }
 }
 
-/// Starts to fetch values into the second-level cache. Does nothing on processors other than
-/// x86-64, for which stable Rust has no such instruction.
+/// Starts to fetch values into the L2 cache. Does nothing on processors other than those of x86-64:
+/// stable Rust has no such instruction for them.
 #[inline(always)]
 fn prefetch(values: &[c64]) {
     #[cfg(target_arch = "x86_64")]
+    // All of them have SSE, and this token makes the call a safe one.
     if let Some(sse) = pulp::core_arch::x86::Sse::try_new() {
         for line in values.chunks(CACHE_LINE / size_of::<c64>()) {
             sse._mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
@@ -215,9 +215,9 @@ fn multiply<S: Simd, const ROWS: usize>(simd: S, spectra: &mut [c64], stride: us
         for spectra in spectra.chunks_exact_mut(ROWS * stride) {
             let digits: [S::c64s; ROWS] = std::array::from_fn(|row| spectra[row * stride + block]);
             for (column, ggsw) in ggsw.chunks_exact(ROWS).enumerate() {
-                let mut sum = simd.mul_c64s(digits[0], ggsw[0]);
+                let mut sum = simd.mul_e_c64s(digits[0], ggsw[0]);
                 for row in 1..ROWS {
-                    sum = simd.mul_add_c64s(digits[row], ggsw[row], sum);
+                    sum = simd.mul_add_e_c64s(digits[row], ggsw[row], sum);
                 }
                 spectra[column * stride + block] = sum;
             }
