@@ -96,8 +96,8 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         // Spectra have a power of two of values, 32 at least, so vectors leave no rest.
-        assert!(self.out.len() % S::C64_LANES == 0);
-        assert!(self.a.len() == self.out.len() && self.b.len() == self.out.len());
+        assert!(self.out.len().is_multiple_of(S::C64_LANES));
+        assert_eq!((self.a.len(), self.b.len()), (self.out.len(), self.out.len()));
         let (out, _) = S::as_mut_simd_c64s(self.out);
         let (a, _) = S::as_simd_c64s(self.a);
         let (b, _) = S::as_simd_c64s(self.b);

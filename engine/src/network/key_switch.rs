@@ -102,8 +102,8 @@ struct Decomposition {
     switch: KeySwitch,
     /// What is left of each coefficient, without the digits that were taken.
     rests: Vec<u64>,
-    /// By level: digits `d_p` as `sum_p d_p X^(-p)`. Coefficient 0 of a product with this polynomial
-    /// is a scalar product.
+    /// By level: digits `d_p` as `sum_p d_p X^(-p)`. Coefficient 0 of a product with this
+    /// polynomial is a scalar product.
     digits: Vec<Vec<u64>>,
     /// Half of the sum of all rounding errors.
     loss: i64,
@@ -219,8 +219,8 @@ mod tests {
                 let digit = plain_digit(&mut rest, base_log);
                 let row = place / n * levels + level;
                 body = body.wrapping_sub(digit.wrapping_mul(key.bodies[row * n + place % n]));
-                // The body at p belongs to (A s)_p, a scalar product with the secret: of A_(p-t) for
-                // t up to p, and of -A_(n+p-t) for others.
+                // The body at p belongs to (A s)_p, a scalar product with the secret: of A_(p-t)
+                // for t up to p, and of -A_(n+p-t) for others.
                 for (index, out) in mask.iter_mut().enumerate() {
                     let polynomial = &masks[row * dimension + index / n * n..][..n];
                     let (p, t) = (place % n, index % n);

@@ -18,8 +18,8 @@ use tfhe_fft::c64;
 
 /// Accumulators per batch. A larger batch reads the key less often; 64 accumulators take 1.3 MB.
 const BATCH: usize = 64;
-/// Accumulators multiplied while a block of a GGSW ciphertext is in the L1 cache. Their spectra take
-/// up to 200 kB of the L2 cache.
+/// Accumulators multiplied while a block of a GGSW ciphertext is in the L1 cache. Their spectra
+/// take up to 200 kB of the L2 cache.
 const GROUP: usize = 8;
 /// Padding between spectra, in complex values, so that they don't all map to the same L1 cache
 /// lines. A multiple of the widest SIMD vector.
