@@ -39,7 +39,7 @@ import capacity  # noqa: E402
 CHECK_SECONDS = 3
 REPLICAS = 3
 #: Memory of a prepared key of a network, in MiB.
-KEY_MIB = 70
+KEY_MIB = 71
 NETWORK, LINEAR = "mnist-net-small", "digits"
 #: Seconds within which every replica serves a model that was published, and no longer one that was
 #: retired (docs/operations.md): those after which it asks the store, and the time of loading.
