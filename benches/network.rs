@@ -23,7 +23,7 @@ use tfhe::core_crypto::{
 
 /// Projections per thread when two threads score `mnist-net`.
 const BATCH: usize = 64;
-/// Rotations per thread of small models, and of labels.
+/// Rotations at once, as in small models and labels.
 const FEWER: [usize; 4] = [1, 3, 5, 10];
 
 /// A mod-switched LWE ciphertext and log2 of its modulus, in the form that tfhe's blind rotation
@@ -120,7 +120,7 @@ fn rotations(c: &mut Criterion) {
     });
     group.finish();
 
-    // Each of them reads the whole key.
+    // Even one rotation reads the whole key.
     let mut group = c.benchmark_group("fewer blind rotations at once, one core");
     group.sample_size(10);
     for size in FEWER {

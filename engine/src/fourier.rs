@@ -95,7 +95,7 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Spectra have a power of two of values, 32 at least, so vectors leave no rest.
+        // A spectrum's length is a power of two, at least 32: no values are left over.
         assert!(self.out.len().is_multiple_of(S::C64_LANES));
         assert_eq!((self.a.len(), self.b.len()), (self.out.len(), self.out.len()));
         let (out, _) = S::as_mut_simd_c64s(self.out);

@@ -107,7 +107,7 @@ pub const TARGETS: &[Target] = &[
         run: inference::run,
     },
     // Memory that the documentation promises for a server with the options of `cargo xtask fuzz`,
-    // except for keys.
+    // except for what is mapped.
     Target {
         name: "http",
         memory: server::MEMORY,

@@ -15,8 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Limit on its allocations in bytes: `--upload-mib` and 200 MB. Bootstrapping keys and long bodies
-/// are mapped, which isn't counted.
+/// Limit on its allocations in bytes: `--upload-mib` and 200 MB. What is mapped isn't counted:
+/// bootstrapping keys, and bodies of more than 1 MiB. Other keys are small.
 pub(crate) const MEMORY: usize = (64 + 200) << 20;
 /// Time limit for honest requests, whatever else is going on.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -100,7 +100,7 @@ impl KeySwitchKey {
 /// Scratch memory for the digits of one polynomial at a time, and the rounding errors of all.
 struct Decomposition {
     switch: KeySwitch,
-    /// What is left of each coefficient, without the digits that were taken.
+    /// Each coefficient, without the digits taken so far.
     rests: Vec<u64>,
     /// By level: digits `d_p` as `sum_p d_p X^(-p)`. Coefficient 0 of a product with this
     /// polynomial is a scalar product.

@@ -1,7 +1,7 @@
 //! Memory of transformed bootstrapping keys, in huge pages where the system has them.
 //!
-//! A blind rotation reads the whole key once, 50 to 70 MB. That is more pages of 4 KiB than a
-//! processor keeps addresses of.
+//! A batch of blind rotations reads the whole key, 52 to 73 MB: more pages of 4 KiB than a TLB
+//! holds.
 
 use super::transform::{Values, zeros};
 use memmap2::MmapMut;
@@ -9,7 +9,8 @@ use pulp::bytemuck;
 use std::ops::{Deref, DerefMut};
 use tfhe_fft::c64;
 
-/// Size of a huge page in bytes: Linux places a mapping at a multiple of it if its length is one.
+/// Bytes of a huge page on x86-64. Recent versions of Linux align mappings whose length is a
+/// multiple of it.
 const HUGE: usize = 2 << 20;
 
 /// Complex values, aligned to cache lines at least.
@@ -21,7 +22,7 @@ pub(super) struct Pages {
 enum Memory {
     /// Pages of their own. They go back to the system with the key.
     Mapped(MmapMut),
-    /// Memory of the allocator, where the system maps none.
+    /// From the allocator, if the system can't map any.
     Heap(Values),
 }
 
@@ -30,7 +31,7 @@ impl Pages {
     pub(super) fn zeroed(len: usize) -> Self {
         let memory = match MmapMut::map_anon(Self::bytes(len)) {
             Ok(map) => {
-                // A system without huge pages refuses, and small ones do as well, if more slowly.
+                // Only a hint: with small pages, keys work as well, but more slowly.
                 #[cfg(target_os = "linux")]
                 let _ = map.advise(memmap2::Advice::HugePage);
                 Memory::Mapped(map)

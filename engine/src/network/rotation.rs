@@ -155,7 +155,7 @@ impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
         let stride = n / 2 + PADDING;
         let base_log = key.params.base_log.0 as u32;
         for (bit, ggsw) in key.values.chunks_exact(ROWS * ROWS * n / 2).enumerate() {
-            // The first group's transforms leave time to fetch what all products read.
+            // This bit's part of the key is prefetched during the first group's transforms.
             let transforms = ROWS * inputs.len().min(GROUP);
             let mut unread = ggsw.chunks(ggsw.len().div_ceil(transforms));
             let groups = accumulators.chunks_mut(GROUP * ROWS * n);
@@ -188,12 +188,12 @@ impl<const ROWS: usize> WithSimd for Steps<'_, ROWS> {
     }
 }
 
-/// Starts to fetch values into the L2 cache. Does nothing on processors other than those of x86-64:
-/// stable Rust has no such instruction for them.
+/// Starts to fetch values into the L2 cache. Only on x86-64: stable Rust has no such intrinsic for
+/// others.
 #[inline(always)]
 fn prefetch(values: &[c64]) {
     #[cfg(target_arch = "x86_64")]
-    // All of them have SSE, and this token makes the call a safe one.
+    // All x86-64 processors have SSE; pulp's token makes the call safe.
     if let Some(sse) = pulp::core_arch::x86::Sse::try_new() {
         for line in values.chunks(CACHE_LINE / size_of::<c64>()) {
             sse._mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
