@@ -109,3 +109,36 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindscore_protocol::random::reproducible;
+
+    #[test]
+    fn products_are_those_of_the_definition() {
+        let value = |x: u64| x as i64 as f64 * 2f64.powi(-63);
+        for log in 6..=11 {
+            let fft = FourierContext::new(PolynomialSize(1 << log));
+            let random = |seed| {
+                let mut spectrum = fft.zero();
+                let numbers = reproducible([seed; 16], 1 << log);
+                for (out, parts) in spectrum.data.iter_mut().zip(numbers.chunks_exact(2)) {
+                    *out = c64::new(value(parts[0]), value(parts[1]));
+                }
+                spectrum
+            };
+            let (a, b, before) = (random(1), random(2), random(3));
+            let (mut product, mut sum) = (random(4), random(3));
+            multiply(&mut product, &a, &b);
+            multiply_add(&mut sum, &a, &b);
+            for place in 0..1 << (log - 1) {
+                let (a, b) = (a.data[place], b.data[place]);
+                let plain = c64::new(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re);
+                assert!((product.data[place] - plain).norm() < 1e-15, "{place} of 2^{log}");
+                let expected = before.data[place] + plain;
+                assert!((sum.data[place] - expected).norm() < 1e-15, "{place} of 2^{log}");
+            }
+        }
+    }
+}
