@@ -44,8 +44,8 @@ pub use slots::SLOTS;
 use slots::{Read, divided};
 use std::ops::Range;
 
-/// Most layers of units: four of the model's own, and two that find the label.
-pub const MOST_LAYERS: usize = 6;
+/// Most layers of units: four of the model's own, and three that find the label.
+pub const MOST_LAYERS: usize = 7;
 /// Most units: four layers of 512, and one for each of the most scores.
 pub const MOST_UNITS: usize = 3_072;
 /// Most times that a unit is rotated.

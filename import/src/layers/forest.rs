@@ -3,7 +3,7 @@
 
 use super::{
     TORUS,
-    labels::{self, Comparison, pairs},
+    labels::{self, Comparison, Phase, Sign, pairs},
     rewrite::Form,
 };
 use blindscore_engine::{
@@ -44,32 +44,18 @@ impl ForestLabel {
             .map(|comparison| comparison.period)
             .fold(0.0, f64::max);
         let most = (ROTATIONS / comparisons.len().max(1)).clamp(1, MOST_REPEATS);
-        let switch = period * period * NetworkNoise::modulus_switch(&LAYERS);
-        let others: Vec<f64> = comparisons
-            .iter()
-            .map(|comparison| period * period * noise(&comparison.form))
-            .collect();
-        // The errors of several rotations' modulus switches cancel out.
-        let repeats: Vec<usize> = others
-            .iter()
-            .zip(wanted)
-            .map(|(others, wanted)| {
-                let left = wanted * wanted - others;
-                let count = (switch / left).sqrt().ceil();
-                if left > 0.0 && count <= most as f64 {
-                    (count as usize).max(1)
-                } else {
-                    most
-                }
-            })
-            .collect();
-        let errors = others
-            .iter()
-            .zip(&repeats)
-            .map(|(others, repeats)| (others + switch / (repeats * repeats) as f64).sqrt());
+        let classes = cover.bases.len();
+        let deviation = |others: f64, repeats: usize| period * (others + Sign::new(repeats).noise()).sqrt();
+        let rotated = |(comparison, wanted): (&Comparison, &f64)| {
+            let others = noise(&comparison.form);
+            let enough = (1..most).find(|repeats| deviation(others, *repeats) <= *wanted);
+            let repeats = enough.unwrap_or(most);
+            (repeats, deviation(others, repeats))
+        };
+        let (repeats, errors): (Vec<usize>, Vec<f64>) = comparisons.iter().zip(wanted).map(rotated).unzip();
         Self {
-            errors: errors.collect(),
-            scales: vec![1.0 / BIT; cover.bases.len()],
+            errors,
+            scales: vec![1.0 / BIT; classes],
             network: network(cover, bits, &comparisons, period, &repeats),
         }
     }
@@ -133,35 +119,18 @@ fn network(
     };
     let classes = cover.bases.len();
     let mut units: Vec<IntegerUnit> = cover.units.iter().map(decides).collect();
-    let first = units.len();
-    units.extend(comparisons.iter().zip(repeats).map(|(comparison, &repeats)| {
-        let phase = comparison.form.offset / period + labels::half_step(repeats);
-        IntegerUnit {
-            layer: 1,
-            features: Vec::new(),
-            units: comparison
-                .form
-                .tables
-                .iter()
-                .map(|weight| *weight as i32)
-                .collect(),
-            offset: (phase * TORUS) as i64 as u64,
-            repeats,
-            table: labels::sign(classes, repeats),
-        }
-    }));
-    let bit = |class| labels::bit(class, classes, comparisons, repeats, 2, first);
-    units.extend((0..classes).map(bit));
-    let last = first + comparisons.len();
-    let alone = |class| {
-        (0..last + classes)
-            .map(|unit| i32::from(unit == last + class))
-            .collect()
-    };
+    let each = comparisons.iter().zip(repeats);
+    let phases = each.map(|(Comparison { form, .. }, &repeats)| Phase {
+        features: Vec::new(),
+        units: form.tables.iter().map(|weight| *weight as i32).collect(),
+        offset: (form.offset / period * TORUS) as i64 as u64,
+        repeats,
+    });
+    let outputs = labels::find(&mut units, classes, comparisons, phases.collect());
     IntegerLayers {
         features: bits,
         input_step: ForestEngine::input_step(),
-        outputs: (0..classes).map(alone).collect(),
+        outputs,
         biases: vec![0; classes],
         units,
     }

@@ -2,7 +2,7 @@
 
 use super::{
     TORUS,
-    labels::{self, Comparison},
+    labels::{self, Comparison, Phase, Sign},
     numbers::{Numbers, steps},
     rewrite::{Form, Rewritten, TableUnit},
     rounded::{Compared, Rounded},
@@ -188,6 +188,7 @@ impl<'r> Rounder<'r> {
                 .map(|(unit, comparison)| Compared {
                     unit,
                     period: comparison.period,
+                    sign: Sign::new(repeats[unit]),
                     scores: (comparison.one, comparison.other),
                 })
                 .collect(),
@@ -243,29 +244,20 @@ impl<'r> Rounder<'r> {
         units: &mut Vec<IntegerUnit>,
     ) -> Vec<(Vec<i32>, u64)> {
         let (layer, hidden) = (self.tables.len() - 1, units.len());
-        let classes = self.rewritten.outputs.len();
-        let repeats = &repeats[hidden..];
-        for (index, (comparison, &repeats)) in self.comparisons.iter().zip(repeats).enumerate() {
+        let each = self.comparisons.iter().zip(&repeats[hidden..]).enumerate();
+        let phases = each.map(|(index, (comparison, &repeats))| {
             let (form, period) = (&comparison.form, comparison.period);
-            let (others, features, offset) = self.phase(weighing, hidden + index, form, layer, period);
-            units.push(IntegerUnit {
-                layer,
+            let (units, features, offset) = self.phase(weighing, hidden + index, form, layer, period);
+            Phase {
                 features,
-                units: others,
-                offset: on_torus(offset + labels::half_step(repeats)),
+                units,
+                offset: on_torus(offset),
                 repeats,
-                table: labels::sign(classes, repeats),
-            });
-        }
-        let bit = |class| labels::bit(class, classes, &self.comparisons, repeats, layer + 1, hidden);
-        units.extend((0..classes).map(bit));
-        let first = hidden + self.comparisons.len();
-        let alone = |class| {
-            (0..first + classes)
-                .map(|unit| i32::from(unit == first + class))
-                .collect()
-        };
-        (0..classes).map(|class| (alone(class), 0)).collect()
+            }
+        });
+        let phases = phases.collect();
+        let bits = labels::find(units, self.rewritten.outputs.len(), &self.comparisons, phases);
+        bits.into_iter().map(|weights| (weights, 0)).collect()
     }
 
     /// Returns the weights of the tables of all layers before `layer`, for a phase of `period`, and

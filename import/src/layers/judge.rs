@@ -146,9 +146,7 @@ fn of_scores(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> (Vec
     (variances, apart)
 }
 
-/// Returns the variance of each difference that is compared. The rotations of a comparison disagree
-/// about differences that are small beside their errors, which cancel out: the sum of their signs
-/// is that of the average error.
+/// Returns the variance of each difference that is compared.
 fn of_comparisons(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> Vec<f64> {
     let network = &rounded.network;
     let shared = network.shared_noise(&LAYERS);
@@ -157,9 +155,7 @@ fn of_comparisons(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) ->
     let gradients = clear.phase_gradients(&LAYERS, levels, range);
     let each = rounded.comparisons.iter().zip(&gradients);
     each.map(|(compared, gradients)| {
-        let repeats = network.units[compared.unit].repeats as f64;
-        let own = NetworkNoise::modulus_switch(&LAYERS) / repeats.powi(2);
-        let phase = network.variance(&LAYERS, gradients) + shared[compared.unit] + own;
+        let phase = network.variance(&LAYERS, gradients) + shared[compared.unit] + compared.sign.noise();
         compared.period.powi(2) * phase
     })
     .collect()

@@ -1,21 +1,29 @@
 //! Finds the label under encryption, so that no score leaves the server.
 //!
 //! Each pair of scores is compared: a unit looks up the sign of their difference. A class that wins
-//! all of its comparisons is the label. A second unit for each class looks up whether the sum of
-//! its signs says so, and what it gives is a bit. Between two classes there is one comparison, of
-//! the only score with zero, and one bit. The second unit also makes a bit of a difference that is
-//! so small that the rotations of the first one disagree.
+//! all of its comparisons is the label. A unit for each class looks up whether the sum of its signs
+//! says so, and what it gives is a bit. Between two classes there is one comparison, of the only
+//! score with zero, and one bit.
+//!
+//! If a comparison is rotated several times, the errors of its modulus switches cancel out in the
+//! mean of the phases, but not in the signs: of two opposite errors that are larger than the
+//! difference, one always gives the wrong sign. So what is looked up then is a ramp, which is
+//! linear around zero. The sum of ramps is that of the mean phase, and another unit looks up its
+//! sign.
 
-use super::rewrite::{Form, Rewritten};
+use super::{
+    TORUS,
+    rewrite::{Form, Rewritten},
+};
 use blindscore_engine::{
     bits::BIT,
     layers::IntegerUnit,
     model::{LAYERS, bounds},
 };
-use blindscore_protocol::descriptor::Inputs;
+use blindscore_protocol::{descriptor::Inputs, noise::NetworkNoise};
 
 /// Most classes. With more, the sums of signs would be too close beside the noise of a rotation:
-/// with so many, the nearest one is seven standard deviations away from the threshold.
+/// with so many, the nearest one is nine standard deviations away from the threshold.
 pub(crate) const MOST_CLASSES: usize = 12;
 /// Largest difference before it wraps around, over the largest one on the calibration rows, where
 /// it isn't known for all rows.
@@ -26,14 +34,16 @@ const ROUNDING: f64 = 1.06;
 /// Largest difference of all rows, over that of the calibration rows, for which a network's
 /// comparison takes the former.
 const MOST_WIDE: f64 = 2.5;
-/// How far the threshold of a bit is below the middle between a class that wins and the next best
-/// one, as a part of the torus: more than two standard deviations of the sum of signs. If the
-/// rotations of a comparison disagree evenly, both have the sum in the middle, and both bits are
-/// set. Clients then take the first one, so that a larger distance would favour the first of two
-/// classes for more rows.
-const TIE: f64 = 1.0 / 176.0;
+/// Steps of a table from zero to the end of a ramp. Of several rotations, each has an error of up
+/// to 5.9 steps, `sqrt(2)` times that of a single modulus switch, and what is beyond the end of the
+/// ramp doesn't cancel out.
+const RAMP: usize = 16;
+/// A sign of several rotations, as a part of the torus.
+const SIGN: f64 = 0.25;
 /// Values of a table of the whole torus.
 const TABLE: f64 = 4_294_967_296.0;
+/// A step of a table, as a part of the torus.
+const STEP: f64 = 0.5 / LAYERS.polynomial_size.0 as f64;
 
 /// A comparison of two scores, or of one with zero.
 #[derive(Clone, Debug)]
@@ -105,59 +115,175 @@ pub(crate) fn pairs(scores: usize) -> impl Iterator<Item = (usize, Option<usize>
     only.into_iter().chain(each)
 }
 
-/// Returns the table of a comparison: its sign, in a size that fits the sum for a class.
-pub(super) fn sign(classes: usize, repeats: usize) -> Vec<i32> {
-    vec![entry(1.0 / (period(classes) * repeats as f64)); LAYERS.polynomial_size.0]
+/// The sign of a phase, looked up by a number of rotations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sign {
+    repeats: usize,
 }
 
-/// Returns what makes up for reading a comparison's rotations half a step before or after the
-/// middle: the first, third and so on before it, the others after it.
-pub(super) fn half_step(repeats: usize) -> f64 {
-    let more = repeats % 2;
-    0.5 * more as f64 / repeats.max(1) as f64 / (2 * LAYERS.polynomial_size.0) as f64
+impl Sign {
+    /// Returns the sign that so many rotations look up.
+    pub(crate) fn new(repeats: usize) -> Self {
+        Self { repeats }
+    }
+
+    /// Returns whether the sum of what is looked up is a ramp, of which the sign is looked up next.
+    fn is_ramp(self) -> bool {
+        self.repeats > 1
+    }
+
+    /// Returns the table, whose sum over all rotations is `whole` except on a ramp. Tables change
+    /// their sign after half of the torus, so that a ramp comes back at the end.
+    fn table(self, whole: f64) -> Vec<i32> {
+        let size = LAYERS.polynomial_size.0;
+        let part = |place: usize| {
+            if self.is_ramp() {
+                ((0.5 + place.min(size - 1 - place) as f64) / RAMP as f64).min(1.0)
+            } else {
+                1.0
+            }
+        };
+        let each = whole / self.repeats as f64;
+        (0..size).map(|place| entry(each * part(place))).collect()
+    }
+
+    /// Returns what makes up for reading the rotations half a step before or after the middle, as a
+    /// part of the torus: the first, third and so on before it, the others after it.
+    pub(super) fn offset(self) -> f64 {
+        let more = self.repeats % 2;
+        0.5 * more as f64 / self.repeats.max(1) as f64 * STEP
+    }
+
+    /// Returns the variance of the phase at which the sign changes, as a part of the torus squared,
+    /// as far as it is the comparison's own: what is left of its modulus switches, and what looks
+    /// up the sign of a ramp.
+    pub(super) fn noise(self) -> f64 {
+        let repeats = self.repeats as f64;
+        let switches = NetworkNoise::modulus_switch(&LAYERS) / repeats.powi(2);
+        if self.is_ramp() {
+            let by_phase = SIGN / (RAMP as f64 * STEP);
+            switches + sum_noise(repeats) / by_phase.powi(2)
+        } else {
+            switches
+        }
+    }
 }
 
-/// Returns the sum of signs that the torus stands for. Less the middle between a class that wins
-/// all comparisons and the next best one, a sum lies between 1, that of the former, and
-/// `3 - 2 * classes`, that of one that loses all.
-fn period(classes: usize) -> f64 {
-    4.0 * (classes.max(2) - 1) as f64
+/// Returns the variance of a sum of so many reads as a unit looks it up, as a part of the torus
+/// squared.
+fn sum_noise(reads: f64) -> f64 {
+    NetworkNoise::reads(&LAYERS, reads, reads)
+        + NetworkNoise::key_switch(&LAYERS)
+        + NetworkNoise::input_rerandomisation(&LAYERS)
+        + NetworkNoise::modulus_switch(&LAYERS)
 }
 
-/// Returns the unit for a class that looks up whether it wins all comparisons. They start at unit
-/// `first`, with these numbers of rotations.
-pub(super) fn bit(
-    class: usize,
+/// The phase of a comparison, as an integer sum.
+pub(super) struct Phase {
+    /// One weight per feature, or none.
+    pub(super) features: Vec<i64>,
+    /// One weight per unit, or none.
+    pub(super) units: Vec<i32>,
+    /// Summand.
+    pub(super) offset: u64,
+    /// Number of rotations.
+    pub(super) repeats: usize,
+}
+
+/// Adds units that compare scores by these phases, one for each of the comparisons and in their
+/// order, and units that find the label. Returns the weights of all units for each class's bit.
+pub(super) fn find(
+    units: &mut Vec<IntegerUnit>,
     classes: usize,
     comparisons: &[Comparison],
-    repeats: &[usize],
-    layer: usize,
-    first: usize,
-) -> IntegerUnit {
-    let mut units = vec![0i32; first];
-    units.extend(comparisons.iter().zip(repeats).map(|(comparison, repeats)| {
-        // One slot of each rotation: that is enough of so large a sign.
-        let weight = *repeats as i32;
-        match (comparison.one == class, comparison.other == Some(class)) {
-            (true, _) => weight,
-            (_, true) => -weight,
-            _ => 0,
+    phases: Vec<Phase>,
+) -> Vec<Vec<i32>> {
+    // Of each comparison, the unit whose sum is its sign, and the weight with which one slot of
+    // each of its rotations is read: that is enough of so large a sign.
+    let mut signs: Vec<(usize, i32)> = Vec::with_capacity(phases.len());
+    let layer = next_layer(units);
+    for phase in phases {
+        let sign = Sign::new(phase.repeats);
+        signs.push((units.len(), phase.repeats as i32));
+        units.push(IntegerUnit {
+            layer,
+            features: phase.features,
+            units: phase.units,
+            offset: phase.offset.wrapping_add(on_torus(sign.offset())),
+            repeats: phase.repeats,
+            table: sign.table(if sign.is_ramp() { SIGN } else { of_sum(classes) }),
+        });
+    }
+    // A single bit is the sign of the only comparison.
+    if classes > 1 {
+        let (layer, count) = (next_layer(units), units.len());
+        for (unit, weight) in &mut signs {
+            if *weight > 1 {
+                let sign = Sign::new(1);
+                let table = sign.table(of_sum(classes));
+                units.push(looked_up(layer, count, &[(*unit, *weight)], sign.offset(), table));
+                (*unit, *weight) = (units.len() - 1, 1);
+            }
         }
-    }));
-    // Between the sum of a class that wins all, and that of the next best one.
-    let threshold = if classes == 1 {
-        0.0
-    } else {
-        (classes as f64 - 2.0) / period(classes) - TIE
+    }
+    let (layer, count) = (next_layer(units), units.len());
+    for class in 0..classes {
+        let each = comparisons.iter().zip(&signs);
+        let sum: Vec<(usize, i32)> = each
+            .filter_map(|(comparison, &(unit, weight))| {
+                match (comparison.one == class, comparison.other == Some(class)) {
+                    (true, _) => Some((unit, weight)),
+                    (_, true) => Some((unit, -weight)),
+                    _ => None,
+                }
+            })
+            .collect();
+        let table = vec![entry(BIT); LAYERS.polynomial_size.0];
+        units.push(looked_up(layer, count, &sum, -threshold(classes), table));
+    }
+    let alone = |class| {
+        (0..units.len())
+            .map(|unit| i32::from(unit == count + class))
+            .collect()
     };
+    (0..classes).map(alone).collect()
+}
+
+/// Returns a unit that reads a sum of the first `count` units, rotated once.
+fn looked_up(layer: usize, count: usize, sum: &[(usize, i32)], offset: f64, table: Vec<i32>) -> IntegerUnit {
+    let mut units = vec![0i32; count];
+    for &(unit, weight) in sum {
+        units[unit] = weight;
+    }
     IntegerUnit {
         layer,
         features: Vec::new(),
         units,
-        offset: (-threshold * 2f64.powi(64)) as i64 as u64,
+        offset: on_torus(offset),
         repeats: 1,
-        table: vec![entry(BIT); LAYERS.polynomial_size.0],
+        table,
     }
+}
+
+fn next_layer(units: &[IntegerUnit]) -> usize {
+    units.last().map_or(0, |unit| unit.layer + 1)
+}
+
+/// Returns a sign in the sum for a bit, as a part of the torus. Less the middle between a class
+/// that wins all comparisons and the next best one, a sum lies between 1 sign, that of the former,
+/// and `3 - 2 * classes`, that of one that loses all. Twice as many fit.
+fn of_sum(classes: usize) -> f64 {
+    0.25 / (classes.max(2) - 1) as f64
+}
+
+/// Returns the middle between the sum of a class that wins all comparisons and that of the next
+/// best one, as a part of the torus.
+fn threshold(classes: usize) -> f64 {
+    (classes.max(2) - 2) as f64 * of_sum(classes)
+}
+
+fn on_torus(part: f64) -> u64 {
+    (part * TORUS) as i64 as u64
 }
 
 /// Returns the entry of a table that stands for a part of the torus.
@@ -168,7 +294,6 @@ pub(super) fn entry(part: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindscore_protocol::noise::NetworkNoise;
 
     #[test]
     fn each_pair_is_compared_once() {
@@ -184,29 +309,41 @@ mod tests {
         // A rotation of several has up to sqrt(2) times the error of a single one.
         let switch = 2.0 * NetworkNoise::modulus_switch(&LAYERS);
         let noise = (switch + NetworkNoise::input_rerandomisation(&LAYERS)).sqrt();
-        assert!(0.5 - 0.5 / ROUNDING > 9.0 * noise, "{noise}");
+        let left = 0.5 - 0.5 / ROUNDING;
+        assert!(left > 9.0 * noise, "{noise}");
+        // Nor is it on the ramp that comes back there.
+        assert!(left > RAMP as f64 * STEP + 6.5 * noise, "{noise}");
+    }
+
+    #[test]
+    fn a_ramp_is_odd_and_a_single_rotation_has_none() {
+        let size = LAYERS.polynomial_size.0;
+        assert_eq!(Sign::new(1).table(0.125), vec![entry(0.125); size]);
+        for repeats in [2, 7, 64] {
+            let table = Sign::new(repeats).table(SIGN);
+            // With a sign that changes after half of the torus.
+            let mirrored: Vec<i32> = table.iter().rev().copied().collect();
+            assert_eq!(table, mirrored);
+            let each = SIGN / repeats as f64;
+            assert_eq!(table[RAMP..size - RAMP], vec![entry(each); size - 2 * RAMP]);
+            for (place, value) in table[..RAMP].iter().enumerate() {
+                assert_eq!(*value, entry(each * (place as f64 + 0.5) / RAMP as f64));
+            }
+        }
     }
 
     #[test]
     fn sums_of_signs_are_far_from_the_threshold() {
-        for classes in 2..=MOST_CLASSES {
-            for repeats in [1, 8, 64] {
-                let switch = NetworkNoise::modulus_switch(&LAYERS) + NetworkNoise::key_switch(&LAYERS);
-                let signs = NetworkNoise::reads(&LAYERS, repeats as f64, repeats as f64);
-                let noise =
-                    switch + NetworkNoise::input_rerandomisation(&LAYERS) + (classes - 1) as f64 * signs;
-                let nearest = 1.0 / period(classes) - TIE;
-                assert!(
-                    nearest > 7.0 * noise.sqrt(),
-                    "{classes}, {repeats}: {nearest}, {}",
-                    noise.sqrt()
-                );
-                // Of a class that ties with the winner, the bit is set.
-                assert!(TIE > 2.0 * noise.sqrt(), "{classes}, {repeats}: {}", noise.sqrt());
-                // The sum of a class that loses all doesn't wrap around.
-                let least = (3.0 - 2.0 * classes as f64) / period(classes) + TIE;
-                assert!(least - 7.0 * noise.sqrt() > -0.5, "{classes}: {least}");
-            }
+        for classes in 1..=MOST_CLASSES {
+            let noise = sum_noise((classes.max(2) - 1) as f64).sqrt();
+            let (sign, all) = (of_sum(classes), (classes.max(2) - 1) as f64);
+            let threshold = threshold(classes);
+            let (wins, next) = (all * sign - threshold, (all - 2.0) * sign - threshold);
+            assert!((wins + next).abs() < 1e-12, "{classes}: {wins}, {next}");
+            assert!(wins > 9.0 * noise, "{classes}: {wins}, {noise}");
+            // The sum of a class that loses all doesn't wrap around.
+            let least = -all * sign - threshold;
+            assert!(least - 9.0 * noise > -0.5, "{classes}: {least}");
         }
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod forest;
 mod integers;
 mod judge;
 pub(crate) mod labels;
+#[cfg(test)]
+mod measured;
 mod numbers;
 mod rewrite;
 mod rounded;

@@ -1,5 +1,6 @@
 //! A network in integers, with what its scores mean.
 
+use super::labels::Sign;
 use blindscore_engine::layers::{IntegerLayers, PlainLayers};
 use blindscore_protocol::descriptor::{Inputs, finer_phase, sent_levels};
 
@@ -25,6 +26,8 @@ pub(crate) struct Compared {
     pub(crate) unit: usize,
     /// Difference that the torus stands for.
     pub(crate) period: f64,
+    /// How the sign is looked up.
+    pub(crate) sign: Sign,
     /// The score, and the one that is taken from it.
     pub(crate) scores: (usize, Option<usize>),
 }
@@ -55,7 +58,7 @@ impl Rounded {
         }
         let phases = clear.phases(levels);
         let difference = |compared: &Compared| {
-            let phase = phases[compared.unit];
+            let phase = phases[compared.unit] - compared.sign.offset();
             compared.period * (phase - phase.round()) - compared.difference(fitted)
         };
         self.comparisons.iter().map(difference).collect()
