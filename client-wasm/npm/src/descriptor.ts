@@ -98,7 +98,8 @@ export interface ModelDescriptor {
 export interface Scores {
   /**
    * Class that the scores decide for; `null` if the model doesn't classify, or if the server sends only
-   * the label and noise made three or more nearly equal classes win and lose in a circle.
+   * the label and there is none: noise made three or more nearly equal classes win and lose in a
+   * circle, or the row is outside of a network's range.
    */
   label: string | null;
   /**

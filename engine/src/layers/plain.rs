@@ -6,12 +6,16 @@ use super::{
 };
 use crate::network::rounding_place;
 use blindscore_protocol::{noise::NetworkNoise, params::NetworkParams};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Torus elements of the whole torus.
 const TORUS: f64 = 18_446_744_073_709_551_616.0;
 /// Values of a table of the whole torus.
 const TABLE: f64 = 4_294_967_296.0;
+
+/// Points at which a normal error is sampled, in standard deviations, and the distance between them.
+const SAMPLES: RangeInclusive<i32> = -8..=8;
+const SAMPLE: f64 = 0.5;
 
 /// What each unit of a network gives for one row.
 pub(crate) struct Values {
@@ -50,6 +54,88 @@ impl IntegerUnit {
         let mean = |phase: f64| self.read(phase).iter().sum::<f64>() / SLOTS as f64;
         (mean(phase + step) - mean(phase - step)) / (2.0 * step)
     }
+
+    /// Returns the variance of the error of a single rotation's phase, as a part of the torus
+    /// squared, beside what all rotations share.
+    fn rotation_error(&self, params: &NetworkParams) -> f64 {
+        switch_variance(params, self.repeats)
+    }
+
+    /// Returns the variance of the mean of what a rotation reads at a phase, less what is
+    /// proportional to the rotation's error: that of a table that bends within the error. It
+    /// doesn't cancel out as errors do.
+    fn bend(&self, phase: f64, error: f64) -> f64 {
+        let deviation = error.sqrt();
+        let samples: Vec<(f64, f64, f64)> = samples()
+            .map(|(error, weight)| {
+                let read = self.read(phase + error * deviation);
+                (error, weight, read.iter().sum::<f64>() / SLOTS as f64)
+            })
+            .collect();
+        let expected = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
+            samples
+                .iter()
+                .map(|(error, weight, read)| weight * of(*error, *read))
+                .sum()
+        };
+        let mean = expected(&|_, read| read);
+        let slope = expected(&|error, read| error * read);
+        let variance = expected(&|_, read| (read - mean).powi(2));
+        (variance - slope * slope).max(0.0)
+    }
+
+    /// Returns the table of what rotations read on average, if the phase has an error of this
+    /// variance.
+    fn averaged(&self, error: f64) -> Vec<i32> {
+        let size = self.table.len();
+        let deviation = error.sqrt() * 2.0 * size as f64;
+        let value = |position: f64| {
+            let step = position.floor();
+            let at = |step: f64| {
+                let place = (step as i64).rem_euclid(2 * size as i64) as usize;
+                if place < size {
+                    f64::from(self.table[place])
+                } else {
+                    -f64::from(self.table[place - size])
+                }
+            };
+            let part = position - step;
+            (1.0 - part) * at(step) + part * at(step + 1.0)
+        };
+        let mean = |place: usize| -> f64 {
+            samples()
+                .map(|(error, weight)| weight * value(place as f64 + error * deviation))
+                .sum()
+        };
+        (0..size).map(|place| mean(place).round() as i32).collect()
+    }
+}
+
+impl IntegerUnit {
+    /// Returns the unit with a table of which rotations read on average what this one's has, as far
+    /// as that is possible: twice the table, less what they read on average (a step of van
+    /// Cittert's deconvolution). No entry is larger than `most`, in 2^-32 of the torus.
+    #[must_use]
+    pub fn sharpened(self, params: &NetworkParams, most: i32) -> Self {
+        let averaged = self.averaged(self.rotation_error(params));
+        let pairs = self.table.iter().zip(averaged);
+        let sharp = |(value, average): (&i32, i32)| {
+            let sharp = 2 * i64::from(*value) - i64::from(average);
+            sharp.clamp(-i64::from(most), i64::from(most)) as i32
+        };
+        Self {
+            table: pairs.map(sharp).collect(),
+            ..self
+        }
+    }
+}
+
+/// Returns points of a standard normal distribution, and the weight of each.
+fn samples() -> impl Iterator<Item = (f64, f64)> {
+    let density = |error: f64| (-error * error / 2.0).exp();
+    let points = || SAMPLES.map(|point| f64::from(point) * SAMPLE);
+    let total: f64 = points().map(density).sum();
+    points().map(move |error| (error, density(error) / total))
 }
 
 /// A network of several layers, prepared for evaluating it in the clear.
@@ -152,9 +238,13 @@ impl<'n> PlainLayers<'n> {
         let phases = self.phases(features);
         let slopes = units
             .iter()
-            .zip(phases)
-            .map(|(unit, phase)| unit.slope(phase, step));
+            .zip(&phases)
+            .map(|(unit, phase)| unit.slope(*phase, step));
         let slopes: Vec<f64> = slopes.collect();
+        let bends = units.iter().zip(&phases);
+        let bends: Vec<f64> = bends
+            .map(|(unit, phase)| unit.bend(*phase, unit.rotation_error(params)))
+            .collect();
         let gradients = |weights: &Vec<i32>| {
             let mut reads: Vec<Derivatives> = units.iter().map(Derivatives::of).collect();
             for (read, weight) in reads.iter_mut().zip(weights) {
@@ -162,7 +252,12 @@ impl<'n> PlainLayers<'n> {
             }
             let mut gradients = vec![Gradient::default(); units.len()];
             for place in (0..units.len()).rev() {
-                let gradient = reads[place].finish(slopes[place], units[place].repeats);
+                let slots = reads[place].finish(units[place].repeats);
+                let gradient = Gradient {
+                    slope: slopes[place],
+                    bend: bends[place],
+                    slots,
+                };
                 let by_phase = gradient.total() * gradient.slope;
                 gradients[place] = gradient;
                 if by_phase != 0.0 {
@@ -192,9 +287,25 @@ impl IntegerLayers {
         terms
             .map(|(gradient, shared)| {
                 gradient.slope.powi(2) * (gradient.total().powi(2) * shared + gradient.switch(params))
+                    + gradient.bent(params)
                     + gradient.reads(params)
             })
             .sum()
+    }
+
+    /// Returns the network with tables of what rotations read on average: where a table bends, that
+    /// isn't its value.
+    #[must_use]
+    pub fn averaged(&self, params: &NetworkParams) -> Self {
+        let shared = self.shared_noise(params);
+        let units = self.units.iter().zip(shared).map(|(unit, shared)| IntegerUnit {
+            table: unit.averaged(unit.rotation_error(params) + shared),
+            ..unit.clone()
+        });
+        Self {
+            units: units.collect(),
+            ..self.clone()
+        }
     }
 }
 
@@ -203,6 +314,9 @@ impl IntegerLayers {
 pub struct Gradient {
     /// Derivative of the unit's read with respect to its phase.
     pub slope: f64,
+    /// Variance of what a single rotation reads, besides what is proportional to its error, as a
+    /// part of the torus squared.
+    pub bend: f64,
     /// Derivatives of the number with respect to each slot: those of all rotations' first slots,
     /// then of their second ones, and so on.
     pub slots: Vec<f64>,
@@ -232,6 +346,19 @@ impl Gradient {
     pub fn switch(&self, params: &NetworkParams) -> f64 {
         switch(params, &self.rotations())
     }
+
+    /// Returns the variance that the bends of the table cause.
+    pub fn bent(&self, params: &NetworkParams) -> f64 {
+        if self.bend == 0.0 {
+            return 0.0;
+        }
+        // Of two normal errors, even functions have the square of the errors' correlation, to the
+        // first order (Hermite polynomials).
+        let weights = self.rotations();
+        let single = switch_variance(params, weights.len());
+        let correlated = |one, other| (covariance(params, weights.len(), one, other) / single).powi(2);
+        self.bend * weighted_sum(&weights, correlated)
+    }
 }
 
 /// Returns the variance of the sum of the errors of modulus switches of one phase, times the weight
@@ -242,19 +369,35 @@ impl Gradient {
 /// rounding plus that of the offset, `1/12 + (1 - 1/R^2)/12`; two such errors differ by what lies
 /// between, so that `k (R - k) / R^2` is missing in their covariance.
 pub(super) fn switch(params: &NetworkParams, weights: &[f64]) -> f64 {
-    let parts = weights.len();
-    let count = parts as f64;
-    let places: Vec<usize> = (0..parts).map(|part| rounding_place(part, parts)).collect();
+    weighted_sum(weights, |one, other| {
+        covariance(params, weights.len(), one, other)
+    })
+}
+
+/// Returns the covariance of the errors of two of so many rotations, by their places.
+fn covariance(params: &NetworkParams, parts: usize, one: usize, other: usize) -> f64 {
+    let (count, apart) = (parts as f64, one.abs_diff(other) as f64);
+    let missing = 12.0 * apart * (count - apart) / (count * count);
+    // In units of 1/12 of a step, squared: the variance of rounding alone.
+    (2.0 - 1.0 / (count * count) - missing) * NetworkNoise::modulus_switch(params)
+}
+
+/// Returns the variance of the error of one of so many rotations.
+fn switch_variance(params: &NetworkParams, parts: usize) -> f64 {
+    covariance(params, parts, 0, 0)
+}
+
+/// Returns the sum over all pairs of rotations of their weights and what is between their places.
+fn weighted_sum(weights: &[f64], between: impl Fn(usize, usize) -> f64) -> f64 {
+    let places = |part: usize| rounding_place(part, weights.len());
+    let places: Vec<usize> = (0..weights.len()).map(places).collect();
     let mut sum = 0.0;
     for (one, place) in weights.iter().zip(&places) {
         for (other, other_place) in weights.iter().zip(&places) {
-            let apart = place.abs_diff(*other_place) as f64;
-            let missing = 12.0 * apart * (count - apart) / (count * count);
-            sum += one * other * (2.0 - 1.0 / (count * count) - missing);
+            sum += one * other * between(*place, *other_place);
         }
     }
-    // Each part is in units of 1/12 of a step, squared: the variance of rounding alone.
-    sum * NetworkNoise::modulus_switch(params)
+    sum
 }
 
 /// Noise of weights that are divided among the slots of a number of rotations.
@@ -323,13 +466,13 @@ impl Derivatives {
         self.first[more.unsigned_abs() as usize] += derivative * f64::from(more.signum());
     }
 
-    fn finish(&self, slope: f64, repeats: usize) -> Gradient {
+    fn finish(&self, repeats: usize) -> Vec<f64> {
         let mut slots = vec![self.all; SLOTS * repeats];
         let mut more = 0.0;
         for (derivative, own) in slots.iter_mut().zip(&self.first[1..]).rev() {
             more += own;
             *derivative += more;
         }
-        Gradient { slope, slots }
+        slots
     }
 }

@@ -22,6 +22,9 @@ const FIRST_FINE: u32 = 8;
 const STEP: f64 = 1.6;
 /// Most steps of the search for both.
 const MOST_STEPS: usize = 6;
+/// Share of a variance below which more rotations are worth their time, if they aren't enough for
+/// the error that is wanted.
+const WORTHWHILE: f64 = 0.9;
 /// Blind rotations up to which units are rotated several times, unless there are more units.
 pub(crate) const ROTATIONS: usize = 300;
 
@@ -226,7 +229,9 @@ fn repeated(
         }
         rotations = next;
         let chosen = finest(&repeats, best.rounded.fine, best.amplitude);
-        if (chosen.apart && !best.apart) || (chosen.apart == best.apart && total(&chosen) < total(&best)) {
+        let (new, old) = (total(&chosen), total(&best));
+        let better = new < old && (new <= 1.0 || new < WORTHWHILE * old);
+        if (chosen.apart && !best.apart) || (chosen.apart == best.apart && better) {
             best = chosen;
         }
     }

@@ -1,5 +1,5 @@
-//! An ensemble of trees of which only the label is sent: its units are the first layer, and two
-//! more find the label.
+//! An ensemble of trees of which only the label is sent: its units are the first layer, and two or
+//! three more find the label.
 
 use super::{
     TORUS,
@@ -210,7 +210,7 @@ mod tests {
                     [best, next, ..] => (*best, plain[*best] - plain[*next]),
                     [] => unreachable!(),
                 };
-                // In the clear, only the rotations of a comparison disagree, within a step.
+                // Within the error, either class may win.
                 if margin < label.errors[0] {
                     continue;
                 }

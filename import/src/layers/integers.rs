@@ -150,13 +150,18 @@ impl<'r> Rounder<'r> {
             let (others, own, offset) = self.phase(&weighing, place, &unit.sum, unit.layer, table.period);
             let entry =
                 |value: &f64| (value * weighing.amplitudes[place] * f64::from(u32::MAX)).round() as i32;
-            units.push(IntegerUnit {
+            let unit = IntegerUnit {
                 layer: unit.layer,
                 features: own,
                 units: others,
                 offset: on_torus(offset - table.middle / table.period),
                 repeats: repeats[place],
                 table: table.values.iter().map(entry).collect(),
+            };
+            // More rotations leave the error of each as it is.
+            units.push(match unit.repeats {
+                1 => unit,
+                _ => unit.sharpened(&LAYERS, (MOST_ENTRY * f64::from(u32::MAX)) as i32),
             });
         }
         let sums = if self.comparisons.is_empty() {

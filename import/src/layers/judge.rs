@@ -21,7 +21,8 @@ pub(crate) struct Chosen {
     /// For each score, or each difference that is compared if only the label is sent, the standard
     /// deviation that noise causes, root mean square over the rows.
     pub(crate) noise: Vec<f64>,
-    /// The difference from the fitted network without noise, likewise.
+    /// The difference from the fitted network of what is scored on average, likewise: of rounded
+    /// weights, and of tables that bend within the error of a rotation.
     pub(crate) rounding: Vec<f64>,
     /// Whether the scores always tell which of the finer ones is meant, by seven standard
     /// deviations.
@@ -50,7 +51,8 @@ impl Chosen {
             (STATED_PRODUCTS / (units * units).max(1)).clamp(JUDGED_ROWS.1, rows.len().max(JUDGED_ROWS.1));
         let every = rows.len().div_ceil(count).max(1);
         let mut largest = vec![0.0f64; self.noise.len()];
-        let clear = PlainLayers::new(&self.rounded.network);
+        let averaged = self.rounded.network.averaged(&LAYERS);
+        let clear = PlainLayers::new(&averaged);
         for row in rows.iter().step_by(every).chain(compared) {
             let levels = self.rounded.levels(inputs, row);
             let off = self.rounded.differences(&clear, &levels, &network.scores(row));
@@ -91,6 +93,8 @@ pub(super) fn judge(
     let (mut noise, mut rounding) = (Vec::new(), Vec::new());
     let mut apart = true;
     let clear = PlainLayers::new(&rounded.network);
+    let averaged = rounded.network.averaged(&LAYERS);
+    let average = PlainLayers::new(&averaged);
     for row in rows {
         let levels = rounded.levels(inputs, row);
         let variances = if rounded.comparisons.is_empty() {
@@ -100,7 +104,7 @@ pub(super) fn judge(
         } else {
             of_comparisons(&rounded, &clear, &levels)
         };
-        let off = rounded.differences(&clear, &levels, &network.scores(row));
+        let off = rounded.differences(&average, &levels, &network.scores(row));
         noise.resize(variances.len(), 0.0);
         rounding.resize(off.len(), 0.0);
         add(&mut noise, variances.into_iter());
@@ -168,6 +172,7 @@ fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient],
         let pairs = coarse.slots.iter().zip(&finer.slots);
         Gradient {
             slope: coarse.slope,
+            bend: coarse.bend,
             slots: pairs.map(|(coarse, finer)| coarse - finer / fine).collect(),
         }
     });

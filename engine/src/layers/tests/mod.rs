@@ -2,7 +2,7 @@
 
 mod label;
 
-use super::{IntegerLayers, IntegerUnit, LayersEngine, PlainLayers, SLOTS, plain, slots::Read};
+use super::{IntegerLayers, IntegerUnit, LayersEngine, MOST_LAYERS, PlainLayers, SLOTS, plain, slots::Read};
 use crate::{
     fourier::FourierContext,
     network::{LweCiphertext, NetworkKey},
@@ -196,8 +196,11 @@ fn scores_are_those_of_the_plain_network_with_the_predicted_noise() {
     }
     let measured = deviation(&relative);
     assert!(relative.iter().all(|error| error.abs() < 6.0), "{relative:?}");
-    // 80 samples know a deviation to 8 %.
-    assert!((0.75..1.3).contains(&measured), "{measured} of what is predicted");
+    // 80 samples know a deviation to 8 %, a little less if both scores of a row are alike.
+    assert!(
+        (0.65..1.45).contains(&measured),
+        "{measured} of what is predicted"
+    );
 }
 
 #[test]
@@ -249,11 +252,67 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
     assert!(away(&weighted) > allowed);
 }
 
+/// Opposite errors cancel out where a table is straight, and not at the corner of an absolute value.
+#[test]
+fn what_a_corner_adds_does_not_cancel_out_and_is_predicted() {
+    const REPEATS: usize = 8;
+    let unit = |table: Vec<i32>| IntegerUnit {
+        layer: 0,
+        features: vec![0; FEATURES],
+        units: Vec::new(),
+        offset: 0,
+        repeats: REPEATS,
+        table,
+    };
+    let of = |unit: IntegerUnit| IntegerLayers {
+        features: FEATURES,
+        input_step: 1 << 41,
+        units: vec![unit],
+        outputs: vec![vec![(SLOTS * REPEATS) as i32]],
+        biases: vec![0],
+    };
+    let corner = of(unit(table(0.5, |p| 4.0 * p.abs() - 1.0)));
+    let row = features(0);
+    let in_the_clear = |network: &IntegerLayers| PlainLayers::new(network).scores(&row)[0];
+    let plain = in_the_clear(&corner);
+    let single = PARAMS.polynomial_size.0 as f64 / 2.0;
+    let sharpened = of(unit(corner.units[0].table.clone()).sharpened(&PARAMS, i32::MAX));
+    let mut biases: Vec<f64> = Vec::new();
+    for network in [&corner, &sharpened] {
+        let engine = LayersEngine::new(PARAMS, network, None);
+        let mut errors = Vec::new();
+        for _ in 0..5 {
+            let keys = Keys::generate();
+            errors.extend((0..24).map(|_| {
+                let error = keys.scored(network, &engine, &row)[0] - plain;
+                (error - error.round()) * single
+            }));
+        }
+        let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+        let about: Vec<f64> = errors.iter().map(|error| error - mean).collect();
+        let expected = (in_the_clear(&network.averaged(&PARAMS)) - plain) * single;
+        let variance = PlainLayers::new(network).spread(&PARAMS, &row)[0] + NetworkNoise::score(&PARAMS, 0.0);
+        let predicted = variance.sqrt() * single;
+        println!("{mean} of {expected}, {} of {predicted}", deviation(&about));
+        // 120 samples know the mean to a tenth of a deviation and the deviation to 7 %.
+        assert!(
+            (mean - expected).abs() < 0.5 * predicted,
+            "{mean}, not {expected}"
+        );
+        assert!(expected.abs() > 2.0 * predicted, "{expected}, {predicted}");
+        assert!(
+            (0.65..1.4).contains(&(deviation(&about) / predicted)),
+            "{predicted}"
+        );
+    }
+}
+
 #[test]
 fn errors_of_several_rotations_cancel_out() {
     let steps = PARAMS.rotation_log2();
     let dimension = PARAMS.input_lwe_dimension().0;
-    let count = 600;
+    // They know a deviation to 1.8 %.
+    let count = 1_500;
     let masks = reproducible([4; 16], count * dimension);
     let zeros: Vec<LweCiphertext> = masks
         .chunks_exact(dimension)
@@ -452,7 +511,7 @@ fn reads_have_the_predicted_noise() {
         let measured = deviation(errors);
         assert!(errors.len() > 80);
         assert!(
-            (0.75..1.3).contains(&(measured / predicted)),
+            (0.65..1.4).contains(&(measured / predicted)),
             "{weights:?}: {measured}, not {predicted}"
         );
     }
@@ -476,4 +535,22 @@ fn malformed_networks_are_refused() {
     assert!(refused(&|n| n.units[0].table.truncate(5)).contains("5 values"));
     assert!(refused(&|n| n.outputs[1].truncate(5)).contains("output 1"));
     assert!(refused(&|n| n.biases.push(0)).contains("3 biases"));
+    // One unit after the other, each of which reads the one before.
+    let layered = |layers: usize| {
+        let mut network = good.clone();
+        network.units = (0..layers)
+            .map(|layer| IntegerUnit {
+                layer,
+                units: (0..layer).map(|unit| i32::from(unit + 1 == layer)).collect(),
+                ..good.units[0].clone()
+            })
+            .collect();
+        network.outputs = vec![vec![1; layers]; 2];
+        network.check(&PARAMS)
+    };
+    assert_eq!(layered(MOST_LAYERS), Ok(()));
+    assert_eq!(
+        layered(MOST_LAYERS + 1),
+        Err(format!("more than {MOST_LAYERS} layers of units"))
+    );
 }

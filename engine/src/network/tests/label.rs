@@ -112,7 +112,8 @@ fn the_larger_score_of_a_pair_has_the_predicted_noise() {
         + NetworkNoise::modulus_switch(&PARAMS);
     let predicted = own / 4.0 + NetworkNoise::rotation(&PARAMS);
     let ratio = ratio(&errors, predicted);
-    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+    // 480 samples know it to 3.2 %.
+    assert!((ratio - 1.0).abs() < 0.15, "{ratio}");
 }
 
 #[test]
@@ -145,8 +146,8 @@ fn a_phase_is_looked_up_at_the_entry_that_it_is_in() {
         differences.push(difference - difference.round());
     }
     let mean = differences.iter().sum::<f64>() / phases.len() as f64;
-    // Half an entry is 2^-11, and the mean of 8,000 differences of 2^-7.3 is within 2^-12 by three
-    // and a half deviations.
+    // Half an entry is 2^-11. Differences are those of two modulus switches, some 2^-8, so that the
+    // mean of 8,000 is within 2^-12 by five deviations.
     assert!(mean.abs() < 2f64.powi(-12), "{mean}");
     // The absolute value is the same on both sides.
     let half = |entry: i64| {

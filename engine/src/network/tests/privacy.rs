@@ -56,7 +56,8 @@ fn a_query_that_is_scored_again_gets_fresh_noise() {
     };
     let ratio = spread(&again) / spread(&fresh);
     println!("noise of one query's scores: {ratio:.3} of that of fresh queries");
-    assert!(ratio > 0.8, "{ratio}");
+    // What repeats depends on the weights, and how large it is on the key.
+    assert!(ratio > 0.5, "{ratio}");
 }
 
 /// Guesses the model as a client that knows all but one weight, at a feature that is zero: it
