@@ -89,25 +89,24 @@ impl IntegerUnit {
     fn averaged(&self, error: f64) -> Vec<i32> {
         let size = self.table.len();
         let deviation = error.sqrt() * 2.0 * size as f64;
-        let value = |position: f64| {
-            let step = position.floor();
-            let at = |step: f64| {
-                let place = (step as i64).rem_euclid(2 * size as i64) as usize;
-                if place < size {
-                    f64::from(self.table[place])
-                } else {
-                    -f64::from(self.table[place - size])
-                }
-            };
-            let part = position - step;
-            (1.0 - part) * at(step) + part * at(step + 1.0)
+        let turned = |place: i64| {
+            let turned = place.rem_euclid(2 * size as i64) as usize;
+            if turned < size {
+                f64::from(self.table[turned])
+            } else {
+                -f64::from(self.table[turned - size])
+            }
         };
-        let mean = |place: usize| -> f64 {
-            samples()
-                .map(|(error, weight)| weight * value(place as f64 + error * deviation))
-                .sum()
-        };
-        (0..size).map(|place| mean(place).round() as i32).collect()
+        let mut sums = vec![0.0; size];
+        for (error, weight) in samples() {
+            let position = error * deviation;
+            let (step, part) = (position.floor() as i64, position - position.floor());
+            let moved: Vec<f64> = (step..=step + size as i64).map(turned).collect();
+            for (sum, pair) in sums.iter_mut().zip(moved.windows(2)) {
+                *sum += weight * ((1.0 - part) * pair[0] + part * pair[1]);
+            }
+        }
+        sums.into_iter().map(|sum| sum.round() as i32).collect()
     }
 }
 

@@ -294,17 +294,20 @@ fn what_a_corner_adds_does_not_cancel_out_and_is_predicted() {
         let variance = PlainLayers::new(network).spread(&PARAMS, &row)[0] + NetworkNoise::score(&PARAMS, 0.0);
         let predicted = variance.sqrt() * single;
         println!("{mean} of {expected}, {} of {predicted}", deviation(&about));
-        // 120 samples know the mean to a tenth of a deviation and the deviation to 7 %.
+        // Five keys and 120 samples know the mean to a sixth of a deviation, and the deviation to
+        // 7 %.
         assert!(
-            (mean - expected).abs() < 0.5 * predicted,
+            (mean - expected).abs() < 0.8 * predicted,
             "{mean}, not {expected}"
         );
-        assert!(expected.abs() > 2.0 * predicted, "{expected}, {predicted}");
         assert!(
             (0.65..1.4).contains(&(deviation(&about) / predicted)),
             "{predicted}"
         );
+        biases.push(expected / predicted);
     }
+    // Without it, the first mean would be missed, and a sharpened table has half as much.
+    assert!(biases[0] > 2.0 && biases[1] < 0.5 * biases[0], "{biases:?}");
 }
 
 #[test]
