@@ -48,23 +48,15 @@ impl IntegerUnit {
         })
     }
 
-    /// Returns the derivative of the mean of what is read with respect to the phase, taken between
-    /// phases that are `step` away on both sides.
-    fn slope(&self, phase: f64, step: f64) -> f64 {
-        let mean = |phase: f64| self.read(phase).iter().sum::<f64>() / SLOTS as f64;
-        (mean(phase + step) - mean(phase - step)) / (2.0 * step)
-    }
-
     /// Returns the variance of the error of a single rotation's phase, as a part of the torus
-    /// squared, beside what all rotations share.
+    /// squared, apart from what all rotations share.
     fn rotation_error(&self, params: &NetworkParams) -> f64 {
         switch_variance(params, self.repeats)
     }
 
-    /// Returns the variance of the mean of what a rotation reads at a phase, less what is
-    /// proportional to the rotation's error: that of a table that bends within the error. It
-    /// doesn't cancel out as errors do.
-    fn bend(&self, phase: f64, error: f64) -> f64 {
+    /// Returns how the mean of what a rotation reads at a phase depends on a normal error of the
+    /// phase of this variance.
+    fn response(&self, phase: f64, error: f64) -> Response {
         let deviation = error.sqrt();
         let samples: Vec<(f64, f64, f64)> = samples()
             .map(|(error, weight)| {
@@ -73,15 +65,19 @@ impl IntegerUnit {
             })
             .collect();
         let expected = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
-            samples
-                .iter()
+            let terms = samples.iter();
+            terms
                 .map(|(error, weight, read)| weight * of(*error, *read))
                 .sum()
         };
         let mean = expected(&|_, read| read);
-        let slope = expected(&|error, read| error * read);
-        let variance = expected(&|_, read| (read - mean).powi(2));
-        (variance - slope * slope).max(0.0)
+        let linear = expected(&|error, read| error * (read - mean));
+        let square = expected(&|error, read| (error * error - 1.0) * (read - mean)).powi(2) / 2.0;
+        let all = expected(&|_, read| (read - mean).powi(2));
+        Response {
+            slope: linear / deviation,
+            bends: [square, (all - linear * linear - square).max(0.0)],
+        }
     }
 
     /// Returns the table of what rotations read on average, if the phase has an error of this
@@ -113,20 +109,25 @@ impl IntegerUnit {
 impl IntegerUnit {
     /// Returns the unit with a table of which rotations read on average what this one's has, as far
     /// as that is possible: twice the table, less what they read on average (a step of van
-    /// Cittert's deconvolution). No entry is larger than `most`, in 2^-32 of the torus.
+    /// Cittert's deconvolution). A table that jumps overshoots at the jump.
     #[must_use]
-    pub fn sharpened(self, params: &NetworkParams, most: i32) -> Self {
+    pub fn sharpened(self, params: &NetworkParams) -> Self {
         let averaged = self.averaged(self.rotation_error(params));
         let pairs = self.table.iter().zip(averaged);
-        let sharp = |(value, average): (&i32, i32)| {
-            let sharp = 2 * i64::from(*value) - i64::from(average);
-            sharp.clamp(-i64::from(most), i64::from(most)) as i32
-        };
+        let sharp = |(value, average): (&i32, i32)| value.saturating_mul(2).saturating_sub(average);
         Self {
             table: pairs.map(sharp).collect(),
             ..self
         }
     }
+}
+
+/// How what is read depends on a normal error of the phase.
+struct Response {
+    /// Mean derivative.
+    slope: f64,
+    /// Variances that are not proportional to the error: of its square, and of all else.
+    bends: [f64; 2],
 }
 
 /// Returns points of a standard normal distribution, and the weight of each.
@@ -232,17 +233,11 @@ impl<'n> PlainLayers<'n> {
         sums: impl Iterator<Item = &'w Vec<i32>>,
     ) -> Vec<Vec<Gradient>> {
         let units = &self.network.units;
-        // That of a single rotation: a table may bend within it.
-        let step = NetworkNoise::modulus_switch(params).sqrt();
+        let shared = self.network.shared_noise(params);
         let phases = self.phases(features);
-        let slopes = units
-            .iter()
-            .zip(&phases)
-            .map(|(unit, phase)| unit.slope(*phase, step));
-        let slopes: Vec<f64> = slopes.collect();
-        let bends = units.iter().zip(&phases);
-        let bends: Vec<f64> = bends
-            .map(|(unit, phase)| unit.bend(*phase, unit.rotation_error(params)))
+        let responses = units.iter().zip(shared.iter().zip(&phases));
+        let responses: Vec<Response> = responses
+            .map(|(unit, (shared, phase))| unit.response(*phase, unit.rotation_error(params) + shared))
             .collect();
         let gradients = |weights: &Vec<i32>| {
             let mut reads: Vec<Derivatives> = units.iter().map(Derivatives::of).collect();
@@ -253,8 +248,8 @@ impl<'n> PlainLayers<'n> {
             for place in (0..units.len()).rev() {
                 let slots = reads[place].finish(units[place].repeats);
                 let gradient = Gradient {
-                    slope: slopes[place],
-                    bend: bends[place],
+                    slope: responses[place].slope,
+                    bends: responses[place].bends,
                     slots,
                 };
                 let by_phase = gradient.total() * gradient.slope;
@@ -286,7 +281,7 @@ impl IntegerLayers {
         terms
             .map(|(gradient, shared)| {
                 gradient.slope.powi(2) * (gradient.total().powi(2) * shared + gradient.switch(params))
-                    + gradient.bent(params)
+                    + gradient.bent(params, *shared)
                     + gradient.reads(params)
             })
             .sum()
@@ -313,9 +308,9 @@ impl IntegerLayers {
 pub struct Gradient {
     /// Derivative of the unit's read with respect to its phase.
     pub slope: f64,
-    /// Variance of what a single rotation reads, besides what is proportional to its error, as a
-    /// part of the torus squared.
-    pub bend: f64,
+    /// Variances of what a single rotation reads that are not proportional to its error, as parts
+    /// of the torus squared: of the error's square, and of all else.
+    pub bends: [f64; 2],
     /// Derivatives of the number with respect to each slot: those of all rotations' first slots,
     /// then of their second ones, and so on.
     pub slots: Vec<f64>,
@@ -346,17 +341,22 @@ impl Gradient {
         switch(params, &self.rotations())
     }
 
-    /// Returns the variance that the bends of the table cause.
-    pub fn bent(&self, params: &NetworkParams) -> f64 {
-        if self.bend == 0.0 {
+    /// Returns the variance that the bends of the table cause. `shared` is the variance of the
+    /// phase that all rotations share.
+    ///
+    /// The Hermite polynomials of degree `d` of two normal errors of correlation `c` have the
+    /// correlation `c^d`. All beyond the square are taken for cubes.
+    fn bent(&self, params: &NetworkParams, shared: f64) -> f64 {
+        let [square, rest] = self.bends;
+        if square == 0.0 && rest == 0.0 {
             return 0.0;
         }
-        // Of two normal errors, even functions have the square of the errors' correlation, to the
-        // first order (Hermite polynomials).
         let weights = self.rotations();
-        let single = switch_variance(params, weights.len());
-        let correlated = |one, other| (covariance(params, weights.len(), one, other) / single).powi(2);
-        self.bend * weighted_sum(&weights, correlated)
+        let single = switch_variance(params, weights.len()) + shared;
+        weighted_sum(&weights, |one, other| {
+            let correlation = (covariance(params, weights.len(), one, other) + shared) / single;
+            correlation.powi(2) * square + correlation.powi(3).abs() * rest
+        })
     }
 }
 

@@ -42,7 +42,7 @@ use blindscore_protocol::{
     wire::FORMAT_VERSION,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::OnceLock};
 
 /// Parameters of every network of several layers.
 pub const LAYERS: NetworkParams = NetworkParams::N832_K2;
@@ -157,6 +157,7 @@ pub(super) fn prepare(file: &[u8]) -> Result<Model, ModelError> {
     let described = CheckedDescriptor::try_from(descriptor)?;
     let plain = Plain::Layers {
         network: Box::new(model.network),
+        averaged: OnceLock::new(),
         bases: model.bases,
         scales: model.scales,
         fine: model.fine,

@@ -32,7 +32,7 @@ use blindscore_protocol::{descriptor, params::ParameterSet};
 use safetensors::SafeTensors;
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 /// Largest model file, in bytes: the largest weight matrix in double precision, and half as much
@@ -86,6 +86,9 @@ pub enum Plain {
     Layers {
         /// The integer network.
         network: Box<IntegerLayers>,
+        /// The network with tables of what rotations read on average, once it was asked for:
+        /// servers don't.
+        averaged: OnceLock<Box<IntegerLayers>>,
         /// Summand of each score.
         bases: Vec<f64>,
         /// Factor of each score's phase, in parts of the torus.
@@ -231,19 +234,28 @@ impl Model {
         descriptor::sent_levels(&levels, self.described.fine_features)
     }
 
-    /// Returns scores in the clear, the reference for encrypted scores.
+    /// Returns scores in the clear, the reference for encrypted scores. Of a network of several
+    /// layers they are those that encrypted ones have on average.
     pub fn plain_scores(&self, features: &[f64]) -> Vec<f64> {
         match &self.scoring.plain {
             Plain::Linear { model, .. } => model.float_scores(features),
             Plain::Forest { forest, .. } => forest.scores(&self.levels(features)),
             Plain::Layers {
                 network,
+                averaged,
                 bases,
                 scales,
                 fine,
                 answer,
             } => {
-                let phases = PlainLayers::new(network).scores(&self.levels(features));
+                let scored = match answer {
+                    descriptor::Answer::Scores => {
+                        averaged.get_or_init(|| Box::new(network.averaged(&LAYERS)))
+                    }
+                    // An average of signs is none.
+                    descriptor::Answer::Label => network,
+                };
+                let phases = PlainLayers::new(scored).scores(&self.levels(features));
                 let (coarse, finer) = phases.split_at(bases.len());
                 let score = |(place, (base, scale)): (usize, (&f64, &f64))| {
                     let phase = match fine {

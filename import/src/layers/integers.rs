@@ -158,10 +158,10 @@ impl<'r> Rounder<'r> {
                 repeats: repeats[place],
                 table: table.values.iter().map(entry).collect(),
             };
-            // More rotations leave the error of each as it is.
+            // Of one or two rotations, noise outweighs what bends do on average.
             units.push(match unit.repeats {
-                1 => unit,
-                _ => unit.sharpened(&LAYERS, (MOST_ENTRY * f64::from(u32::MAX)) as i32),
+                1 | 2 => unit,
+                _ => unit.sharpened(&LAYERS),
             });
         }
         let sums = if self.comparisons.is_empty() {

@@ -98,7 +98,7 @@ pub(super) fn judge(
     for row in rows {
         let levels = rounded.levels(inputs, row);
         let variances = if rounded.comparisons.is_empty() {
-            let (variances, is_apart) = of_scores(&rounded, &clear, &levels);
+            let (variances, is_apart) = of_scores(&rounded, [&clear, &average], &levels);
             apart &= is_apart;
             variances
         } else {
@@ -130,12 +130,12 @@ fn add(sums: &mut [f64], terms: impl Iterator<Item = f64>) {
 }
 
 /// Returns the variance of each score, and whether the scores tell which of the finer ones is
-/// meant.
-fn of_scores(rounded: &Rounded, clear: &PlainLayers<'_>, levels: &[i64]) -> (Vec<f64>, bool) {
+/// meant, from the network and the one that is scored on average.
+fn of_scores(rounded: &Rounded, [clear, average]: [&PlainLayers<'_>; 2], levels: &[i64]) -> (Vec<f64>, bool) {
     let scores = rounded.bases.len();
     let rest = NetworkNoise::score(&LAYERS, 0.0);
     let fine = f64::from(rounded.fine);
-    let (gradients, phases) = (clear.gradients(&LAYERS, levels), clear.scores(levels));
+    let (gradients, phases) = (clear.gradients(&LAYERS, levels), average.scores(levels));
     let mut apart = true;
     let variance = |score: usize| {
         let scale = rounded.scales[score] / fine;
@@ -172,7 +172,7 @@ fn apart_noise(network: &IntegerLayers, coarse: &[Gradient], finer: &[Gradient],
         let pairs = coarse.slots.iter().zip(&finer.slots);
         Gradient {
             slope: coarse.slope,
-            bend: coarse.bend,
+            bends: coarse.bends,
             slots: pairs.map(|(coarse, finer)| coarse - finer / fine).collect(),
         }
     });
