@@ -13,7 +13,8 @@ const TORUS: f64 = 18_446_744_073_709_551_616.0;
 /// Values of a table of the whole torus.
 const TABLE: f64 = 4_294_967_296.0;
 
-/// Points at which a normal error is sampled, in standard deviations, and the distance between them.
+/// Points at which a normal error is sampled, and the distance between them in standard
+/// deviations.
 const SAMPLES: RangeInclusive<i32> = -8..=8;
 const SAMPLE: f64 = 0.5;
 

@@ -253,7 +253,8 @@ fn a_table_that_is_off_by_one_place_or_rotation_is_noticed() {
     assert!(away(&weighted) > allowed);
 }
 
-/// Opposite errors cancel out where a table is straight, and not at the corner of an absolute value.
+/// Opposite errors cancel out where a table is straight, and not at the corner of an absolute
+/// value.
 #[test]
 fn what_a_corner_adds_does_not_cancel_out_and_is_predicted() {
     const REPEATS: usize = 8;
