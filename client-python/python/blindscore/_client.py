@@ -197,9 +197,9 @@ class Client:
             progress: Show a bar of tqdm; by default for 1,000 rows or more where tqdm is installed.
 
         Returns:
-            The classes ``(rows,)`` (``None`` where the server sends only the label and there is none:
-            noise made three or more nearly equal classes win and lose in a circle, or the row is
-            outside of a network's range), values ``(rows,)`` or
+            The classes ``(rows,)`` (``None`` where the server sends only the label and there is
+            none: noise made three or more nearly equal classes win and lose in a circle, or the row
+            is outside of a network's range), values ``(rows,)`` or
             ``(rows, outputs)``, or for independent labels ones and zeros ``(rows, outputs)``. An
             array, a masked array with
             ``on_error="mask"``, or a Series or frame with its index if ``X`` is a frame.
