@@ -105,9 +105,7 @@ impl IntegerUnit {
         }
         sums.into_iter().map(|sum| sum.round() as i32).collect()
     }
-}
 
-impl IntegerUnit {
     /// Returns the unit with a table of which rotations read on average what this one's has, as far
     /// as that is possible: twice the table, less what they read on average (a step of van
     /// Cittert's deconvolution). A table that jumps overshoots at the jump.

@@ -131,7 +131,7 @@ fn a_label_does_not_tell_a_model_from_one_with_another_weight_as_a_score_does() 
     let (by_score, by_label) = (found(&score, None), found(&label, Some(FLOODING)));
     println!("found in {by_score} of {RESPONSES} scores, and in {by_label} labels");
     assert!(
-        by_score > 8 && by_score > by_label + 4,
+        by_score > RESPONSES / 2 && by_score > by_label + 4,
         "{by_score} and {by_label}"
     );
     // 1.5 by chance; more than 8 in one of a hundred thousand runs.

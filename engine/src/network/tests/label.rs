@@ -94,7 +94,7 @@ fn the_larger_score_of_a_pair_has_the_predicted_noise() {
     // Phases are twice the differences.
     for (one, other) in [(0.1, -0.05), (-0.09, 0.1), (0.03, -0.01), (0.2, 0.1)] {
         let exact = f64::max(one, other);
-        let scores: Vec<LweCiphertext> = (0..120)
+        let scores: Vec<LweCiphertext> = (0..250)
             .flat_map(|index| [encrypted(one, 2 * index), encrypted(other, 2 * index + 1)])
             .collect();
         let pairs = largest.pairs(&keys().key, &scores).unwrap();
@@ -112,8 +112,8 @@ fn the_larger_score_of_a_pair_has_the_predicted_noise() {
         + NetworkNoise::modulus_switch(&PARAMS);
     let predicted = own / 4.0 + NetworkNoise::rotation(&PARAMS);
     let ratio = ratio(&errors, predicted);
-    // 480 samples know it to 3.2 %.
-    assert!((ratio - 1.0).abs() < 0.15, "{ratio}");
+    // 1,000 samples give it to 2.2 %.
+    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
 }
 
 #[test]

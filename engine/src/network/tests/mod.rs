@@ -283,11 +283,7 @@ fn projections_and_rotations_have_the_predicted_noise() {
         ratio(&before, NetworkNoise::projection(&PARAMS, squared_norm)),
         ratio(&after, NetworkNoise::rotation(&PARAMS)),
     ];
-    // 768 samples know it to 2.6 %.
-    assert!(
-        ratios.iter().all(|ratio| (ratio - 1.0).abs() < 0.12),
-        "{ratios:?}"
-    );
+    assert!(ratios.iter().all(|ratio| (ratio - 1.0).abs() < 0.1), "{ratios:?}");
 }
 
 #[test]

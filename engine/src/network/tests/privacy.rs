@@ -42,7 +42,7 @@ fn a_query_that_is_scored_again_gets_fresh_noise() {
     let exact = network.logits(&drawing);
     let one = query(&model, &drawing);
     let (mut again, mut fresh) = (Vec::new(), Vec::new());
-    for _ in 0..100 {
+    for _ in 0..600 {
         again.push(scores(&engine, &model, &one));
         fresh.push(scores(&engine, &model, &query(&model, &drawing)));
     }
@@ -56,8 +56,8 @@ fn a_query_that_is_scored_again_gets_fresh_noise() {
     };
     let ratio = spread(&again) / spread(&fresh);
     println!("noise of one query's scores: {ratio:.3} of that of fresh queries");
-    // What repeats depends on the weights, and how large it is on the key.
-    assert!(ratio > 0.5, "{ratio}");
+    // So many give it to some 4 %.
+    assert!(ratio > 0.8, "{ratio}");
 }
 
 /// Guesses the model as a client that knows all but one weight, at a feature that is zero: it
